@@ -1,4 +1,6 @@
-"""Admission control: limits on calls, connections and bytes of a service, and the share of each caller."""
+"""Admission control: limits on a service's concurrent calls, connections and bytes, and the part of each that one
+caller may use.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ class ConnectionLimits:
     Attributes:
         connections: the maximum number of open connections.
         header_timeout: time limit for the request line and the headers.
-        body_timeout: how far a request body or a reader of a response may fall behind `rate`.
+        body_timeout: how many seconds a request body or a client that reads a response may fall behind `rate`.
         rate: minimum transfer rate of bodies and responses, in bytes per second.
         keepalive_timeout: how long an idle connection stays open after a response.
     """
@@ -51,10 +53,10 @@ TIMES_THE_FREE = 3
 
 
 class CallerShares:
-    """A capacity that callers share, with the amount that each of them uses.
+    """A capacity that all callers share, such as slots or bytes, and the amount that each caller uses.
 
-    A caller may use three times the free amount: alone at most three quarters, and two callers three sevenths each. So
-    a new caller always finds some free.
+    A caller may use at most three times the amount that stays free. So a single caller gets at most three quarters, and
+    two callers get three sevenths each. A part always stays free for a new caller.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -63,11 +65,13 @@ class CallerShares:
         self._of: Counter[str] = Counter()
 
     def full(self, amount: int = 1) -> bool:
-        """Return whether the capacity lacks this amount."""
+        """Return whether less than this amount is free."""
         return self.taken + amount > self.capacity
 
     def over(self, caller: str, amount: int = 1, always: int = 1) -> bool:
-        """Return whether this amount exceeds the caller's share. `always` is allowed whatever the share is."""
+        """Return whether this further amount would exceed the caller's share. A total use of up to `always` never
+        exceeds it.
+        """
         free = self.capacity - self.taken - amount
         return self._of[caller] + amount > max(always, TIMES_THE_FREE * free)
 
@@ -118,10 +122,10 @@ class Admission:
 
     @contextmanager
     def admit(self, kind: Kind, caller: str = "") -> Iterator[None]:
-        """Hold a slot while the block runs.
+        """Hold one of the kind's slots for the caller while the block runs.
 
         Raises:
-            QueueFull: see `check`.
+            QueueFull: all slots of the kind are in use, or the caller's share of them is.
         """
         self.check(kind, caller)
         self._shares[kind].take(caller)
@@ -133,7 +137,7 @@ class Admission:
 
 @contextmanager
 def cancel_on_disconnect(scope: Scope) -> Iterator[None]:
-    """Cancel the block if the client disconnects, so that it releases what it holds.
+    """Cancel the block if the client disconnects, so that its slot and memory are released.
 
     Raises:
         ClientDisconnect: the client disconnected before the response began.
@@ -160,7 +164,7 @@ def cancel_on_disconnect(scope: Scope) -> Iterator[None]:
 
 
 def notify_disconnect(state: Mapping[str, Any]) -> None:
-    """Report that a request's client disconnected, by the request's state."""
+    """Cancel the block that `cancel_on_disconnect` runs for a request with this state: its client disconnected."""
     cancel = state.get(ON_DISCONNECT)
     if cancel is not None:
         cancel()

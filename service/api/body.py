@@ -1,4 +1,4 @@
-"""Request bodies: their media type (RFC 9110, 8.3) and strict JSON, with the reason of each refusal."""
+"""Request bodies: their media type (RFC 9110, 8.3), and strict parsing of JSON with an error for each flaw."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def media_type(headers: Headers) -> str:
 
 
 def _is_json(kind: str) -> bool:
-    """Return whether a media type is JSON or has the suffix +json."""
+    """Return whether a media type is `application/json` or has the suffix +json."""
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def parse(body: bytes) -> Any:
     """Parse JSON text strictly: NaN and Infinity are refused (RFC 8259).
 
-    orjson is fast, but rejects lone surrogates and numbers beyond float64 without naming the field. The standard
-    library's parser accepts those, so that validation can point at the field.
+    orjson is fast, but rejects lone surrogates and numbers beyond float64 without naming the field. If orjson fails,
+    the standard library's parser reads the text, so that validation can name the field.
 
     Raises:
         MalformedBody: the body is not JSON.
-        BodyTooLarge: it has too many values to keep in memory.
-        MemoryError: there is too little memory for its values.
+        BodyTooLarge: the body has too many values to keep in memory.
+        MemoryError: there is too little memory for the values of the body.
     """
     if len(body) >= LARGE_BODY:
         _require_memory(BYTES_PER_JSON_BYTE * len(body))
@@ -70,7 +70,7 @@ def parse(body: bytes) -> Any:
 
 
 def _require_memory(size: int) -> None:
-    """Raise MemoryError if the system cannot map this many bytes: orjson would end the process instead."""
+    """Raise MemoryError if the system cannot map `size` bytes. Without this check, orjson would end the process."""
     try:
         mmap.mmap(-1, size).close()
     except OSError:
@@ -85,16 +85,16 @@ class JSONRequest(Request):
     """A request whose JSON is parsed by `parse`."""
 
     async def json(self) -> Any:
-        """Return the parsed body; it is parsed once."""
+        """Return the parsed body. The first call parses it, and later calls return the same object."""
         if not hasattr(self, "_parsed"):
             body = await self.body()
             self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
         return self._parsed
 
     async def validate_large(self, field: Any) -> None:
-        """Validate a large body in a thread.
+        """Validate a large body as the value of a field, in a thread.
 
-        From then on, `json` returns the validated object, whose validation takes no time.
+        Afterwards `json` returns the validated object, so that FastAPI's own validation takes no time.
 
         Raises:
             RequestValidationError: the body does not fit the field.
@@ -131,7 +131,7 @@ async def require_json(request: JSONRequest) -> None:
 
 
 def refuse_encoded(headers: Headers) -> None:
-    """Raise UnsupportedMediaType if the body is compressed: its limits count uncompressed bytes."""
+    """Raise UnsupportedMediaType if the body is compressed: the limits on bodies count uncompressed bytes."""
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise UnsupportedMediaType(f"the body came with Content-Encoding: {coding}: send it as it is, uncompressed")

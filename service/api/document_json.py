@@ -1,4 +1,4 @@
-"""Conversion of documents from the wire to the types of the product, and back to JSON."""
+"""Conversion of documents from their JSON in requests to stored documents, and back to JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozense
 
 
 def parse_document(document_id: str, body: DocumentBody | Row) -> SentDocument:
-    """Convert a document of the wire to one of the product, with the fields of the request."""
+    """Convert the JSON model of a document to the document that is stored; fields that the request lacks keep their
+    defaults.
+    """
     return SentDocument(document_id, **field_values(body, body.model_fields_set - {"id"}))
 
 
 def field_values(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
-    """Return the values of these fields, converted to the product's types."""
+    """Return the values of these fields of a body, converted to the types in which documents are stored."""
     content = {field: getattr(body, field) for field in fields}
     if (split := content.get("split")) is not None:
         content["split"] = Split(split.tokens, split.overlap)
@@ -36,7 +38,7 @@ def field_values(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[s
 def shape(
     document: Document, include: Sequence[str], vector_format: str, *, best_key: BestKey | None = None, **numbers: Any
 ) -> dict[str, Any]:
-    """Return a stored document as JSON: its id, extra numbers, and the included fields.
+    """Return a stored document as JSON: its id, the `numbers`, and the included fields.
 
     Args:
         document: with its vectors if they are included.
@@ -61,14 +63,16 @@ def shape(
 
 
 def required_detail(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
-    """Return the part of documents to read from the store for these fields, at least `least`."""
+    """Return how much of each document to read from the store for these fields, and at least `least`."""
     if not VECTORS.isdisjoint(include):
         return "vectors"
     return least if TEXTS.isdisjoint(include) else "texts"
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
-    """Return one key as `key_vector` (null for a document without a key), several as `key_vectors`."""
+    """Return the JSON field of a document's keys: one as `key_vector` (null if it has no key), several as
+    `key_vectors`.
+    """
     keys = [write_vector(key, vector_format) for key in document.keys]
     if len(keys) < 2:
         return {"key_vector": keys[0] if keys else None}

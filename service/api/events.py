@@ -27,9 +27,9 @@ class Event(NamedTuple):
 
     Attributes:
         name: the type that a browser subscribes to.
-        data: anything that orjson can serialise, including NumPy arrays.
-        id: sent back by a reconnecting browser in `Last-Event-ID`; None for none.
-        last: whether it ends the stream; not even a shutdown is reported after it.
+        data: the content: anything that orjson can serialise, including NumPy arrays.
+        id: the id that a reconnecting browser sends back in `Last-Event-ID`, or None.
+        last: whether this event ends the stream; not even a shutdown is reported after it.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Event(NamedTuple):
     last: bool = False
 
     def serialise(self) -> bytes:
-        """Return the event's bytes."""
+        """Return the event as the bytes that are sent."""
         data = orjson.dumps(self.data, option=orjson.OPT_SERIALIZE_NUMPY).decode()
         return format_sse_event(data_str=data, event=self.name, id=self.id)
 
 
 def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
-    """Return the entry of a route's `responses` for a stream of events."""
+    """Return the entry in a route's `responses` (its OpenAPI description) for a stream of events."""
     schema = {"type": "string", "description": "Server-sent events; the data of each is JSON."}
     return {200: {"content": {MEDIA_TYPE: {"schema": schema, "example": example}}}}
 
 
 class Events(StreamingResponse):
-    """Sends events as they come, and a comment after HEARTBEAT_SECONDS without one.
+    """A response that sends each event when it arrives, and a comment after HEARTBEAT_SECONDS without an event.
 
     An error, or a shutdown, is sent as a last event `problem` with the body of the corresponding error response.
     """

@@ -31,7 +31,7 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
 def find_excess(body: bytes) -> tuple[int, int] | None:
-    """Return the numbers of lists and objects, and of commas, of a body that exceeds a limit; None if it does not."""
+    """Return the numbers of lists and objects, and of commas, if a body has too many of them; else return None."""
     if body.count(b"{") + body.count(b"[") <= MAX_LISTS and body.count(b",") <= MAX_VALUES:
         return None
     lists = values = 0
@@ -41,7 +41,7 @@ def find_excess(body: bytes) -> tuple[int, int] | None:
 
 
 def parse_large(body: bytes) -> Any:
-    """Parse JSON text, the elements of its longest lists in parts.
+    """Parse JSON text; long lists are parsed a few elements at a time, so that other threads may run in between.
 
     Raises:
         orjson.JSONDecodeError: the text is not JSON, or orjson does not accept it.
@@ -61,7 +61,7 @@ def parse_large(body: bytes) -> Any:
 
 
 def _elements(body: bytes, first: int, last: int, commas: Array) -> list[Any]:
-    """Parse the list between two brackets, whose elements are separated by these commas."""
+    """Parse the list between two brackets, at byte offsets `first` and `last`, whose elements these commas separate."""
     elements, start = list[Any](), first + 1
     for comma in (*commas[np.diff(commas // PART_BYTES, prepend=commas[:1] // PART_BYTES) > 0].tolist(), last):
         part = orjson.loads(b"".join((b"[", body[start:comma], b"]")))
@@ -92,7 +92,9 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
 
 
 def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
-    """Yield each block's offset, and for each byte its depth and whether it opens, separates or closes a value."""
+    """Yield each block's offset in the body, and for each of its bytes the nesting depth and whether it opens,
+    separates or closes a value.
+    """
     text, inside, depth, escapes = np.frombuffer(body, np.uint8), 0, 0, False
     for start in range(0, len(text), BLOCK):
         block = text[start : start + BLOCK]
@@ -110,7 +112,7 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
 
 
 def _find_escaped(block: Array, before: bool) -> tuple[Array, bool]:
-    """Return which bytes are escaped by a backslash, and whether the first byte of the next block is.
+    """Return which bytes are escaped by a backslash, bool [n], and whether the first byte of the next block is escaped.
 
     Args:
         block: uint8 [n].
@@ -128,7 +130,7 @@ def _find_escaped(block: Array, before: bool) -> tuple[Array, bool]:
 
 
 def release(content: Any) -> None:
-    """Release a parsed body in parts: releasing millions of objects takes as long as making them."""
+    """Release a parsed body in parts, because to release millions of objects takes as long as to create them."""
     for value in content.values() if isinstance(content, dict) else (content,):
         if not isinstance(value, list):
             continue
@@ -141,7 +143,9 @@ def release(content: Any) -> None:
 
 
 def estimate_size(content: Any) -> int:
-    """Estimate the size of a response in numbers; 8 characters count as one. A list is judged by its first element."""
+    """Estimate the size of a response as a count of numbers; 8 characters of text count as one number. Only the first
+    element of a list is measured.
+    """
     if isinstance(content, dict):
         return sum(map(estimate_size, content.values()))
     if isinstance(content, list | tuple):
@@ -152,7 +156,7 @@ def estimate_size(content: Any) -> int:
 
 
 def serialise_parts(content: Any) -> Iterator[bytes]:
-    """Yield a response's JSON in parts."""
+    """Yield the JSON of a response in parts."""
     if isinstance(content, dict):
         yield b"{"
         for number, (name, value) in enumerate(content.items()):
@@ -168,7 +172,9 @@ def serialise_parts(content: Any) -> Iterator[bytes]:
 
 
 def _in_parts(content: Any) -> Iterator[bytes]:
-    """Yield the elements of a list or an array: small ones many at a time, each large one in parts."""
+    """Yield the JSON of the elements of a list or an array: many small elements at a time, and each large element in
+    parts.
+    """
     if isinstance(content, list):
         heaviest = max(
             (estimate_size(element) for element in islice(content, 0, None, max(1, len(content) // 16))), default=1
@@ -199,11 +205,11 @@ class JSONAnswer(JSONResponse):
         super().__init__(None if self._large is not None else content, **named)
 
     def render(self, content: Any) -> bytes:
-        """Return the bytes of the response, or no bytes if it is large and serialised when it is sent."""
+        """Return the bytes of the response; empty for a large response, which is serialised when it is sent."""
         return b"" if self._large is not None else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def all_bytes(self) -> bytes:
-        """Return all bytes of the response, also of a large one."""
+        """Return all bytes of the response, even if it is large."""
         return bytes(self.body) if self._large is None else b"".join(serialise_parts(self._large))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,7 +230,7 @@ class JSONAnswer(JSONResponse):
         await super().__call__(scope, receive, in_parts)
 
     def _parts(self, content: Any) -> list[bytes]:
-        """Return the parts of a large response that are sent."""
+        """Return the parts of a large response, as they are sent."""
         return _collect_parts(content)
 
 
@@ -242,7 +248,7 @@ def _collect_parts(content: Any) -> list[bytes]:
 
 
 class CompressedAnswer(JSONAnswer):
-    """JSON response, gzipped if the client accepts it, for large responses over slow networks."""
+    """A JSON response, gzipped if the client accepts it, for large responses over slow networks."""
 
     def __init__(self, content: Any, request: Request) -> None:
         super().__init__(content, headers={"Vary": "Accept-Encoding"})
@@ -261,5 +267,5 @@ class CompressedAnswer(JSONAnswer):
 
 
 def ndjson(content: dict[str, Any]) -> bytes:
-    """Return a line of NDJSON, serialised like a response."""
+    """Return a line of NDJSON (one JSON value and a newline), serialised like a response."""
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

@@ -31,18 +31,18 @@ WANTED = (
 
 
 class KeysUnusable(ValueError):
-    """An unreadable or invalid key file. The message names the line and never its content."""
+    """The key file is unreadable or invalid. The message names the line and never shows its content."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The holder of a key.
+    """The holder of an API key, and the rights that the key gives.
 
     Attributes:
-        name: its name in logs.
-        level: what it may do.
-        prefix: the prefix of the names of its collections; empty for all data.
-        caller: a digest that tells callers apart.
+        name: the holder's name in logs.
+        level: what the holder may do: read, or read and write.
+        prefix: the key covers only collections whose names begin with this; empty for all collections.
+        caller: a digest of the key, which distinguishes callers.
     """
 
     name: str
@@ -73,7 +73,7 @@ def new_key() -> str:
 
 
 def line_of(name: str, scope: str, prefix: str, key: str) -> str:
-    """Return the line of the key file for a key.
+    """Return the line that describes a key in the key file.
 
     Raises:
         KeysUnusable: the name, the scope or the prefix is invalid.
@@ -84,7 +84,7 @@ def line_of(name: str, scope: str, prefix: str, key: str) -> str:
 
 
 def read_keys(content: bytes) -> list[KeyEntry]:
-    """Parse the content of a key file.
+    """Parse the content of a key file into the digests of its keys and their holders.
 
     Raises:
         KeysUnusable: the file has no keys or too many, or a line is invalid.
@@ -131,7 +131,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
 
 @dataclass
 class KeyFile:
-    """A key file that is read again when it changes; an invalid version is ignored.
+    """A key file that is read again when it changes. If the new content is invalid, the previous keys stay valid.
 
     Attributes:
         entries: the keys of the last valid version.
@@ -160,9 +160,10 @@ class KeyFile:
         return file
 
     def reload(self) -> None:
-        """Load the file if it has changed and two consecutive reads are equal: it may be half-written.
+        """Load the file if it has changed and two consecutive reads are equal. A file that another program is still
+        writing would differ.
 
-        Blocks.
+        Blocks while the file is read.
         """
         try:
             content = self._read()
@@ -198,7 +199,7 @@ class KeyFile:
 
 
 class Keyring:
-    """All keys of a service: those of its settings, which cover all collections, and those of a file.
+    """All API keys of a service. Keys in its settings cover all collections; a key file may limit keys to some of them.
 
     Attributes:
         file: the key file, or None.
@@ -216,7 +217,7 @@ class Keyring:
     def holder(self, key: str) -> Holder | None:
         """Return the holder of a key, or None for an unknown key.
 
-        The key is compared with all keys, so that the time reveals nothing.
+        The key is compared with every known key, so that the time of the answer reveals nothing about the keys.
         """
         digest, match = digest_of(key), None
         for entry, holder in (*self._entries, *(self.file.entries if self.file else ())):
@@ -227,7 +228,9 @@ class Keyring:
 
 
 def _number_keys(keys: Iterable[str], level: Level) -> list[KeyEntry]:
-    """Return the keys of a setting, named after the setting and their position in it."""
+    """Return the digests of the keys in a setting and their holders, named after the setting and the key's position in
+    it.
+    """
     setting = {"write": "API_KEYS", "read": "READ_KEYS"}[level]
     return [
         (digest_of(key), Holder(f"{setting}#{i}", level, caller=digest_of(key).hex()))

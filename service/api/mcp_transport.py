@@ -1,4 +1,4 @@
-"""An HTTP transport that calls this service in its own process, for the caller of an outer request."""
+"""An HTTP transport for calls to this service from within its own process, made while it answers an outer request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracesta
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """A transport to the application of an outer request, with the same key, client address and Host.
+    """A transport that sends inner calls to the application of an outer request, with the key, client address and Host
+    of the outer one.
 
     Each inner call is checked, admitted, counted and logged like any other. So the outer request needs no slot, and a
     shutdown cancels the inner call instead (`Call.waiting`).
@@ -26,7 +27,7 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
         self._outer = outer
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request to the application."""
+        """Send one request to the application, and return its response."""
         outer, state = self._outer, dict[str, Any]()
         inner_headers = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
         forwarded = [header for header in inner_headers if header[0] not in (*OF_CALLER, b"x-request-id")]

@@ -27,7 +27,9 @@ CODES = {
 
 
 def complete_schemas(derived: Schemas) -> Schemas:
-    """Return all schemas by name: those of FastAPI, of problems, of lines in streams, and of the forms of requests."""
+    """Return all schemas by name. To the `derived` schemas of FastAPI it adds those of problems, of lines in streams,
+    and of each form of a request.
+    """
     schemas = derived | _beside_the_routes()
     for name in MADE_BY_FASTAPI:
         schemas.pop(name, None)
@@ -46,7 +48,9 @@ def _below(kind: type[JSONObject]) -> Iterator[type[JSONObject]]:
 
 
 def _beside_the_routes() -> Schemas:
-    """Return the schemas outside of bodies and answers: problems, which any call may answer, and lines of streams."""
+    """Return the schemas that no body and no single response has: those of problems, which any call may return, and of
+    lines in streams.
+    """
     schemas: Schemas = {}
     kinds: tuple[Any, ...] = (Problem, *LINES)
     for kind in kinds:
@@ -66,7 +70,7 @@ def _restore_examples(model: type[JSONObject], schema: dict[str, Any]) -> None:
 
 
 def _forms(model: type[Wire], schema: dict[str, Any]) -> Schemas:
-    """Return the schemas of a request that has forms: one for each form, and the union of them.
+    """Return the schemas of a request that is sent in one of several forms: one for each form, and the union of them.
 
     A form excludes the fields of the other forms explicitly. `additionalProperties` excludes them already, but types
     that are generated from the schemas only know this of named fields.
@@ -188,7 +192,9 @@ def _to(operation: str, parameters: dict[str, str], body: dict[str, Any] | None 
 
 
 def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
-    """Return links that query with the content of a document: it is its own best match."""
+    """Return OpenAPI links from a document to queries with its content. The best match of such a query is that
+    document.
+    """
     return {
         "attend": _to("attend", parameters, {"query": query}),
         "sweep": _to("sweep", parameters, {"query": query, "temperatures": [0, 0.05, 1]}),
@@ -223,7 +229,7 @@ LINKS: dict[str, dict[str, Link]] = {
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return the name of a call in generated clients, which is that of its function."""
+    """Return the name of a route's call in generated clients: the name of the route's function."""
     return route.name
 
 
@@ -280,7 +286,7 @@ def _answer(answer: dict[str, Any], operation: dict[str, Any], status: str) -> d
 
 
 def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Set the first example of the schema as the example of the parameter, which Swagger UI fills in."""
+    """Copy the first example of a parameter's schema to the parameter, so that Swagger UI fills it in."""
     schema = parameter["schema"]
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if "examples" in schema:
@@ -288,7 +294,7 @@ def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _untitle(node: Any) -> None:
-    """Remove the titles that pydantic derives from names, since they only repeat the names."""
+    """Remove the titles that pydantic derives from the names of fields, since they only repeat the names."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             del node["title"]

@@ -27,7 +27,8 @@ from service.scheduling import CALLER
 
 @dataclass(frozen=True)
 class DirectCall:
-    """A way to call a route's function without FastAPI, whose own way takes most of a short request's time.
+    """A direct call of a route's function, without FastAPI's dependency injection, which takes most of a short
+    request's time.
 
     The function may take path parameters, the body, the service's state and the request. Values are validated by
     FastAPI's own fields, with the same errors.
@@ -47,10 +48,11 @@ class DirectCall:
 
     @classmethod
     def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
-        """Return the direct call of a route's function, or None if it takes or returns anything else.
+        """Return the direct call of a route's function, or None if the function has other parameters or does not return
+        a Response.
 
         Args:
-            settled: returns whether the route itself does the work of a dependency.
+            settled: returns whether a dependency needs no call, because the route itself does its work.
         """
         dependant = route.dependant
         parts = None
@@ -103,7 +105,9 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A dependency that declares the level that a caller needs. The highest of the router's and the route's counts."""
+    """A dependency that declares the level that a caller needs. Of several declarations for a route, the highest level
+    counts.
+    """
 
     level: Level
 
@@ -114,37 +118,39 @@ class RequiredLevel:
 
 @dataclass(frozen=True)
 class AdmissionKind:
-    """A dependency that declares the kind of admission slot; a route's own overrides its router's."""
+    """A dependency that declares the kind of admission slot. A route's own declaration overrides that of its router."""
 
     kind: Kind
 
     async def __call__(self) -> None:
-        """Do nothing: GuardedRoute admits the call."""
+        """Do nothing when FastAPI calls it: GuardedRoute reads the declaration and admits the call."""
 
 
 @dataclass(frozen=True)
 class DeclaredReach:
-    """A dependency that declares the data of a route; a route's own overrides its router's."""
+    """A dependency that declares which data a route reaches. A route's own declaration overrides that of its router."""
 
     reach: Reach
 
     async def __call__(self) -> None:
-        """Do nothing: GuardedRoute checks the key's collections."""
+        """Do nothing when FastAPI calls it: GuardedRoute reads the declaration and checks the key's collections."""
 
 
 def reaches(reach: Reach) -> Any:
-    """Declare, in `dependencies`, the data of a router or a route."""
+    """Return a dependency that declares which data a router or a route reaches, for `dependencies`."""
     return Depends(DeclaredReach(reach))
 
 
 def declared_reach(route: Any) -> Reach | None:
-    """Return the data that a route declares, or None."""
+    """Return the declaration of which data a route reaches, or None."""
     about = _declarations(route, DeclaredReach)
     return about[-1].reach if about else None
 
 
 def takes(kind: Kind) -> Any:
-    """Declare, in `dependencies`, the kind of admission slot of a router's or a route's calls."""
+    """Return a dependency that declares the kind of admission slot of a router's or a route's calls, for
+    `dependencies`.
+    """
     return Depends(AdmissionKind(kind))
 
 
@@ -155,7 +161,7 @@ def declared_kind(route: Any) -> Kind | None:
 
 
 def requires(level: Level) -> Any:
-    """Declare, in `dependencies`, the level that callers of a router or a route need."""
+    """Return a dependency that declares the level that callers of a router or a route need, for `dependencies`."""
     return Depends(RequiredLevel(level))
 
 
@@ -166,13 +172,15 @@ def declared_level(route: Any) -> Level | None:
 
 
 def _declarations(route: Any, kind: type[T]) -> list[T]:
-    """Return a route's declarations of one type, its router's first."""
+    """Return a route's declarations of one type; those of its router come first."""
     dependencies = (dependency.dependency for dependency in getattr(route, "dependencies", ()))
     return [call for call in dependencies if isinstance(call, kind)]
 
 
 async def require_write_by_default(request: Request) -> None:
-    """Admit only writers of all collections to a route that declares nothing; a dependency of every route."""
+    """Admit only callers that may write to all collections, if a route declares nothing. Every route has this
+    dependency.
+    """
     if declared_level(request.scope.get("route")) is None:
         admit(request.scope, "write", "everything")
 
@@ -183,8 +191,9 @@ class GuardedRoute(APIRoute):
     The level is declared with `requires`, the kind of slot with `takes`, the data with `reaches`. A call about one
     collection is refused while it is a demo collection that is still loading.
 
-    A route without declarations is for writers, and is admitted as a write. A route that is open to all needs no slot.
-    A key for some collections is accepted only if `reaches` declares that the route does not touch others.
+    A route without declarations is for callers that may write, and takes a slot for writes. A route that is open to all
+    needs no slot. A key for some collections is accepted only if `reaches` declares that the route touches no other
+    collections.
     """
 
     reads_any_length = False
@@ -225,7 +234,7 @@ class GuardedRoute(APIRoute):
                 await self.answer(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
-        """Refuse a body by its headers, before it is read."""
+        """Refuse a body that its headers show to be unacceptable, before it is read."""
 
     @cached_property
     def required_level(self) -> Level:
@@ -234,17 +243,17 @@ class GuardedRoute(APIRoute):
 
     @cached_property
     def reach(self) -> Reach:
-        """The data of the route."""
+        """The data that the route reaches, as declared."""
         return "nothing" if self.required_level == "none" else declared_reach(self) or "everything"
 
     @cached_property
     def kind(self) -> Kind | None:
-        """The kind of slot that its calls need, or None."""
+        """The kind of admission slot that calls of this route need, or None."""
         return None if self.required_level == "none" else declared_kind(self) or "write"
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return the kind of slot that one call needs: `stream` if the client accepts NDJSON, to encode texts line by
-        line.
+        """Return the kind of slot that one call needs. A call that encodes texts needs `stream` if the client accepts
+        NDJSON.
         """
         streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
         return "stream" if streams else self.kind
@@ -255,10 +264,10 @@ class GuardedRoute(APIRoute):
 
 
 class JSONRoute(GuardedRoute):
-    """A route that takes JSON only; another body is a 400 or a 415, not a 422."""
+    """A route that takes JSON only; any other body gets a 400 or a 415, not a 422."""
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the function directly if possible, else through FastAPI."""
+        """Call the route's function directly if possible, else through FastAPI."""
         if self.direct_call is None:
             await super().answer(scope, receive, send)
             return
@@ -272,7 +281,7 @@ class JSONRoute(GuardedRoute):
 
     @cached_property
     def direct_call(self) -> DirectCall | None:
-        """The direct call of its function, or None if FastAPI must call it."""
+        """The direct call of the route's function, or None if FastAPI must call it."""
         return DirectCall.of(self, _settled)
 
     def get_route_handler(self) -> Handler:
@@ -293,14 +302,16 @@ class JSONRoute(GuardedRoute):
 
 
 def _settled(dependency: Any) -> bool:
-    """Return whether `GuardedRoute` itself does the work of a dependency."""
+    """Return whether a dependency is a declaration that `GuardedRoute` reads, so that it needs no call."""
     return (
         isinstance(dependency, RequiredLevel | AdmissionKind | DeclaredReach) or dependency is require_write_by_default
     )
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
-    """Return a router of JSON calls of one kind, for readers; routes that write declare it themselves."""
+    """Return a router for JSON calls with one kind of slot, for callers that may read. Routes that write declare a
+    higher level.
+    """
     return APIRouter(
         prefix=prefix,
         tags=[tag],

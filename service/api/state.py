@@ -21,7 +21,7 @@ class State:
 
     Attributes:
         keys_required: whether a call without a key is refused.
-        lab_for: the callers that may train models.
+        lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
         host: the address that the service listens on.
     """

@@ -110,7 +110,7 @@ class Meters:
         self._waits[queue].observe(seconds)
 
     def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
-        """Record a batch that finished a stage."""
+        """Record how long a stage of processing took, and for how many items."""
         self._stages[stage].observe(seconds)
         if stage == "encode":
             self.texts.inc(size)
@@ -118,15 +118,15 @@ class Meters:
             self._sizes[stage].observe(size)
 
     def record_tokens(self, tokens: int) -> None:
-        """Count the tokens that the encoder read."""
+        """Add to the count of tokens that the encoder has read."""
         self.tokens.inc(tokens)
 
     def record_answer(self, method: str, total_variation: float) -> None:
-        """Record the certificate of an answer."""
+        """Record the proven error bound (total variation) of an answer, by the method that computed it."""
         self.variation.labels(method).observe(total_variation)
 
     def set_cluster(self, shards: ClusterStatus) -> None:
-        """Set the metrics of slots. Unknown numbers are NaN, and slots that have gone have no series."""
+        """Set the metrics of the slots that hold shards. Unknown numbers are NaN, and removed slots get no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():
             self.ranges.labels(copies).set(_or_nan(count))
@@ -248,10 +248,11 @@ log = structlog.get_logger("softkv")
 
 
 class TelemetryMiddleware:
-    """A middleware that counts, times and traces requests by route. Ids and names get no series or span of their own.
+    """A middleware that counts, times and traces requests by route. Ids and names in a path create no metrics or spans
+    of their own.
 
     Args:
-        slow_request_ms: slower requests are logged with their stage timings, never with their content.
+        slow_request_ms: requests that take longer are logged with the time of each stage, never with their content.
         tracing: records spans; None for no spans.
     """
 

@@ -30,7 +30,7 @@ Call = tuple[str, dict[str, Any]]
 
 
 async def warm(app: FastAPI, catalogue: Catalogue) -> None:
-    """Make the first calls, without metrics, logs and access checks; their responses are ignored."""
+    """Make a first call of each kind, without metrics, logs and access checks; their responses are ignored."""
     await asyncio.to_thread(catalogue.warm)
     # Each thread gets its stack and its buffers for matrix products now: without memory, the BLAS under NumPy would
     # end the process later.
@@ -45,7 +45,7 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
 
 
 def _work(barrier: Barrier) -> None:
-    """Multiply matrices at the same time as all other threads."""
+    """Multiply matrices in this thread at the same time as in all others, so that each thread is warm."""
     square = np.ones((SIDE, SIDE))
     try:
         barrier.wait(BARRIER_SECONDS)

@@ -1,1 +1,1 @@
-"""The wire contract: what JSON comes in and goes out. Imported by the API only."""
+"""The models of all JSON that requests and responses of the API contain. Only the API imports them."""

@@ -1,4 +1,4 @@
-"""Attend and sweep on the wire: queries, options and answers."""
+"""Models of the calls `attend` and `sweep`: queries, options and answers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _in_metadata(field: str) -> str:
 
 
 class Read(Wire):
-    """A metadata field, and the way to combine its values, each with the weight of its document."""
+    """A metadata field to combine over all documents, and how: each value counts with the weight of its document."""
 
     field: Annotated[Text, AfterValidator(_in_metadata)] = Field(
         description="The field as in filters: `metadata.` and a name.",
@@ -81,14 +81,16 @@ class Read(Wire):
 
 
 class Vote(Wire):
-    """A value, and the weight of the documents that have it."""
+    """One value of a field, and the total weight of the documents that have it."""
 
     value: Scalar = Field(description="A text, a number, true or false.")
     weight: float = Field(description="The share of this value in the weight of all documents that have the field.")
 
 
 class QuantileAnswer(Wire):
-    """A quantile: the smallest number such that this share of the weight lies on numbers up to it."""
+    """A quantile of a field's numbers: the smallest number such that at least this share of the weight lies on numbers
+    up to it.
+    """
 
     quantile: float = Field(description="The requested quantile.")
     value: float | None = Field(description="The number; null if no document with weight has the field.")
@@ -97,7 +99,7 @@ class QuantileAnswer(Wire):
 
 
 class ReadAnswer(Wire):
-    """The value of a field over all documents that have it.
+    """The combined value of a metadata field, over all documents that have the field.
 
     Documents without the field, and the null key, are left out.
     """
@@ -130,7 +132,7 @@ UnknownTokens = Annotated[
 
 
 class Explanation(Wire):
-    """The computation of a weight.
+    """The steps in the computation of a match's weight.
 
     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
     """
@@ -186,7 +188,7 @@ class Match(Wire):
 
 
 class Evidence(Wire):
-    """The evidence for an answer: how well the collection covers the query."""
+    """Measures of how well the collection covers the query, and a verdict on them."""
 
     verdict: Stands = Field(
         description="`none`: the null key has at least half of all weight, or no document passes the filter. "
@@ -216,7 +218,7 @@ class Evidence(Wire):
 
 
 class Certificate(Wire):
-    """A proven bound on the distance between this answer and the exact one."""
+    """A proven bound on how far the weights of this answer may differ from the exact ones."""
 
     method: Literal["exact", "quantised"] = Field(
         description="`exact`: every key is compared in float64. `quantised`: every key is compared as int8, "
@@ -231,7 +233,9 @@ class Certificate(Wire):
 
 
 class Coverage(Wire):
-    """The part of the collection from which an answer was computed."""
+    """The part of the collection from which an answer was computed, and the most weight that the missing documents may
+    have.
+    """
 
     documents: int = Field(description="The number of available documents, whether they pass the filter or not.")
     total: int = Field(description="The number of all documents of the collection.")
@@ -243,7 +247,8 @@ class Coverage(Wire):
 
 
 class AttendAnswer(Wire):
-    """An answer. The weights of all documents that pass the filter sum to one.
+    """The answer to a query. The weights of all documents that pass the filter sum to one, together with that of the
+    null key.
 
     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
     the null key is absent, all are 0.
@@ -312,7 +317,7 @@ class AttendAnswer(Wire):
 
 
 class AttendAnswers(Wire):
-    """An answer for each of `queries`."""
+    """The answers to several queries, one for each of the request's `queries`."""
 
     results: list[AttendAnswer] = Field(
         description="The answers in the order of the queries, all computed from one version of the collection."
@@ -341,7 +346,7 @@ QUESTION = "how do databases work?"
 
 
 class AttendRequest(Wire):
-    """A query, or several, attended over every key of a collection."""
+    """One query or several. Each is compared with every key of a collection, and gives a weight to every document."""
 
     forms: ClassVar[tuple[Form, ...]] = (
         Form("AttendOne", "query", "A query, attended over every key of a collection."),
@@ -440,7 +445,7 @@ MAX_TEMPERATURES = 1024
 
 
 class SweepRequest(Wire):
-    """A query and several temperatures."""
+    """A query that is to be answered at several temperatures."""
 
     query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
     temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="1 to 1,024 temperatures.")
@@ -460,7 +465,7 @@ class SweepRequest(Wire):
 
 
 class SweptMatch(Wire):
-    """A match of a sweep, the same at every temperature."""
+    """A document among the matches of a sweep. Its similarity is the same at every temperature."""
 
     id: str
     similarity: float
@@ -473,7 +478,7 @@ class SweptMatch(Wire):
 
 
 class AtTemperature(Wire):
-    """The answer at one temperature."""
+    """The weights of a sweep's matches at one temperature."""
 
     temperature: float
     weights: list[float] = Field(description="The weights of the `matches`, in their order.")

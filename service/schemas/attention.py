@@ -1,4 +1,4 @@
-"""Attention on arrays of the request, without storage: the arrays, and every intermediate result."""
+"""Models of attention on arrays in the request: the arrays, and every intermediate result. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Parameters(Wire):
 
 
 class Projections(Wire):
-    """W_Q, W_K, W_V before attention and W_O after it, in heads."""
+    """The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it."""
 
     W_Q: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
     W_K: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
@@ -111,7 +111,7 @@ class Projections(Wire):
 
 
 class AttentionRequest(Wire):
-    """Queries, keys and values as arrays. Leading dimensions, if any, broadcast."""
+    """Queries, keys and values as nested lists of numbers. Dimensions before the last two, if any, broadcast."""
 
     query: NestedNumbers = Field(description="[..., m, d]")
     key: NestedNumbers = Field(description="[..., n, d]")

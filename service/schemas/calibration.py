@@ -1,4 +1,4 @@
-"""Calibration on the wire: labelled questions, and the calibration that a collection stores."""
+"""Models of calibration: labelled questions, and the calibration that a collection stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
 
 class Labels(Wire):
-    """The number of questions with an answer, and the number without one."""
+    """The number of labelled questions that have an answer in the collection, and of those that have none."""
 
     present: int
     absent: int
@@ -59,7 +59,7 @@ EXAMPLE: list[JSONValue] = [
 
 
 class CalibrateRequest(Wire):
-    """Labelled questions to which the calibration is fitted."""
+    """Labelled questions, to which the calibration of a collection is fitted."""
 
     questions: Annotated[list[LabelledQuestion], InParts] = Field(
         description="At least 50 different questions, at least 10 with an answer and 10 without one. They "
@@ -76,7 +76,8 @@ class CalibrateRequest(Wire):
 
 
 class ConfidenceCurve(Wire):
-    """The confidence of a first match: sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both within ±40.
+    """The probability that the first match is right: sigmoid(s·x + r·z + offset), with x = logit(w) and z = logit(1 −
+    v), both within ±40.
 
     w is the weight of the best document without the null key, and v that of the fitted null key.
     """
@@ -89,14 +90,16 @@ class ConfidenceCurve(Wire):
 
 
 class ConformalLevel(Wire):
-    """A probability, and the smallest weight of a match in the set that keeps it."""
+    """A set of matches that contains the right document with a given probability: that probability, and the smallest
+    weight of a match in the set.
+    """
 
     conformal: float = Field(description="The probability that the right document is in the set, if there is one.")
     weight: float = Field(description="The smallest weight, computed without the null key.")
 
 
 class WithWords(Wire):
-    """The fit with words, that is with `full_text` at λ."""
+    """The calibration for queries with full text, whose `full_text` is the fitted λ."""
 
     level: float
     confidence: ConfidenceCurve
@@ -104,14 +107,16 @@ class WithWords(Wire):
 
 
 class CalibrationFigure(Wire):
-    """A figure and its standard error; null if too few questions contribute."""
+    """A measured value and its standard error. Each is null if too few questions contribute."""
 
     value: float | None
     error: float | None
 
 
 class CalibrationFigures(Wire):
-    """The quality of confidences, ranks and sets."""
+    """Measures of the quality of a calibration: of its confidences, of the ranks of right documents, and of its sets of
+    matches.
+    """
 
     ece: CalibrationFigure = Field(
         description="The expected calibration error of the confidence of the first match, over ten bins of equal size."
@@ -139,7 +144,7 @@ class CalibrationFigures(Wire):
 
 
 class CalibrationGain(Wire):
-    """The improvement that decides whether a fit is stored."""
+    """How much a calibration improves the answers. This decides whether it is stored."""
 
     label_loss: CalibrationFigure
     log_loss: CalibrationFigure

@@ -1,4 +1,4 @@
-"""Collections on the wire, and the metadata fields of their documents."""
+"""Models of collections and of the metadata fields of their documents."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class CollectionChange(Wire):
 
 
 class Spread(Wire):
-    """A normal distribution of similarities."""
+    """The mean and standard deviation of some similarities."""
 
     mean: float
     deviation: float
@@ -87,7 +87,7 @@ class Spread(Wire):
 class NullBackground(Wire):
     """The similarities of unrelated questions and documents, as a normal distribution.
 
-    The null key follows from them.
+    The similarity of the null key ("none of these") is computed from this distribution.
     """
 
     mean: float
@@ -164,7 +164,7 @@ class CollectionAnswer(Wire):
 
 
 class CollectionList(Wire):
-    """The collections by name: all, or one page."""
+    """A list of collections, ordered by name: all of them, or one page."""
 
     collections: list[CollectionAnswer]
     next_cursor: str | None = Field(
@@ -181,7 +181,7 @@ FieldName = Annotated[
 
 
 class FieldsQuery(Wire):
-    """The fields and documents to examine; without `fields` and `filter`, all of them."""
+    """The metadata fields and the documents to compute statistics of; without `fields` and `filter`, all of them."""
 
     fields: list[FieldName] | None = Field(
         None,
@@ -213,7 +213,7 @@ class FieldsQuery(Wire):
 
 
 class FieldValue(Wire):
-    """A value of a field, with its number of documents."""
+    """A value of a metadata field, and the number of documents that have it."""
 
     value: Scalar = Field(description="A text, a number, true or false; null only as an element of a list.")
     count: int = Field(
@@ -222,7 +222,7 @@ class FieldValue(Wire):
 
 
 class FieldFacts(Wire):
-    """The facts of one field, over the documents that pass the filter."""
+    """Statistics of one metadata field, over the documents that pass the filter."""
 
     types: list[Literal["integer", "number", "text", "boolean", "null", "list", "object"]] = Field(
         description="The types that occur. `integer` is a number without a point or an exponent, `number` one "
@@ -247,7 +247,7 @@ class FieldFacts(Wire):
 
 
 class FieldsAnswer(Wire):
-    """The facts by field, in the order of their names or of the request."""
+    """Statistics of metadata fields, by name, in the order of the names or of the request."""
 
     fields: dict[str, FieldFacts]
     next_cursor: str | None = Field(description="The position of further fields; null at the end.")

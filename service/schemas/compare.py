@@ -1,4 +1,4 @@
-"""A comparison of four ways to answer one question, on the wire."""
+"""Models of a comparison: one question, answered by SQL's `=`, by SQL's full text, by top-k and by attention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_ROWS = 1000
 
 
 class Comparing(Wire):
-    """A question to answer in four ways."""
+    """The common fields of both comparisons: a question, to be answered in four ways, and its options."""
 
     query: Text = Field(description="The question, a text, for all four ways.")
     temperature: Temperature | None = Field(
@@ -29,7 +29,7 @@ class Comparing(Wire):
 
 
 class CompareRequest(Comparing):
-    """A question to a collection."""
+    """A question to compare four searches with: each of them searches the same collection."""
 
     filter: FilterField = None
 
@@ -44,7 +44,7 @@ class CompareRequest(Comparing):
 
 
 class Row(Wire):
-    """A row of the request."""
+    """A row that is searched: a document in the request itself."""
 
     id: DocumentId | None = Field(None, description="Left out: its position, from 1.")
     key: Text = Field(description="The text that SQL's `=` compares and attention encodes.")
@@ -52,7 +52,7 @@ class Row(Wire):
 
 
 class CompareRowsRequest(Comparing):
-    """A question to the rows of the request; nothing is stored."""
+    """A question to compare four searches with: each of them searches the rows in the request. Nothing is stored."""
 
     rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000 rows; each id once.")
 
@@ -66,7 +66,7 @@ class CompareRowsRequest(Comparing):
 
 
 class SQLRow(Wire):
-    """A row in the answer of the database."""
+    """A row that an SQL statement returned."""
 
     id: str
     key: str | None
@@ -86,7 +86,9 @@ class SQLAnswer(Wire):
 
 
 class TopKAnswer(Wire):
-    """The nearest documents, without weights. There are always some, even if nothing matches."""
+    """The k documents that are most similar to the question, without weights. They are returned even if nothing
+    matches.
+    """
 
     matches: list[SweptMatch]
     documents: int = Field(description="The number of documents compared.")

@@ -1,4 +1,4 @@
-"""Documents on the wire, with one key or several."""
+"""Models of documents with one key or several, and of the calls that read and write them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ from service.schemas.wire import (
 
 
 class Part(Wire):
-    """A part of a key text: from character `start` up to `end`."""
+    """A part of a key text: its characters from `start` up to, but not including, `end`."""
 
     start: int = Field(ge=0, description="The number of characters before the part.")
     end: int = Field(ge=0, description="The number of characters up to its end.")
 
 
 class MatchPart(Wire):
-    """A key of a document, and its part of the key text if the text was split."""
+    """The key of a document that matched best: its index, and the part of the key text that it encodes if the text was
+    split.
+    """
 
     index: int = Field(ge=0, description="The index of the key in `key_vectors`, from 0.")
     start: int | None = Field(None, ge=0, description="The number of characters before the part.")
@@ -85,7 +87,7 @@ DOCUMENT: dict[str, Any] = {
 class DocumentBody(Wire):
     """A document without its id.
 
-    A document without a key, text or vector, is found by id and filter, and never weighed.
+    A document that has neither a key text nor a key vector can be found by id and filter, but never gets a weight.
     """
 
     key: OrNull[Text] = Field(
@@ -223,7 +225,7 @@ class DocumentBatch(Wire):
 
 
 class Upserted(Wire):
-    """The result of a write."""
+    """The result of a write: how many documents were written, and which were left out or cut."""
 
     upserted: int = Field(description="The number of documents written.")
     skipped: list[str] | None = Field(

@@ -1,4 +1,4 @@
-"""Encoding on the wire: vectors, tokens, and the attention between tokens."""
+"""Models of the encoder's calls: texts, vectors, tokens, and the attention between tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.schemas.wire import InParts, Text, VectorFormat, Wire
 
 
 class EncodeRequest(Wire):
-    """Texts to encode, up to the limit of the service."""
+    """Texts to encode as vectors, at most as many as the service allows."""
 
     texts: Annotated[list[Text], InParts] = Field(description="The texts: any Unicode, even empty.")
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
@@ -36,7 +36,7 @@ class EncodeRequest(Wire):
 class Token(Wire):
     """A token: the piece of the text from character `start` up to `end`, in Unicode code points.
 
-    Both are 0 for a token outside the text: one that the model adds, such as `[CLS]`, or one of its prompt.
+    Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's prompt.
     """
 
     text: str
@@ -64,7 +64,7 @@ Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 
 
 class TraceRequest(Wire):
-    """A text, or a pair of texts, and the values of the model to return."""
+    """A text, or a pair of texts, to run through the model, and which intermediate values to return."""
 
     text: Text = Field(
         description="The text that the model reads; with `pair` at most 65,536 characters together.",
@@ -99,7 +99,7 @@ class TraceRequest(Wire):
 
 
 class TracedToken(Wire):
-    """A token; `start` and `end` are 0 for a token outside both texts."""
+    """A token of a traced text; `start` and `end` are 0 for a special token, which is in neither text."""
 
     text: str
     start: int = Field(description="The position of its first character in its text, in Unicode code points.")
@@ -108,7 +108,7 @@ class TracedToken(Wire):
 
 
 class Changes(Wire):
-    """The relative changes of the tokens in a layer, each as a share of the length of the token: [n]."""
+    """How much each step of a layer changes the vector of each token, as a share of the length of that vector: [n]."""
 
     attention: NestedAnswer = Field(description="The change by attention.")
     feed_forward: NestedAnswer = Field(description="The change by the feed-forward network.")

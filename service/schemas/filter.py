@@ -1,4 +1,4 @@
-"""Filters on the wire: comparisons, and conditions joined by AND, OR, NOT."""
+"""Models of filters: comparisons, and conditions joined by AND, OR, NOT."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Equality(Wire):
 
 
 class Ordering(Wire):
-    """A comparison by order: numbers with numbers, texts with texts, and so ISO dates too.
+    """A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
 
-    It is false if the field is missing or of another type.
+    The comparison is false if the field is missing or has a value of another type.
     """
 
     field: FieldInFilter
@@ -83,7 +83,7 @@ class Containment(Wire):
 
 
 class Combination(Wire):
-    """A combination of conditions."""
+    """A combination of conditions by AND (all hold), OR (any holds) or NOT (not all of them hold)."""
 
     operator: Literal["AND", "OR", "NOT"] = Field(
         description="AND: all conditions hold; OR: at least one holds; NOT: not all hold."

@@ -1,4 +1,4 @@
-"""The lab on the wire: training a small model, and decoding with it."""
+"""Models of the lab's calls: training a small model, and decoding with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAX_SEED = 2**32 - 1
 
 
 class LabPair(Wire):
-    """A question and the key that it belongs to."""
+    """A pair to train on: a question, and the key that should get the most weight for it."""
 
     query: Text = Field(description="The text that attends.")
     key: Text = Field(description="The text that it shall attend to most, among the keys of all pairs.")
 
 
 class TrainRequest(Wire):
-    """A training: the task, the model and the time."""
+    """What to train: the task, the kind of model, and the time limit."""
 
     task: LabTask = Field(
         description="`copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `pictures` → "
@@ -68,7 +68,7 @@ class TrainRequest(Wire):
 
 
 class LabModel(Wire):
-    """A model that was trained."""
+    """A model that the lab has trained, as listed."""
 
     id: str
     task: LabTask
@@ -82,7 +82,7 @@ class LabModel(Wire):
 
 
 class LabAnswer(Wire):
-    """The state of the lab."""
+    """The state of the lab: its trained models, and whether a model is being trained."""
 
     open: bool = Field(description="Whether the caller may train here.")
     training: bool = Field(description="Whether a model is being trained. Only one is trained at a time.")
@@ -96,7 +96,7 @@ MAX_SIDE = 64  # rows of a picture, before its exact size is checked
 
 
 class DecodeRequest(Wire):
-    """A source for a trained model: a text or a picture."""
+    """An input for a trained model to decode: a text or a picture."""
 
     forms: ClassVar[tuple[Form, ...]] = (
         Form("DecodeText", "source", "A text for a model that reads texts."),
@@ -124,7 +124,7 @@ class DecodeRequest(Wire):
 
 
 class DecodedToken(Wire):
-    """A token of the output."""
+    """A token of a trained model's output."""
 
     text: str
     probability: float = Field(description="The probability of this token, given the tokens before it.")

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings and models on the wire; fields that this service does not know are tolerated."""
+"""Models of OpenAI's embeddings and models calls. Fields that this service does not know are ignored."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def _tokens(content: Any) -> list[int] | None:
 
 
 class OpenAIWire(JSONObject):
-    """A JSON object with at least these fields."""
+    """A JSON object in a call of OpenAI's clients. Fields beyond those of the model are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
 class EmbeddingsRequest(OpenAIWire):
-    """Texts to embed."""
+    """Texts or token ids to embed, as OpenAI's clients send them."""
 
     input: Annotated[list[str | list[int]], PlainValidator(_inputs), WithJsonSchema(INPUT_SCHEMA)]
     model: Text = Field(description="A name of GET /v1/models.")
@@ -86,7 +86,7 @@ class Embedding(OpenAIWire):
 
 
 class Usage(OpenAIWire):
-    """Tokens that the model read."""
+    """The number of tokens that the model read for a request."""
 
     prompt_tokens: int
     total_tokens: int
@@ -105,7 +105,7 @@ class EmbeddingsAnswer(OpenAIWire):
 
 
 class Model(OpenAIWire):
-    """A model. The fields after `owned_by` are not OpenAI's, and are null until it has loaded."""
+    """A model of the service. The fields after `owned_by` are not OpenAI's, and are null until the model has loaded."""
 
     id: str
     object: Literal["model"]
@@ -145,7 +145,7 @@ class ModelList(OpenAIWire):
 
 
 class ErrorBody(OpenAIWire):
-    """The body of an error."""
+    """The content of an error: its message, type, parameter and code."""
 
     message: str
     type: str
@@ -154,6 +154,6 @@ class ErrorBody(OpenAIWire):
 
 
 class ErrorAnswer(OpenAIWire):
-    """An error in the format of OpenAI."""
+    """The body of an error response in the format of OpenAI."""
 
     error: ErrorBody

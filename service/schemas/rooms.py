@@ -1,4 +1,4 @@
-"""Rooms on the wire: their rows, questions, guesses and answers."""
+"""Models of rooms, the shared memory of a class: their rows, questions, guesses and answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_ROWS = Limits.rows
 
 
 class RowBody(Wire):
-    """A row for a room."""
+    """A row to put into a room: a key and its value."""
 
     key: RoomText = Field(description="The text that attention encodes.")
     value: RoomText | None = Field(None, description="Left out: the key.")
@@ -45,7 +45,7 @@ class RowBody(Wire):
 
 
 class FirstRow(RowBody):
-    """A row that a room opens with."""
+    """A row that a room has from the start, with its id."""
 
     id: RoomId | None = Field(None, description="Left out: its position, from 1.")
 
@@ -53,7 +53,7 @@ class FirstRow(RowBody):
 
 
 class OpenRequest(Wire):
-    """A room to open."""
+    """A request to open a room: its first rows and its code."""
 
     code: RoomCode | None = Field(None, description="The code of the room, if it is free. Left out: a new code.")
     rows: Annotated[list[FirstRow], Len(0, MOST_ROWS)] = Field(
@@ -76,7 +76,7 @@ class Joining(Wire):
 
 
 class OpenedRoom(Wire):
-    """A room that was opened."""
+    """The result of opening a room: its code, and the secret of the presenter."""
 
     code: RoomCode
     secret: str = Field(
@@ -88,7 +88,7 @@ class OpenedRoom(Wire):
 
 
 class RoomRow(Wire):
-    """A row of a room."""
+    """A row of a room, as every participant sees it."""
 
     id: RoomId
     key: str
@@ -96,7 +96,7 @@ class RoomRow(Wire):
 
 
 class Room(Wire):
-    """All that a room holds."""
+    """The whole state of a room: its rows, the question that is shown, and the questions that wait."""
 
     code: RoomCode
     version: int = Field(description="The number of changes so far.")
@@ -121,14 +121,14 @@ class AskRequest(Wire):
 
 
 class Asked(Wire):
-    """A question that waits for the presenter."""
+    """A question that a participant has suggested, and that waits for the presenter to ask it."""
 
     number: int = Field(description="The number of the question in the room.")
     query: str
 
 
 class GuessRequest(Wire):
-    """A guess of which row will weigh most."""
+    """A participant's guess of which row will have the largest weight in the answer."""
 
     question: int = Field(description="The number of the question.")
     row: OrNull[RoomId] = Field(description="The row's id; null for none of them.")
@@ -137,7 +137,7 @@ class GuessRequest(Wire):
 
 
 class Guessed(Wire):
-    """The result of a guess."""
+    """The response to a guess: the number of guesses so far."""
 
     number: int = Field(description="The number of the question.")
     guesses: int = Field(description="The number of guesses.")

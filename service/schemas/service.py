@@ -1,4 +1,4 @@
-"""The service itself on the wire: its version, its limits, its shards, and whether it is up."""
+"""Models of facts about the service itself: its version, its limits, its shards, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class Limits(Wire):
 
 
 class SlotAnswer(Wire):
-    """A slot. A fact that only the slot knows is null if the slot did not answer within a second."""
+    """A slot: a process of the cluster that holds a part of all keys. A fact that only the slot knows is null if the
+    slot did not answer within a second.
+    """
 
     name: str
     node: str = Field(description="The machine that the slot runs on.")
@@ -70,7 +72,7 @@ class SlotAnswer(Wire):
 
 
 class ShardsAnswer(Wire):
-    """The keys of all collections in slots, in ranges of 131,072 row numbers.
+    """The status of the cluster's slots, which hold the keys of all collections in ranges of 131,072 row numbers.
 
     The three counts are null while the store is unavailable.
     """
@@ -83,7 +85,7 @@ class ShardsAnswer(Wire):
 
 
 class ServiceAnswer(Wire):
-    """General facts about a service that a client reads first."""
+    """General facts about the service, which a client reads before other calls."""
 
     version: str
     encoder: str | None = Field(description="The encoder of texts, unless a collection has its own; or null.")
@@ -97,7 +99,7 @@ class ServiceAnswer(Wire):
 
 
 class Liveness(Wire):
-    """The answer of a process that is alive."""
+    """The answer that shows that the service's process is alive."""
 
     status: Literal["alive"]
 

@@ -1,4 +1,4 @@
-"""Streams of lines (NDJSON) on the wire: the schema of each line. OpenAPI 3.1 describes a stream only as a text."""
+"""Models of the lines in NDJSON streams. OpenAPI 3.1 itself can describe a stream only as one text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.schemas.wire import Distinct, FieldProblem, Problem, Wire
 
 
 class RefusedLine(Wire):
-    """A line of the body that was not written."""
+    """A line of an upload whose document was not written, with the reasons."""
 
     line: int = Field(description="The number of the line, from 1; empty lines count.")
     detail: str = Field(description="The first flaw of the line.")
@@ -71,7 +71,7 @@ LINES = (UploadLine, EncodeLine)
 
 
 def _of(line: str, description: str, example: str) -> dict[str, Any]:
-    """Return the media type of a stream.
+    """Return the OpenAPI description of the media type of a stream.
 
     `x-itemSchema` has the schema of a line, for which OpenAPI 3.2 has `itemSchema`.
     """

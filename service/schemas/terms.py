@@ -1,4 +1,6 @@
-"""Terms added to the logit of a document, on the wire: metadata, full text and soft filters."""
+"""Models of terms that are added to the logit of a document: from its metadata, from full text and from soft
+filters.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Missing = Annotated[
 
 
 class Recency(Wire):
-    """A preference for documents near an origin: the weight halves with each `half_life` of distance."""
+    """A preference for documents whose field is near an origin, such as a date: the weight halves with each `half_life`
+    of distance.
+    """
 
     field: FieldInBias
     half_life: float = Field(gt=0, description="The distance at which a document weighs half as much.")
@@ -43,7 +47,7 @@ class Recency(Wire):
 
 
 class Linear(Wire):
-    """A number of the document, times a factor."""
+    """A term: a number in the document's metadata, times a factor."""
 
     field: FieldInBias
     factor: float = Field(description="The factor of the number.")
@@ -53,7 +57,9 @@ class Linear(Wire):
 
 
 class Prior(Wire):
-    """The logarithm of a number, times a factor: the weight is multiplied by that power of the number."""
+    """A term: the logarithm of a number in the document's metadata, times a factor. It multiplies the weight by that
+    power of the number.
+    """
 
     field: FieldInBias
     scale: Literal["log"] = Field(description="Always `log`: the natural logarithm of the number.")
@@ -66,7 +72,7 @@ class Prior(Wire):
 
 
 class ByValue(Wire):
-    """An addend for each of several values of a field."""
+    """A term with an addend for each of several values of a metadata field."""
 
     field: FieldInBias
     weights: dict[str, float] = Field(
@@ -79,7 +85,7 @@ class ByValue(Wire):
 
 
 class SoftFilter(Wire):
-    """An addend for documents that pass a filter; other documents may still be attended to."""
+    """A term with an addend for documents that pass a filter. Unlike a filter, it does not exclude other documents."""
 
     filter: Filter
     addend: float = Field(description="The addend if the document passes.")
@@ -133,7 +139,9 @@ FullTextField = Annotated[
 
 
 class FullTextAnswer(Wire):
-    """The effect of the words of a query."""
+    """How full text affected an answer: the weight of the query's words, and the number of documents that
+    contain one.
+    """
 
     weight: float = Field(description="λ, as used.")
     ranking: Literal["bm25", "ts_rank_cd"] = Field(

@@ -1,4 +1,4 @@
-"""Vectors on the wire: a list of numbers, or base64 of little-endian float32."""
+"""Vectors in JSON: a list of numbers, or base64 of little-endian float32."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VECTOR_ANSWER_SCHEMA: dict[str, Any] = {
 
 
 def parse_vector(content: Any) -> Array:
-    """Return a vector of the wire as float32 [d], finite."""
+    """Convert a vector in JSON to float32 [d], and check that its numbers are finite."""
     if isinstance(content, list):
         vector = _from_numbers(content)
     elif isinstance(content, dict) and isinstance(content.get("base64"), str) and len(content) == 1:

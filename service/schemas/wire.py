@@ -1,4 +1,4 @@
-"""Shared types of the wire contract: strict JSON objects, ids, numbers and problems."""
+"""Types that the models of requests and responses share: strict JSON objects, ids, numbers and problems."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OrNull = Annotated[Kind | None, NullHasMeaning()]
 
 
 class JSONObject(BaseModel):
-    """A JSON object on the wire.
+    """The base of all models: a JSON object in a request or a response.
 
     A field that may be left out is never sent or answered as null, and its JSON schema leaves null out. Only in an
     `OrNull` field does null have a meaning. If null arrives for a field whose default is None, it counts as left out
@@ -74,7 +74,9 @@ def whole(value: Any) -> Any:
 
 
 def _accept_whole_floats(schema: Any) -> Any:
-    """Return the core schema of a field in which every int accepts a whole float. Applying it twice changes nothing."""
+    """Return pydantic's schema of a field in which every int accepts a whole float, such as 470.0. A second call
+    changes nothing.
+    """
     if schema["type"] == "int":
         return no_info_before_validator_function(whole, schema)
     finished = schema["type"] == "model" or (
@@ -107,7 +109,9 @@ INTEGERS = range(-(2**63), 2**64)
 
 @dataclass(frozen=True)
 class Form:
-    """One of the forms of a request: it contains this field, and none of the fields of the other forms."""
+    """One of several forms in which a request may be sent. A form has this field, and none of the fields of the other
+    forms.
+    """
 
     name: str
     field: str
@@ -115,7 +119,9 @@ class Form:
 
 
 class Wire(JSONObject):
-    """A JSON object with exactly these fields. If it has `forms`, its route checks that it matches one of them."""
+    """A JSON object that may have only the fields of its model. If the model has `forms`, the route checks that the
+    object matches one of them.
+    """
 
     forms: ClassVar[tuple[Form, ...]] = ()
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -154,7 +160,7 @@ class FieldProblem(JSONObject):
 
 
 class Problem(JSONObject):
-    """A problem (RFC 9457): the reason for a refusal, and the remedy."""
+    """A problem (RFC 9457), the body of an error response: why the request was refused, and what to do."""
 
     type: str = Field(description="Always `about:blank`; problems differ by their `code`.")
     title: str = Field(description="The HTTP status in words.")
@@ -167,7 +173,7 @@ class Problem(JSONObject):
 
 
 class DocumentedAs:
-    """The annotation of a field whose JSON schema is that of another type, whatever validates the field."""
+    """The annotation of a field whose JSON schema is that of another type than the one that validates it."""
 
     def __init__(self, documented: Any) -> None:
         self._documented = documented
@@ -214,7 +220,7 @@ def _document_id(text: str) -> str:
 def json_value(value: Any) -> Any:
     """Return a JSON value, after checking that it can be stored and sent back.
 
-    It has no lone surrogates, integers of at most 64 bits, and at most 100 levels.
+    A valid value has no lone surrogates, integers of at most 64 bits, and at most 100 levels of nesting.
     """
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):

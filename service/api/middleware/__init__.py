@@ -1,1 +1,1 @@
-"""The middleware of every request, before its route is known. Each layer checks only what the raw request shows."""
+"""The middleware that every request passes before its route is known. Each layer checks only the raw request."""

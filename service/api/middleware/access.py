@@ -1,4 +1,6 @@
-"""Authentication by key, the Host rule for callers without one, and CORS for pages of other origins."""
+"""Authentication by API key, the check of the Host header for callers without a key, and CORS for pages of other
+origins.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,16 @@ MCP = "/mcp"
 
 
 class AccessMiddleware:
-    """A middleware that determines the level of a caller; routes compare it with the level that they require.
+    """A middleware that determines a caller's level (none, read or write). Routes compare it with the level that they
+    require.
 
-    The page, probes and docs, outside `/v1` and `/mcp`, need no key. Calls need none if the service has no keys, or if
-    `anonymous` sets a level for callers without a key. Otherwise a call without a key is a 401. Requests without a
+    The page, probes and docs, outside `/v1` and `/mcp`, need no key. Calls need no key if the service has no keys, or
+    if `anonymous` sets a level for callers without a key. Otherwise a call without a key gets a 401. Requests without a
     valid key are answered only under names of this service (`hosts`), so that a foreign web page cannot reach it
     through DNS rebinding.
 
-    The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that tells
-    callers apart.
+    The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that
+    distinguishes callers.
     """
 
     def __init__(
@@ -97,11 +100,11 @@ def _key(headers: Headers) -> str | None:
 
 
 def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
-    """Check that the caller of a request may do what the route declares.
+    """Check that the caller of a request has the level and the collections that its route declares.
 
     Raises:
         KeyRefused: the caller has no valid key.
-        Forbidden: the caller may only read, or the key does not cover the collection.
+        Forbidden: the caller may only read and the route writes, or the key does not cover the collection.
     """
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     if not may(scope, needed):
@@ -140,8 +143,8 @@ class Hosts:
         """Check the Host header.
 
         Raises:
-            MalformedHost: it is missing, repeated or not a host.
-            HostRefused: it is not a name of this service.
+            MalformedHost: the header is missing, repeated or not a host.
+            HostRefused: the header's host is not a name of this service.
         """
         hosts = headers.getlist("host")
         host = hosts[0] if hosts else ""
@@ -167,7 +170,7 @@ def machine_names(hostname: str) -> set[str]:
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower case, without a final dot."""
+    """Return a host name in lower case, without a final dot."""
     return name.lower().removesuffix(".")
 
 
@@ -186,9 +189,9 @@ EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
 def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Wrap the application in CORS for pages of these origins; `*` is any origin. An empty list changes nothing.
 
-    CORS must be the outermost layer: a browser hides responses without its headers, and sends preflights without the
-    key. A key is a header that the page itself sends, never a cookie. So every header is allowed, and credentials are
-    not.
+    CORS must be the outermost layer: a browser hides responses without CORS headers, and sends preflight requests
+    without the key. The page itself sends the key as a header, never as a cookie. So every header is allowed, and
+    cookies are not.
     """
     if not origins:
         return app
@@ -203,7 +206,9 @@ def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Return whether a web page of an origin that is not allowed sent the request. Other clients send no Origin."""
+    """Return whether a web page of an origin that is not allowed sent the request. Clients other than browsers send no
+    Origin.
+    """
     origin = headers.get("origin", "").lower()
     same = origin.partition("://")[2] == headers.get("host", "").lower()
     return bool(origin) and not same and origin not in origins and "*" not in origins

@@ -1,4 +1,4 @@
-"""Limits on request bodies, in bytes, and the queue of requests that need much memory."""
+"""Limits on the bytes of request bodies, and a queue that lets only a few requests with large bodies run at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ BODIES = 8
 class BodyLimitMiddleware:
     """A middleware that refuses bodies over `max_body_bytes` (413), unless the route lifts the limit.
 
-    The route of NDJSON streams does. The request's state gets `body_limit`, `admission` and `heavy_turn`.
+    Only the route of NDJSON streams lifts the limit. The request's state gets `body_limit`, `admission` and
+    `heavy_turn`.
     """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int, admission: Admission) -> None:
@@ -81,12 +82,12 @@ class BodyLimit:
         self._max_bytes = None
 
     def lower(self, max_bytes: int) -> None:
-        """Accept at most `max_bytes`, for a route whose bodies are short."""
+        """Lower the limit to `max_bytes`, for a route whose bodies are short."""
         self._max_bytes = max_bytes if self._max_bytes is None else min(self._max_bytes, max_bytes)
         self._advice = "send less at a time"
 
     def check(self) -> None:
-        """Refuse a body whose declared length is too large, before reading it."""
+        """Raise BodyTooLarge if the declared length of the body is too large, before the body is read."""
         self._at_most(self._declared)
 
     async def receive(self) -> Message:
@@ -151,21 +152,23 @@ class BodyLimit:
 
 
 class HeavyTurn:
-    """The turn of a request that needs much memory, which it keeps until it is answered."""
+    """The turn of a request in the queue of requests that need much memory. The request keeps its turn until it is
+    answered.
+    """
 
     def __init__(self, semaphore: FairSemaphore) -> None:
         self._semaphore = semaphore
         self._caller: str | None = None
 
     async def wait(self) -> None:
-        """Wait for the turn, unless the request has it."""
+        """Wait for the request's turn, unless the request has it already."""
         if self._caller is None:
             caller = CALLER.get()
             await self._semaphore.acquire(caller)
             self._caller = caller
 
     def end(self) -> None:
-        """End the turn, if the request has it."""
+        """End the request's turn, so that the next request gets its own; do nothing without a turn."""
         if self._caller is not None:
             self._semaphore.release(self._caller)
 
@@ -177,6 +180,6 @@ async def wait_if_heavy(scope: Scope, size: int, light: int) -> None:
 
 
 def body_limit(scope: Scope) -> BodyLimit:
-    """Return the limit on a request's body."""
+    """Return the limit on the body of a request, as the middleware stored it in the request's state."""
     limit: BodyLimit = scope["state"]["body_limit"]
     return limit

@@ -1,4 +1,4 @@
-"""Request ids, the checks of a request's form, and HEAD: the middleware that needs neither a caller nor a route."""
+"""Request ids, checks for ambiguous requests, and HEAD: the middleware that needs to know neither caller nor route."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 class RequestIdMiddleware:
     """The outermost middleware: it sets the request id and the headers of every response, and logs the request.
 
-    The id comes from X-Request-ID, or is random. It is returned to the client, and is in every line of the log.
+    The id comes from the request's X-Request-ID, or is random. It is returned to the client, and is in each log line
+    about the request.
 
     Args:
         frame_ancestors: origins that may show this service's pages in a frame, as in a Content-Security-Policy.
@@ -85,7 +86,7 @@ UNREADABLE = "unreadable"  # key in a request's state: the error that the server
 class RequestValidationMiddleware:
     """A middleware that refuses (400) requests that two parsers could read differently.
 
-    It replaces a target with scheme and host by its path and Host.
+    If a request's target has scheme and host, the middleware replaces them by a path and a Host header.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -108,7 +109,8 @@ class RequestValidationMiddleware:
 
 
 def _to_origin_form(scope: Scope) -> None:
-    """Split a target `http://host/path` into path and Host; it replaces the Host header (RFC 9112, 3.2.2).
+    """Split a target `http://host/path` into a path and a Host header, which replaces the one that was sent (RFC 9112,
+    3.2.2).
 
     Raises:
         MalformedHost: the target has no host.
@@ -143,7 +145,9 @@ def _check_path(path: str, raw: bytes) -> None:
 
 
 def _check_length(headers: Headers, http_version: str) -> None:
-    """Raise AmbiguousLength according to RFC 9112, 6.1: a proxy may use the other length and smuggle a request."""
+    """Raise AmbiguousLength if the headers give two lengths of the body (RFC 9112, 6.1). A proxy could use the other
+    length, and a second request could hide in the body.
+    """
     if "transfer-encoding" not in headers:
         return
     if "content-length" in headers:

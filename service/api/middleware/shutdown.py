@@ -1,4 +1,4 @@
-"""Shutdown in three steps: stop streams, refuse new calls, and give up the calls that still run."""
+"""Shutdown in three steps: stop streams, refuse new calls, and cancel the calls that still run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Call:
 
     Attributes:
         task: the task that answers it.
-        awaits_body: whether it waits for more of the request body.
-        stopped: whether it was cancelled by the shutdown.
-        started: whether its response has begun.
+        awaits_body: whether the task waits for more of the request body.
+        stopped: whether the shutdown cancelled the task.
+        started: whether the call's response has begun.
     """
 
     def __init__(self, task: asyncio.Task[object]) -> None:
@@ -77,13 +77,13 @@ class Shutdown:
         return len(self._calls)
 
     def begin(self) -> None:
-        """Fail readiness and stop starting streams; keep serving requests."""
+        """Begin the shutdown: /readyz fails and no stream starts a new part, but requests are still served."""
         if not self.begun.is_set():
             self.begun.set()
             asyncio.get_running_loop().call_later(STREAM_SECONDS, self._late.set)
 
     def refuse(self) -> None:
-        """Refuse new calls, and stop the calls that still wait for their body."""
+        """Refuse new calls, and cancel the calls that still wait for more of their body."""
         self.begin()
         self._refusing = True
         for call in list(self._calls):
@@ -91,7 +91,9 @@ class Shutdown:
                 call.stop()
 
     def give_up(self) -> int:
-        """Stop all calls in progress, and return their number. Threads finish their work, which is discarded."""
+        """Cancel all calls in progress, and return their number. Their threads still finish, but the results are
+        discarded.
+        """
         self.refuse()
         calls = list(self._calls)
         for call in calls:
@@ -113,7 +115,7 @@ class Shutdown:
             raise ServiceStopping("The service is shutting down and accepts no new streams. Retry later.")
 
     async def until_begun(self, work: Awaitable[T]) -> T:
-        """Return the result of a read-only part of a stream, which the shutdown cancels at once.
+        """Run a part of a stream that only reads, and return its result. A shutdown cancels the part at once.
 
         Raises:
             ServiceStopping: the shutdown began before the part was complete.
@@ -121,10 +123,11 @@ class Shutdown:
         return await _unless(self.begun, work)
 
     async def until_late(self, work: Awaitable[T]) -> T:
-        """Return the result of a part of a stream that should be finished. The shutdown waits `STREAM_SECONDS` for it.
+        """Run a part of a stream that should be finished, and return its result. A shutdown waits `STREAM_SECONDS` for
+        it.
 
         Raises:
-            ServiceStopping: the part took longer.
+            ServiceStopping: the part took longer than that after the shutdown began.
         """
         return await _unless(self._late, work)
 

@@ -1,1 +1,1 @@
-"""The refusals of calls: a `table` of all of them, and their form on the wire."""
+"""The refusals of calls: a `table` of all error codes, and the error responses that clients get."""

@@ -44,7 +44,7 @@ class NoDescriptors(APIError):
 
 
 class LengthRequired(APIError):
-    """The Content-Length is not a length."""
+    """The value of the Content-Length header is not a valid length."""
 
 
 class KeyRefused(APIError):
@@ -56,7 +56,7 @@ class Forbidden(APIError):
 
 
 class LabClosed(APIError):
-    """The caller may only read, and only writers may train."""
+    """The caller may only read, but only callers that may write can train models in the lab."""
 
 
 class MalformedHost(APIError):

@@ -1,4 +1,4 @@
-"""Exception handlers: every error becomes a response of application/problem+json (RFC 9457)."""
+"""Exception handlers: each turns an error into a response of type application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -63,10 +63,11 @@ QUESTION = {"query", "queries", "questions"}
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
-    """Return pydantic's errors on a body as flaws with JSON pointers.
+    """Return pydantic's errors about a body as flaws for the client, each with a JSON pointer to the invalid field.
 
     Args:
-        of_document: whether the body is a document or a patch of one. A body with several has them in `documents`.
+        of_document: whether the body is one document or a patch of one. Other bodies have their documents in
+            `documents`.
     """
     is_question = isinstance(body, dict) and not QUESTION.isdisjoint(body)
 
@@ -91,7 +92,7 @@ def words_of(error: Mapping[str, Any]) -> str:
 
 
 def _rename_hint(error: Mapping[str, Any]) -> str | None:
-    """Return the hint for a renamed field or entry of `include`, or None for another one."""
+    """Return a hint with the new name if the error is about a renamed field or entry of `include`, else None."""
     if error["type"] == "extra_forbidden":
         return RENAMED.get(str(error["loc"][-1]))
     named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")
@@ -106,7 +107,9 @@ def _short_text(value: Any) -> str:
 
 
 def _pointer(path: Sequence[Any], body: Any) -> str:
-    """Convert a validation location to a JSON pointer; steps that name a type of a union are left out."""
+    """Convert pydantic's location of an error to a JSON pointer into the body. Steps that name a type of a union are
+    left out.
+    """
     steps = []
     for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
         if isinstance(body, dict) and (step in body or last):
@@ -135,7 +138,7 @@ READING = ("GET", "HEAD")
 
 
 class ProblemAnswer(JSONAnswer):
-    """The response for a problem; in OpenAI's form on the paths of OpenAI's clients."""
+    """The error response for a problem. On the paths that OpenAI's clients call, it has OpenAI's format."""
 
     media_type = "application/problem+json"
 
@@ -167,7 +170,7 @@ class ProblemAnswer(JSONAnswer):
 
 
 def problem_response(error: Exception) -> ProblemAnswer:
-    """Return the response to an error of the table."""
+    """Return the error response for an exception that the table of refusals lists."""
     code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
     status = TABLE[code].status
     detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
@@ -191,7 +194,7 @@ def validation_response(error: RequestValidationError, *, of_document: bool = Fa
 
 
 def allowed_methods(request: Request) -> str:
-    """Return the methods of all routes on the path of a request; Starlette names those of one route only."""
+    """Return the methods of all routes on the path of a request. Starlette itself names only those of one route."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
     methods = [
         method

@@ -19,8 +19,9 @@ class Refusal:
 
     Attributes:
         status: the HTTP status.
-        reason: its description in the OpenAPI file; None leaves it out, because it occurs before there is a call.
-        errors: the exceptions that it answers, as in `except`.
+        reason: its description in the OpenAPI file. None leaves it out, because it occurs before a call reaches a
+            route.
+        errors: the exceptions for which this refusal is sent, a class or a tuple as in `except`.
         repeat: whether the same request may succeed a moment later.
         openai_reason, openai_code, openai_param: what OpenAI's clients get in place of reason, code and pointer.
     """
@@ -209,7 +210,7 @@ CODES: Mapping[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Header:
-    """A header of every refusal with this status, with its value and its description."""
+    """A header that every refusal with one status has, such as Retry-After: its value and its description."""
 
     name: str
     sent: str
@@ -270,7 +271,7 @@ EXAMPLES = {code: _example(code, reason) for code, reason in REASONS.items()}
 
 
 def refusals(*codes: str) -> Responses:
-    """Return the `responses` of a call that may be refused with these codes."""
+    """Return the `responses` (OpenAPI descriptions by status) of a call that may be refused with these codes."""
     statuses = sorted({TABLE[code].status for code in codes})
     return {status: _refusal(status, [code for code in REASONS if code in codes]) for status in statuses}
 
@@ -289,7 +290,7 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def headers(status: int) -> dict[str, Any]:
-    """Return the headers of a status for a response's description; empty if it has none."""
+    """Return the OpenAPI descriptions of the headers that refusals with a status have; empty without such headers."""
     if status not in HEADERS:
         return {}
     header = HEADERS[status]
@@ -311,7 +312,9 @@ def openai_status(status: int) -> int:
 
 
 def openai_refusals(*codes: str) -> Responses:
-    """Return the `responses` of a call of OpenAI's clients, with one reason for each status."""
+    """Return the `responses` (OpenAPI descriptions by status) of the calls that OpenAI's clients make, one reason for
+    each status.
+    """
     described: Responses = {}
     for code in codes:
         refusal = TABLE[code]

@@ -1,4 +1,6 @@
-"""The routes: each parses a request, calls the product and shapes the answer. `ALL` is every router of the API."""
+"""The routes: each parses a request, calls the function that does the work, and turns its result into JSON. `ALL` lists
+every router of the API.
+"""
 
 from __future__ import annotations
 

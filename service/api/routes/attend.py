@@ -1,4 +1,6 @@
-"""Routes of the soft lookup, at one temperature or at many, and of attention on arrays of the request."""
+"""Routes of the soft lookup in a collection, at one temperature or at several, and of attention on arrays in the
+request.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
-    """Return weights that sum to one over the whole collection, the blended value, and the evidence."""
+    """Return weights that sum to one over the whole collection, the blended value, and the evidence that the collection
+    covers the query.
+    """
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
     if body.stream and body.queries is not None:
@@ -148,22 +152,22 @@ def shape_result(
 
 
 def unknown_tokens(count: int | None) -> dict[str, Any]:
-    """Return the field for the number of unknown tokens; empty for a question that is a vector."""
+    """Return the field with the number of tokens that the encoder does not know; empty for a query that is a vector."""
     return {} if count is None else {"unknown_tokens": count}
 
 
 def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
-    """Return the field for the effect of words; empty without `full_text` in the request."""
+    """Return the field with the effect of the query's words; empty without `full_text` in the request."""
     return {} if added is None else {"full_text": asdict(added)}
 
 
 def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:
-    """Return the field for the warnings about a filter; empty without warnings."""
+    """Return the field with the warnings about a request's filter; empty without warnings."""
     return {"warnings": list(warnings)} if warnings else {}
 
 
 def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
-    """Return the JSON of the evidence and its verdict."""
+    """Return the JSON of the measures of how well the collection covers a query, and of the verdict on them."""
     return {
         "verdict": verdict.stands,
         "verdict_certain": verdict.certain,
@@ -178,7 +182,7 @@ def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
 def shape_match(
     match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
 ) -> dict[str, Any]:
-    """Return the JSON of a match: its id, these numbers, and the requested fields."""
+    """Return the JSON of a match: its id, weight and other numbers, and the requested fields."""
     if match.document is None:
         return {"id": match.id, **numbers}
     return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)

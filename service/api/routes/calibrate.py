@@ -30,9 +30,9 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
     summary="Calibrate a collection",
 )
 async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, running: Running) -> Response:
-    """Fit temperature, null key, words, confidence and sets to labelled questions.
+    """Fit temperature, null key, the weight of words, confidences and answer sets to labelled questions.
 
-    The quality is measured on questions outside the fit.
+    The quality is measured on questions that the fit did not use.
     """
     started = time.perf_counter()
     if body.apply:

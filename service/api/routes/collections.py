@@ -78,7 +78,7 @@ def _describe_record(collection: Collection, record: CollectionRecord, reader: R
 
 
 def shape_background(null: NullBackground) -> dict[str, Any]:
-    """Return the JSON of the background of a null key."""
+    """Return the JSON of a null key's background: the similarities of unrelated questions and documents."""
     mean, deviation = null.background.mean, null.background.deviation
     short = None if null.short is None else {"mean": null.short.mean, "deviation": null.short.deviation}
     return {"mean": mean, "deviation": deviation, "of": null.of, "pairs": null.pairs, "short": short}
@@ -98,7 +98,9 @@ def _answer_change(change: CatalogueChange) -> Response:
 
 
 def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
-    """Return the fields with a meaning: null has one only for `encoder` and `calibration`."""
+    """Return the fields of a body that count as sent. A field that is null counts only if it is `encoder` or
+    `calibration`.
+    """
     sent = body.model_dump(exclude_unset=True)
     return {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
 
@@ -117,7 +119,9 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
 async def put_collection(
     name: NameInPath, body: CollectionSettings, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Create a collection (201), or confirm that an existing one matches every field of the request (200), else 409."""
+    """Create a collection (201), or confirm that an existing one matches every field of the request (200). If it
+    differs, answer 409.
+    """
     settings = _meaningful_fields(body)
     collection, created = await running.catalogue.create(name, settings, once=repeatable.once(_answer_change))
     return JSONAnswer(await READS.run(_describe, collection), status_code=201 if created else 200)
@@ -134,7 +138,7 @@ async def put_collection(
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Change the defaults of queries. The encoder and the similarity of a collection are fixed."""
+    """Change a collection's defaults for queries. Its encoder and similarity cannot be changed."""
     changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))
@@ -219,7 +223,7 @@ fields_router = json_router("/v1/collections/{name}/documents", "documents", "re
     summary="Describe the fields of the metadata",
 )
 async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
-    """Return the types, counts, smallest and largest values of fields.
+    """Return types, counts, smallest and largest values of the metadata fields of a collection.
 
     On request, also return their values, each with its number of documents.
     """

@@ -30,7 +30,9 @@ FIELDS = ("key", "value", "metadata")
     summary="Answer one question in four ways",
 )
 async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
-    """Answer a question in four ways. The answer shows the SQL that was run; attention answers as `attend` does."""
+    """Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
+    The answer shows the SQL that was run.
+    """
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
     compared = await queries.compare_collection(running.catalogue.collection(name), body.query, options)
     return CompressedAnswer(_shape(compared), request)
@@ -44,7 +46,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     summary="Answer one question in four ways from rows of the request",
 )
 async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
-    """Answer a question from the rows of the request, as from a collection of these documents. Nothing is stored."""
+    """Answer a question in the same four ways from rows in the request. Nothing is stored."""
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
     compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)
@@ -74,5 +76,7 @@ def _sql(timed: TimedSearch) -> dict[str, Any]:
 
 
 def _shape_parameter(value: Any) -> Any:
-    """Return a parameter of SQL as JSON. Bytes, as which numbers beyond 64 bits are compared, get the form of SQL."""
+    """Return a parameter of an SQL statement as JSON. Numbers beyond 64 bits are compared as bytes, which are written
+    as an SQL literal.
+    """
     return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

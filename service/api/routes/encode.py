@@ -47,7 +47,9 @@ Tokens = Sequence[Sequence[Token]] | None
     summary="Encode texts",
 )
 async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:
-    """Encode texts: one vector per text, in order, independent of the other texts. No texts give no vectors."""
+    """Encode texts: one vector per text, in order, independent of the other texts. An empty list of texts gives an
+    empty list of vectors.
+    """
     limit = max_texts(running, tokens=body.tokens)
     if len(body.texts) > limit:
         raise TooLarge.at(
@@ -85,7 +87,7 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
 
 
 async def _lines(queue: EncodingQueue, body: EncodeRequest, shutdown: Shutdown) -> AsyncIterator[bytes]:
-    """Yield one line per text, in order, then a line that says how the encoding ended."""
+    """Yield one line of NDJSON per text, in order, then a line that says whether all texts were encoded."""
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
     try:

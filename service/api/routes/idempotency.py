@@ -1,6 +1,6 @@
 """Idempotent writes: a write with an Idempotency-Key is done once, and a repetition gets its first answer.
 
-The header is that of draft-ietf-httpapi-idempotency-key-header; its key is used as it stands, quotes included.
+The header is that of draft-ietf-httpapi-idempotency-key-header; the key is used exactly as sent, quotes included.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Repeatable:
-    """A write with the key of its caller; without a key, it is done each time."""
+    """A write and the Idempotency-Key that its caller sent. Without a key, the write is done each time it is sent."""
 
     request: WriteRequest | None
 
     def once(self, answer: Callable[[Result], Response]) -> IdempotentWrite[Result] | None:
-        """Return the instruction to the store to do a write only once, or None for a write without a key.
+        """Return what tells the store to do a write only once, or None for a write without a key.
 
         Args:
             answer: returns the response from the result of the write; called in its transaction.
@@ -74,7 +74,9 @@ async def _repeatable(
         ),
     ] = None,
 ) -> Repeatable:
-    """Return the write of a request. If it was answered before, the rest of the request is ignored."""
+    """Return the `Repeatable` of a request. If the write was answered before, raise WriteAnswered, which sends the
+    stored answer.
+    """
     if key is None:
         return Repeatable(None)
     if len(request.headers.getlist(HEADER)) > 1:
@@ -103,7 +105,9 @@ Idempotent = Annotated[Repeatable, Depends(_repeatable)]
 
 
 def refuse_key(request: Request) -> None:
-    """Refuse an Idempotency-Key, for a call of several transactions: only one transaction can be done once."""
+    """Refuse a request with an Idempotency-Key, for a call that writes in several transactions. Only a single
+    transaction can be repeated safely.
+    """
     if HEADER in request.headers:
         raise InvalidContent.at(
             "",

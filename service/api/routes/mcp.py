@@ -1,4 +1,6 @@
-"""The route `POST /mcp`: it answers a message of the Model Context Protocol. The first message makes its endpoint."""
+"""The route `POST /mcp`: it answers a message of the Model Context Protocol. Its endpoint is created on the first
+message.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +52,13 @@ class MCPEndpoint:
         return self._endpoint
 
     async def close(self) -> None:
-        """Close the endpoint, if it was made."""
+        """Close the endpoint, if a message has created it."""
         if self._endpoint is not None:
             await self._endpoint.close()
 
 
 def is_of_library(missing: ModuleNotFoundError) -> bool:
-    """Return whether a missing module belongs to the library of the protocol."""
+    """Return whether a module that failed to import belongs to the library of the Model Context Protocol."""
     return (missing.name or "").partition(".")[0] in _LIBRARY
 
 
@@ -89,7 +91,7 @@ class MessageRoute(GuardedRoute):
     """
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return None, whatever kind the calls of the tools are."""
+        """Return None: the message itself needs no slot."""
         return None
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,7 +108,7 @@ class MessageRoute(GuardedRoute):
 
 
 class _Spoken(Response):
-    """The response of the server of the protocol."""
+    """A response that the server of the Model Context Protocol sends itself."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI call."""
@@ -123,7 +125,7 @@ router = APIRouter(
 
 @router.post(MCP)
 async def post_mcp_message(_: Request) -> Response:
-    """Answer a message, as defined by the protocol."""
+    """Answer a message of the Model Context Protocol."""
     return _Spoken()
 
 

@@ -105,7 +105,7 @@ def _describe_model(model: LoadingEncoder) -> dict[str, Any]:
 
 @models_router.get("", response_model=ModelList, response_description="The models.", summary="List models")
 async def list_models(running: Running) -> Response:
-    """List the model of the service; empty without an encoder. `runs_on` names the code that computes it."""
+    """List the model of the service; empty without an encoder. `runs_on` names the code that runs the model."""
     encoder = running.catalogue.encoder
     return JSONAnswer({"object": "list", "data": [_describe_model(encoder)] if encoder else []})
 
@@ -121,5 +121,5 @@ async def get_model(
     id: Annotated[str, Path(description="The name of the model; it may contain a /.", examples=["all-MiniLM-L6-v2"])],  # noqa: A002
     running: Running,
 ) -> Response:
-    """Return the state of a model, the code that computes it, and the width of its vectors."""
+    """Return the state of a model, the code that runs it, and the width of its vectors."""
     return JSONAnswer(_describe_model(find_model(running.catalogue.encoder, id)))

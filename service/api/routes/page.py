@@ -1,4 +1,6 @@
-"""The page: its files under a common digest, its documents in each language, and the routes that serve them."""
+"""The web page: its HTML documents in each language, its other files under a digest of their contents, and the routes
+that serve them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ IMPORTED = re.compile(r"""^\s*(?:import|export)\b[^"'()]*["'](\.[^"']+)["']""", 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file as the service sends it."""
+    """A file of the page, as the service sends it."""
 
     content: bytes
     media_type: str
@@ -57,8 +59,8 @@ class Assets:
     """All files of a folder, read once at the start.
 
     Attributes:
-        files: by their paths in the folder.
-        digest: of all paths and contents.
+        files: the files, by their paths in the folder.
+        digest: a digest of all paths and contents.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -109,7 +111,9 @@ PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?
 
 
 def preferred_language(accept_language: str) -> str:
-    """Return the language of the page that an Accept-Language prefers; English if it names neither."""
+    """Return the language of the page that an Accept-Language header prefers; English if it names no language of the
+    page.
+    """
     best, best_weight = "en", 0.0
     for part in accept_language.split(","):
         if (match := PREFERENCE.fullmatch(part.strip())) and match[1].lower() in LANGUAGES:
@@ -124,14 +128,15 @@ def render_page(assets: Assets, name: str, language: str) -> Asset:
 
     - Links into `assets/` point to files under the digest.
     - Adjacent style sheets become one file.
-    - `:language` becomes the name of the language.
-    - An element with `data-words` gets the words of that name. Its other `data-` attributes fill their places.
-    - The script `words` gets all words, so that the browser need not wait for further files.
+    - `:language` is replaced by the name of the language.
+    - An element with `data-words` gets the text of that name. Its other `data-` attributes fill the placeholders in the
+      text.
+    - The script `words` gets all texts, so that the browser need not wait for further files.
     - Each module is preloaded with all modules that it imports.
 
     Raises:
-        KeyError: the document names unknown words or modules.
-        ValueError: a line of words cannot be parsed.
+        KeyError: the document names an unknown text or module.
+        ValueError: a line in a file of texts cannot be parsed.
     """
     text = assets.text(name).replace(":language", language)
     words = _words(assets, language)
@@ -158,7 +163,7 @@ def _join_sheets(assets: Assets, name: str, links: str) -> str:
 
 
 def _words(assets: Assets, language: str) -> dict[str, str]:
-    """Return the words of the page by name, from all modules of the language.
+    """Return the texts of the page by name, from all modules of the language.
 
     Raises:
         ValueError: a line is not a name and a text.
@@ -173,13 +178,13 @@ def _words(assets: Assets, language: str) -> dict[str, str]:
 
 
 def _fill_places(words: str, tag: str) -> str:
-    """Return words whose `{places}` are filled by the `data-` attributes of a tag."""
+    """Return a text whose placeholders, such as `{count}`, are filled from the `data-` attributes of a tag."""
     fillings = dict(PLACE.findall(tag))
     return re.sub(r"\{(\w+)\}", lambda match: html.unescape(fillings[match[1]]), words)
 
 
 def _rich(words: str) -> str:
-    """Return words with coloured terms, like `rich` of the page."""
+    """Return a text as HTML with coloured terms, as the function `rich` of the page does."""
 
     def mark(match: re.Match[str]) -> str:
         kind = match[1]
@@ -252,7 +257,7 @@ class PageMount(Mount):
     """The mount of the page, for every path outside the API. The API itself refuses unknown calls."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match like any mount, except paths of the API."""
+        """Match a request as any mount does, but never a path of the API."""
         if is_call(scope["path"]):
             return Match.NONE, {}
         return super().matches(scope)

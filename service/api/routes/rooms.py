@@ -52,7 +52,9 @@ def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
 
 
 def draw_qr_code(text: str) -> tuple[int, str]:
-    """Return the QR code of a text: the modules in a side, and the dark ones as the path of an SVG, line by line."""
+    """Return the QR code of a text: the number of modules in a side, and the dark modules as the path of an SVG, line
+    by line.
+    """
     import segno
 
     rows = [list(map(bool, row)) for row in segno.make(text, error="m", micro=False).matrix_iter(border=4)]
@@ -70,7 +72,7 @@ def draw_qr_code(text: str) -> tuple[int, str]:
 def _origin(request: Request, host: str) -> str:
     """Return the origin under which the caller reaches the service.
 
-    A page sends its scheme, which only it knows behind a proxy.
+    A page sends the scheme, because behind a proxy only the page knows it.
     """
     host_header = request.headers.get("host", "")
     scheme, _, origin_host = request.headers.get("origin", "").partition("://")

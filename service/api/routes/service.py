@@ -51,7 +51,7 @@ class ReadinessReport:
 
 
 def readiness(running: State) -> ReadinessReport:
-    """Return the parts that are loading and those that failed; blocks."""
+    """Return the parts of the service that are loading and those that failed; blocks."""
     encoder = running.catalogue.encoder
     loading = [f"collection {name}" for name in running.catalogue.loading()]
     failed = [*running.catalogue.failures(), *running.demo.failures()]
@@ -90,10 +90,10 @@ async def livez() -> Response:
 async def readyz(request: Request, running: Running) -> Response:
     """Answer 503 while the encoder, a collection, a demo collection or machine code is loading.
 
-    Calls are answered meanwhile. The answer becomes 200 when a first answer takes no longer than a tenth one. It is 503
-    too if reads are not sound: a collection could not be read, or a document is damaged on disk. And it is 503,
-    `draining`, after the service got the signal to stop: it answers calls a moment longer, and clients should send to
-    another one.
+    Calls are answered meanwhile. The answer becomes 200 when a first call takes no longer than later ones. It is also
+    503 if reads are unreliable: a collection could not be read, or a document is damaged on disk. And it is 503,
+    `draining`, after the service got the signal to stop. It still answers calls for a moment, but clients should use
+    another service.
     """
     parts = await asyncio.to_thread(readiness, running)
     draining = request.app.state.shutdown.begun.is_set()
@@ -116,7 +116,7 @@ metrics_router = APIRouter(
 async def metrics(request: Request, running: Running) -> Response:
     """Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
 
-    No series is of a collection, a document or a caller. The series of slots are as many as the slots.
+    No metric is labelled with a collection, a document or a caller. Metrics of slots have one series for each slot.
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.admission.slots_in_use.items():

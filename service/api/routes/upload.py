@@ -38,13 +38,13 @@ BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 
 
 class NDJSONRoute(GuardedRoute):
-    """The route of bodies that are declared as NDJSON; the JSON route of the same path takes the others."""
+    """The route class for bodies declared as NDJSON; the JSON route of the same path takes all other bodies."""
 
     reads_any_length = True  # each line has a limit
     outlives_its_caller = True
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match like any route, if the content type is NDJSON."""
+        """Match a request as any route does, but only if its content type is NDJSON."""
         if media_type(Headers(scope=scope)) != NDJSON:
             return Match.NONE, {}
         return super().matches(scope)
@@ -53,9 +53,9 @@ class NDJSONRoute(GuardedRoute):
 class Lines(StreamingResponse):
     """A response that begins while the body is still being read, after the first batch.
 
-    Starlette's own would wait for the client's disconnect at the same time, and so lose parts of the body. The response
-    does not begin before the first batch, because some proxies (nginx) stop passing on a body once its response has
-    begun.
+    Starlette's own streaming response would wait for the client's disconnect at the same time, and so lose parts of the
+    body. The response does not begin before the first batch, because some proxies (nginx) stop passing on a body once
+    its response has begun.
     """
 
     media_type = NDJSON
@@ -116,14 +116,14 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 async def _write_batch(
     collection: Collection, batch: Mapping[int, bytes]
 ) -> tuple[UploadResult, dict[int, list[Flaw]]]:
-    """Write a batch; return its result, and all flaws of its lines by number."""
+    """Write a batch of lines; return the result, and the flaws of its lines by line number."""
     documents, flawed = await BODIES.run(_read, batch)
     uploaded = await upload(collection, documents)
     return uploaded, flawed | uploaded.refused
 
 
 async def _lines(stream: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield the non-empty lines of the body, with their numbers from 1; empty lines count too."""
+    """Yield the non-empty lines of the body with their line numbers from 1; empty lines are numbered too."""
     number, rest = 1, bytearray()
     async for chunk in stream:
         start = 0
@@ -145,7 +145,7 @@ async def _lines(stream: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[
 
 
 async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> AsyncIterator[dict[int, bytes]]:
-    """Yield batches of lines by number: a thousand lines, or fewer as soon as they have more than `max_bytes`."""
+    """Yield batches of lines by line number. A batch ends at 1,000 lines, or when it exceeds `max_bytes`."""
     batch, size = dict[int, bytes](), 0
     try:
         async for number, line in lines:
@@ -163,7 +163,7 @@ async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> A
 
 
 def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]]]:
-    """Return the documents of the valid lines, and the flaws of the others, by number."""
+    """Return the documents of the valid lines, and the flaws of the invalid lines, by line number."""
     documents, flawed = {}, {}
     for number, line in batch.items():
         try:

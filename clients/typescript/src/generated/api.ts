@@ -15,7 +15,8 @@ export interface paths {
         put?: never;
         /**
          * Attend over every document of a collection
-         * @description Return weights that sum to one over the whole collection, the blended value, and the evidence.
+         * @description Return weights that sum to one over the whole collection, the blended value, and the evidence that the collection
+         *     covers the query.
          */
         post: operations["attend"];
         delete?: never;
@@ -35,8 +36,8 @@ export interface paths {
         put?: never;
         /**
          * Write many documents
-         * @description Write documents. As JSON, either all or none are written. As NDJSON, the stream has any length, is written in
-         *     batches of 1,000 lines, and leaves out only invalid lines.
+         * @description Write documents. Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it
+         *     is written in batches of 1,000 lines, and only invalid lines are left out.
          *
          *     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
          */
@@ -157,7 +158,8 @@ export interface paths {
         get: operations["get_collection"];
         /**
          * Create a collection, or confirm its settings
-         * @description Create a collection (201), or confirm that an existing one matches every field of the request (200), else 409.
+         * @description Create a collection (201), or confirm that an existing one matches every field of the request (200). If it
+         *     differs, answer 409.
          */
         put: operations["put_collection"];
         post?: never;
@@ -170,7 +172,7 @@ export interface paths {
         head?: never;
         /**
          * Change the temperature or the null key, or remove the calibration
-         * @description Change the defaults of queries. The encoder and the similarity of a collection are fixed.
+         * @description Change a collection's defaults for queries. Its encoder and similarity cannot be changed.
          */
         patch: operations["patch_collection"];
         trace?: never;
@@ -229,10 +231,10 @@ export interface paths {
          * Everything is loaded
          * @description Answer 503 while the encoder, a collection, a demo collection or machine code is loading.
          *
-         *     Calls are answered meanwhile. The answer becomes 200 when a first answer takes no longer than a tenth one. It is 503
-         *     too if reads are not sound: a collection could not be read, or a document is damaged on disk. And it is 503,
-         *     `draining`, after the service got the signal to stop: it answers calls a moment longer, and clients should send to
-         *     another one.
+         *     Calls are answered meanwhile. The answer becomes 200 when a first call takes no longer than later ones. It is also
+         *     503 if reads are unreliable: a collection could not be read, or a document is damaged on disk. And it is 503,
+         *     `draining`, after the service got the signal to stop. It still answers calls for a moment, but clients should use
+         *     another service.
          */
         get: operations["readyz"];
         put?: never;
@@ -254,7 +256,7 @@ export interface paths {
          * Prometheus metrics
          * @description Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
          *
-         *     No series is of a collection, a document or a caller. The series of slots are as many as the slots.
+         *     No metric is labelled with a collection, a document or a caller. Metrics of slots have one series for each slot.
          */
         get: operations["metrics"];
         put?: never;
@@ -296,7 +298,7 @@ export interface paths {
         put?: never;
         /**
          * Describe the fields of the metadata
-         * @description Return the types, counts, smallest and largest values of fields.
+         * @description Return types, counts, smallest and largest values of the metadata fields of a collection.
          *
          *     On request, also return their values, each with its number of documents.
          */
@@ -338,7 +340,8 @@ export interface paths {
         put?: never;
         /**
          * Answer one question in four ways
-         * @description Answer a question in four ways. The answer shows the SQL that was run; attention answers as `attend` does.
+         * @description Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
+         *     The answer shows the SQL that was run.
          */
         post: operations["compare"];
         delete?: never;
@@ -358,7 +361,7 @@ export interface paths {
         put?: never;
         /**
          * Answer one question in four ways from rows of the request
-         * @description Answer a question from the rows of the request, as from a collection of these documents. Nothing is stored.
+         * @description Answer a question in the same four ways from rows in the request. Nothing is stored.
          */
         post: operations["compare_rows"];
         delete?: never;
@@ -378,9 +381,9 @@ export interface paths {
         put?: never;
         /**
          * Calibrate a collection
-         * @description Fit temperature, null key, words, confidence and sets to labelled questions.
+         * @description Fit temperature, null key, the weight of words, confidences and answer sets to labelled questions.
          *
-         *     The quality is measured on questions outside the fit.
+         *     The quality is measured on questions that the fit did not use.
          */
         post: operations["calibrate"];
         delete?: never;
@@ -422,7 +425,8 @@ export interface paths {
         put?: never;
         /**
          * Encode texts
-         * @description Encode texts: one vector per text, in order, independent of the other texts. No texts give no vectors.
+         * @description Encode texts: one vector per text, in order, independent of the other texts. An empty list of texts gives an
+         *     empty list of vectors.
          */
         post: operations["encode"];
         delete?: never;
@@ -480,7 +484,7 @@ export interface paths {
         };
         /**
          * List models
-         * @description List the model of the service; empty without an encoder. `runs_on` names the code that computes it.
+         * @description List the model of the service; empty without an encoder. `runs_on` names the code that runs the model.
          */
         get: operations["list_models"];
         put?: never;
@@ -500,7 +504,7 @@ export interface paths {
         };
         /**
          * Describe one model
-         * @description Return the state of a model, the code that computes it, and the width of its vectors.
+         * @description Return the state of a model, the code that runs it, and the width of its vectors.
          */
         get: operations["get_model"];
         put?: never;
@@ -801,13 +805,13 @@ export interface components {
             /** @description The temperature of attention, if the presenter asks. Left out: that of the encoder. */
             temperature?: components["schemas"]["Temperature"];
         };
-        /** @description A question that waits for the presenter. */
+        /** @description A question that a participant has suggested, and that waits for the presenter to ask it. */
         Asked: {
             /** @description The number of the question in the room. */
             number: number;
             query: string;
         };
-        /** @description The answer at one temperature. */
+        /** @description The weights of a sweep's matches at one temperature. */
         AtTemperature: {
             temperature: number;
             /** @description The weights of the `matches`, in their order. */
@@ -817,7 +821,8 @@ export interface components {
             evidence: components["schemas"]["Evidence"];
         };
         /**
-         * @description An answer. The weights of all documents that pass the filter sum to one.
+         * @description The answer to a query. The weights of all documents that pass the filter sum to one, together with that of the
+         *     null key.
          *
          *     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
          *     the null key is absent, all are 0.
@@ -889,7 +894,7 @@ export interface components {
             /** @description Milliseconds in the service, including encoding. */
             took_ms: number;
         };
-        /** @description An answer for each of `queries`. */
+        /** @description The answers to several queries, one for each of the request's `queries`. */
         AttendAnswers: {
             /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
@@ -1054,7 +1059,7 @@ export interface components {
             vector_format?: "numbers" | "base64";
         };
         /**
-         * @description A query, or several, attended over every key of a collection.
+         * @description One query or several. Each is compared with every key of a collection, and gives a weight to every document.
          * @example {
          *       "query": "how do databases work?",
          *       "top_k": 3
@@ -1126,7 +1131,7 @@ export interface components {
             };
         };
         /**
-         * @description Queries, keys and values as arrays. Leading dimensions, if any, broadcast.
+         * @description Queries, keys and values as nested lists of numbers. Dimensions before the last two, if any, broadcast.
          * @example {
          *       "query": [
          *         [
@@ -1245,7 +1250,7 @@ export interface components {
         /** @description A term that adds to the logit of each document, from a field of its metadata or from a filter. */
         BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
         /**
-         * @description An addend for each of several values of a field.
+         * @description A term with an addend for each of several values of a metadata field.
          * @example {
          *       "field": "metadata.shelf",
          *       "weights": {
@@ -1303,7 +1308,7 @@ export interface components {
             took_ms: number;
         };
         /**
-         * @description Labelled questions to which the calibration is fitted.
+         * @description Labelled questions, to which the calibration of a collection is fitted.
          * @example {
          *       "questions": [
          *         {
@@ -1518,12 +1523,15 @@ export interface components {
              */
             apply?: boolean;
         };
-        /** @description A figure and its standard error; null if too few questions contribute. */
+        /** @description A measured value and its standard error. Each is null if too few questions contribute. */
         CalibrationFigure: {
             value: number | null;
             error: number | null;
         };
-        /** @description The quality of confidences, ranks and sets. */
+        /**
+         * @description Measures of the quality of a calibration: of its confidences, of the ranks of right documents, and of its sets of
+         *     matches.
+         */
         CalibrationFigures: {
             /** @description The expected calibration error of the confidence of the first match, over ten bins of equal size. */
             ece: components["schemas"]["CalibrationFigure"];
@@ -1544,12 +1552,12 @@ export interface components {
             /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
-        /** @description The improvement that decides whether a fit is stored. */
+        /** @description How much a calibration improves the answers. This decides whether it is stored. */
         CalibrationGain: {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
         };
-        /** @description A proven bound on the distance between this answer and the exact one. */
+        /** @description A proven bound on how far the weights of this answer may differ from the exact ones. */
         Certificate: {
             /**
              * @description `exact`: every key is compared in float64. `quantised`: every key is compared as int8, and the best again in float64.
@@ -1561,7 +1569,7 @@ export interface components {
             /** @description An upper bound of ‖output − exact output‖₂; null if the request does not include the output. */
             output_error: number | null;
         };
-        /** @description The relative changes of the tokens in a layer, each as a share of the length of the token: [n]. */
+        /** @description How much each step of a layer changes the vector of each token, as a share of the length of that vector: [n]. */
         Changes: {
             /** @description The change by attention. */
             attention: components["schemas"]["NestedAnswer"];
@@ -1650,7 +1658,7 @@ export interface components {
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
         };
-        /** @description The collections by name: all, or one page. */
+        /** @description A list of collections, ordered by name: all of them, or one page. */
         CollectionList: {
             collections: components["schemas"]["CollectionAnswer"][];
             /** @description The position of the next page; null at the end, and with a limit of 0. */
@@ -1696,7 +1704,7 @@ export interface components {
             null?: components["schemas"]["Null"];
         };
         /**
-         * @description A combination of conditions.
+         * @description A combination of conditions by AND (all hold), OR (any holds) or NOT (not all of them hold).
          * @example {
          *       "operator": "AND",
          *       "conditions": [
@@ -1739,7 +1747,7 @@ export interface components {
             background: components["schemas"]["NullBackground"] | null;
         };
         /**
-         * @description A question to a collection.
+         * @description A question to compare four searches with: each of them searches the same collection.
          * @example {
          *       "query": "what's a cat?",
          *       "top_k": 3
@@ -1769,7 +1777,7 @@ export interface components {
             filter?: components["schemas"]["Filter"];
         };
         /**
-         * @description A question to the rows of the request; nothing is stored.
+         * @description A question to compare four searches with: each of them searches the rows in the request. Nothing is stored.
          * @example {
          *       "query": "kitten",
          *       "rows": [
@@ -1800,7 +1808,8 @@ export interface components {
             rows: components["schemas"]["Row"][];
         };
         /**
-         * @description The confidence of a first match: sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both within ±40.
+         * @description The probability that the first match is right: sigmoid(s·x + r·z + offset), with x = logit(w) and z = logit(1 −
+         *     v), both within ±40.
          *
          *     w is the weight of the best document without the null key, and v that of the fitted null key.
          */
@@ -1816,7 +1825,10 @@ export interface components {
             /** @description The logit of the confidence if w and v are ½. */
             offset: number;
         };
-        /** @description A probability, and the smallest weight of a match in the set that keeps it. */
+        /**
+         * @description A set of matches that contains the right document with a given probability: that probability, and the smallest
+         *     weight of a match in the set.
+         */
         ConformalLevel: {
             /** @description The probability that the right document is in the set, if there is one. */
             conformal: number;
@@ -1853,7 +1865,10 @@ export interface components {
              */
             ignore_case?: boolean;
         };
-        /** @description The part of the collection from which an answer was computed. */
+        /**
+         * @description The part of the collection from which an answer was computed, and the most weight that the missing documents may
+         *     have.
+         */
         Coverage: {
             /** @description The number of available documents, whether they pass the filter or not. */
             documents: number;
@@ -2179,7 +2194,7 @@ export interface components {
             picture: number[][];
         };
         /**
-         * @description A source for a trained model: a text or a picture.
+         * @description An input for a trained model to decode: a text or a picture.
          * @example {
          *       "model": "m-0123abcd",
          *       "source": "3 March 2014"
@@ -2493,7 +2508,7 @@ export interface components {
             source: string;
             picture?: never;
         };
-        /** @description A token of the output. */
+        /** @description A token of a trained model's output. */
         DecodedToken: {
             text: string;
             /** @description The probability of this token, given the tokens before it. */
@@ -2627,7 +2642,7 @@ export interface components {
         /**
          * @description A document without its id.
          *
-         *     A document without a key, text or vector, is found by id and filter, and never weighed.
+         *     A document that has neither a key text nor a key vector can be found by id and filter, but never gets a weight.
          * @example {
          *       "key": "relational databases",
          *       "value": "A first course",
@@ -2808,7 +2823,7 @@ export interface components {
             truncated: number[];
         };
         /**
-         * @description Texts to embed.
+         * @description Texts or token ids to embed, as OpenAI's clients send them.
          * @example {
          *       "model": "all-MiniLM-L6-v2",
          *       "input": [
@@ -2864,7 +2879,7 @@ export interface components {
         /** @description A line of an encoding's answer. */
         EncodeLine: components["schemas"]["EncodedText"] | components["schemas"]["EncodeEnd"];
         /**
-         * @description Texts to encode, up to the limit of the service.
+         * @description Texts to encode as vectors, at most as many as the service allows.
          * @example {
          *       "texts": [
          *         "relational databases",
@@ -2936,18 +2951,18 @@ export interface components {
             /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. */
             value: string | number | boolean | (string | number | boolean | null)[] | null;
         };
-        /** @description An error in the format of OpenAI. */
+        /** @description The body of an error response in the format of OpenAI. */
         ErrorAnswer: {
             error: components["schemas"]["ErrorBody"];
         };
-        /** @description The body of an error. */
+        /** @description The content of an error: its message, type, parameter and code. */
         ErrorBody: {
             message: string;
             type: string;
             param: string | null;
             code: string | null;
         };
-        /** @description The evidence for an answer: how well the collection covers the query. */
+        /** @description Measures of how well the collection covers the query, and a verdict on them. */
         Evidence: {
             /**
              * @description `none`: the null key has at least half of all weight, or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
@@ -2968,7 +2983,7 @@ export interface components {
             effective_documents: number;
         };
         /**
-         * @description The computation of a weight.
+         * @description The steps in the computation of a match's weight.
          *
          *     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
          */
@@ -2996,7 +3011,7 @@ export interface components {
             value: string | number | boolean | null;
             addend: number;
         };
-        /** @description The facts of one field, over the documents that pass the filter. */
+        /** @description Statistics of one metadata field, over the documents that pass the filter. */
         FieldFacts: {
             /** @description The types that occur. `integer` is a number without a point or an exponent, `number` one with. A list adds `list` and the types of its scalars. The fields inside an `object` are listed under their own paths. */
             types: ("integer" | "number" | "text" | "boolean" | "null" | "list" | "object")[];
@@ -3019,7 +3034,7 @@ export interface components {
             pointer: string;
             detail: string;
         };
-        /** @description A value of a field, with its number of documents. */
+        /** @description A value of a metadata field, and the number of documents that have it. */
         FieldValue: {
             /** @description A text, a number, true or false; null only as an element of a list. */
             value: string | number | boolean | null;
@@ -3027,7 +3042,7 @@ export interface components {
             count: number;
         };
         /**
-         * @description The facts by field, in the order of their names or of the request.
+         * @description Statistics of metadata fields, by name, in the order of the names or of the request.
          * @example {
          *       "fields": {
          *         "metadata.year": {
@@ -3062,7 +3077,7 @@ export interface components {
             next_cursor: string | null;
         };
         /**
-         * @description The fields and documents to examine; without `fields` and `filter`, all of them.
+         * @description The metadata fields and the documents to compute statistics of; without `fields` and `filter`, all of them.
          * @example {}
          * @example {
          *       "fields": [
@@ -3108,7 +3123,7 @@ export interface components {
             addend: number;
         };
         /**
-         * @description A row that a room opens with.
+         * @description A row that a room has from the start, with its id.
          * @example {
          *       "id": "row-1",
          *       "key": "cats",
@@ -3123,7 +3138,10 @@ export interface components {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
         };
-        /** @description The effect of the words of a query. */
+        /**
+         * @description How full text affected an answer: the weight of the query's words, and the number of documents that
+         *     contain one.
+         */
         FullTextAnswer: {
             /** @description λ, as used. */
             weight: number;
@@ -3136,7 +3154,7 @@ export interface components {
             documents: number;
         };
         /**
-         * @description A guess of which row will weigh most.
+         * @description A participant's guess of which row will have the largest weight in the answer.
          * @example {
          *       "question": 1,
          *       "row": "row-1"
@@ -3148,7 +3166,7 @@ export interface components {
             /** @description The row's id; null for none of them. */
             row: components["schemas"]["RoomId"] | null;
         };
-        /** @description The result of a guess. */
+        /** @description The response to a guess: the number of guesses so far. */
         Guessed: {
             /** @description The number of the question. */
             number: number;
@@ -3181,7 +3199,7 @@ export interface components {
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
         };
-        /** @description The state of the lab. */
+        /** @description The state of the lab: its trained models, and whether a model is being trained. */
         LabAnswer: {
             /** @description Whether the caller may train here. */
             open: boolean;
@@ -3190,7 +3208,7 @@ export interface components {
             /** @description The trained models that the service keeps until it stops, the newest first. */
             models: components["schemas"]["LabModel"][];
         };
-        /** @description A model that was trained. */
+        /** @description A model that the lab has trained, as listed. */
         LabModel: {
             id: string;
             /** @enum {string} */
@@ -3205,7 +3223,7 @@ export interface components {
             seconds: number;
             seed: number;
         };
-        /** @description A question and the key that it belongs to. */
+        /** @description A pair to train on: a question, and the key that should get the most weight for it. */
         LabPair: {
             /** @description The text that attends. */
             query: string;
@@ -3221,7 +3239,7 @@ export interface components {
             /** @description The documents that answer it, instead of `id`; each of them is a right answer. */
             ids?: components["schemas"]["DocumentId"][];
         };
-        /** @description The number of questions with an answer, and the number without one. */
+        /** @description The number of labelled questions that have an answer in the collection, and of those that have none. */
         Labels: {
             present: number;
             absent: number;
@@ -3298,7 +3316,7 @@ export interface components {
             room_seconds: number;
         };
         /**
-         * @description A number of the document, times a factor.
+         * @description A term: a number in the document's metadata, times a factor.
          * @example {
          *       "field": "metadata.stars",
          *       "factor": 0.5
@@ -3316,7 +3334,7 @@ export interface components {
              */
             missing?: number;
         };
-        /** @description The answer of a process that is alive. */
+        /** @description The answer that shows that the service's process is alive. */
         Liveness: {
             /** @constant */
             status: "alive";
@@ -3344,7 +3362,10 @@ export interface components {
             value_vector?: components["schemas"]["VectorAnswer"];
             explanation?: components["schemas"]["Explanation"];
         };
-        /** @description A key of a document, and its part of the key text if the text was split. */
+        /**
+         * @description The key of a document that matched best: its index, and the part of the key text that it encodes if the text was
+         *     split.
+         */
         MatchPart: {
             /** @description The index of the key in `key_vectors`, from 0. */
             index: number;
@@ -3391,7 +3412,7 @@ export interface components {
         Metadata: {
             [key: string]: unknown;
         };
-        /** @description A model. The fields after `owned_by` are not OpenAI's, and are null until it has loaded. */
+        /** @description A model of the service. The fields after `owned_by` are not OpenAI's, and are null until the model has loaded. */
         Model: {
             id: string;
             /** @constant */
@@ -3478,7 +3499,7 @@ export interface components {
         /**
          * @description The similarities of unrelated questions and documents, as a normal distribution.
          *
-         *     The null key follows from them.
+         *     The similarity of the null key ("none of these") is computed from this distribution.
          */
         NullBackground: {
             mean: number;
@@ -3494,7 +3515,7 @@ export interface components {
             short: components["schemas"]["Spread"] | null;
         };
         /**
-         * @description A room to open.
+         * @description A request to open a room: its first rows and its code.
          * @example {}
          * @example {
          *       "rows": [
@@ -3514,7 +3535,7 @@ export interface components {
              */
             rows?: components["schemas"]["FirstRow"][];
         };
-        /** @description A room that was opened. */
+        /** @description The result of opening a room: its code, and the secret of the presenter. */
         OpenedRoom: {
             code: components["schemas"]["RoomCode"];
             /** @description The secret of the presenter, which only this answer contains. Sent as `X-Room-Secret`, it allows the caller to ask questions, show answers, remove rows and close the room. */
@@ -3524,9 +3545,9 @@ export interface components {
             joining: components["schemas"]["Joining"];
         };
         /**
-         * @description A comparison by order: numbers with numbers, texts with texts, and so ISO dates too.
+         * @description A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
          *
-         *     It is false if the field is missing or of another type.
+         *     The comparison is false if the field is missing or has a value of another type.
          * @example {
          *       "field": "metadata.year",
          *       "operator": ">=",
@@ -3555,7 +3576,7 @@ export interface components {
             /** @description additive: [h] */
             v?: components["schemas"]["NestedNumbers"];
         };
-        /** @description A part of a key text: from character `start` up to `end`. */
+        /** @description A part of a key text: its characters from `start` up to, but not including, `end`. */
         Part: {
             /** @description The number of characters before the part. */
             start: number;
@@ -3563,7 +3584,8 @@ export interface components {
             end: number;
         };
         /**
-         * @description The logarithm of a number, times a factor: the weight is multiplied by that power of the number.
+         * @description A term: the logarithm of a number in the document's metadata, times a factor. It multiplies the weight by that
+         *     power of the number.
          * @example {
          *       "field": "metadata.stars",
          *       "scale": "log"
@@ -3589,7 +3611,7 @@ export interface components {
              */
             missing?: number;
         };
-        /** @description A problem (RFC 9457): the reason for a refusal, and the remedy. */
+        /** @description A problem (RFC 9457), the body of an error response: why the request was refused, and what to do. */
         Problem: {
             /** @description Always `about:blank`; problems differ by their `code`. */
             type: string;
@@ -3608,7 +3630,7 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
-        /** @description W_Q, W_K, W_V before attention and W_O after it, in heads. */
+        /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
             W_Q: components["schemas"]["NestedNumbers"];
@@ -3624,7 +3646,10 @@ export interface components {
              */
             n_heads?: number;
         };
-        /** @description A quantile: the smallest number such that this share of the weight lies on numbers up to it. */
+        /**
+         * @description A quantile of a field's numbers: the smallest number such that at least this share of the weight lies on numbers
+         *     up to it.
+         */
         QuantileAnswer: {
             /** @description The requested quantile. */
             quantile: number;
@@ -3637,7 +3662,7 @@ export interface components {
         };
         Query: string | components["schemas"]["Vector"];
         /**
-         * @description A metadata field, and the way to combine its values, each with the weight of its document.
+         * @description A metadata field to combine over all documents, and how: each value counts with the weight of its document.
          * @example {
          *       "field": "metadata.year",
          *       "as": "mean"
@@ -3667,7 +3692,7 @@ export interface components {
             quantiles?: number[];
         };
         /**
-         * @description The value of a field over all documents that have it.
+         * @description The combined value of a metadata field, over all documents that have the field.
          *
          *     Documents without the field, and the null key, are left out.
          */
@@ -3703,7 +3728,8 @@ export interface components {
             failed: string[];
         };
         /**
-         * @description A preference for documents near an origin: the weight halves with each `half_life` of distance.
+         * @description A preference for documents whose field is near an origin, such as a date: the weight halves with each `half_life`
+         *     of distance.
          * @example {
          *       "field": "metadata.year",
          *       "half_life": 20
@@ -3729,7 +3755,7 @@ export interface components {
              */
             missing?: number;
         };
-        /** @description A line of the body that was not written. */
+        /** @description A line of an upload whose document was not written, with the reasons. */
         RefusedLine: {
             /** @description The number of the line, from 1; empty lines count. */
             line: number;
@@ -3748,7 +3774,7 @@ export interface components {
             /** @description The number of the question. */
             question: number;
         };
-        /** @description All that a room holds. */
+        /** @description The whole state of a room: its rows, the question that is shown, and the questions that wait. */
         Room: {
             code: components["schemas"]["RoomCode"];
             /** @description The number of changes so far. */
@@ -3812,13 +3838,13 @@ export interface components {
             /** @description The answer; absent until it is shown. */
             answer?: components["schemas"]["RoomAnswer"];
         };
-        /** @description A row of a room. */
+        /** @description A row of a room, as every participant sees it. */
         RoomRow: {
             id: components["schemas"]["RoomId"];
             key: string;
             value: string;
         };
-        /** @description A row of the request. */
+        /** @description A row that is searched: a document in the request itself. */
         Row: {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["DocumentId"];
@@ -3828,7 +3854,7 @@ export interface components {
             value?: unknown;
         };
         /**
-         * @description A row for a room.
+         * @description A row to put into a room: a key and its value.
          * @example {
          *       "key": "cats",
          *       "value": "They purr."
@@ -3851,13 +3877,13 @@ export interface components {
             rows: components["schemas"]["SQLRow"][];
             took_ms: number;
         };
-        /** @description A row in the answer of the database. */
+        /** @description A row that an SQL statement returned. */
         SQLRow: {
             id: string;
             key: string | null;
             value: unknown;
         };
-        /** @description General facts about a service that a client reads first. */
+        /** @description General facts about the service, which a client reads before other calls. */
         ServiceAnswer: {
             version: string;
             /** @description The encoder of texts, unless a collection has its own; or null. */
@@ -3869,7 +3895,7 @@ export interface components {
             shards: components["schemas"]["ShardsAnswer"] | null;
         };
         /**
-         * @description The keys of all collections in slots, in ranges of 131,072 row numbers.
+         * @description The status of the cluster's slots, which hold the keys of all collections in ranges of 131,072 row numbers.
          *
          *     The three counts are null while the store is unavailable.
          */
@@ -3885,7 +3911,10 @@ export interface components {
             /** @description The slots seen in the last 30 seconds, by name. */
             slots: components["schemas"]["SlotAnswer"][];
         };
-        /** @description A slot. A fact that only the slot knows is null if the slot did not answer within a second. */
+        /**
+         * @description A slot: a process of the cluster that holds a part of all keys. A fact that only the slot knows is null if the
+         *     slot did not answer within a second.
+         */
         SlotAnswer: {
             name: string;
             /** @description The machine that the slot runs on. */
@@ -3904,7 +3933,7 @@ export interface components {
             trouble: string | null;
         };
         /**
-         * @description An addend for documents that pass a filter; other documents may still be attended to.
+         * @description A term with an addend for documents that pass a filter. Unlike a filter, it does not exclude other documents.
          * @example {
          *       "filter": {
          *         "field": "metadata.year",
@@ -3926,7 +3955,7 @@ export interface components {
             /** @description The number of tokens that a part shares with the part before it. Left out: an eighth. */
             overlap?: number;
         };
-        /** @description A normal distribution of similarities. */
+        /** @description The mean and standard deviation of some similarities. */
         Spread: {
             mean: number;
             deviation: number;
@@ -3949,7 +3978,7 @@ export interface components {
             took_ms: number;
         };
         /**
-         * @description A query and several temperatures.
+         * @description A query that is to be answered at several temperatures.
          * @example {
          *       "query": "how do databases work?",
          *       "temperatures": [
@@ -3991,7 +4020,7 @@ export interface components {
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A match of a sweep, the same at every temperature. */
+        /** @description A document among the matches of a sweep. Its similarity is the same at every temperature. */
         SweptMatch: {
             id: string;
             similarity: number;
@@ -4013,14 +4042,17 @@ export interface components {
         /**
          * @description A token: the piece of the text from character `start` up to `end`, in Unicode code points.
          *
-         *     Both are 0 for a token outside the text: one that the model adds, such as `[CLS]`, or one of its prompt.
+         *     Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's prompt.
          */
         Token: {
             text: string;
             start: number;
             end: number;
         };
-        /** @description The nearest documents, without weights. There are always some, even if nothing matches. */
+        /**
+         * @description The k documents that are most similar to the question, without weights. They are returned even if nothing
+         *     matches.
+         */
         TopKAnswer: {
             matches: components["schemas"]["SweptMatch"][];
             /** @description The number of documents compared. */
@@ -4049,7 +4081,7 @@ export interface components {
             changes?: components["schemas"]["Changes"][];
         };
         /**
-         * @description A text, or a pair of texts, and the values of the model to return.
+         * @description A text, or a pair of texts, to run through the model, and which intermediate values to return.
          * @example {
          *       "text": "The dog chased the cat across the street",
          *       "layers": [
@@ -4097,7 +4129,7 @@ export interface components {
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A token; `start` and `end` are 0 for a token outside both texts. */
+        /** @description A token of a traced text; `start` and `end` are 0 for a special token, which is in neither text. */
         TracedToken: {
             text: string;
             /** @description The position of its first character in its text, in Unicode code points. */
@@ -4107,7 +4139,7 @@ export interface components {
             sequence: number | null;
         };
         /**
-         * @description A training: the task, the model and the time.
+         * @description What to train: the task, the kind of model, and the time limit.
          * @example {
          *       "task": "dates",
          *       "seconds": 1
@@ -4227,7 +4259,7 @@ export interface components {
         };
         /** @description A line of an upload's answer. */
         UploadLine: components["schemas"]["UploadBatch"] | components["schemas"]["UploadEnd"];
-        /** @description The result of a write. */
+        /** @description The result of a write: how many documents were written, and which were left out or cut. */
         Upserted: {
             /** @description The number of documents written. */
             upserted: number;
@@ -4236,7 +4268,7 @@ export interface components {
             /** @description Ids of documents whose text was longer than the encoder reads. */
             truncated: string[];
         };
-        /** @description Tokens that the model read. */
+        /** @description The number of tokens that the model read for a request. */
         Usage: {
             prompt_tokens: number;
             total_tokens: number;
@@ -4286,14 +4318,14 @@ export interface components {
             /** @description Little-endian float32, in the standard alphabet, with padding. */
             base64: string;
         };
-        /** @description A value, and the weight of the documents that have it. */
+        /** @description One value of a field, and the total weight of the documents that have it. */
         Vote: {
             /** @description A text, a number, true or false. */
             value: string | number | boolean | null;
             /** @description The share of this value in the weight of all documents that have the field. */
             weight: number;
         };
-        /** @description The fit with words, that is with `full_text` at λ. */
+        /** @description The calibration for queries with full text, whose `full_text` is the fitted λ. */
         WithWords: {
             level: number;
             confidence: components["schemas"]["ConfidenceCurve"];
