@@ -1,10 +1,10 @@
-"""Collections sharded over several machines: which nodes hold which shards, and queries to these nodes.
+"""Collections whose keys are sharded over several machines: which nodes hold which shards, and queries to these nodes.
 
 A shard is a range of row numbers. A node is one process (`node/`): it holds replicas of shards, follows the store, and
-answers from exactly the version in the request. It owns no data: it can read its replicas from the store again.
+answers from exactly the version in the request. A node that loses its replicas can read them from the store again.
 
 In a coordinator, `placement.py` assigns shards to nodes, and `router.py` sends one message to all nodes concerned. If a
-node is lost or slow, the router asks another replica. `metadata.py` has the statistics of each shard at one version.
+node is lost or slow, the router asks another replica. `metadata.py` caches the statistics of each shard at one version.
 `collection.py` is a collection whose view is a `RemoteView` over all shards.
 
 Only `ray_actors.py` imports Ray; `ray_node.py` starts a Ray node for each process that joins.

@@ -53,7 +53,7 @@ class ShardedCatalogue(SharedCatalogue):
             self._leave()
 
     def rebuild(self) -> None:
-        """Wait in background threads until nodes hold all shards, and follow collections that other services create."""
+        """Wait in background threads until nodes hold all shards, and add collections that other services create."""
         for collection in self.collections():
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
@@ -61,7 +61,7 @@ class ShardedCatalogue(SharedCatalogue):
         start_background(self._summarise, "keep sums of ranges")
 
     def shards(self) -> ClusterStatus:
-        """Return the status of all nodes; blocks for the store and for nodes that do not answer."""
+        """Return the status of all nodes. Blocks while it reads the store, and while nodes do not answer."""
         with self._asking:
             if self._status is None or self._status[0] <= time.monotonic():
                 try:
@@ -72,7 +72,7 @@ class ShardedCatalogue(SharedCatalogue):
             return self._status[1]
 
     def _summarise(self) -> None:
-        """Update summaries until the catalogue is closed."""
+        """Update the collections' key summaries, which answers use for lost shards, until the catalogue is closed."""
         while not self._closed.wait(SUMMARY_SECONDS):
             for collection in self.collections():
                 if isinstance(collection, ShardedCollection):

@@ -1,4 +1,4 @@
-"""A collection whose keys are held by nodes; this process has its record and the metadata of all shards."""
+"""A collection whose keys are on nodes. This process has only its record and the metadata of all shards."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from service.storage import CollectionMissing, CollectionRecord, Column, Conditi
 
 @dataclass(frozen=True)
 class ShardedSnapshot(Snapshot):
-    """A snapshot of one version; its rows are held by nodes."""
+    """A snapshot of a collection at one version, whose rows are on nodes."""
 
     metadata: CollectionMetadata | None = None
 
     def mask(self, condition: Condition) -> RemoteMask:
-        """Return the mask of the rows that pass; nodes evaluate it."""
+        """Return the mask of the rows that pass a condition, which the nodes evaluate."""
         assert self.metadata is not None
         return self.metadata.mask(condition)
 
     def columns(self, field: str, pointer: str) -> list[Column]:
-        """Read a field from the store; it is not cached here."""
+        """Read a metadata field from the store; the column is not cached in this process."""
         return self._read_column(field, pointer)
 
 
 class ShardedCollection(ReplicatedCollection):
-    """A collection that answers each query from the version that the store has at that moment.
+    """A sharded collection. It answers each query from the version that the store has when the query arrives.
 
-    Its memory in this process stays empty. Nodes follow the store.
-    A query waits for nodes that have not reached its version.
+    No keys are in this process: the nodes hold them, and follow the store. A query waits for nodes that have not
+    reached its version.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class ShardedCollection(ReplicatedCollection):
 
     @property
     def size(self) -> int:
-        """The number of documents that can be attended to, as of the last answer or write."""
+        """The number of documents that can be attended to, as known since the last answer or write."""
         return self.record.attendable if self._metadata is None else self._metadata.view.documents
 
     @property
     def keys(self) -> int:
-        """The number of keys now, or as of the last answer if nodes cannot be reached; blocks."""
+        """The current number of keys, or the number at the last answer if nodes cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
             self._read_metadata()
         return 0 if self._metadata is None else self._metadata.view.n
@@ -90,11 +90,11 @@ class ShardedCollection(ReplicatedCollection):
                 )
 
     def behind(self, version: int) -> bool:
-        """Return False: this process follows nothing."""
+        """Return False: this process holds no keys that could be behind the store."""
         return False
 
     def follow(self) -> None:
-        """Do nothing: nodes follow the store."""
+        """Do nothing, since this process holds no keys: the nodes follow the store."""
 
     def rebuild(self) -> None:
         """Read the metadata of all shards from the nodes.
@@ -109,7 +109,7 @@ class ShardedCollection(ReplicatedCollection):
         """Do nothing: nodes load their own machine code."""
 
     def read_in_background(self) -> None:
-        """Wait in the background until nodes hold all shards; queries before that may fail."""
+        """Wait in the background until nodes hold all shards. Queries that come earlier may fail."""
         start_background(self._wait_until_held, f"wait for {self.name}")
 
     def _wait_until_held(self) -> None:
@@ -121,7 +121,9 @@ class ShardedCollection(ReplicatedCollection):
                 return
 
     def _require_ready(self) -> None:
-        """Require only that the collection exists: writes need no node, and queries report missing shards."""
+        """Raise CollectionNotFound if the collection was deleted. Nodes are not checked: writes need none, and queries
+        report missing shards.
+        """
         self._require_existing()
 
     def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata]:
@@ -140,7 +142,7 @@ class ShardedCollection(ReplicatedCollection):
         return record, metadata
 
     def _current(self, extent: Extent) -> CollectionMetadata | None:
-        """Return the cached metadata if its version is recent enough and the same shards are lost, else None."""
+        """Return the cached metadata if it is as new as this version and the same shards are lost, else None."""
         metadata = self._metadata
         if (
             metadata is None
@@ -151,7 +153,7 @@ class ShardedCollection(ReplicatedCollection):
         return metadata
 
     def summarise(self) -> None:
-        """Update the summaries that are used for lost shards."""
+        """Update the summaries of keys that queries use in place of lost shards."""
         if self._metadata is not None:
             with suppress(SnapshotGone, StorageError):
                 self._cache.summarise(self.record)

@@ -12,7 +12,7 @@ class ClusterError(Exception):
 
 
 class NodeLost(ClusterError):
-    """A node does not answer: its process or machine is gone, or it never existed."""
+    """A node does not answer: its process or machine is gone, or no node of this name ever existed."""
 
 
 class ScanTimeout(ClusterError):
@@ -36,7 +36,7 @@ class TokenRefused(ClusterError):
 
 
 class VersionGone(SnapshotGone):
-    """A node has newer versions only; ask again for the current one."""
+    """A node has dropped the requested version and has only newer ones. Repeat the request with the current version."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"version {version} is not kept any more: ask again")

@@ -1,4 +1,4 @@
-"""A coordinator's metadata of a sharded collection: statistics of each shard, at one version."""
+"""The metadata that a coordinator has of a sharded collection: statistics of each shard at one version."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CachedSummary:
     """A summary of a shard's keys, used while no node answers for the shard.
 
     Attributes:
-        summary: of the shard's rows, and possibly of rows that have since been removed.
+        summary: the summary of the shard's rows, which may include rows that have since been removed.
         grown: whether rows were added after the summary was made, so that it lacks some.
     """
 
@@ -76,7 +76,9 @@ class CollectionMetadata:
     lock: Lock = field(default_factory=Lock)
 
     def mask(self, condition: Condition) -> RemoteMask:
-        """Return the mask of the rows that pass; equal conditions share one object, so their queries share a scan."""
+        """Return the mask of the rows that pass a condition. Equal conditions get the same object, so that their
+        queries share a scan.
+        """
         name = condition_digest(condition)
         with self.lock:
             if name in self.masks:
@@ -105,7 +107,8 @@ class MetadataCache:
         self._sample: tuple[int, SampleKeys] | None = None
 
     def fetch(self, record: CollectionRecord, extent: Extent) -> CollectionMetadata:
-        """Return the collection's metadata at the version of `extent`, and query nodes for missing parts.
+        """Return the collection's metadata at the version of `extent`. Parts that are not cached are read from the
+        nodes.
 
         Raises:
             VersionGone: a node has newer versions only.
@@ -132,7 +135,7 @@ class MetadataCache:
         return CollectionMetadata(version.version, view, lost, self._sum_missing(record, view, lost))
 
     def summarise(self, record: CollectionRecord) -> None:
-        """Fetch summaries of the shards that were written to since their last summary, at the cached version.
+        """Fetch new summaries, at the cached version, of the shards that were written to since their last summary.
 
         Raises:
             SnapshotGone: a node does not answer, or not for that version.
@@ -155,7 +158,9 @@ class MetadataCache:
         return summary is not None and not summary.grown
 
     def _follow(self, log: Sequence[VersionChange] | None, first_rows: Sequence[int]) -> None:
-        """Drop cached data of the shards that a change log names, or all of it if the log is incomplete."""
+        """Drop the cached data of shards that a change log says were changed, or of all shards if the log is
+        incomplete.
+        """
         if log is None:
             self._statistics.clear()
             self._summaries.clear()
@@ -174,7 +179,9 @@ class MetadataCache:
                     )
 
     def _fetch_statistics(self, first_rows: Sequence[int], version: CollectionVersion) -> frozenset[int]:
-        """Query statistics that are not cached; return the first rows of shards for which no node answers."""
+        """Read statistics that are not cached from the nodes. Return the first rows of shards for which no node
+        answers.
+        """
         lost = self._router.lost_shards(version.collection).intersection(first_rows)
         while missing := [row for row in first_rows if row not in self._statistics and row not in lost]:
             try:
@@ -217,7 +224,9 @@ class MetadataCache:
         return self._sample[1]
 
     def _sum_missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
-        """Sum the summaries of lost shards; the sum has infinite bounds if one summary is not current."""
+        """Add up the summaries of the lost shards. If one of them is not current, the bounds of the sum are
+        infinite.
+        """
         documents = record.attendable - view.documents
         if not lost or documents <= 0:
             return None
@@ -230,7 +239,7 @@ class MetadataCache:
 
 
 def _infinite_summary(similarity: str, width: int, documents: int, rows: int) -> KeySummary:
-    """Return a summary of at most `rows` rows whose other bounds are infinite."""
+    """Return a summary for at most `rows` rows about which nothing else is known: all other bounds are infinite."""
     empty = KeySummary.empty(similarity, width)
     gram = np.full_like(empty.gram, np.inf)
     return replace(empty, n=rows, documents=documents, gram=gram, key_norm=math.inf, value_norm=math.inf, removed=rows)
@@ -242,9 +251,9 @@ class ShardStatistics:
 
     Attributes:
         facts: statistics of its rows.
-        dimension: the width of its keys; None if it never had any.
-        end: the row number after its last row.
-        coded: whether its rows have codes.
+        dimension: the width of the shard's keys; None if it never had a key.
+        end: the row number after the shard's last row.
+        coded: whether the shard's rows have 8-bit codes.
     """
 
     facts: BlockStatistics
@@ -254,10 +263,11 @@ class ShardStatistics:
 
 
 class RoutedShards:
-    """Shards of one version, reached through a router; implements `attention.lookup.ShardHosts`.
+    """The shards of a collection at one version, to which messages are sent through a router; implements
+    `attention.lookup.ShardHosts`.
 
     Args:
-        statistics: of each shard, by its first row.
+        statistics: the statistics of each shard, by the shard's first row.
     """
 
     def __init__(self, router: Router, version: CollectionVersion, statistics: Mapping[int, ShardStatistics]) -> None:
@@ -269,11 +279,13 @@ class RoutedShards:
         )
 
     def ask_all(self, message: Message) -> Sequence[Message]:
-        """Send one message about all rows."""
+        """Send one message about all rows to the nodes, and return all replies."""
         return [answer for _, answer in self._router.ask(self._version, self._first_rows.tolist(), lambda _: message)]
 
     def ask_about(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
-        """Send messages about rows or documents, chosen by their numbers."""
+        """Send messages only to the nodes that hold the rows or documents with these numbers, and return the
+        replies.
+        """
         if not len(numbers):
             return []
         shard_rows = self._first_rows[np.searchsorted(self._ends, numbers, side="right")]

@@ -21,14 +21,15 @@ def shard_starts(next_row: int) -> range:
 
 
 def shard_start(row: int) -> int:
-    """Return the first row of the shard that contains a row number."""
+    """Return the first row number of the shard that contains this row."""
     return row - row % SHARD_ROWS
 
 
 def place_shard(collection: int, first_row: int, nodes: Iterable[NodeRecord], copies: int) -> tuple[str, ...]:
-    """Return the names of the nodes that should hold a shard, best first: `copies`, or all nodes if fewer exist.
+    """Return the names of the `copies` nodes that should hold a shard, best first; of all nodes if fewer exist.
 
-    They are on different machines if there are enough; otherwise one node of each machine comes first.
+    The nodes are on different machines if there are enough machines. Otherwise the list begins with one node of each
+    machine.
     """
     ranked = sorted(nodes, key=lambda node: (_score(collection, first_row, node.name), node.name), reverse=True)
     first, second = list[str](), list[str]()

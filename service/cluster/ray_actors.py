@@ -1,4 +1,4 @@
-"""Nodes as Ray actors, and a transport to them; the only file that imports ray, so that it can be replaced.
+"""Nodes as Ray actors, and a transport of messages to them. Only this file imports ray, so that Ray can be replaced.
 
 `service.cluster.ray_node.prepare` has to be called before this is imported: Ray reads the environment once.
 """
@@ -31,7 +31,7 @@ START_SECONDS = 600.0
 
 
 class _NodeActor:
-    """The actor of a node; Ray creates its object again in each process that it starts."""
+    """The Ray actor of a node. When Ray restarts the actor's process, it creates this object again."""
 
     def __init__(self, factory: str, arguments: Mapping[str, Any]) -> None:
         module, _, name = factory.partition(":")
@@ -64,7 +64,7 @@ class Membership:
 
     Args:
         address: `ray://HOST:PORT` of the head; `auto` for this machine's cluster, which is started if necessary.
-        folder: a folder of this user, where `auto` keeps address and token.
+        folder: a folder of this user; with `auto` it stores the cluster's address and token.
 
     Attributes:
         address: `HOST:PORT` of the head.
@@ -97,13 +97,14 @@ class Membership:
         self._nodes = set[str]()
 
     def ended(self, seconds: float) -> bool:
-        """Return whether this process's Ray node ends within `seconds`."""
+        """Wait up to `seconds`, and return whether this process's Ray node has ended."""
         return self._ray_node.ended.wait(seconds)
 
     def start(self, name: str, factory: str, arguments: Mapping[str, Any], seconds: float = START_SECONDS) -> None:
-        """Start a node on this machine and wait until it answers.
+        """Start a node of softkv as a Ray actor on this machine, and wait until it answers.
 
-        If its process ends, Ray restarts it on this machine. It outlives this process, but not this process's Ray node.
+        If the actor's process ends, Ray restarts it on this machine. The actor may outlive this process, but not this
+        process's Ray node.
 
         Args:
             factory: creates the object with `answer(message)`, as `package.module:name`.
@@ -138,7 +139,7 @@ class Membership:
         self._nodes.add(name)
 
     def call(self, node: str, method: str, /, seconds: float = LOOK_SECONDS, **arguments: Any) -> Any:
-        """Call a method of the object that a node holds; raise NodeLost."""
+        """Call a method of the object in a node's actor, and return the result. Raise NodeLost if the actor is gone."""
         try:
             actor = ray.get_actor(node, NAMESPACE)
             reply = actor.call.options(concurrency_group="control").remote(method, arguments)
@@ -147,12 +148,12 @@ class Membership:
             raise NodeLost(f"{node}: {_reason(error)}") from None
 
     def end(self, node: str) -> None:
-        """End a node; a missing one is ignored."""
+        """End a node's actor; do nothing if it is gone already."""
         with suppress(ValueError):
             ray.kill(ray.get_actor(node, NAMESPACE))
 
     def close(self) -> None:
-        """Leave the cluster and end this machine's nodes; this does not wait for a lost head."""
+        """Leave the cluster, and end the nodes on this machine. Do not wait for a head that is lost."""
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         leaving.join(LOOK_SECONDS)
@@ -164,7 +165,9 @@ class Membership:
         ray.shutdown()
 
     def _clear(self, name: str) -> None:
-        """End a node of this name that an earlier process left; raise NodeNameTaken if another machine's answers."""
+        """End a node of this name that an earlier process on this machine left behind. Raise NodeNameTaken if a node of
+        another machine has the name and answers.
+        """
         try:
             actor = ray.get_actor(name, NAMESPACE)
         except ValueError:
@@ -179,7 +182,7 @@ class Membership:
 class RayTransport:
     """A transport of messages to nodes; no call blocks a thread, and `send` never waits.
 
-    A lost node is searched for in the background; until it is found, calls to it fail at once.
+    The transport looks for a lost node in the background. Until the node is found, calls to it fail immediately.
     """
 
     def __init__(self) -> None:
@@ -240,7 +243,9 @@ class RayTransport:
             self._search(node)
 
     def _search(self, node: str) -> Future[Any] | None:
-        """Start or continue a search for a node; None if one failed a moment ago. Requires the lock."""
+        """Start or continue the search for a node, and return it; None if a search failed a moment ago. The caller
+        holds the lock.
+        """
         if node in self._actors:
             return None
         if node not in self._searches:
@@ -250,7 +255,7 @@ class RayTransport:
         return self._searches[node]
 
     def _find(self, node: str) -> Any:
-        """Return the actor that has this name now and answers, or None."""
+        """Return the actor that has this node's name now, or None if there is none or it does not answer."""
         result: Any = None
         with suppress(ValueError, RayError):
             actor = ray.get_actor(node, NAMESPACE)
@@ -268,7 +273,7 @@ class RayTransport:
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error's message in one line: the last one of a traceback from another process."""
+    """Return an error's message in one line. Of a traceback from another process, this is the last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

@@ -1,7 +1,7 @@
-"""A Ray node on this machine: a child process, `ray start`, that lives as long as the process that started it.
+"""A Ray node on this machine: the child process `ray start`, which ends with the process that started it.
 
-Every process that joins a cluster has a Ray node of its own, which runs no tasks of others. So the Ray node ends with
-the process, and a machine may have several.
+Every process that joins a cluster starts its own Ray node, which runs only this process's work. So it may end with the
+process, and one machine may have several Ray nodes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RayNode:
         ended: set when the Ray node is gone.
 
     Raises:
-        ClusterUnreachable: it did not start.
+        ClusterUnreachable: the Ray node did not start.
     """
 
     def __init__(self, address: str | None, seconds: float = 90) -> None:
@@ -93,13 +93,15 @@ class RayNode:
                 raise ClusterUnreachable(f"this machine could not join the cluster at {address}: {output}")
 
     def kill(self) -> None:
-        """Send SIGKILL to it and to the processes that Ray started for it; the actors then end by themselves."""
+        """Kill the Ray node and the processes that Ray started for it, by SIGKILL. The actors on this node then end by
+        themselves.
+        """
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.ended.wait()
 
     def close(self) -> None:
-        """End it and everything that runs in it."""
+        """End the Ray node, with all actors that run on it."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         if not self.ended.wait(END_SECONDS):
@@ -140,13 +142,15 @@ class RayNode:
 
 
 def prepare() -> None:
-    """Set the environment variables of Ray before its import; existing ones are kept."""
+    """Set the environment variables that Ray reads when it is imported. Variables that are set already stay."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
 def ensure_token(folder: Path) -> None:
-    """Create a token for this machine's own cluster in a file of this user, unless one is configured."""
+    """Create a token for the cluster of this machine, in a file that only this user can read, unless a token is
+    configured.
+    """
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
     path = folder / "token"
@@ -184,7 +188,7 @@ def check_head(address: str, seconds: float | None = None) -> None:
 
 
 def find_or_start_head(folder: Path) -> tuple[str, RayNode | None]:
-    """Return the address of this machine's head, and the head itself if this call started it.
+    """Return the address of the Ray head on this machine. If this call had to start the head, return its `RayNode` too.
 
     Args:
         folder: a folder of this user, where the address and the token are kept.
@@ -238,7 +242,7 @@ def _free_port() -> int:
 
 
 def _local_address() -> str:
-    """Return this machine's address as other machines reach it, or the loopback address."""
+    """Return the address under which other machines reach this one, or the loopback address if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))  # a network that does not exist: nothing is sent
         return str(probe.getsockname()[0])

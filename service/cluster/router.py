@@ -1,4 +1,6 @@
-"""Messages to nodes: the choice of nodes for each shard, and one message to the holders of many shards."""
+"""Messages to nodes: the choice of a node for each shard, and the distribution of one message over the nodes of many
+shards.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ MIN_HEDGE_SECONDS = 0.05
 
 
 class Transport(Protocol):
-    """A transport of messages to nodes."""
+    """A transport that carries messages to nodes and brings back their answers."""
 
     def send(self, node: str, message: bytes) -> Future[bytes]:
         """Send a message to a node and return its answer; the future fails with NodeLost if the node is gone."""
@@ -59,7 +61,8 @@ class Router:
         self._refresh_lock = Lock()
 
     def holders(self, collection: int, first_row: int) -> list[str]:
-        """Return the nodes to ask for a shard, best first: holders that are ready, then assigned nodes.
+        """Return the nodes to ask about a shard, best first: nodes whose replica is ready, then nodes that should load
+        one.
 
         Raises:
             StorageError: the registry has never been read, and the store cannot be reached.
@@ -88,13 +91,14 @@ class Router:
         return all(self._avoided.get(name, 0.0) > now for name in self.holders(collection, first_row))
 
     def avoid(self, node: str) -> None:
-        """Deprioritise a node for a while."""
+        """Prefer other nodes to this one for a while."""
         self._avoided[node] = self._clock() + AVOID_SECONDS
 
     def ask(
         self, version: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
     ) -> list[Reply]:
-        """Send a message about shards; each shard is in exactly one of the replies.
+        """Send a message to the nodes that hold these shards, and return the replies. Each shard is covered by exactly
+        one reply.
 
         Args:
             message: builds the message for a node from the first rows of its shards.
@@ -116,7 +120,7 @@ class Router:
     def send(
         self, node: str, version: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
     ) -> Future[bytes]:
-        """Send one message to one node."""
+        """Send one message to one node, about these shards at a version; `left` is how many seconds it may take."""
         fields, arrays = message
         header = {
             "collection": version.collection,
@@ -127,7 +131,7 @@ class Router:
         return self.transport.send(node, to_bytes({"condition": None, **fields, **header}, arrays))
 
     def record_duration(self, call: str, seconds: float) -> None:
-        """Record how long an answered call took."""
+        """Record how long a call of this kind took, for `hedge_delay`."""
         self._durations[call].append(seconds)
 
     def hedge_delay(self, call: str) -> float:
@@ -137,7 +141,7 @@ class Router:
         return max(typical, MIN_HEDGE_SECONDS)
 
     def clock(self) -> float:
-        """Return monotonic seconds."""
+        """Return the time in seconds, by a monotonic clock."""
         return self._clock()
 
     def _read_registry(self) -> _RegistrySnapshot:
@@ -160,11 +164,11 @@ class Router:
 
 @dataclass(frozen=True)
 class _RegistrySnapshot:
-    """The registry's contents at one moment.
+    """The contents of the node registry at one moment.
 
     Attributes:
         ready: for each shard, the names of the nodes that have a replica ready.
-        until: when the registry is read again.
+        until: the time at which the registry is read again.
         names: cached results of `Router.holders`.
     """
 
@@ -180,7 +184,7 @@ SILENT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class CollectionVersion:
-    """The collection and version that all messages of one query are about.
+    """The collection and the version that all messages of one query name.
 
     Attributes:
         collection: its number in the store.
@@ -197,7 +201,7 @@ Reply = tuple[tuple[int, ...], Message]
 
 @dataclass
 class _Attempt:
-    """Calls that together cover the shards of one group.
+    """One attempt to get answers for a group of shards: calls to several nodes that together cover all of them.
 
     Attributes:
         replies: the answers so far.
@@ -212,7 +216,7 @@ class _Attempt:
 
 @dataclass
 class _Group:
-    """Shards that were first sent to the same node, with all later attempts for them.
+    """Shards for which the same node was asked first, with all later attempts to get answers for them.
 
     Attributes:
         tried: for each shard, the nodes that received the message.
@@ -226,7 +230,7 @@ class _Group:
 
     @property
     def replies(self) -> list[Reply] | None:
-        """All replies, as soon as one attempt is complete; None before."""
+        """All replies of the first attempt that is complete; None until then."""
         return next((attempt.replies for attempt in self.attempts if not (attempt.open or attempt.lost)), None)
 
 
@@ -240,7 +244,9 @@ class _Call:
 
 
 class ScatterGather:
-    """One message to the holders of shards; it goes to other replicas until every shard has an answer."""
+    """One message about many shards. It is sent to the nodes that hold them, and to other replicas until every shard
+    has an answer.
+    """
 
     def __init__(
         self,
@@ -255,7 +261,7 @@ class ScatterGather:
         self._kind = ""
 
     def run(self, first_rows: Sequence[int]) -> list[Reply]:
-        """Send the message and return all replies; see `Router.ask`."""
+        """Send the message about these shards, and return all replies. Each shard is covered by exactly one reply."""
         now, groups = self._router.clock(), list[_Group]()
         for shard_rows in self._group_by_node(first_rows, defaultdict(set)).values():
             group = _Group(tuple(shard_rows), now)
@@ -277,7 +283,9 @@ class ScatterGather:
         return [reply for group in groups for reply in group.replies or ()]
 
     def _attempt(self, group: _Group) -> None:
-        """Send to untried replicas of all shards of a group; raise ShardsLost if a shard has none left."""
+        """Send the message to replicas that were not tried yet, for all shards of a group. Raise ShardsLost if a shard
+        has none left.
+        """
         attempt = _Attempt()
         group.attempts.append(attempt)
         self._send(group, attempt, group.first_rows)
@@ -293,7 +301,7 @@ class ScatterGather:
             self._calls[future] = _Call(group, attempt, node, tuple(shard_rows), now)
 
     def _group_by_node(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
-        """Choose a node that was not tried yet for each shard."""
+        """Choose a node that was not tried yet for each shard, and return the shards by node."""
         chosen, lost = defaultdict[str, list[int]](list), list[int]()
         for first_row in first_rows:
             names = self._router.holders(self._version.collection, first_row)
@@ -327,7 +335,7 @@ class ScatterGather:
         call.attempt.open -= 1
 
     def _retry(self, call: _Call, reason: str) -> None:
-        """Ask another replica in place of a call without an answer, unless the group is already answered."""
+        """Ask other replicas about the shards of a call that got no answer, unless the group is answered already."""
         self._reasons.append(reason)
         if call.group.replies is not None:
             return
@@ -340,7 +348,9 @@ class ScatterGather:
                 raise
 
     def _hedge(self, group: _Group) -> None:
-        """Ask other replicas as well if a group's first node is slow and all shards have untried replicas."""
+        """Ask other replicas in addition, if the first node of a group is slow and all its shards have replicas that
+        were not tried.
+        """
         slow = self._router.clock() >= group.began + self._router.hedge_delay(self._kind)
         if len(group.attempts) < 2 and slow and group.replies is None:
             try:
@@ -349,7 +359,7 @@ class ScatterGather:
                 group.attempts[-1].lost = True
 
     def _avoid_silent(self) -> None:
-        """Deprioritise nodes that were silent while others answered; Ray notices a dead node only later."""
+        """Avoid nodes that were silent while others answered, because Ray itself notices a dead node only later."""
         now = self._router.clock()
         for call in self._calls.values():
             if now - call.began >= SILENT_SECONDS:

@@ -1,4 +1,4 @@
-"""The shards that a node should hold, and its entries in the registry of nodes."""
+"""The shards that a node should hold, and the node's entries in the registry of nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ShardId = tuple[int, int]
 
 
 class Assignment:
-    """One node's entries in the registry of all nodes; used by one thread. Methods may raise StorageError.
+    """One node's entries in the registry that all nodes share; used by one thread. Methods may raise StorageError.
 
     Args:
         name: the node's name.
@@ -49,7 +49,7 @@ class Assignment:
         self._next_heartbeat = now + HEARTBEAT_SECONDS
 
     def refresh_members(self, now: float, *, at_once: bool) -> None:
-        """Read the cluster's members if that is due."""
+        """Read the names of the cluster's nodes again if that is due, or immediately if `at_once`."""
         if now < self._next_refresh and not at_once:
             return
         members = tuple(self._registry.members())
@@ -77,7 +77,9 @@ class Assignment:
             self._published |= {(number, first_row) for first_row in first_rows}
 
     def hand_over(self, superfluous: Iterable[ShardId]) -> list[ShardId]:
-        """Return the shards that this node may drop, because all nodes that they are assigned to hold them."""
+        """Return those of these shards that this node may drop, because all nodes to which they are assigned
+        hold them.
+        """
         dropped = []
         for number, first_rows in _by_collection(self._published.intersection(superfluous)):
             holders = {(replica.first_row, replica.node.name) for replica in self._registry.holders(number)}

@@ -1,4 +1,4 @@
-"""The replicas of one collection on a node, each at its newest versions, and views that combine several."""
+"""The replicas of one collection on a node, each at its newest versions, and views over several of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MASKS_PER_VIEW = 64
 
 
 class CombinedShards:
-    """Several shards as one view that consists of their segments in order; used by many threads.
+    """Several shards combined to one view, which has the segments of all of them in order; used by many threads.
 
     Attributes:
         views: the view of each shard.
@@ -90,18 +90,20 @@ class CollectionReplicas:
 
     @property
     def ranges(self) -> dict[int, Replica]:
-        """The replicas by the first rows of their shards."""
+        """The node's replicas of this collection, by the first rows of their shards."""
         return self._ranges
 
     def read(self, first_row: int) -> None:
-        """Load the replica of a shard; see `Replica.read`."""
+        """Load the replica of a shard from its files and the store, and keep it."""
         sealed = self._files.of(self._store, self.record.id, first_row)
         replica = Replica.read(self._store, self.record, first_row, self._originals, sealed)
         with self._lock:
             self._ranges = {**self._ranges, first_row: replica}
 
     def drop(self, first_row: int, only: Replica | None = None) -> None:
-        """Drop a replica; its files stay for a while. If `only` is set, a replica that replaced it stays."""
+        """Drop the replica of a shard; its files stay for a while. With `only`, drop it only if it is still that
+        object.
+        """
         with self._lock:
             dropped = self._ranges.get(first_row)
             if dropped is None or only not in (None, dropped):
@@ -112,15 +114,18 @@ class CollectionReplicas:
                 del self._combined[first_rows]
 
     def discard(self, error: SealedError) -> None:
-        """Handle an invalid file: the replica with rows in it is dropped, to be loaded again without it."""
+        """Handle an invalid file: drop the replica that has rows of the file. It is then loaded again without
+        the file.
+        """
         for replica in self._ranges.values():
             if replica.discard(error.path):
                 self._drop_for_reload([replica], str(error))
 
     def follow(self, extent: Extent, clock: Callable[[], float]) -> list[Replica]:
-        """Bring all replicas to at least this version; return those whose rows changed or became complete.
+        """Bring all replicas to at least this version. Return the replicas whose rows changed, or that became complete.
 
-        A replica that cannot follow is dropped. Raises StorageError; replicas may then be at different versions.
+        A replica that cannot be brought to the version is dropped. Raises StorageError; replicas may then be at
+        different versions.
         """
         behind = defaultdict[int, list[Replica]](list)
         for replica in self._ranges.values():
@@ -157,7 +162,7 @@ class CollectionReplicas:
 
     @staticmethod
     def _becomes_complete(replica: Replica, extent: Extent) -> bool:
-        """Return whether a replica has just become complete: it will get no more rows."""
+        """Return whether a replica has just become complete, so that it will get no more rows."""
         full = replica.versions.newest >= extent.version and extent.next_row >= replica.first_row + SHARD_ROWS
         return full and not replica.complete
 
@@ -169,9 +174,10 @@ class CollectionReplicas:
             self.drop(replica.first_row, replica)
 
     def combine(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
-        """Return these shards at a version as one view; None if a shard has no replica here, or not at that version.
+        """Return these shards at a version as one view. Return None if this node lacks a replica of a shard, or that
+        version of it.
 
-        Equal views of equal shards share one object.
+        Calls for the same views of the same shards return the same object.
         """
         ranges, views = [], []
         for first_row in first_rows:

@@ -46,16 +46,16 @@ class ReplicaFiles:
                 self._folder = None
 
     def of(self, store: ChecksumStore, collection: int, first_row: int) -> SealedBlocks:
-        """Return the files of one shard's replica."""
+        """Return the sealed files in which one shard's replica is stored."""
         span = Span(first_row, first_row + SHARD_ROWS - 1)
         return SealedBlocks(self._folder, store, collection, span, self._invalid)
 
     def due(self, now: float) -> bool:
-        """Return whether it is time to `sweep`."""
+        """Return whether it is time to call `sweep` again."""
         return self._folder is not None and now >= self._next_sweep
 
     def sweep(self, now: float, collections: Collection[int], needed: Container[tuple[int, int]]) -> None:
-        """Remove incomplete and unneeded files; called by the thread that writes files.
+        """Remove incomplete and unneeded replica files; called only by the thread that writes files.
 
         Args:
             now: seconds of the node's clock.
@@ -83,7 +83,8 @@ class ReplicaFiles:
 
 
 class Maintenance:
-    """A worker that compacts, checks and seals replicas one at a time; compaction comes first.
+    """A worker that compacts replicas, checks their files, and writes new files (seals them), one replica at a time.
+    Compaction comes first.
 
     Args:
         find_replica: returns the replica of a shard, or None.
@@ -151,7 +152,7 @@ class Maintenance:
             self._unsealed.discard(shard)
 
     def _try_step(self, shard: ShardId, step: Callable[[Replica], bool]) -> bool:
-        """Apply a step to a replica if the node has it; return whether there was anything to do."""
+        """Apply a step to a shard's replica if the node still has it. Return whether there was anything to do."""
         replica = self._find_replica(shard)
         try:
             return replica is not None and step(replica)

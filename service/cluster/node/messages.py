@@ -19,7 +19,7 @@ class NodeRequest:
     """The common fields of all messages to a node.
 
     Attributes:
-        collection: its number in the store.
+        collection: the number of the collection in the store.
         version: the version to answer from.
         ranges: the first rows of the shards.
         condition: the JSON of a filter for documents; None for all documents.
@@ -34,7 +34,7 @@ class NodeRequest:
 
     @classmethod
     def of(cls, fields_: Mapping[str, Any]) -> NodeRequest:
-        """Read a request from a message; raise KeyError if a field is missing."""
+        """Read the common fields from a message. Raise KeyError if one is missing."""
         return cls(
             fields_["collection"],
             fields_["version"],
@@ -46,14 +46,14 @@ class NodeRequest:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """A node's report about itself; the names of its fields are those of the message.
+    """A node's report about itself, which is sent as a message with the same field names.
 
     Attributes:
         slot: the node's name.
         node: the machine that it runs on.
         ranges: the number of replicas that are ready.
-        rows: the number of live keys in them.
-        coming: the number of replicas that it loads or will load; 1 before it knows them.
+        rows: the number of live keys in these replicas.
+        coming: the number of replicas that the node loads or will load; 1 until the node has read which these are.
         versions: for each collection number, the version that all its replicas have reached.
         trouble: the error of the last sync with the store; None if it succeeded.
     """
@@ -79,15 +79,17 @@ class NodeReport:
 
 
 def behind(version: int) -> Refusal:
-    """Return a refusal: the node reached only this version in time."""
+    """Return the refusal for a node that reached only this version, older than the requested one, before the
+    deadline.
+    """
     return {"behind": version}
 
 
 def missing(first_rows: list[int]) -> Refusal:
-    """Return a refusal: the node has no replica of these shards; ask another node."""
+    """Return the refusal for a node that has no replica of these shards. The coordinator then asks another node."""
     return {"missing": first_rows}
 
 
 def failure(reason: object) -> Refusal:
-    """Return a refusal: the node cannot answer, for this reason."""
+    """Return the refusal for a node that cannot answer for another reason, in words."""
     return {"failed": str(reason)}

@@ -95,7 +95,7 @@ class Node:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop syncing and wait for a running sync; the registry keeps the node."""
+        """Stop syncing with the store, and wait for a running sync. The node stays in the registry."""
         self._closed = True
         self._maintenance.close()
         self._wake.set()
@@ -105,7 +105,9 @@ class Node:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
-        """Let other nodes take over its replicas from the next sync on; `left` is True when they have."""
+        """Start to leave: from the next sync on, other nodes take over this node's replicas. `left` is True when they
+        have.
+        """
         self._leaving = True
         self._wake.set()
 
@@ -137,9 +139,10 @@ class Node:
     def answer(self, message: bytes) -> bytes:
         """Answer a message from the version, shards and documents that it names, or refuse it.
 
-        An answer has the "seconds" that it took, without waiting for its version and for other scans. A refusal has one
-        of these fields: "gone" (the version is not kept), "behind" (the version that was reached in time), "missing"
-        (shards), "failed" (the reason). The call "standing" is answered with the node's report.
+        An answer has the "seconds" that the work took, without the time spent waiting for the version or for other
+        scans. A refusal has one of these fields: "gone" (the version is not kept), "behind" (the version that was
+        reached in time), "missing" (shards), "failed" (the reason). The call "standing" is answered with the node's
+        report.
         """
         fields, arrays = of_bytes(message)
         if fields.get("call") == STATUS_CALL:
@@ -168,7 +171,7 @@ class Node:
             return to_bytes(failure(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:
-        """Sync once with the store and load or drop replicas; called by one thread."""
+        """Sync once with the store, and load or drop replicas; called by one thread only."""
         self._syncs_started += 1
         try:
             self._sync()
@@ -204,7 +207,9 @@ class Node:
         self._maintenance.begin(extents.keys(), assigned | self._ready_shards() | self._loading)
 
     def _update_replicas(self, extents: Mapping[int, Extent]) -> set[ShardId]:
-        """Load assigned replicas and drop those that other nodes hold; return the assigned shards."""
+        """Load replicas of shards that are assigned to this node, and drop replicas that other nodes have taken over.
+        Return the assigned shards.
+        """
         self._assignment.refresh_members(self._clock(), at_once=self._leaving)
         now, assigned = self._clock(), set[ShardId]()
         if not self._leaving:
@@ -263,13 +268,17 @@ class Node:
         return None if collection is None else collection.ranges.get(first_row)
 
     def _discard(self, error: SealedError) -> None:
-        """Handle an invalid file: replicas with rows in it are loaded again, from the next sync on."""
+        """Handle an invalid file: replicas that have rows of the file are dropped, and loaded again from the next sync
+        on.
+        """
         for collection in list(self._collections.values()):
             collection.discard(error)
         self._wake.set()
 
     def _wait_for_views(self, request: NodeRequest) -> CombinedShards | Refusal:
-        """Return the views for a request as soon as they exist, or a refusal at its deadline."""
+        """Wait until this node has the version and shards of a request. Return the views, or a refusal at the request's
+        deadline.
+        """
         deadline, syncs_before = self._clock() + request.seconds, self._syncs_started
         views, final = self._find_views(request, syncs_before)
         if final:
@@ -284,7 +293,7 @@ class Node:
                 self._changed.wait(left)
 
     def _find_views(self, request: NodeRequest, syncs_before: int) -> tuple[CombinedShards | Refusal, bool]:
-        """Return the views for a request or a refusal, and whether waiting longer is useless.
+        """Return the views for a request, or a refusal, and whether it is useless to wait longer for the views.
 
         Args:
             syncs_before: the number of syncs that had started when the request came.
@@ -316,20 +325,20 @@ MAX_SCANS = 2
 
 
 class ScanLimiter:
-    """A limit of concurrent scans; used by many threads."""
+    """A limit on the number of scans that a node runs at the same time; used by many threads."""
 
     def __init__(self) -> None:
         self._free = Semaphore(MAX_SCANS)
 
     @contextmanager
     def acquire(self, call: str | None, seconds: float) -> Iterator[None]:
-        """Allow a call to scan inside the block; calls that read a few rows are not limited.
+        """Wait for a free slot, and let a call scan inside the block. Calls that read only a few rows need no slot.
 
         Args:
             seconds: how long the coordinator waits.
 
         Raises:
-            ScanTimeout: other scans ran for that long.
+            ScanTimeout: no slot became free in that time.
         """
         if call not in SCANNING_CALLS:
             yield

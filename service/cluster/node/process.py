@@ -55,28 +55,30 @@ class NodeProcess:
         self._node.start()
 
     def answer(self, message: bytes) -> bytes:
-        """See `Node.answer`."""
+        """Answer a message from the version, shards and documents that it names, or refuse it, as `Node.answer`."""
         return self._node.answer(message)
 
     def close(self) -> None:
-        """See `Node.close`."""
+        """Stop syncing with the store, and wait for a running sync."""
         self._node.close()
 
     def leave(self) -> None:
-        """See `Node.leave`."""
+        """Start to leave: other nodes take over the replicas from the next sync on."""
         self._node.leave()
 
     def left(self) -> bool:
-        """See `Node.left`."""
+        """Return whether the node is leaving and holds no replicas any more."""
         return self._node.left
 
     def report(self) -> NodeReport:
-        """See `Node.report`."""
+        """Return the node's report about itself."""
         return self._node.report
 
 
 def _open_store(address: str) -> SharedStore:
-    """Open the store, retrying until its database is reachable: Ray would not create a failed node again."""
+    """Open the store, and retry until its database is reachable. If this raised instead, Ray would not create the node
+    again.
+    """
     while True:
         try:
             return open_shared(address)

@@ -27,14 +27,14 @@ minutes."""
 
 
 class _VersionView(NamedTuple):
-    """The view of a version, and when the next version replaced it; inf for the newest."""
+    """The view of one version, and the time when the next version replaced it; inf for the newest version."""
 
     view: View
     superseded: float
 
 
 class Versions:
-    """Views of consecutive versions; one thread writes, many read.
+    """The views of a shard at several consecutive versions. One thread adds versions, many threads read them.
 
     Args:
         version, view: the first version and its view.
@@ -68,26 +68,26 @@ class Versions:
             return self._views[-1 - behind].view if 0 <= behind < len(self._views) else None
 
     def follow(self, view: View, since: float) -> None:
-        """Append the next version, which has been the newest since `since`."""
+        """Append the view of the next version, which replaced the one before it at the time `since`."""
         with self._lock:
             self._views[-1] = _VersionView(self._views[-1].view, since)
             self._views.append(_VersionView(view, float("inf")))
             self._newest += 1
 
     def begin(self, version: int, view: View) -> None:
-        """Drop all versions and start again at this one."""
+        """Drop all versions, and start again with this version and its view."""
         with self._lock:
             self._views.clear()
             self._views.append(_VersionView(view, float("inf")))
             self._newest = version
 
     def replace(self, view: View) -> None:
-        """Replace the newest version's view by another one of the same rows."""
+        """Replace the view of the newest version by another view of the same rows, such as a compacted one."""
         with self._lock:
             self._views[-1] = _VersionView(view, float("inf"))
 
     def forget(self, now: float) -> None:
-        """Drop versions that are too old to be requested."""
+        """Drop the versions that were replaced too long ago for a query to still request them."""
         with self._lock:
             while len(self._views) > 1 and self._is_outdated(now - self._views[0].superseded):
                 self._views.popleft()
@@ -110,7 +110,7 @@ class LogStep:
         removed: int64[n], the removed documents, ascending. A step over several versions may include documents that
             were written in the same step.
         since: the time when the later version was written, in seconds of the clock.
-        one: whether it is the next version; if not, the versions between get no views.
+        one: whether the later version directly follows the earlier one; if not, the versions between get no views.
     """
 
     version: int
@@ -121,13 +121,15 @@ class LogStep:
     one: bool
 
     def removals_in(self, first_row: int) -> RowNumbers:
-        """Return the removed documents of a shard."""
+        """Return the removed documents that are in the shard with this first row, int64[n]."""
         begin, end = np.searchsorted(self.removed, (first_row, first_row + SHARD_ROWS))
         return self.removed[begin:end]
 
 
 def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
-    """Turn a change log of at least one version into steps; the first skips versions that no query can request."""
+    """Turn a change log of at least one version into steps. The first step combines all versions that no query can
+    request any more.
+    """
     skipped = 0
     while skipped < len(log) - 1 and _is_unreachable(len(log) - 1 - skipped, log[skipped + 1].seconds):
         skipped += 1
@@ -161,7 +163,8 @@ def read_written_rows(
     steps: Sequence[LogStep],
     on_damaged: Callable[[DocumentDamaged], object],
 ) -> list[Rows | None]:
-    """Return the rows that each step adds to a shard: of documents that it wrote and that exist after it.
+    """Return the rows that each step adds to a shard: those of documents that the step wrote and that still exist after
+    it.
 
     Raises StorageError; VersionCleared or CollectionMissing if the rows that were read may be incomplete.
     """
@@ -207,9 +210,9 @@ class Replica:
     Args:
         record: the collection's record.
         first_row: the first row of the shard.
-        memory: its keys at a version.
+        memory: the shard's keys at a version.
         damaged: documents that the memory lacks, because their stored vectors are damaged.
-        sealed: its files.
+        sealed: the shard's files.
 
     Attributes:
         complete: whether all its row numbers are assigned and their documents are in memory.
@@ -271,7 +274,9 @@ class Replica:
 
     @property
     def trouble(self) -> DocumentDamaged | None:
-        """A document with damaged vectors, without which all weights would be wrong; None if all are intact."""
+        """The error for a document whose vectors are damaged, so that all weights would be wrong; None if all vectors
+        are intact.
+        """
         return next(iter(self._damaged.values()), None)
 
     def note(self, damaged: DocumentDamaged) -> None:
@@ -279,11 +284,11 @@ class Replica:
         self._damaged[damaged.row] = damaged
 
     def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> bool:
-        """Apply steps, each with the rows that it adds; return whether rows changed.
+        """Apply steps of the change log, each with the rows that it adds. Return whether any rows changed.
 
         Raises:
             MemoryError: the rows do not fit in memory; the replica must be dropped and loaded again.
-            AttentionError: the rows do not fit the collection; the same.
+            AttentionError: the rows do not fit the collection; the replica must be dropped and loaded again.
         """
         changed = False
         for step, add in zip(steps, written_rows, strict=True):
@@ -303,7 +308,7 @@ class Replica:
         return changed
 
     def compact(self) -> bool:
-        """Merge small blocks, in a thread of its own; return whether there was anything to do."""
+        """Merge small blocks of keys; called in a separate thread. Return whether there was anything to do."""
         if not self._memory.compact():
             return False
         with self._write_lock:
@@ -312,7 +317,8 @@ class Replica:
         return True
 
     def seal(self) -> bool:
-        """Check some original vectors in its files, or write a file; return whether there was anything to do.
+        """Check some original vectors in the replica's files, or write a new file. Return whether there was anything to
+        do.
 
         Raises:
             SealedError: an original differs from the vector that was written; see `discard`.
@@ -321,23 +327,25 @@ class Replica:
         return self._sealed.check_next_originals(view) or self._sealed.step(view, complete=self.complete)
 
     def discard(self, path: Path) -> bool:
-        """Remove an invalid file; return whether the replica has rows of it and must be loaded again.
+        """Remove an invalid file. Return whether the replica has rows of this file, so that it must be loaded again.
 
         An older version may have rows of the file even if the newest has none.
         """
         return self._sealed.discard(path, self._memory.view)
 
     def release_files(self) -> None:
-        """Release the memory's claim on its files, which stay."""
+        """Stop using the replica's files for writing, because the replica is dropped. The files stay."""
         self._sealed.release_files()
 
     def mask(self, store: SourceStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
-        """Return the mask of the rows of a version's view that pass a condition; raise StorageError."""
+        """Return the mask of the rows that pass a condition, in the view of a version. May raise StorageError."""
         reader = _ShardFields(store, version, self.first_row)
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:
-        """Forget removed documents that were damaged; return whether there were any: older versions must not answer."""
+        """Forget damaged documents that were removed. Return whether there were any, because older versions must then
+        not answer.
+        """
         dropped = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
         return bool(dropped)
 
@@ -345,7 +353,9 @@ class Replica:
 def _load_memory(
     reader: SourceReader, record: CollectionRecord, first_row: int, originals: Path | None, sealed: SealedBlocks
 ) -> tuple[Memory, list[DocumentDamaged]]:
-    """Load the keys of a shard; return them and the damaged documents; raise SealedError."""
+    """Load the keys of a shard from its files and the store. Return the keys and the damaged documents. May raise
+    SealedError.
+    """
     damaged, damaged_rows = list[DocumentDamaged](), list[int]()
     last = first_row + SHARD_ROWS - 1
     files = sealed.read(record, reader)
@@ -366,7 +376,7 @@ def _load_memory(
 
 
 class _ShardFields:
-    """A version's fields for filters, limited to the documents of one shard.
+    """A reader of metadata fields at one version, for filters, limited to the documents of one shard.
 
     Raises VersionCleared or CollectionMissing if the result may be incomplete.
     """
@@ -376,7 +386,7 @@ class _ShardFields:
         self._first, self._last = first_row, first_row + SHARD_ROWS - 1
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """Return a column; see `FieldReader`."""
+        """Return a field of the shard's documents; None if it takes too much memory."""
         start = max(after, self._first - 1)
         with self._store.reading_at(self._version) as reader:
             column = reader.column(collection, field, after=start, last=self._last, most_bytes=most_bytes)
@@ -384,7 +394,7 @@ class _ShardFields:
         return column
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
-        """Return the rows that pass; see `FieldReader`."""
+        """Return the row numbers of the shard's documents that pass a condition, ascending."""
         with self._store.reading_at(self._version) as reader:
             rows = reader.rows_where(collection, condition, first=self._first, last=self._last)
             require_kept(reader, collection, self._version)

@@ -1,4 +1,4 @@
-"""The part of the store that a node needs; a test can implement this smaller protocol."""
+"""Protocols of the part of a store that a node needs, so that a test need not implement a whole store."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ from service.storage import (
 
 
 class VersionCleared(StorageError):
-    """The store may already have deleted rows of a version."""
+    """The store may already have deleted some rows of the requested version."""
 
     def __init__(self, collection: int, version: int) -> None:
         super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
 
 
 class SourceReader(ChecksumReader, Protocol):
-    """A reader of one state, or of one version of a collection; the methods are those of `SharedReader`."""
+    """A reader of one state of the store, or of one version of a collection, with some methods of
+    `service.storage.SharedReader`.
+    """
 
     def version(self, collection: int) -> int:
         """Return a collection's version as this reader sees it; raise CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Return whether all reads of a version so far were complete; raise CollectionMissing."""
+        """Return whether everything read of a version so far was complete, because none of its rows was deleted yet.
+        Raise CollectionMissing if the collection is deleted.
+        """
 
     def vectors(
         self,
@@ -62,13 +66,17 @@ class SourceStore(Protocol):
         """The registry of nodes and of the shards that they hold."""
 
     def extents(self) -> dict[int, Extent]:
-        """Return the extent of every collection, by its number."""
+        """Return the extent (version and next row number) of every collection, by the collection's number."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """Return a collection's record and its extent at this moment; raise CollectionMissing."""
+        """Return a collection's record and its extent (version and next row number) at this moment. Raise
+        CollectionMissing if it is deleted.
+        """
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """Return the changes of each version after one, in order; None if the log no longer reaches back so far."""
+        """Return the changes of each version after `after`, in order. Return None if the log no longer reaches back to
+        that version.
+        """
 
     def reading(self) -> AbstractContextManager[SourceReader]:
         """Open a reader of one consistent state, valid inside the block."""
@@ -78,7 +86,7 @@ class SourceStore(Protocol):
 
 
 def require_kept(reader: SourceReader, collection: int, version: int) -> None:
-    """Raise unless all reads of a version were complete.
+    """Raise an error unless everything read of a version was complete.
 
     Raises: VersionCleared; CollectionMissing if the collection was deleted.
     """
