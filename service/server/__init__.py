@@ -1,1 +1,1 @@
-"""The HTTP server under `softkv serve`: connections, timeouts, malformed requests, startup and shutdown."""
+"""The HTTP server that `softkv serve` runs: connections, timeouts, malformed requests, startup and shutdown."""

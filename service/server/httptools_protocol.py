@@ -1,8 +1,8 @@
 """HTTP/1.1 connections, parsed by llhttp through httptools, under uvicorn.
 
-llhttp is used in its strict mode: none of its leniencies is on. What llhttp accepts and RFC 9112 forbids is refused
-here: transfer codings other than `chunked`, and a missing Host. What llhttp does for other servers is undone: trailers
-are not headers, and `Upgrade` changes nothing.
+llhttp runs in its strict mode. Some requests that llhttp accepts and RFC 9112 forbids are refused here: those with
+transfer codings other than `chunked`, and those without a Host. Trailers are not treated as headers, and an `Upgrade`
+header is ignored.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ CONNECT = b"CONNECT"
 
 
 def protocol_factory(bounds: ConnectionLimits) -> Any:
-    """Return what uvicorn calls for each connection of a server, within these bounds."""
+    """Return the function that uvicorn calls to create the protocol of each connection, with these limits."""
     return partial(StrictHttpProtocol, ConnectionTimeouts(bounds))
 
 
 class CoalescingTransport:
-    """A transport in which every other write waits for the next write, or for the end of the loop's current turn.
+    """A transport that joins two writes into one: the first waits for the second, or for the end of the event loop's
+    current turn.
 
-    So the head and the body of an answer are one write to the socket and one packet. Of a stream, at most one part is
-    delayed, and only until the next part is there.
+    So the head and the body of a response are sent in one write to the socket, and in one packet. In a stream at most
+    one part is delayed, until the next part arrives.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -78,9 +79,9 @@ class CoalescingTransport:
         return self._written - len(self._buffer) - self._transport.get_write_buffer_size()
 
     def linger(self) -> None:
-        """Let `close` read on for a moment, as RFC 9112, section 9.6 requires.
+        """Make `close` read and discard further data for a moment, as RFC 9112, section 9.6 requires.
 
-        A socket that is closed with unread data resets the connection, and the client may lose the last answer.
+        If a socket is closed while data is unread, the connection is reset, and the client may lose the last response.
         """
         self._lingers = True
 
@@ -96,7 +97,7 @@ class CoalescingTransport:
         self._ends = True
 
     def is_closing(self) -> bool:
-        """Return whether nothing more is sent."""
+        """Return whether the transport is closing, so that no more data can be sent."""
         return self._ends or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
@@ -104,10 +105,11 @@ class CoalescingTransport:
 
 
 class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
-    """uvicorn's protocol with a strict parser, answers in one write, problems for malformed requests, and limits.
+    """uvicorn's HTTP protocol, with a strict parser, responses in one write, problem responses to malformed requests,
+    and limits.
 
-    A malformed request is answered in its turn, after the requests that were sent before it. It is the last request of
-    its connection.
+    A malformed request is answered after the requests that came before it on the connection. Then the connection is
+    closed.
     """
 
     def __init__(self, timeouts: ConnectionTimeouts, **options: Any) -> None:
@@ -130,7 +132,9 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         self._timeouts.add(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Notify the request being answered; uvicorn notifies only the request that was parsed last."""
+        """Tell the request that is being answered that its client is gone. uvicorn itself tells only the request that
+        was parsed last.
+        """
         super().connection_lost(exc)
         self._timeouts.remove(self)
         self._stopped = True
@@ -142,7 +146,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             notify_disconnect(self.active_cycle.scope["state"])
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data piece by piece, as long as few requests wait."""
+        """Parse received data piece by piece; stop when too many parsed requests wait for their turn."""
         self._unset_keepalive_if_required()
         self.count_received(data)
         if self._unparsed:
@@ -166,7 +170,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             self.data_received(data)
 
     def wait_reason(self) -> WaitReason | None:
-        """Return what the client has to do, or None: see `TrackedConnection`."""
+        """Return what the server waits for the client to do on this connection, or None if it waits for nothing."""
         if self.transport.get_write_buffer_size():
             return "answer"
         if self._stopped:
@@ -179,7 +183,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         return "head" if self._idle_bytes else "request"
 
     def terminate(self, error: APIError | None) -> None:
-        """Answer with the error if there is one, and close the connection."""
+        """Close the connection, after answering with the error if there is one."""
         if error is None:
             self.transport.abort()
         else:
@@ -258,7 +262,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         return method
 
     def _check(self, version: str) -> None:
-        """Check Host and length.
+        """Check the Host header and the length of the request that was parsed.
 
         Raises:
             APIError: llhttp accepted headers that RFC 9112 forbids.
@@ -271,7 +275,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
                 raise ambiguous_length()
 
     def on_body(self, body: bytes) -> None:
-        """Pass on a part of a body, unless the request is answered already."""
+        """Pass a part of a body to its request, unless the request is answered already."""
         self._idle_bytes = 0
         cycle = self.cycle
         if cycle.response_complete:
@@ -293,9 +297,9 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             self.flow.resume_reading()  # otherwise a disconnect would go unnoticed
 
     def _without_upgrade(self) -> bytes:
-        """Return the head without its Upgrade header, to be parsed again.
+        """Return the head of the current request without its Upgrade header, to be parsed again.
 
-        llhttp takes what follows such a head for the other protocol; here it is the body and the next request.
+        After a head with Upgrade, llhttp expects another protocol. Here the body and the next request follow.
         """
         if not self._is_upgrade:  # CONNECT, which is the last request
             self._stopped = True
@@ -355,12 +359,14 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
 
 
 class Http10Cycle(RequestResponseCycle):
-    """An answer to HTTP/1.0, which has no chunks: without a length, the answer ends with the connection."""
+    """A response to an HTTP/1.0 request. HTTP/1.0 has no chunks, so a response without a length ends when the
+    connection closes.
+    """
 
     _ends_with_connection = False
 
     async def send(self, message: Any) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         if message["type"] == "http.response.body":
             if self._ends_with_connection:
                 self.expected_content_length = len(message.get("body", b""))

@@ -57,7 +57,7 @@ def invalid_body() -> APIError:
 
 
 def parser_error(reason: str, *, in_body: bool) -> APIError:
-    """Return the error for what the parser complains about."""
+    """Return the error for a reason with which the parser rejected a request."""
     log.info("malformed request", reason=reason[:200])
     lowered = reason.lower()
     if "content-length" in lowered or "transfer-encoding" in lowered:
@@ -69,7 +69,7 @@ def rejection_scope(scope: Mapping[str, Any], error: APIError) -> dict[str, Any]
     """Return the ASGI scope of a request that the application answers with `error` before the connection closes.
 
     Args:
-        scope: what the parser has filled in so far; the path and the headers may be missing.
+        scope: the scope as far as the parser has filled it in; the path and the headers may be missing.
         error: the problem to answer with.
     """
     return {

@@ -1,4 +1,4 @@
-"""The process of `softkv serve`: limits of file descriptors and heaps, and its exit in time after a signal."""
+"""The process of `softkv serve`: limits of file descriptors and heaps, and an exit by a deadline after a signal."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def limit_connections(requested: int, descriptors: int) -> int:
 
 
 class LoopErrorHandler:
-    """The exception handler of the event loop: missing descriptors give one short line every 10 seconds."""
+    """The exception handler of the event loop. Errors about missing file descriptors are logged as one short line every
+    10 seconds.
+    """
 
     def __init__(self) -> None:
         self._logged = -SECONDS_BETWEEN_ERRORS
@@ -79,9 +81,9 @@ def limit_heaps() -> bool:
 
 
 class ExitDeadline:
-    """A watchdog that ends the process in time after a signal, whatever its threads compute.
+    """A watchdog that ends the process by a deadline after a signal, even if its threads are still computing.
 
-    The database has to be safe at any moment: only what is on disk at the deadline remains.
+    The process may end at any moment of a write, so the database must be consistent on disk at all times.
 
     Args:
         drain_seconds: how long the service keeps serving after a signal other than Ctrl-C.
@@ -96,14 +98,14 @@ class ExitDeadline:
         threading.Thread(target=self._watch, name="exit-deadline", daemon=True).start()
 
     def record_signal(self, number: int) -> None:
-        """Set the deadline at the first signal, and exit at once at the second."""
+        """Set the deadline at the first signal; end the process immediately at the second."""
         if self.signal is not None:
             os._exit(0)
         self.signal, self._signalled = number, time.monotonic()
         self._set(self._signalled + max(EXIT_SECONDS, self._drain_seconds + SECONDS_AFTER_DRAINING))
 
     def interrupt(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal before the server starts or after it has stopped."""
+        """Handle a signal that arrives before the server starts or after it has stopped."""
         self.record_signal(number)
         raise KeyboardInterrupt
 
@@ -116,7 +118,9 @@ class ExitDeadline:
         return self._deadline - time.monotonic()
 
     def shorten(self) -> None:
-        """Leave threads a last half second if a signal has arrived: no client needs them any more."""
+        """If a signal has arrived, move the deadline to half a second from now, because no client waits for the threads
+        any more.
+        """
         if self.signal is not None:
             self._set(time.monotonic() + LAST_SECONDS)
 

@@ -45,7 +45,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def server_config(app: FastAPI, http: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
-    """Return the configuration for uvicorn: `http` makes its protocols, and only the application writes the log."""
+    """Return uvicorn's configuration. `http` creates the protocol of each connection, and only the application writes
+    log lines.
+    """
     return uvicorn.Config(
         app,
         http=http,
@@ -92,12 +94,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, then announce it."""
+        """Start to accept connections, then call `announce`."""
         await super().startup(sockets)
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then refuse new requests, then cancel running ones in time to close the store."""
+        """Keep serving for `drain_seconds`, then refuse new requests, then cancel running ones early enough to close
+        the store.
+        """
         shutdown: Shutdown = self._app.state.shutdown
         shutdown.begin()
         signal_name = signal.Signals(self._exit_deadline.signal or signal.SIGINT).name
@@ -121,7 +125,9 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
     async def _wait_until_done(self, seconds: float) -> bool:
-        """Return whether all requests were answered, and their answers read, within these seconds."""
+        """Wait up to this many seconds. Return whether all requests were answered and the clients have read the
+        responses.
+        """
         deadline = time.monotonic() + seconds
         while self.server_state.tasks or self.server_state.connections:
             if time.monotonic() > deadline:

@@ -33,7 +33,7 @@ def browser_url(host: str, port: int) -> str:
 
 
 def announcement(host: str, port: int, terminal: Console) -> str:
-    """Return the text that tells people the service's URL, and the URLs for other machines if they can reach it."""
+    """Return the text with the service's URL, and with the URLs for other machines if these can reach the service."""
     lines = [f"softkv listens on {browser_url(host, port)} (Ctrl-C stops it)"]
     if is_loopback(host):
         return lines[0]
@@ -78,11 +78,11 @@ class LoadingParts(Protocol):
 
     @property
     def demo(self) -> Any:
-        """The demo collections, with their `progress`."""
+        """The loader of the demo collections, which reports their progress."""
 
     @property
     def machine_code(self) -> Any:
-        """The machine code, with its `ready`."""
+        """The machine code, which has an attribute `ready`."""
 
 
 class StartupProgress:
@@ -103,7 +103,9 @@ class StartupProgress:
         self.finished = False
 
     def messages(self, report: ReadinessReport) -> Iterator[StartupMessage]:
-        """Yield messages about what has changed since the last call; the last one follows the end of all loading."""
+        """Yield messages about what has changed since the last call. The last message comes when everything
+        is loaded.
+        """
         now = self._clock()
         for progress in self._parts.demo.progress.values():
             if progress.total is None:
@@ -157,7 +159,7 @@ class StartupProgress:
 
 
 async def report_startup(parts: State, address: str, report: Callable[[StartupMessage], None]) -> None:
-    """Report each step of the startup until nothing loads any more."""
+    """Report each step of the startup, until everything is loaded or has failed."""
     progress = StartupProgress(parts, address)
     while not progress.finished:
         await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,6 @@
-"""Timeouts and the limit of client connections: for a request, for its body, and for reading the response."""
+"""Timeouts and the limit of client connections: for a request's head, for its body, and for the client's reading of the
+response.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ OVERFLOW_SHARE = 8
 
 
 class TrackedConnection(Protocol):
-    """A connection as `ConnectionTimeouts` sees it.
+    """A connection whose timeouts `ConnectionTimeouts` checks.
 
     Attributes:
         received: the number of bytes received.
@@ -43,7 +45,9 @@ class TrackedConnection(Protocol):
     awaits_body: bool
 
     def wait_reason(self) -> WaitReason | None:
-        """Return what the connection waits for the client to do, or None if it waits for nothing or is idle."""
+        """Return what the server waits for the client to do, or None if it waits for nothing or the
+        connection is idle.
+        """
 
     def terminate(self, error: APIError | None) -> None:
         """Close the connection, and answer with the error if there is one and an answer is possible."""
@@ -52,9 +56,10 @@ class TrackedConnection(Protocol):
 class ConnectionTimeouts:
     """The connections of one server, checked at least once a second.
 
-    Each client has a budget of seconds. The time that the server waits for the client is subtracted. Bytes add the
-    time that they take at the minimum rate, up to the initial budget. So a body may stall for that long, and may have
-    any length while bytes arrive. Time in which the service itself is slow does not count.
+    Each connection has a budget of seconds. Time in which the server waits for the client is subtracted. Each
+    transferred byte adds the time that it would take at the minimum rate, up to the initial budget. So a body may stall
+    as long as the budget lasts, and may have any length while bytes arrive. Time in which the service itself is slow
+    does not count.
     """
 
     def __init__(self, bounds: ConnectionLimits) -> None:
@@ -103,7 +108,9 @@ class ConnectionTimeouts:
         self._timer = loop.call_later(self._interval, self._check, loop) if self._open else None
 
     def _error(self, reason: WaitReason) -> APIError | None:
-        """Return the error for the client, or None if it has sent nothing or does not read."""
+        """Return the error to send to a client that was too slow, or None if the client has sent nothing or does not
+        read.
+        """
         bounds = self.bounds
         if reason == "head":
             return TooSlow(
@@ -118,7 +125,9 @@ class ConnectionTimeouts:
         return None
 
     def _evict(self) -> bool:
-        """Close waiting connections: of the clients with the most connections, those that were silent longest."""
+        """Close connections on which the server waits for the client, to make room: those silent longest, of the
+        clients with the most connections.
+        """
         counts = Counter(map(_address, self._open))
         waiting = [
             connection
@@ -133,7 +142,7 @@ class ConnectionTimeouts:
 
 
 class _Deadline:
-    """The seconds that a client has left for what the server waits for."""
+    """The seconds that a client has left to do what the server waits for."""
 
     def __init__(self) -> None:
         self._step: tuple[WaitReason | None, int] = None, 0
@@ -143,7 +152,9 @@ class _Deadline:
     def update(
         self, reason: WaitReason | None, connection: TrackedConnection, now: float, budget: float, rate: int
     ) -> float:
-        """Account for the time and bytes since the last check; return the seconds left, or 1 if nothing is awaited."""
+        """Account for the time and bytes since the last check; return the seconds left, or 1 if the server waits for
+        nothing.
+        """
         step = reason, connection.requests
         transferred = connection.transport.count_sent() if reason == "answer" else connection.received
         if step != self._step:
@@ -160,7 +171,9 @@ def _address(connection: TrackedConnection) -> str:
 
 
 class TrackedProtocol:
-    """A mixin before uvicorn's protocol: it counts what `TrackedConnection` needs and uvicorn does not count."""
+    """A mixin for uvicorn's protocols. It counts bytes and requests for `TrackedConnection`, because uvicorn
+    does not.
+    """
 
     loop: asyncio.AbstractEventLoop
     app: Any

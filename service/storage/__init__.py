@@ -1,4 +1,6 @@
-"""Stores of collections and documents, in SQLite (`sqlite/`) or PostgreSQL (`postgres/`); only they run SQL."""
+"""Stores of collections and documents, in SQLite (`sqlite/`) or PostgreSQL (`postgres/`). Only these two packages run
+SQL.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Checksums of stored rows, and the hash that orders samples: 64 bits of xxh3, as a signed integer for SQLite.
+"""Checksums of stored rows, and the hash of ids by which samples are ordered. Both are 64 bits of xxh3, as signed
+integers.
 
 SQLite checks the structure of its pages, not that they contain what was written. So each row has a checksum over its
 content and its own number. It detects content that the disk changed or moved to another row.
@@ -74,7 +75,7 @@ def vectors_checksums(
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
-    """Return the checksum of a row of the table `collections`, without its counts.
+    """Return the checksum of a row of the table `collections`, over all columns but the counts.
 
     The last setting, the calibration, is included only if it is set, so that older rows keep their checksum.
     """
@@ -86,7 +87,7 @@ def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...
 
 
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
-    """Return the checksum of the answer to a write, which is stored before the body."""
+    """Return the checksum of a stored answer to a write; it is stored in front of the answer's body."""
     return xxh3_64_digest(b"%d " % status + digest + body)
 
 

@@ -27,7 +27,7 @@ _OBJECT_BYTES = 48  # approximate size of a Python object and the reference to i
 
 
 class TextArray:
-    """Texts in one UTF-8 buffer; their bytes order as the code points do."""
+    """An array of texts in one UTF-8 buffer. The order of the bytes is that of the code points."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         encoded = [text.encode() for text in texts]
@@ -69,7 +69,9 @@ class DistinctValues:
         return sum(_nbytes(values) for values in self._values.values())
 
     def equal(self, operand: EncodedValue) -> slice:
-        """Return the code of the operand as a slice, which is empty if no row has that value."""
+        """Return the code of a value equal to the operand, as a slice of codes; the slice is empty if no row has that
+        value.
+        """
         return slice(self._position(operand), self._position(operand, behind=True))
 
     def compare(self, operator: str, operand: EncodedValue) -> slice:
@@ -81,7 +83,7 @@ class DistinctValues:
         return slice(self._starts[first], edge)
 
     def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
-        """Return the codes of the texts for which `fit` is true; it receives UTF-8."""
+        """Return the codes of the texts for which `fit` returns true. `fit` receives each text as UTF-8."""
         texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
         return [start + index for index in range(len(texts)) if fit(texts[index])]
 
@@ -95,7 +97,7 @@ class DistinctValues:
         return numbers
 
     def scalars(self) -> slice:
-        """Return the codes of all values but null, lists and objects."""
+        """Return the codes of all scalar values: all values but null, lists and objects."""
         return slice(self._starts[Kind.BOOLEAN], self._starts[Kind.LIST])
 
     def value(self, code: int) -> EncodedValue:
@@ -110,7 +112,9 @@ class DistinctValues:
         return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
     def _position(self, operand: EncodedValue, *, behind: bool = False) -> int:
-        """Return the index at which the operand is or would be; with `behind`, the index after it if it is present."""
+        """Return the index of the operand among the values, or the index at which it would be inserted. With `behind`,
+        return the index after the operand.
+        """
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value
         find = bisect_right if behind else bisect_left
@@ -119,7 +123,7 @@ class DistinctValues:
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Values by row.
+    """The values of a field, row by row.
 
     Attributes:
         distinct: the distinct values.
@@ -144,12 +148,12 @@ class Entries:
         return np.where(self.rows[indices] == rows, self.codes[indices].astype(np.int64), -1)
 
     def until(self, last: int) -> Entries:
-        """Return the entries of rows up to `last`."""
+        """Return the entries of the rows with numbers up to `last`."""
         n = int(np.searchsorted(self.rows, last, side="right"))
         return self if n == len(self.rows) else Entries(self.distinct, self.rows[:n], self.codes[:n])
 
     def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
-        """Return the rows int64[r] whose value has one of the codes, ascending."""
+        """Return the rows int64[r], ascending, whose value has one of these codes."""
         passes = np.zeros(len(self.distinct), dtype=np.bool_)
         for selection in codes:
             passes[selection] = True

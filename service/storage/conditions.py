@@ -1,4 +1,6 @@
-"""Filters as a tree of frozen dataclasses, checked when built; and a digest that equivalent filters share."""
+"""Filters as trees of frozen dataclasses, which are checked when they are built; and a digest that is the same for
+equivalent filters.
+"""
 
 from __future__ import annotations
 
@@ -65,17 +67,17 @@ class Comparison:
 
     @property
     def name(self) -> str:
-        """The metadata field's own name."""
+        """The name of the metadata field, without the prefix `metadata.`."""
         return self.field.removeprefix(METADATA)
 
     @property
     def depth(self) -> int:
-        """The levels of combinations in it: 0."""
+        """The number of nested combinations in this condition: 0."""
         return 0
 
     @property
     def operands(self) -> int:
-        """The number of values that it compares with."""
+        """The number of values with which this condition compares the field."""
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
     @property
@@ -160,7 +162,9 @@ def _parse(tree: Any, pointer: str, levels: int) -> Condition:
 
 
 def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
-    """Return which operands an operator takes, in words and as a test."""
+    """Return the operands that an operator takes on a field: their description in words, and a function that
+    tests one.
+    """
     if operator in MEMBERSHIP:
         kind, fits = {"id": ("texts", _is_text), "key": ("texts and nulls", _is_text_or_null)}.get(
             field, ("scalars", is_scalar)

@@ -1,4 +1,6 @@
-"""Copies collections between stores, and compares them; equal documents are not written again."""
+"""Functions that copy collections between stores and compare them. Documents that are equal in both are not written
+again.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ class CollectionDiff:
 
     Attributes:
         name: the name of the collection.
-        digests: of all documents in source and target, in hexadecimal.
+        digests: the digests of all documents in source and target, in hexadecimal.
         missing, other, added: documents that the target lacks, that differ, and that only the target has.
         settings: the names of settings that differ.
     """
@@ -150,7 +152,9 @@ def _digests(reader: Reader, collection: int) -> Iterator[tuple[str, bytes]]:
 def _pair(
     ones: Iterator[tuple[str, bytes]], twos: Iterator[tuple[str, bytes]]
 ) -> Iterator[tuple[str, tuple[bytes | None, bytes | None]]]:
-    """Yield each id with its digests on both sides, None if absent; both iterators are ordered by id."""
+    """Yield each id with its digests in both stores; None if the store lacks the id. Both iterators are
+    ordered by id.
+    """
     one, two = next(ones, None), next(twos, None)
     while one is not None or two is not None:
         identity = min(head[0] for head in (one, two) if head is not None)

@@ -55,7 +55,9 @@ class Directory:
         self._lock.release()
 
     def _pid(self) -> int | None:
-        """Return the process id of the lock's owner, or None if the owner could not write it down."""
+        """Return the id of the process that has the lock, or None if that process could not write its id into the lock
+        file.
+        """
         try:
             return int(self._owner.read_text())
         except (OSError, ValueError):
@@ -82,12 +84,12 @@ class Ballast:
 
     @property
     def reserved(self) -> bool:
-        """Whether the space is reserved."""
+        """Whether the disk space is reserved now."""
         return self.size > 0 and self._path.exists()
 
     @property
     def free(self) -> int:
-        """Bytes that this user may still write to the disk, without the ballast."""
+        """The free bytes of the disk that this user may write to, not counting the ballast."""
         return shutil.disk_usage(self._path.parent).free
 
     def is_needed(self) -> bool:
@@ -95,7 +97,7 @@ class Ballast:
         return self.free < self.size
 
     def reserve(self) -> None:
-        """Reserve the space if the disk has it; idempotent."""
+        """Create the file, unless it exists or the disk lacks the space."""
         if not self.size or self._path.exists():
             return
         size = min(self.size, self.free)

@@ -17,7 +17,7 @@ class StoreClosed(StorageError):
 
 
 class StorageFailed(StorageError):
-    """The file could not be read or written for another reason than the other errors name."""
+    """The file could not be read or written, for a reason for which no other error exists."""
 
 
 class DiskFull(StorageError):
@@ -33,7 +33,7 @@ class DirectoryUnusable(StorageError):
 
 
 class DirectoryLocked(StorageError):
-    """Another process owns the data directory; `pid` is None if it is unknown."""
+    """Another process has locked the data directory. `pid` is the id of that process, or None if it is unknown."""
 
     def __init__(self, directory: Path, pid: int | None) -> None:
         owner = f"process {pid}" if pid is not None else "another process"
@@ -112,7 +112,7 @@ class CollectionDamaged(StorageError):
 
 
 class DatabaseForeign(StorageError):
-    """The file is a sound SQLite database of another program."""
+    """The file is an intact SQLite database, but another program created it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
@@ -136,7 +136,9 @@ class DatabaseAltered(StorageError):
 
 
 class LogMissing(StorageError):
-    """The file's last process did not close it, and its log is missing; the file was left as it is."""
+    """The process that last used the file did not close it, and the file's write-ahead log is missing. The file was
+    left as it is.
+    """
 
     def __init__(self, path: Path, log: Path, process: int) -> None:
         super().__init__(
@@ -170,7 +172,7 @@ class CollectionExists(StorageError):
 
 
 class CollectionMissing(StorageError):
-    """The collection does not exist (any more)."""
+    """The collection does not exist, or was deleted."""
 
     def __init__(self, collection: str | int) -> None:
         super().__init__(f"there is no collection {collection!r}: create it first")
@@ -178,7 +180,7 @@ class CollectionMissing(StorageError):
 
 
 class CollectionFixed(StorageError):
-    """A write would change a setting of a collection that is fixed."""
+    """A write would change a setting that cannot change after the collection was created."""
 
     def __init__(self, name: str, fields: Sequence[str]) -> None:
         super().__init__(
@@ -234,7 +236,7 @@ class KeyReused(StorageError):
 
 
 class WriteAnswered(StorageError):
-    """A signal, not a failure: the write was done before, and gets the same answer again."""
+    """The write was done before, so it gets the stored answer again. This exception is a signal, not a failure."""
 
     def __init__(self, answer: WriteAnswer) -> None:
         super().__init__("this write was done and answered before")

@@ -1,4 +1,5 @@
-"""Metadata as filters compare it: scalars with a kind, in one total order that is also SQLite's.
+"""Metadata values in the form in which filters compare them: scalars with a kind, in a total order that SQLite uses
+too.
 
 JSON numbers are unlimited, SQLite's have 64 bits; JSON distinguishes `true` from 1, SQLite does
 not. So a scalar is stored as (kind, value), and comparing two such pairs in SQL is exact:
@@ -38,7 +39,7 @@ class Kind(IntEnum):
 
 
 class EncodedValue(NamedTuple):
-    """A scalar or a list as the table `fields` stores it."""
+    """A scalar or a list in the form in which the table `fields` stores it."""
 
     kind: Kind
     value: int | float | str | bytes
@@ -146,7 +147,7 @@ def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
-    """Say in words which of MAX_LEVELS and MAX_PATHS the metadata exceeds; return None if neither."""
+    """Return a sentence about which of MAX_LEVELS and MAX_PATHS the metadata exceeds, or None if it exceeds neither."""
     level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; None inside a list
     characters = 0
     for depth in range(MAX_LEVELS + 1):
@@ -168,7 +169,7 @@ def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
 
 
 def _encode_large(number: int) -> EncodedValue:
-    """Encode an integer as bytes that order as the numbers do: first the length, then the digits."""
+    """Encode a large integer as bytes that sort like the numbers: first the length, then the digits."""
     digits = abs(number).to_bytes((number.bit_length() + 7) // 8, "big")
     form = len(digits).to_bytes(4, "big") + digits
     if number > 0:

@@ -19,7 +19,7 @@ Inner = TypeVar("Inner")
 
 @dataclass(frozen=True)
 class IdempotentWrite(Generic[Result]):
-    """A write request, and how its answer is made.
+    """A write request with an idempotency key, and the function that makes its answer from the result.
 
     Attributes:
         answer: makes the answer from the result of the write. The answer is stored in the same transaction. It is
@@ -30,12 +30,14 @@ class IdempotentWrite(Generic[Result]):
     answer: Callable[[Result], WriteAnswer]
 
     def adapt(self, convert: Callable[[Inner], Result]) -> IdempotentWrite[Inner]:
-        """Return this object for an inner part of the write; `convert` turns the part's result into the whole's."""
+        """Return this object for an inner part of the write. `convert` turns the result of the part into the result of
+        the whole write.
+        """
         return IdempotentWrite(self.request, lambda inner: self.answer(convert(inner)))
 
 
 def encode_answer(request: WriteRequest, answer: WriteAnswer) -> bytes:
-    """Return an answer as it is stored: its checksum, then its body."""
+    """Return the bytes in which an answer is stored: the checksum, then the body."""
     return answer_checksum(request.digest, answer.status, answer.body) + answer.body
 
 
@@ -47,8 +49,8 @@ def refuse_stored(request: WriteRequest, row: tuple[bytes, int, bytes] | None) -
 
     Raises:
         WriteAnswered: the stored answer is for this request.
-        KeyReused: it is for another request.
-        StorageFailed: it is damaged.
+        KeyReused: the stored answer is for another request.
+        StorageFailed: the stored answer is damaged.
     """
     if row is None:
         return

@@ -49,7 +49,7 @@ class UncleanShutdown:
     Attributes:
         process: the process id.
         log_bytes: bytes of its commits that were not written back to the file.
-        collections, documents: how many are stored now.
+        collections, documents: how many collections and documents are stored now.
         seconds: how long opening the store took.
     """
 
@@ -61,7 +61,9 @@ class UncleanShutdown:
 
 
 class Search(Protocol):
-    """The database's own searches of one collection; `ranking` names the rank function of its full text."""
+    """The searches of one collection in SQL, without vectors. `ranking` names the function that ranks full-text
+    matches.
+    """
 
     ranking: str
 
@@ -88,7 +90,7 @@ class Reader(Protocol):
     gathered: Any
 
     def collections(self) -> list[CollectionRecord]:
-        """Return every collection, ordered by name."""
+        """Return the records of all collections, ordered by name."""
 
     def collection(self, name: str) -> CollectionRecord:
         """Return the collection of that name; raises CollectionMissing."""
@@ -112,7 +114,9 @@ class Reader(Protocol):
         """Return documents as `documents` does, without their vectors."""
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes; None: all of it."""
+        """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
+        text.
+        """
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """Return the ids of the documents with these row numbers int64[n], in their order."""
@@ -132,7 +136,7 @@ class Reader(Protocol):
         """Return at most `limit` names of metadata fields after `after`, ordered by code point."""
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
-        """Return which kinds of values a metadata field has, without reading all values."""
+        """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
 
     def field_facts(
         self,
@@ -175,18 +179,21 @@ class Reader(Protocol):
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
         """Return sums over keys from `first` to `last`, and over documents with keys from `document` to `last`.
 
-        The sums show whether a key or document was changed, added or removed.
+        If a key or document is changed, added or removed, the sums change.
         """
 
     def check_texts(self, after: Cursor | None, limit: int) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
-        """Check the texts of at most `limit` documents, of any collection, after a cursor; None: from the first.
+        """Check the texts of up to `limit` documents of all collections against their checksums, after a cursor; None
+        starts at the first document.
 
         Returns the cursor of the last document, or None at the end, and the damaged documents, each with the number of
         its collection.
         """
 
     def sample(self, collection: int, size: int) -> RowNumbers:
-        """Return the row numbers int64[n] of at most `size` documents with keys, the first by a hash of their ids."""
+        """Return the row numbers int64[n] of at most `size` documents with keys, the first ones in the order of a hash
+        of their ids.
+        """
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
         """Return float32[n, d], the first key of each document with these row numbers, in their order."""
@@ -222,19 +229,23 @@ class Reader(Protocol):
 
 
 class Writer(Reader, Protocol):
-    """The write transaction; each method does all of its work or, if it raises, none."""
+    """A write transaction. Each method does all of its work, or none if it raises."""
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk, before the block of `Store.writing` ends."""
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
+        """Store the answer to the write `once`, in the transaction of the write itself; do nothing if `once`
+        is None.
+        """
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Create an empty collection; raises CollectionExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
+        """Change temperature, null and calibration of a collection; raises CollectionFixed if any other setting
+        differs.
+        """
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection and everything in it; raises CollectionMissing."""
@@ -261,7 +272,7 @@ class Store(Protocol):
 
     @property
     def unclean_shutdown(self) -> UncleanShutdown | None:
-        """The last process, if it did not close the store; else None."""
+        """The report on the last process, if it did not close the store; else None."""
 
     @property
     def full(self) -> bool:
@@ -282,7 +293,8 @@ class Store(Protocol):
         """Run a write transaction: commit at the end of the block, or roll back if it raises.
 
         Args:
-            once: is checked as `refuse_answered` does before any write; then the block has to call `keep_answer`.
+            once: the write with its idempotency key, which is checked by `refuse_answered` before anything is written.
+                Then the block has to call `keep_answer`.
             deletes: nothing but the answer is stored, so the transaction may use the reserved disk space.
             collection: the collection to lock for other writers; raises CollectionMissing.
         """
@@ -291,15 +303,15 @@ class Store(Protocol):
         """Check before all other work whether a write was done before.
 
         Raises:
-            WriteAnswered: it was, and every new reader sees it.
+            WriteAnswered: the write was done, and every new reader sees it.
             KeyReused: another write was done under its key.
         """
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[Reader]:
-        """Lend a reader of one consistent state for the duration of the block.
+        """Open a reader of one consistent state of the store, which is valid inside the block.
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
 
     def troubles(self) -> list[str]:
-        """Return a line if reads are unreliable now; else nothing."""
+        """Return a list with one line of text if reads are unreliable now; else an empty list."""

@@ -1,4 +1,4 @@
-"""Decodes the keys of many documents at a time, and verifies their checksums."""
+"""Functions that decode the keys of many documents at a time, and verify their checksums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from service.storage.serialisation import StoredVectors, matrix_of, vector_of, v
 
 
 class BlobLengths(NamedTuple):
-    """The number of rows with such a vector, and the bytes of the shortest and the longest of them."""
+    """The number of rows that have a vector in a column, and the bytes of the shortest and the longest of these
+    vectors.
+    """
 
     present: int
     shortest: int | None
@@ -116,7 +118,7 @@ LOW = 2**32 - 1
 
 
 class KeySums(NamedTuple):
-    """Sums over many keys: a changed, removed or added key changes them, except with probability 2⁻⁶⁴.
+    """Sums over many keys. If a key is changed, removed or added, the sums differ, except with probability 2⁻⁶⁴.
 
     Attributes:
         keys: the number of keys.
@@ -133,6 +135,6 @@ class KeySums(NamedTuple):
 
     @classmethod
     def of(cls, checksums: RowNumbers, documents: RowNumbers) -> KeySums:
-        """Sum up keys with these checksums int64[n], and these distinct documents int64[m]."""
+        """Return the sums over keys with these checksums int64[n], and over these distinct documents int64[m]."""
         low, high = int((checksums & LOW).sum()), int((checksums >> 32).sum())
         return cls(len(checksums), low, high, len(documents), int((documents & LOW).sum()))

@@ -1,4 +1,4 @@
-"""Plain frozen records: what a store keeps, what a write did, and what a search returns."""
+"""Plain frozen records: the contents of a store, the effects of writes, and the results of searches."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class StoredDocument(NamedTuple):
 
     @property
     def rows(self) -> range:
-        """The row numbers of its keys; one number if it has none."""
+        """The row numbers of the document's keys; one number if it has no key."""
         return range(self.row, self.row + max(self.n_keys, 1))
 
 
@@ -146,7 +146,7 @@ class DocumentRecord:
 
     @property
     def rows(self) -> int:
-        """The number of row numbers that it takes."""
+        """The number of row numbers that the document takes."""
         return max(len(self.keys), 1)
 
     def values(self) -> Matrix:
@@ -208,7 +208,7 @@ class VersionChange:
     Attributes:
         first, count: the row numbers that it assigned: `count` from `first` on.
         removed: int64[n], the row numbers of documents that it removed.
-        seconds: its age.
+        seconds: the age of the version in seconds.
     """
 
     version: int
@@ -219,14 +219,16 @@ class VersionChange:
 
 
 class Extent(NamedTuple):
-    """The extent of a collection: its version, and the row number of the next document."""
+    """The extent of a collection at one moment: its version, and the row number that the next document will get."""
 
     version: int
     next_row: int
 
 
 class NodeRecord(NamedTuple):
-    """A process that has shards in memory: its name, the machine that it runs on, and whether it is about to leave."""
+    """A node, which is a process that has shards in memory: its name, the machine that it runs on, and whether it is
+    about to leave.
+    """
 
     name: str
     machine: str
@@ -234,7 +236,9 @@ class NodeRecord(NamedTuple):
 
 
 class ShardReplica(NamedTuple):
-    """A shard of a collection, identified by its first row number, and a node that has it in memory."""
+    """A replica: a shard of a collection, identified by its first row number, and a node that has the shard
+    in memory.
+    """
 
     collection: int
     first_row: int
@@ -299,7 +303,7 @@ class WriteRequest:
     """A write with the idempotency key that its caller gave it.
 
     Attributes:
-        caller: the caller; keys of different callers are independent.
+        caller: the identity of the caller; equal keys of different callers are different.
         key: the idempotency key.
         digest: a digest of the whole request.
         at: the time of the request, in seconds of Unix time.

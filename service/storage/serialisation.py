@@ -1,4 +1,6 @@
-"""Documents and settings as every store's tables hold them, and back: JSON texts, vectors as bytes, checked rows."""
+"""Conversion of documents and settings to the form in which every store's tables hold them, and back: JSON texts,
+vectors as bytes, rows with checksums.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ SENT = " "
 
 @dataclass(frozen=True)
 class DocumentTexts:
-    """A document without its vectors, as the tables will store it."""
+    """The texts of a document (id, key, value, metadata) in the form in which the tables store them."""
 
     id: str
     key: str | None
@@ -65,7 +67,7 @@ class DocumentTexts:
 
 
 def json_text(value: Any, subject: str) -> str:
-    """Serialise JSON so that it reads back equal; `subject` names it in an error."""
+    """Serialise a JSON value to text that parses to an equal value. `subject` names the value in an error."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -83,7 +85,8 @@ def refuse_surrogates(values: Iterable[Any]) -> None:
 
 
 def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
-    """Return "key" or "metadata" if it contains a NUL, else None. No store takes them, since PostgreSQL cannot.
+    """Return "key" or "metadata" if that one contains a NUL character, else None. No store accepts NUL there, since
+    PostgreSQL cannot.
 
     A value may contain a NUL, since it is stored as JSON and never compared.
     """
@@ -159,12 +162,16 @@ def blob(vector: ArrayLike) -> bytes:
 
 
 def vector_of(data: bytes) -> Vector:
-    """Decode a vector [d] from such bytes; it is read-only, since it shares their memory."""
+    """Decode a vector [d] from little-endian float32 bytes. The vector is read-only, since it shares the memory of the
+    bytes.
+    """
     return np.frombuffer(data, dtype="<f4")
 
 
 def matrix_of(blobs: Sequence[bytes]) -> Matrix:
-    """Decode vectors float32[n, d] from such bytes; read-only. Without vectors the shape is [0, 0]."""
+    """Decode n vectors from little-endian float32 bytes, as read-only float32[n, d]. Without vectors the shape is [0,
+    0].
+    """
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
 
 

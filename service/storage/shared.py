@@ -29,9 +29,10 @@ class SharedReader(Reader, Protocol):
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Return whether everything read of a version until now was complete: its successor is not too old.
+        """Return whether everything read of a version until now was complete. That holds until some time after the next
+        version, when rows that it deleted are removed from disk.
 
-        Raises CollectionMissing if the collection was deleted; then results may be incomplete as well.
+        Raises CollectionMissing if the collection was deleted; then what was read may be incomplete as well.
         """
 
     def vectors(
@@ -63,7 +64,7 @@ class NodeRegistry(Protocol):
         """Register a node without shards; an older entry of the same name is replaced."""
 
     def beat(self, name: str) -> bool:
-        """Send a heartbeat; return whether the node is registered; if not, it has to join."""
+        """Record a heartbeat of a node. Return whether the node is registered; if it is not, it has to join again."""
 
     def leave(self, name: str) -> None:
         """Mark a node as leaving; it stays until other nodes hold its shards."""
@@ -90,7 +91,7 @@ class NodeRegistry(Protocol):
         """
 
     def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        """Return which live nodes have which shards ready, of one collection or of all."""
+        """Return each shard of one collection, or of all, with each live node that has it ready."""
 
 
 class SharedStore(Store, Protocol):
@@ -101,13 +102,15 @@ class SharedStore(Store, Protocol):
         """The registry of nodes and of the shards that they have in memory."""
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
-        """Lend a reader as `Store.reading` does."""
+        """Open a reader of one consistent state of the store, which is valid inside the block, as `Store.reading`."""
 
     def reading_at(self, version: int) -> AbstractContextManager[SharedReader]:
-        """Lend a reader of one collection at a version; it holds no transaction open."""
+        """Open a reader of one collection at a version, which is valid inside the block; it holds no
+        transaction open.
+        """
 
     def check(self) -> Iterator[str]:
-        """Yield a line for each defect in the store; reads all of it, while others write."""
+        """Yield a line of text for each defect in the store. Reads the whole store, while other processes may write."""
 
     def catalogue(self) -> int:
         """Return a counter of changes to collections, other than to their documents."""
@@ -122,13 +125,17 @@ class SharedStore(Store, Protocol):
         """
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """Return the sum of changes after a version, or None if nothing changed or the version is too old."""
+        """Return the sum of all changes after a version, or None if nothing changed or the log starts later than the
+        version.
+        """
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """Return the changes of each version after one, in order, or None if the version is too old."""
+        """Return the changes of each version after `after`, in order, or None if the log starts later than that
+        version.
+        """
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """Return a collection, its version and its next row number, as `latest`; raises CollectionMissing."""
+        """Return a collection, its version and its next row number at this moment; raises CollectionMissing."""
 
     def extents(self) -> dict[int, Extent]:
         """Return version and next row number of every collection, by its number."""

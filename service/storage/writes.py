@@ -14,7 +14,7 @@ from service.storage.serialisation import DocumentTexts, refuse_repeated, with_w
 
 @dataclass(frozen=True, eq=False)
 class Upsert:
-    """The changes that storing some documents makes.
+    """The plan of a write of documents: which are stored, which they replace, and which are skipped.
 
     Attributes:
         settings: the collection's settings, with its widths set.
@@ -37,10 +37,10 @@ class Upsert:
         existing: Callable[[Sequence[str]], Mapping[str, int]],
         mode: Mode,
     ) -> Upsert:
-        """Plan the write of some documents.
+        """Plan the write of these documents.
 
         Args:
-            existing: maps those of some ids that exist to their row numbers.
+            existing: the row numbers of the ids that exist already.
 
         Raises: DocumentsExist (mode "create"), DocumentsRepeated, WidthMismatch or Unstorable.
         """

@@ -1,4 +1,4 @@
-"""The log of what each version of a collection did, for processes that have the collection in memory."""
+"""The log of the changes in each version of a collection, for processes that have the collection in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def append(
     documents: int,
     keyless: int,
 ) -> None:
-    """Log what a version did, and add to the collection's counts of documents and keyless documents.
+    """Log the changes of a version, and add to the collection's counts of documents and of documents without a key.
 
     Args:
         first, count: the row numbers that the version reserved.
@@ -57,7 +57,7 @@ def changes_since(connection: Connection[Any], collection: int, version: int) ->
 
 
 def version_changes(connection: Connection[Any], collection: int, version: int) -> list[VersionChange] | None:
-    """Return the changes of each version after one, in order, or None if the log starts later."""
+    """Return the changes of each version after `after`, in order, or None if the log starts later."""
     rows = connection.execute(
         "SELECT version, first, count, removed, extract(epoch FROM clock_timestamp() - at)::float8 FROM changes"
         " WHERE collection = %s AND version > %s ORDER BY version",
@@ -72,7 +72,9 @@ def version_changes(connection: Connection[Any], collection: int, version: int) 
 
 
 def is_retained(connection: Connection[Any], collection: int, version: int) -> bool:
-    """Return whether all rows of a version are certainly still stored; raises CollectionMissing."""
+    """Return whether the store certainly still has all rows of a version, also those deleted later; raises
+    CollectionMissing.
+    """
     row = connection.execute(
         "SELECT version <= %(version)s OR EXISTS (SELECT FROM changes WHERE changes.collection = collections.id"
         f" AND changes.version = %(version)s + 1 AND at > clock_timestamp() - interval '{RETENTION}')"

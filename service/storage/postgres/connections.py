@@ -93,7 +93,7 @@ def prepare(address: str, name: str) -> None:
 
 
 def inspect_database(address: str) -> DatabaseInfo:
-    """Describe the database at an address; only reads.
+    """Describe the database at an address, without changing it.
 
     Raises:
         StorageFailed: the address is invalid, refuses the connection, or is not a suitable PostgreSQL.
@@ -128,7 +128,9 @@ class Connections:
 
     @contextmanager
     def acquire(self) -> Iterator[Connection[Any]]:
-        """Lend a connection for the duration of the block; raises StoreClosed, StoreUnavailable or psycopg's errors."""
+        """Take a connection from the pool for the duration of the block; raises StoreClosed, StoreUnavailable or
+        psycopg's errors.
+        """
         if self._closed:
             raise StoreClosed(f"the store {self._name} was closed: open it again")
         if not self._permits.acquire(timeout=WAIT_SECONDS):
@@ -153,7 +155,9 @@ class Connections:
             connection.close()
 
     def _pop_idle(self) -> Connection[Any] | None:
-        """Return an idle connection whose server has not hung up, without a round trip; None if all are in use."""
+        """Return an idle connection that the server has not closed, checked without a message to it; None if all are in
+        use.
+        """
         while True:
             with self._lock:
                 if not self._idle:

@@ -77,7 +77,7 @@ def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers,
 
 
 def existing(connection: Connection[Any], collection: int, ids: Sequence[str], living: str) -> dict[str, int]:
-    """Map each id that exists to its row number."""
+    """Map each of these ids that exists to the document's row number."""
     storable = [identity for identity in ids if NUL not in identity]
     statement = f'SELECT id, "row" FROM documents WHERE collection = %s AND id = ANY(%s) AND {living}'
     return dict(connection.execute(statement, (collection, storable)).fetchall())

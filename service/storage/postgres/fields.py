@@ -179,7 +179,9 @@ def _type(kind: int, whole: bool | None) -> FieldType:
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
-    """Return minimum and maximum of the numbers, else of the texts, else None twice."""
+    """Return the smallest and the largest number; without numbers the smallest and the largest text; without either
+    (None, None).
+    """
     numbers = [row for row in groups if row[0] == _NUMBER]
     if numbers:  # integers come first, and are preferred to an equal float
         least, greatest = min(numbers, key=lambda row: row[4]), max(numbers, key=lambda row: row[5])

@@ -43,7 +43,7 @@ class NodeTable:
             )
 
     def beat(self, name: str) -> bool:
-        """Send a heartbeat; return whether the node is registered; if not, it has to join."""
+        """Record a heartbeat of a node. Return whether the node is registered; if it is not, it has to join again."""
         with self._connection() as connection:
             return bool(
                 connection.execute("UPDATE slots SET seen = clock_timestamp() WHERE name = %s", (name,)).rowcount
@@ -106,7 +106,7 @@ class NodeTable:
             return bool(connection.execute(statement, parameters).rowcount)
 
     def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        """Return which live nodes have which shards ready, of one collection or of all."""
+        """Return each shard of one collection, or of all, with each live node that has it ready."""
         statement = (
             "SELECT held.collection, held.first_row, slots.name, slots.node, slots.leaving FROM held"
             f" JOIN slots ON slots.name = held.slot WHERE {_LIVE}"

@@ -34,7 +34,7 @@ def living_at(version: int) -> str:
 
 
 def digest(name: str) -> bytes:
-    """Return the digest that stands for a field's name in the tables."""
+    """Return the digest by which the tables identify a field's name."""
     return blake2b(name.encode(), digest_size=16).digest()
 
 
@@ -47,7 +47,7 @@ def fold_case(text: str | None) -> str | None:
 
 
 def numbers(rows: Any) -> list[int]:
-    """Convert row numbers to one parameter, for any number of them."""
+    """Convert any number of row numbers to one parameter of a statement."""
     return np.asarray(rows, dtype=np.int64).tolist()  # type: ignore[no-any-return]
 
 
@@ -106,7 +106,7 @@ _MAX_JOINS = 8
 
 @dataclass(frozen=True)
 class Expression:
-    """SQL and the values of its `%s`."""
+    """A piece of SQL, and the values for its `%s` placeholders."""
 
     sql: str
     parameters: tuple[Any, ...] = ()
@@ -117,7 +117,9 @@ TRUE, FALSE = Expression("true"), Expression("false")
 
 @dataclass(frozen=True)
 class _Scope:
-    """The collection, and whether there are few enough comparisons to plan them as joins."""
+    """The collection that a condition is compiled for, and whether it has few enough comparisons to plan them
+    as joins.
+    """
 
     collection: int
     joined: bool
@@ -146,7 +148,7 @@ def _leaves(condition: Condition) -> int:
 
 
 def both(*parts: Expression) -> Expression:
-    """Return the conjunction of expressions."""
+    """Return the conjunction (AND) of these expressions."""
     return _join("AND", parts)
 
 

@@ -95,8 +95,8 @@ class PostgresStore:
         An exception in a callback does not undo the commit; it is raised after the other callbacks ran.
 
         Args:
-            once: is checked as `refuse_answered` does, under a lock on its idempotency key; then the block has to call
-                `Writer.keep_answer`.
+            once: the write with its idempotency key, which is locked and checked by `refuse_answered`. Then the block
+                has to call `Writer.keep_answer`.
             deletes: has no effect here, since no disk space is reserved.
             collection: the collection whose documents are written; other writers of it wait.
         """
@@ -121,10 +121,10 @@ class PostgresStore:
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:
-        """Lend a reader of one consistent state of all collections for the duration of the block.
+        """Open a reader of one consistent state of all collections, which is valid inside the block.
 
-        `gather` is called before the state is taken, so that the state contains all that it reports. Its result is
-        `reader.gathered`.
+        `gather` is called before the state is fixed, so that the state contains everything that `gather` reports. Its
+        result is `reader.gathered`.
         """
         gathered = gather() if gather is not None else None
         with self._snapshot() as connection:
@@ -132,7 +132,8 @@ class PostgresStore:
 
     @contextmanager
     def reading_at(self, version: int) -> Iterator[Reader]:
-        """Lend a reader of one collection at a version; its rows stay for ten minutes after the next version.
+        """Open a reader of one collection at a version, valid inside the block. The version's rows stay for ten minutes
+        after the next version.
 
         It holds no transaction open, so the block may take long.
         """
@@ -153,12 +154,16 @@ class PostgresStore:
         return collection_of(row[1:]), row[0]
 
     def changes_since(self, collection: int, after: int) -> ChangeSummary | None:
-        """Return the sum of changes after a version, or None if nothing changed or the version is too old."""
+        """Return the sum of all changes after a version, or None if nothing changed or the log starts later than the
+        version.
+        """
         with self._connection() as connection:
             return change_log.changes_since(connection, collection, after)
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """Return the changes of each version after one, in order, or None if the version is too old."""
+        """Return the changes of each version after `after`, in order, or None if the log starts later than that
+        version.
+        """
         with self._connection() as connection:
             return change_log.version_changes(connection, collection, after)
 
@@ -200,7 +205,7 @@ class PostgresStore:
             refuse_answered(connection, request)
 
     def troubles(self) -> list[str]:
-        """Return a line if the database is unreachable now; else nothing."""
+        """Return a list with one line of text if the database is unreachable now; else an empty list."""
         try:
             self.catalogue()
         except StorageError as error:
@@ -208,7 +213,7 @@ class PostgresStore:
         return []
 
     def check(self) -> Iterator[str]:
-        """Yield a line for each defect in the store; reads all of it as of one moment."""
+        """Yield a line of text for each defect in the store. Reads the whole store as it is at one moment."""
         with self._snapshot() as connection:
             yield from find_damage(connection)
 
@@ -221,7 +226,7 @@ class PostgresStore:
 
     @contextmanager
     def _snapshot(self) -> Iterator[Connection[Any]]:
-        """Lend a connection that sees one consistent state."""
+        """Take a connection whose transaction sees one consistent state, for the duration of the block."""
         with self._connection() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:

@@ -31,7 +31,7 @@ _NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
 
 
 class Writer(Reader):
-    """One write transaction; each method does all of its work or, if it raises, none.
+    """A write transaction. Each method does all of its work, or none if it raises.
 
     A transaction that writes documents locks the row of their collection, so that versions are committed in order.
     """
@@ -49,7 +49,9 @@ class Writer(Reader):
         return self._collection("id", collection, "FOR NO KEY UPDATE")
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
+        """Store the answer to the write `once`, in the transaction of the write itself; do nothing if `once`
+        is None.
+        """
         if once is not None:
             _store_answer(self._connection, once.request, once.answer(result))
 
@@ -70,7 +72,9 @@ class Writer(Reader):
         return self._collection("id", created[0][0])
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
+        """Change temperature, null and calibration of a collection; raises CollectionFixed if any other setting
+        differs.
+        """
         record = self._collection("name", name, "FOR NO KEY UPDATE")
         refuse_fixed(record, settings)
         self._save(record, settings)
@@ -149,7 +153,7 @@ class Writer(Reader):
         self._bump_catalogue()
 
     def _bump_catalogue(self) -> None:
-        """Count a change of a collection, which all processes look for."""
+        """Increase the counter of changes to collections, by which other processes see that something has changed."""
         self._run("UPDATE state SET catalogue = catalogue + 1")
 
     def _run(self, statement: str, *parameters: Any) -> None:
@@ -157,7 +161,7 @@ class Writer(Reader):
 
 
 def lock_request(connection: Connection[Any], request: WriteRequest) -> None:
-    """Let other transactions with this idempotency key wait until this one ends, on any machine."""
+    """Lock an idempotency key until this transaction ends: other transactions with the key wait, on any machine."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (id_hash(f"{request.caller}\n{request.key}"),))
 
 

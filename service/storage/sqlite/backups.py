@@ -1,4 +1,6 @@
-"""Backups: a header line with length and checksum, then the database file, so that a part is never taken for all."""
+"""Backups: a header line with length and checksum, then the database file. So an incomplete backup is always
+recognised.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ class BackupHeader:
     sha256: str
 
     def line(self) -> bytes:
-        """Return the line as it is written."""
+        """Return the header as the first line of a backup file."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
@@ -125,7 +127,7 @@ def restore(source: BinaryIO, directory: Path) -> BackupHeader:
 
     Raises:
         DirectoryTaken: the directory has a store, which stays as it is.
-        BackupDamaged: the backup is not what was written, or is truncated.
+        BackupDamaged: the content of the backup differs from its checksum, or is truncated.
         DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as when a store is opened.
     """
     data = Directory(directory)
@@ -163,7 +165,7 @@ def _copy(source: BinaryIO, header: BackupHeader, target: Path) -> None:
 
 
 def _verify(path: Path) -> None:
-    """Check that this version of softkv can open the copy, and bring it to the latest schema."""
+    """Check that this version of softkv can open the restored database at `path`, and bring it to the latest schema."""
     with translate_errors(path), closing(connect(path)) as connection:
         version = check(connection, path)
         if version == 0:

@@ -157,7 +157,7 @@ class ReadConnections:
 
     @contextmanager
     def acquire(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for the duration of the block."""
+        """Take a connection from the pool for the duration of the block."""
         with self._lock:
             if self._closed:
                 raise StoreClosed(f"the store {self._path} was closed: open it again")

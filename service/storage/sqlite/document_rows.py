@@ -86,7 +86,7 @@ def rows_of(connection: Connection, collection: int, among: RowNumbers | None) -
 
 
 def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:
-    """Map each id that exists to its row number."""
+    """Map each of these ids that exists to the document's row number."""
     row_by_id: dict[str, int] = {}
     for start in range(0, len(ids), _MAX_PARAMETERS):
         chunk = ids[start : start + _MAX_PARAMETERS]

@@ -165,7 +165,9 @@ def _type(kind: int, form: str) -> FieldType:
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
-    """Return minimum and maximum of the numbers, else of the texts, else None twice."""
+    """Return the smallest and the largest number; without numbers the smallest and the largest text; without either
+    (None, None).
+    """
     for kind_group in (Kind.NUMBER, Kind.TEXT):
         first, last = kind_range(kind_group)
         ordered = [(kind, least, greatest) for kind, *_, least, greatest in groups if first <= kind <= last]

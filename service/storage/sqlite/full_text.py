@@ -18,28 +18,30 @@ _PARTS = ("data", "idx", "docsize", "config")
 
 
 def table(collection: int) -> str:
-    """Return the name of the index."""
+    """Return the name of the full-text table of a collection."""
     return f"words_{int(collection)}"
 
 
 def tables(collection: int) -> dict[str, str | None]:
-    """Map the index's tables in the schema to their statements; None for a table that FTS5 creates itself."""
+    """Map the names of the index's tables in the database schema to the statements that create them; None for a table
+    that FTS5 creates itself.
+    """
     name = table(collection)
     return {name: _statement(name)} | {f"{name}_{part}": None for part in _PARTS}
 
 
 def create(connection: Connection, collection: int) -> None:
-    """Create an empty index."""
+    """Create an empty full-text index for a collection."""
     connection.execute(_statement(table(collection)))
 
 
 def drop(connection: Connection, collection: int) -> None:
-    """Drop the index."""
+    """Drop the full-text index of a collection."""
     connection.execute(f"DROP TABLE {table(collection)}")
 
 
 def add(connection: Connection, collection: int, keys: Iterable[tuple[int, str | None]]) -> None:
-    """Index keys by their row numbers."""
+    """Add key texts to the full-text index of a collection, by row number."""
     connection.executemany(f"INSERT INTO {table(collection)} (rowid, key) VALUES (?, ?)", keys)
 
 

@@ -52,7 +52,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     """Yield a line for each defect; reads everything.
 
     Args:
-        connection: one that may write, since FTS5's check is an INSERT statement; nothing is written.
+        connection: a connection that may write, since FTS5's check is an INSERT statement; nothing is written.
         empty: a connection to an empty database in memory, for indexes to compare with.
     """
     yield from (str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok")
@@ -145,7 +145,7 @@ class BackgroundPageCheck:
     Args:
         connection: the writing connection.
         writers: the writers' lock.
-        sound: is called if the file is sound, before the first writer.
+        sound: is called if the file is intact, before the first writer.
 
     Attributes:
         error: the reason why no write is allowed, or None.
@@ -159,7 +159,7 @@ class BackgroundPageCheck:
         self._running, self._stopped = False, False
 
     def begin(self) -> None:
-        """Take the writers' lock and start the thread."""
+        """Take the writers' lock, which the check holds, and start its thread."""
         self._writers.acquire()
         self._running = True
         try:

@@ -97,7 +97,9 @@ class Reader:
         return [_pick(texts_by_row, row) for row in np.asarray(rows).tolist()]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes; None: all of it."""
+        """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
+        text.
+        """
         return vector_rows.parts(self._connection, rows)
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
@@ -129,7 +131,7 @@ class Reader:
         return read_names(self._connection, collection, after, limit)
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
-        """Return which kinds of values a metadata field has, without reading all values."""
+        """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
         return read_kinds(self._connection, collection, name)
 
     def field_facts(
@@ -158,7 +160,9 @@ class Reader:
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
-        """Yield all keys and their values, see `service.storage.Reader`."""
+        """Yield all keys and their values in batches of `batch` documents, by row number; see
+        `service.storage.Reader`.
+        """
         record = self._collection("id", collection)
         if (count := self.count(collection)) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {count} are found")
@@ -169,15 +173,20 @@ class Reader:
                 yield keys
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """Return checksums, see `service.storage.Reader`; keys of all collections are included."""
+        """Return row numbers, document numbers and checksums, int64[n] each, of keys from `first` to `last`, in all
+        collections.
+        """
         return vector_rows.checksums(self._connection, first, last)
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """Return sums, see `service.storage.Reader`; keys of all collections are included."""
+        """Return sums over keys from `first` to `last`, in all collections, and over documents with keys from
+        `document` to `last`.
+        """
         return vector_rows.sums(self._connection, collection, document, first, last)
 
     def check_texts(self, after: Cursor | None, limit: int) -> tuple[Cursor | None, list[tuple[int, DocumentDamaged]]]:
-        """Check the texts of at most `limit` documents, of any collection, after a cursor; None: from the first.
+        """Check the texts of up to `limit` documents of all collections against their checksums, after a cursor; None
+        starts at the first document.
 
         Returns the cursor of the last document, or None at the end, and the damaged documents, each with the number of
         its collection.
@@ -253,7 +262,7 @@ class Reader:
         return documents
 
     def search(self, collection: int) -> Search:
-        """Return SQL's own searches of the collection, by `=` and full text; raises CollectionMissing."""
+        """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
         return Search(self._connection, self._collection("id", collection).id)
 
     def _collection(self, column: str, value: str | int) -> CollectionRecord:

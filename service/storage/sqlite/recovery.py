@@ -1,4 +1,5 @@
-"""Unclean shutdowns: the file records which process has it open, so that the next one knows if it was not closed.
+"""Detection of unclean shutdowns: the file records which process has it open, so that the next process knows if it was
+not closed.
 
 SQLite keeps recent commits in a log beside the file, and writes them back from time to time. After an unclean shutdown
 the log exists and nothing is lost. If a file is marked as open but has no log, the log was deleted, or the file was
@@ -20,7 +21,9 @@ from service.storage.sqlite.schema.migrations import log_path
 
 
 def require_closed(connection: Connection, path: Path) -> None:
-    """Raise LogMissing if the file at `path`, which has no log, was not closed by its last process; only reads."""
+    """Raise LogMissing if the file at `path`, which has no write-ahead log, was not closed by the process that last
+    used it. Only reads.
+    """
     if (row := connection.execute("SELECT pid FROM open_stores").fetchone()) is not None:
         raise LogMissing(path, log_path(path), int(row[0]))
 
@@ -33,7 +36,9 @@ class ShutdownProbe:
         self._log_bytes = log_path(path).stat().st_size if log_path(path).exists() else 0
 
     def unclean_shutdown(self, connection: Connection) -> UncleanShutdown | None:
-        """Describe the last process if it did not close the file, else return None; only reads."""
+        """Return a report on the process that last used the file if it did not close the file, else None.
+        Only reads.
+        """
         row = connection.execute("SELECT pid FROM open_stores").fetchone()
         if row is None:
             return None

@@ -26,7 +26,9 @@ _MAX_UNION = 400
 
 @dataclass(frozen=True)
 class Expression:
-    """SQL and the values of its question marks; `stack` is the depth of the parser's stack that it needs."""
+    """A piece of SQL, and the values for its question marks. `stack` is the depth of SQLite's parser stack that the SQL
+    needs.
+    """
 
     sql: str
     parameters: tuple[Any, ...] = ()
@@ -35,7 +37,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class _Test:
-    """A test of a row of the table `fields`."""
+    """An SQL test that a row of the table `fields` passes or fails."""
 
     name: str
     sql: str
@@ -99,7 +101,9 @@ def _join(operator: str, parts: Sequence[_Part], collection: int) -> _Part:
 
 
 def _merge(operator: str, parts: Sequence[_Part]) -> list[_Part]:
-    """Merge memberships: in one of two sets means in their union, in neither means not in the union."""
+    """Merge membership tests to fewer ones: "in A or in B" becomes "in A ∪ B", and "not in A and not in B" becomes "not
+    in A ∪ B".
+    """
     rest: list[_Part] = []
     tests: list[_Test] = []
     for part in parts:

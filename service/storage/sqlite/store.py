@@ -38,7 +38,7 @@ class SQLiteStore:
     A write that has returned is on disk, and every reader that begins after that sees it.
 
     Attributes:
-        unclean_shutdown: the last process, if it did not close the store; else None.
+        unclean_shutdown: the report on the last process, if it did not close the store; else None.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class SQLiteStore:
         Args:
             report: receives how many documents are written anew, and how many there are.
             ballast_bytes: disk space to reserve for deletions, if the disk has it.
-            soon: let a large file be read before all its pages are checked, since all rows have checksums. Writers
-                wait for the check, and are refused if the file is damaged; see `troubles`.
+            soon: let readers use a large file before all its pages are checked, since all rows have checksums. Writers
+                wait for the check, and fail if the file is damaged; see `troubles`.
 
         Raises DirectoryLocked if another process has it open; DatabaseDamaged, DatabaseForeign, DatabaseAltered,
         DatabaseTooNew or LogMissing, with the file left as it is.
@@ -143,10 +143,10 @@ class SQLiteStore:
         An exception in a callback does not undo the commit; it is raised after the other callbacks ran.
 
         Args:
-            once: is checked as `refuse_answered` does, under the writer's lock; then the block has to call
-                `Writer.keep_answer`.
-            deletes: nothing but the answer is stored. On a full disk the transaction may use the ballast, and the
-                freed space goes back to the disk.
+            once: the write with its idempotency key, which is checked by `refuse_answered` under the writer's lock.
+                Then the block has to call `Writer.keep_answer`.
+            deletes: nothing but the answer is stored. On a full disk the transaction may use the ballast, and the freed
+                space goes back to the disk.
             collection: the collection that is written; has no effect here, since writes run one at a time.
         """
         if self._writing_thread == threading.get_ident():
@@ -187,14 +187,16 @@ class SQLiteStore:
         return self._full
 
     def _free_space(self) -> None:
-        """Return at once the space that a deletion freed, and reserve the ballast for the next one."""
+        """Give the space that a deletion freed back to the disk, and reserve the ballast again for the next
+        deletion.
+        """
         with suppress(DatabaseError):
             while self._shorten_log() and shrink(self._connection):
                 pass
         self._ballast.reserve()
 
     def _shorten_log(self) -> bool:
-        """Write the log back; return whether that was done. The file grows before the log shrinks.
+        """Write the log back into the file, so that the log shrinks. Return whether that was done.
 
         A log longer than the ballast is not written back: that would use up the ballast and gain nothing.
         """
@@ -216,7 +218,7 @@ class SQLiteStore:
         """Check before all other work whether a write was done before.
 
         Raises:
-            WriteAnswered: it was, and every new reader sees it.
+            WriteAnswered: the write was done, and every new reader sees it.
             KeyReused: another write was done under its key.
         """
         with self._translate_errors(), self._readers.acquire() as connection, self._gate:
@@ -224,7 +226,7 @@ class SQLiteStore:
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:
-        """Lend a reader of one consistent state for the duration of the block.
+        """Open a reader of one consistent state of the store, which is valid inside the block.
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
@@ -259,7 +261,9 @@ class SQLiteStore:
             raise
 
     def troubles(self) -> list[str]:
-        """Return a line if reads are unreliable now, because the file is damaged or unreadable; else nothing."""
+        """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable;
+        else an empty list.
+        """
         try:
             if self._damaged is None:
                 with self.reading():
@@ -270,7 +274,7 @@ class SQLiteStore:
         return [] if damage is None else [f"storage: {damage}"]
 
     def check(self) -> Iterator[str]:
-        """Yield a line for each defect in the store; reads all of it, and writers wait meanwhile."""
+        """Yield a line of text for each defect in the store. Reads the whole store, and writers wait meanwhile."""
         with self._write_lock, translate_errors(self.path), closing(connect(None)) as empty:
             yield from find_damage(self._connection, empty)
 
@@ -308,7 +312,7 @@ class SQLiteStore:
 def temporary_search(rows: Sequence[SearchRow]) -> Iterator[Search]:
     """Search over rows in memory, with the same tables and indexes; nothing is stored.
 
-    The search answers as a collection of the same rows would. Raises DocumentsRepeated or Unstorable.
+    The result is the same as for a collection of these rows. Raises DocumentsRepeated or Unstorable.
     """
     refuse_repeated([row.id for row in rows])
     texts = [DocumentTexts.of(row.id, row.key, row.value, {}) for row in rows]

@@ -1,4 +1,4 @@
-"""Vacuum: returns the space of deleted documents to the disk in small steps, so that no writer waits long."""
+"""Vacuum: the space of deleted documents is returned to the disk in small steps, so that no writer waits long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHECKPOINT_TIMEOUT_MS, _DEFAULT_TIMEOUT_MS = 50, 5000
 
 
 def is_worthwhile(connection: Connection) -> bool:
-    """Return whether enough of the file is free to be worth returning to the disk."""
+    """Return whether the file has so many free pages that it is worth returning them to the disk."""
     return _free_pages(connection) > max(_MIN_FREE_PAGES, _read_pragma(connection, "page_count") // _MIN_FREE_SHARE)
 
 
@@ -51,7 +51,7 @@ def log_bytes(path: Path) -> int:
 
 
 class VacuumThread:
-    """A thread that returns free space to the disk, and leaves writers as much time as it takes itself.
+    """A thread that returns free space to the disk. After each step it pauses as long as the step took, for writers.
 
     Args:
         step: returns some space to the disk; its result is False if there is nothing more to do.

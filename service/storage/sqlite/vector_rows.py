@@ -129,7 +129,7 @@ def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[
 
 
 def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
-    """Read keys as `keys_of` does, in one step; return None if their widths differ or one is damaged."""
+    """Read the keys of these documents in one step; return None if their widths differ or one is damaged."""
     dense = rows[-1] - rows[0] < 2 * len(rows)
     row = connection.execute(
         _AT_ONCE.format(_BETWEEN if dense else _BY_DOCUMENT),
@@ -146,7 +146,7 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
 def _one_by_one(
     connection: Connection, rows: Sequence[int], damaged: Callable[[DocumentDamaged], object] | None
 ) -> KeyRows | None:
-    """Read keys as `keys_of` does, row by row."""
+    """Read the keys of these documents row by row; arguments and result are those of `keys_of`."""
     by_document = defaultdict(list)
     for row in _read(connection, "document", rows).values():
         by_document[row[1]].append(row)

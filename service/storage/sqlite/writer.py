@@ -28,7 +28,7 @@ from service.storage.writes import Upsert, refuse_fixed
 
 
 class Writer(Reader):
-    """The only write transaction; each method does all of its work or, if it raises, none."""
+    """The only write transaction at a time. Each method does all of its work, or none if it raises."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -37,12 +37,15 @@ class Writer(Reader):
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk, before any reader can begin on the new state.
 
-        All readers wait for it, so it should only publish; it must not read or write the store.
+        All readers wait for the callback, so it should only make the new state visible. It must not read or write the
+        store.
         """
         self.callbacks.append(callback)
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to a write in its own transaction, for `Store.writing`; do nothing if `once` is None."""
+        """Store the answer to the write `once`, in the transaction of the write itself; do nothing if `once`
+        is None.
+        """
         if once is not None:
             _store_answer(self._connection, once.request, once.answer(result))
 
@@ -61,7 +64,9 @@ class Writer(Reader):
         return self._collection("id", number)
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration; raises CollectionFixed if anything else differs."""
+        """Change temperature, null and calibration of a collection; raises CollectionFixed if any other setting
+        differs.
+        """
         record = self.collection(name)
         refuse_fixed(record, settings)
         self._save(record, settings)
@@ -129,12 +134,12 @@ class Writer(Reader):
         )
 
     def _subtract_documents(self, collection: int, rows: RowNumbers) -> None:
-        """Subtract documents from the counts; call this before they are removed."""
+        """Subtract documents from the collection's counts; called before the documents are removed."""
         self._add_to_counts(collection, -len(rows), -document_rows.keyless(self._connection, rows))
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Undo the block if it raises, so that a caller that continues commits nothing half done."""
+        """Undo the block's writes if it raises. So a caller that catches the error does not commit half of them."""
         self._connection.execute("SAVEPOINT all_or_none")
         try:
             yield

@@ -1,6 +1,6 @@
 """The versions of the schema: creates the latest one, and brings files of older versions to it.
 
-A file of version 1 is written anew; a file of a later version is changed in place.
+A file of version 1 is replaced by a new file; a file of a later version is changed in place.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def log_path(path: Path) -> Path:
 
 
 def rewrite_path(path: Path) -> Path:
-    """Return the path at which the file at `path` is written anew; a file found there was interrupted."""
+    """Return the path at which the replacement of the file at `path` is written. A file found there is left from an
+    interrupted rewrite.
+    """
     return path.with_name(f"{path.name}.new")
 
 

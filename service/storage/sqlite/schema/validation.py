@@ -1,4 +1,6 @@
-"""Checks that a file has softkv's tables and nothing else: a trigger or a view would run code of its author."""
+"""Checks that a file has the tables of softkv and nothing else: a trigger or a view in it would run code of an unknown
+author.
+"""
 
 from __future__ import annotations
 
