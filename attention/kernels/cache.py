@@ -43,7 +43,7 @@ _directory: Path | None = None
 
 
 def default_directory() -> Path:
-    """Return softkv's folder in the user's cache directory."""
+    """Return the directory for machine code by default: softkv's folder in the user's cache directory."""
     try:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home
@@ -51,13 +51,13 @@ def default_directory() -> Path:
 
 
 def keep_in(directory: Path | None) -> None:
-    """Set the cache directory; None for `default_directory()`."""
+    """Set the directory in which machine code is cached; None for `default_directory()`."""
     global _directory
     _directory = directory
 
 
 def folder() -> Path:
-    """Return the folder of this process's machine code. It may not exist yet."""
+    """Return the folder of this process's machine code, named by `key()`. It may not exist yet."""
     return (_directory or default_directory()) / "kernels" / key()
 
 
@@ -98,15 +98,15 @@ class KernelCache(_Cache):
 
     @property
     def cache_path(self) -> str:
-        """The folder of the files, an attribute that numba reads."""
+        """The path of the folder with the machine code; numba reads this attribute."""
         return str(folder())
 
     def holds(self, signature: Any) -> bool:
-        """Return whether a file exists for these types. Its content is not checked."""
+        """Return whether a file with machine code exists for these argument types. Its content is not checked."""
         return any(path.exists() for path in self._paths(signature))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled code for these types, or None if every file is missing or damaged."""
+        """Return the compiled code for these argument types, or None if every file is missing or damaged."""
         target_context.refresh()
         for path in self._paths(sig):
             try:
@@ -121,7 +121,10 @@ class KernelCache(_Cache):
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Write compiled code atomically. Log a warning if the file cannot be written."""
+        """Write compiled code to its file, completely or not at all.
+
+        Log a warning if the file cannot be written.
+        """
         if data.library.has_dynamic_globals or any(not lifted.can_cache for lifted in data.lifted):
             return
         payload = dumps(data._reduce())
@@ -137,13 +140,13 @@ class KernelCache(_Cache):
             logger.warning("machine code cannot be cached, and will be compiled again: %s", error)
 
     def enable(self) -> None:
-        """Do nothing: the cache is always on."""
+        """Do nothing, because the cache is always on. Numba calls this."""
 
     def disable(self) -> None:
-        """Do nothing: the cache is always on."""
+        """Do nothing, because the cache is always on. Numba may call this."""
 
     def flush(self) -> None:
-        """Do nothing: changed code has another key, and so another folder."""
+        """Do nothing, because changed code has another key, and so another folder."""
 
     def _paths(self, signature: Any) -> list[Path]:
         """Return the path in the cache directory, then that in the installed package if there is one."""
@@ -152,7 +155,10 @@ class KernelCache(_Cache):
 
 
 def prune() -> None:
-    """Delete all but the newest KEPT folders. Several processes may do so at once."""
+    """Delete all but the newest KEPT folders of machine code.
+
+    Several processes may do so at once.
+    """
     made: dict[Path, float] = {}
     for path in folder().parent.glob("*"):
         with suppress(FileNotFoundError):

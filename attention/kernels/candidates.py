@@ -25,7 +25,7 @@ SIGN = np.uint32(0x80000000)
 def sort_candidates(
     row_numbers: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
 ) -> None:
-    """See `CandidateKernels`."""
+    """Merge the workers' candidate lists, best row first. See `CandidateKernels.sort_candidates`."""
     # LSD radix sort: a few passes over a few hundred rows, which the L1 cache holds.
     longest = 0
     for query in range(first, last):
@@ -87,7 +87,10 @@ def heavy_counts(
     last: int,
     counts: I64,
 ) -> None:
-    """See `CandidateKernels`."""
+    """Count each query's candidates that are worth a lookup for their weight.
+
+    See `CandidateKernels.heavy_counts`.
+    """
     for query in range(first, last):
         begin, end = starts[query], starts[query + 1]
         counts[query] = 0
@@ -107,7 +110,7 @@ def heavy_counts(
 
 @njit(nogil=True)
 def _down_to(similarities: F64, first: int, last: int, least: float) -> int:
-    """Return how many similarities of a descending run are at least `least`."""
+    """Return how many similarities of a run, in descending order, are at least `least`."""
     low, high = first, last
     while low < high:
         middle = (low + high) // 2
@@ -123,7 +126,7 @@ def _down_to(similarities: F64, first: int, last: int, least: float) -> int:
     fastmath=False,
 )
 def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
-    """See `CandidateKernels`."""
+    """Return how many rows of each query to rescore first. See `CandidateKernels.initial_counts`."""
     counts = np.zeros(len(ks), dtype=np.int64)
     for query in range(len(ks)):
         first, last, k = starts[query], starts[query + 1], ks[query]
@@ -136,7 +139,7 @@ def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins:
 
 @kernel(array(int64, 1), array(int64, 1), fastmath=False)
 def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-    """See `CandidateKernels`."""
+    """Select the first rows of each run, a query's candidates. See `CandidateKernels.first_rows`."""
     edges = np.empty(len(counts) + 1, dtype=np.int64)
     edges[0] = 0
     for run in range(len(counts)):
@@ -151,7 +154,7 @@ def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
 
 @njit(nogil=True)
 def kth_largest(values: F64, k: int) -> float:
-    """Return the k-th largest value, k ≥ 1, with a heap.
+    """Return the k-th largest value, k ≥ 1, with a heap of k values.
 
     Compiling `np.partition` would take as long as compiling everything else in this module.
     """
@@ -186,7 +189,10 @@ def kth_largest(values: F64, k: int) -> float:
 def _count_needed(
     similarities: F64, first: int, last: int, least: float, count: int, threshold: float, limit: int
 ) -> int:
-    """Return how many rows must be rescored to cover all from `least` on; −1 if that is unknown or above `limit`."""
+    """Return how many rows must be rescored in float64 to cover all from similarity `least` on.
+
+    Return −1 if that is unknown or above `limit`.
+    """
     reached = max(_down_to(similarities, first, last, least), count)
     return reached if threshold <= least and reached <= limit else -1
 
@@ -208,7 +214,10 @@ def decisive_counts(
     maximum: int,
     times: int,
 ) -> I64:
-    """See `CandidateKernels`."""
+    """Return how many rows to rescore to decide the k best of each query.
+
+    See `CandidateKernels.decisive_counts`.
+    """
     needed = np.full(len(ks), -1, dtype=np.int64)
     stop = 0
     for query in range(len(ks)):
@@ -230,7 +239,10 @@ def decisive_counts(
 
 @njit(nogil=True, inline="always")
 def _add(sums: F64, index: int, term: float) -> None:
-    """Add a term to sums float64[2, n] with Neumaier's compensation: row 1 holds the rounding errors."""
+    """Add a term to the compensated sums float64[2, n].
+
+    Neumaier's method keeps the rounding errors in row 1.
+    """
     before = sums[0, index]
     after = before + term
     sums[1, index] += (before - after) + term if abs(before) >= abs(term) else (term - after) + before
@@ -239,7 +251,7 @@ def _add(sums: F64, index: int, term: float) -> None:
 
 @njit(nogil=True)
 def _log_sum(values: F64, first: int, last: int, best: float, temperature: float, distances: F64, masses: F64) -> float:
-    """Return ln Σ exp over rows and sums at distances float64[b], even if all of them underflow."""
+    """Return ln Σ exp over rows, and over sums at distances float64[b], even if every term underflows."""
     largest = -np.inf
     for row in range(first, last):
         largest = max(largest, (values[row] - best) / temperature)
@@ -276,7 +288,7 @@ def softmax_weights(
     factors: F64,
     totals: F64,
 ) -> None:
-    """See `CandidateKernels`."""
+    """Compute the softmax weights of each case. See `CandidateKernels.softmax_weights`."""
     added, distances = np.empty((2, 5)), np.empty(thresholds.shape[1])
     for case in range(first, last):
         begin, end, temperature = starts[case], starts[case + 1], temperatures[case]
@@ -339,7 +351,7 @@ def softmax_weights(
 
 @kernel(array(float64, 1), array(int64, 1), array(int64, 1), array(int64, 1), array(int64, 1), fastmath=False)
 def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-    """See `CandidateKernels`."""
+    """Select the k best rows of each query, and all that tie with the k-th. See `CandidateKernels.top_rows`."""
     edges = np.zeros(len(counts) + 1, dtype=np.int64)
     rows, runs = np.empty(counts.sum(), dtype=np.int64), np.empty(counts.sum(), dtype=np.int64)
     end = 0

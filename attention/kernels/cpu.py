@@ -1,4 +1,4 @@
-"""Numba's compiler: the kernel decorator, types of arguments, and helpers for code that intrinsics build."""
+"""The decorator that compiles kernels with numba, the types of their arguments, and helpers to build LLVM code."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ TRANSFORMER: Compiled = []
 
 
 def kernel(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
-    """Declare a kernel: compiled to run without the GIL, with its machine code cached on disk (see `cache`).
+    """Return a decorator that declares a kernel: a compiled function that runs without the GIL.
 
-    It is compiled on its first call, or by `machine_code.prepare`.
+    Its machine code is cached on disk, see `cache`.
+
+    The kernel is compiled on its first call, or by `machine_code.prepare`.
 
     Args:
         arguments: the types of all arguments.
@@ -50,24 +52,24 @@ def kernel(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Ca
 
 
 def array(kind: Any, dimensions: int) -> Any:
-    """Return the type of a contiguous array."""
+    """Return numba's type of a contiguous array."""
     return types.Array(kind, dimensions, "C")
 
 
 def record(kind: type, *fields: Any) -> Any:
-    """Return the type of a NamedTuple whose fields have these types."""
+    """Return numba's type of a NamedTuple whose fields have these types."""
     return types.NamedTuple(fields, kind)
 
 
 def compiles_for(*features: str) -> bool:
-    """Return whether numba's target has all of these features, by LLVM's names."""
+    """Return whether the processor that numba compiles for has all of these features, by LLVM's names."""
     has = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
     return all(f"+{feature}" in has for feature in features)
 
 
 @intrinsic
 def fetch(typing_context: Any, address: Any) -> Any:
-    """Prefetch the cache line at an address (uintp) into all cache levels."""
+    """Prefetch the cache line at an address (uintp) into all levels of the cache."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         prefetch(builder, builder.inttoptr(arguments[0], _PLACE), _TO_ALL_LEVELS)
@@ -77,12 +79,14 @@ def fetch(typing_context: Any, address: Any) -> Any:
 
 
 def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
-    """Return the arguments at these positions as numba's array structs, with `data` and `shape`."""
+    """Return the arguments at these positions as numba's array structs, which have `data` and `shape`."""
     return [context.make_array(signature.args[index])(context, builder, value=arguments[index]) for index in numbers]
 
 
 def outline(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., None]) -> Any:
-    """Return an LLVM function, built once per module. Inlined code would be compiled at every use.
+    """Return an LLVM function, which is built once per module.
+
+    Code that is inlined instead would be compiled again at every use.
 
     Args:
         module: the LLVM module.

@@ -29,23 +29,23 @@ _pinned: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
 
 
 def kernels() -> Kernels:
-    """Return the pinned kernels (see `pin_kernels`), else those set by `use_kernels`, else the fastest available.
+    """Return the kernels to use: pinned by `pin_kernels`, else set by `use_kernels`, else the fastest available.
 
-    Both kinds agree except in the last digits, so one answer must use one kind. A context variable holds the pinned
-    kernels, so pass them to other threads that work on the same answer.
+    Compiled and NumPy kernels agree except in the last digits, so one answer must use one kind. A context variable
+    holds the pinned kernels, so pass them to other threads that work on the same answer.
     """
     return _pinned.get() or _chosen or (machine_code() if can_compile() else in_numpy)
 
 
 def use_kernels(chosen: Kernels | None) -> None:
-    """Set the kernels of answers that start from now on; None for the fastest available."""
+    """Set the kernels for answers that start from now on; None for the fastest available."""
     global _chosen
     _chosen = chosen
 
 
 @contextmanager
 def pin_kernels() -> Iterator[None]:
-    """Keep the current kernels within the block, even if `use_kernels` is called meanwhile."""
+    """Keep the current kernels within the `with` block, even if `use_kernels` is called meanwhile."""
     token = _pinned.set(kernels())
     try:
         yield
@@ -54,13 +54,16 @@ def pin_kernels() -> Iterator[None]:
 
 
 def can_compile() -> bool:
-    """Return whether numba is installed."""
+    """Return whether numba, which compiles the kernels, is installed."""
     return find_spec("numba") is not None
 
 
 @cache
 def machine_code() -> Kernels:
-    """Return the compiled kernels. Importing takes a second; a kernel compiles on its first call."""
+    """Return the compiled kernels.
+
+    Importing them takes a second. A kernel that is not cached is compiled on its first call.
+    """
     from attention.kernels import in_machine_code
 
     return in_machine_code
@@ -84,7 +87,10 @@ def workers() -> int:
 
 
 def limit_workers(maximum: int) -> None:
-    """Limit the number of threads that scan. Call it before the first scan."""
+    """Limit the number of threads that scan.
+
+    Call this before the first scan.
+    """
     global _maximum_workers
     _maximum_workers = maximum
     workers.cache_clear()
@@ -98,7 +104,7 @@ def pool() -> ThreadPoolExecutor:
 
 @dataclass
 class BlasLimit:
-    """A process-wide limit of NumPy's BLAS to one thread, counted by callers.
+    """A limit of NumPy's BLAS to one thread, which holds for the process while any caller needs it.
 
     threadpoolctl lets only the thread that set a limit change it, so one thread sets and restores it for all callers.
 
@@ -114,14 +120,14 @@ class BlasLimit:
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="blas"))
 
     def enter(self) -> None:
-        """Add a caller; the first one sets the limit."""
+        """Count one more caller; the first caller sets the limit."""
         with self.lock:
             if not self.callers:
                 self.limiter = self.thread.submit(lambda: blas_controller().limit(limits=1).__enter__()).result()
             self.callers += 1
 
     def leave(self) -> None:
-        """Remove a caller; the last one restores the previous number of threads."""
+        """Count one caller less; the last caller restores the previous number of threads."""
         with self.lock:
             self.callers -= 1
             if not self.callers:
@@ -134,7 +140,7 @@ _blas_limit = BlasLimit()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Compute NumPy's matrix products in the calling thread within the block.
+    """Compute NumPy's matrix products in the calling thread alone within the `with` block.
 
     Products of 1,024 rows are too small for several threads. OpenBLAS serves one caller at a time with its threads, and
     they spin while they wait, on cores that threads of `pool` need.
@@ -155,7 +161,9 @@ def blas_controller() -> Any:
 
 
 def run_in_parallel(work: Callable[[int, int], None], count: int, rows: int) -> None:
-    """Call `work(first, last)` for ranges of `count` queries, in several threads if they have many rows.
+    """Call `work(first, last)` for ranges of queries that cover `count` queries.
+
+    Several threads do so if the queries have many rows.
 
     Args:
         work: called once per range.

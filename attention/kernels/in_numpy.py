@@ -36,7 +36,7 @@ CODED_STEP = 128
 
 
 class Queries(NamedTuple):
-    """Packed queries.
+    """Queries in the form that the NumPy kernels multiply.
 
     Attributes:
         codes: [q, d], of a floating-point type in which every partial sum of products is an exact integer.
@@ -48,13 +48,16 @@ class Queries(NamedTuple):
 
 
 def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Queries:
-    """Pack codes int16[q, d] and steps float32[q]."""
+    """Return queries for the passes over keys, from codes int16[q, d] and steps float32[q].
+
+    A step is the number that one unit of product·scale stands for.
+    """
     exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
     return Queries(codes.astype(np.float32 if exact else np.float64), steps)
 
 
 def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
-    """Return the similarities of the rows of `part`, float32[q, r]."""
+    """Return float32[q, r], the similarities of the rows in the slice `part` with each query."""
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
     whole, scales = products.astype(np.float32), keys.scales[part] * queries.steps[:, None]
@@ -65,7 +68,10 @@ def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
 
 
 def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:
-    """Yield slices of rows from `first` on, each small enough for every list's free space; stop if a list is full."""
+    """Yield slices of rows from `first` on, each small enough for the free space of every list.
+
+    Stop if a list is full.
+    """
     while first < len(keys.scales):
         room = lists.places.shape[1] - int(lists.counts.max())
         stop = min(first + min(STEP, room), len(keys.scales))
@@ -84,7 +90,10 @@ def accumulate(
     sums: F64,
     weights: F32,
 ) -> int:
-    """See `Kernels`."""
+    """Scan rows from `first` on: list those at or above the threshold, and sum the others.
+
+    See `Kernels.accumulate`.
+    """
     thresholds = lists.thresholds[:, None]
     for part in _parts(keys, first, lists):
         s = _similarities(keys, part, queries)
@@ -112,7 +121,10 @@ def fill_histogram(
     finer: F32,
     histogram: F64,
 ) -> int:
-    """See `Kernels`."""
+    """Scan rows from `first` on: list those at or above the threshold, and count the others in a histogram.
+
+    See `Kernels.fill_histogram`.
+    """
     bins = histogram.shape[1]
     for part in _parts(keys, first, lists):
         s = _similarities(keys, part, queries)
@@ -128,13 +140,13 @@ def fill_histogram(
 
 
 def sample_top(keys: CodedKeys, queries: Queries, best: F32) -> None:
-    """See `Kernels`."""
+    """Insert the similarities of these keys into each query's list of the largest. See `Kernels.sample_top`."""
     s = _similarities(keys, slice(0, len(keys.scales)), queries)[:, keys.allowed]
     best[:] = np.sort(np.concatenate([best, s], axis=1), axis=1)[:, -best.shape[1] :]
 
 
 def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> None:
-    """Append the rows selected by `hit`, bool[q, r], to the lists."""
+    """Append the rows that are True in `hit` bool[q, r] to each query's candidate list."""
     for j in np.flatnonzero(hit.any(axis=1)):
         hits = np.flatnonzero(hit[j])
         used = slice(lists.counts[j], lists.counts[j] + len(hits))
@@ -144,7 +156,7 @@ def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> No
 
 
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """Return the sums and the maxima of the first `rows` of weights float32[q, ≥ r], float64[q] each."""
+    """Return float64[q] twice: the sum and the maximum of the first `rows` weights of float32[q, ≥ r]."""
     attended = weights[:, :rows]
     return attended.sum(axis=1, dtype=np.float64), attended.max(axis=1).astype(np.float64)
 
@@ -152,7 +164,7 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
 def blend(
     codes: Bytes, weights: F32, scales: F32, steps: F32, max_level: int, values: F32, outputs: F64, amx: bool = False
 ) -> None:
-    """See `value_passes.blend`."""
+    """Add Σ weight·value over coded values to the outputs. See `value_passes.blend`."""
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
     above = levels > max_level
@@ -167,7 +179,7 @@ def blend(
 
 
 def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool) -> None:
-    """See `Kernels`."""
+    """Add Σ weight·value over a tile of coded values, and bounds on its error. See `Kernels.add_values`."""
     rows, levels = len(tile.scales), WEIGHT_LEVELS if fine else LEVELS
     masses, tops = weight_of(weights, rows)
     if (masses <= NEGLIGIBLE * counts).all():
@@ -193,31 +205,34 @@ def add_rows(
     weights: F64,
     outputs: F64,
 ) -> None:
-    """See `Kernels`."""
+    """Add weight·value of each row to the output of its query. See `Kernels.add_rows`."""
     for query in np.unique(queries):
         of = queries == query
         outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
 
 
 def _rows(vectors: F32, rows: I64) -> F32:
-    """Return the rows int64[m], float32[m, d]; a view if they are consecutive."""
+    """Return float32[m, d], the vectors at rows int64[m].
+
+    The result is a view, without copying, if the rows are consecutive.
+    """
     if len(rows) and (np.diff(rows) == 1).all():
         return vectors[rows[0] : rows[-1] + 1]
     return vectors[rows]
 
 
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-    """See `Kernels`."""
+    """Fill in the product of every query with every row. See `Kernels.all_products`."""
     products[:] = queries @ _rows(vectors, rows).astype(np.float64).T
 
 
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-    """See `Kernels`."""
+    """Add the weighted sums of rows to the outputs. See `Kernels.all_sums`."""
     outputs += weights @ _rows(vectors, rows).astype(np.float64)
 
 
 def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-    """See `Kernels`."""
+    """Return the product of query and row for each of m pairs. See `Kernels.row_products`."""
     products = np.empty(len(rows))
     for first in range(0, len(rows), 256):
         part = slice(first, first + 256)
@@ -226,7 +241,7 @@ def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
 
 
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-    """See `Kernels`."""
+    """Code the rows of vectors in 8 bits. See `Kernels.code_rows`."""
     for first in range(0, len(vectors), CODED_STEP):
         part = slice(first, first + CODED_STEP)
         residuals = vectors[part].astype(np.float64)
@@ -239,7 +254,7 @@ def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, tot
 
 
 def residual_sum(vectors: F32, rows: I64) -> F64:
-    """See `Kernels`."""
+    """Return the sum of what 8-bit codes leave out of some rows. See `Kernels.residual_sum`."""
     total = np.zeros(vectors.shape[1])
     for first in range(0, len(rows), 256):
         left = vectors[rows[first : first + 256]].astype(np.float64)
@@ -250,7 +265,7 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
 
 
 def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
-    """See `Kernels`."""
+    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x. See `Kernels.quadratic_forms`."""
     squares = (vectors * vectors).sum(axis=1)
     units = vectors / np.sqrt(np.maximum(squares, 1e-300))[:, None]
     return squares, ((units @ matrix.astype(np.float64)) * units).sum(axis=1)
@@ -259,7 +274,7 @@ def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
 def sort_candidates(
     row_numbers: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
 ) -> None:
-    """See `CandidateKernels`."""
+    """Merge the workers' candidate lists, best row first. See `CandidateKernels.sort_candidates`."""
     for query in range(first, last):
         used = np.arange(row_numbers.shape[2]) < counts[:, query, None]
         scanned, run = similarities[:, query][used], slice(starts[query], starts[query + 1])
@@ -279,7 +294,10 @@ def heavy_counts(
     last: int,
     counts: I64,
 ) -> None:
-    """See `CandidateKernels`."""
+    """Count each query's candidates that are worth a lookup for their weight.
+
+    See `CandidateKernels.heavy_counts`.
+    """
     for query in range(first, last):
         run = similarities[starts[query] : starts[query + 1]]
         counts[query] = 0
@@ -295,7 +313,7 @@ def _down_to(run: F64, least: float) -> int:
 
 
 def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
-    """See `CandidateKernels`."""
+    """Return how many rows of each query to rescore first. See `CandidateKernels.initial_counts`."""
     counts = np.zeros(len(ks), dtype=np.int64)
     for query, (first, last) in enumerate(pairwise(starts.tolist())):
         run, k = similarities[first:last], int(ks[query])
@@ -307,7 +325,7 @@ def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins:
 
 
 def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-    """See `CandidateKernels`."""
+    """Select the first rows of each run, a query's candidates. See `CandidateKernels.first_rows`."""
     edges = np.append(0, counts.cumsum())
     runs = np.repeat(np.arange(len(counts)), counts)
     return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
@@ -325,7 +343,10 @@ def decisive_counts(
     maximum: int,
     times: int,
 ) -> I64:
-    """See `CandidateKernels`."""
+    """Return how many rows to rescore to decide the k best of each query.
+
+    See `CandidateKernels.decisive_counts`.
+    """
     needed = np.full(len(ks), -1, dtype=np.int64)
     for query, run_known in enumerate(np.split(rescored, counts.cumsum()[:-1])):
         k, count = int(ks[query]), len(run_known)
@@ -356,7 +377,7 @@ def softmax_weights(
     factors: F64,
     totals: F64,
 ) -> None:
-    """See `CandidateKernels`."""
+    """Compute the softmax weights of each case. See `CandidateKernels.softmax_weights`."""
     for case in range(first, last):
         begin, end, temperature = int(starts[case]), int(starts[case + 1]), temperatures[case]
         run, known_count = values[begin:end], int(counts[case])
@@ -405,7 +426,7 @@ def softmax_weights(
 
 
 def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-    """See `CandidateKernels`."""
+    """Select the k best rows of each query, and all that tie with the k-th. See `CandidateKernels.top_rows`."""
     rows = []
     for first, count, k in zip(starts.tolist(), counts.tolist(), ks.tolist(), strict=False):
         run, k = similarities[first : first + count], min(k, count)

@@ -14,13 +14,15 @@ from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
 
 
 class Totals(NamedTuple):
-    """Sums over all rows of one query; weights are normalised over all rows and the null key.
+    """Sums over all rows of one query, such as the entropy.
+
+    Weights are normalised over all rows and the null key, the additional key that means "none of these".
 
     Attributes:
         best: the largest similarity.
         null_weight: the null key's weight.
         log_partition: logsumexp of all logits.
-        entropy: of the rows' weights, without the null key.
+        entropy: the entropy of the rows' weights in nats, without the null key.
         mean_gap: the weighted mean distance of the logits from the largest logit.
         tail: the weight of all rows that are known from the scan only, listed or summed.
         log_tail: the logarithm of `tail`, finite even if `tail` underflows.
@@ -57,7 +59,7 @@ LEAST_LOGIT = -745.0
 
 
 class CandidateKernels(Protocol):
-    """Kernels over the rows that a scan listed.
+    """Kernels over the candidates, the rows that a scan listed for each query.
 
     The rows of all queries are concatenated: run i holds those of query i, from starts[i] to starts[i + 1].
     """
@@ -96,10 +98,12 @@ class CandidateKernels(Protocol):
         last: int,
         counts: I64,
     ) -> None:
-        """Fill counts int64[q]: the length of the shortest prefix of each run that holds all but a few squared weights.
+        """Fill counts int64[q] with each run's number of heavy rows: they hold nearly all squared weight.
 
-        The squared weights exp(2·(s − best)/T) beyond the prefix sum to at most `few` times the summed rows' squared
-        weights, or to at most `least`.
+        It is the length of the shortest prefix of the run beyond which the squared weights are small.
+
+        The squared weights exp(2·(s − best)/T) beyond the prefix sum to at most `few` times those of the summed rows,
+        or to at most `least`.
 
         Args:
             similarities: float64[m], each run descending.
@@ -110,7 +114,9 @@ class CandidateKernels(Protocol):
     def initial_counts(
         self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
     ) -> I64:
-        """Return how many rows of each run to rescore first, int64[q]; 0 for a run of fewer than k rows.
+        """Return int64[q], how many rows of each run to rescore (compute again in float64) first.
+
+        It is 0 for a run of fewer than k rows.
 
         A count covers the `heavy` rows (at least k, at most `maximum`), and every row whose scanned similarity is
         within the margin of the k-th. It is at most max(times · maximum, 2k).
@@ -146,7 +152,9 @@ class CandidateKernels(Protocol):
         maximum: int,
         times: int,
     ) -> I64:
-        """Return how many rows of each run must be rescored to decide the head, int64[q]; −1 if that is unknown.
+        """Return int64[q], how many rows of each run must be rescored in float64 to decide the k best.
+
+        It is −1 if that is unknown. See `Candidates.decisive_counts`.
 
         See `Candidates.decisive_counts`.
 
@@ -173,7 +181,9 @@ class CandidateKernels(Protocol):
         factors: F64,
         totals: F64,
     ) -> None:
-        """Fill weights float64[m], factors float64[c, b] and totals float64[c, 10] of c cases; see `Mixture`, `Totals`.
+        """Fill weights float64[m], factors float64[c, b] and totals float64[c, 10] of c cases.
+
+        A case is one query at one temperature. See `Mixture` and `Totals`.
 
         The error of a sum of n terms is at most (24 + log₂ n)·2⁻⁵³ times the sum of their absolute values.
 
@@ -213,7 +223,7 @@ NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
-    """Keys in bytes, interleaved.
+    """A tile of keys as 8-bit codes, interleaved as dot-product instructions read them.
 
     Attributes:
         codes: uint8[groups, words, 16, 4], at least r keys; see `layout`.
@@ -231,11 +241,11 @@ class CodedKeys(NamedTuple):
 
 
 class CandidateLists(NamedTuple):
-    """Lists of candidate rows for q queries, of capacity c.
+    """Lists of candidate rows for q queries, with space for c rows each.
 
     Attributes:
         thresholds: float32[q]; rows of at least this similarity are listed.
-        places: int64[q, c].
+        places: int64[q, c], the listed rows, as indices among all rows.
         similarities: float32[q, c].
         counts: int64[q], the used length of each list.
     """
@@ -247,7 +257,7 @@ class CandidateLists(NamedTuple):
 
 
 class CodedValues(NamedTuple):
-    """Values in bytes, transposed, starting at a chunk.
+    """A tile of values as 8-bit codes, transposed. It starts at a multiple of a chunk's rows.
 
     Attributes:
         codes: uint8[chunks, groups, words, 16, 4], at least r values; see `layout`.
@@ -282,21 +292,27 @@ class Kernels(CandidateKernels, Protocol):
     """Whether 16-bit queries and weights cost no more than 8-bit ones, so that all have 16 bits."""
 
     def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
-        """Pack codes int16[q, d] and steps float32[q] for the passes over keys.
+        """Return the queries in the form that the passes over keys need, from codes int16[q, d] and steps float32[q].
 
-        Similarity = product of codes · scale · step + addend. Codes that are not fine are within −127 to 127.
+        Similarity = product of codes · scale · step + addend. Codes are within −127 to 127 unless `fine`, which means
+        16 bits.
         """
 
     def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:
-        """Insert the similarities of these keys into best float32[q, b], which holds the largest, ascending."""
+        """Insert the similarities of these keys into best float32[q, b].
+
+        For each query it holds the largest similarities so far, ascending.
+        """
 
     def accumulate(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
     ) -> int:
-        """Scan rows from `first` on. Stop early if a query's list may be too short for the next 64 rows.
+        """Scan rows from `first` on: list those at or above a query's threshold, and sum the others.
+
+        Stop early if a query's list may be too short for the next 64 rows.
 
         Args:
-            keys: r of them.
+            keys: r keys.
             first: a multiple of 64.
             lists: rows of at least the threshold are appended; others are summed.
             inverse: float32[q], 1/T.
@@ -322,11 +338,13 @@ class Kernels(CandidateKernels, Protocol):
     def add_values(
         self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
     ) -> None:
-        """Add Σ weight·value over chunks of coded values, or omit the tile if it weighs next to nothing.
+        """Add Σ weight·value over a tile of coded values to the outputs.
 
-        weight·scale is rounded to integer levels of a step: at most 127, or 16 bits. With 127 levels, rows that weigh
-        more than ABOVE_MEAN times the mean are added one by one. Rounding in float32 changes weight·scale by at most
-        (½ + levels·2⁻²¹)·step, and so the weight by that divided by scale.
+        A tile that weighs next to nothing is left out.
+
+        weight·scale is rounded to a multiple of a step. The multiple, an integer, is the level: at most 127, or 16 bits
+        if `fine`. With 127 levels, rows that weigh more than ABOVE_MEAN times the mean are added one by one. Rounding
+        in float32 changes weight·scale by at most (½ + levels·2⁻²¹)·step, and so the weight by that divided by scale.
 
         Args:
             tile: r values.
@@ -340,7 +358,7 @@ class Kernels(CandidateKernels, Protocol):
         """
 
     def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·values[row] to outputs[query] for m triples.
+        """Add weight·values[row] to outputs[query] for each of m rows, with its query and its weight.
 
         Args:
             values: float32[r, d_v].
@@ -350,13 +368,21 @@ class Kernels(CandidateKernels, Protocol):
         """
 
     def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-        """Fill products float64[q, m] with query·row of every query float64[q, d] and each of m rows of [n, d]."""
+        """Fill products float64[q, m] with query·row for every query and each of m rows.
+
+        The queries are float64[q, d], and the rows are taken from vectors float32[n, d].
+        """
 
     def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-        """Add weights float64[q, m] times m rows of vectors float32[n, d] to outputs float64[q, d]."""
+        """Add the sums of m rows, weighted by float64[q, m], to outputs float64[q, d].
+
+        The rows are taken from vectors float32[n, d].
+        """
 
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-        """Return query·row for m pairs, float64[m]. All rows are summed in the same order, so copies of a row agree.
+        """Return float64[m], the product query·row of each of m pairs.
+
+        All rows are summed in the same order, so copies of a row give equal products.
 
         Args:
             vectors: float32[n, d].
@@ -365,7 +391,9 @@ class Kernels(CandidateKernels, Protocol):
         """
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-        """Code the rows of vectors float32[n, d] in 8 bits. Every step is in float64 and reproducible to the bit.
+        """Code the rows of vectors float32[n, d] in 8 bits.
+
+        Every step is in float64 and reproducible to the bit.
 
         Args:
             vectors: the rows x, contiguous and finite.
@@ -377,10 +405,16 @@ class Kernels(CandidateKernels, Protocol):
         """
 
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
-        """Return Σ (x − x̂) over m rows int64[m] of [n, d], float64[d], x̂ being the decoded 8-bit code of x."""
+        """Return float64[d], the sum of x − x̂ over m rows x of vectors float32[n, d].
+
+        x̂ is the row decoded from its 8-bit code.
+        """
 
     def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
-        """Return (‖x‖², xᵀ·M·x/‖x‖²) of vectors float64[q, d], M symmetric: float64[q] each.
+        """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x of float64[q, d], as float64[q] each.
 
-        The error of the second is at most d + 8 float32 roundings of |x|ᵀ·|M|·|x|/‖x‖². It is 0 for the zero vector.
+        M is a symmetric matrix.
+
+        The error of the form is at most d + 8 float32 roundings of |x|ᵀ·|M|·|x|/‖x‖². For the zero vector, the form is
+        0.
         """

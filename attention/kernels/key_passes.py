@@ -1,4 +1,4 @@
-"""Compiled passes over the codes of keys.
+"""Compiled passes over the 8-bit codes of keys.
 
 A pass turns byte products into similarities, 64 rows at a time. It lists rows at or above each query's threshold and
 sums the others, in float32 within the 64 rows and in float64 across them.
@@ -22,11 +22,11 @@ from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and
 
 
 class Packed(NamedTuple):
-    """Packed queries.
+    """Queries in the form that the compiled passes multiply.
 
     Attributes:
         planes: int32[≥ each·q, words], the queries' codes; see `Instruction.pack`.
-        each: planes per query: 1, or 2, the first of which counts 256 times.
+        each: planes (bytes of a query's number) per query: 1, or 2, of which the first counts 256 times.
         offsets: int32[q], what the 128 added to each key byte contributes to a product.
         steps: float32[q]; similarity = product·scale·step.
         amx: whether AMX may be used.
@@ -45,7 +45,10 @@ _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(f
 
 
 def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
-    """Pack codes int16[q, d] and steps float32[q]. Coarse codes are within −127 to 127."""
+    """Return queries for the passes over keys, from codes int16[q, d] and steps float32[q].
+
+    Codes are within −127 to 127 unless `fine`, which means 16 bits.
+    """
     offsets = (INSTRUCTION.offset * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
     planes = INSTRUCTION.pack(codes, fine=fine)
     room = np.zeros((pad_rows(*planes.shape, amx_usable()), planes.shape[1]), dtype=np.int32)
@@ -55,7 +58,7 @@ def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
 
 @njit(inline="always")
 def _nothing(weights: F32, start: int, stop: int) -> None:
-    """Set the weights of these rows to 0."""
+    """Set the weights of rows `start` to `stop` to 0 for every query."""
     for j in range(weights.shape[0]):
         for i in range(start, stop):
             weights[j, i] = float32(0.0)
@@ -63,7 +66,7 @@ def _nothing(weights: F32, start: int, stop: int) -> None:
 
 @njit(inline="always")
 def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
-    """Append the rows of a panel that reach the threshold to a query's list. Return its new length."""
+    """Append the rows of a panel (64 rows) that reach the threshold to a query's list. Return its new length."""
     for i in range(PANEL):
         if similarities[i] >= lists.thresholds[query] and similarities[i] > NOT_ALLOWED:
             lists.places[query, used] = base + i
@@ -74,7 +77,10 @@ def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, 
 
 @njit(inline="always")
 def keep_best(best: F32, query: int, similarities: F32) -> None:
-    """Insert the similarities of a panel into a query's ascending list of the best, of fixed length."""
+    """Insert the similarities of a panel (64 rows) into a query's ascending list of the largest.
+
+    The list has a fixed length.
+    """
     for s in similarities:
         if s > best[query, 0]:
             index = 0
@@ -94,7 +100,10 @@ def accumulate(
     sums: F64,
     weights: F32,
 ) -> int:
-    """See `Kernels`."""
+    """Scan rows from `first` on: list those at or above the threshold, and sum the others.
+
+    See `Kernels.accumulate`.
+    """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
@@ -148,7 +157,10 @@ def fill_histogram(
     finer: F32,
     histogram: F64,
 ) -> int:
-    """See `Kernels`."""
+    """Scan rows from `first` on: list those at or above the threshold, and count the others in a histogram.
+
+    See `Kernels.fill_histogram`.
+    """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
@@ -193,7 +205,7 @@ def fill_histogram(
 
 @kernel(_KEYS, PACKED, array(float32, 2), fastmath=True)
 def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
-    """See `Kernels`."""
+    """Insert the similarities of these keys into each query's list of the largest. See `Kernels.sample_top`."""
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps = queries.planes, queries.offsets, queries.steps
     products = np.empty((factors.shape[0], PANEL), dtype=np.int32)

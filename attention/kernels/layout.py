@@ -1,4 +1,4 @@
-"""The memory layout of byte matrices, in the order in which dot-product instructions read them.
+"""The order of bytes in stored codes, such that dot-product instructions can read them.
 
 Such an instruction multiplies 64 unsigned bytes with 64 signed bytes, and adds every four neighbouring products to one
 of 16 sums. So 16 rows are interleaved, four components at a time: each sum then belongs to one row, and no horizontal
@@ -33,31 +33,37 @@ WEIGHT_LEVELS = (2**31 - 1) // (LEVELS * CHUNK)
 
 
 def rows_room(rows: int, width: int, room: Room = private) -> Bytes:
-    """Allocate uint8[groups, words, 16, 4] for rows of a width. Padding components are 0 once written."""
+    """Return memory for the codes of `rows` rows, uint8[groups, words, 16, 4].
+
+    Padding components are 0 once rows are written.
+    """
     return room((-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP), np.uint8)
 
 
 def put_rows(into: Bytes, start: int, rows: I8) -> None:
-    """Store `rows` int8[n, d] from row `start` on."""
+    """Store codes int8[n, d] from row `start` on, interleaved."""
     rows_of = np.arange(start, start + len(rows))
     words = into.view(np.uint32)[..., 0]
     words[rows_of // LANES, :, rows_of % LANES] = _shift(rows, DEEP).view(np.uint32)
 
 
 def rows_at(stored: Bytes, indices: Index, width: int) -> I8:
-    """Return the rows at `indices`, int8[n, width]."""
+    """Return int8[n, width], the codes of the rows at `indices`."""
     words = stored.view(np.uint32)[..., 0]
     bytes_of_rows = np.ascontiguousarray(words[indices // LANES, :, indices % LANES]).view(np.uint8)
     return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
 def columns_room(chunks: int, rows: int, width: int, room: Room = private) -> Bytes:
-    """Allocate `chunks` transposed matrices of `rows` rows (a multiple of 4), with columns interleaved."""
+    """Return memory for `chunks` transposed matrices of codes, with columns interleaved.
+
+    Each has `rows` rows, a multiple of 4.
+    """
     return room((chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP), np.uint8)
 
 
 def put_columns(into: Bytes, start: int, rows: I8) -> None:
-    """Store `rows` int8[n, d] from row `start` of one transposed matrix uint8[groups, words, 16, 4]."""
+    """Store codes int8[n, d] from row `start` on, in one transposed matrix uint8[groups, words, 16, 4]."""
     wide = _shift(rows, into.shape[0] * LANES).reshape(len(rows), into.shape[0], LANES)
     # Four interleaved rows form one word: moving words is several times faster than moving bytes.
     first = min(-start % DEEP, len(rows))
@@ -74,21 +80,24 @@ def put_columns(into: Bytes, start: int, rows: I8) -> None:
 
 
 def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
-    """Return rows `first` to `stop` of one transposed matrix, int8[n, width]."""
+    """Return int8[n, width], the codes of rows `first` to `stop` of one transposed matrix."""
     indices = np.arange(first, stop)
     bytes_of_rows = stored[:, indices // DEEP, :, indices % DEEP].reshape(len(indices), -1)
     return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
 def pack(rows: I8) -> I32:
-    """Pack the other factor, int8[n, d], four components to a word: int32[n, words]."""
+    """Pack the other factor of a product, int8[n, d], into int32[n, words], four components to a word."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // DEEP) * DEEP), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.int32)
 
 
 def _shift(rows: I8, step: int) -> Bytes:
-    """Return rows with 128 added, uint8[n, ≥ d], the width rounded up to a multiple of `step`."""
+    """Return rows with 128 added, as uint8[n, ≥ d].
+
+    The width is rounded up to a multiple of `step`.
+    """
     wide = np.zeros((len(rows), -(-rows.shape[1] // step) * step), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.uint8) ^ np.uint8(OFFSET)

@@ -41,9 +41,11 @@ _transformer_settled.set()
 
 
 def use_numpy_until_ready() -> None:
-    """Answer with NumPy until `prepare` returns, and encode without machine code until `prepare_transformer` returns.
+    """Answer and encode without machine code until it is loaded.
 
-    Answers are the same but slower, and never wait for the compiler.
+    `prepare` ends this for answers, `prepare_transformer` for encoding.
+
+    Answers are then slower but the same, and they never wait for the compiler.
     """
     global _numpy_encodes
     dispatch.use_kernels(in_numpy)
@@ -110,7 +112,9 @@ def stop() -> None:
 
 
 def configure(directory: Path | None, target: Target | None = None) -> None:
-    """Set numba's target and the cache directory. Do nothing if kernels are already imported.
+    """Set the cache directory and the processor that numba compiles for.
+
+    Do nothing if the kernels were already imported.
 
     Args:
         directory, target: as in `prepare`.
@@ -142,7 +146,10 @@ def _kernels(part: str) -> Compiled:
 
 
 def _load(part: str, target: Target | None) -> None:
-    """Load the kernels of a part, after a child process has compiled those that are not cached."""
+    """Load the kernels of a part, the lookup or the Transformer.
+
+    A child process first compiles those that are not cached.
+    """
     kernels, stopped = _kernels(part), Event()
     _loads.add(stopped)
     try:
@@ -163,12 +170,15 @@ def _compile(kernels: Compiled) -> None:
 
 
 def _program() -> list[str]:
-    """Return a command that runs `main` with this process's import path."""
+    """Return a command that runs `main` in a new process with this process's import path."""
     return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path}; from {MODULE} import main; main()"]
 
 
 def _compile_in_child(part: str, target: Target | None, stopped: Event) -> None:
-    """Compile a part in a child process. If that fails, this process compiles it when it is loaded."""
+    """Compile a part in a child process.
+
+    If that fails, this process compiles the part when it is loaded.
+    """
     from attention.kernels import cache
 
     directory = cache.folder().parent.parent
@@ -201,7 +211,7 @@ def _compile_in_child(part: str, target: Target | None, stopped: Event) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Compile the machine code into a directory."""
+    """Compile the machine code into a directory; the command line of a child process."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=main.__doc__)
     parser.add_argument("directory", nargs="?", type=Path, help="the cache directory; the user's own by default")
     parser.add_argument("--target", choices=TARGETS, help="another kind of processor of this machine's family")

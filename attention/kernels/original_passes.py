@@ -1,4 +1,4 @@
-"""Compiled passes over float32 originals: products, weighted sums, coding, quadratic forms."""
+"""Compiled passes over the float32 originals of rows: products, weighted sums, 8-bit codes, quadratic forms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ AHEAD = 3
 
 @njit(nogil=True, inline="always")
 def _fetch_row(vectors: F32, row: int) -> None:
-    """Prefetch a row: rows lie far apart, so the hardware prefetcher cannot predict the next one."""
+    """Prefetch a row into the cache.
+
+    Rows lie far apart, so the hardware cannot predict the next one.
+    """
     address = vectors.ctypes.data + np.uintp(row * vectors.strides[0])
     for line in range(0, vectors.shape[1] * vectors.itemsize, CACHE_LINE):
         fetch(address + np.uintp(line))
@@ -40,7 +43,7 @@ def add_rows(
     weights: F64,
     outputs: F64,
 ) -> None:
-    """See `Kernels`."""
+    """Add weight·value of each row to the output of its query. See `Kernels.add_rows`."""
     m, last = 0, len(rows) - 1
     while m <= last:
         query = queries[m]
@@ -65,7 +68,10 @@ def add_rows(
 
 @njit(fastmath=True)
 def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None:
-    """Fill products float64[m] for one query, without converting rows to float64 first."""
+    """Fill products float64[m] for one query.
+
+    Rows are not converted to float64 first.
+    """
     last = len(rows) - 1
     for first in range(0, len(rows), 4):
         # Beyond the end, repeat the last row.
@@ -87,7 +93,7 @@ def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-    """See `Kernels`."""
+    """Fill in the product of every query with every row. See `Kernels.all_products`."""
     if len(queries) == 1:
         _products_of_one(vectors, rows, queries[0], products[0])
         return
@@ -110,7 +116,7 @@ def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-    """See `Kernels`."""
+    """Add the weighted sums of rows to the outputs. See `Kernels.all_sums`."""
     four = np.zeros((4, vectors.shape[1]))
     shares = np.zeros(4)
     for first in range(0, len(rows), 4):
@@ -128,7 +134,10 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
 
 @njit(fastmath=True)
 def _square_sum(row: F64) -> float:
-    """Return Σ row², in any order: the only step of `code_rows` that the compiler may reorder."""
+    """Return Σ x² over a row, in any order.
+
+    It is the only step of `code_rows` that the compiler may reorder.
+    """
     total = 0.0
     for t in range(len(row)):
         total += row[t] * row[t]
@@ -145,7 +154,7 @@ def _square_sum(row: F64) -> float:
     fastmath=False,
 )
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-    """See `Kernels`."""
+    """Code the rows of vectors in 8 bits. See `Kernels.code_rows`."""
     # One pass over a row, which the L1 cache holds. Two loops write two arrays each, because the compiler vectorises a
     # loop only if it has to check few pairs of arrays for overlap.
     width = vectors.shape[1]
@@ -173,7 +182,7 @@ def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, tot
 
 @kernel(array(float32, 2), array(int64, 1), fastmath=False)
 def residual_sum(vectors: F32, rows: I64) -> F64:
-    """See `Kernels`."""
+    """Return the sum of what 8-bit codes leave out of some rows. See `Kernels.residual_sum`."""
     # Each step is in float64, in the order of `codes.quantisation.to_codes`, and never fused with another. So a
     # component halfway between two codes is rounded as it was when it was coded. The bits of floats without their sign
     # are ordered like the floats, and a maximum of integers vectorises.
@@ -200,7 +209,7 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
 def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-    """See `Kernels`."""
+    """Return the product of query and row for each of m pairs. See `Kernels.row_products`."""
     products = np.empty(len(rows))
     for m in range(len(rows)):
         if m + AHEAD < len(rows):
@@ -223,7 +232,10 @@ _LONG = ir.IntType(64)
 
 
 def _rows(count: int) -> Callable[..., None]:
-    """Return an intrinsic that fills float32[count, 16] with products of a block of the matrix with 16 vectors."""
+    """Return an intrinsic (a function that emits instructions) that multiplies `count` matrix rows with 16 vectors.
+
+    It fills float32[count, 16].
+    """
     # A register holds one component of each of 16 vectors; an element of the matrix is broadcast to all lanes.
 
     @intrinsic
@@ -272,7 +284,7 @@ _eight, _one = _rows(ROWS), _rows(1)
 
 @njit(nogil=True, fastmath=True)
 def _form(unit: F32, matrix: F32) -> float:
-    """Return the quadratic form of one vector."""
+    """Return the quadratic form xᵀ·M·x of one vector x of length one."""
     form = 0.0
     for i in range(len(matrix)):
         row, total = matrix[i], float32(0.0)
@@ -284,7 +296,10 @@ def _form(unit: F32, matrix: F32) -> float:
 
 @njit(nogil=True, fastmath=True)
 def _add(below: F32, within: F32, side: F32, first: int, rows: int, forms: F64) -> None:
-    """Add the contribution of a block of rows to forms float64[16]. Elements left of the diagonal count twice."""
+    """Add the contribution of a block of rows to forms float64[16].
+
+    Elements left of the diagonal count twice, because the matrix is symmetric.
+    """
     for i in range(rows):
         for lane in range(LANES):
             total = 2 * np.float64(below[i, lane]) + np.float64(within[i, lane])
@@ -293,7 +308,7 @@ def _add(below: F32, within: F32, side: F32, first: int, rows: int, forms: F64) 
 
 @kernel(array(float64, 2), array(float32, 2), fastmath=False)
 def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
-    """See `Kernels`."""
+    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x. See `Kernels.quadratic_forms`."""
     width = len(matrix)
     squares, forms = np.zeros(len(vectors)), np.empty(len(vectors))
     units = np.zeros((-(-len(vectors) // LANES) * LANES, width), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Vectors of 16 numbers (SIMD) in the code that intrinsics build.
+"""Vectors of 16 numbers (SIMD), for functions that emit machine instructions.
 
 LLVM vectorises a plain loop only if it can prove that its arrays do not overlap, which it often cannot. These vectors
 are explicit on every processor. If a register is narrower than 16 numbers, LLVM splits them.
@@ -19,7 +19,7 @@ _CONTRACTED = ("contract",)
 
 
 class Lanes:
-    """A vector of 16 integers, floats or bools in code being built; arithmetic emits instructions.
+    """A vector of 16 integers, floats or bools in code being built: its arithmetic emits instructions.
 
     The other operand is of the same kind, or a Python number that is broadcast.
     """
@@ -34,7 +34,10 @@ class Lanes:
 
     @classmethod
     def everywhere(cls, builder: Any, number: Any) -> Lanes:
-        """Broadcast a number of the code being built, or a Python float as float32."""
+        """Return a vector with the same number in all lanes.
+
+        The number is a value of the code being built, or a Python float, which becomes float32.
+        """
         if isinstance(number, float):
             return cls(builder, ir.Constant(REALS, [number] * LANES))
         kind = ir.VectorType(number.type, LANES)
@@ -80,45 +83,45 @@ class Lanes:
         return Lanes(self.builder, self.builder.fcmp_ordered(">=", self.value, self._like(other).value))
 
     def at_most(self, other: Lanes | float) -> Lanes:
-        """Return the minimum in each lane."""
+        """Return in each lane the smaller of both numbers."""
         return (self < other).choose(self, self._like(other))
 
     def at_least(self, other: Lanes | float) -> Lanes:
-        """Return the maximum in each lane."""
+        """Return in each lane the larger of both numbers."""
         return (self > other).choose(self, self._like(other))
 
     def choose(self, where: Lanes, elsewhere: Lanes) -> Lanes:
-        """Select `where` in the lanes of bool[16] that are true, `elsewhere` in the others."""
+        """Return `where` in the lanes that are true in this bool[16], and `elsewhere` in the others."""
         return Lanes(self.builder, self.builder.select(self.value, where.value, elsewhere.value))
 
     def real(self, kind: Any = REALS) -> Lanes:
-        """Convert integers to floats."""
+        """Return the integers as floats."""
         return Lanes(self.builder, self.builder.sitofp(self.value, kind))
 
     def whole(self, kind: Any) -> Lanes:
-        """Truncate floats to integers, or integers to narrower ones."""
+        """Return floats truncated to integers, or integers cut to a narrower type."""
         make = self.builder.fptosi if self._is_real() else self.builder.trunc
         return Lanes(self.builder, make(self.value, kind))
 
     def round_to_nearest(self) -> Lanes:
-        """Round float32[16] to the nearest integers, ties to even."""
+        """Return float32[16] rounded to the nearest integers, ties to even."""
         rint = self.builder.module.declare_intrinsic("llvm.rint.v16f32", fnty=ir.FunctionType(REALS, [REALS]))
         return Lanes(self.builder, self.builder.call(rint, [self.value]))
 
     def bits(self) -> Lanes:
-        """Reinterpret float32[16] as int32[16]."""
+        """Return the bits of float32[16] as int32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, WORDS))
 
     def of_bits(self) -> Lanes:
-        """Reinterpret int32[16] as float32[16]."""
+        """Return the float32[16] whose bits are int32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, REALS))
 
     def true(self) -> Lanes:
-        """Return which integers are not 0, bool[16]."""
+        """Return bool[16], True for integers that are not 0."""
         return Lanes(self.builder, self.builder.icmp_unsigned("!=", self.value, self._like(0).value))
 
     def any(self) -> Any:
-        """Return whether any of bool[16] is true."""
+        """Return whether any of the lanes of bool[16] is true."""
         together = self.builder.bitcast(self.value, ir.IntType(LANES))
         return self.builder.icmp_unsigned("!=", together, ir.IntType(LANES)(0))
 
@@ -139,7 +142,10 @@ class Lanes:
         return self.builder.call(reduce, [self.value], fastmath=("nnan",))
 
     def exponential(self) -> Lanes:
-        """Return exp(x) for −87 ≤ x ≤ 0, with relative error 2e-7 + 2⁻²³·|x|: 2ⁿ times a polynomial, n ≈ x/ln 2."""
+        """Return exp(x) for −87 ≤ x ≤ 0, with relative error 2e-7 + 2⁻²³·|x|.
+
+        It is 2ⁿ times a polynomial, with n ≈ x/ln 2.
+        """
         y = self * 1.4426950408889634
         n = y.round_to_nearest()
         f = y - n

@@ -1,4 +1,4 @@
-"""Compiled steps for a panel of 64 rows and one query: products to similarities, similarities to softmax terms."""
+"""Compiled steps for a panel of 64 rows and one query: from products to similarities, and on to softmax terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALLEST = -87.0
 
 
 def parts(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
-    """Return pointers to the four groups of 16 of the 64 elements from `first` of a contiguous array."""
+    """Return pointers to four groups of 16 elements, the 64 elements from `first` on of a contiguous array."""
     data = context.make_array(kind)(context, builder, value=array).data
     return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, PANEL, LANES)]
 
@@ -51,7 +51,9 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
 
 @njit(nogil=True)
 def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> bool:
-    """Fill scaling float32[2, 64] with factors and terms, so that similarity = product·factor·step + term.
+    """Fill scaling float32[2, 64] with a factor and a term for each row.
+
+    similarity = product·factor·step + term.
 
     Rows that are not allowed, and rows beyond the last, get the term FAR_BELOW.
 
@@ -73,13 +75,16 @@ def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> boo
 
 @njit(nogil=True)
 def add_to_terms(addends: F32, first: int, scaling: F32) -> None:
-    """Add the addends of rows from `first` on, within ±1e30, to the terms of scaling float32[2, 64]."""
+    """Add the addends of the rows from `first` on, within ±1e30, to the terms in scaling float32[2, 64]."""
     for i in range(min(PANEL, len(addends) - first)):
         scaling[1, i] += addends[first + i]
 
 
 def _similarities(planes: int) -> Callable[..., None]:
-    """Return an intrinsic that fills float32[64] with product·(factor·step) + term, for codes of one or two bytes."""
+    """Return an intrinsic that fills float32[64] with product·(factor·step) + term.
+
+    An intrinsic is a function that emits instructions. `planes` is the number of bytes of a query's code, 1 or 2.
+    """
 
     @intrinsic
     def to_similarities(
@@ -142,7 +147,9 @@ def to_similarities(
 def terms_of(typing_context: Any, similarities: Any, threshold: Any, inverse: Any, terms: Any, first: Any) -> Any:
     """Return (Σe, Σe·x, Σe², listed) over the similarities float32[64] below the threshold.
 
-    x = (s − threshold)·inverse, clipped to −87 from below, e = exp(x); `listed` says whether any similarity reaches the
+    e are the softmax terms.
+
+    x = (s − threshold)·inverse, but at least −87, and e = exp(x). `listed` is true if any similarity reaches the
     threshold. The 64 elements from `first` of the contiguous float32 array `terms` are set to e, or to 0 for rows that
     reach the threshold or are not allowed.
     """

@@ -35,13 +35,16 @@ class Target:
 
     @property
     def flags(self) -> str:
-        """LLVM's feature string. With AVX-512, 512-bit registers are preferred, which LLVM avoids by default."""
+        """LLVM's feature string.
+
+        With AVX-512, it asks for 512-bit registers, which LLVM avoids by default.
+        """
         flags = [f"+{feature}" for feature in self.features]
         return ",".join([*flags, "-prefer-256-bit"] if "avx512f" in self.features else flags)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that make numba compile for this target in a new process."""
+        """The environment variables that make numba compile for this target in a new process."""
         return {"NUMBA_CPU_NAME": self.processor, "NUMBA_CPU_FEATURES": self.flags}
 
 
@@ -62,12 +65,15 @@ TARGETS = {
 
 
 def targets_of(machine: str) -> list[Target]:
-    """Return the targets of a machine, a value of `platform.machine()`, best first."""
+    """Return the targets of a machine, best first.
+
+    `machine` is a value of `platform.machine()`.
+    """
     return [target for target in TARGETS.values() if target.machine == machine]
 
 
 def this_target() -> Target | None:
-    """Return the best target that this processor supports, or None."""
+    """Return the best target that this processor supports, or None if it supports none of them."""
     import llvmlite.binding as llvm
 
     features = {name for name, present in llvm.get_host_cpu_features().items() if present} | _features_of_linux()

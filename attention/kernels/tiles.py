@@ -36,21 +36,24 @@ _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 
 @cache
 def allowed() -> bool:
-    """Return whether Linux permits this process to use the unit. Each process must ask once."""
+    """Return whether Linux permits this process to use the matrix unit.
+
+    Each process must ask once.
+    """
     if platform.system() != "Linux":
         return False
     return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0
 
 
 def instruction(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
-    """Return a function that emits one of the unit's instructions."""
+    """Return a function that emits one of the matrix unit's instructions."""
     function = builder.module.declare_intrinsic(f"llvm.x86.{name}", fnty=ir.FunctionType(ir.VoidType(), kinds))
     return lambda *operands: builder.call(function, operands)
 
 
 @intrinsic
 def begin(typing_context: Any, shapes: Any) -> Any:
-    """Configure the tiles as SHAPES says (ldtilecfg)."""
+    """Configure the unit's tile registers with the shapes in SHAPES (ldtilecfg)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # ldtilecfg reads 64 bytes: the palette, and of tmm0 to tmm7 the bytes a row (uint16) and the rows (uint8).
@@ -63,7 +66,7 @@ def begin(typing_context: Any, shapes: Any) -> Any:
 
 @intrinsic
 def end(typing_context: Any) -> Any:
-    """Release the tiles (tilerelease)."""
+    """Release the unit's tile registers (tilerelease)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         instruction(builder, "tilerelease")()

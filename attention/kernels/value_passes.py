@@ -1,4 +1,7 @@
-"""Compiled passes over the codes of values: weights in integer levels, and their products with the codes."""
+"""Compiled passes over the 8-bit codes of values.
+
+Weights are rounded to integer levels, which are multiplied with the codes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def _scale_weights(builder: Any, weight: Any, scale: Any, inverse: Any) -> Lanes
 
 @intrinsic
 def sum_and_largest(typing_context: Any, weights: Any, index: Any) -> Any:
-    """Return (sum, maximum) of 64 non-negative weights from element `index` of a contiguous float32 array."""
+    """Return the sum and the maximum of 64 weights, 0 or more, from element `index` of a contiguous float32 array."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes of float32, added in pairs.
@@ -55,7 +58,9 @@ def coarse_levels(
     planes: Any,
     offset: Any,
 ) -> Any:
-    """Write 64 levels weight·scale·inverse as bytes. Return (total, above): their sum, and whether one is too large.
+    """Write 64 levels, weight·scale·inverse rounded to a byte each.
+
+    Return (total, above): the sum of the levels, and whether one is too large.
 
     A level above `max_level` is written as 0. The weights begin at element `index` of their array, the scales at
     `first`, the bytes at `offset`. All arrays are contiguous.
@@ -97,7 +102,10 @@ def fine_levels(
     high: Any,
     low: Any,
 ) -> Any:
-    """Write 64 levels as two bytes each, at `high` (counting 256 times) and at `low`. Return their sum."""
+    """Write 64 levels (rounded weights) as two bytes each. Return their sum.
+
+    The bytes at `high` count 256 times, those at `low` once.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes: float32, rounded, to int32, and that to two int8.
@@ -125,7 +133,10 @@ def fine_levels(
 def level_pairs(
     typing_context: Any, weights: Any, index: Any, scales: Any, first: Any, inverse: Any, into: Any, offset: Any
 ) -> Any:
-    """Write 64 levels as int16 from element `offset` on, every four in the order 0, 2, 1, 3. Return their sum."""
+    """Write 64 levels (rounded weights) as int16 from element `offset` on. Return their sum.
+
+    Every four levels are in the order 0, 2, 1, 3.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes: float32, rounded, to int32, and that to int16 in the order of `PairsOf16Bits`.
@@ -150,6 +161,8 @@ def level_pairs(
 
 def _sums(planes: int) -> Callable[..., None]:
     """Return an intrinsic that adds step·(product − offset) to 64 elements of a float64 array.
+
+    An intrinsic is a function that emits instructions.
 
     Products wrap around at 32 bits, but the difference fits into 32 bits (see `WEIGHT_LEVELS`).
     """
@@ -198,7 +211,7 @@ _VALUES = record(
 
 @njit(nogil=True, fastmath=True)
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """Return the sums and the maxima of the first `rows` of weights float32[q, ≥ r], float64[q] each."""
+    """Return float64[q] twice: the sum and the maximum of the first `rows` weights of float32[q, ≥ r]."""
     width, full = weights.shape[1], rows - rows % PANEL
     sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
@@ -218,10 +231,10 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
 def _levels_of_bytes(
     weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I8
 ) -> tuple[int, bool]:
-    """Fill a query's rows of packed int8[planes·q, chunk] with the levels weight·scale·inverse of rows from `first` on.
+    """Fill a query's rows of packed int8[planes·q, chunk] with levels, weight·scale·inverse rounded.
 
-    A level has one byte, or two, the first of which counts 256 times. With one, a level above `max_level` is written
-    as 0.
+    The rows are those from `first` on. A level has one byte, or two, of which the first counts 256 times. With one
+    byte, a level above `max_level` is written as 0.
 
     Returns:
         The sum of all levels, and whether one was too large.
@@ -260,7 +273,10 @@ def _levels_of_bytes(
 def _levels_of_pairs(
     weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I16
 ) -> tuple[int, bool]:
-    """Fill packed int16[q, chunk] with levels, every four in the order 0, 2, 1, 3. No level is too large."""
+    """Fill packed int16[q, chunk] with a query's levels (rounded weights).
+
+    Every four levels are in the order 0, 2, 1, 3. No level is too large.
+    """
     chunk, width = packed.shape[1], weights.shape[1]
     stop = min(first + chunk, len(scales))
     full = stop - (stop - first) % PANEL
@@ -366,7 +382,7 @@ def add_values(
     errors: F64,
     amx: bool,
 ) -> None:
-    """See `Kernels`."""
+    """Add Σ weight·value over a tile of coded values, and bounds on its error. See `Kernels.add_values`."""
     rows, scales = len(tile.scales), tile.scales
     levels = WEIGHT_LEVELS if fine or WIDE else LEVELS
     masses, tops = weight_of(weights, rows)

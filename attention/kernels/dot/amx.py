@@ -36,20 +36,21 @@ FEW_QUERIES = 4
 
 
 def has_amx() -> bool:
-    """Return whether numba's target has AMX."""
+    """Return whether the processor that numba compiles for has AMX, the matrix unit."""
     return compiles_for("amx-tile", "amx-int8")
 
 
 @cache
 def amx_usable() -> bool:
-    """Return whether numba's target has AMX and the system permits its use."""
+    """Return whether AMX, the matrix unit, can be used: the processor has it and the system permits it."""
     return has_amx() and allowed()
 
 
 def _block(sixteens: int, groups: int) -> Callable[..., None]:
-    """Return an intrinsic for `sixteens` · 16 queries and `groups` · 16 rows, four tiles of sums in all.
+    """Return an intrinsic that multiplies `sixteens` · 16 queries with `groups` · 16 rows, in four tiles of sums.
 
-    Its loop runs over the words, 16 words of four components at a time, and prefetches the next 64 rows.
+    An intrinsic is a function that emits machine instructions. Its loop runs over the words, 16 words of four
+    components at a time, and prefetches the next 64 rows.
     """
     # Registers: tmm0 to tmm3 hold sums, int32[16 queries, 16 rows] each; from tmm4 on stand `sixteens` tiles of
     # queries, int8[16 queries, 64]; what is left takes keys in turn, uint8[16 words, 16 rows · 4]. tdpbsud adds to each
@@ -110,13 +111,13 @@ _two_by_two, _one_by_four = _block(2, 2), _block(1, 4)
 
 @njit(nogil=True)
 def pad_rows(rows: int, words: int, amx: bool) -> int:
-    """Return the number of packed queries to allocate: a multiple of 16 if AMX multiplies them."""
+    """Return the number of packed query rows to allocate: `rows`, or the next multiple of 16 if AMX multiplies them."""
     return -(-rows // TILE_ROWS) * TILE_ROWS if amx and rows > FEW_QUERIES and words % TILE_WORDS == 0 else rows
 
 
 @njit(nogil=True)
 def by_amx(codes: Bytes, group: int, packed: I32, products: I32) -> int:
-    """Fill products int32[q, 64] like `products.by_instruction`, for a multiple of 16 queries.
+    """Fill products int32[q, 64] with AMX, for a multiple of 16 queries; see `products.by_instruction`.
 
     Returns:
         The number of queries done; 0 if the depth of the rows is not a multiple of a tile.

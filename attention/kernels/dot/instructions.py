@@ -1,4 +1,4 @@
-"""The dot-product instruction of each kind of processor, and the layout of the queries it reads.
+"""The dot-product instruction of each kind of processor, and how it needs the queries packed.
 
 A register holds four unsigned bytes of each of several rows: codes of keys or values with 128 added. `add_products`
 adds their products with four numbers of a query to each row's 32-bit sum.
@@ -13,8 +13,9 @@ adds their products with four numbers of a query to each row's 32-bit sum.
 | ARM with dotprod      | eor, sdot                              | 4    | 8                        |
 | any other             | multiplications of 16 bits, additions  | 4    | 16                       |
 
-If numbers have 8 bits, a 16-bit query is multiplied as two 8-bit planes, the first of which counts 256 times. All sums
-are exact: they wrap around at 32 bits, and the result after subtracting the 128's contribution fits into 32 bits.
+If a query's numbers have 8 bits, a 16-bit query is split into two planes of 8 bits. The products of the first plane
+count 256 times. All sums are exact: they wrap around at 32 bits, and the result after subtracting the 128's
+contribution fits into 32 bits.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class DotProduct:
     Attributes:
         name: the name shown to users.
         intrinsic: LLVM's name of the instruction.
-        rows: sums in a register.
+        rows: the number of rows whose sums fit into a register.
         registers: vector registers of the processor.
         signed: whether it needs signed codes, so that 128 is subtracted before multiplying.
     """
@@ -59,23 +60,26 @@ class DotProduct:
 
     @property
     def offset(self) -> int:
-        """The number added to each code when it is multiplied."""
+        """The number added to each key's code before it is multiplied; its effect is subtracted later."""
         return 0 if self.signed else OFFSET
 
     def pack(self, codes: I16, *, fine: bool) -> I32:
-        """Pack codes int16[q, d] into int32[planes·q, words]: two planes per query if they are fine, else one."""
+        """Pack queries int16[q, d] into int32[planes·q, words], four components to a word.
+
+        A query of 16 bits (`fine`) takes two planes of 8 bits, any other takes one.
+        """
         low = ((codes + OFFSET) & 255) - OFFSET
         planes = [(codes - low) >> 8, low] if fine else [codes]
         return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), -1).astype(np.int8))
 
     def keys(self, builder: Any, codes: Any) -> Any:
-        """Prepare a register of codes uint8[rows, 4], once for all queries."""
+        """Prepare a register of key codes uint8[rows, 4], once for all queries."""
         kind = ir.VectorType(_BYTE, 4 * self.rows)
         codes = builder.bitcast(codes, kind)
         return builder.xor(codes, ir.Constant(kind, [OFFSET] * kind.count)) if self.signed else codes
 
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
-        """Return totals int32[rows] plus the products of each row's four codes with a query's four numbers.
+        """Return the sums int32[rows] plus the products of each row's four codes with a query's four numbers.
 
         Args:
             builder: the LLVM builder.
@@ -92,7 +96,7 @@ class DotProduct:
 
 @dataclass(frozen=True)
 class PairsOf16Bits:
-    """Multiplications of 16-bit numbers that add pairs of products: `vpmaddwd` on x86 processors.
+    """A dot-product instruction that multiplies 16-bit numbers and adds pairs of products: `vpmaddwd` on x86.
 
     Four bytes c0 c1 c2 c3 become two registers of 16-bit numbers: (c0, c2) by a mask, (c1, c3) by a shift. LLVM emits
     `vpmaddwd` for plain code that widens, multiplies and then adds pairs, in this order only.
@@ -111,7 +115,7 @@ class PairsOf16Bits:
     offset = OFFSET
 
     def pack(self, codes: I16, *, fine: bool) -> I32:
-        """Pack codes int16[q, d] into int32[q, 2·words]: the pairs (0, 2) and (1, 3) of every four numbers."""
+        """Pack queries int16[q, d] into int32[q, 2·words]: of every four numbers, the pairs (0, 2) and (1, 3)."""
         words = -(-codes.shape[1] // DEEP)
         whole = np.zeros((len(codes), words * DEEP), dtype=np.int16)
         whole[:, : codes.shape[1]] = codes
@@ -119,20 +123,20 @@ class PairsOf16Bits:
         return pairs.reshape(len(codes), words * DEEP).view(np.int32)
 
     def keys(self, builder: Any, codes: Any) -> tuple[Any, Any]:
-        """Split codes uint8[rows, 4] of a register into the pairs (0, 2) and (1, 3), int16[rows, 2] each."""
+        """Split the codes uint8[rows, 4] of a register into the pairs (0, 2) and (1, 3), each int16[rows, 2]."""
         halves = ir.VectorType(_HALF, 2 * self.rows)
         whole = builder.bitcast(codes, ir.VectorType(_WORD, self.rows))
         even = builder.bitcast(builder.and_(whole, ir.Constant(whole.type, [0x00FF00FF] * self.rows)), halves)
         return even, builder.lshr(builder.bitcast(codes, halves), ir.Constant(halves, [8] * halves.count))
 
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
-        """See `DotProduct.add_products`."""
+        """Return the sums plus the products of codes and query numbers. See `DotProduct.add_products`."""
         for codes, numbers in zip(keys, factors, strict=True):
             totals = builder.add(totals, self._multiply_pairs(builder, codes, builder.bitcast(numbers, codes.type)))
         return totals
 
     def _multiply_pairs(self, builder: Any, one: Any, other: Any) -> Any:
-        """Return the sums of products of neighbours of two int16[rows, 2], int32[rows]."""
+        """Return int32[rows], for each row the sum of the two products of `one` and `other` int16[rows, 2]."""
         wide = ir.VectorType(_WORD, one.type.count)
         products = builder.mul(builder.sext(one, wide), builder.sext(other, wide))
         firsts, seconds = (

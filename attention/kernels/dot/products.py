@@ -24,12 +24,12 @@ _LINE = LANES * DEEP
 
 
 def groups_of(instruction: Instruction, queries: int) -> int:
-    """Return the number of groups of 16 rows in a block, chosen so that sums take half of the registers."""
+    """Return the number of groups of 16 rows in a block, such that its sums take half of the registers."""
     return max(1, min(GROUPS, instruction.registers // 2 * instruction.rows // (LANES * queries)))
 
 
 def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
-    """Return a function that builds a block: the products of `groups_of` groups of 16 rows with some queries.
+    """Return a function that emits the code of a block: products of `groups_of` groups of rows with some queries.
 
     Its loop runs over the words of four components. All sums stay in registers, and each load of keys serves every
     query. The next 64 rows are prefetched, except if a block of many queries reads 64 rows in several passes.
@@ -90,7 +90,10 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
 
 
 def _block(queries: int) -> Callable[..., None]:
-    """Return an intrinsic that computes the products of one block, see `block_of`, for `queries` queries."""
+    """Return an intrinsic (a function that emits instructions) for one block and `queries` queries.
+
+    See `block_of`.
+    """
     build_block = block_of(INSTRUCTION, queries)
 
     @intrinsic
@@ -122,7 +125,7 @@ _OF_ONE, _OF_TWO, _OF_FOUR = (groups_of(INSTRUCTION, queries) for queries in (1,
 
 @njit(nogil=True)
 def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: I32) -> None:
-    """Fill products int32[q, 64] of queries from `query` on with 64 rows from `group` on.
+    """Fill products int32[q, 64] of the queries from `query` on with the 64 rows from `group` on.
 
     Args:
         codes: uint8[groups, words, 16, 4], contiguous.
@@ -144,7 +147,7 @@ def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: 
 
 @njit(nogil=True, inline="always")
 def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Fill products int32[q, 64] of all queries with 64 rows from `group` on.
+    """Fill products int32[q, 64] of all queries with the 64 rows from `group` on, by vector instructions.
 
     Args:
         codes, group, packed: see `by_instruction`.
@@ -155,7 +158,10 @@ def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool
 
 @njit(nogil=True, inline="always")
 def _with_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Fill products int32[q, 64] with AMX for multiples of 16 queries, and without it for the rest."""
+    """Fill products int32[q, 64] of all queries with the 64 rows from `group` on.
+
+    The matrix unit (AMX) multiplies multiples of 16 queries, vector instructions the rest.
+    """
     done = by_amx(codes, group, packed, products) if amx and packed.shape[0] >= TILE_ROWS else 0
     if done < packed.shape[0]:
         by_instruction(codes, group, packed, done, products)

@@ -24,7 +24,7 @@ _LONG = ir.IntType(64)
 
 @intrinsic
 def _turn(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any, apart: Any) -> Any:
-    """Transpose 16 words of 16 rows into lines of 16 words, `apart` words from one line to the next."""
+    """Transpose 16 words of 16 rows into 16 lines, `apart` words from one line to the next."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, row, word, _, start, apart = arguments
@@ -54,7 +54,10 @@ def _turn(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start:
 
 @intrinsic
 def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: Any, start: Any, apart: Any) -> Any:
-    """Interleave 32 bfloat16 of a row with the next row (or zeros): two lines of 16 words, `apart` words apart."""
+    """Interleave 32 bfloat16 of a row with those of the next row, or with zeros.
+
+    The result is two lines of 16 words, `apart` words apart.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, row, word, both, _, start, apart = arguments
@@ -79,7 +82,7 @@ def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: 
 
 @intrinsic
 def _copy(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any) -> Any:
-    """Copy 16 words of a row."""
+    """Copy 16 words of a row to `into`."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, row, word, _, start = arguments
@@ -94,7 +97,9 @@ def _copy(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start:
 
 @njit(nogil=True)
 def _keys(projected: Words, first: int, length: int, word: int, words: int, across: int, keys: Words) -> int:
-    """Write a head's keys as panels of `across` interleaved keys. Keys beyond the text's last are meaningless.
+    """Write a head's keys as panels, each of `across` interleaved keys.
+
+    Keys after the text's last token are meaningless.
 
     Returns:
         The number of words of each part.
@@ -112,7 +117,7 @@ def _keys(projected: Words, first: int, length: int, word: int, words: int, acro
 
 @njit(nogil=True)
 def _values(projected: Words, first: int, length: int, word: int, words: int, values: Words) -> int:
-    """Write a head's float32 values, 16 components of all tokens after another 16.
+    """Write a head's float32 values: 16 components of all tokens, then the next 16 components.
 
     Returns:
         The number of words of each 16 components.
@@ -128,7 +133,9 @@ def _values(projected: Words, first: int, length: int, word: int, words: int, va
 def _value_pairs(
     projected: Words, first: int, length: int, padded: int, word: int, words: int, across: int, values: Words
 ) -> int:
-    """Write a head's bfloat16 values panel by panel, two tokens to a word, with zeros up to `padded` tokens.
+    """Write a head's bfloat16 values, two tokens to a word, with zeros up to `padded` tokens.
+
+    They are written panel by panel.
 
     Returns:
         The number of words of each part of a panel.
@@ -161,10 +168,10 @@ def attend(
     scratch: Scratch,
     out: Words,
 ) -> None:
-    """Compute the outputs of one head for tokens of one text.
+    """Compute the outputs of one head for some tokens of one text.
 
     Args:
-        way: how numbers are multiplied; see `packing`.
+        way: how numbers are packed and multiplied; see `packing`.
         projected: uint32[parts, rows, 3·n_heads·words], scaled queries, keys and values; the 32 rows after the last
             text must be finite.
         first, length: the text's rows.

@@ -16,7 +16,7 @@ from attention.kernels.transformer.packing import FLOAT32, THREE
 
 @dataclass(frozen=True)
 class Strided:
-    """A matrix in code being built.
+    """A matrix in code being built, given by a pointer and strides.
 
     Attributes:
         start: a pointer to the first element.
@@ -29,11 +29,17 @@ class Strided:
     behind: Any = None
 
     def line(self, builder: Any, number: int, column: int = 0) -> Any:
-        """Return a pointer to an element whose line and column are known while code is built."""
+        """Return a pointer to an element.
+
+        Its line and column are numbers that are known while the code is built.
+        """
         return builder.gep(self.start, [builder.add(builder.mul(self.stride, LONG(number)), LONG(column))])
 
     def second(self, builder: Any) -> Strided:
-        """Return the second part."""
+        """Return the second part of the matrix.
+
+        If numbers are split into two parts, each part has the same shape.
+        """
         return Strided(builder.gep(self.start, [self.behind]), self.stride)
 
 
@@ -54,23 +60,26 @@ def pointer_to(builder: Any, array: Any, line: Any, column: Any = _FIRST) -> Any
 
 
 def second_part(builder: Any, words: Any) -> Any:
-    """Return the elements from the first part of uint32[parts, lines, words] to the second."""
+    """Return the distance, in elements, from the first part of uint32[parts, lines, words] to the second."""
     _, lines, width = cgutils.unpack_tuple(builder, words.shape)
     return builder.mul(lines, width)
 
 
 def lanes_at(builder: Any, start: Any, offset: Any) -> Lanes:
-    """Load 16 float32 from an offset on."""
+    """Load 16 float32 numbers from an offset on."""
     return Lanes.load(builder, REALS, builder.gep(start, [offset]))
 
 
 def sixteens(builder: Any, count: Any) -> Any:
-    """Open a loop over `count` numbers, 16 at a time."""
+    """Begin a loop over `count` numbers, 16 at a time."""
     return cgutils.for_range_slice(builder, LONG(0), count, LONG(LANES))
 
 
 def put(builder: Any, way: Any, x: Lanes, line: Any, column: Any, behind: Any) -> None:
-    """Store 16 numbers packed from number `column` of a line on, and their second part if the way has two."""
+    """Store 16 numbers, packed, from number `column` of a line on.
+
+    Store their second part too, if the way of packing has two.
+    """
     whole = builder.icmp_signed("==", way, LONG(FLOAT32))
     with builder.if_else(whole) as (one, two):
         with one:

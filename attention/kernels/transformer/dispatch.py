@@ -8,7 +8,10 @@ from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILE
 
 
 def way_of(precision: str) -> int:
-    """Return the way for "float32" or "bfloat16": with AMX if it is usable. This imports the compiler."""
+    """Return the way to multiply for "float32" or "bfloat16", with AMX (the matrix unit) if it is usable.
+
+    A way is a number that `packing` defines. This imports the compiler.
+    """
     from attention.kernels.transformer.tile_blocks import usable
 
     if precision == "float32":
@@ -34,7 +37,10 @@ def multiplies_bfloat16() -> bool:
 
 
 def columns_of(way: int) -> int:
-    """Return the number of interleaved columns in a panel. This imports the compiler."""
+    """Return the number of columns that a panel interleaves in this way of packing.
+
+    This imports the compiler.
+    """
     from attention.kernels.transformer import products
 
     return products.columns_of(way)

@@ -37,7 +37,10 @@ from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
 
 @njit(nogil=True, inline="always")
 def _pass_rows(way: int, left: int) -> int:
-    """Return how many of the remaining rows to compute next: at most (MORE_)ROWS, in passes of similar size."""
+    """Return how many of the `left` remaining rows to compute next.
+
+    It is at most ROWS or MORE_ROWS, and such that passes have similar sizes.
+    """
     block = TILE_QUERIES if way >= TILES else QUERIES
     maximum = ROWS if WIDE or way >= TILES else MORE_ROWS
     blocks = -(-left // block)
@@ -60,7 +63,10 @@ def _through(
     line: int,
     sums: F32,
 ) -> None:
-    """Set out[line : line + rows] = curve(a[row : row + rows] · matrix + bias), packed, columns `begin` to `end`."""
+    """Set some rows of `out` to curve(a · matrix + bias), packed, for columns `begin` to `end`.
+
+    `curve` is the activation. Rows are read from `row` and written from `line` on.
+    """
     words, across = a.shape[2], columns_of(way)
     part = bias.shape[1] * words
     first = layer * a.shape[0] * part
@@ -73,7 +79,10 @@ def _through(
 def _onto(
     way: int, rows: int, a: Words, row: int, matrices: Words, layer: int, depth: int, begin: int, end: int, y: F32
 ) -> None:
-    """Set y[: rows] = a · words `begin` to `end` of the matrix's `depth` words; add to y unless `begin` is 0."""
+    """Set y[: rows] to a · matrix, for words `begin` to `end` of the matrix's depth.
+
+    If `begin` is not 0, add to y instead.
+    """
     part, across = y.shape[1] * depth, columns_of(way)
     first = layer * a.shape[0] * part + begin * across
     for column in range(0, y.shape[1], across):
@@ -83,7 +92,7 @@ def _onto(
 
 @njit(nogil=True, inline="always")
 def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: F32) -> None:
-    """Set y to the sum of token and position vectors of `rows` tokens from `row` on."""
+    """Set y to the embeddings of `rows` tokens from `row` on: the sums of token and position vectors."""
     first = 0
     for length in lengths:
         for index in range(max(first, row), min(first + length, row + rows)):
@@ -97,7 +106,10 @@ def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: 
 def _attend(
     way: int, heads: int, projected: Words, lengths: I64, first: int, last: int, room: Activations, scratch: Scratch
 ) -> None:
-    """Compute the heads' outputs of tokens `first` to `last`, each within its own text, into `joined`."""
+    """Compute the heads' outputs of tokens `first` to `last` into `room.joined`.
+
+    Each token attends to its own text.
+    """
     words, start = room.joined.shape[2] // heads, 0
     for length in lengths:
         begin, end = max(start, first), min(start + length, last)
@@ -111,7 +123,10 @@ def _attend(
 def _rest_of_layer(
     way: int, network: Network, layer: int, curve: int, room: Activations, scratch: Scratch, row: int, rows: int
 ) -> None:
-    """Compute the rest of a layer for some tokens: from the heads' outputs to the input of its second norm, in y."""
+    """Compute what follows attention in a layer, for some tokens.
+
+    It goes from the heads' outputs to the input of the layer's second normalisation, in y.
+    """
     bent, y = scratch.bent, scratch.y
     joined = room.joined.shape[2]
     _onto(way, rows, room.joined, row, network.output, layer, joined, 0, joined, y)
@@ -142,14 +157,14 @@ def _rest_of_layer(
 
 @njit(nogil=True, inline="always")
 def _norm(way: int, rows: int, network: Network, number: int, room: Activations, y: F32, row: int) -> None:
-    """Normalise y into x and its packed copy."""
+    """Normalise rows of y, and store them as rows of `room.x` and, packed, of `room.read`."""
     epsilon = network.epsilons[number]
     normalise(way, y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read, row)
 
 
 @njit(nogil=True, inline="always")
 def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
-    """Pool the token vectors of each text into one vector."""
+    """Set `out` to one vector per text, pooled from the vectors of its tokens."""
     row = 0
     for text in range(len(lengths)):
         into = out[text]
@@ -205,7 +220,9 @@ def encode(
     end: int,
     out: F32,
 ) -> None:
-    """Compute the vectors of b texts, whose tokens are concatenated, or a range of stages and tokens of them.
+    """Compute the vectors of b texts, or only some stages and tokens of them.
+
+    The texts' tokens are concatenated.
 
     Args:
         way: how the network's matrices and the activations are packed; see `packing`.

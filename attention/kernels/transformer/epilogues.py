@@ -1,6 +1,6 @@
 """Operations on the sums of a product: bias, activation, residual, scaling; `feed_forward` defines the activations.
 
-Each is an LLVM function of its own. Inlined, it would be compiled for every way of packing at every call.
+Each operation is an LLVM function of its own. Inlined, it would be compiled for every way of packing at every call.
 """
 
 from __future__ import annotations
@@ -86,7 +86,10 @@ def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
 
 
 def _logistic(x: Lanes) -> Lanes:
-    """Return σ(x) = 1 / (1 + e⁻ˣ), using only exponentials of non-positive numbers, which cannot overflow."""
+    """Return σ(x) = 1 / (1 + e⁻ˣ).
+
+    It uses only exponentials of numbers up to 0, which cannot overflow.
+    """
     positive: Any = x > 0.0
     small = positive.choose(x * -1.0, x).at_least(_LEAST).exponential()
     return positive.choose(Lanes.everywhere(x.builder, 1.0), small) / (small + 1.0)
@@ -107,7 +110,9 @@ def finish(
     row: Any,
     into: Any,
 ) -> Any:
-    """Set out[row : row + rows, into : into + columns] = curve(sums + bias[first_column :]), packed.
+    """Add the bias to a product's sums, apply the activation `curve`, and store the result packed.
+
+    out[row : row + rows, into : into + columns] = curve(sums + bias[first_column :]).
 
     Args:
         way: how out is packed; see `packing`.
@@ -170,7 +175,10 @@ def _finish(
 
 @intrinsic
 def add(typing_context: Any, y: Any, rows: Any, bias: Any, layer: Any, x: Any, row: Any) -> Any:
-    """Add bias and x[row : row + rows] to y[: rows]; x float32[…, d], y float32[…, d], bias float32[layers, d]."""
+    """Add bias and the residual x[row : row + rows] to y[: rows].
+
+    x float32[…, d], y float32[…, d], bias float32[layers, d].
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, rows, _, layer, _, row = arguments
@@ -205,7 +213,10 @@ def scale(
     row: Any,
     first_column: Any,
 ) -> Any:
-    """Set out[row : row + rows, first_column : first_column + columns] = factors · sums, packed; one factor per row."""
+    """Multiply each row of a product's sums by its factor, and store the result packed.
+
+    out[row : row + rows, first_column : first_column + columns] = factors · sums.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         way, _, rows, columns, _, _, row, first_column = arguments

@@ -58,13 +58,13 @@ MULTIPLIES_PAIRS = compiles_for("avx512bf16")
 
 
 def fma(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """Emit total + row · column in float32, rounded once."""
+    """Emit code for total + row · column in float32, rounded once."""
     multiply = builder.module.declare_intrinsic("llvm.fma.v16f32", fnty=ir.FunctionType(REALS, [REALS] * 3))
     return builder.call(multiply, [builder.bitcast(row, REALS), builder.bitcast(column, REALS), total])
 
 
 def fma_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """Emit total + the two products of pairs of bfloat16."""
+    """Emit code for total + the two products of pairs of bfloat16."""
     if MULTIPLIES_PAIRS:
         name, kind = "llvm.x86.avx512bf16.dpbf16ps.512", ir.FunctionType(REALS, [REALS, _PAIRS, _PAIRS])
         multiply = builder.module.declare_intrinsic(name, fnty=kind)
@@ -85,7 +85,9 @@ def rows_by_panel(
     goes_on: Any,
     ahead: Any,
 ) -> None:
-    """Emit the product of `count` rows, at most MAX_ROWS, with a panel. Sums start at 0 or at c, and are stored in c.
+    """Emit code that multiplies `count` rows, at most MAX_ROWS, with a panel of columns.
+
+    Sums start at 0 or at c, and are stored in c.
 
     Args:
         multiply_add: `fma` or `fma_pairs`.

@@ -44,7 +44,9 @@ def normalise(
     words: Any,
     row: Any,
 ) -> Any:
-    """Normalise rows of y to mean 0 and variance 1, scale and shift them, and store them from `row` on, also packed.
+    """Normalise rows of y to mean 0 and variance 1, scale and shift them, and store them from `row` on.
+
+    They are stored as float32 in x, and packed in `words`.
 
     Args:
         way: how words are packed; see `packing`.
@@ -113,13 +115,15 @@ def _normalise(
 def exponentials(
     typing_context: Any, way: Any, logits: Any, rows: Any, count: Any, padded: Any, words: Any, factors: Any
 ) -> Any:
-    """Store exp(z − max z) of the first `count` logits of each row packed, zeros after them, and 1/Σ in factors.
+    """Store exp(z − max z) for the first `count` logits z of each row, packed, with zeros after them.
+
+    Store 1/Σ of each row in factors.
 
     Args:
         way: how words are packed; see `packing`.
         logits: float32[≥ rows, …]
         count: the number of logits.
-        padded: how many numbers are written, a multiple of 16.
+        padded: the number of numbers written to each row, zeros included; a multiple of 16.
         words: uint32[parts, ≥ rows, …]
         factors: float32[≥ rows]
     """

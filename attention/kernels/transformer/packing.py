@@ -29,24 +29,24 @@ high by high, low by high and high by low.
 
 
 def parts(way: int) -> int:
-    """Return the number of parts that the way splits a number into."""
+    """Return the number of parts that this way of packing splits a number into."""
     return 2 if way == THREE else 1
 
 
 def depth(numbers: int, way: int) -> int:
-    """Return the number of words of `numbers` numbers, an even count."""
+    """Return the number of words that hold `numbers` numbers, an even count, packed."""
     return numbers if way == FLOAT32 else numbers // 2
 
 
 def zero_rows(count: int, width: int, way: int) -> Words:
-    """Allocate rows of zeros, uint32[parts, count, words]."""
+    """Return rows of zeros for packed numbers, uint32[parts, count, words]."""
     room = empty_words(parts(way), count, depth(width, way))
     room[...] = 0
     return room
 
 
 def empty_words(*shape: int) -> Words:
-    """Allocate uint32[shape], uninitialised and aligned to a cache line."""
+    """Return uninitialised memory uint32[shape], aligned to a cache line."""
     return private(shape, np.uint32)
 
 
@@ -73,7 +73,7 @@ def pack_panels(matrices: Sequence[F32], way: int, columns: int) -> Words:
 
 
 def side_by_side(numbers: Words, columns: int) -> Words:
-    """Interleave the bits of numbers [words, numbers per word, n]: uint32[n/columns, words, columns]."""
+    """Interleave the bits of numbers [words, numbers per word, n] by columns, as uint32[n/columns, words, columns]."""
     shifts = np.arange(numbers.shape[1], dtype=np.uint32)[:, None] * np.uint32(16)
     whole: Words = np.bitwise_or.reduce(numbers << shifts, axis=1)
     return whole.reshape(len(whole), -1, columns).transpose(1, 0, 2)
@@ -86,5 +86,5 @@ def bfloat16(numbers: F32) -> npt.NDArray[np.uint16]:
 
 
 def widen(bits: npt.NDArray[np.uint16]) -> F32:
-    """Return bfloat16 numbers, given by their bits, as float32."""
+    """Return the float32 numbers of bfloat16 numbers that are given by their bits."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)

@@ -40,7 +40,7 @@ POOLINGS: Mapping[str, int] = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
 
 
 class Network(NamedTuple):
-    """The parameters of an encoder of l layers, post-norm.
+    """The parameters of an encoder of l layers, each of which normalises its sums (post-norm).
 
     Attributes:
         tokens: float32[n_vocabulary, d]
@@ -70,7 +70,7 @@ class Activations(NamedTuple):
     """Activations of the tokens of some texts, shared by the threads that compute them.
 
     Attributes:
-        x: float32[rows, d], the input of a residual branch.
+        x: float32[rows, d], the normalised vectors of the tokens, which the next branch reads.
         read: uint32[parts, rows, …], x packed.
         projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer. With two, layers alternate, so
             that a thread can write the next layer's while another still reads this one's.
@@ -104,7 +104,7 @@ class Scratch(NamedTuple):
 
 
 def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activations:
-    """Allocate the activations of `rows` tokens, shared by `threads` threads."""
+    """Return memory for the activations of `rows` tokens, which `threads` threads share."""
     width = network.output_bias.shape[1]
     read = zero_rows(rows + SPARE, width, way)
     projected = [zero_rows(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
@@ -118,7 +118,7 @@ def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activati
 
 
 def scratch(network: Network, way: int, longest: int) -> Scratch:
-    """Allocate the buffers of one thread for texts of up to `longest` tokens."""
+    """Return the buffers of one thread, for texts of up to `longest` tokens."""
     width = network.output_bias.shape[1]
     across = -(-longest // PANEL) * PANEL + PANEL
     return Scratch(

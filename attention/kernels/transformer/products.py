@@ -37,7 +37,7 @@ from attention.kernels.transformer.tile_blocks import HAS_UNIT, by_tiles
 
 @register_jitable
 def columns_of(way: int) -> int:
-    """Return the number of columns of a panel."""
+    """Return the number of columns of a panel in this way of packing."""
     return PANEL if way >= TILES else COLUMNS
 
 
@@ -57,7 +57,9 @@ def multiply(
     column: int,
     goes_on: bool,
 ) -> None:
-    """Set c[: rows, column :] = a[row : row + rows, word : word + words] · b, or add to it; one panel wide.
+    """Set c[: rows, column :] = a[row : row + rows, word : word + words] · b, or add the product to it.
+
+    b is one panel of columns.
 
     Args:
         way: how numbers are multiplied; see `packing`. With tiles, rows of a and c are read and written in
@@ -102,7 +104,10 @@ def _block(
     goes_on: Any,
     ahead: Any,
 ) -> Any:
-    """Multiply one block of rows, see `multiply`. With tiles, a block has 16 or 32 rows."""
+    """Multiply one block of rows with a panel. See `multiply`.
+
+    With tiles, a block has 16 or 32 rows.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         way, rows, _, row, word, _, start, stride, behind, words, _, line, column, goes_on, ahead = arguments
@@ -120,12 +125,12 @@ def _block(
 
 
 def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
-    """Emit code for each way and number of rows."""
+    """Emit code that chooses, at run time, among code for each way of packing and each number of rows."""
     end = builder.append_basic_block("end")
     ways = builder.switch(way, end)
 
     def cases(choice: Any, numbers: Any) -> Any:
-        """Begin a case for each of these numbers."""
+        """Begin one case of a switch for each of these numbers."""
         for number in numbers:
             case = builder.append_basic_block("case")
             choice.add_case(LONG(number), case)
@@ -144,7 +149,7 @@ def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
 
 
 def _in_line_or_called(builder: Any, name: str, build: Any, arguments: Any) -> None:
-    """Emit code for one way and number of rows, inline or as a function of its own.
+    """Emit code for one way of packing and one number of rows, inline or as a function of its own.
 
     With few registers it is a function: inline, LLVM would keep the panel's address in memory, which costs more than
     the products of a step, and would reserve stack for each block.

@@ -1,4 +1,7 @@
-"""Threads that encode texts in parallel, or share one text. Idle threads join; no work waits for a busy one."""
+"""Threads that encode several texts in parallel, or share one text.
+
+Idle threads join, and no work waits for a busy thread.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,20 @@ def encoder_pool() -> ThreadPoolExecutor:
 
 
 def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in this thread and in up to `threads` − 1 idle ones; cancel calls that start too late."""
+    """Call `work` in this thread and in up to `threads` − 1 idle threads.
+
+    Calls that have not started when this thread is done are cancelled.
+    """
     with _run_elsewhere(work, threads - 1):
         work()
 
 
 @contextmanager
 def _run_elsewhere(work: Callable[[], None], count: int) -> Iterator[None]:
-    """Call `work` in up to `count` idle threads while the block runs, then cancel or await each call."""
+    """Call `work` in up to `count` idle threads while the `with` block runs.
+
+    Afterwards, cancel or await each call.
+    """
     futures: list[Future[None]] = [encoder_pool().submit(work) for _ in range(count)]
     try:
         yield
@@ -48,7 +57,7 @@ def run_in_stages(stage: Stage, stages: int, rows: int, threads: int, multiple: 
         stages: the number of stages, at least 1.
         rows: the number of rows, at least 1.
         threads: the maximum number of threads, at least 1.
-        multiple: rows are split at multiples of it.
+        multiple: rows are split at multiples of this number.
     """
     team = _Team(stage, stages, rows, threads, multiple)
     with _run_elsewhere(team.work, threads - 1):
@@ -56,7 +65,10 @@ def run_in_stages(stage: Stage, stages: int, rows: int, threads: int, multiple: 
 
 
 class _Team:
-    """A team of threads. Threads join by taking a part of the first stage; its members then share all other stages."""
+    """A team of threads that compute rows in stages.
+
+    Threads join by taking a part of the first stage. The members then share all other stages.
+    """
 
     def __init__(self, stage: Stage, stages: int, rows: int, threads: int, multiple: int) -> None:
         self._stage, self._stages, self._rows, self._multiple = stage, stages, rows, multiple
@@ -72,7 +84,7 @@ class _Team:
         return [(first, last) for first, last in pairwise(edges) if first < last]
 
     def work(self) -> None:
-        """Join the team. Every thread calls this."""
+        """Join the team, and compute its parts of all stages. Every thread calls this."""
         number: int | None = None
         try:
             while (part := self._take_part(new=number is None)) is not None:
@@ -87,7 +99,7 @@ class _Team:
             raise
 
     def _take_part(self, *, new: bool) -> tuple[int, tuple[int, int]] | None:
-        """Return (the member's number, a part of the first stage), or None if all parts are taken."""
+        """Return a member's number and a part of the first stage, or None if all parts are taken."""
         with self._lock:
             if not self._parts:
                 return None

@@ -39,12 +39,12 @@ _SIDES = PANEL // TILE_ROWS
 
 @cache
 def usable() -> bool:
-    """Return whether numba's target has AMX and the system permits its use."""
+    """Return whether AMX, the matrix unit, can be used: the processor has it and the system permits it."""
     return HAS_UNIT and allowed()
 
 
 class Unit:
-    """AMX instructions in code being built. Tiles are given by number."""
+    """The matrix unit (AMX) in code being built: each method emits an instruction. Tiles are given by number."""
 
     def __init__(self, builder: Any) -> None:
         self._clear = instruction(builder, "tilezero", BYTE)
@@ -65,7 +65,10 @@ class Unit:
         self._store(BYTE(tile), pointer, stride)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """Add Σ rows[r, w] · columns[w, c] to total[r, c]; words hold two bfloat16."""
+        """Add rows · columns to a tile: total[r, c] += Σ rows[r, w] · columns[w, c].
+
+        A word w holds two bfloat16.
+        """
         self._multiply(BYTE(total), BYTE(rows), BYTE(columns))
 
 
@@ -86,24 +89,24 @@ class WithoutUnit:
         return cgutils.for_range(self._builder, LONG(TILE_ROWS))
 
     def clear(self, tile: int) -> None:
-        """See `Unit`."""
+        """Set a tile to zeros. See `Unit.clear`."""
         with self._lines() as loop:
             Lanes(self._builder, ir.Constant(WORDS, [0] * LANES)).store(self._line(tile, loop.index))
 
     def load(self, tile: int, pointer: Any, stride: Any) -> None:
-        """See `Unit`."""
+        """Load 16 rows of 64 bytes, `stride` bytes apart. See `Unit.load`."""
         with self._lines() as loop:
             line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, line).store(self._line(tile, loop.index))
 
     def store(self, tile: int, pointer: Any, stride: Any) -> None:
-        """See `Unit`."""
+        """Store 16 rows of 64 bytes, `stride` bytes apart. See `Unit.store`."""
         with self._lines() as loop:
             line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, self._line(tile, loop.index)).store(line)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """See `Unit`."""
+        """Add the product of two tiles to a third. See `Unit.multiply`."""
         builder = self._builder
         with self._lines() as row, self._lines() as word:
             factor = builder.load(builder.gep(self._line(rows, row.index), [word.index]))
@@ -116,7 +119,7 @@ class WithoutUnit:
 def by_tiles(
     builder: Any, sixteens: int, parts: int, a: Strided, b: Strided, words: Any, c: Strided, goes_on: Any
 ) -> None:
-    """Emit the product of `sixteens` · 16 rows (one or two) with a panel.
+    """Emit code that multiplies `sixteens` · 16 rows (16 or 32) with a panel of columns.
 
     Args:
         parts: parts of a number; with two, three products are added.
@@ -162,19 +165,19 @@ def by_tiles(
 
 
 def bytes_of(builder: Any, stride: Any) -> Any:
-    """Convert a stride from words to bytes."""
+    """Return a stride in bytes, from a stride in words."""
     return builder.mul(stride, LONG(4))
 
 
 @njit(nogil=True, inline="always")
 def take_unit() -> None:
-    """Configure AMX if the target has it; `leave_unit` releases it."""
+    """Configure AMX, the matrix unit, if the processor has it. `leave_unit` releases it."""
     if HAS_UNIT:
         begin(SHAPES)
 
 
 @njit(nogil=True, inline="always")
 def leave_unit() -> None:
-    """Release AMX if the target has it."""
+    """Release AMX, the matrix unit, if the processor has it."""
     if HAS_UNIT:
         end()
