@@ -22,7 +22,9 @@ BLOCK = 512
 
 
 def as_array(name: str, argument: Array | None) -> Array | None:
-    """Return a list of numbers, or of lists, as a NumPy array, and any other argument unchanged.
+    """Return a list of numbers, or of lists of numbers, as a NumPy array.
+
+    Return any other argument unchanged.
 
     Raises:
         ShapeError: the lists differ in length.
@@ -36,7 +38,7 @@ def as_array(name: str, argument: Array | None) -> Array | None:
 
 
 def namespace(**arrays: Array | None) -> ModuleType:
-    """Return the array-API namespace that the named arrays share; None is ignored.
+    """Return the array-API module, such as numpy, that the named arrays share. Arguments that are None are ignored.
 
     Raises:
         ParameterError: an argument is not an array, or NumPy and torch are mixed.
@@ -59,7 +61,9 @@ def namespace(**arrays: Array | None) -> ModuleType:
 
 
 def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Array, Array]:
-    """Return query, key and value in the type to compute in, float32 or wider, and the type of the result.
+    """Check query, key and value, and convert them to the type to compute in, float32 or wider.
+
+    Return the three arrays, and the type that the result shall have.
 
     Raises:
         ParameterError: they are not real arrays of one library.
@@ -98,13 +102,13 @@ def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
 
 
 def promote(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
-    """Return the arrays in the widest floating type among them and float32."""
+    """Return the arrays converted to the widest floating type among them and float32."""
     working = reduce(xp.result_type, (array.dtype for array in arrays), xp.float32)
     return tuple(xp.astype(array, working, copy=False) for array in arrays)
 
 
 def matrices(**arrays: Array) -> None:
-    """Check that the named arrays are rows of vectors [..., rows, width].
+    """Raise an error unless each of the named arrays has rows of vectors, [..., rows, width].
 
     Raises:
         ShapeError: an array has fewer than two dimensions, or the leading dimensions do not broadcast.
@@ -127,7 +131,7 @@ def broadcast_onto(name: str, array: Array, onto: Shape, axes: tuple[str, ...]) 
 
     Args:
         name: the array's name, for an error's message.
-        axes: the names of the last axes of `onto`, for the same.
+        axes: the names of the last axes of `onto`, for an error's message.
 
     Raises:
         ShapeError: the shapes do not broadcast, or one of the last axes would change.
@@ -145,7 +149,10 @@ def broadcast_onto(name: str, array: Array, onto: Shape, axes: tuple[str, ...]) 
 
 
 def largest(array: Array) -> Array:
-    """Return the largest entry of each row of [..., n] as [..., 1], without its gradient; −∞ if n = 0."""
+    """Return the largest entry of each row of [..., n] as [..., 1]; −∞ if n = 0.
+
+    Gradients do not flow through it.
+    """
     xp = array_namespace(array)
     if array.shape[-1] == 0:
         return xp.full((*array.shape[:-1], 1), -math.inf, dtype=array.dtype, device=device(array))
@@ -158,7 +165,7 @@ def finite_or_zero(array: Array) -> Array:
 
 
 def detach(array: Array) -> Array:
-    """Return the array without its gradient."""
+    """Return the array cut off from its gradient, so that gradients do not flow through it."""
     return array.detach() if is_torch_array(array) else array
 
 

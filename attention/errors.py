@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class AttentionError(ValueError):
-    """The base class of all errors of this package."""
+    """An error in how this package is called; the base class of all its errors."""
 
 
 class ShapeError(AttentionError):
-    """Error for arrays whose widths, lengths or leading dimensions do not fit each other."""
+    """An error for arrays whose widths, lengths or leading dimensions do not fit each other."""
 
 
 class ParameterError(AttentionError):
-    """Error for a name, a number or a kind of array that is invalid for the call."""
+    """An error for a name, a number or a kind of array that is invalid for the call."""

@@ -60,7 +60,8 @@ class HeadsSteps(NamedTuple):
         query: [..., n_heads, m, d_k]
         key: [..., n_heads, n, d_k]
         value: [..., n_heads, n, d_v]
-        attended: the attention of each head, with output [..., n_heads, m, d_v] and weights [..., n_heads, m, n].
+        attended: the result of attention in each head, with output [..., n_heads, m, d_v] and weights [..., n_heads, m,
+            n].
     """
 
     output: Array
@@ -72,7 +73,7 @@ class HeadsSteps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """The parameters of attention with heads; nn.MultiheadAttention computes the same.
+    """The parameters of attention with heads, which is called like a function. nn.MultiheadAttention is equivalent.
 
     PyTorch stores its matrices transposed. Any of them may be `LowRank`; d_k and d_v are per head.
 
@@ -134,7 +135,10 @@ class Heads:
         return self.steps(query, key, value, mask, **options).output
 
     def steps(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> HeadsSteps:
-        """Return the output and all intermediate results; arguments are those of a call."""
+        """Return the output and all intermediate results of attention with heads.
+
+        Arguments are those of calling the object.
+        """
         query, key, value = self.queries(query), self.keys(key), self.values(value)
         attended = self.attend(query, key, value, mask, **options)
         return HeadsSteps(self.join(attended.output), query, key, value, attended)
@@ -152,13 +156,19 @@ class Heads:
         return split(project(x, self.W_V, self.b_V), self.n_heads)
 
     def attend(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Attended:
-        """Attend in each head, with projected queries, keys and values; the other arguments are those of a call."""
+        """Attend in each head, over queries, keys and values that are already projected.
+
+        The other arguments are those of calling the object.
+        """
         if mask is not None and mask.ndim > 2:
             mask = mask[..., None, :, :]
         return attend(query, key, value, mask=mask, **options)
 
     def join(self, output: Array) -> Array:
-        """Return [..., m, d_model], the heads' outputs [..., n_heads, m, d_v] side by side, times W_O."""
+        """Return [..., m, d_model]: the heads' outputs side by side, multiplied by W_O.
+
+        The heads' outputs are [..., n_heads, m, d_v].
+        """
         return project(join_heads(output), self.W_O, self.b_O)
 
 
@@ -180,7 +190,7 @@ def split(x: Array, n_heads: int) -> Array:
 
 
 def join_heads(x: Array) -> Array:
-    """Reshape x [..., n_heads, n, d] to [..., n, n_heads · d], the inverse of `split`."""
+    """Reshape x [..., n_heads, n, d] to [..., n, n_heads · d]; the inverse of `split`."""
     xp = array_namespace(x)
     n_heads, n, d = x.shape[-3:]
     return xp.reshape(xp.moveaxis(x, -3, -2), (*x.shape[:-3], n, n_heads * d))

@@ -122,7 +122,10 @@ def energy(
 
 
 def mean(array: Array, mask: Array) -> Array:
-    """Return the mean of each row's entries where the mask is True, [..., n] → [...]; 0 if it is True nowhere."""
+    """Return the mean of the entries of each row [..., n] that the mask allows, as [...].
+
+    It is 0 for a row in which the mask allows no entry.
+    """
     xp = array_namespace(array)
     factors = xp.astype(mask, array.dtype)
     return xp.sum(array * factors, axis=-1) / xp.clip(xp.sum(factors, axis=-1), min=1)

@@ -1,4 +1,4 @@
-"""From similarities s to logits: division by the temperature, bias, mask and null key."""
+"""From similarities s to logits: divide by the temperature, add the bias, apply the mask, add the null key."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def at_temperature(s: Array, temperature: float, bias: Array | None = None) -> L
 
 @np.errstate(over="ignore")
 def peak_logit(peak: Array, temperature: float) -> Array:
-    """Return the difference of absolute and relative logits: peak/T, or 0 at T = 0."""
+    """Return what to add to relative logits to get absolute ones: peak/T, or 0 at T = 0."""
     return peak / temperature if temperature > 0 else array_namespace(peak).zeros_like(peak)
 
 
@@ -114,7 +114,9 @@ def check_temperature(temperature: float) -> float:
 
 
 def masking_bias(s: Array, mask: Array | None, bias: Array | None) -> Array | None:
-    """Combine mask and bias to one bias over s [..., m, n], which is −∞ where the mask is False; None without both.
+    """Return mask and bias combined to one bias over s [..., m, n]: −∞ where the mask is False.
+
+    Return None if both are None.
 
     Raises:
         ParameterError: the mask is not bool, or the bias is not real.
@@ -141,7 +143,9 @@ def masking_bias(s: Array, mask: Array | None, bias: Array | None) -> Array | No
 
 
 def with_null(s: Array, bias: Array | None, null: float | Array) -> tuple[Array, Array | None]:
-    """Return s and bias as [..., m, n + 1], with the null key of similarity `null` and bias 0 as last column.
+    """Return s and bias with one more column, [..., m, n + 1], for the null key.
+
+    The null key means "none of these". Its similarity is `null`, its bias 0.
 
     Raises:
         ParameterError: `null` is neither a finite number nor an array.

@@ -15,13 +15,13 @@ from attention.errors import ParameterError, ShapeError
 
 
 def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Array:
-    """Return the mask with which each query attends to the keys up to its own position: key j ≤ query i + offset.
+    """Return the mask that lets each query attend to keys up to its own position: key j ≤ query i + offset.
 
     Args:
         m: the number of queries.
         n: the number of keys.
         offset: the position of the first query among the keys; n − m if the queries are the last positions.
-        like: an array whose library and device the mask has.
+        like: an array whose library and device the mask shall have.
 
     Returns:
         mask [m, n]
@@ -30,7 +30,7 @@ def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Arr
 
 
 def padding(lengths: Array, n: int) -> Array:
-    """Return the mask with which each sequence attends to its true keys, and not to the padding after them.
+    """Return the mask that lets each sequence attend to its true keys, and not to the padding after them.
 
     Args:
         lengths: integers [...], the number of true keys of each sequence.
@@ -49,9 +49,9 @@ def padding(lengths: Array, n: int) -> Array:
 
 
 def filtered(rows: Array, n: int) -> Array:
-    """Return the mask with which every query attends to the keys of these rows alone.
+    """Return the mask that lets every query attend to the keys of these rows alone.
 
-    It is for users of the library; softkv itself filters views.
+    The function is for users of the library. softkv itself filters views, see `attention.lookup`.
 
     Args:
         rows: integers [r] from 0 to n − 1, in any order.

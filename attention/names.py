@@ -1,4 +1,4 @@
-"""The choice of a function, by its name in a table or as the function itself."""
+"""Functions that a caller chooses, either by name or by passing the function itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ def softmax(logits: Array) -> Array:
 
 
 def one_hot(logits: Array) -> Array:
-    """Put all weight on the largest logit; keys that tie share it evenly. Shapes are those of `softmax`."""
+    """Return weights with all weight on the largest logit. Keys that tie for it share the weight evenly.
+
+    Shapes are those of `softmax`.
+    """
     xp = array_namespace(logits)
     best = (logits == largest(logits)) & (logits > -math.inf)  # [..., n]
     hits = xp.astype(best, logits.dtype)
@@ -40,17 +43,21 @@ def one_hot(logits: Array) -> Array:
 
 
 def sparsemax(logits: Array) -> Array:
-    """Return max(logit − τ, 0), the weights nearest to the logits; they are 0 from one below the largest logit on.
+    """Return max(logit − τ, 0), the weights that are nearest to the logits.
 
-    Exact, by sorting (Martins & Astudillo 2016, arXiv 1602.02068). Shapes are those of `softmax`.
+    A logit that is at least 1 below the largest logit gets the weight 0. τ is computed exactly, by sorting.
+
+    Source: Martins & Astudillo 2016, arXiv 1602.02068. Shapes are those of `softmax`.
     """
     return above_threshold(logits, lambda size, mean, spread: mean - 1 / size)
 
 
 def entmax15(logits: Array) -> Array:
-    """Return max(logit/2 − τ, 0)², between softmax and sparsemax; weights are 0 from two below the largest logit on.
+    """Return max(logit/2 − τ, 0)², which lies between softmax and sparsemax.
 
-    Exact, by sorting (Peters et al. 2019, arXiv 1905.05702). Shapes are those of `softmax`.
+    A logit that is at least 2 below the largest logit gets the weight 0. τ is computed exactly, by sorting.
+
+    Source: Peters et al. 2019, arXiv 1905.05702. Shapes are those of `softmax`.
     """
 
     def threshold(size: Array, mean: Array, spread: Array) -> Array:
@@ -69,23 +76,29 @@ NORMALISERS: Mapping[str, Normaliser] = {
 
 
 def exponentials(logits: Array) -> tuple[Array, Array]:
-    """Return exp(logit − largest) [..., n], and the sum of each row [..., 1]; the sum is 1 if all terms are 0."""
+    """Return exp(logit − largest logit) [..., n], and the sum of each row [..., 1].
+
+    If all terms of a row are 0, the sum is given as 1, so that it can be divided by.
+    """
     xp = array_namespace(logits)
     terms = xp.exp(logits - finite_or_zero(largest(logits)))
     return terms, at_least_one(xp.sum(terms, axis=-1, keepdims=True))
 
 
 def log_sum_exp(logits: Array) -> Array:
-    """Return ln Σ exp(logit) of each row, [..., n] → [..., 1]; −∞ if all logits of the row are −∞."""
+    """Return ln Σ exp(logit) of each row of [..., n], as [..., 1].
+
+    It is −∞ if all logits of the row are −∞.
+    """
     xp = array_namespace(logits)
     return xp.log(exponentials(logits)[1]) + largest(logits)
 
 
 def above_threshold(logits: Array, threshold: Callable[[Array, Array, Array], Array]) -> Array:
-    """Return max(logit − τ, 0) [..., n] for logits [..., n], with the threshold τ of each row.
+    """Return max(logit − τ, 0) for logits [..., n], where each row has its own threshold τ.
 
-    The logits above τ are the support, and τ = threshold(size, mean, spread) of the support itself. In descending
-    order, the support is the longest prefix whose last logit is above the threshold of that prefix.
+    The logits above τ are called the support. `threshold` computes τ from the size, mean and spread of the support. In
+    descending order, the support is the longest prefix whose last logit is above the threshold of that prefix.
     """
     xp = array_namespace(logits)
     if logits.shape[-1] == 0:
@@ -112,5 +125,8 @@ def above_threshold(logits: Array, threshold: Callable[[Array, Array, Array], Ar
 
 
 def at_least_one(total: Array) -> Array:
-    """Return a row's total as a divisor: its largest term is 1, so only the total of a row of zeros is raised to 1."""
+    """Return the sum of each row's terms as a number to divide by: 1 if all terms are 0.
+
+    The largest term of any other row is 1, so its sum is at least 1.
+    """
     return array_namespace(total).clip(total, min=1.0)

@@ -1,8 +1,8 @@
-"""Attention over a part of the keys, and the merge of such parts to the attention over all keys.
+"""Attention over parts of the keys, and the merge of the results to attention over all keys.
 
 Tiles of one array, chunks of a stream and shards on other machines are the same thing: disjoint sets of keys. The
-result of each part is again like a key, with a similarity, a bias and a value. So partials are merged by attention over
-them. Softmax only.
+result of each part is again like a key, with a similarity, a bias and a value. So attention over the partial results
+merges them. This holds for softmax only.
 
 This module is for users of softkv as a library: softkv itself does not call it.
 """
@@ -22,7 +22,9 @@ from attention.similarity import Similarity
 
 
 class Partial(NamedTuple):
-    """Attention over a part of the keys. All arrays but the output are float64, whatever the type of the keys.
+    """The result of attention over a part of the keys.
+
+    All arrays but the output are float64, whatever the type of the keys.
 
     The largest logit is stored in two parts, from the similarity and from the bias. At a small T their sum would lose
     the bias, which decides among keys that tie.
@@ -43,7 +45,7 @@ class Partial(NamedTuple):
 
     @property
     def peak(self) -> Array:
-        """The largest logit, or at T = 0 the largest similarity, [..., m]; −∞ if all keys are masked."""
+        """[..., m], the largest logit, or at T = 0 the largest similarity; −∞ if all keys are masked."""
         if self.temperature > 0:
             return peak_logit(self.similarity, self.temperature) + self.offset
         xp = array_namespace(self.similarity)
@@ -51,7 +53,10 @@ class Partial(NamedTuple):
 
     @property
     def log_sum_exp(self) -> Array:
-        """ln Σ exp(logit), or at T = 0 ln Σ exp(bias) over ties, [..., m]; after a merge, the log-partition."""
+        """[..., m], ln Σ exp(logit), or at T = 0 ln Σ exp(bias) over the keys that tie.
+
+        After a merge of all parts, it is the log-partition.
+        """
         xp = array_namespace(self.mass)
         count = xp.log(at_least_one(self.mass))
         return peak_logit(self.similarity, self.temperature) + self.offset + count
@@ -70,8 +75,8 @@ def partial(
 ) -> Partial:
     """Attend over one part of the keys.
 
-    Arguments, shapes and errors are those of `attend`; mask and bias are those of these keys. A part without keys,
-    n = 0, is the identity of `merge`. Pass the null key to exactly one of the parts.
+    Arguments, shapes and errors are those of `attend`; mask and bias are for these keys alone. A part without keys, n =
+    0, is the identity of `merge`. Pass the null key to exactly one of the parts.
     """
     query, key, value, _ = attendable(query, key, value)
     xp, n = array_namespace(key), key.shape[-2]
@@ -88,7 +93,7 @@ def partial(
 
 
 def merge(*parts: Partial) -> Partial:
-    """Return the attention over all keys of the parts; their order and grouping do not matter.
+    """Return the attention over all keys of the parts. The order and grouping of the parts do not matter.
 
     Args:
         parts: at least one part, over disjoint keys, for the same queries and temperature.

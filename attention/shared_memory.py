@@ -19,7 +19,7 @@ LINE = 64
 
 
 def private(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Return an uninitialised array in memory, see `Room`."""
+    """Return an uninitialised array in the memory of this process. It is the default `Room`."""
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     raw = np.empty(size + LINE, dtype=np.uint8)
     first = -raw.ctypes.data % LINE
@@ -27,7 +27,7 @@ def private(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def mapping(descriptor: int, size: int, *, writable: bool) -> mmap.mmap:
-    """Map a file from its first byte on, and close the descriptor.
+    """Map a file into memory from its first byte on, and close the descriptor.
 
     Args:
         writable: whether writes change the file; if not, a write changes only the memory of this process.
@@ -42,5 +42,5 @@ def mapping(descriptor: int, size: int, *, writable: bool) -> mmap.mmap:
 
 
 def file_of(array: Array) -> mmap.mmap | None:
-    """Return the mapped file that holds the array; None if the array lies in memory."""
+    """Return the file map that holds the array; None if the array lies in ordinary memory."""
     return array.base if isinstance(array.base, mmap.mmap) else None

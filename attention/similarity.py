@@ -37,7 +37,7 @@ def dot(query: Array, key: Array) -> Array:
 
 
 def scaled_dot(query: Array, key: Array) -> Array:
-    """Return q·k/√d, whose spread does not depend on d (Vaswani et al. 2017, arXiv 1706.03762).
+    """Return q·k/√d. The division keeps its spread independent of d (Vaswani et al. 2017, arXiv 1706.03762).
 
     Shapes and errors are those of `dot`.
     """
@@ -46,7 +46,9 @@ def scaled_dot(query: Array, key: Array) -> Array:
 
 
 def cosine(query: Array, key: Array) -> Array:
-    """Return q·k/‖q‖‖k‖, in [−1, 1]; for a zero vector, which has no direction, it is 0.
+    """Return q·k/(‖q‖·‖k‖), in [−1, 1].
+
+    A zero vector has no direction; its similarity is 0.
 
     Shapes and errors are those of `dot`.
     """
@@ -138,7 +140,7 @@ def same_width(query: Array, key: Array) -> None:
 
 
 def expect(name: str, array: Array, shape: tuple[int, ...], axes: str) -> None:
-    """Raise ShapeError if a parameter does not have the expected shape.
+    """Raise ShapeError if a parameter's array does not have the expected shape.
 
     Args:
         name, axes: the parameter's name and its axes, for the message.

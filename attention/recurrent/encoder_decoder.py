@@ -68,7 +68,10 @@ class RecurrentEncoderDecoder:
     alignment: Additive | None = None
 
     def __call__(self, source: Array, target: Array, lengths: Array | None = None) -> Array:
-        """Return the logits of all target positions; arguments and result are those of `EncoderDecoder`."""
+        """Return the logits of all target positions.
+
+        Arguments and result are those of calling an `EncoderDecoder`.
+        """
         return self.steps(source, target, lengths).logits
 
     def steps(self, source: Array, target: Array, lengths: Array | None = None) -> RecurrentSteps:
@@ -117,7 +120,10 @@ class RecurrentEncoderDecoder:
         return self.output(features), weights, states
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
-        """Write the target greedily; arguments, result and error are those of `EncoderDecoder.generate`."""
+        """Write the target: each next token is the one with the largest logit.
+
+        Arguments, result and error are those of `EncoderDecoder.generate`.
+        """
         encoded = self.read(source, lengths)
         states = encoded.states
 

@@ -49,7 +49,10 @@ class RecurrentArchitecture:
 def encoder_decoder(
     random: Generator, sizes: RecurrentArchitecture, n_source: int, n_target: int, *, attends: bool
 ) -> RecurrentEncoderDecoder:
-    """Return a random model from a vocabulary of n_source tokens to one of n_target; `attends` adds attention."""
+    """Return a random model from a vocabulary of n_source tokens to one of n_target tokens.
+
+    If `attends`, its decoder uses attention over the source.
+    """
     context_width = sizes.d if attends else 0
     decoder = RecurrentArchitecture(sizes.cell, sizes.d_in + context_width, sizes.d, sizes.n_layers)
     return RecurrentEncoderDecoder(
@@ -75,12 +78,15 @@ def cell(random: Generator, name: str, d_in: int, d: int) -> Cell:
 
 
 def alignment(random: Generator, d: int) -> Additive:
-    """Return a random similarity of outputs of width d, with a hidden layer of width d."""
+    """Return a random similarity for the decoder's attention, with a hidden layer of width d.
+
+    It compares outputs of width d.
+    """
     return Additive(uniform(random, d, d), uniform(random, d, d, d), uniform(random, d, d, d))
 
 
 def linear(random: Generator, d_in: int, d_out: int, d: int) -> Linear:
-    """Return an affine map with parameters uniform within ±1/√d."""
+    """Return an affine map d_in → d_out with parameters uniform within ±1/√d."""
     return Linear(uniform(random, d, d_in, d_out), uniform(random, d, d_out))
 
 

@@ -123,7 +123,7 @@ class Recurrent:
     cells: tuple[Cell, ...]
 
     def __call__(self, x: Array, states: States | None = None, lengths: Array | None = None) -> tuple[Array, States]:
-        """Compute all positions, one after the other.
+        """Compute the outputs of all layers at all positions, one position after the other.
 
         Args:
             x: [..., n, d_in]
@@ -144,7 +144,7 @@ class Recurrent:
 
 
 def unroll(cell: Cell, x: Array, state: Array, mask: Array | None = None) -> tuple[Array, Array]:
-    """Compute all positions of one layer, one after the other.
+    """Compute the outputs of one layer at all positions, one after the other.
 
     Args:
         cell: the layer's parameters.

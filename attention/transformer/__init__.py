@@ -100,7 +100,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return `Packed`, imported at its first use: only this class needs torch, whose import takes seconds."""
+    """Return the class `Packed`, which is imported at its first use.
+
+    Only this class needs torch, whose import takes seconds.
+    """
     if name == "Packed":
         from attention.transformer.packed import Packed
 

@@ -101,7 +101,10 @@ class Compiled:
         return self.model.dimension
 
     def __call__(self, tokens: Integers, lengths: Integers) -> F32:
-        """Return the embeddings of b sequences; `Packed` has the same arguments, results and errors."""
+        """Return the embeddings of b sequences, float32[b, dimension].
+
+        Arguments, results and errors are those of calling `Packed`.
+        """
         tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
@@ -120,7 +123,10 @@ class Compiled:
         return np.ascontiguousarray(embeddings[:, : self.model.truncation])
 
     def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
-        """Fill out float32[p, b, d] with the vectors of all texts; each thread computes one share at a time."""
+        """Fill out float32[p, b, d] with the vectors of all texts.
+
+        `shares` divides the texts into runs. A thread computes one run at a time.
+        """
         ends = np.cumsum(lengths)
         remaining = iter(shares)
 
@@ -163,7 +169,7 @@ class Compiled:
             self._free_activations.append(activations)
 
     def _take_activations(self, tokens: int) -> Activations:
-        """Return memory for the activations of `tokens` tokens that no other call uses."""
+        """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
             return room(self._network, self._way, tokens, threads=self.threads)
         try:
@@ -172,7 +178,7 @@ class Compiled:
             return room(self._network, self._way, MAX_BATCH_TOKENS, threads=self.threads)
 
     def _take_scratch(self, tokens: int) -> Scratch:
-        """Return scratch memory for `tokens` tokens that no other thread uses."""
+        """Return working memory for texts of `tokens` tokens, which no other thread uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
             return scratch(self._network, self._way, tokens)
         try:
@@ -190,7 +196,7 @@ def compiles(model: SentenceEncoder) -> bool:
 
 
 def unfit(model: SentenceEncoder) -> str | None:
-    """Return the reason why `Compiled` does not support a model; None if it does."""
+    """Return the reason why `Compiled` does not support a model; None if it supports it."""
     if not can_compile():
         return "there is no compiler (numba) for machine code"
     layers = model.encoder.layers
@@ -205,14 +211,14 @@ def unfit(model: SentenceEncoder) -> str | None:
 
 
 def unfit_precision(precision: Precision) -> str | None:
-    """Return the reason why a precision is not offered on this processor; None if it is."""
+    """Return the reason why a precision is not offered on this processor; None if it is offered."""
     if precision == "float32" or multiplies_bfloat16():
         return None
     return "bfloat16 is slower than float32 on this processor, which has neither AVX512_BF16 nor AMX"
 
 
 def unfit_layer(layer: EncoderLayer) -> str | None:
-    """Return the reason why `Compiled` does not support a layer; None if it does."""
+    """Return the reason why `Compiled` does not support a layer; None if it supports it."""
     residuals = (layer.attention_residual, layer.feed_forward_residual)
     if any(residual.norm_first or not isinstance(residual.norm, LayerNorm) for residual in residuals):
         return "machine code is for post-norm layers"
@@ -278,7 +284,7 @@ def projection(layer: EncoderLayer) -> Linear:
 
 
 def bias(linear: Linear) -> F32:
-    """Return the bias of an affine map; zeros if the map has none."""
+    """Return the bias of an affine map, or zeros if the map has no bias."""
     return np.zeros(linear.weight.shape[1], np.float32) if linear.bias is None else to_float32(linear.bias)
 
 
@@ -288,7 +294,10 @@ def to_float32(array: npt.ArrayLike) -> F32:
 
 
 def share_texts(lengths: Integers, threads: int) -> list[slice]:
-    """Divide texts into runs of neighbours that are computed together; the fewer tokens a thread has, the shorter."""
+    """Divide texts into runs of neighbours, each computed by one thread at a time.
+
+    The fewer tokens there are for each thread, the shorter the runs are.
+    """
     tokens_per_share = -(-int(lengths.sum()) // (threads * SHARES_PER_THREAD))
     max_tokens = min(MAX_BATCH_TOKENS, max(SINGLE_THREAD_TOKENS, tokens_per_share))
     shares, start, tokens = [], 0, 0

@@ -1,4 +1,4 @@
-"""Token ids → vectors, for the token itself, its position, and which of two texts it belongs to."""
+"""Vectors for token ids: the sum of vectors for the token, its position, and which of two texts it belongs to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sinusoidal(n: int, d_model: int, *, start: int = 0, like: Array | None = Non
         n: the number of positions.
         d_model: the width; if it is odd, the last cosine is left out.
         start: the first position.
-        like: an array whose library, device and type the result takes; NumPy float64 without it.
+        like: an array whose library, device and type the result shall have; None for NumPy float64.
 
     Returns:
         [n, d_model]
@@ -77,8 +77,9 @@ class Embeddings:
     Attributes:
         tokens: [n_vocabulary, d_model]
         positions: one vector for each position.
-        types: [n_types, d_model], the first or second text of a pair in BERT; None without.
-        norm: the normalisation, or None for none.
+        types: [n_types, d_model], in BERT, the vectors for the first and second text of a pair; None if the model has
+            no such vectors.
+        norm: the normalisation; None to leave it out.
     """
 
     tokens: Array
@@ -91,7 +92,7 @@ class Embeddings:
 
         Args:
             tokens: integers [..., n]
-            types: integers that broadcast to [..., n]; 0 without.
+            types: integers that broadcast to [..., n]; None for 0.
             start: the position of the first token.
 
         Returns:
@@ -99,7 +100,7 @@ class Embeddings:
 
         Raises:
             ShapeError: a sequence has more tokens than the model has positions.
-            ParameterError: an id that the model does not have.
+            ParameterError: the model does not have an id.
         """
         xp = namespace(embeddings=self.tokens, tokens=tokens, types=types)
         if tokens.ndim == 0:

@@ -42,7 +42,7 @@ class LayerNorm:
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """Add & norm: the output of a branch is added to its input.
+    """Add & norm: the output of a branch is added to its input, with a normalisation before or after.
 
         post-norm   x ← norm(x + branch(x))     Vaswani et al. 2017; BERT
         pre-norm    x ← x + branch(norm(x))     Xiong et al. 2020, arXiv 2002.04745; GPT-2
@@ -80,7 +80,7 @@ class EncoderSteps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncoderLayer:
-    """Self-attention and a feed-forward network; nn.TransformerEncoderLayer computes the same.
+    """Self-attention and a feed-forward network. nn.TransformerEncoderLayer is equivalent.
 
     Attributes:
         attention: the heads of the self-attention.
@@ -102,7 +102,10 @@ class EncoderLayer:
         return self.steps(x, mask).output
 
     def steps(self, x: Array, mask: Array | None = None) -> EncoderSteps:
-        """Return the output and all intermediate results; arguments are those of a call."""
+        """Return the output and all intermediate results of the layer.
+
+        Arguments are those of calling the layer.
+        """
         branch_input = self.attention_residual.read(x)
         attention = self.attention.steps(branch_input, branch_input, branch_input, mask)
         x = self.attention_residual.add(x, attention.output)
@@ -137,8 +140,8 @@ class LayerCache(NamedTuple):
     """The keys and values that a decoder layer keeps between steps.
 
     Attributes:
-        past: those of the positions decoded so far; None before the first position.
-        memory: those of the encoder's output; None without cross-attention.
+        past: the keys and values of the positions decoded so far; None before the first position.
+        memory: the keys and values of the encoder's output; None without cross-attention.
     """
 
     past: KeysValues | None
@@ -192,7 +195,7 @@ class DecoderLayer:
     def step(
         self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
     ) -> tuple[Array, LayerCache]:
-        """Compute m further positions.
+        """Compute the outputs of m further positions.
 
         Args:
             x: [..., m, d_model]
@@ -209,7 +212,10 @@ class DecoderLayer:
     def steps(
         self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
     ) -> DecoderSteps:
-        """Return the output and all intermediate results; arguments are those of `step`."""
+        """Return the output and all intermediate results of the layer.
+
+        Arguments are those of `step`.
+        """
         branch_input = self.attention_residual.read(x)
         past = KeysValues.of(self.attention, branch_input)
         past = past if cache.past is None else cache.past.append(past)

@@ -38,7 +38,9 @@ ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
 
 
 def affine(linear: Linear, activation: str | Activation | None = None) -> Affine:
-    """Return a function that maps x [t, d_in] to [t, d_out], and applies the activation of a `FeedForward`, if any.
+    """Return a function that maps x [t, d_in] to [t, d_out].
+
+    It also applies the activation of a `FeedForward`, if there is one.
 
     It takes rows of the parameters' type, float32 or bfloat16, on the CPU.
     """
@@ -168,7 +170,7 @@ class PackedLayer:
 
     @classmethod
     def of(cls, layer: EncoderLayer) -> PackedLayer:
-        """Prepare a layer."""
+        """Return a layer for packed sequences with the parameters of an `EncoderLayer`."""
         heads, network = layer.attention, layer.feed_forward
         return cls(
             n_heads=heads.n_heads,
@@ -205,7 +207,10 @@ class PackedLayer:
 
 
 def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
-    """Reorder packed sequences: return the index of each token before, and its position in its sequence; each [t].
+    """Return the positions of packed tokens after their sequences are reordered.
+
+    The result is, for each token in the new order, its index in the old order, and its position in its sequence; each
+    [t].
 
     Args:
         lengths: integers [b], in the order before.
@@ -239,7 +244,10 @@ def join_projections(heads: Heads) -> Linear:
 
 
 def fuse_norm(norm: Norm) -> Norm:
-    """Return a `LayerNorm` as torch's single operation; other normalisations are returned unchanged."""
+    """Return the normalisation as a single operation of torch, if it is a `LayerNorm`.
+
+    Other normalisations are returned unchanged.
+    """
     if not isinstance(norm, LayerNorm):
         return norm
     return partial(
@@ -252,5 +260,5 @@ def fuse_norm(norm: Norm) -> Norm:
 
 
 def fuse_residual(residual: Residual) -> Residual:
-    """Return the add & norm with `fuse_norm` of its normalisation."""
+    """Return the add & norm with its normalisation replaced by the result of `fuse_norm`."""
     return Residual(fuse_norm(residual.norm), residual.norm_first)

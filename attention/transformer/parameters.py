@@ -22,7 +22,7 @@ def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
 
 
 def map_arrays(function: Callable[[Array], Array], parameters: Parameters) -> Parameters:
-    """Return the parameters with a function applied to each array, for instance to change the library or the type.
+    """Return the parameters with a function applied to each array, for instance to convert their type.
 
     on_torch = map_arrays(torch.from_numpy, parameters)
     """

@@ -26,7 +26,7 @@ It returns [..., d_model], and computes in float32 or wider. A sequence without 
 
 
 def mean(x: Array, mask: Array) -> Array:
-    """Return the mean of the tokens' vectors."""
+    """Return the mean of the vectors of each text's tokens, for which the mask is True."""
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x)
     count = xp.sum(xp.astype(mask, x.dtype), axis=-1)[..., None]
@@ -35,14 +35,17 @@ def mean(x: Array, mask: Array) -> Array:
 
 
 def cls(x: Array, mask: Array) -> Array:
-    """Return the first token's vector, which is [CLS] for BERT. Padding must be on the right."""
+    """Return the first token's vector, which for BERT is that of the special token [CLS].
+
+    Padding must be on the right.
+    """
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x[..., 0, :])
     return xp.where(mask[..., :1], x, xp.zeros_like(x))
 
 
 def maximum(x: Array, mask: Array) -> Array:
-    """Return the largest entry of each dimension over the tokens."""
+    """Return for each dimension the largest entry over a text's tokens, for which the mask is True."""
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x)
     largest = xp.max(xp.where(mask[..., None], x, xp.full_like(x, -math.inf)), axis=-2)
@@ -56,7 +59,7 @@ Integers = npt.NDArray[np.int64]
 
 
 def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
-    """Return tokens and lengths as int64.
+    """Check tokens and lengths, and return them as int64.
 
     Raises:
         ParameterError: they are not integers.
@@ -78,7 +81,9 @@ def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Inte
 
 @dataclass(frozen=True, eq=False)
 class SentenceEncoder:
-    """Embeddings, an encoder and pooling. This is the definition; `Compiled` and `Packed` compute the same faster.
+    """A sentence encoder: embeddings, an encoder and pooling.
+
+    This is the definition; `Compiled` and `Packed` compute the same faster.
 
     Attributes:
         embeddings: token ids → vectors.

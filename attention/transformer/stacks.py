@@ -39,7 +39,10 @@ class Encoder:
         return x if self.norm is None else self.norm(x)
 
     def steps(self, x: Array, mask: Array | None = None) -> Iterator[EncoderSteps]:
-        """Yield the output and intermediate results of one layer after the other; arguments are those of a call."""
+        """Yield the output and intermediate results of each layer in turn.
+
+        Arguments are those of calling the encoder.
+        """
         for layer in self.layers:
             steps = layer.steps(x, mask)
             yield steps
@@ -80,7 +83,7 @@ class Decoder:
         mask: Array | None = None,
         memory_mask: Array | None = None,
     ) -> Array:
-        """Compute all positions at once, in one step from the start.
+        """Compute the outputs of all positions at once.
 
         Args:
             x: [..., m, d_model]
@@ -97,7 +100,10 @@ class Decoder:
         return self.step(x, self.start(memory, memory_mask), mask)[0]
 
     def start(self, memory: Array | None = None, memory_mask: Array | None = None) -> DecoderState:
-        """Return the state before the first position; arguments and errors are those of a call."""
+        """Return the state before the first position.
+
+        Arguments and errors are those of calling the decoder.
+        """
         needs_memory = any(layer.cross_attention is not None for layer in self.layers)
         if needs_memory and memory is None:
             raise ParameterError("these layers have cross-attention: pass the encoder's output as memory")
@@ -106,7 +112,9 @@ class Decoder:
         return DecoderState(0, tuple(layer.start(memory) for layer in self.layers), memory_mask)
 
     def step(self, x: Array, state: DecoderState, mask: Array | None = None) -> tuple[Array, DecoderState]:
-        """Compute m further positions, as a call over all positions would, without computing the others again.
+        """Compute the outputs of m further positions, without computing the earlier ones again.
+
+        The result is that of a call over all positions.
 
         Args:
             x: [..., m, d_model]
@@ -124,7 +132,10 @@ class Decoder:
         return x, DecoderState(state.length + x.shape[-2], tuple(caches), state.memory_mask)
 
     def steps(self, x: Array, state: DecoderState, mask: Array | None = None) -> Iterator[DecoderSteps]:
-        """Yield the output and intermediate results of one layer after the other; arguments are those of `step`."""
+        """Yield the output and intermediate results of each layer in turn.
+
+        Arguments are those of `step`.
+        """
         m = x.shape[-2]
         causal_mask = causal(m, state.length + m, offset=state.length, like=x)
         step_mask = causal_mask if mask is None else causal_mask & mask

@@ -48,7 +48,7 @@ def trace(
     heads: Sequence[int] | None = None,
     causal: bool = False,
 ) -> list[TracedLayer]:
-    """Follow one text through the layers.
+    """Return the results of each requested layer for one text.
 
     Args:
         model: the model.
@@ -59,7 +59,7 @@ def trace(
         causal: whether each token attends only to itself and the tokens before it, as in a decoder.
 
     Returns:
-        the requested layers, in the order of `layers`.
+        The requested layers, in the order of `layers`.
 
     Raises:
         ParameterError: a layer, a head or an id is beyond those of the model.

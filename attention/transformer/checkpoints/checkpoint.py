@@ -23,7 +23,7 @@ HARMLESS = {"add_pooling_layer"}  # arguments that do not change the transformer
 
 
 def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
-    """Return the folder of the transformer, the poolings after it, and whether embeddings have length one.
+    """Return the transformer's folder, the names of the poolings, and whether embeddings are scaled to length one.
 
     A folder without modules.json holds a transformer alone; the embedding is then the mean of its tokens.
 
@@ -170,7 +170,7 @@ def truncation(config: Config) -> int | None:
     """Return the number of components to which the model truncates its embeddings; None for all.
 
     Raises:
-        CheckpointError: truncate_dim is not a whole number from 1 on.
+        CheckpointError: truncate_dim is not a whole number, 1 or more.
     """
     return None if config.fields.get("truncate_dim") is None else config.count("truncate_dim")
 

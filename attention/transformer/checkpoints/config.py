@@ -12,11 +12,11 @@ from attention.errors import AttentionError
 
 
 class CheckpointError(AttentionError):
-    """Error for a checkpoint that is missing, damaged or incomplete, or has another checksum."""
+    """An error for a checkpoint that is missing, damaged or incomplete, or has another checksum."""
 
 
 class UnsupportedModelError(CheckpointError):
-    """Error for an intact checkpoint of a model that this library does not compute."""
+    """An error for an intact checkpoint of a model that this library cannot compute."""
 
 
 ACTIVATION_NAMES: Mapping[str, str] = {
@@ -64,7 +64,7 @@ class Config:
         """Return a field that must be a whole number from `least` on.
 
         Raises:
-            CheckpointError: the field is missing or something else.
+            CheckpointError: the field is missing, or is not such a number.
         """
         value = self.fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -75,7 +75,7 @@ class Config:
         """Return a field that must be a number of heads, which divides d_model.
 
         Raises:
-            CheckpointError: the field is missing or something else.
+            CheckpointError: the field is missing, or is not such a number.
         """
         n_heads = self.count(name)
         if d_model % n_heads:
@@ -86,7 +86,7 @@ class Config:
         """Return a field that must be a positive number; `otherwise` if it is missing.
 
         Raises:
-            CheckpointError: the field is something else.
+            CheckpointError: the field is not a positive number.
         """
         value = self.fields.get(name, otherwise)
         if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
