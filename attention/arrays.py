@@ -66,9 +66,9 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
     Return the three arrays, and the type that the result shall have.
 
     Raises:
-        ParameterError: they are not real arrays of one library.
-        ShapeError: they are not rows of vectors, keys and values differ in number, or leading dimensions do not
-            broadcast.
+        ParameterError: the arguments are not real arrays of one library.
+        ShapeError: the arguments are not rows of vectors, keys and values differ in number, or leading dimensions do
+            not broadcast.
     """
     query, key, value = as_array("query", query), as_array("key", key), as_array("value", value)
     if query is None or key is None or value is None:

@@ -1,7 +1,8 @@
-"""Answers: the best documents, their weights, the evidence, the blended value, and a certificate of all of it.
+"""Answers: the best documents and their weights, the weighted sum of values, and bounds on their errors.
 
-A row is a key. Weights are computed for keys; the head lists documents, which may have several keys. `select_head` and
-`select_heads` choose the best documents, `build_answer` builds every answer.
+The evidence says how well the keys match; the certificate bounds the error. A row is a key. Weights are computed for
+keys; the head lists documents, which may have several keys. `select_head` and `select_heads` choose the best documents,
+`build_answer` builds every answer.
 """
 
 from __future__ import annotations

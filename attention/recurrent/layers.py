@@ -36,7 +36,7 @@ class GRU(GatedCell):
 
     Attributes:
         input: d_in → 3·d, the input's part of the reset gate, the update gate and the candidate.
-        hidden: d → 3·d, the state's part of the same; in the candidate it is multiplied by the reset gate.
+        hidden: d → 3·d, the state's part of the same three; in the candidate it is multiplied by the reset gate.
     """
 
     @property
@@ -68,7 +68,7 @@ class LSTM(GatedCell):
 
     Attributes:
         input: d_in → 4·d, the input's part of the input gate, the forget gate, the candidate and the output gate.
-        hidden: d → 4·d, the last output's part of the same.
+        hidden: d → 4·d, the last output's part of the same four.
     """
 
     @property
@@ -114,7 +114,7 @@ States: TypeAlias = tuple[Array, ...]
 
 @dataclass(frozen=True, eq=False)
 class Recurrent:
-    """A stack of recurrent layers; nn.GRU and nn.LSTM compute the same.
+    """A stack of recurrent layers, which gives the same results as nn.GRU or nn.LSTM.
 
     Attributes:
         cells: one for each layer; the first reads the input, and each other one the layer before.

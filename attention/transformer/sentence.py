@@ -62,7 +62,7 @@ def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Inte
     """Check tokens and lengths, and return them as int64.
 
     Raises:
-        ParameterError: they are not integers.
+        ParameterError: the tokens or the lengths are not integers.
         ShapeError: the lengths do not sum to the number of tokens.
     """
     for name, array in {"tokens": tokens, "lengths": lengths}.items():

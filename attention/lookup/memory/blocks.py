@@ -106,7 +106,7 @@ class Block:
         values: float32[capacity, d_v], or None if the values are the keys.
         norms: float64[capacity], ‖k‖ of each key.
         value_norms: float64[capacity], ‖v‖ of each value; the same array if the values are the keys.
-        codes: the keys in 8 bits, None if they are not scanned that way.
+        codes: the keys as 8-bit codes; None if the block has no codes.
         value_codes: the values in 8 bits; None if `codes` is None.
         normalised: whether the codes are those of the keys' directions, which cosine needs.
         unread: the check of originals in a file before their first use; None if they need no check. Read `keys` and

@@ -164,14 +164,16 @@ class Memory:
             self._since_staged = None
 
     def code(self) -> None:
-        """Compute 8-bit codes for the rows that were written without, see `codes_later`.
+        """Compute 8-bit codes for the rows that were written without codes, see `codes_later`.
+
+        The caller runs this in a thread of its own.
 
         The caller runs this in a thread of its own.
 
         Readers and the writer continue meanwhile; rows written from now on get codes.
 
         Raises:
-            MemoryError: there is not enough memory; the rows are answered from their originals as before.
+            MemoryError: there is not enough memory; answers are computed from the originals as before.
         """
         with self._turn:
             self._layout = replace(self._layout, codes_later=False)

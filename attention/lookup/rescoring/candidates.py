@@ -105,8 +105,9 @@ class Candidates:
         It is −1 if the scan cannot decide that.
 
         The k-th best of the exact similarities is at most the k-th best of all. If a row's scanned similarity lies
-        below it by more than the error, the row is not among the k best and does not tie with them. All other rows
-        must be looked up. If such a row may not even be listed, or they are too many, the scan cannot decide.
+        below it by more than the error, the row is not among the k best and does not tie with them. All other rows must
+        be looked up. If such a row may be missing from the list, or if there are too many such rows, the scan cannot
+        decide.
 
         Args:
             exact: float64[Σ counts], similarities of the first rows.

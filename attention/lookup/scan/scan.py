@@ -93,7 +93,7 @@ def scan(
 
     Args:
         view: the rows.
-        mask: the rows that pass; None if all live rows do.
+        mask: the rows that pass; None if all rows pass, except removed ones.
         rows: the indices of all rows of the view, see `all_rows`.
         queries: q queries, coded so that code·code·scales is the similarity.
         listed: the approximate number of rows to list for each query.
