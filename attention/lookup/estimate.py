@@ -84,7 +84,7 @@ class WeightEstimates:
         scan: the result of the scan.
         rescored: the candidates of all questions, after some were looked up.
         cases: the index of each question among `mixtures`; only of questions that give every row a weight.
-        mixtures: the softmax distributions of all of these questions; None if there are no such questions.
+        mixtures: the softmax distributions of all of these questions; None without such questions.
         variations: for each question of `cases`, the bound on total variation and its part without the tail.
     """
 

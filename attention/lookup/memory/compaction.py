@@ -64,6 +64,8 @@ def apply_replacements(
 ) -> tuple[Segment, ...] | None:
     """Return the current view's segments with the replacements applied.
 
+    Return None if another change removed a segment that was to be replaced.
+
     Return None if a segment to be replaced is no longer there.
 
     Rows that were removed after the replacements were made are removed from them too. Rows that were appended to a

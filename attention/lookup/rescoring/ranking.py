@@ -129,8 +129,7 @@ def refine_similarities(
         similarities: float64[n], summed in any order; changed in place.
         k: the number of best rows, at least 1.
         slack: a bound on the error of a computed similarity.
-        logits: float64[n], which then decide what the best rows are, and which `slack` bounds. None if there is no
-            bias.
+        logits: float64[n], which then decide what the best rows are, and which `slack` bounds. None without a bias.
     """
     levels = similarities if logits is None else logits
     n = levels.size

@@ -37,7 +37,7 @@ MIN_LOGIT = -700.0
 class UncodedShard(LocalShard):
     """The rows of a view that a mask lets through, scanned in float64 because they have no 8-bit codes.
 
-    Scanned similarities have only the rounding errors of float64. There is no histogram.
+    Scanned similarities have only the rounding errors of float64. The scan does not make histograms.
     """
 
     method = "exact"
