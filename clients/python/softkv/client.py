@@ -38,7 +38,7 @@ _AsyncAttend: TypeAlias = AttendMethod[Coroutine[Any, Any, Answer], Coroutine[An
 
 
 class _CollectionBase(Generic[S]):
-    """Name and connection of a collection."""
+    """The name of a collection, and the connection to its service."""
 
     def __init__(self, sender: S, reference: CollectionRef) -> None:
         self._sender = sender
@@ -133,13 +133,13 @@ class Client:
     """A blocking client of one service. Threads may share it.
 
     Args:
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         timeout: seconds without a byte from the service. If left out: one minute for queries, ten for writes and
             `calibrate`.
         retries: the largest number of repetitions of a call, where repeating is safe.
         connections: the largest number of connections; further calls wait.
-        transport: sends requests in place of the network.
+        transport: an HTTP transport that sends the requests in place of the network.
 
     Raises:
         Invalid: the URL or the key is invalid.
@@ -204,7 +204,7 @@ class Client:
         """Return a collection by name, without checking that it exists.
 
         Args:
-            name: of the collection.
+            name: the name of the collection.
 
         Returns:
             A `Collection`.
@@ -335,7 +335,7 @@ class AsyncClient:
 
     @classmethod
     def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
-        """Return a client of a service in this process, as `Client.local`; `async with` starts the service.
+        """Return a client of a service that runs in this process. `async with` starts the service.
 
         Args:
             path: the data directory; a temporary one, deleted on close, if left out.
@@ -359,7 +359,7 @@ class AsyncClient:
         """Return a collection by name, without checking that it exists.
 
         Args:
-            name: of the collection.
+            name: the name of the collection.
 
         Returns:
             An `AsyncCollection`.

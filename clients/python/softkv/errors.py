@@ -1,4 +1,4 @@
-"""Errors of the client: no service answered, or it refused the request."""
+"""Errors that the client raises: no service answered, or the service refused the request."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Unavailable(Refused):
 
 
 class Unsupported(Refused):
-    """The service was installed without an extra that this needs (501)."""
+    """The request needs an optional part of the service that is not installed (501)."""
 
 
 class StorageFull(Refused):
@@ -121,7 +121,7 @@ class StorageFull(Refused):
 
 
 class ServiceFailed(Refused):
-    """Internal error of the service (500); its log has the cause under the `request_id`."""
+    """The service failed with an internal error (500). Its log has the cause under the `request_id`."""
 
 
 ERRORS_BY_STATUS: dict[int, type[Refused]] = {

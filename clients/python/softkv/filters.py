@@ -84,7 +84,7 @@ class Comparison(Record, Filter):
 
 
 class Combination(Record, Filter):
-    """Filters joined by AND, OR or NOT. NOT negates their conjunction.
+    """A combination of filters by AND, OR or NOT. NOT passes documents that fail at least one of the filters.
 
     Raises:
         Invalid: the filter is nested deeper, or has more values, than the service allows.
@@ -230,7 +230,7 @@ def encode_filter(where: Where | None, pointer: str = "/filter") -> Any:
     """Return a filter in the service's JSON; return None for None.
 
     Raises:
-        Invalid: not a filter, or a mapping from field names to values.
+        Invalid: the argument is neither a filter nor a mapping from field names to values.
     """
     if where is None or isinstance(where, Mapping):
         if where and where.keys().isdisjoint(("operator", "field", "conditions")):
@@ -243,19 +243,19 @@ def encode_filter(where: Where | None, pointer: str = "/filter") -> Any:
 
 
 def _as_expression(equals: Mapping[str, Any]) -> str:
-    """Write a mapping from field names to values as the expression that means it."""
+    """Return the Python expression that is equivalent to a mapping from field names to values, for error messages."""
     comparisons = [f"{_field_in_python(str(name))} == {_shorten(value)}" for name, value in equals.items()]
     return comparisons[0] if len(comparisons) == 1 else " & ".join(f"({comparison})" for comparison in comparisons)
 
 
 def _field_in_python(name: str) -> str:
-    """Write a metadata field as a Python expression."""
+    """Return the Python expression for a metadata field, such as `F.year`."""
     plain_name = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
     return f"F.{name}" if plain_name and name not in _TEXT_FIELDS else f"F[{name!r}]"
 
 
 def field_name(field: Field | str) -> str:
-    """Return the service's name of a field."""
+    """Return the name of a field in the API, such as `metadata.year`."""
     return field.name if isinstance(field, Field) else field
 
 
@@ -293,7 +293,9 @@ def _to_list(values: Iterable[Any]) -> Any:
 
 
 def _operand_description(operator: str, field: str) -> str:
-    """Describe the values that an operator takes on a field, with the service's words."""
+    """Return a description of the values that an operator takes on a field, in the words of the service's error
+    message.
+    """
     if operator in ("in", "not in"):
         return f"a list of at most {_MAX_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
     if field == "key" and operator in ("==", "!="):

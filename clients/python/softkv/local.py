@@ -31,9 +31,9 @@ _LOCAL_SETTINGS = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_
 
 
 class LocalService(Protocol):
-    """A service that a program runs itself.
+    """The interface of a service that a program can run in its own process.
 
-    Its class takes the settings, and raises ValueError if they are invalid.
+    The class is called with the settings, and raises ValueError if they are invalid.
 
     Attributes:
         app: the ASGI application.
@@ -52,7 +52,7 @@ class Host:
     """A service's application in a thread with its own event loop.
 
     Args:
-        settings: of the service.
+        settings: the settings of the service.
         directory: a temporary data directory, deleted with the host; None for a permanent one.
     """
 
@@ -82,7 +82,7 @@ class Host:
         self._started.result()
 
     async def start_async(self) -> None:
-        """Start without blocking the event loop."""
+        """Open the store and begin to answer calls, as `start` does, without blocking the event loop."""
         await asyncio.to_thread(self.start)
 
     def stop(self) -> None:
@@ -97,7 +97,9 @@ class Host:
             self._removed()
 
     def detach(self) -> None:
-        """Detach in a forked process, which lacks the thread. Service and directory belong to the parent process."""
+        """Give up this host in a forked process, where its thread does not run. Service and directory belong to the
+        parent process.
+        """
         self._closing = True
         if self._removed is not None:
             self._removed.detach()
@@ -148,13 +150,13 @@ class Host:
 
 
 class Transport(httpx2.BaseTransport):
-    """Transport of a blocking client to a service in the same process."""
+    """An HTTP transport by which a blocking client calls a service in the same process."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request."""
+        """Send one request to the service, and return its response."""
         request.read()
         return self._host.submit(request).result()
 
@@ -164,13 +166,13 @@ class Transport(httpx2.BaseTransport):
 
 
 class AsyncTransport(httpx2.AsyncBaseTransport):
-    """Transport of an asynchronous client to a service in the same process."""
+    """An HTTP transport by which an asynchronous client calls a service in the same process."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send one request."""
+        """Send one request to the service, and return its response."""
         await request.aread()
         return await asyncio.wrap_future(self._host.submit(request))
 
@@ -186,13 +188,13 @@ def _remove_directory(directory: str) -> None:
 
 
 def _stop_running_hosts() -> None:
-    """Stop the services that a program did not close before it ends."""
+    """Stop all services that the program has not closed itself, when it ends."""
     for host in list(_running_hosts):
         host.stop()
 
 
 def _abandon_running_hosts() -> None:
-    """Detach from all services in a newly forked process."""
+    """Give up all hosts in a newly forked process; the services stay with the parent process."""
     for host in list(_running_hosts):
         host.detach()
     _running_hosts.clear()
@@ -203,7 +205,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _call_before_threads_end(call: Callable[[], None]) -> None:
-    """Register a function for the end of the interpreter, while threads still accept work.
+    """Register a function to be called at the end of the interpreter, while threads still accept work.
 
     Functions of `atexit` run later, when the service can no longer close its store. concurrent.futures registers its
     own shutdown with `threading` in the same way.
@@ -226,8 +228,8 @@ def create_service(settings: Mapping[str, Any]) -> LocalService:
     """Create the service. It logs warnings and errors, but no line per request.
 
     Raises:
-        ImportError: it is not installed.
-        Invalid: it rejects the settings.
+        ImportError: the service is not installed.
+        Invalid: the service rejects the settings.
     """
     with _preserve_logging():
         service_class = _load_service_class()
@@ -265,9 +267,10 @@ def _validation_summary(error: ValueError) -> str:
 
 @contextmanager
 def _preserve_logging() -> Iterator[None]:
-    """Keep the program's logging: the service, which expects a process of its own, configures it anew.
+    """Restore the program's logging after the block, because a service that starts reconfigures logging for the whole
+    process.
 
-    The handlers that the service installs for the whole process move to its own logger, from warnings on.
+    The handlers that the service installed move to the logger `softkv`, which then logs warnings and errors only.
     """
     root, softkv_log = logging.getLogger(), logging.getLogger("softkv")
     loggers = [root, *map(logging.getLogger, ("uvicorn", "uvicorn.error"))]

@@ -1,4 +1,6 @@
-"""Methods of both clients, built from the functions in `softkv.calls`; and `Pages`, the lists that some return."""
+"""Methods of both clients, built from the functions in `softkv.calls`; and `Pages`, the lists that some
+methods return.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,7 @@ class AsyncPages(Generic[T]):
             yield page.items
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """Return one page, as `Pages.page`.
+        """Return one page, for callers that show pages.
 
         Args:
             cursor: the `next_cursor` of the previous page; None for the first page.
@@ -139,7 +141,9 @@ _RENAMED_ARGUMENTS = {"answer_if": "min_confidence"}
 
 
 def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Build a method of the blocking client. `build` gets the cache or the collection as its first argument."""
+    """Build a method of the blocking client from a function that builds its call. `build` gets the cache or the
+    collection as its first argument.
+    """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         _reject_renamed_arguments(kwargs)
@@ -152,7 +156,7 @@ def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> C
 def async_method(
     build: Callable[Concatenate[Target, P], Call[T] | Plan[T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Build a method of the asynchronous client."""
+    """Build a method of the asynchronous client from a function that builds its call."""
 
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         _reject_renamed_arguments(kwargs)
@@ -254,7 +258,7 @@ def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
 
 
 class AttendMethod(Protocol[One, Many]):
-    """`attend` of a collection: one query gives one answer, a list gives a list."""
+    """The type of the method `attend`: one query gives one answer, a list of queries gives a list of answers."""
 
     @overload
     def __call__(

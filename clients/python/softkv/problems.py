@@ -46,7 +46,7 @@ _CREATE_REQUEST = re.compile(r"PUT /v1/collections/\S+$")
 
 
 def parse_refusal(reply: Reply) -> Refused:
-    """Convert a refusal to the error to raise."""
+    """Convert an unsuccessful response to the error to raise."""
     try:
         content = reply.json()
     except ValueError:
@@ -59,7 +59,7 @@ def parse_refusal(reply: Reply) -> Refused:
 
 
 def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
-    """Convert a problem of RFC 9457, a whole response or the end of a stream, to an error."""
+    """Convert a problem (RFC 9457) to an error. The problem is a whole response, or the last line of a stream."""
     status, detail = problem.get("status", reply.status), problem["detail"]
     if problem.get("code") == "collection_not_found":
         detail = _CREATE_REQUEST.sub("collection.create()", detail)
@@ -102,7 +102,7 @@ def invalid_request(detail: str, errors: Iterable[Flaw]) -> Invalid:
 
 
 def invalid_value(pointer: str, detail: str) -> Invalid:
-    """Return the error for one flaw."""
+    """Return the error for a request with one flaw, at this pointer."""
     return invalid_request(detail, [Flaw(pointer, detail)])
 
 
@@ -112,7 +112,7 @@ def invalid_value_at(pointer: str, detail: str) -> Invalid:
 
 
 def _openai_error(error: Mapping[str, Any], reply: Reply) -> Refused:
-    """Convert an error of the endpoints that are compatible with OpenAI's."""
+    """Convert an error response of the endpoints that are compatible with OpenAI's."""
     parameter = error.get("param")
     kind = Invalid if reply.status == 400 and parameter else ERRORS_BY_STATUS.get(reply.status, Refused)
     detail = str(error.get("message"))

@@ -21,7 +21,7 @@ class RenamedAttributes:
 
 @dataclass_transform(frozen_default=True)
 class Record(RenamedAttributes):
-    """A frozen dataclass without generated code.
+    """The base of small immutable classes with named fields: a frozen dataclass without generated code.
 
     The client has about thirty records. Generating the code of thirty dataclasses takes as long as importing the HTTP
     library. A default is the class attribute with the field's name.
@@ -46,7 +46,7 @@ class Record(RenamedAttributes):
         self._post_init()
 
     def _wrong(self, positional: tuple[Any, ...], named: Mapping[str, Any]) -> str:
-        """Return the message for invalid constructor arguments."""
+        """Return the message of the TypeError for wrong constructor arguments."""
         kind, names = type(self).__name__, self._names
         missing = [name for name in names[len(positional) :] if name not in named and name not in self._defaults]
         if missing and named.keys() <= set(names):
@@ -62,7 +62,7 @@ class Record(RenamedAttributes):
         return cls(**{name: field for name, field in content.items() if name in cls._names} | replaced)
 
     def copy_with(self, **fields: Any) -> Self:
-        """Return a copy with other fields."""
+        """Return a copy in which these fields have other values."""
         return type(self)(**self.__dict__ | fields)
 
     def __setattr__(self, name: str, value: object) -> None:

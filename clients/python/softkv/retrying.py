@@ -14,7 +14,7 @@ _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
 
 
 class RetryPolicy(Record):
-    """Rule for repeating calls that are safe to repeat.
+    """A rule for whether and when a failed call is sent again.
 
     A refusal that the service marks as temporary changed nothing, so any call is repeated. If the connection failed, a
     call is repeated only if it is idempotent or was not sent. A call that ran out of time is not repeated, because the
@@ -35,7 +35,7 @@ class RetryPolicy(Record):
         """Return the seconds to wait before the call is repeated; None if the error must be raised.
 
         Args:
-            tried: the number of attempts so far.
+            attempts: the number of attempts so far.
         """
         if attempts > self.retries or not _is_retryable(call, error):
             return None

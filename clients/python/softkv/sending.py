@@ -1,4 +1,4 @@
-"""Send calls over HTTP, blocking or asynchronous: the only module where the two clients differ."""
+"""Sending of calls over HTTP, blocking or asynchronous. Only in this module the two clients differ."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class SendOptions(Record):
-    """Options of sending.
+    """Options for sending calls: the timeout and the retry policy.
 
     Attributes:
         timeout: seconds without a byte from the service; None for the default of each call.
-        retry_policy: the retry policy.
+        retry_policy: whether and when a failed call is repeated.
     """
 
     timeout: float | None = None
@@ -183,7 +183,7 @@ class AsyncSender:
 
 
 class connection_errors:  # noqa: N801  # a context manager, called like the functions of contextlib
-    """Context manager that converts connection errors to `Unreachable` and `TimedOut`."""
+    """A context manager that converts connection errors in its block to `Unreachable` and `TimedOut`."""
 
     def __init__(self, call: Call[Any], url: httpx2.URL) -> None:
         self._call = call
@@ -331,7 +331,7 @@ async def run_stream_async(sender: AsyncSender, stream: EventStream[T]) -> Async
 def _event_handler(
     put: Callable[[Any], object], stream: EventStream[T], is_stopped: Callable[[], bool]
 ) -> Callable[[str, Any], bool]:
-    """Return an event handler that parses each event and passes on the item."""
+    """Return an event handler that parses each event to an item, and passes the item to `put`."""
 
     def handle(name: str, data: Any) -> bool:
         put(stream.parse(name, data))

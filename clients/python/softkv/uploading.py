@@ -1,4 +1,4 @@
-"""Upload rows while others are read, in threads or tasks, and show the progress."""
+"""Uploads: batches of rows are sent while the next rows are read, in threads or tasks, and the progress is shown."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
 
 
 async def _iterate_cooperatively(rows: Any) -> AsyncGenerator[Any, None]:
-    """Yield rows of an iterable of either kind, and let other tasks run after every 64 rows."""
+    """Yield the rows of an iterable or an asynchronous iterable, and let other tasks run after every 64 rows."""
     import asyncio
 
     if not isinstance(rows, Iterable):

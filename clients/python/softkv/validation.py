@@ -1,4 +1,4 @@
-"""Checks of request values before they are sent. Messages are those of the service."""
+"""Checks of the values of a request before it is sent, with the same error messages as the service."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def check_document_id(document_id: Any, pointer: str) -> Iterator[Flaw]:
 
 
 def check_document_ids(ids: Iterable[Any]) -> Iterator[Flaw]:
-    """Yield the flaws of several ids."""
+    """Yield a flaw for each invalid id of a list, with its position."""
     for index, document_id in enumerate(ids):
         yield from check_document_id(document_id, f"/ids/{index}")
 
@@ -103,7 +103,7 @@ def is_list_like(value: Any) -> bool:
 
 
 def require_list(value: Any, pointer: str) -> list[Any]:
-    """Return the items as a list.
+    """Return an argument as a list, after checking that it is a list.
 
     Raises:
         Invalid: the value is not a list.

@@ -1,4 +1,6 @@
-"""Encode request values as JSON and base64 vectors; decode arrays. The first vector imports NumPy."""
+"""Conversion of values to JSON and base64 vectors, and of arrays in responses back. NumPy is imported when the first
+vector is converted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Omitted(Enum):
-    """The mark of a field that is left out; None has its own meaning there."""
+    """The type of OMITTED, the mark of an argument that is left out, where None has its own meaning."""
 
     OMITTED = "omitted"
 
@@ -34,12 +36,12 @@ OmittedType: TypeAlias = Literal[Omitted.OMITTED]
 
 
 def drop_omitted(**fields: Any) -> dict[str, Any]:
-    """Return the fields that are neither None nor OMITTED."""
+    """Return the arguments that are neither None nor OMITTED, as fields of a request."""
     return {name: value for name, value in fields.items() if value is not None and value is not OMITTED}
 
 
 def encode_json(content: Any) -> bytes:
-    """Encode as JSON in UTF-8, including NumPy numbers, arrays and dates.
+    """Encode a value as JSON in UTF-8. NumPy numbers, arrays and dates are converted.
 
     Raises:
         Invalid: the content has no JSON form.
@@ -91,7 +93,7 @@ def is_vector(value: Any) -> bool:
 
 
 def vector_width(vector: Any) -> int:
-    """Return the number of components."""
+    """Return the number of components of a vector."""
     return len(vector)
 
 
@@ -99,7 +101,8 @@ def encode_vector(vector: Any, pointer: str) -> dict[str, str]:
     """Encode a vector as base64 of little-endian float32.
 
     Raises:
-        Invalid: not a vector, or a number is not finite as float32; `pointer` names the field of the request.
+        Invalid: the value is not a vector, or a number is not finite as float32; `pointer` names the field of the
+            request.
     """
     return {VECTOR_FORMAT: b64encode(as_float32(vector, pointer).data).decode("ascii")}
 
@@ -108,7 +111,8 @@ def as_float32(vector: Any, pointer: str) -> Array:
     """Convert a vector to contiguous little-endian float32.
 
     Raises:
-        Invalid: not a vector, or a number is not finite as float32; `pointer` names the field of the request.
+        Invalid: the value is not a vector, or a number is not finite as float32; `pointer` names the field of the
+            request.
     """
     import numpy as np
 
@@ -145,16 +149,16 @@ def decode_optional_array(content: Any) -> Array | None:
 
 
 def to_nested_lists(array: Any, pointer: str) -> Any:
-    """Convert an array of any shape to nested lists.
+    """Convert an array of any shape to nested lists of numbers.
 
     Raises:
-        Invalid: it contains something other than numbers.
+        Invalid: the array contains something other than numbers.
     """
     return _numeric_array(array, pointer, kinds="biuf").tolist()
 
 
 def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]:
-    """Convert to an array of one of the given NumPy kinds.
+    """Convert a value to a NumPy array of one of these kinds of numbers.
 
     Raises:
         Invalid: the rows differ in length, or the type is not numeric.

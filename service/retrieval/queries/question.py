@@ -194,7 +194,7 @@ async def prepare_questions(
         queries: as `encode_queries` returns them.
         options: the options of each query.
         pointers: the position of each query in the request, for errors.
-        adding: builds the terms that are added to the logits.
+        terms: builds the terms that are added to the logits.
 
     Raises:
         RetrievalError: a query does not fit the collection; the returned function raises it, too.

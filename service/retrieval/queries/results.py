@@ -211,7 +211,7 @@ def result(
     Args:
         query: the encoded query.
         added: the terms to explain for each match; None for no explanation.
-        confident: computes the confidence of each match; None for no confidence.
+        confidence_model: computes the confidence of each match; None for no confidence.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
     verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)

@@ -44,7 +44,9 @@ RENAMED_IN_COVERAGE = {
 
 
 class Evidence(Record):
-    """Evidence of how well the collection answers the query; docs/asking.md explains each field."""
+    """Measures of how well the collection answers the query, such as the weight of "none of these". docs/asking.md
+    explains each field.
+    """
 
     _instead = REMOVED_ATTRIBUTES
 
@@ -58,7 +60,9 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A proven bound on the distance to the exact answer; docs/certificate.md explains it."""
+    """A proven bound on how far the computed weights may differ from the exact ones; docs/certificate.md
+    explains it.
+    """
 
     method: Literal["exact", "quantised"]
     total_variation: float
@@ -66,7 +70,9 @@ class Certificate(Record):
 
 
 class Coverage(Record):
-    """The share of the collection that an answer was computed from; docs/asking.md explains it."""
+    """How much of the collection an answer was computed from, if documents were unavailable or not yet read;
+    docs/asking.md explains it.
+    """
 
     _instead = RENAMED_IN_COVERAGE
 
@@ -76,7 +82,9 @@ class Coverage(Record):
 
 
 class FullText(Record):
-    """The contribution of full-text search: factor, ranking function, number of documents with a word of the query."""
+    """The contribution of full-text search to an answer: its factor, its ranking function, and the number of documents
+    with a word of the query.
+    """
 
     weight: float
     ranking: Literal["bm25", "ts_rank_cd"]
@@ -84,7 +92,9 @@ class FullText(Record):
 
 
 class Read(Record):
-    """A metadata field aggregated over all documents; docs/reading.md explains it. `how` is `as` on the wire."""
+    """A metadata field aggregated over all documents by their weights; docs/reading.md explains it. `how` has the name
+    `as` in the API.
+    """
 
     field: str
     how: Literal["mean", "vote", "quantile"]
@@ -98,7 +108,8 @@ class Read(Record):
 
 
 class Answer(RenamedAttributes, Sequence[Match]):
-    """The matches, ordered by weight. It is true if its `verdict` is "one", so one document stands out.
+    """The answer to a query: its matches, ordered by weight. In a condition, an answer is true if its `verdict` is
+    "one", so one document stands out.
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 
@@ -143,7 +154,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @property
     def rest_weight(self) -> float:
-        """The total weight of all other documents that pass."""
+        """The total weight of all documents that pass the filter and are not among the matches."""
         return float(self._content["rest_weight"])
 
     @property
@@ -153,7 +164,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @property
     def complete(self) -> bool:
-        """False if `top_k` was reached before `top_p`."""
+        """Whether the matches hold all of `top_p`; False if `top_k` cut some of them off."""
         return bool(self._content["complete"])
 
     @cached_property
@@ -163,7 +174,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @cached_property
     def certificate(self) -> Certificate:
-        """A bound on the distance to the exact answer."""
+        """A bound on how far the weights may differ from those of the exact answer."""
         return Certificate.read(self._content["certificate"])
 
     @cached_property
@@ -202,7 +213,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @property
     def keys(self) -> int:
-        """The number of keys of these documents."""
+        """The number of keys of the documents that pass the filter."""
         return int(self._content["keys"])
 
     @property
@@ -321,7 +332,9 @@ class Answer(RenamedAttributes, Sequence[Match]):
         return bars_html(self._bars(), self.question, describe_verdict(self, self._min_confidence))
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
-        """Return (name, text, weight, kind) of each share of the weight."""
+        """Return (name, text, weight, kind) for each bar of the chart: the matches, all other documents, and "none of
+        these".
+        """
         rows = [(match.id, match_text(match), match.weight or 0.0, "match") for match in self.matches]
         other_count = self.documents - len(rows)
         if other_count > 0:
@@ -331,12 +344,12 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
 
 class Swept:
-    """Matches at several temperatures: the same documents ordered by similarity, with their weights.
+    """The result of a sweep: the most similar documents, with their weights at several temperatures.
 
     Attributes:
         matches: the `top_k` most similar documents.
         documents: the number of documents that pass the filter.
-        keys: the number of keys of these documents.
+        keys: the number of keys of the documents that pass the filter.
         unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
         warnings: the reason why the filter passes no document: the field does not exist, or has another type
             everywhere.
@@ -435,7 +448,7 @@ class Swept:
 
 
 class SqlResult(Record):
-    """Rows that SQL found, with the statement and its parameters."""
+    """The rows that an SQL statement found, with the statement and its parameters."""
 
     statement: str
     parameters: Mapping[str, Any]
@@ -444,7 +457,7 @@ class SqlResult(Record):
 
 
 class NearestDocuments(Record):
-    """The most similar documents, without weights. It is never empty unless the collection is."""
+    """The most similar documents, without weights. The list is empty only if no document can be found."""
 
     matches: list[Match]
     documents: int
@@ -462,7 +475,7 @@ class Comparison(Record):
 
 
 def parse_comparison(content: Mapping[str, Any], question: str, request_id: str | None) -> Comparison:
-    """Parse a comparison."""
+    """Parse the response of a comparison."""
     nearest = content["top_k"]
     return Comparison(
         SqlResult.read(content["sql"]),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Attended(Record):
-    """Attention on arrays.
+    """The result of attention on arrays: output, weights and logits.
 
     A number that is not finite is NaN, such as the logit of a masked key. Weights and logits are None if `include`
     leaves them out. `intermediates` has every intermediate array by name if it was requested.
@@ -40,7 +40,7 @@ class Token(Record):
 
 
 class Trace(Record):
-    """The attention of a model's heads.
+    """The attention of a model's heads for one text or a pair of texts.
 
     Attributes:
         attention: [layer, head, i, j], the weight of token j for token i.
@@ -71,7 +71,7 @@ class Embeddings(Record):
 
 
 def parse_attended(content: Mapping[str, Any]) -> Attended:
-    """Parse attention on arrays."""
+    """Parse the response of attention on arrays."""
     return Attended(
         decode_array(content["output"]),
         decode_optional_array(content.get("weights")),
@@ -83,7 +83,7 @@ def parse_attended(content: Mapping[str, Any]) -> Attended:
 
 
 def parse_trace(content: Mapping[str, Any]) -> Trace:
-    """Parse a trace."""
+    """Parse the response with a trace of a model's heads."""
     changes = content.get("changes")
     return Trace(
         content["model"],
@@ -102,7 +102,7 @@ def parse_trace(content: Mapping[str, Any]) -> Trace:
 
 
 def parse_embeddings(content: Mapping[str, Any]) -> Embeddings:
-    """Parse embeddings, each in base64."""
+    """Parse the response with embeddings, each in base64."""
     import numpy as np
 
     items = sorted(content["data"], key=lambda item: int(item["index"]))

@@ -1,4 +1,4 @@
-"""Results of the lab and of rooms."""
+"""Results of calls about the lab, which trains small models, and about rooms, which a class shares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class LabModel(Record):
-    """A trained model. `accuracy` is the share of unseen examples whose whole target is right."""
+    """A model that the lab has trained. `accuracy` is the share of unseen examples for which its whole output
+    is right.
+    """
 
     id: str
     task: str
@@ -41,7 +43,7 @@ class DecodedToken(Record):
 
 
 class Decoded(Record):
-    """The output of a model, with the attention of each token.
+    """The output of a trained model, with the attention of each output token.
 
     Attributes:
         text: the whole output.
@@ -59,13 +61,13 @@ class Decoded(Record):
 
 
 def parse_lab(content: Mapping[str, Any]) -> Lab:
-    """Parse the lab's state."""
+    """Parse the response with the lab's state."""
     models = [LabModel.read(model) for model in content["models"]]
     return Lab(open=content["open"], training=content["training"], models=models)
 
 
 def parse_decoded(content: Mapping[str, Any]) -> Decoded:
-    """Parse the output of a model."""
+    """Parse the response with the output of a model."""
     return Decoded(
         text=content["text"],
         source=content["source"],
@@ -90,7 +92,7 @@ class JoinLink(Record):
 
 
 class OpenedRoom(Record):
-    """A room that was opened. Its `secret` is sent only once."""
+    """A room that this call opened. The service sends its `secret`, which the presenter needs, only here."""
 
     code: str
     secret: str
@@ -99,7 +101,7 @@ class OpenedRoom(Record):
 
 
 class RoomRow(Record):
-    """A row of a room."""
+    """A row of a room: a key and its value."""
 
     id: str
     key: str
@@ -107,7 +109,7 @@ class RoomRow(Record):
 
 
 class WaitingQuestion(Record):
-    """A question that waits for the presenter."""
+    """A question that a participant has suggested, and that waits for the presenter to ask it."""
 
     number: int
     query: str
@@ -121,7 +123,7 @@ class GuessCount(Record):
 
 
 class RoomMatch(Record):
-    """A row's share of the answer, and how many guessed it."""
+    """A row's weight in the answer, and how many participants guessed that row."""
 
     id: str
     weight: float
@@ -143,7 +145,7 @@ class RoomAnswer(Record):
 
 
 class RoomQuestion(Record):
-    """A question that everyone sees; `answer` is None until it is revealed."""
+    """A question that everyone in a room sees; `answer` is None until the presenter reveals it."""
 
     number: int
     query: str
@@ -153,7 +155,7 @@ class RoomQuestion(Record):
 
 
 class Room(Record):
-    """The content of a room; `question` is None before the first one."""
+    """The content of a room; `question` is None before the first question is asked."""
 
     code: str
     version: int
@@ -165,12 +167,12 @@ class Room(Record):
 
 
 def parse_opened_room(content: Mapping[str, Any]) -> OpenedRoom:
-    """Parse a room that was opened."""
+    """Parse the response with a room that was opened."""
     return OpenedRoom.read(content, joining=JoinLink.read(content["joining"]))
 
 
 def parse_question(content: Mapping[str, Any]) -> RoomQuestion:
-    """Parse a question."""
+    """Parse the JSON of a room's question."""
     answer = content.get("answer")
     if answer is not None:
         answer = RoomAnswer.read(answer, matches=[RoomMatch.read(match) for match in answer["matches"]])
@@ -178,7 +180,7 @@ def parse_question(content: Mapping[str, Any]) -> RoomQuestion:
 
 
 def parse_room(content: Mapping[str, Any]) -> Room:
-    """Parse a room."""
+    """Parse the JSON of a room's content."""
     shown = content.get("question")
     return Room.read(
         content,

@@ -18,15 +18,15 @@ _VECTOR_FIELDS, _KEY_VECTORS = ("key_vector", "value_vector"), "key_vectors"
 
 
 class Document:
-    """An id, a key that queries are compared with, a value, and metadata.
+    """A document of a collection: an id, a key that queries are compared with, a value, and metadata.
 
     A field that was not given, or not requested by `include`, is None. `fields` has only the fields that exist.
 
     Args:
         id: 1 to 256 characters.
         key: the text that queries are compared with.
-        value: any JSON; the key text if left out.
-        metadata: an object for filters.
+        value: any JSON value; the key text if left out.
+        metadata: a JSON object, whose fields filters can test.
         key_vector: the vector that queries are compared with; encoded from `key` if left out.
         key_vectors: several keys in place of `key_vector`.
         parts: for each of `key_vectors`, the part of the key text that it encodes.
@@ -117,7 +117,7 @@ class Document:
 
 
 def parse_document(content: Mapping[str, Any]) -> Document:
-    """Parse a document."""
+    """Parse the JSON of a document."""
     fields = dict(content)
     for name in _VECTOR_FIELDS:
         if name in fields:
@@ -165,7 +165,7 @@ def shorten(value: Any, max_characters: int = 40) -> str:
 
 
 def _encode_vector_field(vector: Any, pointer: str) -> Any:
-    """Encode a vector as base64; keep one that is encoded already."""
+    """Encode a vector as base64; return a text unchanged, since it is encoded already."""
     return vector if isinstance(vector, Mapping) else encode_vector(vector, pointer)
 
 
@@ -177,7 +177,9 @@ _SHOWN_FIELDS = ("id", "weight", "similarity", "key", "value")
 
 
 class Part(Record):
-    """The key of a document that matched, and its part of the text: characters `start` to `end` (exclusive)."""
+    """The key of a document that matched best, and the part of the key text that it encodes: characters `start` to
+    `end` (exclusive).
+    """
 
     index: int
     start: int | None = None
@@ -191,7 +193,7 @@ RENAMED_IN_EXPLANATION = {
 
 
 class Explanation(Record):
-    """Steps from similarity to weight.
+    """The steps of the computation from a match's similarity to its weight.
 
     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
 
@@ -212,7 +214,7 @@ class Explanation(Record):
 
 
 class Match(Record):
-    """A document and its share of the answer. Fields that `include` did not request are None.
+    """A document among the matches of a query, with its weight. Fields that `include` did not request are None.
 
     Attributes:
         logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None for
@@ -248,7 +250,7 @@ _MATCH_FIELDS = frozenset(Match.__annotations__)
 
 
 def parse_match(content: Mapping[str, Any]) -> Match:
-    """Parse a match."""
+    """Parse the JSON of a match."""
     fields = {name: value for name, value in content.items() if name in _MATCH_FIELDS}
     if "logit" in fields and fields["logit"] is None:
         fields["logit"] = -math.inf

@@ -1,4 +1,4 @@
-"""Encoded texts as an array with attributes. A module of its own because it imports NumPy."""
+"""Encoded texts as an array with attributes. They have their own module because it imports NumPy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from softkv.wire import decode_array
 
 
 class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
-    """float32 [n, d] with a row per text; the attributes of slices and computed arrays are None.
+    """An array float32 [n, d] with the vector of each text as a row. Slices and computed arrays have None for all
+    attributes.
 
     Attributes:
         model: the model that encoded the texts.
         token_counts: the number of tokens of each whole text, including the model's special tokens.
-        truncated: whether the model reads only the beginning of each text.
+        truncated: for each text, whether the model read only its beginning.
         unknown_tokens: the number of tokens of each text that the model does not know.
         tokens: the tokens of each text, if requested: `text`, `start`, `end`.
     """
@@ -32,7 +33,7 @@ class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
 
 
 def parse_encoded(contents: Sequence[Mapping[str, Any]]) -> Encoded:
-    """Join the responses to parts of a list of texts into one array."""
+    """Join the responses for the parts of a list of texts into one array."""
     parts = [decode_array(content["embeddings"]).reshape(-1, content["dimension"]) for content in contents]
     array = np.concatenate(parts).view(Encoded)
     array.model = contents[0]["model"]

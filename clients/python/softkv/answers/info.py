@@ -9,7 +9,7 @@ from softkv.record import Record
 
 
 class KeptCalibration(Record):
-    """A collection's stored calibration; `outgrown` if the collection has changed too much since."""
+    """A collection's stored calibration. `outgrown` is true if the collection has changed too much since."""
 
     version: int
     documents: int
@@ -22,12 +22,13 @@ class KeptCalibration(Record):
 
 
 class Calibration(Record):
-    """Values fitted to labelled questions, and the gain; docs/calibration.md explains each field.
+    """The result of a calibration: values fitted to labelled questions, and how much they improve answers.
+    docs/calibration.md explains each field.
 
     Attributes:
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
-        conformal: the promised probabilities, and the least weight of a match in each set.
-        words: the same with `full_text` at its fitted value; None if that is 0.
+        conformal: for each promised probability, the least weight of a match in the set that keeps it.
+        words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
         before, after, after_words: figures by name, each a value and its standard error.
         gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
         reason: why the calibration is not worth storing; None if it is.
@@ -92,7 +93,7 @@ def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration
 
 
 class Spread(Record):
-    """Normal distribution of similarities."""
+    """The mean and standard deviation of some similarities."""
 
     mean: float
     deviation: float
@@ -158,9 +159,10 @@ class SlotInfo(Record):
 
 
 class ShardsInfo(Record):
-    """The distribution of keys over the cluster: the number of ranges, of fully replicated and of missing ones.
+    """The state of a cluster that holds the keys: the number of ranges of keys, and how many of these are fully
+    replicated or missing.
 
-    They are None while the store is unavailable.
+    These numbers are None while the store is unavailable.
     """
 
     copies: int
@@ -185,7 +187,9 @@ class ServiceInfo(Record):
 
 
 class Readiness(Record):
-    """Whether everything is loaded, what is loading and what failed. It is true if the service is ready."""
+    """Whether the service is ready, which parts are loading and which failed. In a condition, it is true if the service
+    is ready.
+    """
 
     status: Literal["ready", "loading", "failed"]
     loading: list[str]
@@ -196,7 +200,7 @@ class Readiness(Record):
 
 
 class Model(Record):
-    """A model of the service; fields that are None are known after it has loaded."""
+    """A model of the service. Some fields are None until the model has loaded."""
 
     id: str
     state: Literal["loading", "ready", "failed"]
@@ -215,14 +219,14 @@ class Model(Record):
 
 
 class FieldValue(Record):
-    """A value of a field, and the number of documents that have it."""
+    """A value of a metadata field, and the number of documents that have this value."""
 
     value: Any
     count: int
 
 
 class FieldFacts(Record):
-    """The content of a metadata field.
+    """Statistics of the values of a metadata field.
 
     Attributes:
         count: the number of documents that have it.
@@ -274,7 +278,7 @@ def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
 
 
 def parse_field_facts(content: Mapping[str, Any]) -> FieldFacts:
-    """Parse the content of a field."""
+    """Parse the statistics of a field."""
     values = content["values"]
     parsed = None if values is None else [FieldValue.read(value) for value in values]
     return FieldFacts.read(content, values=parsed)

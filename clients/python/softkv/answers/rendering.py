@@ -26,7 +26,7 @@ VERDICT_TEXTS = {
 
 
 class _AnswerLike(Protocol):
-    """The attributes of an answer that are rendered."""
+    """The attributes of an answer that the functions here render."""
 
     @property
     def matches(self) -> list[Match]: ...
@@ -47,7 +47,9 @@ class _AnswerLike(Protocol):
 
 
 def explain_answer(answer: _AnswerLike, min_confidence: float | None = None) -> str:
-    """Return a line per weight, with the terms that were added to the logit below a document, and the verdict."""
+    """Return an answer as text: a line per weight, below a document the terms that were added to its logit, and the
+    verdict.
+    """
     rows = [
         (
             match.weight or 0.0,

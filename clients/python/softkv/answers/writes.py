@@ -12,7 +12,7 @@ from softkv.record import Record
 
 
 class Refusal(NamedTuple):
-    """A row that was not written.
+    """A row of an upload that was not written, with the reason.
 
     Attributes:
         row: the index of the row, from 0.
@@ -33,9 +33,9 @@ class Refusal(NamedTuple):
 
 
 class Report:
-    """The result of an upload. It is false if a row was refused.
+    """The result of an upload. In a condition, a report is false if a row was refused.
 
-    Pass it to `upsert` as `resume` to continue an interrupted upload; it is then filled further.
+    To continue an interrupted upload, pass the report to `upsert` as `resume`; the continued upload adds to it.
 
     Attributes:
         rows: the number of rows that were read.
@@ -57,7 +57,7 @@ class Report:
         self.id = os.urandom(8).hex()
 
     def raise_for_refused(self) -> Report:
-        """Raise if a row was refused; otherwise return the report.
+        """Raise Invalid if a row was refused; otherwise return this report.
 
         Returns:
             The report itself.
@@ -86,7 +86,7 @@ class Report:
 
 
 class Backup(Record):
-    """A backup whose checksum was verified.
+    """A backup that was saved, and whose checksum was verified.
 
     Attributes:
         made: the time in UTC (ISO 8601).

@@ -37,7 +37,7 @@ def encode(
 
     Args:
         texts: any number of texts; they are sent in several requests.
-        model: a name that `models()` lists; the service's if left out.
+        model: a name that `models()` lists; the service's model if left out.
         purpose: whether the texts are documents or queries, for models that distinguish them.
         tokens: whether to return the tokens of each text.
 
@@ -86,7 +86,7 @@ def trace(
     Args:
         text: the text to encode.
         pair: a second text, encoded after the first.
-        model: a name that `models()` lists; the service's if left out.
+        model: a name that `models()` lists; the service's model if left out.
         layers: the layers to return; all if left out.
         heads: the heads to return; all if left out.
         causal: whether each token attends only to itself and earlier tokens.
@@ -137,7 +137,7 @@ def attend(
         similarity: how queries are compared with keys.
         temperature: 0, or from 1e-30 on.
         mask: true for each key that may be attended to.
-        bias: added to the logits.
+        bias: numbers that are added to the logits.
         null: the similarity of an additional key with the value zero.
         normaliser: the function that turns logits into weights.
         parameters: `W` for bilinear; `W_q`, `W_k` and `v` for additive similarity.
@@ -220,7 +220,7 @@ def embed(
 
 
 def _parse_json(reply: Any) -> Mapping[str, Any]:
-    """Parse a JSON object."""
+    """Parse the JSON object in a reply."""
     content: Mapping[str, Any] = reply.json()
     return content
 

@@ -27,7 +27,7 @@ def new_request_id() -> str:
 
 
 def ignore_content(_: Reply) -> None:
-    """Return None: the status is the whole result."""
+    """Parse no content and return None, for calls whose only result is the status."""
 
 
 class Call(Record, Generic[T]):
@@ -36,7 +36,7 @@ class Call(Record, Generic[T]):
     Attributes:
         parse: converts a successful reply to the result.
         idempotent: whether the request has an idempotency key, so that a repeated one changes nothing.
-        repeatable: whether it may be sent again if its outcome is unknown.
+        repeatable: whether the request may be sent again if it is unknown whether the service processed it.
         timeout: seconds without a byte from the service, unless the client sets its own.
         expected: statuses besides 2xx that are results, not errors.
         on_chunk: receives the chunks of a successful response as they arrive; the parsed reply is then empty. A
@@ -61,12 +61,12 @@ class Call(Record, Generic[T]):
     id: str = ""
 
     def _post_init(self) -> None:
-        """Assign a request id if none was given."""
+        """Assign a random request id if the caller set none."""
         self.__dict__["id"] = self.id or new_request_id()
 
     @property
     def headers(self) -> dict[str, str]:
-        """Request headers."""
+        """The headers of the request."""
         headers = {"X-Request-ID": self.id, **dict(self.extra_headers)}
         if self.content is not None:
             headers["Content-Type"] = self.content_type
@@ -79,7 +79,7 @@ class Call(Record, Generic[T]):
         return 200 <= status < 300 or status in self.expected
 
     def answer(self, reply: Reply) -> T:
-        """Parse a reply.
+        """Parse the reply to this call, and return the result.
 
         Raises:
             Refused: the service refused the request, or the response is not softkv's.
@@ -102,14 +102,14 @@ Plan: TypeAlias = Generator[Call[Any], Any, T]
 
 
 class Page(Record, Generic[T]):
-    """One page of a list, and the cursor of the next page; the last page has None."""
+    """One page of a list, and the cursor of the next page; the cursor of the last page is None."""
 
     items: list[T]
     next_cursor: str | None
 
 
 class Paging(Record, Generic[T]):
-    """Description of a list that is fetched in pages.
+    """The calls that fetch a list in pages.
 
     Attributes:
         ask: builds the call for a page from its cursor and the largest number of items.
@@ -123,10 +123,10 @@ class Paging(Record, Generic[T]):
 
 
 class ServiceCache:
-    """Values of the service that the client has already fetched.
+    """A cache of facts about the service that the client has already fetched.
 
     Attributes:
-        limits: those of `GET /v1`; None until one is needed.
+        limits: the limits of `GET /v1`, by name; None until one is needed.
         widths: the width of the keys, by the collection's name.
     """
 
@@ -146,21 +146,21 @@ class CollectionRef(Record):
     cache: ServiceCache
 
     def _post_init(self) -> None:
-        """Check the name."""
+        """Check that the name is a valid collection name."""
         require_collection_name(self.name)
 
     @property
     def path(self) -> str:
-        """The path of the collection."""
+        """The URL path of the collection."""
         return f"/v1/collections/{self.name}"
 
     @property
     def documents(self) -> str:
-        """The path of its documents."""
+        """The URL path of the collection's documents."""
         return f"{self.path}/documents"
 
     def document(self, document_id: str) -> str:
-        """Return the path of one document."""
+        """Return the URL path of one document."""
         return f"{self.documents}/{quote(document_id, safe='')}"
 
 
@@ -183,7 +183,7 @@ class EventStream(Record, Generic[T]):
 def listen(method: str, path: str, handler: EventHandler, content: bytes | None = None) -> Plan[None]:
     """Pass events to a handler until they end or the handler returns True.
 
-    A service in the same process passes all events at the end.
+    If the service runs in the same process, all events arrive at the end.
     """
     take = _EventParser(handler).take
     call = Call(method, path, ignore_content, content=content, on_chunk=take, repeatable=False, timeout=WRITE_TIMEOUT)
@@ -194,7 +194,7 @@ def listen(method: str, path: str, handler: EventHandler, content: bytes | None 
 
 
 class _StopListening(Error):
-    """Raised inside the client when the handler returns True."""
+    """The exception by which the client stops reading events when the handler returns True."""
 
 
 class _EventParser:

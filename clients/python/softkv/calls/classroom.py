@@ -1,4 +1,4 @@
-"""Calls for lessons: rooms that a class shares, and the lab's small models."""
+"""Calls for lessons: about rooms that a class shares, and about the small models that the lab trains."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def train(
         model: the architecture.
         seconds: the longest training time.
         steps: the largest number of training steps.
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
         pairs: the examples of the task "pairs".
 
     Raises:
@@ -129,7 +129,7 @@ def room(cache: ServiceCache, code: str) -> Call[Room]:
     """Return a room's rows, its current question and the waiting questions.
 
     Args:
-        code: of the room.
+        code: the code of the room.
 
     Returns:
         A `Room`.
@@ -147,8 +147,8 @@ def close_room(cache: ServiceCache, code: str, secret: str) -> Call[None]:
     """Close a room and delete its content.
 
     Args:
-        code: of the room.
-        secret: the presenter's.
+        code: the code of the room.
+        secret: the secret of the presenter.
 
     Raises:
         Forbidden: the secret is wrong.
@@ -171,11 +171,11 @@ def put_row(
     """Put a row into a room.
 
     Args:
-        code: of the room.
+        code: the code of the room.
         id: chosen by the caller: 1 to 64 letters, digits, dashes or underscores.
         key: the text that queries are compared with.
         value: the key if left out.
-        secret: protects the row: replacing or removing it later needs the same secret, or the presenter's.
+        secret: protects the row: replacing or removing it later needs the same secret, or the secret of the presenter.
 
     Returns:
         The `RoomRow`.
@@ -201,9 +201,9 @@ def remove_row(cache: ServiceCache, code: str, id: str, secret: str) -> Call[Non
     """Remove a row from a room.
 
     Args:
-        code: of the room.
-        id: of the row.
-        secret: the one that the row was put with, or the presenter's.
+        code: the code of the room.
+        id: the id of the row.
+        secret: the one that the row was put with, or the secret of the presenter.
 
     Raises:
         Forbidden: the secret is wrong.
@@ -220,8 +220,8 @@ def remove_rows(cache: ServiceCache, code: str, secret: str) -> Call[None]:
     """Remove all rows from a room.
 
     Args:
-        code: of the room.
-        secret: the presenter's.
+        code: the code of the room.
+        secret: the secret of the presenter.
 
     Raises:
         Forbidden: the secret is wrong.
@@ -243,10 +243,10 @@ def ask(
     the same question.
 
     Args:
-        code: of the room.
+        code: the code of the room.
         query: the text of the question.
         temperature: 0, or from 1e-30 on.
-        secret: the presenter's.
+        secret: the secret of the presenter.
 
     Returns:
         A `RoomQuestion`.
@@ -273,7 +273,7 @@ def guess(cache: ServiceCache, code: str, id: str, question: int, row: str | Non
     """Guess which row will have the largest weight.
 
     Args:
-        code: of the room.
+        code: the code of the room.
         id: the guesser's own id, which is not shown. A later guess with the same id replaces the earlier one.
         question: the number of the question.
         row: the id of a row; None for "none of these".
@@ -295,9 +295,9 @@ def reveal(cache: ServiceCache, code: str, question: int, secret: str) -> Call[R
     """Close the guesses, compute the answer and show it to everyone in the room.
 
     Args:
-        code: of the room.
+        code: the code of the room.
         question: the number of the question.
-        secret: the presenter's.
+        secret: the secret of the presenter.
 
     Returns:
         The `RoomQuestion` with its answer.
@@ -322,10 +322,10 @@ def reveal(cache: ServiceCache, code: str, question: int, secret: str) -> Call[R
 def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]:
     """Listen to a room until it closes, or until `heard` returns True.
 
-    docs/rooms.md lists the events. A service in the same process passes all events at the end.
+    docs/rooms.md lists the events. If the service runs in the same process, all events arrive at the end.
 
     Args:
-        code: of the room.
+        code: the code of the room.
         heard: called with the name and the data of each event: first `room` with the whole content, then each change.
 
     Raises:

@@ -38,11 +38,12 @@ def create(
 
     Args:
         similarity: how a query is compared with a key.
-        dimension: the width of key vectors; that of the first key if left out.
-        value_dimension: the width of value vectors; that of the first value vector if left out.
-        encoder: the model that encodes texts; the service's if left out, and `None` for a collection of vectors only.
+        dimension: the width of key vectors; the width of the first key if left out.
+        value_dimension: the width of value vectors; the width of the first value vector if left out.
+        encoder: the model that encodes texts; the service's model if left out, and `None` for a collection of vectors
+            only.
         value_from: the text that value vectors are encoded from.
-        temperature: the default of queries.
+        temperature: the default temperature of queries.
         null: the default similarity of "none of these".
         exist_ok: accept an existing collection that has these settings.
 
@@ -94,7 +95,7 @@ def change(
     """Change the collection's defaults for queries, or remove its calibration.
 
     Args:
-        temperature: the default of queries.
+        temperature: the default temperature of queries.
         null: the default similarity of "none of these".
         calibration: `None` removes the calibration.
 
@@ -211,7 +212,7 @@ def values(collection: CollectionRef, field: Field | str, *, where: Where | None
     """List the distinct values of one metadata field, the most frequent first.
 
     Args:
-        field: as `F.year` or `"metadata.year"`.
+        field: the field, as `F.year` or `"metadata.year"`.
         where: a filter for the documents that are read.
 
     Returns:

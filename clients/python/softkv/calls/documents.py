@@ -41,8 +41,8 @@ def put(
     Args:
         id: 1 to 256 characters.
         key: the text that queries are compared with.
-        value: any JSON; the key text if left out.
-        metadata: an object for filters.
+        value: any JSON value; the key text if left out.
+        metadata: a JSON object, whose fields filters can test.
         key_vector: the vector that queries are compared with; encoded from `key` if left out.
         key_vectors: several keys in place of `key_vector`.
         parts: for each of `key_vectors`, the part of the key text that it encodes.
@@ -87,12 +87,12 @@ def patch(
     split: Mapping[str, int] | OmittedType | None = OMITTED,
     value_vector: Vector | OmittedType | None = OMITTED,
 ) -> Call[Written]:
-    """Change the given fields of one document; fields that are left out stay.
+    """Change some fields of one document; fields that are left out stay unchanged.
 
-    Objects merge, and None removes a field. Vectors that depend on a changed text are encoded again.
+    JSON objects are merged, and None removes a field. Vectors that depend on a changed text are encoded again.
 
     Args:
-        id: of the document.
+        id: the id of the document.
         key: a new key text.
         value: merged into the value if both are objects; otherwise replaces it.
         metadata: merged into the metadata.
@@ -123,7 +123,7 @@ def get(collection: CollectionRef, id: str, *, include: Sequence[DocumentField] 
     """Return one document.
 
     Args:
-        id: of the document.
+        id: the id of the document.
         include: the fields to return; key, value and metadata if left out. With "sent_value" in place of "value" the
             document has a value only if one was sent.
 
@@ -178,7 +178,7 @@ def remove(collection: CollectionRef, id: str) -> Call[None]:  # noqa: A002  # t
     """Delete one document; raise if it does not exist.
 
     Args:
-        id: of the document.
+        id: the id of the document.
 
     Raises:
         NotFound: the collection has no document with this id. `delete` ignores unknown ids.
@@ -247,7 +247,7 @@ def exists(collection: CollectionRef, id: str) -> Plan[bool]:  # noqa: A002  # t
     """Return whether the collection has a document with this id.
 
     Args:
-        id: of the document.
+        id: the id of the document.
 
     Returns:
         True or False.
@@ -390,7 +390,7 @@ def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> d
 
 
 def _to_id_list(ids: str | Iterable[str]) -> list[str]:
-    """Return one id or several as a list, after checking each."""
+    """Return an id, or several ids, as a list, after checking each of them."""
     id_list = [ids] if isinstance(ids, str) else validation.require_list(ids, "/ids")
     raise_flaws(validation.check_document_ids(id_list))
     return id_list

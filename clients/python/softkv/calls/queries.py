@@ -1,4 +1,6 @@
-"""Queries to a collection: attend, stream, sweep, compare and calibrate. Checked here before they are sent."""
+"""Queries to a collection: attend, stream, sweep, compare and calibrate. Their arguments are checked before they are
+sent.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def attend(
     read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
-    """Attend from one query or many to the documents of a collection.
+    """Compare one query, or several, with the keys of a collection, and return the documents with the largest weights.
 
     Every document that passes the filter gets a weight. The weights, with that of "none of these", sum to one.
     docs/asking.md explains each argument.
@@ -129,7 +131,7 @@ def attend(
 
 
 def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOptions]) -> EventStream[Answer]:
-    """Yield answers while one query is computed over growing parts of a large collection.
+    """Yield intermediate answers to one query, over growing parts of a large collection, and last the final answer.
 
     Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend` returns
     and has `final` set. docs/streaming.md explains the stages.
@@ -164,7 +166,7 @@ def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOpt
 
 
 def _encode_options(**how: Unpack[AttendOptions]) -> dict[str, Any]:
-    """Return the fields of a request besides its query.
+    """Return the options of a query as fields of the request.
 
     Raises:
         Invalid: an option is out of its range.
@@ -243,7 +245,7 @@ def sweep(
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
-    """Attend from one query at many temperatures, reading the keys once.
+    """Return the weights of documents for one query at several temperatures. The service reads the keys only once.
 
     Args:
         query: one text or one vector.
@@ -414,7 +416,7 @@ def _compare_call(
     null: Null | None,
     **fields: Any,
 ) -> Call[Comparison]:
-    """Return the call that compares the four methods, after checking its options."""
+    """Return the call that answers one query by four methods, after checking its options."""
     raise_flaws(chain(validation.check_temperature(temperature), validation.check_top_k(top_k)))
     options = drop_omitted(temperature=temperature, top_k=top_k, null=null, **fields)
     return Call(
@@ -430,7 +432,7 @@ Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 def list_queries(queries: Any) -> list[Any]:
-    """Return several queries as a list.
+    """Return several queries as a list, with one text or vector for each.
 
     Raises:
         Invalid: the argument is a mapping, a scalar, or an array of more than two dimensions.
@@ -447,12 +449,12 @@ def list_queries(queries: Any) -> list[Any]:
 
 
 def encode_query(query: Any, pointer: str) -> Any:
-    """Return a text unchanged, and a vector in its wire form."""
+    """Return a text unchanged, and a vector in its JSON form."""
     return query if isinstance(query, str) else encode_vector(query, pointer)
 
 
 def encode_bias(bias: Bias | None) -> Any:
-    """Return the terms of a bias in their wire form.
+    """Return the terms of a bias in their JSON form.
 
     Raises:
         Invalid: a term is not an object, or its filter is invalid.
@@ -465,7 +467,7 @@ def encode_bias(bias: Bias | None) -> Any:
 
 
 def _encode_term(term: Any, pointer: str) -> dict[str, Any]:
-    """Return one term of a bias in its wire form."""
+    """Return one term of a bias in its JSON form."""
     if isinstance(term, filters.Filter | filters.Field):
         a_term = '{"filter": F.year > 1990, "addend": 1}, or {"field": "metadata.year", "half_life": 10}'
         raise invalid_value_at(pointer, f"wanted a term such as {a_term}, got a {type(term).__name__.lower()} alone")
@@ -483,10 +485,11 @@ def query_text(query: Any) -> str | None:
 
 
 def check_query_widths(collection: CollectionRef, queries: Sequence[Any], pointer: Any) -> Plan[None]:
-    """Raise Invalid if a query vector's width differs from that of the keys, if that is known.
+    """Raise Invalid if the width of a query vector differs from the width of the collection's keys, if the client knows
+    the latter.
 
-    The cached width may belong to a collection that was dropped and created again. It is therefore fetched anew before
-    the error is raised.
+    The cached width may belong to a collection that was dropped and created again. Therefore the width is fetched again
+    before the error is raised.
     """
     if not any(_find_width_mismatches(collection, queries)):
         return

@@ -1,4 +1,4 @@
-"""Iterate over rows of any kind as documents: objects, tables of pandas and Arrow, or columns."""
+"""Iteration over rows of any kind as documents: objects, tables of pandas and Arrow, or columns."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _COLUMN_ARGUMENTS = {
 
 
 class _ArrowStream(Protocol):
-    """An object with the stream interface of Arrow's PyCapsule protocol."""
+    """An object that exports its rows as a stream by Arrow's PyCapsule protocol."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 class _ArrowArray(Protocol):
-    """An object with the array interface of Arrow's PyCapsule protocol."""
+    """An object that exports its rows as one array by Arrow's PyCapsule protocol."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> object: ...
 
@@ -47,8 +47,8 @@ def open_rows(rows: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | As
     """Return an iterable of rows, and their number if it is known.
 
     Args:
-        given: rows; None if there are columns.
-        columns: columns by field name; empty if there are rows.
+        rows: the rows; None if there are columns.
+        columns: the columns by field name; empty if there are rows.
 
     Raises:
         Invalid: there are neither rows nor columns, or both, or the rows cannot be iterated over.
@@ -79,7 +79,7 @@ def open_rows(rows: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | As
 
 
 def _rows_of_columns(columns: Mapping[str, Any]) -> tuple[Iterator[Row], int]:
-    """Return the rows of columns of one length, and their number."""
+    """Convert columns of equal length to rows. Return an iterable of the rows, and their number."""
     arrays = {
         name: _as_matrix(column, _COLUMN_ARGUMENTS[name]) if name in _VECTOR_FIELDS else column
         for name, column in columns.items()

@@ -106,7 +106,7 @@ def model(cache: ServiceCache, id: str) -> Call[Model]:  # noqa: A002  # the wir
     """Return one model by its id.
 
     Args:
-        id: of the model, as `models()` lists it.
+        id: the model's id, as `models()` lists it.
 
     Returns:
         A `Model`.
@@ -126,7 +126,7 @@ def alive(cache: ServiceCache) -> Call[bool]:
     """Return whether the service's process answers.
 
     Returns:
-        True if it does.
+        True if the process answers.
 
     Raises:
         Unreachable: no service answers.
@@ -207,7 +207,7 @@ def backup(
 
 
 class BackupReceiver:
-    """A backup that is being received."""
+    """A receiver that writes the chunks of a backup to a file, and checks length and checksum."""
 
     def __init__(self, sink: BinaryIO, progress: Callable[[int, int], object] | None) -> None:
         self._sink = sink
@@ -218,7 +218,7 @@ class BackupReceiver:
         self._bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        """Write the next chunk.
+        """Write the next chunk of the backup.
 
         Raises:
             ValueError: the content is not a backup.

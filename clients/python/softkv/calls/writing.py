@@ -1,4 +1,4 @@
-"""Write many documents: in one transaction, or any number of rows in batches."""
+"""Calls that write many documents: in one transaction, or any number of rows in batches."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ _ENVELOPE_BYTES = 100  # bytes of a body besides its rows
 
 
 class Upload:
-    """Rows that are being written.
+    """The state of one upload: the rows that remain, the current batch, and the results so far.
 
     The sender fills batches with `add`, sends each with `send` and passes the result to `acknowledge`.
 
@@ -157,7 +157,7 @@ class Upload:
         self._batch = Batch(report.acknowledged)
 
     def must_wait(self, batch: Batch, active: Sequence[Batch]) -> bool:
-        """Return whether an active batch must be acknowledged before this one is sent.
+        """Return whether a batch that is being sent must be acknowledged before this one is sent.
 
         The first batch is sent alone because the collection may not exist. With "fail" every batch is sent alone.
         Batches with a common id are written in order.
@@ -170,7 +170,7 @@ class Upload:
         return batch.first == self.report.acknowledged
 
     def prepare(self) -> Plan[None]:
-        """Fetch the service's limits if a batch is one request body."""
+        """Fetch the service's limits, if they determine how large a batch may be."""
         if self._on_conflict != "replace":
             cache = self._place.cache
             self._most_rows = min(_MAX_BATCH_ROWS, (yield from get_limit(cache, "documents")))
@@ -238,7 +238,7 @@ class Upload:
         report.refused += sorted(result.refused, key=lambda refusal: refusal.row)
 
     def _drop_wrong_widths(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[list[RowLine]]:
-        """Refuse rows whose vector width differs from that of the collection's keys; return the others."""
+        """Refuse rows whose key vectors differ in width from the collection's keys; return the other rows."""
         name, widths_by_name = self._place.name, self._place.cache.widths
         widths = {row.width for row in rows if row.width is not None}
         if not widths or widths == {widths_by_name.get(name)} or (len(widths) == 1 and name not in widths_by_name):
@@ -256,7 +256,7 @@ class Upload:
         return accepted
 
     def _drop_oversized(self, rows: Sequence[RowLine], result: BatchResult, error: TooLarge) -> Plan[list[RowLine]]:
-        """Refuse rows that exceed the service's limit alone; return the others.
+        """Refuse rows that are each larger than the service's limit on a request; return the other rows.
 
         Raises:
             TooLarge: no single row exceeds the limit.
@@ -361,7 +361,7 @@ class Batch:
         self.refused: list[Refusal] = []
 
     def add(self, row: RowLine) -> None:
-        """Add a row; refuse it if the batch already has its id."""
+        """Add a row; refuse it if the batch already has a row with the same id."""
         self.rows += 1
         if row.id is not None and row.id in self.ids:
             detail = f"the id {row.id!r} is in this request twice: send each id once"
@@ -373,7 +373,7 @@ class Batch:
         self.size += len(row.content) + 1
 
     def refuse(self, index: int, document_id: str | None, error: Invalid) -> None:
-        """Add a row that is not sent."""
+        """Record a row that the client itself refuses, so that it is not sent."""
         self.rows += 1
         self.refused.append(Refusal.of(index, document_id, error.errors))
 
@@ -388,7 +388,7 @@ class BatchResult:
         self.refused = list(refused)
 
     def refuse(self, row: RowLine, flaws: Sequence[Flaw]) -> None:
-        """Add a row that was not written."""
+        """Record a row that the service did not write, and why."""
         self.refused.append(Refusal.of(row.position, row.id, flaws))
 
 
@@ -396,7 +396,7 @@ _KEY_VECTOR = "key_vector"
 
 
 class RowLine(NamedTuple):
-    """Row encoded as a line of JSON.
+    """A row encoded as a line of JSON.
 
     Attributes:
         position: the index of the row, from 0.
@@ -412,7 +412,7 @@ class RowLine(NamedTuple):
 
 
 def row_fields(row: Any, index: int) -> Mapping[str, Any]:
-    """Return the fields of a row.
+    """Return the fields of a row as a mapping.
 
     Raises:
         Invalid: the row is neither a document nor a mapping.

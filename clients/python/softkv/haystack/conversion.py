@@ -55,7 +55,7 @@ _UNSUPPORTED_FIELDS = ("blob", "embedding", "meta", "score", "sparse_embedding")
 
 
 def convert_filter(filters: Mapping[str, Any] | None) -> Filter | None:
-    """Convert a filter; return None if all documents pass.
+    """Convert Haystack's filter to one of softkv. Return None if all documents pass.
 
     Raises:
         FilterError: the filter is invalid.
@@ -67,10 +67,10 @@ def convert_filter(filters: Mapping[str, Any] | None) -> Filter | None:
 
 
 def require_filter(filters: Mapping[str, Any] | None, advice: str) -> Filter:
-    """Convert a filter for an operation that changes documents; an empty filter is an error.
+    """Convert Haystack's filter for an operation that changes documents. An empty filter is an error.
 
     Args:
-        instead: the message's advice for changing all documents.
+        advice: how to change all documents instead, for the error's message.
 
     Raises:
         FilterError: the filter is invalid or empty.
@@ -146,7 +146,7 @@ _VALUE_FIELDS = ("blob", "sparse_embedding")
 
 
 def require_documents(documents: Any) -> list[Document]:
-    """Return the documents as a list.
+    """Return the argument of a write as a list, after checking that it is a list of documents.
 
     Raises:
         ValueError: not a list of documents.
@@ -176,7 +176,7 @@ def deduplicate(documents: Iterable[Document], policy: DuplicatePolicy) -> list[
 
 
 def to_row(document: Document) -> Row:
-    """Convert a document: its content becomes the key, its embedding the key vector."""
+    """Convert Haystack's document to one of softkv: its content becomes the key, its embedding the key vector."""
     fields: dict[str, Any] = {"metadata": document.meta}
     if document.content is not None:
         fields["key"] = document.content
@@ -189,13 +189,13 @@ def to_row(document: Document) -> Row:
 
 
 def to_document(row: Row) -> Document:
-    """Convert a stored document. One from another source has its value as content."""
+    """Convert a stored document to Haystack's. If another program wrote it, its content is the stored value."""
     vector = None if row.key_vector is None else row.key_vector.tolist()
     return _build_document(row, meta=dict(row.metadata), embedding=vector)
 
 
 def to_matched_document(options: RetrievalOptions, answer: Answer, match: Match) -> Document:
-    """Convert a match to a document."""
+    """Convert a match to a Haystack document, with its score and the metadata that the options request."""
     return _build_document(
         match,
         meta=options.metadata(answer, match),

@@ -37,7 +37,7 @@ _FIELD_TYPES = (
 
 
 class DocumentSource(CollectionSource):
-    """Collection of a store, and whether its documents are read with their embeddings."""
+    """The collection of a document store, and whether its documents are read with their embeddings."""
 
     return_embedding: bool | None = None
 
@@ -48,7 +48,7 @@ def count_documents(source: DocumentSource, /) -> Plan[int]:
 
 
 def filter_documents(source: DocumentSource, /, filters: dict[str, Any] | None = None) -> Plan[list[Document]]:
-    """Return the documents that pass, ordered by id.
+    """Return the documents that pass the filters, ordered by id.
 
     Raises:
         FilterError: the filter is invalid.
@@ -111,7 +111,7 @@ def delete_all_documents(source: DocumentSource, /, recreate_collection: bool = 
 
 
 def delete_by_filter(source: DocumentSource, /, filters: dict[str, Any]) -> Plan[int]:
-    """Delete the documents that pass; return their number.
+    """Delete the documents that pass the filters; return their number.
 
     Raises:
         FilterError: the filter is invalid or empty.
@@ -120,7 +120,7 @@ def delete_by_filter(source: DocumentSource, /, filters: dict[str, Any]) -> Plan
 
 
 def update_by_filter(source: DocumentSource, /, filters: dict[str, Any], meta: dict[str, Any]) -> Plan[int]:
-    """Merge fields into the metadata of the documents that pass, in one transaction; return their number.
+    """Merge fields into the metadata of the documents that pass the filters, in one transaction; return their number.
 
     Objects merge, and None removes a field.
 
@@ -132,7 +132,7 @@ def update_by_filter(source: DocumentSource, /, filters: dict[str, Any], meta: d
 
 
 def count_documents_by_filter(source: DocumentSource, /, filters: dict[str, Any]) -> Plan[int]:
-    """Return the number of documents that pass."""
+    """Return the number of documents that pass the filters."""
     return _call_collection(source, calls.count, where=convert_filter(filters))
 
 
@@ -152,7 +152,9 @@ def get_metadata_fields_info(source: DocumentSource, /) -> Plan[dict[str, dict[s
 
 
 def get_metadata_field_min_max(source: DocumentSource, /, metadata_field: str) -> Plan[dict[str, Any]]:
-    """Return the least and the greatest number of a field, or text if it has no numbers; else None."""
+    """Return the least and the greatest number of a field; without numbers its first and last text; without
+    texts None.
+    """
     name = to_metadata_name(metadata_field)
     facts = yield from _call_collection(source, collections.fields, [name])
     return {"min": facts[name].min, "max": facts[name].max}

@@ -1,4 +1,4 @@
-"""A component that attends to a collection: the returned documents, and the verdict on them."""
+"""A Haystack component that queries a collection, and returns documents and the verdict on them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class SoftkvRetriever:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialise the retriever with its store."""
+        """Return the retriever and its store as a dictionary, for serialisation."""
         return default_to_dict(
             self,
             document_store=self.document_store.to_dict(),
@@ -108,7 +108,7 @@ class SoftkvRetriever:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SoftkvRetriever:
-        """Create a retriever from its serialised form."""
+        """Create a retriever from the dictionary that `to_dict` returned."""
         parameters = dict(data.get("init_parameters", {}))
         if isinstance(parameters.get("document_store"), dict):
             parameters["document_store"] = SoftkvDocumentStore.from_dict(parameters["document_store"])
@@ -173,7 +173,7 @@ class SoftkvRetriever:
         score: Score | None = None,
         evidence: bool | None = None,
     ) -> dict[str, Any]:
-        """Run `run` asynchronously."""
+        """Run the retriever asynchronously; arguments and result are those of `run`."""
         options = {name: option for name, option in locals().items() if name in RetrievalOptions._names}
         return await self.document_store._source.run_async(self._retrieve(query, query_embedding, filters, options))
 

@@ -21,7 +21,7 @@ class SoftkvDocumentStore:
 
     Args:
         collection: its name; it is created if it does not exist.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for documents with
             embeddings of a model that the service does not have.
@@ -82,7 +82,8 @@ class SoftkvDocumentStore:
     get_metadata_field_unique_values_async = async_store_method(operations.get_metadata_field_unique_values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Serialise the store. Of a key in the environment, the variable's name is saved.
+        """Return the store as a dictionary, for serialisation. If its API key comes from the environment, only the
+        variable's name is saved.
 
         Raises:
             ValueError: the key is a token, which is never serialised.
@@ -100,7 +101,7 @@ class SoftkvDocumentStore:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> SoftkvDocumentStore:
-        """Create a store from its serialised form."""
+        """Create a store from the dictionary that `to_dict` returned."""
         parameters = dict(data.get("init_parameters", {}))
         if isinstance(parameters.get("key"), dict):
             parameters["key"] = Secret.from_dict(parameters["key"])

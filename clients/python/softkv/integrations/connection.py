@@ -1,4 +1,4 @@
-"""The connection and the collection of a framework's store, blocking and asynchronous."""
+"""The connection to a service and the collection that a framework's store uses, both blocking and asynchronous."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Connection:
     """A blocking client of one service, and an asynchronous client for each event loop.
 
     Args:
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
-        client: used in place of both; its creator closes it.
+        client: an open client, used in place of `url` and `key`; the caller closes it.
         async_client: used by every event loop. If left out, each loop gets a client of the same service with the same
             key.
 
@@ -79,7 +79,7 @@ class Connection:
         return self._of_loops[loop]
 
     def _options(self) -> dict[str, Any]:
-        """Return the sending options of the client that was passed in."""
+        """Return the timeout and retries of the client that was passed in, for further clients."""
         if self._given is None:
             return {}
         options = self._given._sender.options
@@ -131,11 +131,11 @@ class CollectionSource:
         return self._connect()
 
     def run(self, plan: Call[T] | Plan[T]) -> T:
-        """Run a plan; return its result."""
+        """Run a plan (a sequence of calls) with the blocking client; return its result."""
         return self.connection.client._sender.run(plan)
 
     async def run_async(self, plan: Call[T] | Plan[T]) -> T:
-        """Run a plan asynchronously; return its result."""
+        """Run a plan (a sequence of calls) with the asynchronous client; return its result."""
         return await self.connection.async_client._sender.run(plan)
 
     def info(self) -> Plan[CollectionInfo]:
@@ -178,7 +178,9 @@ class CollectionSource:
 
 
 def sync_store_method(build: Callable[Concatenate[SourceT, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Build a store's method from a plan whose first argument is the store's `_source`."""
+    """Build a store's method from a function that returns a plan (a sequence of calls). The function's first argument
+    is the store's `_source`.
+    """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = self._source.run(build(self._source, *args, **kwargs))
@@ -190,7 +192,7 @@ def sync_store_method(build: Callable[Concatenate[SourceT, P], Plan[T]]) -> Call
 def async_store_method(
     build: Callable[Concatenate[SourceT, P], Plan[T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Build a store's coroutine method from such a plan."""
+    """Build a store's coroutine method from a function that returns a plan, as `sync_store_method` does."""
 
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = await self._source.run_async(build(self._source, *args, **kwargs))

@@ -87,10 +87,10 @@ class RetrievalOptions(Record):
     def ask(
         self, source: CollectionSource, query: Any, where: Where | None, required: Iterable[str] = ()
     ) -> Plan[Answer]:
-        """Attend to a collection, and create it if it does not exist.
+        """Query a collection with these options, and return the answer. The collection is created if it does not exist.
 
         Args:
-            also: further fields that the matches must have.
+            required: further fields that the matches must have.
         """
         yield from source.info()
         options = {name: option for name, option in self._fields().items() if name not in _RETRIEVER_OPTIONS}
@@ -108,7 +108,9 @@ class RetrievalOptions(Record):
         return match.similarity if self.score == "similarity" else match.weight or 0.0
 
     def metadata(self, answer: Answer, match: Match) -> dict[str, Any]:
-        """Return a match's metadata with the requested details."""
+        """Return the metadata of a match's document, with the further fields and the evidence that the
+        options request.
+        """
         metadata, details = dict(match.metadata or {}), _match_details(match)
         if self.evidence:
             details |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite_or_none(match.logit)}
@@ -117,7 +119,7 @@ class RetrievalOptions(Record):
 
 
 def confidence_fields(match: Match) -> dict[str, float]:
-    """Return a match's confidence if the collection is calibrated."""
+    """Return a field with the match's confidence; empty if the collection is not calibrated."""
     return {} if match.confidence is None else {"confidence": match.confidence}
 
 
@@ -218,14 +220,16 @@ def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance
 
 
 def select_key(match: Match) -> Any:
-    """Return the key vector of a match, with `include=["key_vector"]`. Of several keys it is the matched one."""
+    """Return the key vector of a match, which needs `include=["key_vector"]`. Of several keys, return the one that
+    matched best.
+    """
     if match.key_vectors is None:
         return match.key_vector
     return match.key_vectors[match.part.index if match.part is not None else 0]
 
 
 def _unit_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Normalise each row to length 1; rows of zeros stay."""
+    """Scale each row to length 1; rows of zeros stay as they are."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit: NDArray[np.float64] = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit

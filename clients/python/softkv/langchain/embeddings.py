@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 class SoftkvEmbeddings(Embeddings):
-    """The service's encoder. A `SoftkvVectorStore` does not need it.
+    """The service's encoder as LangChain's embeddings. A `SoftkvVectorStore` does not need this class, since its
+    collection encodes texts.
 
     Args:
         model: a name that `client.models()` lists; the service's if left out.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
-        client: used in place of both.
+        client: an open client, used in place of `url` and `key`.
         async_client: an asynchronous client; derived from the other arguments if left out.
 
     Raises:

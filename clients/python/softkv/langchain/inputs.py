@@ -14,7 +14,9 @@ from softkv.problems import invalid_value
 
 
 class InvalidInput(Invalid, LangChainException, ValueError):
-    """The input is invalid; `detail` and `errors` name the fields. It is LangChain's error and softkv's."""
+    """The input is invalid; `detail` and `errors` name the fields. Code that catches LangChain's error or softkv's
+    `Invalid` catches it.
+    """
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def convert_errors() -> Iterator[None]:
 
 
 def to_input_error(error: Invalid) -> InvalidInput:
-    """Return the same error as InvalidInput."""
+    """Return an `Invalid` error as InvalidInput, with the same message and details."""
     input_error = InvalidInput(
         error.detail,
         code=error.code,
@@ -61,9 +63,9 @@ def convert_filter(condition: Any) -> Where | None:
     """Convert a filter of any form to one that `attend` accepts.
 
     Args:
-        given: an expression of `softkv.F`; the service's JSON with an `operator`; or metadata fields with the values
-            that they equal, as `{"year": 1970}`, or comparisons, as `{"year": {"$gte": 1970}}`. `$and`, `$or` and
-            `$not` join them.
+        condition: an expression of `softkv.F`; the service's JSON with an `operator`; or metadata fields with the
+            values that they equal, as `{"year": 1970}`, or comparisons, as `{"year": {"$gte": 1970}}`. `$and`, `$or`
+            and `$not` join them.
 
     Raises:
         Invalid: not a filter.
@@ -80,7 +82,7 @@ def convert_filter(condition: Any) -> Where | None:
 
 
 def _condition(name: Any, operand: Any) -> Filter:
-    """Convert one entry of a mapping: a field, or an operator that joins filters."""
+    """Convert one entry of a filter that is a mapping: a field with its operand, or an operator that joins filters."""
     if not isinstance(name, str):
         raise invalid_value("/filter", f"wanted the name of a field, got {name!r}")
     if name in _CONNECTIVES:

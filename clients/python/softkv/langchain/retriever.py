@@ -34,9 +34,9 @@ class SoftkvRetriever(BaseRetriever):
     Attributes:
         collection: its name; or pass a `store` in place of it and of the connection.
         embedding: encodes queries; the collection's own encoder if left out.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
-        client: used in place of both.
+        client: an open client, used in place of `url` and `key`.
         async_client: an asynchronous client; derived from the other arguments if left out.
         content: the text of a document: its `"value"`, or its `"key"`.
         top_k: the largest number of documents, 10 if left out; `k` is an alias.

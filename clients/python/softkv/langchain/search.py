@@ -63,7 +63,7 @@ class SearchRequest(NamedTuple):
     include: tuple[str, ...]
 
     def with_keys(self, least: int) -> SearchRequest:
-        """Return a request for at least this many matches, with their key vectors."""
+        """Return a copy of the request that returns at least this many matches, with their key vectors."""
         fields = tuple(dict.fromkeys([*self.how["include"], "key_vector"]))
         return self._replace(how=self.how | {"top_k": max(least, self.how["top_k"]), "include": fields})
 
@@ -148,7 +148,7 @@ DEFAULT_COLLECTION = "langchain"
 
 
 class SearchableStore(VectorStore):
-    """The searching half of `SoftkvVectorStore`, which documents the arguments."""
+    """The search methods of `SoftkvVectorStore`. That class documents the arguments."""
 
     def __init__(
         self,
@@ -322,7 +322,7 @@ class SearchableStore(VectorStore):
         return super().as_retriever(**kwargs)
 
     def _select_diverse(self, query: Any, answer: Answer, request: SearchRequest, relevance: float) -> list[Document]:
-        """Select diverse documents of an answer."""
+        """Select relevant and diverse documents among the matches of an answer, by maximal marginal relevance."""
         results = to_documents(answer, request, self._content)
         keys = [select_key(match) for match in answer.matches][: len(results)]
         return [results[index][0] for index in select_by_mmr(query, keys, request.how["top_k"], relevance)]

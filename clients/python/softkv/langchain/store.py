@@ -44,9 +44,9 @@ class SoftkvVectorStore(SearchableStore):
     Args:
         collection: its name; `langchain` if left out.
         embedding: encodes texts; the collection's own encoder if left out.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
-        client: used in place of both.
+        client: an open client, used in place of `url` and `key`.
         async_client: an asynchronous client; derived from the other arguments if left out.
         settings: arguments of `create` for a new collection, as `{"similarity": "dot", "null": 0.2}`. With an
             `embedding` the defaults are no encoder and a null key of "auto".

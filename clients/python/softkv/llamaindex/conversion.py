@@ -46,7 +46,7 @@ _TEXT_OPERATORS = (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSIT
 def convert_filters(
     filters: MetadataFilters | None, *, node_ids: Sequence[str] | None = None, doc_ids: Sequence[str] | None = None
 ) -> Filter | None:
-    """Return a filter that requires all arguments; None if they require nothing.
+    """Return one filter for the nodes that pass `filters` and have one of these ids; None if every node passes.
 
     Raises:
         ValueError: a value does not suit its operator.
@@ -107,7 +107,7 @@ def to_row(node: Any, has_encoder: bool) -> Document:
     """Convert a node to a document: its key is the text that LlamaIndex embeds, its value everything but the metadata.
 
     Args:
-        encoded: whether the collection encodes texts.
+        has_encoder: whether the collection encodes texts.
 
     Raises:
         ValueError: the node has neither an embedding nor a text that can be encoded.
@@ -133,7 +133,9 @@ def to_row(node: Any, has_encoder: bool) -> Document:
 
 
 def to_node(document: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:
-    """Convert a document to a node. A document from another source becomes a text node with its value or key."""
+    """Convert a document to a node. If another program wrote the document, it becomes a text node with its value or
+    key.
+    """
     value = document.value
     if isinstance(value, dict) and value.keys() == {TYPE_KEY, DATA_KEY}:
         node = json_to_doc({**value, DATA_KEY: {**value[DATA_KEY], "metadata": dict(metadata)}})

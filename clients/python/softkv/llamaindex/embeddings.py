@@ -12,15 +12,15 @@ from softkv.integrations.connection import Connection
 
 
 class SoftkvEmbedding(BaseEmbedding):
-    """Encoder of the service.
+    """The service's encoder as LlamaIndex's embedding model.
 
     Args:
         model: a name that `client.models()` lists; the service's if left out.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
-        client: used in place of both; its creator closes it.
+        client: an open client, used in place of `url` and `key`; the caller closes it.
         async_client: an asynchronous client; if left out, each event loop gets one.
-        fields: of `BaseEmbedding`, such as `embed_batch_size`.
+        fields: further fields of `BaseEmbedding`, such as `embed_batch_size`.
     """
 
     _model: str | None = PrivateAttr()

@@ -45,7 +45,7 @@ def add(source: CollectionSource, /, nodes: Sequence[BaseNode], **kwargs: Any) -
 
 
 def delete(source: CollectionSource, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
-    """Delete the nodes of a document."""
+    """Delete all nodes that belong to a source document."""
     with as_value_error():
         yield from source.info()
         yield from calls.delete(source.place, where=Comparison(REF_DOC_ID, "==", ref_doc_id))

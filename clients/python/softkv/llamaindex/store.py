@@ -14,15 +14,15 @@ from softkv.llamaindex.conversion import as_value_error
 
 
 class SoftkvVectorStore(BasePydanticVectorStore):
-    """Nodes in a collection. Nothing is sent before the first operation.
+    """A LlamaIndex vector store that keeps nodes in a collection. Nothing is sent before the first operation.
 
     Args:
         collection: its name; it is created if it does not exist.
-        url: of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
+        url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out. It is never serialised.
         settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for nodes with embeddings
             of a model that the service does not have.
-        client: used in place of a URL and a key; its creator closes it.
+        client: an open client, used in place of `url` and `key`; the caller closes it.
         async_client: an asynchronous client; if left out, each event loop gets one.
         is_embedding_query: whether an index embeds queries; `False` leaves that to the collection's encoder.
 
