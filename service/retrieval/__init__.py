@@ -1,4 +1,4 @@
-"""Retrieval: collections, documents, filters, the null key and queries."""
+"""Retrieval: collections, their documents, filters, the null key ("none of these") and queries."""
 
 from __future__ import annotations
 

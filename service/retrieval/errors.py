@@ -63,14 +63,16 @@ class DemoLoading(CollectionLoading):
 
 
 class CollectionUnsound(RetrievalError):
-    """Key vectors of the collection are damaged on disk, so that every weight would be wrong."""
+    """Key vectors of the collection are damaged on disk, so every weight of an answer would be wrong."""
 
     def __init__(self, name: str, documents: int, first: Exception) -> None:
         super().__init__(f"collection {name!r} is not attended to, as vectors of {documents} documents fail: {first}")
 
 
 class SnapshotGone(RetrievalError):
-    """The version of a collection that was being read was dropped, or is unavailable now: take another one."""
+    """The version of a collection that was being read was dropped, or is unavailable now. The caller has to open a new
+    snapshot.
+    """
 
 
 class ShardsMissing(RetrievalError):
@@ -109,7 +111,7 @@ class InvalidContent(RetrievalError):
 
 
 class NothingToRead(InvalidContent):
-    """The query is a text of which the model can read nothing."""
+    """The query is a text in which the model knows no token."""
 
 
 class TooLarge(InvalidContent):
@@ -117,7 +119,7 @@ class TooLarge(InvalidContent):
 
 
 class DocumentChanged(RetrievalError):
-    """The document to replace is not the stored one any more."""
+    """The document to replace has been changed or deleted by another caller in the meantime."""
 
     def __init__(self, document_id: str) -> None:
         super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")

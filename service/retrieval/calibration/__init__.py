@@ -1,4 +1,4 @@
-"""Calibration by labelled questions: mathematics on small tables, independent of collections."""
+"""Calibration by labelled questions: the mathematics, on small tables that are independent of collections."""
 
 from __future__ import annotations
 

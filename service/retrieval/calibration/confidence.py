@@ -32,7 +32,7 @@ _MAX_STEPS, _MIN_STEP = 100, 1e-10
 
 @dataclass(frozen=True)
 class Curve:
-    """sigmoid(slope·x + lead_slope·z + offset).
+    """The confidence that the first match is right, as a curve: sigmoid(slope·x + lead_slope·z + offset).
 
     x = logit(w) of the best document's weight w without the null key: how far it stands out from the others. z is the
     logit of all documents' weight against the fitted null key: how much of the collection is like the query.
@@ -58,7 +58,8 @@ class Curve:
 
     @classmethod
     def fit(cls, logits: Array, leads: Array, right: Array) -> Curve:
-        """Fit the curve of greatest posterior by Newton's method; slopes below their minimum are fixed at it.
+        """Fit the curve with the greatest posterior probability, by Newton's method. A slope below its minimum is fixed
+        at the minimum.
 
         Args:
             logits: float64[q], x of each question; `leads`: float64[q], z.
@@ -76,7 +77,7 @@ class Curve:
 
     @classmethod
     def fit_few(cls, logits: Array, right: Array) -> Curve:
-        """Fit a slope and an offset alone: five parameters would follow noise in few labels."""
+        """Fit a curve with one slope and an offset, for few labels: five parameters would follow noise."""
         features = np.stack([logits, np.ones(len(logits))], axis=1)
         expected, deviation, zeros = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))
         slope, offset = _fit_logistic(features, zeros, right, expected, deviation)
@@ -87,7 +88,7 @@ class Curve:
 
 
 def _features(logits: Array, leads: Array) -> Array:
-    """Return float64[q, 5], the factors of the parameters."""
+    """Return float64[q, 5], the factors by which the curve multiplies its five parameters."""
     below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
     behind, ahead = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
     return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
@@ -147,12 +148,13 @@ _GRID = 4096
 
 
 def min_labels(promise: float) -> int:
-    """Return the least number of labelled questions with an answer that a coverage needs."""
+    """Return how many labelled questions with an answer are needed at least to promise a coverage."""
     return math.ceil(round(1 / (1 - promise), 6)) - 1
 
 
 def fit_thresholds(log_weights: Array) -> dict[float, float]:
-    """Return, by coverage, the least log weight of a member of the set; coverages that need more labels are left out.
+    """Return, for each coverage, the least log weight of a match in the conformal set. Coverages that need more labels
+    are left out.
 
     Args:
         log_weights: float64[n], that of the right document of each question with an answer, without the null key.
@@ -164,7 +166,7 @@ def fit_thresholds(log_weights: Array) -> dict[float, float]:
 def estimate_quantile(ordered: Array, share: float) -> float:
     """Return Harrell and Davis's quantile of ascending values float64[n], of mean rank (n + 1)·share.
 
-    At low ranks it is the value at that rank.
+    At low ranks the quantile is the value at that rank.
     """
     n = len(ordered)
     rank = math.floor(round((n + 1) * share, 6))

@@ -36,7 +36,7 @@ class Metric(NamedTuple):
 
     @property
     def pair(self) -> tuple[float, float]:
-        """Both numbers; they must exist."""
+        """The metric and its standard error, which must not be None."""
         assert self.value is not None
         assert self.error is not None
         return self.value, self.error
@@ -57,9 +57,9 @@ class Metrics:
         ece: expected calibration error of the first match's confidence, over ten bins of equal size.
         brier, log_loss: of the same confidence; log_loss in nats.
         label_loss: −ln of the weight of the label, which is the right document or the null key; in nats.
-        recall: recall at 1 over questions with an answer.
-        mrr: mean reciprocal rank over these.
-        one_right: share of these with the verdict "one" and the right first match.
+        recall: the share of the questions with an answer whose first match is right.
+        mrr: the mean reciprocal rank of the right document over these questions.
+        one_right: the share of these questions with the verdict "one" and the right first match.
         one_wrong: share of the questions without an answer with the verdict "one".
         coverage: share of questions with an answer whose right document is in the conformal set of coverage 0.9.
     """
@@ -76,7 +76,7 @@ class Metrics:
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Metrics:
-        """Compute the metrics of these outcomes."""
+        """Compute the metrics of the predicted outcomes of labelled questions."""
         present = outcomes.present
         return cls(
             ece=Metric(
@@ -104,7 +104,9 @@ def calibration_error(confidence: Array, right: Array) -> float:
 
 
 def log_losses(outcomes: Outcomes) -> Array:
-    """Return float64[q] in nats: −ln of the probability of what was true."""
+    """Return float64[q] in nats: −ln of the probability that the confidence gave to the truth, a right or a wrong first
+    match.
+    """
     clipped = np.clip(outcomes.confidence, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return np.asarray(-np.log(np.where(outcomes.right, clipped, 1 - clipped)))
 
@@ -126,14 +128,14 @@ COVERAGE = 0.9
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The fits, and the metrics of the collection before and after.
+    """The result of an evaluation: the fits to labelled questions, and the metrics of the collection before and after.
 
     Attributes:
         plain: the fit without full text; `words`: with the fitted λ, None if that does not gain.
         before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
         after, after_words: metrics of either fit on held-out questions.
-        gained: by how much the label loss fell without full text, question by question.
-        surer: likewise for the log-loss of the confidences.
+        gained: the mean over questions of how much the fit without full text lowers the label loss.
+        surer: the mean over questions of how much that fit lowers the log-loss of the confidences.
     """
 
     plain: Fit
@@ -148,22 +150,23 @@ class Evaluation:
     def gains(self) -> bool:
         """Whether the label loss fell by more than its standard error.
 
-        Or the log-loss fell by more than its own, and the label loss rose by at most twice its own: by chance alone it
-        rises by more than one standard error in one case of six.
+        The gain is also enough if the log-loss fell by more than its standard error, and the label loss rose by at most
+        two. By chance alone a loss rises by more than one standard error in one case of six.
         """
         (gained, error), (surer, doubt) = self.gained.pair, self.surer.pair
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
 def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, stored: Variant | None = None) -> Evaluation:
-    """Fit to labelled questions, and measure the gain.
+    """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
+    collection.
 
     Args:
-        profiles: those of the questions.
-        order: int[q], the order in which questions are dealt out to folds; a hash, because their own may mean
-            something.
-        null_logits: float64[q], those of the served null key at the collection's temperature; −∞ for none. A scalar
-            applies to all.
+        profiles: the profiles of the questions.
+        order: int[q], the order in which questions are distributed over folds. It is a hash, because the order in which
+            they were sent may have a meaning.
+        null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none. A
+            scalar applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
     """
     validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE)

@@ -29,7 +29,7 @@ _BISECTIONS = 60
 
 @dataclass(frozen=True)
 class FittedNull:
-    """A null key fitted at one cell of the tables.
+    """A null key fitted for one λ and T, which are one cell of the tables.
 
     Attributes:
         cell: the indices of λ and T.
@@ -42,7 +42,7 @@ class FittedNull:
     likelihood: float
 
     def level(self, profiles: Profiles) -> float:
-        """Return the similarity c: n keys of it weigh as much as the null key."""
+        """Return the similarity c of the null key: n keys of similarity c weigh as much as the null key."""
         temperature = float(profiles.temperatures[self.cell[1]])
         return temperature * (self.log_count - math.log(max(profiles.keys, 2)))
 
@@ -64,14 +64,16 @@ def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
 
 
 def fit_temperature(profiles: Profiles) -> int:
-    """Return the index of the temperature of greatest likelihood, without full text."""
+    """Return the index of the temperature that gives the labels the greatest likelihood, without full text."""
     shift = np.log(profiles.temperatures / profiles.temperatures[profiles.own_index]) / TEMPERATURE_DEVIATION
     likelihoods = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
     return int(np.argmax(np.array(likelihoods) - shift**2 / 2))
 
 
 def fit_full_text(profiles: Profiles, temperature: int) -> int:
-    """Return the index of the λ of greatest likelihood, at a temperature."""
+    """Return the index of the λ (weight of full text) that gives the labels the greatest likelihood, at a
+    temperature.
+    """
     likelihoods = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
     return int(np.argmax(likelihoods))
 
@@ -106,10 +108,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Fit:
-    """A variant, and its cell of λ and T.
+    """A fitted variant, and the cell of λ and T for which it was fitted.
 
     Attributes:
-        log_count: that of the null key, in the unit of the log-partitions.
+        log_count: the log weight of the null key, in the unit of the log-partitions.
     """
 
     cell: tuple[int, int]
@@ -118,7 +120,7 @@ class Fit:
 
     @classmethod
     def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
-        """Fit all labels at a cell; with `few` labels the curve has two parameters."""
+        """Fit a variant to all labels, at one cell of λ and T. With `few` labels its curve has only two parameters."""
         null = fit_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
@@ -127,7 +129,7 @@ class Fit:
         return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
 
     def predict(self, profiles: Profiles, promise: float) -> Outcomes:
-        """Return the outcomes for questions that it was not fitted to."""
+        """Return the outcomes that this fit predicts for questions to which it was not fitted."""
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
@@ -146,9 +148,9 @@ class Outcomes:
     """Predictions for q questions, and the truth.
 
     Attributes:
-        present: bool[q], whether it has an answer.
-        confidence: float64[q], that the first match is right.
-        right: bool[q], whether it is.
+        present: bool[q], whether the question has an answer.
+        confidence: float64[q], the predicted probability that the first match is right.
+        right: bool[q], whether the first match is right.
         reciprocal: float64[q], 1 / the rank of the right document; 0 without one.
         one: bool[q], the verdict: the first match has more than half of all weight.
         covered: float64[q], 1 if the right document is in the conformal set, else 0; NaN without a set.
@@ -170,10 +172,11 @@ class Outcomes:
         """Return the outcomes of the collection with its current settings.
 
         Args:
-            null_logits: float64[q], the logits of its null key at its temperature; −∞ without one. A scalar applies to
-                all.
-            promise: the `top_p` that replaces the set without a calibration.
-            stored: its calibration at that temperature, if any, which then gives confidence and set.
+            null_logits: float64[q], the logits of the collection's null key at its temperature; −∞ without one. A
+                scalar applies to all.
+            promise: the `top_p` that makes the set if the collection has no calibration.
+            stored: the collection's calibration at that temperature, which then gives confidence and set; None if it
+                has none.
         """
         cell = (0, profiles.own_index)
         if stored is not None:
@@ -191,7 +194,7 @@ class Outcomes:
 
     @classmethod
     def join(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
-        """Join the outcomes of folds: the indices of each fold's questions, and their outcomes."""
+        """Join the outcomes of all folds; each part has the indices of a fold's questions, and their outcomes."""
         columns = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
         for indices, part in parts:
             for name, column in vars(part).items():
@@ -203,7 +206,9 @@ FOLDS = 5
 
 
 def assign_folds(order: Array, present: Array) -> Array:
-    """Return int64[q], the fold in which each question is held out; both kinds are spread evenly, in a fixed order."""
+    """Return int64[q], the fold in which each question is held out. Questions with and without an answer are spread
+    evenly over the folds.
+    """
     folds = np.empty(len(order), dtype=np.int64)
     for kind in (present, ~present):
         indices = np.flatnonzero(kind)
@@ -213,14 +218,16 @@ def assign_folds(order: Array, present: Array) -> Array:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Outcomes of each question by a fit to the other folds; `words` with the λ that these folds choose."""
+    """Cross-validation: the outcome of each question by a fit to the other folds, without full text and (`words`) with
+    the λ that those folds choose.
+    """
 
     plain: Outcomes
     words: Outcomes
 
     @classmethod
     def run(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
-        """Fit to all folds but one, for each fold."""
+        """For each fold, fit to the questions of all other folds, and predict the outcomes of its own."""
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
         for fold in range(FOLDS):
@@ -237,7 +244,7 @@ class CrossValidation:
     def words_gain(self) -> bool:
         """Whether full text raises the likelihood by more than its standard error, without ranking worse.
 
-        If it ranks equally well, the likelihood has to rise by twice that.
+        If it ranks equally well, the likelihood has to rise by more than two standard errors.
         """
         gain = self.words.likelihood - self.plain.likelihood
         ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present].mean()
@@ -254,7 +261,7 @@ def standard_error(values: Array) -> float:
 
 
 def fit_all(profiles: Profiles, validation: CrossValidation) -> tuple[Fit, Fit | None]:
-    """Fit to all labels: without full text, and with it if it gains."""
+    """Fit to all labels without full text, and also with full text if that improves the outcomes."""
     temperature = fit_temperature(profiles)
     share = fit_full_text(profiles, temperature) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS

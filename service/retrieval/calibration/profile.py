@@ -27,7 +27,9 @@ NO_TIE = np.iinfo(np.int64).max
 
 
 def temperatures_around(centre: float) -> Array:
-    """Return float64[49], from a 32nd to 32 times the collection's own temperature, which is the middle one."""
+    """Return float64[49], the temperatures to try, from 1/32 to 32 times the collection's own temperature, which is the
+    middle one.
+    """
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
         temperatures = centre * np.concatenate([1 / above[::-1], [1.0], above])
@@ -48,12 +50,12 @@ class DocumentKeys:
 
     @classmethod
     def of(cls, owners: Array) -> DocumentKeys:
-        """Build it from the ascending row numbers int64[n] of each key's document."""
+        """Build the object from the row number of each key's document, int64[n], ascending."""
         rows, begins = np.unique(owners, return_index=True)
         return cls(rows, None if len(rows) == len(owners) else begins)
 
     def has(self, row: int) -> bool:
-        """Return whether it includes the document with that row number."""
+        """Return whether the document with this row number is included."""
         index = int(np.searchsorted(self.rows, row))
         return index < len(self.rows) and bool(self.rows[index] == row)
 
@@ -83,18 +85,18 @@ class DocumentKeys:
 
 @dataclass(frozen=True)
 class Profiles:
-    """q questions at every λ of `words` and T of `temperatures`; tables are float64[q, λ, T], all masses are
-    logarithms.
+    """Tables float64[q, λ, T] about q questions, at every λ (weight of full text) of `words` and every T of
+    `temperatures`. All masses are logarithms.
 
     Attributes:
         keys: n, the number of keys that the null key competes with.
         present: bool[q], whether the question has an answer.
-        log_partition: that of all documents, without the null key.
-        best: that of the best document.
-        right: that of all right documents together; −∞ without any.
-        best_right: that of the best right document; −∞ without one.
+        log_partition: the mass of all documents, without the null key.
+        best: the mass of the best document.
+        right: the mass of all right documents together; −∞ without any.
+        best_right: the mass of the best right document; −∞ without one.
         rank: the rank of the best right document, from 1, ties by id; infinite without one.
-        ahead: float64[q], the share of the documents that outrank it as served; 1 without one.
+        ahead: float64[q], the share of the documents that currently rank before the best right one; 1 without one.
     """
 
     temperatures: Array
@@ -120,12 +122,13 @@ class Profiles:
 
 
 class ProfileBuilder:
-    """A builder of the tables, one question after another.
+    """A builder of `Profiles`, to which questions are added one after another.
 
     Args:
         temperature: the collection's temperature, above 0.
         keys: the number of keys.
-        words: the λ to try; only the first, which is 0, without full text.
+        words: the λ (weights of full text) to try; the first is 0, and the only one if documents are not ranked by full
+            text.
     """
 
     def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
@@ -141,7 +144,7 @@ class ProfileBuilder:
         right: Array,
         by_id: Array,
     ) -> None:
-        """Add a question.
+        """Add one question to the tables.
 
         Args:
             similarities: float64[n], of every key.
@@ -182,7 +185,7 @@ class ProfileBuilder:
 
     @property
     def has_words(self) -> bool:
-        """Whether any λ but 0 is tried."""
+        """Whether full text is tried: some λ is not 0."""
         return len(self._words) > 1
 
     def temperature(self, cell: tuple[int, int]) -> float:
@@ -209,7 +212,9 @@ class ProfileBuilder:
 
 
 def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """Return the indices of ranked documents and their bm25; documents without a key are left out."""
+    """Return the indices among `documents` of those that full text ranks, and their bm25; documents without a key are
+    left out.
+    """
     if relevant is None:
         return np.empty(0, dtype=np.int64), np.empty(0)
     rows, bm25 = relevant

@@ -21,13 +21,13 @@ class Calibration:
     """The calibration of a collection.
 
     Attributes:
-        documents: the number of documents at that time.
-        encoder: that of its vectors at that time.
+        documents: the number of documents when the calibration was fitted.
+        encoder: the encoder of the collection's vectors at that time.
         temperature: the fitted T; everything else holds only at it.
         full_text: the fitted λ; 0 if full text gains nothing.
         present, absent: the number of questions with an answer, and without.
-        plain, words: the variants without full text, and with λ; the latter None if λ is 0.
-        was: temperature and null of the collection before it was applied.
+        plain, words: the variants without full text, and with λ; `words` is None if λ is 0.
+        was: the collection's settings `temperature` and `null` before the calibration was applied.
     """
 
     documents: int
@@ -41,18 +41,20 @@ class Calibration:
     was: tuple[float, Any]
 
     def variant(self, full_text: float) -> Variant | None:
-        """Return the variant for that λ; None if nothing was fitted for it."""
+        """Return the variant that was fitted for this weight of full text; None if nothing was fitted for it."""
         if full_text == 0:
             return self.plain
         return self.words if full_text == self.full_text else None
 
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
-        """Return whether the collection has changed too much: its size, its encoder or its temperature."""
+        """Return whether size, encoder or temperature of the collection have changed too much for the calibration to
+        apply.
+        """
         same_size = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
         return not (same_size and encoder == self.encoder and temperature == self.temperature)
 
     def text(self) -> str:
-        """Return it as JSON."""
+        """Return the calibration as JSON text, in the form in which it is stored."""
         fields = asdict(self) | {
             "plain": _encode_variant(self.plain),
             "words": self.words and _encode_variant(self.words),
@@ -61,7 +63,7 @@ class Calibration:
 
     @classmethod
     def read(cls, text: str | None) -> Calibration | None:
-        """Parse such JSON; return None for None or another version."""
+        """Parse a stored calibration. Return None for None, or if another version of softkv wrote it."""
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None

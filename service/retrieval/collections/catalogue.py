@@ -36,13 +36,13 @@ class NodeStatus:
     """The status of one node; fields that only the node knows are None if it did not answer in time.
 
     Attributes:
-        node: the machine that it runs on.
-        leaving: whether it will stop as soon as other nodes hold its shards.
-        ranges: the number of its ready shards, as the store knows it.
-        keys: the number of live keys in them.
-        coming: the number of shards that it reads, or will read.
-        lag: the versions that it is behind the store, the most over all collections.
-        trouble: why its last poll of the store failed; None if it succeeded, too.
+        node: the machine that the node runs on.
+        leaving: whether the node will stop as soon as other nodes hold its shards.
+        ranges: the number of shards that the node has ready, according to the store.
+        keys: the number of live keys in these shards.
+        coming: the number of shards that the node loads, or will load.
+        lag: how many versions the node is behind the store, for the collection that is furthest behind.
+        trouble: why the node's last sync with the store failed; None also if it succeeded.
     """
 
     name: str
@@ -109,8 +109,8 @@ class Catalogue:
 
     Args:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
-        sealed: a directory for sealed blocks of large collections, which spare the next start coding them; None for
-            none.
+        sealed: a directory for sealed blocks: files with the coded keys of large collections, which make the next start
+            faster. None writes no files.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Catalogue:
                 collection.trouble = str(error)
 
     def warm(self) -> None:
-        """Ask every collection one question of each kind; blocks."""
+        """Ask every collection one question of each kind, so that later questions are fast; blocks."""
         for collection in self.collections():
             collection.warm()
 
@@ -181,7 +181,9 @@ class Catalogue:
         ]
 
     def failures(self) -> list[str]:
-        """Return a line for each cause of unsound answers: an unreadable collection, damage, a failing file."""
+        """Return a line for each reason why answers are unreliable: a collection that cannot be read, damaged
+        documents, a failing file.
+        """
         collections = self.collections()
         unread = [
             f"collection {collection.name}: {collection.trouble}"
@@ -229,7 +231,7 @@ class Catalogue:
             fields: the fields that were sent; the others take their defaults.
 
         Raises:
-            CollectionConflict: it exists with other settings.
+            CollectionConflict: the collection exists with other settings.
         """
         if name not in self._collections:
             settings = await resolve_settings(self.encoder, fields)
@@ -265,8 +267,8 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change temperature, null or calibration. Removing a calibration also restores the temperature and null before
-        it.
+        """Change temperature, null or calibration. If the calibration is removed, the temperature and null from before
+        it are restored.
 
         Raises:
             CollectionConflict: the collection is not the one of the record `of` any more, or has other settings.
@@ -295,10 +297,10 @@ class Catalogue:
             self._publish_after(writer, lambda: self._forget(name))
 
     async def refresh(self) -> None:
-        """Bring the collections up to date with the store; a no-op if no other process writes it."""
+        """Bring the collections up to date with the store. Do nothing if no other process writes to the store."""
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
-        """Apply a transaction's changes to memory after it is committed."""
+        """Apply a transaction's changes to the collections in memory, after the transaction is committed."""
         writer.after_commit(publish)
 
     def _forget(self, name: str) -> None:
@@ -325,5 +327,5 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
 
 
 def _same(stored: Any, sent: Any) -> bool:
-    """Compare values; False and 0 differ."""
+    """Return whether a stored setting equals the sent one; False and 0 differ."""
     return bool(stored == sent) and (stored is False) == (sent is False)

@@ -41,15 +41,16 @@ BATCH = 1000  # documents whose texts an update holds in memory at a time
 
 
 class Collection:
-    """The documents under one name. The store is the truth; the memory can be rebuilt from it.
+    """A collection of documents: its record in the store, and its keys in memory, which can be rebuilt from the store
+    at any time.
 
     Attributes:
-        record: its settings and counts, as of the last write.
+        record: the collection's settings and counts, as of the last write.
         encoder: the encoder of the service, which may differ from the one that encoded its vectors.
         lookups: the queue of its queries.
-        sample: the sample of keys on which its own background is measured.
-        damage: its known damage on disk.
-        trouble: why its keys could not be loaded; None if they were, or are being loaded.
+        sample: the sample of keys on which the collection's own background of similarities is measured.
+        damage: the known damage of the collection on disk.
+        trouble: why the keys could not be loaded; None if they are loaded, or are being loaded.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Collection:
 
     @property
     def ready(self) -> bool:
-        """Whether its keys are in memory."""
+        """Whether the collection's keys are in memory, so that it can be queried."""
         return self._ready
 
     @property
@@ -101,7 +102,7 @@ class Collection:
         """Load the keys and values from storage; the collection cannot be queried until then.
 
         Raises:
-            StorageError: they cannot be read.
+            StorageError: the keys or values cannot be read.
             MemoryError: there is not enough memory.
         """
         with self.reading() as (record, reader):
@@ -127,7 +128,9 @@ class Collection:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
+        """Open a reader of the store, and yield it with the collection's record at the same instant. This needs no keys
+        in memory.
+        """
         with (
             time_stage("storage"),
             self.damage.recording(),
@@ -145,7 +148,7 @@ class Collection:
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """Open a consistent view, valid for the duration of the block."""
+        """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
         self._require_ready()
         self.damage.require_sound_keys()
         with (
@@ -197,7 +200,8 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Replace documents in one transaction, by id or all that pass a condition; return how many.
+        """Replace documents in one transaction, those with these ids or all that pass a condition. Return how many were
+        replaced.
 
         Args:
             changed: returns the new document for a stored one.
@@ -226,7 +230,9 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Delete documents by id, or all that pass a condition; ignore unknown ids. Return how many."""
+        """Delete the documents with these ids, or all that pass a condition; ignore unknown ids. Return how many were
+        deleted.
+        """
         with self.damage.recording(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()
             if condition is not None:
@@ -276,7 +282,7 @@ class Collection:
                     return
 
     def _let_writes_end(self) -> None:
-        """Wait for a write that began before the reload, so that the reload includes it."""
+        """Wait until a write that began before the reload has ended, so that the reload includes it."""
         with self._store.writing(collection=self.record.id):
             pass
 

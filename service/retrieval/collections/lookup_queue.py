@@ -36,14 +36,14 @@ Questions = Callable[[Snapshot], list[Question]]
 
 @dataclass(frozen=True, eq=False)
 class PendingLookup:
-    """The questions of one caller, and how to finish their answers; both may be computed again if another caller's
-    failed.
+    """The questions of one caller that wait for a scan, and how to finish their answers. Both functions may be called
+    again if the batch fails because of another caller.
 
     Attributes:
         questions: builds the questions for the batch's scan, for its version of the collection.
         finish: turns their answers into the caller's result; it may ask the snapshot for more.
-        size: the number of questions that it counts for.
-        read: the number of documents that it may read.
+        size: the number of questions that the lookup counts for in a batch.
+        read: the number of documents that the lookup may read.
     """
 
     questions: Questions
@@ -59,7 +59,7 @@ class PendingLookup:
         return self.wait.time_work("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
-        """Give the caller the result or the error, if it still waits."""
+        """Give the caller the result or the error, if the caller still waits."""
         if self.future.done():
             return
         if isinstance(outcome, AttentionError):
@@ -76,13 +76,15 @@ Outcomes = list[Any]
 
 @dataclass(frozen=True, eq=False)
 class ScannedBatch:
-    """A batch whose keys were scanned: the remaining task of each lookup, and the snapshot that stays open for them."""
+    """A batch whose scan of the keys is done: the remaining task of each of its lookups, and the snapshot that stays
+    open for these tasks.
+    """
 
     work: Sequence[Callable[[], Any]]
     snapshot: ExitStack
 
     def finish(self) -> Outcomes:
-        """Run the tasks, and close the snapshot."""
+        """Run the remaining tasks, and close the snapshot."""
         with self.snapshot:
             return [task() for task in self.work]
 
@@ -118,8 +120,8 @@ class LookupQueue:
     async def ask(
         self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
     ) -> T:
-        """Return the result of `finish` for the answers to the questions, see `PendingLookup`; a worker thread calls
-        both.
+        """Ask questions in the next batch, and return the result of `finish` for their answers. A worker thread calls
+        both functions, see `PendingLookup`.
 
         Raises:
             RetrievalError: raised by either function, or the questions cannot be answered.
@@ -150,7 +152,7 @@ class LookupQueue:
             self._runner = None
 
     async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
-        """Settle each lookup of a batch once it is finished; meanwhile the next batch is scanned."""
+        """Finish each lookup of a scanned batch and give the caller its result, while the next batch is scanned."""
         _settle(batch, await self._finish_batch(batch, scanned))
 
     def _next_batch(self) -> list[PendingLookup]:
@@ -218,7 +220,9 @@ class LookupQueue:
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
     def _run_guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of the work, or its error: other lookups of the batch may succeed."""
+        """Return the result of the work, or the error that it raised, because other lookups of the batch may still
+        succeed.
+        """
         try:
             return work(*arguments)
         except SnapshotGone:  # affects all lookups: the batch takes a newer snapshot
@@ -230,7 +234,7 @@ class LookupQueue:
 
 
 def _report(batch: Sequence[PendingLookup], snapshot: Snapshot, batch_answers: Sequence[Answer]) -> None:
-    """Record the collection's size and the certificates in the request traces."""
+    """Record the collection's size and the answers' certificates in the traces of the requests."""
     for pending in batch:
         pending.wait.trace.documents = snapshot.view.documents
     for answer in batch_answers:

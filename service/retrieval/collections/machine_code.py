@@ -20,7 +20,7 @@ class MachineCode:
     compiled.
 
     Args:
-        directory: that of the compiled code.
+        directory: the directory of the compiled code.
         encodes: whether the process encodes texts, too.
     """
 
@@ -54,7 +54,7 @@ class MachineCode:
 
 
 def warm_up(view: View, record: CollectionRecord) -> None:
-    """Ask one question of each kind, if there are keys."""
+    """Ask a view one question of each kind, if it has keys, so that machine code is loaded."""
     if not view.n:
         return
     query, temperature = view.segments[0].load_keys(slice(0, 1))[0], record.settings.temperature

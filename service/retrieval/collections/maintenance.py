@@ -30,7 +30,7 @@ class Compaction:
 
     @property
     def running(self) -> bool:
-        """Whether its thread is at work."""
+        """Whether the compaction's thread is running."""
         return self._running.locked()
 
     def begin(self) -> None:
@@ -63,7 +63,7 @@ def start_background(work: Callable[[], None], name: str) -> bool:
 
 
 def retry_forever() -> Iterator[None]:
-    """Yield at once, then after pauses that grow to 8 seconds, until the caller stops."""
+    """Yield immediately, then after pauses that grow to 8 seconds, until the caller stops the iteration."""
     for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
         sleep(seconds)
         yield
@@ -75,8 +75,8 @@ SHOWN = 3
 class Damage:
     """The known damaged documents of a collection, safe for many threads.
 
-    A document with damaged texts is refused when it is read. Damaged vectors make every weight wrong, so the collection
-    is not attended to. A damaged sealed file does not count: its rows are in the store.
+    Reading a document with damaged texts raises an error. Damaged vectors make every weight wrong, so the whole
+    collection cannot be queried. A damaged sealed file does not count, because its rows are also in the store.
 
     Args:
         collection: its name.
@@ -91,7 +91,7 @@ class Damage:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record damaged documents that the block comes across, and report damaged sealed files."""
+        """Record damaged documents that are found while the block runs, and report damaged sealed files."""
         try:
             yield
         except DocumentDamaged as error:
@@ -113,7 +113,7 @@ class Damage:
                     self._found.pop(row, None)
 
     def report(self) -> list[str]:
-        """Return one line about all known damage; empty if none is known."""
+        """Return one line of text about all known damage; empty if no damage is known."""
         errors = list(self._found.values())
         if not errors:
             return []

@@ -1,4 +1,6 @@
-"""The null key, "none of these": the background that it stands on, and how that is measured."""
+"""The null key, "none of these", and the background from which its similarity follows: the similarities of unrelated
+questions and documents.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,8 @@ class KeyBackground:
     """The collection's own background: the similarities between keys of two different documents.
 
     Attributes:
-        background: in the collection's similarity.
-        pairs: the number of pairs that it was measured on.
+        background: mean and deviation of these similarities.
+        pairs: the number of pairs of keys on which the background was measured.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
         short: whether most keys are texts of one to three words.
     """
@@ -63,7 +65,7 @@ class KeyBackground:
         """Measure the background of a sample of keys float32[n, d], with the texts of some; return None if no pair is
         left.
 
-        Copies are left out: a thousand copies of one text would make all keys look alike.
+        Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
         """
         if len(keys) < MIN_KEYS:
             return None
@@ -92,7 +94,9 @@ class KeyBackground:
 
 
 class KeySample:
-    """The sample of a collection's keys that are compared with one another; measured again if the sample changes."""
+    """A sample of a collection's keys, on which its own background is measured. The background is measured again if the
+    sample changes.
+    """
 
     def __init__(self) -> None:
         self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
@@ -101,7 +105,8 @@ class KeySample:
         """Return the collection's own background at the version that the reader sees.
 
         Args:
-            version: that version, if known; nothing is read if it was measured already.
+            version: the number of that version, if known. If the background of this version was measured already,
+                nothing is read.
         """
         measured_version, sampled, background = self._measured
         if version is not None and version == measured_version:
@@ -129,7 +134,7 @@ def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | 
 
 @dataclass(frozen=True)
 class NullBackground:
-    """The background that a collection's null key stands on.
+    """The background of similarities that a collection's null key is computed from.
 
     Attributes:
         of: its source: the encoder's background of unrelated queries and texts, the collection's own keys, both, or
@@ -144,7 +149,7 @@ class NullBackground:
     short: Background | None = None
 
     def beside(self, query: str | Array) -> NullBackground:
-        """Return it with the background that applies to this query: the short one for a short text."""
+        """Return a copy with the background that applies to this query: that of short texts for a short text."""
         if self.short is None or not (isinstance(query, str) and is_short(query)):
             return self
         return replace(self, background=self.short)
@@ -155,15 +160,18 @@ class NullKey:
     """The null key of a request.
 
     Attributes:
-        similarity: its chosen similarity; None without a null key, or if it stands on a background.
-        standing: the background that it stands on; None otherwise.
+        similarity: the similarity that was chosen as a number; None without a null key, or if the similarity follows
+            from a background.
+        standing: the background from which its similarity follows; None otherwise.
     """
 
     similarity: float | None
     standing: NullBackground | None
 
     def of(self, query: str | Array) -> float | Background | None:
-        """Return the null key for this query: a similarity, or a background to outweigh; None without a null key."""
+        """Return the null key for this query: its similarity, or the background from which its similarity follows; None
+        without a null key.
+        """
         return self.similarity if self.standing is None else self.standing.beside(query).background
 
 
@@ -211,8 +219,8 @@ def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
     """Return the collection's calibration.
 
     Raises:
-        InvalidContent: it has none, or one of another version of softkv; the pointer is that of the field that needs
-            it.
+        InvalidContent: the collection has no calibration, or one of another version of softkv. The error has the
+            pointer of the field that needs it.
     """
     calibration = Calibration.read(record.settings.calibration)
     if calibration is None:
@@ -261,7 +269,7 @@ def resolve_null(
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullKey:
-    """Return the null key of a request, or else the collection's.
+    """Return the null key that a request chooses, or else that of the collection.
 
     Args:
         measure: measures the collection's own background.
@@ -277,7 +285,7 @@ def resolve_null(
 def describe_null(
     record: CollectionRecord, measure: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
 ) -> tuple[NullBackground | None, float | None]:
-    """Return the background that the collection's null key stands on, and its similarity at the collection's
+    """Return the background of the collection's null key, and the null key's similarity at the collection's
     temperature.
 
     Args:

@@ -1,4 +1,6 @@
-"""Collections of a store that other processes write, too: their memory replays the log of the store."""
+"""Collections of a store that other processes write to as well: the keys in memory follow the store's log of
+changes.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,11 @@ from service.storage import (
 
 
 class ReplicatedCollection(Collection):
-    """A collection that answers every query at the store's version at that time, or a later one.
+    """A collection of a shared store. It answers every query at the version that the store has when the query arrives,
+    or at a later one.
 
-    So an answer includes every write that any process acknowledged before. `record` may be older; document counts are
-    read.
+    So an answer includes every write that any process acknowledged before. `record` may be older, but counts of
+    documents are always read from the store.
     """
 
     def __init__(
@@ -60,13 +63,15 @@ class ReplicatedCollection(Collection):
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader, and yield it with the record of the same instant; needs no keys in memory."""
+        """Open a reader of the store, and yield it with the collection's record at the same instant. This needs no keys
+        in memory.
+        """
         with time_stage("storage"), self.damage.recording(), self._store.reading() as reader:
             yield self._read_record(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
-        """Open a consistent view, valid for the duration of the block."""
+        """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
         self._require_ready()
         with self.damage.recording():
             with time_stage("storage"):
@@ -76,7 +81,7 @@ class ReplicatedCollection(Collection):
                 yield Snapshot(record, view, reader, version, self._masks, self.sample)
 
     def behind(self, version: int) -> bool:
-        """Return whether its keys are loaded, but of an older version than this one of the store."""
+        """Return whether the keys in memory are of an older version than this version of the store."""
         return self._ready and self._version < version
 
     @property
@@ -147,7 +152,7 @@ class ReplicatedCollection(Collection):
         """Load the keys and values from storage; the collection cannot be queried until then.
 
         Raises:
-            StorageError: they cannot be read.
+            StorageError: the keys or values cannot be read.
             MemoryError: there is not enough memory.
         """
         with self._following:
@@ -229,7 +234,7 @@ class SharedCatalogue(Catalogue):
         await READS.run(self.look)
 
     def look(self) -> None:
-        """Bring the collections up to date with the store; blocks."""
+        """Read the store's changes, and bring the collections up to date with them; blocks."""
         if self._shared.catalogue() == self._seen:
             return
         with self._looking:
@@ -250,7 +255,8 @@ class SharedCatalogue(Catalogue):
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
         """Publish after the commit, and make the next refresh read everything again.
 
-        Two writers may publish in another order than they committed, so a publication may be older than memory.
+        Two writers may publish in another order than they committed. So what is published may be older than what is in
+        memory.
         """
 
         def publish_and_look_again() -> None:
@@ -261,7 +267,9 @@ class SharedCatalogue(Catalogue):
         writer.after_commit(publish_and_look_again)
 
     def _discover(self, record: CollectionRecord) -> None:
-        """Add a collection that is new here: a small one replays the log from its beginning, a large one is loaded."""
+        """Add a collection that another process created. A small one replays the log from its beginning, a large one is
+        loaded.
+        """
         collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
         self._collections[record.name] = collection
         if not collection.ready:

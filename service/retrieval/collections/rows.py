@@ -1,4 +1,4 @@
-"""Rows of a memory of keys, built from stored documents."""
+"""Rows of keys for the memory of a collection, built from stored documents."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
 
 @dataclass(frozen=True)
 class KeyStorage:
-    """The place of a collection's keys on this machine.
+    """Where this machine keeps the keys of a collection: in memory, or partly on disk.
 
     Attributes:
         originals: a directory for the float32 vectors of a large collection; None keeps them in memory.
@@ -78,7 +78,8 @@ def load_memory(
     sealed: SealedBlocks,
     storage: KeyStorage,
 ) -> Memory:
-    """Load the stored keys and values of a collection; a small one has no codes yet, see `Memory.code`.
+    """Load the stored keys and values of a collection into memory. The keys of a small collection have no 8-bit codes
+    yet, see `Memory.code`.
 
     A damaged sealed file is removed, and its rows are read from the store.
 

@@ -41,7 +41,7 @@ Array = np.ndarray
 
 
 class ChecksumReader(Protocol):
-    """Methods of `service.storage.Reader` that matching files against the store needs."""
+    """The methods of `service.storage.Reader` that are needed to compare sealed files with the store."""
 
     def rows_where(
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
@@ -52,7 +52,9 @@ class ChecksumReader(Protocol):
         """Return keys from `first` to `last`: their numbers, their documents' row numbers, and their checksums."""
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """Return the sums over keys from `first` to `last` and documents from `document` on."""
+        """Return sums over the keys from `first` to `last`, and over documents from `document` to `last`; they differ
+        if a row differs.
+        """
 
 
 class Span(NamedTuple):
@@ -67,11 +69,11 @@ ALL = Span()
 
 @dataclass(frozen=True, eq=False)
 class SealedFile:
-    """A sealed file; its originals are not checked here.
+    """A sealed file, and which of its rows the store still has. Its float32 originals are not checked here.
 
     Attributes:
         live: bool[count], the rows that the store has, too; the store has no other row between the first and the last.
-            None if that is false or unknown.
+            None if the store has such a row, or if that is unknown.
         first, last: the numbers of the first and the last row that were live when the file was sealed.
     """
 
@@ -83,7 +85,9 @@ class SealedFile:
 
     @classmethod
     def of(cls, path: Path, sealed: SealedBlock, reader: ChecksumReader, collection: int) -> SealedFile:
-        """Compare the sums of an opened file with those of the store."""
+        """Compare the checksums' sums of an opened file with those of the store, and return the file with the
+        result.
+        """
         live = sealed.ties != 0
         numbers, owners = sealed.numbers[live], sealed.owners[live]
         if not len(numbers):
@@ -102,9 +106,9 @@ class MatchedRows(NamedTuple):
     """Rows of files that match the store.
 
     Attributes:
-        files: each file with bool[count], its live rows.
+        files: each file with bool[count], which of its rows the store still has.
         numbers: int64[n], the ascending numbers of these rows.
-        documents: int64[m], ascending; the documents with stored rows that no file has.
+        documents: int64[m], ascending; the documents of which some stored rows are in no file.
     """
 
     files: Sequence[tuple[SealedFile, Array]]
@@ -157,7 +161,8 @@ def _read_gaps(
     """Read the checksums of stored keys before, between and after the files.
 
     Returns:
-        The documents int64[m] that begin there, and per key int64[n] its number, its document and its checksum.
+        The documents int64[m] that begin in these gaps, and int64[n] for each key: its number, its document and its
+            checksum.
     """
     firsts = [span.first, *(file.last + 1 for file in disjoint)]
     lasts = [*(file.first - 1 for file in disjoint), None]
@@ -183,7 +188,9 @@ def _read_gaps(
 def _read_documents(
     reader: ChecksumReader, collection: int, first: int, last: int, begun: Array, owner: int | None
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield the rows from `first` to `last` of documents that begin there, and of the document that began before."""
+    """Yield the rows from `first` to `last`, of documents that begin in this range and of a document that began before
+    it.
+    """
     if owner is not None:
         first = yield from _read_document(reader, collection, first, last, owner)
     if len(begun):
@@ -205,7 +212,7 @@ def _read_document(
 
 
 def _find_starts(owners: Array) -> Array:
-    """Return int64[m], the indices at which another document begins."""
+    """Return int64[m], the indices at which the keys of another document begin."""
     return np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
 
 
@@ -218,7 +225,7 @@ def _is_among(numbers: Array, members: Array) -> Array:
 
 
 def _is_torn(owners: Array, live: Array) -> bool:
-    """Return whether some document has live and dead rows."""
+    """Return whether some document has both rows that the store still has and rows that it no longer has."""
     starts = _find_starts(owners)
     return bool((np.logical_or.reduceat(live, starts) != np.logical_and.reduceat(live, starts)).any())
 
@@ -240,9 +247,10 @@ class RestoredRows:
     """Rows of a collection that were restored from files.
 
     Attributes:
-        segments: the rows that the store has, too, each once.
+        segments: segments with the rows of the files that the store still has, each row once.
         numbers: int64[n], the ascending numbers of these rows.
-        documents: int64[m], ascending; documents with stored rows that no file has; read these from the store.
+        documents: int64[m], ascending; documents of which some stored rows are in no file, so that they have to be read
+            from the store.
     """
 
     segments: Sequence[Segment]
@@ -251,7 +259,7 @@ class RestoredRows:
 
 
 class ChecksumStore(Protocol):
-    """A store whose rows files are matched against; `service.storage.Store` is one."""
+    """The part of a store that is needed to compare sealed files with it; `service.storage.Store` has it."""
 
     def reading(self) -> AbstractContextManager[ChecksumReader]:
         """Open a reader of one consistent state, for the duration of the block."""
@@ -261,8 +269,8 @@ class SealedBlocks:
     """The sealed files of one collection, or of a range of its documents, and the blocks that they hold.
 
     Args:
-        directory: that of the files; None disables sealing.
-        collection: its number in the store.
+        directory: the directory of the files; None writes and reads no files.
+        collection: the number of the collection in the store.
         span: the range of documents; files of other ranges have other names, see `_name`.
         wrong: damaged files, which are never read again.
     """
@@ -403,7 +411,9 @@ class SealedBlocks:
         return True
 
     def _open_with_own_reader(self, record: CollectionRecord, path: Path) -> SealedFile | None:
-        """Open a file with a reader of its own: no thread writes to a collection whose keys are still loading."""
+        """Open a file and compare it with the store, by a separate reader. No thread writes to a collection whose keys
+        are still loading, so all readers see the same rows.
+        """
         with self._store.reading() as reader:
             return self._open(record, path, reader)
 

@@ -45,7 +45,7 @@ async def get_encoding_queue(
     """Return the encoder's queue, once it is loaded; with settings, require the encoder of the collection's vectors.
 
     Raises:
-        InvalidContent: the service has no encoder, or another one than the collection.
+        InvalidContent: the service has no encoder, or a different one from the collection's.
         EncoderUnavailable: it is still loading, or has failed.
         LibraryMissing: this installation lacks a library that it needs.
     """
@@ -82,10 +82,10 @@ def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> Inv
 
 
 async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, Any]) -> CollectionSettings:
-    """Return the settings of a new collection: the sent fields, and defaults for the others.
+    """Return the settings of a new collection: the fields that were sent, and defaults for the others.
 
     Raises:
-        InvalidContent: a field does not fit the encoder, or no query could use it.
+        InvalidContent: a field does not fit the encoder, or its value would make every query fail.
         EncoderUnavailable: the encoder is still loading, or has failed.
     """
     if fields.get("null") == "calibrated":

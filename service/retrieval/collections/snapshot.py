@@ -32,7 +32,7 @@ PART_RATIO = 8  # each part holds at least 8 times the documents of the next one
 
 
 class FieldReader(Protocol):
-    """Methods of a store's reader that filters need."""
+    """The methods of a store's reader that are needed to evaluate filters."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
         """Return a field of the documents with row numbers above `after`; None if it takes more than `most_bytes`."""
@@ -48,7 +48,7 @@ class Source:
     Attributes:
         collection: its number in storage.
         version: the number of writes so far; a higher version is newer.
-        view: its keys; compaction changes the view, but not the version.
+        view: a view of the collection's keys; compaction changes the view, but not the version.
     """
 
     collection: int
@@ -59,7 +59,9 @@ class Source:
 
 @dataclass(frozen=True)
 class _ColumnPart:
-    """A range of one column: the rows after the previous part up to `last`, of `documents` documents."""
+    """A part of a cached column: the rows after the previous part up to `last`, which belong to `documents`
+    documents.
+    """
 
     column: Column
     last: int
@@ -70,7 +72,7 @@ class _ColumnPart:
 class _CachedColumn:
     """A field as of the version at which it was last read; later versions may use it, earlier versions may not.
 
-    It may or may not contain rows that were removed since: a view ignores them.
+    The column may contain rows that were removed since, which a view ignores.
     """
 
     parts: tuple[_ColumnPart, ...]
@@ -96,8 +98,8 @@ class Columns:
     def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
         """Return the column of every document in the source from row number `first` on, in parts by row number.
 
-        The first part may begin before `first`. Return None if SQL has to answer: the field is too large to cache, or a
-        newer version was already read.
+        The first part may begin before `first`. Return None if the caller has to use SQL instead, because the field is
+        too large to cache or a newer version was already read.
         """
         with self._lock:
             cached = self._held.get(field)
@@ -174,11 +176,12 @@ def parse_filter(sent: Any) -> Condition | None:
 
 @dataclass(frozen=True, eq=False)
 class _CachedFilter:
-    """The evaluation of one filter.
+    """The cached result of one filter.
 
     Attributes:
         filtered: the rows of every block that pass.
-        version: that of the newest source on which it was evaluated; it is not valid for older sources.
+        version: the version of the newest source on which the filter was evaluated; the result is not valid for older
+            sources.
         mask: the mask of the current view; None if it was not requested yet.
     """
 
@@ -190,9 +193,9 @@ class _CachedFilter:
 class Masks:
     """A cache of the masks of a collection's current view, safe for many threads.
 
-    A row that passes once always passes, so after a write a filter is evaluated for new rows only. The least recently
-    used filters are dropped if there are more than MAX_MASKS, or if they take more than MAX_MASK_BYTES. A mask of an
-    older view is built for its reader and not cached.
+    A row never changes, so after a write a filter is evaluated for new rows only. The least recently used filters are
+    dropped if there are more than MAX_MASKS, or if they take more than MAX_MASK_BYTES. A mask of an older view is built
+    for its reader and not cached.
     """
 
     def __init__(self, current: Callable[[], View]) -> None:
@@ -266,7 +269,7 @@ class Masks:
 
 
 def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> RowSelection:
-    """Return which rows pass, by their documents; see `RowSelection`."""
+    """Return which rows pass a condition; all rows of a document pass, or none."""
     if isinstance(condition, Comparison):
         return _evaluate_comparison(condition, source, columns, spans)
     none_pass = RowSelection.of(spans, np.empty(0, dtype=np.int64))
@@ -323,7 +326,9 @@ class Snapshot:
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def mask(self, condition: Condition) -> AnyMask:
-        """Return the mask of a condition; the same object for the same condition, so that its queries share a scan."""
+        """Return the mask of the rows that pass a condition. Calls with the same condition return the same object, so
+        that their queries share a scan.
+        """
         name = condition_digest(condition)
         if name not in self._given:
             self._given[name] = self.masks.of(self._source, condition, name)
@@ -346,7 +351,9 @@ class Snapshot:
         return made
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Return a value that depends only on the view and its rows; later snapshots of the view share it."""
+        """Return the value of `make`, which depends only on the view and its rows. Later snapshots of the same view
+        share the value.
+        """
         return self.once(name, lambda: self.masks.once(self.view, name, make))
 
     def _read_column(self, field: str, pointer: str) -> list[Column]:
@@ -361,7 +368,7 @@ class Snapshot:
 
     @property
     def local_view(self) -> View | None:
-        """The view; None if other processes hold its rows."""
+        """The view of the keys; None if other processes hold its rows."""
         return self.view if isinstance(self.view, View) else None
 
     @property

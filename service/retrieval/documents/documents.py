@@ -19,11 +19,11 @@ from service.storage import Change, CollectionRecord, Condition, DocumentRecord,
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The effect of a write.
+    """The effect of a write of documents.
 
     Attributes:
         upserted: the number of documents written.
-        replaced: how many of these replaced another.
+        replaced: how many of these replaced a stored document.
         skipped: ids that were left unchanged, in the documents' order.
         truncated: ids of documents whose text was cut to the encoder's length.
     """
@@ -49,7 +49,9 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Page:
-    """Documents in id order, the next cursor, the count (None if not requested), and why none passes."""
+    """A page of documents in id order, with the cursor of the next page, the count (None if not requested), and reasons
+    why no document passes.
+    """
 
     documents: Sequence[StoredDocument | DocumentRecord]
     next_cursor: str | None
@@ -152,8 +154,8 @@ def page(
     count: bool,
     vectors: bool,
 ) -> Page:
-    """Return up to `limit` documents in id order that have these ids and pass the condition, the first one after
-    `after`.
+    """Return up to `limit` documents in id order, beginning after the id `after`, that have one of these ids and pass
+    the condition.
 
     With a limit of 0 there is no next page: a client that follows cursors would never reach the end.
 
@@ -243,7 +245,7 @@ async def update_documents(
 ) -> int:
     """Merge `changes` of value and metadata into documents by id, or all that pass a condition; return how many.
 
-    It is one transaction. Keys are unchanged, and so are value vectors, except for those that are encoded from the
+    All changes are made in one transaction. Keys are unchanged. Value vectors change only if they are encoded from the
     value.
 
     Raises:
@@ -296,7 +298,9 @@ def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[st
 
 
 def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
-    """Return pointer and detail for a new key text alone: the keys are of parts of the old one."""
+    """Return pointer and detail of the error for a patch with only a new key text, if the stored keys encode parts of
+    the old text.
+    """
     are = f"the keys of {stored.id!r} are of {len(stored.parts)} parts of its key text"
     if encoded:
         return "/split", f"{are}: say how the new one is to be split, or null for one key"

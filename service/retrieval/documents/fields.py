@@ -1,4 +1,4 @@
-"""Metadata fields of a collection: statistics, and why a filter passes no document."""
+"""Metadata fields of a collection: their statistics, and explanations of why a filter passes no document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldVa
 
 @dataclass(frozen=True)
 class FieldPage:
-    """Statistics by field, cursors for fields with further values, and the cursor for further fields."""
+    """A page of statistics by field, with a cursor for each field that has more values, and a cursor for more
+    fields.
+    """
 
     facts: dict[str, FieldFacts]
     cursors: dict[str, str]
@@ -24,7 +26,7 @@ class FieldPage:
 
 @dataclass(frozen=True)
 class FieldCursor:
-    """A position after a field, or after a value of it."""
+    """A position in the list of fields: after a field, or after one of its values."""
 
     name: str
     value: FieldValue | None = None
@@ -45,7 +47,7 @@ def read_field_facts(
         fields: None for all fields that some document has, after `after`.
         max_fields: the most fields to return if they are not named.
         values: the number of values to return of each field.
-        after: if it is after a value, only that field is returned.
+        after: the position after which the page begins. If it is after a value, only that field is returned.
 
     Raises:
         InvalidContent: a field is not a metadata field.

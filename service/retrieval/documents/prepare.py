@@ -37,14 +37,15 @@ class Split:
 async def split_texts(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
 ) -> dict[str, tuple[TextSpan, ...]]:
-    """Return the parts of each text that is longer than one part, by the pointer of its document.
+    """Split texts into parts. Return the parts of each text that is longer than one part, by the pointer of its
+    document.
 
     Args:
-        texts: by these pointers.
+        texts: the texts to split, by the pointers of their documents.
 
     Raises:
         InvalidContent: a split that the encoder cannot do, too many parts, or another encoder than the collection's.
-        EncoderUnavailable: it is still loading, or has failed.
+        EncoderUnavailable: the encoder is still loading, or has failed.
     """
     if not texts:
         return {}
@@ -73,7 +74,7 @@ async def split_texts(
 
 
 def _numbers(model: Encoder, split: Split) -> tuple[int, int]:
-    """Return tokens and overlap, with defaults."""
+    """Return the tokens and the overlap of a split, with defaults for missing ones."""
     tokens = split.tokens or model.max_tokens or 0
     return tokens, tokens // OVERLAP_DIVISOR if split.overlap is None else split.overlap
 
@@ -119,7 +120,7 @@ class SentDocument:
 
     Attributes:
         key_vector, key_vectors: one key, or several; at most one of the two.
-        parts: the part of the key text that each of the `key_vectors` is of; empty if each is of the whole text.
+        parts: the part of the key text that each of the `key_vectors` encodes; empty if each encodes the whole text.
         split: how to split the key text into parts, each of which becomes a key.
     """
 
@@ -135,7 +136,7 @@ class SentDocument:
 
     @property
     def vectors(self) -> Sequence[Array] | None:
-        """The keys that were sent; None if they have to be encoded, or the document has none."""
+        """The key vectors that were sent; None if they have to be encoded, or the document has no key."""
         return self.key_vectors if self.key_vector is None else [self.key_vector]
 
 
@@ -161,8 +162,8 @@ async def prepare_documents(
         pointers: the position of each document in the request, for errors.
 
     Raises:
-        InvalidContent: with every flaw of every document, or the encoder is not the collection's.
-        EncoderUnavailable: it is still loading, or has failed.
+        InvalidContent: some documents have flaws, all of which the error has; or the encoder is not the collection's.
+        EncoderUnavailable: the encoder is still loading, or has failed.
     """
     many = len(documents) > MAX_INLINE_DOCUMENTS
     await _run(many, _check, record, documents, pointers)
@@ -202,7 +203,7 @@ def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers
 
 
 async def _run(many: bool, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Return the result of the work; run it off the event loop if there are many documents."""
+    """Run the work and return its result. If there are many documents, run it in a thread, off the event loop."""
     return await BODIES.run(work, *arguments, **named) if many else work(*arguments, **named)
 
 
@@ -220,7 +221,7 @@ async def encode(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A document whose texts to encode are known."""
+    """A document in preparation: it is known which of its texts have to be encoded."""
 
     of: CollectionRecord
     document: SentDocument
@@ -241,7 +242,9 @@ class _Draft:
 
     @property
     def value_text(self) -> str | None:
-        """The text to encode as the value vector; None if it was sent, is the key's, or would mean nothing."""
+        """The text to encode as the value vector; None if the value vector was sent, equals the key's, or would have no
+        meaning.
+        """
         settings = self.of.settings
         if self.document.value_vector is not None or settings.encoder is None or settings.value_from == "key":
             return None
@@ -255,7 +258,7 @@ class _Draft:
         return [*self.key_texts, *([] if self.value_text is None else [self.value_text])]
 
     def keys(self, vectors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Yield its keys, each with its position in the request."""
+        """Yield the document's key vectors, each with its position in the request."""
         sent = self.document
         if sent.key_vector is not None:
             yield f"{self.at}/key_vector", sent.key_vector
@@ -338,7 +341,9 @@ def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> l
 
 
 def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: Mapping[str, Array]) -> Iterator[Flaw]:
-    """Yield flaws of widths, the collection's or those that its first document sets, and of zero keys under cosine."""
+    """Yield a flaw for each vector whose width differs from the collection's, or from the first document's in an empty
+    collection. Also yield one for each zero key under cosine.
+    """
     dimension, value_dimension = record.settings.dimension, record.settings.value_dimension
     for draft in drafts:
         value, name = draft.value_vector(vectors), "value_vector"

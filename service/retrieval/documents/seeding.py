@@ -54,9 +54,9 @@ class Progress:
     """The progress of one collection.
 
     Attributes:
-        total: None until its documents have been listed.
-        answers: whether it may be queried meanwhile: it held documents when the service started, and none of the seed's
-            is known to be missing.
+        total: the number of documents; None until they have been listed.
+        answers: whether the collection may be queried during loading, because it had documents when the service
+            started, and none of the seed's documents is known to be missing.
     """
 
     name: str
@@ -77,7 +77,9 @@ class Progress:
 
 
 class Seeding:
-    """A loader of seeds, one after another; it does not encode stored documents again."""
+    """A background loader of seeds (ready-made collections), one after another. Documents that are stored already are
+    not encoded again.
+    """
 
     def __init__(self, catalogue: Catalogue, seeds: Sequence[Seed]) -> None:
         loaded = {collection.name for collection in catalogue.collections() if collection.record.documents}
@@ -94,7 +96,7 @@ class Seeding:
         ]
 
     def holds(self, name: str) -> bool:
-        """Return whether the collection of that name is being loaded, so that callers may not use it."""
+        """Return whether a collection is a seed that is being loaded, so that callers may not use it yet."""
         progress = self.progress.get(name)
         return not (progress is None or progress.answers or progress.over)
 

@@ -1,8 +1,8 @@
 """Queries: attend, stream, sweep, compare, calibrate, aggregate, and trace the model.
 
-Each query becomes a `Question` of the lookup (`question.py`), with a mask for its filter and a bias for its terms
-(`terms.py`): full-text ranks and metadata (`bias.py`). A filter is evaluated on cached columns, and only for new rows
-after a write. SQL evaluates ids, fields too large for memory, and older readers.
+Each query becomes a `Question` of the lookup (`question.py`). Its filter becomes a mask. Its full-text ranks and
+metadata terms (`terms.py`, `bias.py`) become a bias. A filter is evaluated on cached columns, and after a write only
+for new rows. SQL evaluates ids, fields too large for memory, and filters of readers that are older than the cache.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ MEDIAN = 0.5
 
 @dataclass(frozen=True)
 class Aggregation:
-    """The field to aggregate, such as `metadata.year`, and how.
+    """The metadata field to aggregate, such as `metadata.year`, and how: mean, vote or quantiles.
 
     Raises:
         InvalidContent: quantiles for another aggregate.
@@ -46,7 +46,8 @@ class Aggregation:
 
 
 def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
-    """Compute the aggregate described in docs/reading.md, for the question at the temperature of its answer.
+    """Aggregate a field over all documents that pass, by their weights at the temperature of the answer, as
+    docs/reading.md describes.
 
     Raises:
         InvalidContent: the field is too large.
@@ -62,7 +63,9 @@ def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggr
 
 @dataclass(frozen=True, eq=False)
 class _FieldWeights:
-    """Documents that have the field: codes int[k] of their values in a column, weights float64[k]."""
+    """The documents that have the field: the codes int[k] of their values in a part of the column, and their weights
+    float64[k].
+    """
 
     column: Column
     codes: I64
@@ -83,7 +86,7 @@ class _FieldWeights:
 
 
 def _share(of: F64, weights: Weights) -> float:
-    """Return the share of the documents' weight that these documents have."""
+    """Return the share that the weights `of` some documents have in the weight of all documents."""
     total = float(weights.weights.sum())
     return min(1.0, float(of.sum()) / total) if total > 0 else 0.0
 

@@ -20,7 +20,7 @@ PARAMETERS = {"bilinear": ("W",), "additive": ("W_q", "W_k", "v")}
 
 @dataclass(frozen=True)
 class Arrays:
-    """The arguments of attention; shapes as for `attention.attend`."""
+    """The arguments of attention on arrays in a request, with the shapes of `attention.attend`."""
 
     query: Array
     key: Array
@@ -39,7 +39,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Attention:
-    """The output, and every intermediate array by name if requested."""
+    """The result of attention on arrays: the output, and every intermediate array by name if requested."""
 
     output: Array
     attended: Attended
@@ -50,7 +50,7 @@ MAX_LOGITS = 4_000_000
 
 
 def attend_arrays(arrays: Arrays) -> Attention:
-    """Attend over the arrays.
+    """Compute attention on the arrays of a request.
 
     Raises:
         TooLarge: there would be more than MAX_LOGITS logits.

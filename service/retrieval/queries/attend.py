@@ -114,7 +114,8 @@ async def stream_collection(
 ) -> AsyncGenerator[StreamedResult]:
     """Yield results over growing parts of a collection, and last the result of `attend_collection`.
 
-    All are of one version. If the caller stops listening, the stream ends before the next part.
+    All results are of one version of the collection. If the caller stops listening, the stream ends before the next
+    part.
 
     Raises:
         RetrievalError: as for `attend_collection`, and for options that a stream does not support.
@@ -174,7 +175,7 @@ def _stream_results(
     terms: LogitTerms | None,
     options: Options,
 ) -> Iterator[StreamedResult]:
-    """Yield results over growing parts; a part is skipped if its error bound is larger than that of the one before.
+    """Yield results over growing parts; a part is skipped if its error bound is larger than that of the part before.
 
     With a bias there is no bound for rows that were not read, so there are no parts.
     """
@@ -198,17 +199,18 @@ def _stream_results(
 
 
 def _sum_up(parts: tuple[Prefix, ...]) -> None:
-    """Compute the key summaries of the parts, for later streams."""
+    """Compute and cache the summaries of the parts' keys, so that later streams start faster."""
     for grown in parts:
         grown.sum_up()
 
 
 @dataclass(frozen=True)
 class SweepMatch:
-    """A document of the head; its weight depends on the temperature, its similarity does not.
+    """A document among the most similar ones of a sweep. Its weight depends on the temperature, its similarity does
+    not.
 
     Attributes:
-        spoke: its most similar key; None if it has one key.
+        spoke: the document's most similar key; None if it has only one key.
     """
 
     document: Document
@@ -228,7 +230,9 @@ class TemperatureResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The head, the same at every temperature, and the answer at each; `unknown_tokens` as in `Result`."""
+    """The result of a sweep: the most similar documents, which are the same at every temperature, and the answer at
+    each temperature. `unknown_tokens` is as in `Result`.
+    """
 
     matches: list[SweepMatch]
     temperatures: list[TemperatureResult]
@@ -242,7 +246,8 @@ class SweepResult:
 async def sweep_collection(
     collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
-    """Attend at each of the temperatures in place of the options' temperature; the results agree with `attend`.
+    """Answer a query at each of these temperatures, with a single scan of the keys. The results agree with `attend` at
+    that temperature.
 
     Raises:
         RetrievalError: a query does not fit the collection, or options are not for a sweep.

@@ -1,4 +1,4 @@
-"""Biases: the parsed terms that compute a document's addend from its metadata."""
+"""Biases: terms that compute an addend to a document's logit from the document's metadata."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as JS
 
 @dataclass(frozen=True)
 class Recency:
-    """A term that halves the weight per `half_life` of distance from `origin`; None is the largest number."""
+    """A term that halves a document's weight for each `half_life` of its field's distance from `origin`. An origin of
+    None means the largest number of the field.
+    """
 
     field: str
     missing: float
@@ -56,28 +58,32 @@ class Recency:
 
 @dataclass(frozen=True)
 class Linear:
-    """A number of the field, times a factor."""
+    """A term whose addend is a number of the field, times a factor."""
 
     field: str
     missing: float
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return the addend of each value; see `Recency.of`."""
+        """Return float64[c], the addend of each value; NaN if it is not a number."""
         with np.errstate(over="ignore"):
             return clip_addends(self.factor * _numbers(values))
 
 
 @dataclass(frozen=True)
 class Prior:
-    """The logarithm of a number times a factor, which multiplies the weight by a power of the number."""
+    """A term whose addend is the logarithm of a number of the field, times a factor. It multiplies the weight by a
+    power of the number.
+    """
 
     field: str
     missing: float
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return the addend of each value; −∞ for 0, which excludes a document, and NaN without a logarithm."""
+        """Return float64[c], the addend of each value; −∞ for 0, which excludes a document, and NaN for a value without
+        a logarithm.
+        """
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
         addends = np.full(len(numbers), np.nan)
@@ -89,14 +95,14 @@ class Prior:
 
 @dataclass(frozen=True)
 class ValueWeights:
-    """An addend for each listed value."""
+    """A term with an addend for each of the listed values of a field."""
 
     field: str
     missing: float
     weights: tuple[tuple[EncodedValue, float], ...]
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return the addend of each value, see `Recency.of`; NaN if it is not listed."""
+        """Return float64[c], the addend of each value; NaN if the value is not listed."""
         addends = np.full(len(values), np.nan)
         for value, weight in self.weights:
             addends[values.equal(value)] = weight
@@ -105,7 +111,7 @@ class ValueWeights:
 
 @dataclass(frozen=True)
 class FilterTerm:
-    """An addend for documents that pass a condition; conditions of the same meaning share a `name`."""
+    """A term with an addend for documents that pass a condition. Equivalent conditions have the same `name`."""
 
     condition: Condition = field(compare=False)
     name: bytes
@@ -198,7 +204,7 @@ def _parse_filter_term(sent: Mapping[str, Any], pointer: str) -> FilterTerm:
 
 
 def _parse_field(sent: Any, pointer: str) -> str:
-    """Return the name of a metadata field, without the prefix that filters use, too."""
+    """Return the name of a metadata field without its prefix `metadata.`."""
     if not isinstance(sent, str) or not sent.startswith(METADATA):
         problem = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
         raise InvalidContent.at(f"{pointer}/field", problem)
@@ -224,8 +230,8 @@ def _parse_weights(sent: Any, pointer: str) -> tuple[tuple[EncodedValue, float],
 
 
 def _parse_values(text: str) -> list[EncodedValue]:
-    """Return the values that a name in `weights` stands for: the text, and the number or boolean that JSON writes
-    so.
+    """Return the values that a name in `weights` matches: the text itself, and the number or boolean whose JSON is that
+    text.
     """
     values = [encode_value(text)]
     if text in ("true", "false"):

@@ -75,9 +75,9 @@ class CalibrationResult:
 
     Attributes:
         calibration: the calibration that would be stored.
-        assessed: its metrics.
-        applied: whether it was stored.
-        reason: why it is not worth storing; None if it is.
+        assessed: the metrics of the calibration.
+        applied: whether the calibration was stored.
+        reason: why the calibration is not worth storing; None if it is.
     """
 
     calibration: Calibration
@@ -89,7 +89,8 @@ class CalibrationResult:
 async def calibrate_collection(
     catalogue: Catalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
 ) -> CalibrationResult:
-    """Fit a temperature, null level, λ, confidence and thresholds to labelled questions; with `apply`, store a gain.
+    """Fit a temperature, null level, weight of full text (λ), confidence and thresholds to labelled questions; with
+    `apply`, store the result if it improves the answers.
 
     Raises:
         InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
@@ -205,7 +206,9 @@ class _Batch:
     backgrounds: Backgrounds | None
 
     def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, list[_QuestionSimilarities]]:
-        """Return the collection's null key and the similarities of each question, all of one version."""
+        """Look up the questions of the batch. Return the collection's null key and the similarities of each question,
+        all of one version.
+        """
         check_complete(snapshot)
         record, reader = snapshot.record, snapshot.reader
         rows = similarities_of(snapshot.view, self.vectors)
@@ -243,7 +246,9 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
 
 
 def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
-    """Raise InvalidContent for too few labels, in all or of a kind; `total` counts duplicates, too."""
+    """Raise InvalidContent if there are too few questions, in all or with or without an answer. `total` counts
+    duplicates, too.
+    """
     present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present
     if len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND:

@@ -62,10 +62,11 @@ class TimedSearch:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """The four answers; top-k is in order of similarity, so it is attention's order unless documents have several keys.
+    """The four answers of a comparison. Top-k is ordered by similarity, which is the order of attention unless
+    documents have several keys.
 
     Attributes:
-        standing: the background of attention's null key for this query; None if it has none.
+        standing: the background from which attention's null key for this query follows; None if it has none.
     """
 
     sql: TimedSearch
@@ -151,7 +152,7 @@ async def compare_rows(
 
 @dataclass
 class _Query:
-    """A query and its options, and values to report besides the answers."""
+    """A query with its options, and further values that the result of the comparison reports."""
 
     query: str
     encoded: EncodedQuery
@@ -205,7 +206,7 @@ def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedS
 
 
 def _measure_background(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> KeyBackground | None:
-    """Return the rows' own background, of the same sample as in a collection."""
+    """Return the background of the rows' own keys, measured on the same sample as in a collection."""
     sample = sorted(documents, key=lambda document: id_hash(document.id))[:SAMPLE_DOCUMENTS]
     keys = np.stack([document.keys[0] for document in sample]) if sample else np.empty((0, 1))
     return KeyBackground.measure(record.settings.similarity, keys, [document.key for document in sample[:SAMPLE_TEXTS]])

@@ -1,4 +1,4 @@
-"""Confidence of answers of a calibrated collection that are asked with the calibrated options."""
+"""Confidence of answers of a calibrated collection, for queries with the options of the calibration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ConfidenceModel:
 
     Attributes:
         threshold: the least log weight of a member of the conformal set; None without a set.
-        most: the most matches that the set may have.
+        most: the largest number of matches that the conformal set may have.
         partition: the log of the documents' total weight in an answer, without the null key.
     """
 
@@ -40,11 +40,12 @@ class ConfidenceModel:
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
-        """Return the model; None if the collection is not calibrated, or the options differ from the calibrated ones.
+        """Return the model for a query; None if the collection is not calibrated, or the query's options differ from
+        the calibrated ones.
 
         Raises:
-            InvalidContent: in these cases `min_confidence` or `conformal` was sent, or there were too few labels for a
-                coverage.
+            InvalidContent: `min_confidence` or `conformal` was sent although there is no model, or the calibration had
+                too few labels for the coverage.
         """
         field = "conformal" if options.conformal is not None else "min_confidence"
         is_required = options.conformal is not None or options.min_confidence is not None
@@ -70,8 +71,8 @@ class ConfidenceModel:
     ) -> list[ConfidenceModel]:
         """Return the model for each answer, with the total weight of its documents.
 
-        If the null key has nearly all of the weight, an answer has lost that number; then it is asked again without
-        null key.
+        If the null key has nearly all of the weight, the answer no longer shows that total. Then the question is asked
+        again without a null key.
         """
         imprecise = [
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
@@ -98,8 +99,8 @@ class ConfidenceModel:
         confidence.
 
         The similarity of the first match is exact, and total variation bounds its share of the documents' weight.
-        Confidence rises with that share, and falls with the documents' mass, which is the match's mass divided by its
-        share.
+        Confidence rises with that share. It falls with the mass of all documents, which is the match's mass divided by
+        its share.
         """
         verdict, logs = answer.verdict, answer.logits + answer.log_weight_of_other_parts
         if self.min_confidence is None or verdict.stands == "none" or not len(logs):
@@ -151,7 +152,8 @@ class ConfidenceModel:
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the fitted full-text weight for "auto", and for a set one match more than it may have.
+    """Return the options with the fitted full-text weight in place of "auto". If a conformal set is requested, ask for
+    one match more than it may have.
 
     The additional match tells whether the set is complete.
 

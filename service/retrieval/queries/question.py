@@ -1,4 +1,4 @@
-"""Queries and options as they are sent → vectors, and the questions that the lookup answers."""
+"""Conversion of queries and options, as callers send them, to vectors and to the questions that the lookup answers."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ MAX_SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, eq=False)
 class EncodedQuery:
-    """A query as it is sent, and its vector [d].
+    """A query as the caller sent it, and its vector [d].
 
     Attributes:
-        unknown_tokens: tokens of the text that the model does not know; None of a query that is a vector.
-        words_unknown: whether some are, and no token with a letter or a digit is known.
+        unknown_tokens: the number of tokens of the text that the model does not know; None for a query that is a
+            vector.
+        words_unknown: whether some tokens are unknown, and no token with a letter or a digit is known.
     """
 
     sent: str | Array
@@ -68,11 +69,11 @@ async def encode_queries(
     """Encode texts with the collection's encoder; vectors stay as they are.
 
     Args:
-        pointers: where each query stands in the request, for errors.
+        pointers: the position of each query in the request, for errors.
 
     Raises:
-        NothingToRead: the model can read nothing of some texts; at the pointer of each.
-        RetrievalError: nothing makes vectors of texts.
+        NothingToRead: the model knows no token of some texts; the error has the pointer of each.
+        RetrievalError: the collection or the service has no encoder.
     """
     texts = [query for query in queries if isinstance(query, str)]
     if not texts:
@@ -96,10 +97,11 @@ async def encode_queries(
 
 
 async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: str) -> None:
-    """Refuse a text of which the service's encoder can read nothing; accept every text until an encoder is loaded.
+    """Raise an error for a text in which the service's encoder knows no token. Accept every text until an encoder is
+    loaded.
 
     Raises:
-        NothingToRead: at the pointer.
+        NothingToRead: the encoder knows no token of the text; the error has this pointer.
     """
     if encoder is None or encoder.encoder is None:
         return
@@ -110,7 +112,7 @@ async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: st
 
 
 def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
-    """Refuse texts if the collection has no encoder."""
+    """Raise an error if a query is a text and the collection has no encoder."""
     if record.settings.encoder is None:
         for query, pointer in zip(queries, pointers, strict=True):
             if isinstance(query, str):
@@ -121,7 +123,7 @@ def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointe
 
 
 def _describe_unreadable(text: str, unknown: int, model: str) -> str:
-    """Return the error for a text of which the model can read nothing."""
+    """Return the error for a text in which the model knows no token."""
     shown = repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
     if not text:
         seen = "an empty text"
@@ -162,7 +164,8 @@ class Options:
 
 
 async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
-    """Return a builder of each query's terms; if there is full text, documents are ranked first.
+    """Return a function that builds the terms for each query's logits. If the options request full text, documents are
+    ranked first.
 
     Raises:
         InvalidContent: invalid options; the returned function raises it, too.

@@ -37,10 +37,10 @@ class DocumentReader(Protocol):
     """A reader of documents by their row numbers int64[n], in order."""
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """Return their ids."""
+        """Return the ids of the documents with these row numbers."""
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
-        """Return the requested detail of each document; only its id if nothing else is needed."""
+        """Return each document with the fields that are needed, or only its id if nothing else is."""
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
@@ -51,7 +51,8 @@ class StoredDocuments:
     """A reader of documents from a collection's store.
 
     Attributes:
-        wants: "ids" is sufficient only if no document has several keys.
+        wants: the part of each document that is needed: its id, its texts, or also its vectors. "ids" is sufficient
+            only if no document has several keys.
         several: whether some document has several keys.
     """
 
@@ -61,11 +62,11 @@ class StoredDocuments:
     several: bool = False
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """Return their ids; see `DocumentReader`."""
+        """Return the ids of the documents with these row numbers."""
         return self.reader.ids(self.record.id, rows)
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
-        """Return their requested detail; see `DocumentReader`."""
+        """Return the documents with these row numbers, with the fields that are needed."""
         if self.wants == "vectors":
             return self.reader.documents(self.record.id, rows)
         if self.wants == "texts" or self.several:
@@ -73,7 +74,7 @@ class StoredDocuments:
         return self.reader.ids(self.record.id, rows)
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """Return the most similar keys; see `DocumentReader`."""
+        """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
         spoke: list[BestKey | None] = [None] * len(documents)
         if self.several:
             several = [
@@ -91,30 +92,31 @@ class MemoryDocuments:
     given: Sequence[DocumentRecord]
 
     def ids(self, rows: Array) -> Sequence[str]:
-        """Return their ids; see `DocumentReader`."""
+        """Return the ids of the documents with these row numbers."""
         return [self.given[row].id for row in np.asarray(rows).tolist()]
 
     def documents(self, rows: Array) -> Sequence[Document]:
-        """Return the documents; see `DocumentReader`."""
+        """Return the documents with these row numbers."""
         return [self.given[row] for row in np.asarray(rows).tolist()]
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """Return None for each document; see `DocumentReader`."""
+        """Return None for each document, since each has only one key."""
         return [None] * len(documents)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A document and its share of the answer.
+    """A document among the matches of an answer, with its weight and confidence.
 
     Attributes:
-        document: with its vectors if requested; None if only its id was.
-        similarity, logit: those of its most similar key.
-        weight: that of all its keys together.
+        document: the document, with its vectors if they were requested; None if only its id was.
+        similarity, logit: similarity and logit of the document's most similar key.
+        weight: the weight of all the document's keys together.
         log_weight_of_other_parts: ln(weight / weight of the most similar key); 0 if it has one key.
-        spoke: the most similar key; None if it has one key.
+        spoke: the document's most similar key; None if it has only one.
         addends: the explanation of each term that was added to the logit; None without terms or if not requested.
-        confidence: the probability that it is right; None if the collection is uncalibrated or the options differ.
+        confidence: the probability that this is the right document; None if the collection is uncalibrated or the
+            options differ from the calibrated ones.
     """
 
     id: str
@@ -145,7 +147,7 @@ class Result:
 
     Attributes:
         verdict: whether one document stands out, several share the weight, or none matches.
-        coverage: how much of the collection it covers; None if it had to be all.
+        coverage: how much of the collection the answer covers; None if the query required all of it.
         unknown_tokens: the number of query tokens that the model does not know; None for a vector.
         full_text: the full-text term; None without one.
         read: the aggregated field over all documents; None if not requested.
@@ -242,7 +244,7 @@ def result(
 
 
 def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
-    """Return the indices of the head that are matches, if more than that tie with the last one."""
+    """Return which documents of the answer's head are its matches, if several tie for the last place."""
     indices = np.arange(len(answer.numbers))
     if len(indices) <= answer.matches:
         return indices
@@ -256,7 +258,7 @@ def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, do
 
 
 def _output(record: CollectionRecord, answer: Answer) -> Array | None:
-    """Return the output; for an empty collection the settings determine its width."""
+    """Return the answer's output vector; for an empty collection the settings determine its width."""
     if answer.output is None or answer.output.size:
         return answer.output
     return np.zeros(record.settings.value_dimension or record.settings.dimension or 0)

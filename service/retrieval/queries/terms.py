@@ -25,7 +25,7 @@ Explanation: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class FullTextTerm:
-    """A weight times the full-text rank of a document.
+    """A term whose addend is a weight times the full-text rank of the document.
 
     Attributes:
         rows: int64[r], the ascending rows of documents that contain a word of the query.
@@ -38,12 +38,12 @@ class FullTextTerm:
     ranks: F64
 
     def of(self, rows: I64) -> F64:
-        """Return the addends of these rows; see `LogitTerm`."""
+        """Return float64[n], the addends for documents with these row numbers."""
         with np.errstate(over="ignore"):
             return clip_addends(self.weight * self._ranks_of(rows))
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Explain the addends of these rows; see `LogitTerm`."""
+        """Return an explanation of the addend of each document with these row numbers."""
         pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
 
@@ -55,7 +55,9 @@ class FullTextTerm:
 
 
 class RankCache:
-    """Full-text ranks of some texts, computed before the scan because full text may take longer than many scans."""
+    """A cache of the full-text ranks of some query texts. They are computed before the scan, because full text may take
+    longer than many scans.
+    """
 
     def __init__(self) -> None:
         self._version: int | None = None
@@ -99,13 +101,13 @@ def fits_full_text(text: str) -> bool:
 
 
 class LogitTerm(Protocol):
-    """One term that is added to logits."""
+    """The protocol of a term that is added to the logits of documents."""
 
     def of(self, rows: I64) -> F64:
         """Return float64[n], the addends for documents with these row numbers; −∞ excludes a document."""
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Explain the addend of each document."""
+        """Return an explanation of the addend of each document with these row numbers, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,7 @@ class FieldLogitTerm:
         return cls(term, [(entries, _compute_by_value(term, entries, largest)) for entries in fields])
 
     def of(self, rows: I64) -> F64:
-        """Return the addends of these rows; see `LogitTerm`."""
+        """Return float64[n], the addends for documents with these row numbers."""
         result = np.full(len(rows), self.term.missing)
         for entries, addends in self.parts:
             codes = entries.codes_of(rows)
@@ -138,7 +140,9 @@ class FieldLogitTerm:
         return result
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Explain the addends of these rows; see `LogitTerm`. The value is null if it is missing or a list."""
+        """Return an explanation of the addend of each document with these row numbers. Its value is null if the field
+        is missing or a list.
+        """
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
             for i, code in enumerate(entries.codes_of(rows).tolist()):
@@ -156,11 +160,11 @@ class FilterLogitTerm:
     passing: I64
 
     def of(self, rows: I64) -> F64:
-        """Return the addends of these rows; see `LogitTerm`."""
+        """Return float64[n], the addends for documents with these row numbers."""
         return np.where(self._passes(rows), self.addend, 0.0)
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Explain the addends of these rows; see `LogitTerm`."""
+        """Return an explanation of the addend of each document with these row numbers."""
         pairs = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in pairs]
 
@@ -208,14 +212,15 @@ def build_terms(
     normaliser: str = "softmax",
     ranked: RankCache | None = None,
 ) -> TermsBuilder:
-    """Return a builder of the terms of each query, None for no terms; equal terms share one object.
+    """Return a function that builds the terms of each query for a snapshot; None for a query without terms. Equal terms
+    share one object.
 
     Args:
         queries: texts, or vectors [d].
         full_text: the weight of their words; None or 0 for no full text.
         bias: the bias as it was sent.
         temperature, normaliser: as they were sent.
-        ranked: full-text ranks that were computed before.
+        ranked: the full-text ranks that were computed before.
 
     Raises:
         InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.
@@ -269,7 +274,9 @@ def _find_documents(view: View, mask: AnyMask | None) -> I64:
 
 @dataclass(frozen=True, eq=False)
 class _TermSum:
-    """The sum of the terms of each document: float64[n], its rounding errors, and both as a bias."""
+    """The sum of the terms of each document, float64[n]; the rounding errors of the sum; and both as a bias for the
+    lookup.
+    """
 
     total: F64
     lost: tuple[F64, F64]
@@ -296,7 +303,7 @@ def _build_query_terms(
 
 
 def _evaluate_terms(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[LogitTerm]:
-    """Evaluate the terms once per snapshot; the result does not outlive it."""
+    """Evaluate the terms, and cache the result in the snapshot for as long as that lives."""
     return snapshot.once(("addends", terms), lambda: [_evaluate_term(snapshot, term) for term in terms])
 
 

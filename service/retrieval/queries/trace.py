@@ -41,10 +41,10 @@ def trace_text(
         encoder: the model.
         text: the text.
         pair: a second text after it.
-        layers: from 0, or from the last one as −1.
-        heads: likewise.
+        layers: the layers to return, from 0, or from the last one as −1.
+        heads: the heads to return, counted in the same way.
         causal: whether each token attends only to itself and those before it.
-        arrays: fields of TracedLayer in the answer, which bound its size.
+        arrays: the fields of TracedLayer to return, on which the limit of the answer's size depends.
 
     Raises:
         InvalidContent: the model has no such layer or head.
