@@ -23,12 +23,10 @@ from typing import TYPE_CHECKING, Any
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
 from attention.transformer.checkpoints.checkpoint import Checkpoint, load, modules, read_modules, truncation
-from attention.transformer.checkpoints.config import CheckpointError, Config, UnsupportedModelError
+from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
-from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.compiled import Compiled, compiles, unfit_precision
 from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
-from attention.transformer.encoder_decoder import EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import (
@@ -43,7 +41,7 @@ from attention.transformer.layer import (
 )
 from attention.transformer.parameters import arrays, map_arrays
 from attention.transformer.sentence import POOLINGS, SentenceEncoder
-from attention.transformer.stacks import Decoder, DecoderState, Encoder
+from attention.transformer.stacks import Decoder, DecoderState, Encoder, EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.tracing import TracedLayer, trace
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """A compiled sentence encoder over the packed tokens of many texts; `attention.transformer` defines its results.
 
-`encoding.py` is the whole encoder in one function, and the place to start reading. `packing.py` puts matrices and rows
-into words of four bytes: one float32, or two bfloat16. So one order of numbers serves four ways to multiply: float32,
-bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three products of such tiles.
+`encoding.py` is the whole encoder in one function, and the place to start reading. `parameters.py` packs matrices and
+rows into words of four bytes: one float32, or two bfloat16. So one order of numbers serves four ways to multiply:
+float32, bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three products of such tiles.
 
 `lane_blocks.py` and `tile_blocks.py` keep the sums of a block in registers and add in the order of the words. So a
 text's vector is the same, bit by bit, alone and among others. After attention, a layer runs over some dozens of tokens
@@ -12,15 +12,17 @@ at a time, so that intermediate rows stay in a core's cache.
 from __future__ import annotations
 
 from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
-from attention.kernels.transformer.packing import PANEL, TILES, pack_panels
 from attention.kernels.transformer.parameters import (
     CURVES,
+    PANEL,
     POOLINGS,
     QUERIES,
     TILE_QUERIES,
+    TILES,
     Activations,
     Network,
     Scratch,
+    pack_panels,
     room,
     scratch,
 )

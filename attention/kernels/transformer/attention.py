@@ -15,8 +15,7 @@ from attention.kernels.transformer.code_building import pointer_to
 from attention.kernels.transformer.epilogues import scale
 from attention.kernels.transformer.lane_blocks import WIDE
 from attention.kernels.transformer.normalisation import exponentials
-from attention.kernels.transformer.packing import FLOAT32, PANEL, TILES, Words
-from attention.kernels.transformer.parameters import QUERIES, TILE_QUERIES, Scratch
+from attention.kernels.transformer.parameters import FLOAT32, PANEL, QUERIES, TILE_QUERIES, TILES, Scratch, Words
 from attention.kernels.transformer.products import columns_of, multiply
 
 _LONG = ir.IntType(64)
@@ -171,7 +170,7 @@ def attend(
     """Compute the outputs of one head for some tokens of one text.
 
     Args:
-        way: how numbers are packed and multiplied; see `packing`.
+        way: how numbers are packed and multiplied; see `parameters`.
         projected: uint32[parts, rows, 3·n_heads·words], scaled queries, keys and values; the 32 rows after the last
             text must be finite.
         first, length: the text's rows.

@@ -11,7 +11,7 @@ from numba.core import cgutils
 
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
-from attention.kernels.transformer.packing import FLOAT32, THREE
+from attention.kernels.transformer.parameters import FLOAT32, THREE
 
 
 @dataclass(frozen=True)

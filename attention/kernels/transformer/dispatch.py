@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILES
+from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES
 
 
 def way_of(precision: str) -> int:
     """Return the way to multiply for "float32" or "bfloat16", with AMX (the matrix unit) if it is usable.
 
-    A way is a number that `packing` defines. This imports the compiler.
+    A way is a number that `parameters` defines. This imports the compiler.
     """
     from attention.kernels.transformer.tile_blocks import usable
 

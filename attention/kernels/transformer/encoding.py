@@ -16,9 +16,9 @@ from attention.kernels.transformer.attention import attend
 from attention.kernels.transformer.epilogues import add, finish
 from attention.kernels.transformer.lane_blocks import WIDE
 from attention.kernels.transformer.normalisation import normalise
-from attention.kernels.transformer.packing import FLOAT32, TILES, Words
 from attention.kernels.transformer.parameters import (
     FIRST,
+    FLOAT32,
     MAXIMUM,
     MEAN,
     MORE_ROWS,
@@ -26,10 +26,12 @@ from attention.kernels.transformer.parameters import (
     QUERIES,
     ROWS,
     TILE_QUERIES,
+    TILES,
     WIDENED,
     Activations,
     Network,
     Scratch,
+    Words,
 )
 from attention.kernels.transformer.products import columns_of, multiply
 from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
@@ -225,7 +227,7 @@ def encode(
     The texts' tokens are concatenated.
 
     Args:
-        way: how the network's matrices and the activations are packed; see `packing`.
+        way: how the network's matrices and the activations are packed; see `parameters`.
         network: the parameters of l layers.
         heads: the number of heads.
         curve: the activation, a value of `CURVES`.

@@ -115,7 +115,7 @@ def finish(
     out[row : row + rows, into : into + columns] = curve(sums + bias[first_column :]).
 
     Args:
-        way: how out is packed; see `packing`.
+        way: how out is packed; see `parameters`.
         sums: float32[≥ rows, ≥ columns]
         bias: float32[layers, n]; row `layer` is used.
         columns: a multiple of 16.

@@ -14,7 +14,7 @@ from attention.kernels.cpu import compiles_for, prefetch
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
 from attention.kernels.transformer.code_building import Strided
-from attention.kernels.transformer.packing import PANEL
+from attention.kernels.transformer.parameters import PANEL
 
 _LONG = ir.IntType(64)
 WIDE = compiles_for("avx512f")

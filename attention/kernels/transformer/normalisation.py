@@ -49,7 +49,7 @@ def normalise(
     They are stored as float32 in x, and packed in `words`.
 
     Args:
-        way: how words are packed; see `packing`.
+        way: how words are packed; see `parameters`.
         y, x: float32[≥ rows, d], d a multiple of 16.
         scale, shift: float32[norms, d]; row `number` is used.
         epsilon: float32, added to the variance.
@@ -120,7 +120,7 @@ def exponentials(
     Store 1/Σ of each row in factors.
 
     Args:
-        way: how words are packed; see `packing`.
+        way: how words are packed; see `parameters`.
         logits: float32[≥ rows, …]
         count: the number of logits.
         padded: the number of numbers written to each row, zeros included; a multiple of 16.

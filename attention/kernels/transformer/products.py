@@ -31,7 +31,7 @@ from attention.kernels.transformer.lane_blocks import (
     fma_pairs,
     rows_by_panel,
 )
-from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, PANEL, THREE, TILES, Words
+from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, PANEL, THREE, TILES, Words
 from attention.kernels.transformer.tile_blocks import HAS_UNIT, by_tiles
 
 
@@ -62,7 +62,7 @@ def multiply(
     b is one panel of columns.
 
     Args:
-        way: how numbers are multiplied; see `packing`. With tiles, rows of a and c are read and written in
+        way: how numbers are multiplied; see `parameters`. With tiles, rows of a and c are read and written in
             multiples of 16.
         rows: the number of rows, at least 1.
         a: uint32[parts, n, words].

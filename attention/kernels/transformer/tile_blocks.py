@@ -31,7 +31,7 @@ from attention.kernels.tiles import (
 )
 from attention.kernels.transformer.code_building import Strided
 from attention.kernels.transformer.lane_blocks import fma_pairs
-from attention.kernels.transformer.packing import PANEL
+from attention.kernels.transformer.parameters import PANEL
 
 HAS_UNIT = compiles_for("amx-tile", "amx-bf16")
 _SIDES = PANEL // TILE_ROWS

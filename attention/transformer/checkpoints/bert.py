@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config, UnsupportedModelError
-from attention.transformer.checkpoints.tensors import Tensors
+from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError
 from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward
 from attention.transformer.layer import EncoderLayer, Residual

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from attention.transformer.checkpoints.bert import bert_parameters, family_member
-from attention.transformer.checkpoints.config import CheckpointError, Config, UnsupportedModelError, read_json
-from attention.transformer.checkpoints.tensors import Tensors
+from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, read_json
 from attention.transformer.sentence import POOLINGS, SentenceEncoder
 
 LIBRARY = "sentence_transformers."  # the prefix of its own modules; a Pooling of another package may be anything

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from attention.arrays import Array
 from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config, UnsupportedModelError
-from attention.transformer.checkpoints.tensors import Tensors
+from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError
 from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward, Linear
 from attention.transformer.layer import DecoderLayer, Residual

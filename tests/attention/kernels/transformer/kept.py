@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, THREE, TILES, bfloat16, widen, zero_rows
+from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES, bfloat16, widen, zero_rows
 
 OFF_BY = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}
 """The error of a sum of products of stored numbers, relative to the sum of their sizes; low parts are omitted."""

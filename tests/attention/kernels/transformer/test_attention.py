@@ -9,8 +9,7 @@ import pytest
 
 from attention import attend as definition
 from attention.kernels.transformer.attention import attend
-from attention.kernels.transformer.packing import PANEL, depth, empty_words, zero_rows
-from attention.kernels.transformer.parameters import TILE_QUERIES, Scratch
+from attention.kernels.transformer.parameters import PANEL, TILE_QUERIES, Scratch, depth, empty_words, zero_rows
 from tests.attention.kernels.transformer.kept import kept, numbers_of, words_of
 
 OFF_BY = {0: 1e-5, 1: 2e-2, 2: 2e-2, 3: 1e-4}

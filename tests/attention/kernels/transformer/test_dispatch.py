@@ -10,7 +10,7 @@ from attention.kernels import tiles
 from attention.kernels.machine_code import TARGETS
 from attention.kernels.transformer import lane_blocks, tile_blocks
 from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
-from attention.kernels.transformer.packing import BFLOAT16, FLOAT32, PANEL, THREE, TILES
+from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, PANEL, THREE, TILES
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import numba
 import numpy as np
 
 from attention.kernels.transformer import epilogues
-from attention.kernels.transformer.packing import zero_rows
-from attention.kernels.transformer.parameters import NONE
+from attention.kernels.transformer.parameters import NONE, zero_rows
 from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attention.kernels.transformer import normalisation
-from attention.kernels.transformer.packing import zero_rows
+from attention.kernels.transformer.parameters import zero_rows
 from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 KEPT = {0: 6e-6, 1: 2**-8, 2: 2**-8, 3: 2**-15}

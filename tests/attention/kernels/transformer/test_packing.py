@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels.transformer.packing import (
+from attention.kernels.transformer.parameters import (
     BFLOAT16,
     FLOAT32,
     THREE,

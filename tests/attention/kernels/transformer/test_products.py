@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.transformer.packing import PANEL, THREE, pack_panels
+from attention.kernels.transformer.parameters import PANEL, THREE, pack_panels
 from attention.kernels.transformer.products import columns_of, multiply
 from tests.attention.kernels.transformer.kept import OFF_BY, kept, words_of
 
