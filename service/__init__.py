@@ -1,1 +1,3 @@
-"""The product around the core: collections, documents, the soft lookup over HTTP."""
+"""The service: collections and documents in a store, and the soft lookup over HTTP, built on the library
+`attention`.
+"""

@@ -1,4 +1,4 @@
-"""`python -m service` is `softkv`."""
+"""Runs the command line: `python -m service` does the same as `softkv`."""
 
 from __future__ import annotations
 

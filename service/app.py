@@ -34,14 +34,16 @@ from service.storage import StorageError
 
 
 class UnknownDemo(ValueError):
-    """The name of a demo collection that does not exist."""
+    """The settings name a demo collection that does not exist."""
 
 
 class Service(FastAPI):
-    """FastAPI with the outermost middleware around everything, so that it also applies to unexpected errors."""
+    """The FastAPI application, with `RequestIdMiddleware` around everything, so that it also applies to responses to
+    unexpected errors.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Build the application as the server calls it."""
+        """Build the stack of middleware around the routes, as the server calls it."""
         stack = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
         return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 
@@ -91,7 +93,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
 
 
 class LocalService:
-    """The service inside another program. `Client.local` finds it by the entry point `softkv.local` of this project.
+    """A service that runs inside another program. `Client.local` finds this class by the entry point `softkv.local`.
 
     Attributes:
         app: the application.

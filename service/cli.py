@@ -38,10 +38,12 @@ class Commands(TyperGroup):
 
 
 class ServiceCommand(TyperCommand):
-    """A command with the service's settings as options; an old name is refused with the new one."""
+    """A command whose options are the service's settings. If an option has an old name, the error gives the
+    new name.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options."""
+        """Parse the options of a command; raise an error that gives the new name for a renamed option."""
         from service.settings import RENAMED
 
         for argument in args:
@@ -74,7 +76,7 @@ def _softkv(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Handle the options before a command."""
+    """Handle the options that come before the name of a command, such as --version."""
 
 
 for command in (serve, shard):

@@ -39,7 +39,9 @@ KEYS_FIRST_SECONDS = 1.0
 
 @asynccontextmanager
 async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
-    """Load while the application answers; at the end, release the store for other processes."""
+    """Run the service's background tasks for the duration of the block: they load its parts while it answers. At the
+    end, close the store.
+    """
     with one_blas_thread():
         opening = opening or open_in_background(settings)
         catalogue = await asyncio.wrap_future(opening.catalogue)
@@ -90,13 +92,15 @@ async def _watch(keys: KeyFile | None) -> None:
 
 
 def _log_failure(loading: asyncio.Task[None]) -> None:
-    """Log the error that ended the loading; /readyz would wait for it forever."""
+    """Log the error that ended the loading. Without this line nothing would tell why /readyz never answers 200."""
     if not loading.cancelled() and (error := loading.exception()) is not None:
         log.error("loading failed with an unexpected error", exc_info=error)
 
 
 async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
-    """Wait for keys; load encoder, machine code and demo collections; run a first query; check all texts."""
+    """Load the parts of the service: wait for the keys; load encoder, machine code and demo collections; run first
+    queries; check all texts.
+    """
     catalogue = parts.catalogue
 
     async def machine_code() -> None:
@@ -122,9 +126,10 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
 
 
 async def load_keys_first(keys: Load, *rest: Load) -> None:
-    """Load the keys, then the rest; the rest starts after `KEYS_FIRST_SECONDS` anyway, since some keys take longer.
+    """Load the keys, and then the other parts, which start after `KEYS_FIRST_SECONDS` at the latest.
 
-    The imports of the rest hold the GIL most of the time, so that reading keys would hardly progress beside them.
+    The imports of the other parts hold the GIL most of the time, so the reading of keys would hardly progress beside
+    them.
     """
     keys_loaded = asyncio.Event()
 

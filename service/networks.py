@@ -48,12 +48,14 @@ def in_a_container() -> bool:
 
 
 def url(host: str, port: int) -> str:
-    """Return the URL of a service."""
+    """Return the URL of a service at this host and port."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _own_addresses(version: int) -> list[str]:
-    """Return this machine's addresses, without duplicates: that of the default route first, then of each interface."""
+    """Return the addresses of this machine, without duplicates: first that of the default route, then those of all
+    interfaces.
+    """
     addresses = dict.fromkeys([*_outgoing(version), *(_v4() if version == 4 else _v6())])
     return [text for text in addresses if not (ip_address(text).is_loopback or ip_address(text).is_link_local)]
 

@@ -1,4 +1,6 @@
-"""Opens the store and reads the collections' keys in the background, while the rest of the service is imported."""
+"""Opening of the store, and reading of the collections' keys, in the background while the rest of the service is
+imported.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ log = structlog.get_logger("softkv")
 
 @dataclass(frozen=True)
 class Opening:
-    """A store that is being opened.
+    """A store that is being opened in the background, with the collections whose keys are being read.
 
     Attributes:
         catalogue: completes when the store is open, and fails if it cannot be opened.
@@ -37,13 +39,13 @@ class Opening:
     keys: Future[None]
 
     def cancel(self) -> None:
-        """Close the store if no application takes it; reading of keys stops."""
+        """Close the store, because no application will use it. The reading of keys stops."""
         with suppress(StorageError):
             self.catalogue.result().store.close()
 
 
 def open_in_background(settings: Settings) -> Opening:
-    """Open the store and read its keys in a thread of its own, mostly without the GIL."""
+    """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
     catalogue = thread.submit(_open, settings)
     keys = thread.submit(lambda: catalogue.result().rebuild())

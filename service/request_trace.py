@@ -1,4 +1,4 @@
-"""Per-request stage timings, for metrics, spans and the log of slow requests.
+"""The time that each request spends in each stage of its processing, for metrics, spans and the log of slow requests.
 
 The code that works on a request reports to its trace; the API attaches the trace and reads it at the end.
 """
@@ -34,13 +34,13 @@ class Listener(Protocol):
         """Record how long a request waited in a queue."""
 
     def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
-        """Record a batch that finished a stage; `size` counts its texts, queries or transactions."""
+        """Record how long a batch took in a stage; `size` is the number of its texts, queries or transactions."""
 
     def record_tokens(self, tokens: int) -> None:
         """Record the number of tokens that the encoder read."""
 
     def record_answer(self, method: str, total_variation: float) -> None:
-        """Record the method and the certificate of an answer."""
+        """Record the method by which an answer was computed, and its proven error bound (total variation)."""
 
 
 class NullListener:
@@ -75,7 +75,7 @@ class StageTiming:
     times: int = 0
 
     def add(self, began: float, ended: float) -> None:
-        """Add one visit."""
+        """Add one visit to the stage, between these two instants."""
         self.ended = max(ended, self.ended)
         self.seconds += ended - began
         self.times += 1
@@ -105,7 +105,7 @@ _current: ContextVar[RequestTrace] = ContextVar("request_trace", default=_UNUSED
 
 @contextmanager
 def use_trace(trace: RequestTrace) -> Iterator[None]:
-    """Attribute the work of the block to a trace, in this task and in threads that copy its context."""
+    """Within the block, add the time of work to this trace, in this task and in threads that copy its context."""
     token = _current.set(trace)
     try:
         yield
@@ -115,7 +115,7 @@ def use_trace(trace: RequestTrace) -> Iterator[None]:
 
 @dataclass
 class Wait:
-    """The wait of the current request in a queue, which begins when this object is made."""
+    """The wait of the current request in a queue; it begins when this object is created."""
 
     queue: Queue
     trace: RequestTrace = field(default_factory=_current.get)
@@ -140,7 +140,7 @@ class Wait:
 
 @contextmanager
 def batch_stage(waits: Sequence[Wait], size: int) -> Iterator[None]:
-    """End the waits and add the time of the block to each of their requests.
+    """End the waits of a batch's requests, and add the time of the block to a stage of each request.
 
     The listener receives one event for the whole batch. If the block raises, its time is not recorded.
 
@@ -161,7 +161,7 @@ def batch_stage(waits: Sequence[Wait], size: int) -> Iterator[None]:
 
 @contextmanager
 def time_stage(stage: Stage, trace: RequestTrace | None = None) -> Iterator[None]:
-    """Add the time of the block to a stage, of the given trace or of the current one."""
+    """Add the time of the block to a stage of a trace; without a trace, of that of the current request."""
     trace, began = trace or _current.get(), time.perf_counter()
     try:
         yield

@@ -1,6 +1,6 @@
 """Fair scheduling: callers take turns for threads and other scarce capacity, however many requests each one sends.
 
-Each kind of work has threads of its own, so that no kind waits for another.
+Each kind of work has separate threads, so that no kind of work waits for another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class FairQueue(Generic[T]):
     """A queue that serves callers round-robin, and the items of one caller in order.
 
     Args:
-        share: how many items of one caller may be in progress at once; `done` ends one. None means no limit.
+        share: how many items of one caller may be in progress at once, until `done` is called for them. None means no
+            limit.
     """
 
     def __init__(self, share: int | None = None) -> None:
@@ -51,14 +52,16 @@ class FairQueue(Generic[T]):
         self._waiting.clear()
 
     def next(self) -> tuple[str, T] | None:
-        """Return the next caller below its share, and its oldest item, or None. The item stays in the queue."""
+        """Return the next caller that is below its share, and its oldest item; None if there is no such caller. The
+        item stays in the queue.
+        """
         for caller, items in self._waiting.items():
             if self._share is None or self._in_progress[caller] < self._share:
                 return caller, items[0]
         return None
 
     def take(self) -> tuple[str, T] | None:
-        """Remove and return what `next` returns, and move its caller to the end of the round."""
+        """Remove and return the item that `next` returns, and move its caller to the end of the round."""
         entry = self.next()
         if entry is None:
             return None
@@ -84,8 +87,8 @@ class FairSemaphore:
     """A semaphore that serves waiting callers round-robin. It belongs to one event loop.
 
     Args:
-        size: how many may hold it at once.
-        share: how many of one caller may hold it at once.
+        size: how many callers' calls may hold the semaphore at once.
+        share: how many calls of one caller may hold it at once.
     """
 
     def __init__(self, size: int, share: int) -> None:
@@ -93,7 +96,7 @@ class FairSemaphore:
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue(share)
 
     async def acquire(self, caller: str) -> None:
-        """Wait for the caller's turn; `release` ends it."""
+        """Wait for a turn of this caller; `release` ends the turn."""
         turn = asyncio.get_running_loop().create_future()
         self._queue.put(caller, turn)
         self._admit()
@@ -121,7 +124,8 @@ class FairSemaphore:
 
 
 class FairThreads:
-    """Threads for one kind of work, which callers use in turns; no caller occupies all of them if there are several.
+    """Threads for one kind of work, which callers use in turns. If there are several threads, no single caller occupies
+    all of them.
 
     Any thread and any event loop may submit work. Work that is cancelled before its turn is not done.
     """
@@ -146,7 +150,7 @@ class FairThreads:
         return future
 
     def _work(self) -> None:
-        """Run queued tasks until every caller is at its share or the queue is empty."""
+        """Run queued work in this thread, until the queue is empty or every caller in it has reached its share."""
         while True:
             with self._lock:
                 entry = self._queue.take()

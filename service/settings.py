@@ -40,7 +40,7 @@ RENAMED = {
 
 
 class Settings(BaseSettings):
-    """The settings of an operator; every field is `SOFTKV_<NAME>` in the environment."""
+    """The settings of a service. Each field is read from the environment variable `SOFTKV_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="SOFTKV_", frozen=True, hide_input_in_errors=True)
 
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     @field_validator("shards")
     @classmethod
     def _check_shards(cls, address: str | None) -> str | None:
-        """Return the address with its port, or None for `none`."""
+        """Return the address of a cluster with its port, or None for the setting `none`."""
         if address is None or address == "none":
             return None
         if address == "auto":
@@ -153,7 +153,9 @@ class Settings(BaseSettings):
     @field_validator("frame_ancestors")
     @classmethod
     def _check_frame_ancestors(cls, value: str) -> str:
-        """Refuse everything but sources: `;`, `,` or a line break would begin another directive, policy or header."""
+        """Refuse characters that cannot be part of a source: `;`, `,` or a line break would begin another directive,
+        policy or header.
+        """
         sources = [source for source in value.split(" ") if source] or ["'self'"]
         wrong = [source for source in sources if not FRAME_ANCESTOR.fullmatch(source)]
         if wrong or ("'none'" in sources and len(sources) > 1):
@@ -184,12 +186,12 @@ class Settings(BaseSettings):
 
     @property
     def keyed(self) -> bool:
-        """Whether callers need a key."""
+        """Whether the settings have API keys, so that callers need one."""
         return bool(self.api_keys or self.read_keys or self.keys_file)
 
     @property
     def encoder_name(self) -> str | None:
-        """The encoder to load, or None for `none`."""
+        """The name of the encoder to load, or None if the setting is `none`."""
         return None if self.encoder.lower() == "none" else self.encoder
 
 
@@ -202,5 +204,5 @@ def _user_cache() -> Path:
 
 
 def heaps_configured() -> bool:
-    """Return whether the environment sets the number of the C library's heaps."""
+    """Return whether an environment variable sets how many memory heaps the C library uses."""
     return "MALLOC_ARENA_MAX" in os.environ

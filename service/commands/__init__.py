@@ -1,1 +1,1 @@
-"""The commands of `softkv`, one a file; all but those that serve, measure or look here ask through the client."""
+"""The commands of `softkv`, one file for each. Most commands call a running service through the client."""

@@ -74,7 +74,7 @@ def calibrate(
 
 @contextmanager
 def _cite_lines(file: Path, numbers: Sequence[int]) -> Iterator[None]:
-    """Name the line of a file in errors about a question."""
+    """Within the block, name the line of the file in errors about a question, in place of its index."""
     import softkv
 
     try:
@@ -87,7 +87,7 @@ def _cite_lines(file: Path, numbers: Sequence[int]) -> Iterator[None]:
 
 
 def _read_questions(file: Path) -> dict[int, dict[str, Any]]:
-    """Return the questions of a file by line number."""
+    """Return the labelled questions of a file, by line number."""
     try:
         text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,7 +107,7 @@ def _read_questions(file: Path) -> dict[int, dict[str, Any]]:
 
 
 def _table(report: Mapping[str, Any]) -> RenderableType:
-    """Return a table with a row per figure, before and after, each with its standard error."""
+    """Return a table with a row for each measure of quality, before and after the calibration, with standard errors."""
     from rich import box
     from rich.table import Table
 

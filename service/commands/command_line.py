@@ -10,29 +10,29 @@ import typer
 
 
 class CommandError(Exception):
-    """A command that was refused or failed; its text is shown unchanged."""
+    """The error of a command that failed. The command line prints its text unchanged, and exits with its code."""
 
     exit_code = 1
 
 
 class Refused(CommandError):
-    """A request that the service refused."""
+    """The error of a command whose request the service refused."""
 
 
 class Misused(CommandError):
-    """An invalid command line."""
+    """The error of a command that was called with invalid arguments or options."""
 
     exit_code = 2
 
 
 class Unreachable(CommandError):
-    """A service that does not answer at its address."""
+    """The error of a command whose service does not answer at its address."""
 
     exit_code = 3
 
 
 class Interrupted(CommandError):
-    """Long work that stopped half way, with the exit code of the error that stopped it."""
+    """The error of a command that stopped after a part of its work, with the exit code of the error that stopped it."""
 
     def __init__(self, message: str, reason: BaseException) -> None:
         super().__init__(message)
@@ -40,7 +40,9 @@ class Interrupted(CommandError):
 
 
 def read_key(text: str) -> str:
-    """Return a key, or with `@FILE` the first line of a file, since other users can read a command line."""
+    """Return an API key, or with `@FILE` the first line of a file. A file keeps the key secret from other users, who
+    can read command lines.
+    """
     if not text.startswith("@"):
         return text
     try:

@@ -138,7 +138,7 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
 
 
 def _id_width(answer: dict[str, Any], width: int, sure: bool) -> int:
-    """Return the width of the ids: a quarter of the line, or more if the texts leave space."""
+    """Return the width of the column of ids: a quarter of the line, or more if the texts leave space."""
     texts = [one_line(text) for match in answer["matches"] for text in (_matching_part(match), match["value"])]
     columns = _BAR + 7 + 10 + (6 + _GAP if sure else 0) + 3 * _GAP
     free = width - columns - max((cell_len(text) for text in texts), default=0)
@@ -152,7 +152,7 @@ def _matching_part(match: dict[str, Any]) -> str:
 
 
 def _verdict(answer: dict[str, Any], min_confidence: float | None) -> Text:
-    """Return the verdict in words, with its reason."""
+    """Return the verdict on an answer in words, with its reason."""
     evidence, matches = answer["evidence"], answer["matches"]
     verdict, style = VERDICTS[evidence["verdict"]]
     null = evidence["null_similarity"] is not None
@@ -183,7 +183,7 @@ def _has_unknown_words(answer: dict[str, Any], min_confidence: float | None) -> 
 
 
 def _missing(coverage: dict[str, Any]) -> Text:
-    """Return how many documents are missing, and the most that they may weigh."""
+    """Return a text about how many documents are missing, and how much weight they may have at most."""
     missing, bound = coverage["total"] - coverage["documents"], coverage["max_missing_weight"]
     return Text.assemble(
         (f"{missing:,} of {coverage['total']:,} documents missing", "bold yellow"),
@@ -192,7 +192,7 @@ def _missing(coverage: dict[str, Any]) -> Text:
 
 
 def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:
-    """Return the measures of the answer in one line."""
+    """Return the measures of an answer in one line: documents, log-partition, temperature and time."""
     evidence = answer["evidence"]
     effective, log_partition = evidence["effective_documents"], evidence["log_partition"]
     effective_text = "" if effective is None else f"rests on {effective:,.1f} of "

@@ -90,7 +90,7 @@ def doctor(
 
 @dataclass(frozen=True)
 class Check:
-    """A finding: a `note` is worth knowing; if something is `broken`, the service does not work."""
+    """The result of one check. A `note` is worth knowing; if something is `broken`, the service does not work."""
 
     name: str
     state: Severity
@@ -98,7 +98,9 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Yield every check in turn; those of the model and of the stored data take seconds."""
+    """Run every check, and yield the results one after another. Checks of the model and of the stored data take
+    seconds.
+    """
     yield _machine()
     yield _packages()
     yield from _optional_packages()
@@ -158,7 +160,7 @@ def _arithmetic(settings: Settings) -> Check:
 
 
 def _model(settings: Settings) -> Check:
-    """Find the model, verify it, load it, encode a sentence."""
+    """Check the model: find it, verify it, load it, and encode a sentence."""
     from service.encoding import DEFAULT_MODEL, EncodingError, load_encoder
 
     if settings.encoder_name is None:
@@ -186,7 +188,7 @@ def _model(settings: Settings) -> Check:
 
 
 def _torch() -> str:
-    """Return whether torch computes the model, and how; it has been imported in that case."""
+    """Return how torch computes the model, in words, if the model has loaded torch; else return that it does not."""
     if "torch" not in sys.modules:
         return "without torch"
     import torch
@@ -195,7 +197,9 @@ def _torch() -> str:
 
 
 def _data_directory(path: Path) -> Iterator[Check]:
-    """Open the store as the service does, with its lock and version check; then read every row."""
+    """Check a data directory: open the store as the service does, with its lock and version check, then read
+    every row.
+    """
     from service.storage import DirectoryLocked, SQLiteStore, StorageError
 
     name = "data directory"
@@ -234,7 +238,7 @@ def _data_directory(path: Path) -> Iterator[Check]:
 
 
 def _store(address: str, settings: Settings) -> Iterator[Check]:
-    """Connect to the database and read every row, while services use it; nothing is created or changed."""
+    """Check a database: connect to it and read every row, while services use it. Nothing is created or changed."""
     from service.storage import StorageError, StoreUnavailable, inspect_shared, open_shared
 
     name = "store"

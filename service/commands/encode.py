@@ -75,7 +75,7 @@ def encode(
 
 @contextmanager
 def _open_sink(target: Path) -> Iterator[ArrayFile | LineFile]:
-    """Open the output for the vectors; a file gets its name only when it is complete."""
+    """Open the output for the vectors; a file gets its final name only when it is complete."""
     from service.commands.files import ArrayFile, LineFile
 
     if target == _STDIO:

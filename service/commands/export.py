@@ -70,7 +70,7 @@ def export(
 
 @contextmanager
 def _open_sink(target: Path) -> Iterator[BinaryIO]:
-    """Open the output for the lines; a file gets its name only when it is complete."""
+    """Open the output for the lines; a file gets its final name only when it is complete."""
     if target.name == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -87,7 +87,7 @@ def _open_sink(target: Path) -> Iterator[BinaryIO]:
 
 
 def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
-    """Return the fields with which the document can be written again, without encoding anything."""
+    """Return a document as the fields with which it can be written again without encoding any text."""
     from service.commands.files import write_vector
 
     fields = {"id": document.id, **document.fields}
@@ -105,7 +105,9 @@ def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
 
 
 def _encodes_value(document: Document, info: CollectionInfo) -> bool:
-    """Return whether the service would encode this document's value if it came without a vector."""
+    """Return whether the service would encode this document's value, if the document were written without a value
+    vector.
+    """
     value = document.fields.get("value", document.key)
     if info.encoder is None or info.value_from == "key" or not isinstance(value, str):
         return False

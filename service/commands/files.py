@@ -1,4 +1,4 @@
-"""Files of documents, texts and vectors: read as streams, and written."""
+"""Functions that read files of documents, texts and vectors as streams, and write such files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BATCH_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Entry:
-    """One document of a file: its line or row number, from 1, and its JSON."""
+    """One document in a file: its line or row number, from 1, and its JSON text."""
 
     number: int
     content: bytes
@@ -62,7 +62,8 @@ class Entry:
 def _parse(content: bytes) -> Any:
     """Parse JSON as the service does.
 
-    What orjson refuses, such as lone surrogates and huge numbers, goes through `json`: the service names these flaws.
+    Text that orjson refuses, such as lone surrogates and huge numbers, is parsed by `json`. So the service itself can
+    name these flaws.
     """
     try:
         return orjson.loads(content)
@@ -78,9 +79,9 @@ def _refuse_constant(name: str) -> NoReturn:
 class ColumnNames:
     """The columns of a table that hold ids, keys and values; every other column is metadata under its own name.
 
-    A table without the `required` column is refused; if that is None, a table without the column of ids. `text` keeps
-    the metadata of a CSV file as texts. Otherwise a cell that is a JSON number, `true` or `false` becomes that value,
-    so that filters can compare it.
+    A table without the column `required` is refused. If `required` is None, a table without the column of ids is
+    refused. `text` keeps the metadata of a CSV file as texts. Otherwise a cell that is a JSON number, `true` or `false`
+    becomes that value, so that filters can compare it.
     """
 
     id: str = "id"
@@ -99,7 +100,7 @@ class DocumentSource:
         entries: returns the documents.
         settings: the settings of the exported collection, as `create` takes them; empty if unknown.
         name: the name of the exported collection.
-        unit: what an entry's number counts.
+        unit: what the number of an entry counts: lines or rows.
     """
 
     total: int | None
@@ -136,7 +137,9 @@ _SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_fro
 
 @dataclass(frozen=True)
 class ExportHead:
-    """The first line of an exported collection: its name, and its settings as `create` takes them."""
+    """The first line of an exported collection: the collection's name, and its settings as the client's `create` takes
+    them.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -156,7 +159,7 @@ class ExportHead:
 
 
 def read_head(entry: Entry) -> ExportHead | None:
-    """Return the head if this line is one, or None.
+    """Return the head if this line is the head of an exported collection, else None.
 
     Raises:
         CommandError: a later version wrote the head.
@@ -211,7 +214,9 @@ def _read_lines(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _open_stream(entries: Iterator[Entry]) -> DocumentSource:
-    """Open the documents of a stream, which is read once; its first line may be the head of an export."""
+    """Open the documents of a stream, such as standard input, which can be read only once. Its first line may be the
+    head of an export.
+    """
     first = next(entries, None)
     head = None if first is None else read_head(first)
     if head is not None:
@@ -261,7 +266,7 @@ def _open_npy(path: Path, columns: ColumnNames, ids: Path | None) -> DocumentSou
 
 
 def _open_ids(path: Path, columns: ColumnNames) -> DocumentSource:
-    """Open the documents of the vectors: a file of documents, or of one id per line."""
+    """Open the file with the documents that belong to the rows of a .npy file: documents, or one id per line."""
     if path.suffix != ".txt":
         return open_source(path, columns)
 
@@ -309,7 +314,7 @@ def open_csv(path: Path, columns: ColumnNames) -> DocumentSource:
 
 
 def _scalar(cell: str) -> Any:
-    """Return a metadata cell as a number or boolean if it is one in JSON, otherwise as text."""
+    """Return the text of a metadata cell, converted to a number or boolean if it is the JSON of one."""
     try:
         value = orjson.loads(cell)
     except orjson.JSONDecodeError:

@@ -1,4 +1,6 @@
-"""`softkv mcp`: offer a service's collections to a program with a language model, over standard input and output."""
+"""`softkv mcp`: offer a service's collections to a program that uses a language model, over standard input
+and output.
+"""
 
 from __future__ import annotations
 

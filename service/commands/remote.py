@@ -60,7 +60,8 @@ def command_error(error: softkv.Error, url: str) -> CommandError:
 
 
 def _check_alive(client: softkv.Client) -> None:
-    """Check without retries that a service answers: only a service that disappears during long work is waited for.
+    """Raise Unreachable if no service answers, without retries. Retries are for a service that disappears during long
+    work.
 
     An error status is ignored here, since the command's own request reports it.
     """
@@ -94,7 +95,7 @@ class Upload:
 
     @property
     def read(self) -> int:
-        """The number of entries whose outcome is known."""
+        """The number of entries of the source whose result is known."""
         return self._sent.acknowledged + self.skipped + len(self._unreadable)
 
     @property
@@ -147,7 +148,9 @@ class Upload:
         self._report(self.read)
 
     def _settle(self) -> None:
-        """Assign entry numbers to refused rows, and drop those of acknowledged rows."""
+        """Find the entry number of each newly refused row, and forget the numbers of rows that the service has
+        acknowledged.
+        """
         report = self._sent
         for refused in report.refused[len(self._refused) :]:
             self._refused.append((self._numbers[refused.row - self._first], refused.detail))
@@ -156,7 +159,7 @@ class Upload:
         self._first = report.acknowledged
 
     def summary(self) -> dict[str, Any]:
-        """Return the counts, for programs."""
+        """Return the counts of the upload as JSON, for programs."""
         return {
             "collection": self.collection.name,
             "documents": self.read,
@@ -182,7 +185,7 @@ class Upload:
 
 
 def existing_ids(collection: softkv.Collection, ids: Iterable[str]) -> set[str]:
-    """Return those of the ids that the collection has; invalid ids are left out."""
+    """Return which of these ids the collection has; invalid ids are left out."""
     # Documents with an invalid id are sent later, so that the service reports the flaw.
     valid = {id_ for id_ in ids if id_.isprintable() and 0 < len(id_) <= _MAX_ID_CHARACTERS and id_ not in (".", "..")}
     return {document.id for document in collection.find(ids=sorted(valid), include=[])} if valid else set()
@@ -222,7 +225,7 @@ class Encoding:
             report(self.texts)
 
     def summary(self) -> dict[str, Any]:
-        """Return the results, for programs."""
+        """Return the counts of the encoding as JSON, for programs."""
         return {
             "model": self.model,
             "dimension": self.dimension,

@@ -163,7 +163,7 @@ def read_settings(options: dict[str, Any]) -> Settings:
 
 
 def _describe(error: ValidationError, options: dict[str, Any]) -> str:
-    """Return a line per flaw, with the option or the environment variable that has it."""
+    """Return a line for each invalid setting, with the option or the environment variable that set it."""
     lines = []
     for flaw in error.errors():
         name = str(flaw["loc"][0]) if flaw["loc"] else ""
@@ -174,7 +174,9 @@ def _describe(error: ValidationError, options: dict[str, Any]) -> str:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Return a listening socket, so that a port in use is detected before anything is loaded."""
+    """Return a socket that listens on the service's port, so that a port in use is detected before anything
+    is loaded.
+    """
     try:
         host = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]

@@ -128,7 +128,9 @@ def _hold(
 
 
 def _prepare_folder(folder: Path, *, needed: bool) -> str | None:
-    """Return the folder for files; if it is not writable, warn and return None, or raise if it is needed."""
+    """Return the folder for files, or None with a warning if it is not writable. Raise an error if it is needed and not
+    writable.
+    """
     import structlog
 
     try:
@@ -161,7 +163,9 @@ def _clear_ready(ready_file: Path | None) -> None:
 
 
 class _Slots:
-    """The slots of this machine: starts, monitors and ends them."""
+    """The slots of this machine, which are processes that hold parts of all keys. This object starts, monitors and ends
+    them.
+    """
 
     def __init__(
         self,
@@ -191,7 +195,9 @@ class _Slots:
         }
 
     def hold(self, leaving: threading.Event, ready_file: Path | None) -> None:
-        """Log changes of what the slots hold, and restart missing slots, until the event is set."""
+        """Until the event is set, restart slots that have died, and log how many keys the slots hold when
+        that changes.
+        """
         for name in self._names:
             self._start(name)
         seen = dict.fromkeys(self._names, time.monotonic())
@@ -219,7 +225,9 @@ class _Slots:
             leaving.wait(POLL_SECONDS)
 
     def leave(self, seconds: float) -> None:
-        """Wait until other slots, if any, hold the keys of these slots; then end these."""
+        """Wait until other slots, if there are any, hold the keys of the slots of this machine. Then end the slots of
+        this machine.
+        """
         from service.cluster import NodeLost
 
         deadline = time.monotonic() + seconds

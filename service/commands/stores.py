@@ -163,7 +163,7 @@ def copy(
 
 
 def _parse_address(address: str) -> Path | str:
-    """Return a directory as a path, or the address of a database unchanged."""
+    """Return the address of a store: a directory as a path, and the address of a database unchanged."""
     if address.startswith(("postgresql://", "postgres://")):
         return address
     return Path(address.removeprefix("sqlite:")).resolve()

@@ -28,7 +28,9 @@ def library() -> Iterator[dict[str, Any]]:
 
 
 def videos() -> Iterator[dict[str, Any]]:
-    """Yield titles and descriptions of invented videos, each leading to one: title, channel and length."""
+    """Yield documents about invented videos. The key is title and description; the value is title, channel
+    and length.
+    """
     return _lines("videos.jsonl")
 
 
@@ -81,7 +83,7 @@ class Demo:
     documents: Callable[[], Iterator[dict[str, Any]]]
 
     def vectors(self, checksum: str | None) -> PrecomputedVectors:
-        """Return the precomputed vectors of its texts, of the model with that checksum."""
+        """Return the precomputed vectors of the demo's texts that the model with this checksum made."""
         # Imported here, since the interpreter that `standard_library` starts has no NumPy.
         from service.datasets.precomputed_vectors import load_vectors
 

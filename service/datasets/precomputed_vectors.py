@@ -47,7 +47,9 @@ MANY = 1000
 
 
 def load_vectors(name: str, checksum: str | None) -> PrecomputedVectors:
-    """Return the vectors of a demo collection, if they are of the model with that checksum; otherwise none."""
+    """Return the precomputed vectors of a demo collection; empty if another model than that with this checksum made
+    them.
+    """
     file = resources.files("service.datasets").joinpath("vectors", f"{name}.npz")
     if checksum is None or not file.is_file():
         return NO_VECTORS

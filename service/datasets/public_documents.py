@@ -183,7 +183,7 @@ class PublicName:
     Attributes:
         name: the qualified name, without `builtins.`: `len`, `str.split`.
         named: the object.
-        module: its module.
+        module: the module in which the object is found.
         kind: module, class, exception, function, method or property.
     """
 

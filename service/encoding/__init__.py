@@ -1,4 +1,4 @@
-"""Text → vectors: which model encodes a text, how it is tokenised, and in which order texts are encoded.
+"""Encoding of texts as vectors: the model that encodes a text, its tokeniser, and the queue that orders the texts.
 
 Importing this package is cheap: modules that load a model are imported when a model is loaded, and torch only if
 nothing else can compute the model.

@@ -13,7 +13,9 @@ from attention.lookup import Background
 
 
 class Topic(NamedTuple):
-    """One topic: a question about it, a text that answers it, and a word for it."""
+    """One topic of the file `topics.jsonl`: a question about it, a text that answers the question, and a word for the
+    topic.
+    """
 
     question: str
     text: str
@@ -32,7 +34,9 @@ SHORT_WORDS, SHORT_CHARACTERS = 3, 32
 
 
 class Backgrounds(NamedTuple):
-    """Cosine similarities of unrelated pairs: question and text, and short question and short text."""
+    """Mean and deviation of the cosine similarity of unrelated pairs: of a question and a text, and of a short question
+    and a short text.
+    """
 
     texts: Background
     short: Background

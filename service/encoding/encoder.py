@@ -1,4 +1,4 @@
-"""Text → vectors, by a sentence encoder on this machine."""
+"""A sentence encoder on this machine, which turns texts into vectors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Encoder:
         created: the time at which its files arrived on this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
-        runs_on: the library that computes it.
+        runs_on: the library that computes the vectors.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
         similarity: the similarity by which its maker compares vectors.
@@ -97,7 +97,9 @@ class Encoder:
 
     @property
     def backgrounds(self) -> Backgrounds:
-        """The background, and that of a short question and an unrelated short text."""
+        """The background of a question and an unrelated text, and that of a short question and an unrelated
+        short text.
+        """
         return self.measure().backgrounds
 
     @property
@@ -107,7 +109,7 @@ class Encoder:
 
     @property
     def temperatures(self) -> Temperatures:
-        """The best temperature for each similarity."""
+        """The best temperature for each similarity by which its vectors can be compared."""
         return self.measure().temperatures
 
     @property
@@ -140,7 +142,7 @@ class Encoder:
         return Encoded(vectors, tokens.total, tokens.total > tokens_read, tokens.unknown, tokens.content)
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many tokens the model reads of texts with these `token_counts`; int64 [n]."""
+        """Return how many tokens of each text the model reads, int64 [n], for texts with these `token_counts`."""
         return self.network.tokenizer.tokens_read(token_counts)
 
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:

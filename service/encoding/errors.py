@@ -1,4 +1,4 @@
-"""Errors between a text and its vector."""
+"""Errors that may occur while a model is loaded or texts are encoded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class ModelUnusable(EncodingError):
 
 
 class LibraryMissing(ModelUnusable):
-    """A model needs a library that this installation leaves out."""
+    """A model needs a library that is not installed."""
 
 
 class InvalidText(EncodingError):
-    """A text that no model can read.
+    """The input is a text that no model can read.
 
     Attributes:
         position: the text's index in the list, from 0; None if the list itself is invalid.
@@ -32,7 +32,7 @@ class InvalidTokens(InvalidText):
 
 
 class Untraceable(EncodingError):
-    """A model whose layers cannot be traced."""
+    """The layers of this model cannot be traced."""
 
 
 class QueueClosed(EncodingError):

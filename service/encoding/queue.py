@@ -26,10 +26,10 @@ FIRST_CHARACTERS, MIN_CHARACTERS, MAX_CHARACTERS = 1024, 256, 4096
 
 
 class BatchSize:
-    """The characters of a batch that takes about `BATCH_SECONDS` on this machine under its current load.
+    """The size of a batch, in characters, that takes about `BATCH_SECONDS` on this machine under its current load.
 
-    A batch that took longer makes the next one smaller at once. One that was full and took less makes it larger, at
-    most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
+    A batch that took longer makes the next one smaller at once. A full batch that took less makes the next one larger,
+    at most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
     """
 
     def __init__(self) -> None:
@@ -51,10 +51,11 @@ CacheKey = tuple[Purpose, str]
 
 
 class EmbeddingCache:
-    """The texts encoded last, at most `texts` of at most `text_characters` each; used by any thread.
+    """A cache of the vectors of recent texts: at most `texts` texts of at most `text_characters` characters. Any thread
+    may use it.
 
-    New texts enter one half. A text moves to the other half when a caller requests it again. So a bulk upload, in
-    which no text comes twice, does not displace texts in use.
+    The cache has two halves. New texts enter the first; a text moves to the second when a caller requests it again. So
+    a bulk upload, in which no text comes twice, does not displace texts in use.
     """
 
     def __init__(self, texts: int = CACHE_TEXTS, text_characters: int = MAX_CACHED_CHARACTERS) -> None:
@@ -68,7 +69,7 @@ class EmbeddingCache:
         return len(self._recent) + len(self._in_use)
 
     def find(self, texts: Iterable[str], purpose: Purpose) -> dict[str, EncodedText]:
-        """Return the texts that are cached; they now count as in use."""
+        """Return those of these texts that are cached, with their vectors. They move to the half of texts in use."""
         with self._lock:
             return {text: encoded for text in texts if (encoded := self._use((purpose, text))) is not None}
 
@@ -102,7 +103,7 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 
 
 class Pending:
-    """A request: one caller's texts, and the part of the result that is ready."""
+    """A request in the queue: the texts of one caller, and the part of the result that is ready."""
 
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
@@ -114,7 +115,7 @@ class Pending:
         self._result = Encoded.blank(len(texts), dimension)
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
-        """Store a part of the result; the last part completes it."""
+        """Store a part of the result. The last part completes the request."""
         self._result.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
@@ -133,11 +134,12 @@ class EncodingQueue:
     """A queue that feeds one encoder from one event loop; the encoder runs in a separate thread.
 
     - Texts that arrive while a batch runs form the next one; no text waits for a timer.
-    - Queries go before documents. Within a kind, callers take turns text by text, and so do the requests of one caller.
+    - Queries go before documents. Among queries, and among documents, callers take turns text by text, and so do the
+      requests of one caller.
       So a query or a single document never waits for a bulk upload, only for the batch that runs.
     - A cancelled request leaves the queue; a request that makes a batch fail fails alone.
-    - A recent text is answered at once, from `cache`.
-    - A batch has the size that the encoder recently completed in a tenth of a second.
+    - A text that was encoded recently is answered immediately, from `cache`.
+    - A batch has as many characters as the encoder recently completed in a tenth of a second.
 
     Args:
         clock: returns the time in seconds; it measures the duration of batches.
@@ -249,7 +251,7 @@ class EncodingQueue:
 
 
 def _size(text: str) -> int:
-    """Return the characters that a text counts for in a batch."""
+    """Return how many characters a text counts for in the size of a batch."""
     return len(text) + SPECIAL_TOKEN_CHARACTERS
 
 
@@ -283,7 +285,7 @@ log = structlog.get_logger("softkv")
 
 
 class LoadingEncoder:
-    """An encoder that loads off the event loop while the service already answers."""
+    """An encoder that is loaded in a thread while the service already answers, with its queue."""
 
     def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
         self.name = name

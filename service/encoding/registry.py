@@ -1,4 +1,4 @@
-"""From the name of a model to its encoder: the default model, a directory, or a model in the local cache."""
+"""Functions that load the encoder with a name: the default model, a model in a directory, or one in the local cache."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
 
 
 def _load_network(directory: Path, precision: Precision, threads: int | None) -> Network:
-    """Load the model on the core's own Transformer if that computes it, else on sentence-transformers."""
+    """Load a model on softkv's own Transformer if that supports it, else on sentence-transformers."""
     from attention.transformer import UnsupportedModelError
     from service.encoding.models.core_network import CoreNetwork
 
@@ -126,7 +126,7 @@ def _load_network(directory: Path, precision: Precision, threads: int | None) ->
 
 
 def encoder_name(name_or_path: str) -> str:
-    """Return the canonical name of a model, which its encoder has and collections record; this loads nothing.
+    """Return the canonical name of a model, by which collections record their encoder. The model is not loaded.
 
     Names of `sentence-transformers` lose that prefix. A directory becomes its absolute path, so that the name means
     the same in every process.

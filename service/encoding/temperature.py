@@ -83,7 +83,8 @@ def has_unit_length(vectors: NDArray[np.float32]) -> bool:
 
 
 def fit_temperature(similarity: Matrix) -> float:
-    """Return the T at which softmax(similarity / T) maximises the likelihood of the diagonal; 0 or ∞ at the ends.
+    """Return the T at which softmax(similarity / T) gives the diagonal the greatest likelihood. T is 0 or ∞ if the
+    likelihood has no maximum between.
 
     Args:
         similarity: float64 [n, n], of each question to each text; the diagonal has the related pairs.
@@ -107,7 +108,9 @@ def fit_temperature(similarity: Matrix) -> float:
 
 
 def _too_cold(similarity: Matrix, related: Matrix, temperature: float) -> bool:
-    """Return whether the likelihood grows with T: the expected similarity is above that of the related pairs."""
+    """Return whether a higher T would increase the likelihood, because the mean similarity under softmax(similarity /
+    T) is above that of the related pairs.
+    """
     logits = similarity / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)

@@ -40,7 +40,7 @@ def check_texts(texts: Sequence[str]) -> None:
 
 
 class EncodedText(NamedTuple):
-    """One text of `Encoded`: a row of each of its arrays."""
+    """The vector of one text and facts about its tokens: one row of each array of an `Encoded`."""
 
     vector: NDArray[np.float32]  # [d]
     token_count: int
@@ -87,7 +87,7 @@ class Encoded:
         )
 
     def texts(self) -> list[EncodedText]:
-        """Return the texts one by one; the vectors are views of the rows."""
+        """Return an `EncodedText` for each text; their vectors are views of rows of `vectors`."""
         columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
         return [EncodedText(*row) for row in zip(self.vectors, *(column.tolist() for column in columns), strict=True)]
 

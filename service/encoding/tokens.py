@@ -16,7 +16,7 @@ from service.encoding.errors import InvalidTokens
 
 
 class Content(IntEnum):
-    """The most that a known token of a text contains; special, unknown and blank tokens count as nothing."""
+    """The kind of the most meaningful known token of a text. Special, unknown and blank tokens count as nothing."""
 
     NOTHING = 0
     SIGNS = 1  # punctuation and symbols
@@ -35,7 +35,7 @@ class Vocabulary:
             self._contents[unknown_token] = Content.NOTHING
 
     def content(self, ids: Iterable[int]) -> Content:
-        """Return the content of a text of these tokens; for most texts only the first one is looked up."""
+        """Return the `Content` of a text with these tokens. For most texts only the first token has to be looked up."""
         content = Content.NOTHING
         for token in ids:
             if token not in self._contents:
@@ -145,7 +145,7 @@ class ModelTokenizer:
         return TokenisedTexts(ids, total, unknown, content)
 
     def tokens_read(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many tokens the model reads of texts with `total` tokens each; int64 [n]."""
+        """Return how many tokens of each text the model reads, int64 [n], for texts with `total` tokens each."""
         return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
 
     def cut(self, tokens: list[T]) -> list[T]:
@@ -236,7 +236,7 @@ def windows(
 ) -> list[list[Span]]:
     """Split each text into parts that cover it, each of at most `tokens` tokens; a text that fits is one part.
 
-    The list is empty for a text that needs more than `max_parts` parts; they are then not counted.
+    A text that needs more than `max_parts` parts gets an empty list; its parts are not counted.
 
     Parts begin and end between words if possible, so that a word keeps its meaning.
 
@@ -277,7 +277,9 @@ def _spans(text: str, encoding: Encoding, part_tokens: int, overlap: int) -> Ite
 
 
 def _boundary(words: Sequence[int | None], above: int, limit: int) -> int:
-    """Return the last token up to `limit`, and above `above`, that begins a word; `limit` if no token does."""
+    """Return the index of the last token that begins a word, up to `limit` and above `above`; `limit` if no token there
+    begins a word.
+    """
     return next((token for token in range(limit, above, -1) if words[token] != words[token - 1]), limit)
 
 

@@ -20,8 +20,8 @@ class TracedToken(NamedTuple):
     """A token and its position in its text.
 
     Attributes:
-        text: its piece of the text; the model's name for a token that is in neither text.
-        start, end: characters of the text, from `start` up to `end`; 0 and 0 if it is in neither text.
+        text: the token's piece of the text; for a token that is in neither text, the model's name of that token.
+        start, end: the token's characters in its text, from `start` up to `end`; 0 and 0 if it is in neither text.
         sequence: 0 for a token of the text, 1 for one of the pair, None for one that the model adds.
     """
 

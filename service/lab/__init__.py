@@ -1,4 +1,4 @@
-"""The lab: small models that train on the core while a caller watches, and that callers can then inspect.
+"""The lab: small attention models that are trained while a caller watches, and that callers can then query and inspect.
 
 Importing this package is cheap: only the process that trains imports torch.
 """

@@ -12,7 +12,7 @@ class LabBusy(LabError):
 
 
 class LibraryNeeded(LabError):
-    """Training needs torch, which this installation leaves out."""
+    """Training needs torch, which is not installed."""
 
 
 class ModelNotTrained(LabError):
@@ -20,11 +20,11 @@ class ModelNotTrained(LabError):
 
 
 class NotLearnable(LabError):
-    """A task that the chosen model cannot learn."""
+    """The chosen model cannot learn this task."""
 
 
 class UnreadableSource(LabError):
-    """A source that is invalid for the model's task."""
+    """The source is invalid for the model's task."""
 
 
 class TrainingFailed(LabError):

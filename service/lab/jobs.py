@@ -61,7 +61,9 @@ class NetworkJob:
         return orjson.dumps({"network": vars(self) | {"plan": plan}}) + b"\n"
 
     def summary(self) -> dict[str, Any]:
-        """Return the data of the event `begun`: the facts that precede training."""
+        """Return the data of the event `begun`, which is sent before the training: facts such as the number of
+        parameters.
+        """
         return {"parameters": count_parameters(build_network(self.plan))}
 
 
@@ -73,7 +75,7 @@ class PairsJob:
         query: float32 [n, d]
         key: float32 [n, d]
         seconds, steps: the limits, as in a `NetworkJob`.
-        seed: of the initial W_Q and W_K.
+        seed: the seed of the initial W_Q and W_K.
     """
 
     query: NDArray[np.float32]
@@ -88,7 +90,9 @@ class PairsJob:
         return orjson.dumps({"pairs": fields}) + b"\n"
 
     def summary(self) -> dict[str, Any]:
-        """Return the data of the event `begun`: the facts that precede training."""
+        """Return the data of the event `begun`, which is sent before the training: facts such as the number of
+        parameters.
+        """
         n, d = self.query.shape
         return {"parameters": 2 * d * D_K, "held_out": select_held_out(n).nonzero()[0]}
 
@@ -123,7 +127,7 @@ def unpack_array(packed: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def pack_parameters(network: Network) -> dict[str, Any]:
-    """Pack the learned parameters of a network; its plan gives the rest."""
+    """Pack the learned parameters of a network for JSON. Its other arrays follow from its plan."""
     return pack_array(np.concatenate([array.reshape(-1) for name, array in arrays(network) if is_learned(name)]))
 
 

@@ -33,7 +33,7 @@ class TrainedModel:
     Attributes:
         id: the name by which callers address it.
         job: the job that trained it.
-        network: its arrays are NumPy's.
+        network: the network, with NumPy arrays.
         parameters: the number of learned parameters.
         accuracy: the accuracy in the last test, 0 to 1.
     """
@@ -101,7 +101,7 @@ class Lab:
             self._free.set()
 
     def keep(self, model: TrainedModel) -> None:
-        """Keep a model; the oldest goes if there are then more than `MAX_MODELS`."""
+        """Keep a model; if there are then more than `MAX_MODELS`, remove the oldest."""
         self._models[model.id] = model
         while len(self._models) > MAX_MODELS:
             self._models.popitem(last=False)
@@ -151,7 +151,7 @@ async def _events(child: Process, seconds: float) -> AsyncIterator[TrainingEvent
     """Yield the events of a child until it ends.
 
     Raises:
-        TrainingFailed: it exceeded its time limit.
+        TrainingFailed: the child exceeded its time limit.
     """
     assert child.stdout is not None
     try:

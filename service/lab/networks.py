@@ -45,7 +45,7 @@ class DecoderSteps(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The definition of a network: the same plan, seed included, gives the same network.
+    """The definition of a network: task, architecture and seed. Equal plans give the same network.
 
     Raises:
         NotLearnable: the model is recurrent, and the task has pictures.
@@ -119,7 +119,7 @@ def _build_recurrent(
 
 
 def _nearest_width(count: Callable[[int], int], target: int) -> int:
-    """Return the width whose count is nearest to the target; the count grows with the width."""
+    """Return the width for which `count` (which grows with the width) is nearest to the target."""
     d = 8
     while count(d) < target:
         d += 1
@@ -148,7 +148,7 @@ class Decoded:
 
 
 def decode(task: Task, network: Network, source: str | list[list[float]]) -> Decoded:
-    """Write the target of a source.
+    """Let a network write its output for a source, token by token.
 
     Raises:
         UnreadableSource: the source is invalid for the task.

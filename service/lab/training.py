@@ -45,7 +45,7 @@ class Budget:
     """The limits of a training; it ends when it reaches the first of them.
 
     Attributes:
-        seconds: from the first step to the end of the last test.
+        seconds: the seconds from the first step to the end of the last test.
         steps: None for no limit.
     """
 
@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
     Attributes:
         step: the number of steps so far.
-        seconds: since the first step.
+        seconds: seconds since the first step.
         loss: mean cross-entropy a token, in nats, over the steps since the last report.
         step_ms: the median duration of these steps.
     """
@@ -78,7 +78,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         step: the number of steps so far.
-        seconds: since the first step.
+        seconds: seconds since the first step.
         accuracy: for unseen sources of the trained lengths, 0 to 1.
         lengths: the accuracy by the length of the source, with lengths beyond the trained ones if the task has any.
     """
@@ -95,8 +95,8 @@ class TrainingResult(NamedTuple):
     Attributes:
         network: the trained network, over NumPy.
         evaluation: the last test.
-        aligned_share: of the target tokens with a known source position, the share whose largest weight lies there;
-            None if the network does not attend, or the task knows no positions.
+        aligned_share: the share of target tokens with a known source position whose largest weight lies on that
+            position; None if the network does not attend, or the task knows no positions.
         examples: unseen examples.
     """
 
@@ -146,7 +146,7 @@ class _Training:
         return time.perf_counter() - self._start
 
     def _step(self, examples: Sequence[Example], spent: float) -> float:
-        """Learn from a batch, and return its loss."""
+        """Train on one batch of examples, and return the loss."""
         for group in self._adam.param_groups:
             decay = min(1.0, (1 - spent) / (1 - CONSTANT_SHARE))
             group["lr"] = RATE * min(1.0, (self._steps + 1) / WARMING_STEPS) * decay
@@ -218,7 +218,7 @@ class ProjectionStep(NamedTuple):
 
     Attributes:
         step: the number of steps so far.
-        seconds: since the first step.
+        seconds: seconds since the first step.
         loss: for the pairs in training, in nats.
         weights: float32 [n, n], the weight of each key for each query.
         right: for the pairs in training, the share whose query has its largest weight on its own key.
@@ -242,7 +242,7 @@ def learn_projections(
         query: [n, d], of length 1.
         key: [n, d], the key of each query, of length 1.
         budget: its `steps` default to `PROJECTION_STEPS`.
-        seed: of the initial projection.
+        seed: the seed of the initial projection.
     """
     n, d = query.shape
     start = time.perf_counter()

@@ -30,7 +30,9 @@ def document_result(document: Document | Match, limit: int) -> dict[str, Any]:
 
 
 def _text(document: Document | Match, limit: int) -> tuple[str, bool]:
-    """Return the key text from its most similar part on, and whether it was cut."""
+    """Return a document's key text, beginning at its most similar part, and whether it was cut to `limit`
+    characters.
+    """
     text = document.key or ""
     if len(text) <= limit:
         return text, False
@@ -78,7 +80,7 @@ def summary(answer: Answer) -> str:
 
 
 def share(weight: float) -> str:
-    """Return a weight in percent."""
+    """Return a weight as a text in percent."""
     if 0 < weight < 0.01:
         return "less than 1 %"
     return f"{weight:.0%}".replace("%", " %")

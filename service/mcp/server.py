@@ -1,4 +1,4 @@
-"""The server: what a client of the protocol may list, call and read, the same over both transports."""
+"""The server of the Model Context Protocol: the tools, resources and prompts that clients may list, call and read."""
 
 from __future__ import annotations
 

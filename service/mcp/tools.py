@@ -47,7 +47,7 @@ class Tool:
 
     Attributes:
         run: a function of the library and the arguments by name that returns what `output` describes.
-        writes: whether it needs a key that may write.
+        writes: whether the tool needs a key that may write.
         idempotent: whether a second call changes nothing more.
         pointers: maps pointers into the request to the service to pointers into the tool's arguments.
     """
@@ -82,14 +82,14 @@ class Tool:
         )
 
     async def __call__(self, library: Library, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the tool with validated arguments."""
+        """Run the tool with these arguments, which were validated before."""
         return await self.run(library, **arguments)
 
 
 def where_filter(where: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return the conditions of a call as a filter of the service.
 
-    It is always a list of conditions, so that `WHERE_POINTERS` fits.
+    The filter is always a list of conditions, so that the pointers in `WHERE_POINTERS` are right.
     """
     return {"operator": "AND", "conditions": where} if where else None
 

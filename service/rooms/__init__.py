@@ -1,4 +1,6 @@
-"""Rooms: the shared memory of a class, in this process only and with a lifetime; listeners receive every change."""
+"""Rooms: a room is the shared memory of a school class, with rows and questions. It exists only in this process and for
+a limited time; listeners receive every change.
+"""
 
 from __future__ import annotations
 

@@ -29,11 +29,11 @@ class RoomTaken(RoomError):
 
 
 class RoomsFull(RoomError):
-    """The maximum number of rooms is open, in all or of one caller."""
+    """The maximum number of rooms is open: of all callers together, or of this caller."""
 
 
 class RoomFull(RoomError):
-    """The room has reached a limit."""
+    """The room has reached a limit, for example of rows or bytes."""
 
 
 class ListenersFull(RoomError):
@@ -45,7 +45,7 @@ class NotPresenter(RoomError):
 
 
 class QuestionOver(RoomError):
-    """The question is not the open one, or its answer is shown."""
+    """The question is not the one that is open for guesses, or its answer is shown already."""
 
 
 FREE_FACTOR = 3
@@ -60,12 +60,12 @@ class Limits:
     A room has texts and no vectors: vectors are in the encoder's cache, which has its own limit.
 
     Attributes:
-        rooms: open rooms.
-        rows: rows of a room.
-        bytes: bytes of a room's rows and questions, in UTF-8.
-        listeners: listeners of a room at once.
-        waiting: questions that wait for the presenter.
-        guesses: guesses of a question.
+        rooms: the number of open rooms.
+        rows: the number of rows of a room.
+        bytes: the bytes of a room's rows and questions, in UTF-8.
+        listeners: the number of simultaneous listeners of a room.
+        waiting: the number of questions that wait for the presenter.
+        guesses: the number of guesses for a question.
         seconds: the lifetime of a room after its last use.
         updates: the most updates that a listener may be behind before it is dropped.
     """
@@ -82,7 +82,9 @@ class Limits:
     def share(
         self, resource: Literal["rows", "bytes", "waiting", "guesses"], count: int, total: int, more: int = 1
     ) -> None:
-        """Raise RoomFull if the caller, with `count` of the room's `total`, may not have `more`."""
+        """Raise RoomFull if a caller that already has `count` of the room's `total` of a resource may not add `more` of
+        it.
+        """
         if exceeds_share(count, total, getattr(self, resource), more):
             raise RoomFull(
                 f"{count} of the {total} {_SHARED[resource]} in this room came from where this comes from, and what is "
@@ -91,9 +93,9 @@ class Limits:
 
 
 def exceeds_share(count: int, total: int, limit: int, more: int = 1) -> bool:
-    """Return whether a caller with `count` of the `total` may not have `more`.
+    """Return whether a caller that has `count` of the `total` in use would exceed its share with `more`.
 
-    A caller may have three times what stays free, so one caller alone gets at most three quarters. One thing is always
-    allowed.
+    A caller may have at most three times what stays free, so a single caller gets at most three quarters of the limit.
+    The first item of a caller is always allowed.
     """
     return count + more > max(1, FREE_FACTOR * (limit - total - more))

@@ -1,4 +1,6 @@
-"""Listeners of a room: each has a bounded queue; a listener that is too slow is dropped and may reconnect."""
+"""Listeners of a room: each has a bounded queue; a listener that reads too slowly is disconnected, and may
+reconnect.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ class Update(NamedTuple):
 
     Attributes:
         name: the kind of change.
-        data: its content, which can be written as JSON.
-        version: that of the room, which counts its changes.
+        data: the content of the update, which can be written as JSON.
+        version: the version of the room: the number of its changes so far.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Listeners:
             )
 
     def publish(self, update: Update) -> None:
-        """Send an update to all; drop listeners that are too far behind."""
+        """Send an update to all listeners; disconnect those that are too far behind."""
         for listener in list(self._all):
             if not listener.put(update, self._updates):
                 self._all.discard(listener)
@@ -54,10 +56,10 @@ class Listeners:
         self._all.clear()
 
     def add(self) -> Listener:
-        """Add a listener.
+        """Add a listener to the room, and return it.
 
         Raises:
-            ListenersFull: there are too many.
+            ListenersFull: the room has the maximum number of listeners.
         """
         self.check()
         listener = Listener()
@@ -70,7 +72,7 @@ class Listeners:
 
 
 class Listener:
-    """A queue of updates that only `Listeners` fills."""
+    """A listener of a room: a bounded queue of updates, which `Listeners` fills."""
 
     def __init__(self) -> None:
         self._waiting = deque[Update]()
@@ -93,7 +95,7 @@ class Listener:
         self._changed.set()
 
     async def next(self) -> Update | None:
-        """Return the next update; None at the end."""
+        """Wait for the next update and return it; return None at the end."""
         while not self._waiting:
             if self._over:
                 return None

@@ -1,4 +1,4 @@
-"""Rooms: the shared memory of a class, its rows and its questions; for one event loop."""
+"""Rooms: each is the shared memory of a school class, with its rows and questions. Only one event loop may use them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from service.rooms.listeners import Listeners, Update
 
 @dataclass(frozen=True)
 class Row:
-    """A key and its value.
+    """A row of a room: a key and its value.
 
     Attributes:
         owner: the hash of the secret that it was sent with; empty without one.
@@ -44,15 +44,15 @@ class Row:
 
     @property
     def size(self) -> int:
-        """The bytes of its texts."""
+        """The size of the row's texts in bytes."""
         return len(f"{self.id}{self.key}{self.value}".encode())
 
     def public_state(self) -> dict[str, str]:
-        """Return the fields that every participant may see."""
+        """Return the fields of the row that every participant may see."""
         return {"id": self.id, "key": self.key, "value": self.value}
 
     def sent_with(self, secret: str | None) -> bool:
-        """Return whether it was sent with this secret."""
+        """Return whether the row was sent with this secret."""
         return bool(self.owner) and hmac.compare_digest(self.owner, hash_secret(secret))
 
 
@@ -63,7 +63,7 @@ def hash_secret(secret: str | None) -> bytes:
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a row in an answer."""
+    """The weight and similarity of a row in an answer."""
 
     id: str
     weight: float
@@ -72,11 +72,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of the room's rows, the heaviest first.
+    """The answer to a question from the room's rows, ordered by weight.
 
     Attributes:
-        temperature: that of the query.
-        null_similarity: None without a null key.
+        temperature: the temperature of the query.
+        null_similarity: the similarity of the null key; None without a null key.
         verdict, verdict_certain: as in the evidence of an answer.
     """
 
@@ -93,7 +93,7 @@ class Question:
     """A question in a room, which its rows answer.
 
     Attributes:
-        number: among the room's questions, from 1.
+        number: the number of the question in the room, from 1.
         guesses: by participant, the row that it expects to weigh most; None if it expects no row.
         callers: by participant, the caller that sent the guess.
         closed: whether guesses are no longer accepted.
@@ -135,11 +135,11 @@ class Question:
 class Room:
     """The memory of a class, until it is closed or its lifetime since the last use ends.
 
-    Each caller may have at most three quarters of what participants send. The presenter and the caller None have no
-    such limit.
+    The limits on what participants send are shared: a single caller may use at most three quarters of them. The
+    presenter, and calls with the caller None, have no such share.
 
     Attributes:
-        secret: that of the presenter.
+        secret: the secret of the presenter.
         caller: the caller that opened it.
         used: the time of its last use, by the clock.
     """
@@ -161,11 +161,11 @@ class Room:
 
     @property
     def seconds_left(self) -> float:
-        """The remaining lifetime without further use."""
+        """The seconds until the room ends if it is not used again."""
         return max(0.0, self.used + self._limits.seconds - self._clock())
 
     def use(self) -> None:
-        """Restart the lifetime."""
+        """Restart the room's lifetime, because it is used."""
         self.used = self._clock()
 
     def require_presenter(self, secret: str | None) -> None:
@@ -179,7 +179,7 @@ class Room:
         """Add or replace a row; the presenter may replace any, other callers those that they sent with the same secret.
 
         Raises:
-            NotPresenter: another caller sent it.
+            NotPresenter: another caller sent the row.
             RoomFull: the limit of rows or bytes is reached, of the room or of this caller.
         """
         replaced, is_presenter = self._rows.get(row_id), _is_secret(secret, self.secret)
@@ -207,7 +207,7 @@ class Room:
 
         Raises:
             RowNotFound: the room has no row with that id.
-            NotPresenter: another caller sent it.
+            NotPresenter: another caller sent the row.
         """
         row = self._rows.get(row_id)
         if row is None:
@@ -250,7 +250,7 @@ class Room:
         return {"number": number, "query": query, "guesses": 0}
 
     def ask(self, query: str, temperature: float | None, secret: str | None) -> dict[str, Any]:
-        """Show a question to all, in place of the one before; guesses are accepted from now on.
+        """Show a question to all participants, in place of the previous one. From now on guesses are accepted.
 
         Raises:
             NotPresenter: only the presenter may do this.
@@ -269,7 +269,8 @@ class Room:
         return self._question.public_state()
 
     def guess(self, participant: str, number: int, row_id: str | None, caller: str | None = None) -> int:
-        """Record which row a participant expects to weigh most, None for none of them; return the number of guesses.
+        """Record which row a participant expects to get the largest weight; None expects no row. Return the number of
+        guesses.
 
         A later guess of the same participant replaces the earlier one.
 
@@ -310,7 +311,7 @@ class Room:
             question.closed = question.answer is not None
 
     def reveal(self, question: Question, answer: Answer) -> dict[str, Any]:
-        """Show the answer and the guesses to all."""
+        """Show the answer and the numbers of guesses to all participants."""
         question.answer = answer
         if question is self._question:
             self._publish("answer", question.public_state())
@@ -333,7 +334,8 @@ class Room:
         self._listeners.check()
 
     async def listen(self) -> AsyncGenerator[Update]:
-        """Yield the whole room, as `room`, then every change; end with the room, or if the listener is too slow.
+        """Yield the whole room as an update `room`, then every change. The iteration ends with the room, or if the
+        listener reads too slowly.
 
         Raises:
             ListenersFull: there are too many listeners.
@@ -366,7 +368,7 @@ class Room:
         return question
 
     def _forget_guesses(self) -> None:
-        """Drop the guesses of rows that were removed."""
+        """Remove guesses that name a row which was removed."""
         question = self._question
         possible = {None, *self._rows}
         if question is None or question.closed or possible.issuperset(question.guesses.values()):
@@ -382,7 +384,9 @@ class Room:
         return self._numbers
 
     def _grow(self, size: int, caller: str | None) -> None:
-        """Count more bytes, or fewer; the caller None is the presenter, which has no share."""
+        """Add to the bytes that the room and a caller use; a negative size subtracts. The caller None is the presenter,
+        which has no share.
+        """
         if size > 0 and self._bytes + size > self._limits.bytes:
             raise RoomFull(
                 f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not "
@@ -416,10 +420,10 @@ EXPIRED = "this room has ended, because it was not used for too long"
 
 
 class Rooms:
-    """The open rooms; for one event loop.
+    """All open rooms of a service; only one event loop may use them.
 
     Attributes:
-        limits: their limits.
+        limits: the limits of all rooms.
     """
 
     def __init__(self, limits: Limits | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -455,10 +459,10 @@ class Rooms:
         return room
 
     def find(self, code: str, *, use: bool = True) -> Room:
-        """Return the room of that code; with `use`, restart its lifetime.
+        """Return the room with this code. With `use`, restart the room's lifetime.
 
         Raises:
-            RoomNotFound: no room is open under it.
+            RoomNotFound: no room is open under this code.
         """
         self.sweep()
         room = self._open.get(code)
@@ -469,7 +473,7 @@ class Rooms:
         return room
 
     def close(self, room: Room, reason: str = CLOSED) -> None:
-        """End a room now."""
+        """End a room immediately, for this reason."""
         if self._open.get(room.code) is room:
             del self._open[room.code]
         room.end(reason)
@@ -480,7 +484,7 @@ class Rooms:
             self.close(room, EXPIRED)
 
     def _wake(self) -> None:
-        """Set a timer, so that the next room ends in time without a call."""
+        """Set a timer for the end of the next room's lifetime, so that rooms end without a call."""
         if self._timer is not None or not self._open:
             return
         try:

@@ -71,7 +71,9 @@ def export(
 
 
 def _memories(client: Client, scenes: str, questions: str) -> list[Memory]:
-    """Return the collections and the rows of the scenes, each with its questions."""
+    """Return what the exported page can be asked about: the collections and the rows of the scenes, each with its
+    questions.
+    """
     from service.commands.page.recording import COLLECTIONS, Memory, find_filters, find_memories
 
     texts = [line for line in questions.splitlines() if line.strip()]
@@ -86,7 +88,7 @@ def _memories(client: Client, scenes: str, questions: str) -> list[Memory]:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write all files; each gets its name only when it is complete.
+    """Write all files into a folder. Each gets its final name only when it is complete.
 
     Raises:
         CommandError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""The memories of the page's scenes, and the answers of a service to all that the exported page can be asked."""
+"""Recording of a service's answers to all questions that visitors of the exported page can ask, scene by scene."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLLECTIONS = ("library", "videos")
 
 @dataclass(frozen=True)
 class Memory:
-    """Rows with the questions about them.
+    """Rows of a scene or a collection, with the questions about them.
 
     Attributes:
         name: the collection, or None if the rows are sent with each question.
@@ -119,7 +119,7 @@ class Recording:
         )
 
     def content(self) -> dict[str, Any]:
-        """Return everything recorded, in the page's format."""
+        """Return everything that was recorded, in the format that the exported page reads."""
         return {
             "temperature": TEMPERATURE,
             "memories": self._memories,
@@ -127,7 +127,9 @@ class Recording:
         }
 
     def _vectors(self, purpose: Literal["document", "query"], texts: Iterable[str]) -> dict[str, Any]:
-        """Return texts, and their vectors as little-endian float32 in base64, one after another."""
+        """Return texts with their vectors: one base64 text of all vectors, one after another, in
+        little-endian float32.
+        """
         vectors = np.asarray(self._client.encode(list(texts), purpose=purpose), dtype="<f4")
         return {
             "texts": list(texts),
@@ -136,7 +138,9 @@ class Recording:
         }
 
     def _backgrounds(self, memory: Memory, query: str) -> dict[str, Any]:
-        """Return the background of each null key for a question, by the null key's name."""
+        """Return, by the name of each null key, the background of similarities from which its similarity for a question
+        follows.
+        """
         backgrounds = {null: self._compare(memory, query, null=null).background for null in NULLS}
         return {
             null: background and {"mean": background.mean, "deviation": background.deviation, "of": background.of}

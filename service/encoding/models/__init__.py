@@ -1,4 +1,4 @@
-"""From a model's folder to vectors of token ids.
+"""Models: they are loaded from a folder, and turn token ids into vectors.
 
 A folder is read in this order:
 

@@ -96,11 +96,11 @@ Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 class Computation:
     """The fastest available computation of a model; any thread may call it.
 
-    Before machine code is ready, a replacement computes in float32, which is never less precise than requested.
+    Until machine code is ready, a slower replacement computes in float32, which is at least as precise as requested.
 
     Args:
-        model: its arrays are NumPy's.
-        precision: of the machine code.
+        model: the model's layers, with NumPy arrays.
+        precision: the number format of the machine code.
         threads: the limit of threads for one batch; None for all cores.
 
     Raises:
@@ -153,7 +153,7 @@ def embed_by_definition(
 ) -> NDArray[np.float32]:
     """Return the vectors of texts by the definition in NumPy, slowly; arguments as in `Compute`.
 
-    Neighbours of similar length run together, padded to the length of the first.
+    Consecutive texts of similar length are computed together, padded to the length of the first.
     """
     ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
     while start < len(lengths):
@@ -171,7 +171,7 @@ class CoreNetwork:
     """A sentence encoder on `attention.transformer`; a `Network`.
 
     Attributes:
-        model: the layers in NumPy and float32, for `attention.transformer.trace`.
+        model: the layers as NumPy arrays in float32, for `attention.transformer.trace`.
     """
 
     runs_on: RunsOn = "attention/transformer"

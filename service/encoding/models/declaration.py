@@ -1,4 +1,4 @@
-"""The declarations in a model's folder: its kind, its similarity and the temperature of its training."""
+"""What a model's folder declares: the kind of the model, its similarity and the temperature of its training."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ PLAUSIBLE = (1e-4, 1e4)
 def card_temperature(directory: Path) -> tuple[Similarity, float] | None:
     """Return the similarity and the temperature of a model's training; None if the card does not declare them.
 
-    A card may list several losses, for several data sets; None if they disagree.
+    A card may list several losses, for several data sets. If they disagree, return None.
     """
     try:
         card = (directory / "README.md").read_text(encoding="utf-8", errors="replace")
@@ -174,7 +174,7 @@ SIMILARITIES: dict[object, Similarity] = {"cosine": "cosine", "dot": "dot", "euc
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """The declarations of a model's maker.
+    """What the maker of a model declares about its use.
 
     Attributes:
         similarity: the default similarity of the model's collections.
@@ -191,7 +191,7 @@ class Declaration:
         """Read config_sentence_transformers.json and the model card.
 
         Raises:
-            CheckpointError: the former is damaged, or its truncate_dim is invalid.
+            CheckpointError: config_sentence_transformers.json is damaged, or its truncate_dim is invalid.
         """
         settings = Config.optional(directory / "config_sentence_transformers.json")
         truncation(settings)

@@ -1,4 +1,4 @@
-"""Models that sentence-transformers computes, on the core's attention if the architecture allows it."""
+"""Models that sentence-transformers computes, with softkv's attention if the model's architecture allows it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNSUPPORTED_OPTIONS = ("softcap", "s_aux", "cache")
 
 
 class CoreAttention:
-    """`attention.attend`, called as transformers calls an attention function; it counts its calls."""
+    """An adapter by which transformers calls `attention.attend` as its attention function. It counts its calls."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -110,8 +110,8 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
     """Return a copy of a model's tokeniser, because the original keeps the library's truncation as state.
 
     Raises:
-        ModelUnusable: it is not from the tokenizers library, queries and documents have different tokenisers or limits,
-            or the model does not declare its limit of tokens.
+        ModelUnusable: the tokeniser is not from the tokenizers library, queries and documents have different tokenisers
+            or limits, or the model does not declare its limit of tokens.
     """
     first = model[0]
     readers = [route[0] for route in getattr(first, "sub_modules", {}).values()] or [first]
@@ -146,7 +146,9 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
 
 
 def _describe(reader: Any) -> tuple[bool, str, Any] | None:
-    """Return whether a module that reads texts is static, its tokeniser and its limit; None for another library's."""
+    """Return whether a module that reads texts is a static model, with its tokeniser and its limit of tokens. Return
+    None if its tokeniser is from another library.
+    """
     tokenizer = getattr(reader, "tokenizer", None)
     if isinstance(tokenizer, Tokenizer):
         return True, tokenizer.to_str(), None
@@ -155,7 +157,9 @@ def _describe(reader: Any) -> tuple[bool, str, Any] | None:
 
 
 def _extra_limits(reader: Any) -> str:
-    """Return the limits beside max_seq_length, for one purpose or for every call, as text; "" without any."""
+    """Return a text about limits of tokens that the model has besides max_seq_length, for one purpose or for every
+    call; "" without any.
+    """
     limits = {name: getattr(reader, name, None) for name in ("query_length", "document_length")}
     for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
         limits[f"processing_kwargs.{part}.max_length"] = (arguments or {}).get("max_length")
@@ -225,7 +229,7 @@ class LibraryNetwork:
         return np.asarray(vectors, dtype=np.float32)
 
     def _try(self, directory: Path) -> None:
-        """Raise if the model cannot encode: modules may load and still not fit together."""
+        """Raise ModelUnusable if the model cannot encode a text. Its modules may load and still not fit together."""
         for purpose in PURPOSES:
             try:
                 vectors = self.embed(PROBES[:1], [], purpose)
@@ -242,7 +246,7 @@ class LibraryNetwork:
                 )
 
     def _use_core_attention(self) -> bool:
-        """Put the core's attention into the model, and leave it there if the vectors stay the same."""
+        """Replace the model's attention by softkv's, and undo that if the vectors change."""
         layers = self._model.transformers_model
         if layers is None:
             return False

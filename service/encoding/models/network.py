@@ -19,7 +19,8 @@ class Network(Protocol):
     """A model in memory, with its tokeniser.
 
     Attributes:
-        runs_on: the library that computes it; the second name means the library's layers on the core's attention.
+        runs_on: the library that computes the model. The second name stands for the library's layers with softkv's
+            attention.
         precision: the number format of its arithmetic.
         dimension: the width d of a vector.
         tokenizer: the tokeniser of its texts.
@@ -40,7 +41,7 @@ class Network(Protocol):
 
         Args:
             texts: without the prompt; a network may tokenise them itself.
-            ids: the tokens of prompt and text, from `tokenizer`; other networks use these.
+            ids: the tokens of prompt and text, from `tokenizer`, for networks that do not tokenise texts themselves.
             purpose: the purpose of the texts.
         """
 
