@@ -126,7 +126,7 @@ LOOKS_ALIKE = frozenset(
 )
 PATTERNS = {
     "who": r"\b(?:who|whoever|whom|whomever|nobody)\b",
-    "is no": r"\b(?:is|are|was|were) (?:none|no)\b|\bto be none\b",
+    "is no": r"\b(?:is|are|was|were) (?:none|no)\b(?! longer)|\bto be none\b",
     "so many": r"\bso (?:many|much|few)\b",
     "told": r"\b(?:is|are|was|were|be) told\b|\btold (?:of|by|so)\b|\bsays? so\b",
     "clause": r"\A(?:What|Who|How|Where|Which|The same|Those|Of|As|It|That|One that|Its?)\b",

@@ -37,6 +37,7 @@ def test_a_package_reads_no_worse_than_its_limits(package):
         ("The mask is True where a row passes.", []),
         ("Of so much total variation.", ["so many", "clause"]),
         ("The service is told to stop.", ["told"]),
+        ("Drop values of views that are no longer current.", []),
     ],
 )
 def test_marks_of_a_private_language_are_recognised(text, marks):

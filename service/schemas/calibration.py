@@ -144,7 +144,7 @@ class CalibrationFigures(Wire):
 
 
 class CalibrationGain(Wire):
-    """How much a calibration improves the answers. This decides whether it is stored."""
+    """The improvement of the answers by a calibration. This decides whether it is stored."""
 
     label_loss: CalibrationFigure
     log_loss: CalibrationFigure

@@ -25,7 +25,7 @@ class LabPair(Wire):
 
 
 class TrainRequest(Wire):
-    """What to train: the task, the kind of model, and the time limit."""
+    """A training run: the task, the kind of model, and the time limit."""
 
     task: LabTask = Field(
         description="`copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `pictures` → "

@@ -139,7 +139,7 @@ FullTextField = Annotated[
 
 
 class FullTextAnswer(Wire):
-    """How full text affected an answer: the weight of the query's words, and the number of documents that
+    """The effect of full text on an answer: the weight of the query's words, and the number of documents that
     contain one.
     """
 

@@ -53,7 +53,7 @@ def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
 
 @dataclass(frozen=True)
 class KeyStorage:
-    """Where this machine keeps the keys of a collection: in memory, or partly on disk.
+    """The storage of a collection's keys on this machine: in memory, or partly on disk.
 
     Attributes:
         originals: a directory for the float32 vectors of a large collection; None keeps them in memory.

@@ -70,7 +70,7 @@ class Certificate(Record):
 
 
 class Coverage(Record):
-    """How much of the collection an answer was computed from, if documents were unavailable or not yet read;
+    """The share of the collection that an answer was computed from, if documents were unavailable or not yet read;
     docs/asking.md explains it.
     """
 

@@ -1552,7 +1552,7 @@ export interface components {
             /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
-        /** @description How much a calibration improves the answers. This decides whether it is stored. */
+        /** @description The improvement of the answers by a calibration. This decides whether it is stored. */
         CalibrationGain: {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
@@ -1569,7 +1569,7 @@ export interface components {
             /** @description An upper bound of ‖output − exact output‖₂; null if the request does not include the output. */
             output_error: number | null;
         };
-        /** @description How much each step of a layer changes the vector of each token, as a share of the length of that vector: [n]. */
+        /** @description The change of each token's vector by each step of a layer, as a share of the length of that vector: [n]. */
         Changes: {
             /** @description The change by attention. */
             attention: components["schemas"]["NestedAnswer"];
@@ -3139,7 +3139,7 @@ export interface components {
             id?: components["schemas"]["RoomId"];
         };
         /**
-         * @description How full text affected an answer: the weight of the query's words, and the number of documents that
+         * @description The effect of full text on an answer: the weight of the query's words, and the number of documents that
          *     contain one.
          */
         FullTextAnswer: {
@@ -4139,7 +4139,7 @@ export interface components {
             sequence: number | null;
         };
         /**
-         * @description What to train: the task, the kind of model, and the time limit.
+         * @description A training run: the task, the kind of model, and the time limit.
          * @example {
          *       "task": "dates",
          *       "seconds": 1
