@@ -89,5 +89,5 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 
 def main() -> None:
-    """Run the `softkv` command."""
+    """Run the command line `softkv`, and exit with the code of the command."""
     app()

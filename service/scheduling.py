@@ -48,12 +48,12 @@ class FairQueue(Generic[T]):
         self._waiting.setdefault(caller, deque()).append(item)
 
     def clear(self) -> None:
-        """Remove all waiting items."""
+        """Remove the waiting items of all callers."""
         self._waiting.clear()
 
     def next(self) -> tuple[str, T] | None:
-        """Return the next caller that is below its share, and its oldest item; None if there is no such caller. The
-        item stays in the queue.
+        """Return the next caller that is below its share, and its oldest item; None if every waiting caller has reached
+        its share. The item stays in the queue.
         """
         for caller, items in self._waiting.items():
             if self._share is None or self._in_progress[caller] < self._share:
@@ -108,7 +108,7 @@ class FairSemaphore:
             raise
 
     def release(self, caller: str) -> None:
-        """End a turn of this caller and admit the next waiting one."""
+        """End a turn of this caller, and give a turn to the next waiting caller."""
         self._free += 1
         self._queue.done(caller)
         self._admit()

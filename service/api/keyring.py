@@ -149,7 +149,7 @@ class KeyFile:
         """Read the file for the first time.
 
         Raises:
-            KeysUnusable: it is unreadable or invalid.
+            KeysUnusable: the file is unreadable or invalid.
         """
         file = cls(path)
         try:

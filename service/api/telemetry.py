@@ -263,7 +263,7 @@ class TelemetryMiddleware:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Pass a request on, and report its counts and times when it is answered; an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

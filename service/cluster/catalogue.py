@@ -46,7 +46,7 @@ class ShardedCatalogue(SharedCatalogue):
         super().__init__(store, encoder)
 
     def close(self) -> None:
-        """Leave the cluster."""
+        """Close the catalogue: stop its background work, and leave the cluster."""
         self._closed.set()
         super().close()
         if self._leave is not None:

@@ -210,7 +210,7 @@ class RayTransport:
         return reply
 
     def close(self) -> None:
-        """Stop searching for nodes."""
+        """Stop the background search for lost nodes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, node: str, actor: Any, message: bytes, reply: Future[bytes]) -> None:
@@ -255,7 +255,7 @@ class RayTransport:
         return self._searches[node]
 
     def _find(self, node: str) -> Any:
-        """Return the actor that has this node's name now, or None if there is none or it does not answer."""
+        """Return the actor that has this node's name now, or None if no actor has the name or answers."""
         result: Any = None
         with suppress(ValueError, RayError):
             actor = ray.get_actor(node, NAMESPACE)

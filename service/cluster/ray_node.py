@@ -242,7 +242,9 @@ def _free_port() -> int:
 
 
 def _local_address() -> str:
-    """Return the address under which other machines reach this one, or the loopback address if there is none."""
+    """Return the address under which other machines reach this one, or the loopback address if the machine has no
+    other.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))  # a network that does not exist: nothing is sent
         return str(probe.getsockname()[0])

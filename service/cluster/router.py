@@ -187,7 +187,7 @@ class CollectionVersion:
     """The collection and the version that all messages of one query name.
 
     Attributes:
-        collection: its number in the store.
+        collection: the number of the collection in the store.
         version: the version to answer from.
     """
 

@@ -1,4 +1,4 @@
-"""`softkv bench`: print the figures of the README, measured on this machine."""
+"""`softkv bench`: measure the performance figures of the README on this machine, and print them."""
 
 from __future__ import annotations
 

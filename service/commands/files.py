@@ -459,5 +459,5 @@ class LineFile:
             self._file.write(write_document(document | {"key_vector": vector}) + b"\n")
 
     def finish(self) -> None:
-        """Flush the file."""
+        """Write buffered lines to the file, which is then complete."""
         self._file.flush()

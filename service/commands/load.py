@@ -112,8 +112,8 @@ def upload_source(
         options: settings from the command line, which override those of the source. "none" stands for null; a setting
             that is None is left out.
         resume: skip documents that the collection has.
-        url: the service.
-        api_key: its key, or None.
+        url: the URL of the service.
+        api_key: the API key for the service, or None.
         as_json: print JSON.
     """
     from service.commands.console import messages, output, progress, write_json

@@ -69,7 +69,7 @@ def standard_library() -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo collection.
+    """A demo collection: its settings and the source of its documents.
 
     Attributes:
         settings: fields of `PUT /v1/collections/{name}`.

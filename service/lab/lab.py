@@ -28,7 +28,7 @@ STARTING_SECONDS, ENDING_SECONDS = 120.0, 30.0
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained network.
+    """A network that the lab has trained, with the job that trained it.
 
     Attributes:
         id: the name by which callers address it.

@@ -50,7 +50,7 @@ class Endpoint:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start to accept requests."""
+        """Start the endpoint, so that it accepts requests."""
         # An empty context: the task must not inherit variables of the request that happens to be the first.
         self._task = asyncio.create_task(self._run(), context=Variables())
         await self._started.wait()
@@ -65,7 +65,7 @@ class Endpoint:
         await self._sessions.handle_request(scope, receive, send)
 
     async def close(self) -> None:
-        """End all running calls."""
+        """Close the endpoint, and end all calls that it is answering."""
         self._ending.set()
         if self._task is not None:
             await self._task

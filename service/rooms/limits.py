@@ -41,7 +41,7 @@ class ListenersFull(RoomError):
 
 
 class NotPresenter(RoomError):
-    """Only the presenter, or the caller that sent the row, may do this."""
+    """The caller is not the presenter of the room, nor the caller that sent the row."""
 
 
 class QuestionOver(RoomError):

@@ -263,7 +263,7 @@ class DocumentQuery(Wire):
 
 
 class DocumentPage(Wire):
-    """A page of documents."""
+    """One page of a list of documents, and the cursor of the next page."""
 
     documents: list[DocumentAnswer]
     next_cursor: str | None = Field(

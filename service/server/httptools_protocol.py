@@ -69,7 +69,7 @@ class CoalescingTransport:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Send the buffered data."""
+        """Write the buffered data to the socket."""
         buffered, self._buffer = self._buffer, b""
         if buffered and not self._transport.is_closing():
             self._transport.write(buffered)
@@ -163,7 +163,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             self._parse(data[start : start + PIECE_BYTES])
 
     def on_response_complete(self) -> None:
-        """Continue with pipelined requests."""
+        """After a response, continue with the next request that the client has already sent."""
         super().on_response_complete()
         if self._unparsed and not self.transport.is_closing():
             data, self._unparsed = self._unparsed, b""

@@ -75,7 +75,9 @@ class ConnectionTimeouts:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: TrackedConnection, loop: asyncio.AbstractEventLoop) -> None:
-        """Track a new connection; if the limit is reached, close waiting connections or refuse this one."""
+        """Track a new connection. If the limit of connections is reached, close connections that wait for their client,
+        or refuse the new one.
+        """
         limit = self.bounds.connections
         full = len(self._open) >= limit and not self._evict()
         if len(self._open) >= limit + limit // OVERFLOW_SHARE:
@@ -93,7 +95,7 @@ class ConnectionTimeouts:
             self._timer = loop.call_later(self._interval, self._check, loop)
 
     def remove(self, connection: TrackedConnection) -> None:
-        """Stop tracking a connection."""
+        """Stop tracking a connection, because it was closed."""
         self._open.pop(connection, None)
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The JSON object that `parse_condition` parses to this."""
+        """The condition as the JSON object that `parse_condition` parses."""
         case = {"ignore_case": True} if self.ignore_case else {}
         return {"field": self.field, "operator": self.operator, "value": self.value, **case}
 
@@ -118,7 +118,7 @@ class Combination:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """The JSON object that `parse_condition` parses to this."""
+        """The condition as the JSON object that `parse_condition` parses."""
         return {"operator": self.operator, "conditions": [condition.tree for condition in self.conditions]}
 
 

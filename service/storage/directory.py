@@ -50,7 +50,7 @@ class Directory:
             self._owner.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock on the directory, so that another process may use it."""
         self._owner.unlink(missing_ok=True)
         self._lock.release()
 

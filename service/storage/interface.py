@@ -111,7 +111,7 @@ class Reader(Protocol):
         """Return the documents with these row numbers int64[n], in their order."""
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
-        """Return documents as `documents` does, without their vectors."""
+        """Return the documents with these row numbers int64[n], in their order, without their vectors."""
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
         """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
@@ -222,7 +222,7 @@ class Reader(Protocol):
         after: str | None = None,
         limit: int = 1000,
     ) -> list[StoredDocument]:
-        """Return documents as `page` does, without their vectors."""
+        """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
 
     def search(self, collection: int) -> Search:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
@@ -251,7 +251,8 @@ class Writer(Reader, Protocol):
         """Delete a collection and everything in it; raises CollectionMissing."""
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
-        """Store documents under new row numbers, and replace or (mode "skip") keep existing ones with their ids.
+        """Store documents under new row numbers. Stored documents with the same ids are replaced, or kept with the mode
+        "skip".
 
         Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.

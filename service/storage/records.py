@@ -141,7 +141,7 @@ class DocumentRecord:
 
     @property
     def n_keys(self) -> int:
-        """The number of keys."""
+        """The number of the document's keys."""
         return len(self.keys)
 
     @property

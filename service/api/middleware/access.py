@@ -57,7 +57,7 @@ class AccessMiddleware:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
         if scope["type"] == "http":
             try:
                 holder = self._check(scope["method"], scope["path"], Headers(scope=scope))
@@ -140,7 +140,7 @@ class Hosts:
         self._names = frozenset(_plain(name) for name in (LOOPBACK, *names, *allowed) if name)
 
     def check(self, headers: Headers) -> None:
-        """Check the Host header.
+        """Check that the Host header of a request without a key is an accepted name.
 
         Raises:
             MalformedHost: the header is missing, repeated or not a host.

@@ -35,7 +35,7 @@ class BodyLimitMiddleware:
         self._bodies = CallerShares(BODIES * max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Set the body limit of a request, and pass the request on; an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

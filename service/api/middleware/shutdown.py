@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Call:
-    """A call in progress.
+    """A call in progress, as the shutdown tracks it.
 
     Attributes:
         task: the task that answers it.
@@ -165,7 +165,7 @@ class ShutdownMiddleware:
         self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Track a call and pass it on, or refuse it if the shutdown refuses new calls; an ASGI call."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)

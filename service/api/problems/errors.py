@@ -52,7 +52,7 @@ class KeyRefused(APIError):
 
 
 class Forbidden(APIError):
-    """The caller may not do this, for example write with a read-only key."""
+    """The caller's key does not permit the call, for example a write with a read-only key."""
 
 
 class LabClosed(APIError):

@@ -30,7 +30,7 @@ class BackupAnswer(Response):
         self._draining = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Make the backup and send it; an ASGI call."""
         if self._turn.locked():
             raise QueueFull("another backup is being made, one is made at a time: try again when it is done")
         async with self._turn:

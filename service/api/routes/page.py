@@ -225,7 +225,7 @@ class Files:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Answer a request for a document or a file of the page; an ASGI call."""
         answer = await self._answer(scope["path"], Headers(scope=scope))
         await (answer or NOWHERE.not_found)(scope, receive, send)
 

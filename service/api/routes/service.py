@@ -46,7 +46,7 @@ class ReadinessReport:
 
     @property
     def ready(self) -> bool:
-        """Whether everything is loaded."""
+        """Whether every part of the service is loaded, and none has failed."""
         return not self.loading and not self.failed
 
 

@@ -61,7 +61,7 @@ class Lines(StreamingResponse):
     media_type = NDJSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Wait for the first batch, then send the lines of the response; an ASGI call."""
         lines = aiter(self.body_iterator)
         self.body_iterator = _chain(await anext(lines, b""), lines)
         await self.stream_response(send)

@@ -125,7 +125,7 @@ class Maintenance:
             self._submit(self._run)
 
     def close(self) -> None:
-        """Start no more work."""
+        """Stop the worker: start no further step."""
         self._closed = True
 
     def _run(self) -> None:

@@ -47,7 +47,7 @@ class Versions:
 
     @property
     def newest(self) -> int:
-        """The newest version."""
+        """The number of the newest version."""
         return self._newest
 
     @property
@@ -62,7 +62,7 @@ class Versions:
         return self._views[-1].view
 
     def at(self, version: int) -> View | None:
-        """Return the view of a version; None if it is no longer kept or not reached yet."""
+        """Return the view of a version; None if the version was dropped, or is not reached yet."""
         with self._lock:
             behind = self._newest - version
             return self._views[-1 - behind].view if 0 <= behind < len(self._views) else None
@@ -280,7 +280,7 @@ class Replica:
         return next(iter(self._damaged.values()), None)
 
     def note(self, damaged: DocumentDamaged) -> None:
-        """Record a damaged document."""
+        """Record a damaged document, which the memory lacks."""
         self._damaged[damaged.row] = damaged
 
     def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> bool:

@@ -1,4 +1,4 @@
-"""What a model's folder declares: the kind of the model, its similarity and the temperature of its training."""
+"""Declarations in a model's folder: the kind of the model, its similarity and the temperature of its training."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ SIMILARITIES: dict[object, Similarity] = {"cosine": "cosine", "dot": "dot", "euc
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What the maker of a model declares about its use.
+    """The declarations of a model's maker about its use.
 
     Attributes:
         similarity: the default similarity of the model's collections.

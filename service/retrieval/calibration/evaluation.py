@@ -51,7 +51,7 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics over labelled questions.
+    """The metrics of a calibration, over labelled questions.
 
     Attributes:
         ece: expected calibration error of the first match's confidence, over ten bins of equal size.

@@ -55,7 +55,7 @@ class PendingLookup:
 
     @property
     def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
-        """`finish`, with its time recorded in the caller's request trace."""
+        """The function `finish`, wrapped so that its time is recorded in the trace of the caller's request."""
         return self.wait.time_work("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:

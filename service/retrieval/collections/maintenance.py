@@ -79,7 +79,7 @@ class Damage:
     collection cannot be queried. A damaged sealed file does not count, because its rows are also in the store.
 
     Args:
-        collection: its name.
+        collection: the name of the collection.
         wrong_file: receives the path of a damaged sealed file, and returns the exception to raise.
     """
 

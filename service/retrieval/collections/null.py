@@ -216,7 +216,7 @@ def choose_background(
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
-    """Return the collection's calibration.
+    """Return the stored calibration of a collection, which an option of the request needs.
 
     Raises:
         InvalidContent: the collection has no calibration, or one of another version of softkv. The error has the

@@ -46,7 +46,7 @@ class Source:
     """A collection as one reader sees it.
 
     Attributes:
-        collection: its number in storage.
+        collection: the number of the collection in the store.
         version: the number of writes so far; a higher version is newer.
         view: a view of the collection's keys; compaction changes the view, but not the version.
     """
@@ -241,7 +241,7 @@ class Masks:
         return value
 
     def forget(self) -> None:
-        """Drop values of views that are no longer current; call it whenever the view changes."""
+        """Drop the cached values of all views but the current one. This must be called whenever the view changes."""
         with self._lock:
             view = self._current()
             for name, cached in self._kept.items():

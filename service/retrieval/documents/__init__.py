@@ -1,4 +1,4 @@
-"""Documents: prepare, write, patch, upload, list and count them.
+"""Operations on documents: prepare, write, patch, upload, list and count them.
 
 `prepare.py` checks and encodes everything before a transaction begins. An answer to an `Idempotency-Key` is stored in
 the same transaction. It is looked up twice: before encoding, and again under the writer's lock.

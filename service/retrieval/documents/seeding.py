@@ -24,7 +24,7 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class PrecomputedVectors(Protocol):
-    """Precomputed vectors of texts."""
+    """A source of precomputed vectors, by text."""
 
     def of(self, text: str) -> Array | None:
         """Return the vector of a text; None if it is unknown."""
@@ -39,7 +39,7 @@ class Seed(Protocol):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Fields of PUT /v1/collections/{name}."""
+        """The settings of the collection, as fields of PUT /v1/collections/{name}."""
 
     @property
     def documents(self) -> Callable[[], Iterator[Mapping[str, Any]]]:

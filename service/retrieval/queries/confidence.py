@@ -137,7 +137,9 @@ class ConfidenceModel:
         return [first, *np.minimum(confidences[1:], 1 - first).tolist()]
 
     def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
-        """Return the confidence of a first match with this share, for a documents' mass of e^log / `beside`."""
+        """Return the confidence of a first match that has this share of the documents' weight, if the mass of all
+        documents is e^log / `beside`.
+        """
         partition = log - math.log(max(beside, np.finfo(np.float64).tiny))
         logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
         return float(self.variant.curve(logits, np.array([partition - self._null(keys)]))[0])
@@ -147,7 +149,7 @@ class ConfidenceModel:
         return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
 
     def _null(self, keys: int) -> float:
-        """Return the logit of the fitted null key, for this number of keys."""
+        """Return the logit of the fitted null key, if the query attends to this number of keys."""
         return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
 
 

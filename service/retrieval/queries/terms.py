@@ -258,7 +258,7 @@ def list_documents(snapshot: Snapshot) -> I64:
 
 
 def _local_view(snapshot: Snapshot) -> View:
-    """Return the view of a snapshot that was accepted, whose rows are in this process."""
+    """Return the view of a snapshot whose rows are in this process, which was checked before."""
     assert snapshot.local_view is not None
     return snapshot.local_view
 

@@ -48,7 +48,7 @@ def read_column(
 
 
 class _Groups:
-    """Distinct values in their order, with the rows of each."""
+    """The distinct values of a field, in their order, with the rows of each value."""
 
     def __init__(self) -> None:
         self.values: defaultdict[Kind, list[Any]] = defaultdict(list)

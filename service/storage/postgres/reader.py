@@ -113,7 +113,7 @@ class Reader:
         return vector_rows.of_documents(self._connection, collection, self.texts(collection, rows))
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
-        """Return documents as `documents` does, without their vectors."""
+        """Return the documents with these row numbers int64[n], in their order, without their vectors."""
         rows_read = self._all(
             f'SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND "row" = ANY(%s)', collection, numbers(rows)
         )
@@ -283,7 +283,7 @@ class Reader:
         after: str | None = None,
         limit: int = 1000,
     ) -> list[StoredDocument]:
-        """Return documents as `page` does, without their vectors."""
+        """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         after_id = TRUE if after is None else Expression("documents.id > %s", (after.partition(NUL)[0],))
         where = both(with_ids(ids), after_id, where_passes(condition, collection))
         rows = self._all(

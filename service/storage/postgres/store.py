@@ -83,7 +83,7 @@ class PostgresStore:
         return self._full
 
     def close(self) -> None:
-        """Close all connections; idempotent."""
+        """Close all connections to the database; a second call does nothing."""
         self._connections.close()
 
     @contextmanager
@@ -198,7 +198,7 @@ class PostgresStore:
         """Check before all other work whether a write was done before.
 
         Raises:
-            WriteAnswered: it was.
+            WriteAnswered: the write was done.
             KeyReused: another write was done under its key.
         """
         with self._connection() as connection:

@@ -41,7 +41,7 @@ def read_column(
 
 
 class _Groups:
-    """Distinct values in their order, with the row numbers of each as a text."""
+    """The distinct values of a field, in their order, with the row numbers of each value as a text."""
 
     def __init__(self) -> None:
         self.values: defaultdict[Kind, list[Any]] = defaultdict(list)

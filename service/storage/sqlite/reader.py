@@ -91,7 +91,7 @@ class Reader:
         return vector_rows.of_documents(self._connection, self.texts(collection, rows))
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
-        """Return documents as `documents` does, without their vectors."""
+        """Return the documents with these row numbers int64[n], in their order, without their vectors."""
         cursor = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows)))
         texts_by_row = {texts.row: texts for texts in map(texts_of, cursor)}
         return [_pick(texts_by_row, row) for row in np.asarray(rows).tolist()]
@@ -243,7 +243,7 @@ class Reader:
         after: str | None = None,
         limit: int = 1000,
     ) -> list[StoredDocument]:
-        """Return documents as `page` does, without their vectors."""
+        """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         return self._pages(collection, ids, condition, after, limit)
 
     def _pages(

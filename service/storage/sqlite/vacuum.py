@@ -19,7 +19,7 @@ _CHECKPOINT_TIMEOUT_MS, _DEFAULT_TIMEOUT_MS = 50, 5000
 
 
 def is_worthwhile(connection: Connection) -> bool:
-    """Return whether the file has so many free pages that it is worth returning them to the disk."""
+    """Return whether the file has enough free pages to be worth returning to the disk."""
     return _free_pages(connection) > max(_MIN_FREE_PAGES, _read_pragma(connection, "page_count") // _MIN_FREE_SHARE)
 
 

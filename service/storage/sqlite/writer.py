@@ -88,7 +88,8 @@ class Writer(Reader):
         *,
         mode: Mode = "upsert",
     ) -> Change:
-        """Store documents under new row numbers, and replace or (mode "skip") keep existing ones with their ids.
+        """Store documents under new row numbers. Stored documents with the same ids are replaced, or kept with the mode
+        "skip".
 
         Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.

@@ -371,7 +371,7 @@ class Swept:
 
     @property
     def temperatures(self) -> NDArray[np.float64]:
-        """The requested temperatures, [T]."""
+        """The temperatures of the sweep, float64 [T]."""
         return self._column("temperature")
 
     @cached_property

@@ -72,7 +72,7 @@ class Document:
 
     @property
     def value(self) -> Any:
-        """The stored value."""
+        """The value that is stored with the key."""
         return self.fields.get("value")
 
     @property

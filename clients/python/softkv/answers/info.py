@@ -264,7 +264,7 @@ def parse_background(content: Mapping[str, Any] | None) -> Background | None:
 
 
 def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:
-    """Parse a service's information."""
+    """Parse the response with a service's information."""
     if (shards := content.get("shards")) is None:
         return ServiceInfo.read(content)
     slots = [SlotInfo.read(slot) for slot in shards["slots"]]
@@ -272,7 +272,7 @@ def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:
 
 
 def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
-    """Parse a collection's information."""
+    """Parse the response with a collection's information."""
     calibration = parse_kept_calibration(content.get("calibration"))
     return CollectionInfo.read(content, background=parse_background(content["background"]), calibration=calibration)
 

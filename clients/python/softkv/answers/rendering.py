@@ -253,7 +253,7 @@ def _label(text: str) -> str:
 
 
 def require_module(module: str, distribution: str) -> Any:
-    """Import an optional module.
+    """Import and return a module of an optional library.
 
     Raises:
         ImportError: it is not installed; the message names the distribution.

@@ -354,7 +354,7 @@ def compare(
 
     Args:
         query: one text.
-        temperature: as for `attend`.
+        temperature: 0, or from 1e-30 on; the collection's default if left out.
         top_k: how many documents each method returns.
         null: the similarity of "none of these", as for `attend`.
         where: a filter for the documents that may be found.
@@ -387,7 +387,7 @@ def compare_rows(
     Args:
         query: one text.
         rows: documents or mappings, each with a `key` and optionally an `id` and a `value`. They are not stored.
-        temperature: as for `attend`.
+        temperature: 0, or from 1e-30 on; the default of the service's encoder if left out.
         top_k: how many rows each method returns.
         null: the similarity of "none of these", as for `attend`.
 

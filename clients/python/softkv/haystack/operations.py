@@ -97,7 +97,7 @@ def delete_documents(source: DocumentSource, /, document_ids: list[str]) -> Plan
 
 
 def delete_all_documents(source: DocumentSource, /, recreate_collection: bool = False) -> Plan[None]:
-    """Delete all documents.
+    """Delete all documents of the collection.
 
     Args:
         recreate_collection: drop the collection and create it again with the store's `settings`, so that embeddings may

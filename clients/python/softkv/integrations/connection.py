@@ -59,7 +59,7 @@ class Connection:
 
     @property
     def client(self) -> Client:
-        """The blocking client."""
+        """The blocking client of the service."""
         if self._client is None:
             host = None if self._given is None else self._given._host
             transport = None if host is None else Transport(host)
@@ -108,7 +108,7 @@ class CollectionSource:
     """A collection and the connection to it. Nothing is sent before the first call.
 
     Args:
-        name: of the collection.
+        name: the name of the collection.
         connect: opens the connection when it is first needed.
         settings: arguments of `Collection.create`, required of the collection or used to create it.
 

@@ -61,14 +61,14 @@ class SoftkvEmbeddings(Embeddings):
         return vector
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Run `embed_documents` asynchronously."""
+        """Encode any number of texts as documents, asynchronously."""
         with convert_errors():
             encoded = await self._connection.async_client.encode(texts, model=self.model, purpose="document")
         vectors: list[list[float]] = encoded.tolist()
         return vectors
 
     async def aembed_query(self, text: str) -> list[float]:
-        """Run `embed_query` asynchronously."""
+        """Encode a text as a query, asynchronously."""
         with convert_errors():
             encoded = await self._connection.async_client.encode([text], model=self.model, purpose="query")
         vector: list[float] = encoded[0].tolist()

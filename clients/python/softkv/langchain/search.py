@@ -199,7 +199,7 @@ class SearchableStore(VectorStore):
         return to_documents(answer, request, self._content)
 
     async def aask(self, query: str, request: SearchRequest) -> list[tuple[Document, float]]:
-        """Run a search request asynchronously."""
+        """Run a search request asynchronously; return the documents with their scores."""
         answer = await self.async_collection.attend(await self._aencode_query(query), **request.how)
         return to_documents(answer, request, self._content)
 
@@ -227,7 +227,7 @@ class SearchableStore(VectorStore):
     async def asimilarity_search_with_score(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """Run `similarity_search_with_score` asynchronously."""
+        """Return the `k` documents with the largest weights, and their scores, asynchronously."""
         with convert_errors():
             return await self.aask(query, build_request(k, kwargs))
 
@@ -306,7 +306,7 @@ class SearchableStore(VectorStore):
         lambda_mult: float = 0.5,
         **kwargs: Any,
     ) -> list[Document]:
-        """Run `max_marginal_relevance_search_by_vector` asynchronously."""
+        """Return `k` relevant and diverse documents of the `fetch_k` best ones, asynchronously."""
         with convert_errors():
             request = build_request(k, kwargs)
             answer = await self.async_collection.attend(embedding, **request.with_keys(fetch_k).how)

@@ -72,7 +72,7 @@ class SoftkvVectorStore(SearchableStore):
             return self.collection.create(exist_ok=True, **self._settings)
 
     async def acreate(self) -> CollectionInfo:
-        """Run `create` asynchronously."""
+        """Create the collection, or accept an existing one with these settings, asynchronously."""
         with convert_errors():
             try:
                 return await self.async_collection.create(exist_ok=True, **self._defaults, **self._settings)
@@ -109,7 +109,7 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Run `from_texts` asynchronously."""
+        """Create a store and write texts, asynchronously."""
         store = cls(embedding=embedding, **kwargs)
         await store.acreate()
         await store.aadd_texts(texts, metadatas, ids=ids)
@@ -152,7 +152,7 @@ class SoftkvVectorStore(SearchableStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Run `add_texts` asynchronously."""
+        """Write any number of texts asynchronously; return their ids."""
         with convert_errors():
             documents = build_rows(texts, metadatas, ids)
             written_rows = deduplicate(documents)
@@ -193,7 +193,7 @@ class SoftkvVectorStore(SearchableStore):
 
     @override
     async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Run `delete` asynchronously."""
+        """Delete documents by id or by a `filter`, or all, asynchronously."""
         with convert_errors():
             selection = _delete_options(ids, kwargs)
             if selection.get("ids") != []:
@@ -208,7 +208,7 @@ class SoftkvVectorStore(SearchableStore):
 
     @override
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Run `get_by_ids` asynchronously."""
+        """Return the documents with these ids in this order, without unknown ones, asynchronously."""
         with convert_errors():
             return self._documents(await self.async_collection.get_many(ids))
 

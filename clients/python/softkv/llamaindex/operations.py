@@ -108,7 +108,7 @@ def get_nodes(
 
 
 def clear(source: CollectionSource, /) -> Plan[None]:
-    """Delete all nodes."""
+    """Delete all nodes of the collection."""
     with as_value_error():
         yield from source.info()
         yield from calls.delete(source.place, where=_MATCH_ALL)

@@ -49,7 +49,7 @@ class SoftkvRetriever(BaseRetriever):
         score: "weight", or "similarity".
         evidence: whether the metadata has the weight and the answer's evidence under `softkv`.
         mode: "mmr" for a diverse selection.
-        mmr: its `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor`.
+        mmr: the options of that selection: `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor`.
 
     Raises:
         ValueError: an argument has an invalid value.

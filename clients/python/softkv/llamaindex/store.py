@@ -61,7 +61,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
 
     @property
     def client(self) -> Client:
-        """The blocking client."""
+        """The blocking client of the service."""
         return self._source.connection.client
 
     @property

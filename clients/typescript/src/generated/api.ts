@@ -2690,7 +2690,7 @@ export interface components {
          * @example qa76
          */
         DocumentId: string;
-        /** @description A page of documents. */
+        /** @description One page of a list of documents, and the cursor of the next page. */
         DocumentPage: {
             documents: components["schemas"]["DocumentAnswer"][];
             /** @description The position of the next page; null at the end, and with a limit of 0. */
