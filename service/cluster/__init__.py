@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # Ray may not be installed
 
 
 def join_cluster(address: str, folder: Path) -> Membership:
-    """Make this process a member of a cluster.
+    """Make this process a member of a cluster, and return the membership.
 
     Raises: RayMissing; ClusterUnreachable; TokenRefused.
     """

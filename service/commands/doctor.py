@@ -137,7 +137,9 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """Check the kernels and their threads; machine code is loaded or compiled as in the service, and cached for it."""
+    """Check the machine code and its threads. The code is loaded or compiled as in the service, and cached for the
+    service.
+    """
     import numpy as np
 
     from attention.kernels import kernels, products_are_exact, workers

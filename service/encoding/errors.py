@@ -28,7 +28,7 @@ class InvalidText(EncodingError):
 
 
 class InvalidTokens(InvalidText):
-    """Token ids that do not represent a text of the model."""
+    """The token ids do not represent a text of the model."""
 
 
 class Untraceable(EncodingError):

@@ -232,7 +232,7 @@ class Room:
         self._publish("room", self.public_state())
 
     def wait(self, query: str, caller: str | None = None) -> dict[str, Any]:
-        """Suggest a question, which the presenter may ask.
+        """Add a question that a participant suggests to those that wait for the presenter.
 
         Raises:
             RoomFull: too many questions wait, in all or of this caller, or the limit of bytes is reached.

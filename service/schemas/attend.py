@@ -487,7 +487,7 @@ class AtTemperature(Wire):
 
 
 class SweepAnswer(Wire):
-    """The most similar documents, and the weight of each at each temperature."""
+    """The result of a sweep: the most similar documents, and the weight of each document at each temperature."""
 
     matches: list[SweptMatch]
     temperatures: list[AtTemperature] = Field(description="The answers in the order of the requested temperatures.")

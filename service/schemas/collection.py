@@ -15,7 +15,7 @@ SIMILARITIES = "cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; g
 
 
 class CollectionSettings(Wire):
-    """The settings of a collection.
+    """The settings of a collection that is to be created.
 
     Fields left out take their defaults. A second PUT does not compare them.
     """

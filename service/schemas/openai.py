@@ -93,7 +93,7 @@ class Usage(OpenAIWire):
 
 
 class EmbeddingsAnswer(OpenAIWire):
-    """One vector per input, in order."""
+    """The vectors of the inputs, in their order, and the number of tokens."""
 
     object: Literal["list"]
     data: list[Embedding]

@@ -172,7 +172,7 @@ class RoomAnswer(Wire):
 
 
 class RoomQuestion(Wire):
-    """A question that is shown to all."""
+    """A question that the presenter has asked, so that all participants of the room see it."""
 
     number: int = Field(description="The number of the question in the room, from 1.")
     query: str

@@ -213,7 +213,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         self._refuse(raised or parser_error(str(error), in_body=self._in_body))
 
     def on_message_begin(self) -> None:
-        """Reset the state for a new request."""
+        """Reset the parser's state, because a new request begins."""
         if self._is_last:
             raise invalid_head()
         super().on_message_begin()
@@ -251,7 +251,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         self._begin(cycle_type, scope, expects=self.expect_100_continue and version == "1.1")
 
     def _set_target(self, scope: dict[str, Any]) -> bytes:
-        """Write method, path and query into a scope; return the method."""
+        """Write method, path and query of the parsed request into its ASGI scope; return the method."""
         method = self.parser.get_method()
         raw_path, _, query = self.url.partition(b"?")
         path = raw_path.decode("ascii")

@@ -82,7 +82,7 @@ class LoadingParts(Protocol):
 
     @property
     def machine_code(self) -> Any:
-        """The machine code, which has an attribute `ready`."""
+        """The machine code that is loaded or compiled; its attribute `ready` says whether that is done."""
 
 
 class StartupProgress:
@@ -151,7 +151,7 @@ class StartupProgress:
 
     @property
     def _url_option(self) -> str:
-        """The option with which a command calls this service; empty for the default address."""
+        """The option `--url` with which a command calls this service; empty if the service has the default address."""
         return "" if self._address == DEFAULT_URL else f" --url {self._address}"
 
     def _example(self) -> str:

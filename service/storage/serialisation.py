@@ -252,7 +252,7 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
 
 
 def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of VECTOR_COLUMNS of a document with this row number."""
+    """Yield the values of VECTOR_COLUMNS for each key of a document that is stored under this row number."""
     value = None if document.value_vector is None else blob(document.value_vector)
     keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
     parts: Sequence[TextSpan | None] = document.parts or list(repeat(None, len(keys)))

@@ -45,12 +45,16 @@ class SharedReader(Reader, Protocol):
         first: int = 0,
         last: int | None = None,
     ) -> Iterator[KeyRows]:
-        """Yield keys as `Reader.vectors` does, only of documents with row numbers from `first` to `last`."""
+        """Yield the keys and values of documents with row numbers from `first` to `last`, in batches, as
+        `Reader.vectors` does.
+        """
 
     def column(
         self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
     ) -> Column | None:
-        """Return a field as `Reader.column` does, only of documents with row numbers up to `last`."""
+        """Return a field of all documents with row numbers above `after` and up to `last`; None if it takes over
+        `most_bytes`.
+        """
 
 
 class NodeRegistry(Protocol):

@@ -84,7 +84,7 @@ UNREADABLE = "unreadable"  # key in a request's state: the error that the server
 
 
 class RequestValidationMiddleware:
-    """A middleware that refuses (400) requests that two parsers could read differently.
+    """A middleware that refuses, with a 400, requests that a proxy and this service could understand differently.
 
     If a request's target has scheme and host, the middleware replaces them by a path and a Host header.
     """

@@ -204,7 +204,7 @@ async def put_room_row(
     running: Running,
     secret: Secret = None,
 ) -> Response:
-    """Add a row under an id of the caller's choice, or replace one with the same secret.
+    """Add a row to a room under an id that the caller chooses. A row that was sent with the same secret is replaced.
 
     The presenter may replace any row.
     """

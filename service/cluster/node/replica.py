@@ -246,7 +246,8 @@ class Replica:
         originals: Path | None,
         sealed: SealedBlocks,
     ) -> Replica:
-        """Load the shard at the store's current version, from its files and the rest from the store.
+        """Load a shard at the store's current version. Rows that are in valid files of this node are read from there,
+        all others from the store.
 
         Args:
             originals: a directory for the float32 vectors; None keeps them in memory.
@@ -269,7 +270,7 @@ class Replica:
 
     @property
     def rows(self) -> int:
-        """The number of live rows in its newest version."""
+        """The number of live rows in the replica's newest version."""
         return self.versions.view.n
 
     @property

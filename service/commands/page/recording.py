@@ -43,7 +43,7 @@ class Memory:
 
 
 def find_memories(scenes: str) -> list[Memory]:
-    """Return the rows in the text of js/scenes.js, each set with the question of its scene."""
+    """Return a `Memory` for each scene in the text of js/scenes.js: its rows and its question."""
     sets = [
         Memory(None, [_row(f"row-{i}", *pair) for i, pair in enumerate(_PAIR.findall(pairs), 1)], [query])
         for _, query, pairs in _SET.findall(scenes)

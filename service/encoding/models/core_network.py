@@ -66,7 +66,9 @@ def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
 
 
 def _check_normaliser(config: Config, normaliser: Mapping[str, Any]) -> None:
-    """Raise if the config contradicts the normaliser in tokenizer.json: transformers would follow the config."""
+    """Raise an error if tokenizer_config.json contradicts the normaliser in tokenizer.json, because transformers would
+    follow the former.
+    """
     if normaliser.get("type") != "BertNormalizer":
         return
     for config_name, name in NORMALISER_SETTINGS.items():
@@ -195,7 +197,7 @@ class CoreNetwork:
         self._compute = Computation(checkpoint.model, precision, threads)
 
     def prompt(self, purpose: Purpose) -> str:
-        """Return the prompt before a text; empty for most models."""
+        """Return the prompt that the model puts before a text with this purpose; empty for most models."""
         return self._prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:

@@ -218,7 +218,7 @@ class LibraryNetwork:
         self.batched = all(self._ignores_neighbours(purpose) for purpose in PURPOSES)
 
     def prompt(self, purpose: Purpose) -> str:
-        """Return the prompt before a text; empty for most models."""
+        """Return the prompt that the model puts before a text with this purpose; empty for most models."""
         return self._model.prompts.get(purpose) or ""
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ class Network(Protocol):
     batched: bool
 
     def prompt(self, purpose: Purpose) -> str:
-        """Return the prompt before a text; empty for most models."""
+        """Return the prompt that the model puts before a text with this purpose; empty for most models."""
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """Return the vectors of a batch of n texts, float32 [n, d]; any thread may call this.

@@ -93,7 +93,7 @@ LOG_HALF = float(np.log(HALF))
 
 @dataclass(frozen=True)
 class Variant:
-    """The parameters fitted at one λ and T.
+    """The parameters of a calibration that were fitted for one λ (weight of full text) and one temperature T.
 
     Attributes:
         level: c; the null key weighs as much as n keys of this similarity.

@@ -1,8 +1,8 @@
 """Collections: each has a record in storage and a memory of keys.
 
-A write has four steps: the store begins a transaction, the new view of the keys is prepared, the transaction commits,
-and the view becomes visible before any reader opens the new state. So everything that can fail fails before the commit.
-Compaction and sealed files follow in the background.
+A write has four steps. The store begins a transaction, the new view of the keys is prepared, and the transaction
+commits. Then the view becomes visible, before any reader opens the new state. So everything that can fail fails before
+the commit. Compaction and sealed files follow in the background.
 
 `Collection.snapshot` opens a reader of the store and a view of the keys at one version. Within one process a lock keeps
 them together. If several processes share a store (`replicated.py`), each snapshot asks the store for its version, and

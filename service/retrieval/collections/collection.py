@@ -95,7 +95,7 @@ class Collection:
 
     @property
     def keys(self) -> int:
-        """The number of keys of these documents."""
+        """The number of keys of the documents that can be attended to."""
         return self._memory.view.n
 
     def rebuild(self) -> None:

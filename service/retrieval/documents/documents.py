@@ -49,8 +49,8 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of documents in id order, with the cursor of the next page, the count (None if not requested), and reasons
-    why no document passes.
+    """A page of documents in id order, and the cursor of the next page. It also has the count (None if not requested),
+    and reasons why no document passes.
     """
 
     documents: Sequence[StoredDocument | DocumentRecord]
@@ -298,8 +298,8 @@ def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[st
 
 
 def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
-    """Return pointer and detail of the error for a patch with only a new key text, if the stored keys encode parts of
-    the old text.
+    """Return pointer and detail of an error: the patch has only a new key text, but the stored keys encode parts of the
+    old text.
     """
     are = f"the keys of {stored.id!r} are of {len(stored.parts)} parts of its key text"
     if encoded:

@@ -55,7 +55,7 @@ class Progress:
 
     Attributes:
         total: the number of documents; None until they have been listed.
-        answers: whether the collection may be queried during loading, because it had documents when the service
+        answers: whether the collection may be queried during loading. It may if it had documents when the service
             started, and none of the seed's documents is known to be missing.
     """
 

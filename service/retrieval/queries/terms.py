@@ -174,7 +174,7 @@ class FilterLogitTerm:
 
 @dataclass(frozen=True, eq=False)
 class LogitTerms:
-    """All terms that are added to the documents of one view, for one query.
+    """All terms that are added to the logits of a view's documents, for one query.
 
     Attributes:
         words: the full-text term; None without one.
@@ -319,7 +319,9 @@ def _sum_terms(snapshot: Snapshot, addends: Sequence[LogitTerm]) -> _TermSum:
 
 
 def _add_term(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
-    """Return the sum, its rounding error, and the rounding error of that: about three times the digits of float64."""
+    """Return the sum, its rounding error, and the rounding error of that error. Together they have about three times
+    the digits of float64.
+    """
     total, more = _two_sum(total, addend)
     first, more = _two_sum(lost[0], more)
     return total, first, lost[1] + more

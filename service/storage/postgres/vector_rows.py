@@ -126,7 +126,7 @@ def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...
 
 
 def _read(connection: Connection[Any], collection: int, column: str, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
-    """Read the rows of VECTOR_COLUMNS whose `column` is one of the numbers, by row number, ascending."""
+    """Read the columns VECTOR_COLUMNS of all rows whose `column` is one of these numbers, ordered by row number."""
     statement = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
     with connection.cursor(binary=True) as cursor:
         cursor.execute(statement, (collection, numbers(rows)))

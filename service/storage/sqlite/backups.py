@@ -176,7 +176,7 @@ def _verify(path: Path) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Write the directory's entries to the disk."""
+    """Make sure that the names of the files in a directory are written to the disk (fsync)."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -120,7 +120,7 @@ def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...
 
 
 def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[Any, ...]]:
-    """Read the rows of VECTOR_COLUMNS whose `column` is one of the numbers, by row number, ascending."""
+    """Read the columns VECTOR_COLUMNS of all rows whose `column` is one of these numbers, ordered by row number."""
     cursor = connection.execute(
         f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY "row"',
         (format_numbers(numbers),),

@@ -229,7 +229,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
 
     @property
     def took_ms(self) -> float:
-        """The milliseconds that the service took."""
+        """The time that the service took for the answer, in milliseconds."""
         return float(self._content["took_ms"])
 
     @cached_property

@@ -127,7 +127,7 @@ class CollectionSource:
 
     @cached_property
     def connection(self) -> Connection:
-        """The connection with its clients."""
+        """The connection to the service; it is opened at first use."""
         return self._connect()
 
     def run(self, plan: Call[T] | Plan[T]) -> T:

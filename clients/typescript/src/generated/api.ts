@@ -686,7 +686,7 @@ export interface paths {
         get?: never;
         /**
          * Put a row into a room
-         * @description Add a row under an id of the caller's choice, or replace one with the same secret.
+         * @description Add a row to a room under an id that the caller chooses. A row that was sent with the same secret is replaced.
          *
          *     The presenter may replace any row.
          */
@@ -1670,7 +1670,7 @@ export interface components {
             access: "read" | "write";
         };
         /**
-         * @description The settings of a collection.
+         * @description The settings of a collection that is to be created.
          *
          *     Fields left out take their defaults. A second PUT does not compare them.
          * @example {}
@@ -2812,7 +2812,7 @@ export interface components {
             index: number;
             embedding: number[] | string;
         };
-        /** @description One vector per input, in order. */
+        /** @description The vectors of the inputs, in their order, and the number of tokens. */
         EmbeddingsAnswer: {
             /** @constant */
             object: "list";
@@ -3826,7 +3826,7 @@ export interface components {
             /** @description The number of guesses that this row would have the largest weight. */
             guesses: number;
         };
-        /** @description A question that is shown to all. */
+        /** @description A question that the presenter has asked, so that all participants of the room see it. */
         RoomQuestion: {
             /** @description The number of the question in the room, from 1. */
             number: number;
@@ -3960,7 +3960,7 @@ export interface components {
             mean: number;
             deviation: number;
         };
-        /** @description The most similar documents, and the weight of each at each temperature. */
+        /** @description The result of a sweep: the most similar documents, and the weight of each document at each temperature. */
         SweepAnswer: {
             matches: components["schemas"]["SweptMatch"][];
             /** @description The answers in the order of the requested temperatures. */
