@@ -33,7 +33,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup.memory.blocks import BLOCK_ROWS
+from attention.lookup import Limits
 from benchmarks.keys import Array, clustered, near
 from benchmarks.running import Service
 from service.retrieval.collections import Catalogue
@@ -171,7 +171,7 @@ def pairs(service: Service, questions: list[dict[str, Any]], count: int) -> list
 def wait_until_sealed(directory: Path, rows: int, seconds: float) -> None:
     """Until every full block has its file."""
     deadline = time.perf_counter() + seconds
-    while sealed(directory)[0] < rows // BLOCK_ROWS:
+    while sealed(directory)[0] < rows // Limits().block_rows:
         if time.perf_counter() > deadline:
             raise TimeoutError(f"the blocks were not sealed in {seconds:.0f} s")
         time.sleep(1)

@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.storage import BALLAST_BYTES, SharedStore, SQLiteStore, StorageError, StorageFailed, open_shared
 
 if TYPE_CHECKING:
+    from attention.lookup import Limits
     from service.encoding import LoadingEncoder
     from service.retrieval.collections import Catalogue
 
@@ -44,31 +45,37 @@ class Opening:
             self.catalogue.result().store.close()
 
 
-def open_in_background(settings: Settings) -> Opening:
-    """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time."""
+def open_in_background(settings: Settings, limits: Limits | None = None) -> Opening:
+    """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time.
+
+    Args:
+        limits: of the collections' memories, unless nodes hold them; None for the defaults.
+    """
     thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
-    catalogue = thread.submit(_open, settings)
+    catalogue = thread.submit(_open, settings, limits)
     keys = thread.submit(lambda: catalogue.result().rebuild())
     thread.shutdown(wait=False)
     return Opening(catalogue, keys)
 
 
-def _open(settings: Settings) -> Catalogue:
+def _open(settings: Settings, limits: Limits | None) -> Catalogue:
     """Return the collections of the settings' store; if its file has to be rewritten, log the progress."""
     if settings.store is not None:
         shared = open_shared(settings.store)
         if settings.shards is not None:
             return _open_sharded(settings, settings.shards, shared)
+        from attention.lookup import Limits
         from service.retrieval.collections import SharedCatalogue
 
         if settings.vector_storage == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return SharedCatalogue(shared, _encoder(settings), _originals(settings))
+        return SharedCatalogue(shared, _encoder(settings), _originals(settings), limits or Limits())
     store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
     # Imported here, beside the imports of the main thread.
+    from attention.lookup import Limits
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), _originals(settings), sealed=settings.data_dir)
+    return Catalogue(store, _encoder(settings), _originals(settings), settings.data_dir, limits or Limits())
 
 
 def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:

@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import uvicorn
 
+from attention.lookup import Limits
 from service.api.admission import KINDS
 from service.app import create_app
+from service.opening import open_in_background
 from service.server.httptools_protocol import protocol_factory
 from service.server.server import server_config
 from service.settings import Settings
@@ -24,14 +26,15 @@ from service.settings import Settings
 class RunningService:
     """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would."""
 
-    def __init__(self, *, port: int = 0, **settings: Any) -> None:
+    def __init__(self, *, port: int = 0, limits: Limits | None = None, **settings: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
-        self.app = create_app(self.settings)
+        opening = None if limits is None else open_in_background(self.settings, limits)
+        self.app = create_app(self.settings, opening)
         config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

@@ -26,6 +26,7 @@ The packages below, each with the file to begin with:
     bounds      every proof: rounding, quantisation, weights, the blended value: `certificate.py`
     shards      one protocol for rows in memory, without codes, beside a bias, or on other machines: `shard.py`
 
+`limits.py` has the sizes of blocks and scans, which a memory takes and its views carry.
 `temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
 `weights_of` returns the weight of each row, for tests and `benchmarks/certificates.py`.
 """
@@ -40,6 +41,7 @@ from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null
 from attention.lookup.filtered import Filtered
+from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bitmaps import RowSelection
 from attention.lookup.memory.memory import Memory
@@ -74,6 +76,7 @@ __all__ = [
     "Evidence",
     "Filtered",
     "KeySummary",
+    "Limits",
     "Mask",
     "Memory",
     "Message",
@@ -84,6 +87,7 @@ __all__ = [
     "RowSelection",
     "Rows",
     "SampleKeys",
+    "ScanWidth",
     "SealedBlock",
     "SealedError",
     "Segment",

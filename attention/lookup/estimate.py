@@ -20,6 +20,7 @@ from attention.lookup.bounds.output import bound_quantised_output
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, Slack
 from attention.lookup.bounds.weights import bound_exact_documents, bound_quantisation, bound_rounding, tail_variation
 from attention.lookup.codes.moments import Residuals, Spread
+from attention.lookup.limits import ScanWidth
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
 from attention.lookup.scan.accumulator import ERROR_DEGREES, MASS, VALUE_ERRORS
@@ -29,9 +30,6 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, mix_cases, mixture_without_tail
 
-MIN_ROWS_PER_CANDIDATE = 8
-"""At most one row in this many is listed."""
-
 MIN_RESIDUAL_SHIFT = 2e-4
 """Relative to the output's length: a mean residual that shifts the output by more is computed for its rows alone."""
 
@@ -40,14 +38,6 @@ MAX_EXPECTED_ERROR_8_BITS, MAX_EXPECTED_ERROR_16_BITS = 5e-4, 7e-4
 above the second, which is predicted more closely, from the originals."""
 
 ROUNDING_SQUARE = VALUE_ERRORS.index("rounding_square")
-
-
-@dataclass(frozen=True)
-class ScanWidth:
-    """The size of a scan's lists: the most rows that a query looks up in float64, and about how many it lists."""
-
-    lookups: int
-    listed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +159,8 @@ def request_scan(
 
     The scan sums at the temperature of each question, or fills a histogram that serves every temperature.
     """
-    max_listed, max_cap = shard.keys // MIN_ROWS_PER_CANDIDATE, max(question.cap for question in questions)
+    max_listed = shard.keys // shard.limits.min_rows_per_candidate
+    max_cap = max(question.cap for question in questions)
     return ScanRequest(
         vectors=np.array([question.vector for question in questions]),
         ks=[question.head_size(shard.keys) for question in questions],

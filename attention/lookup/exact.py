@@ -36,9 +36,6 @@ from attention.lookup.softmax.evidence import Evidence
 
 METHOD = "exact"
 
-MAX_BATCH_CELLS = 2**23
-"""The most similarities that are in memory at once."""
-
 
 def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes its mask.
@@ -48,7 +45,7 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in group_by_mask(questions):
         shard = open_shard(view, mask)
-        batch_size = max(1, MAX_BATCH_CELLS // max(shard.keys, 1))
+        batch_size = max(1, view.limits.exact_batch_cells // max(shard.keys, 1))
         for first in range(0, len(group), batch_size):
             batch = group[first : first + batch_size]
             for index, answer in zip(batch, _answer_batch(shard, [questions[i] for i in batch]), strict=True):

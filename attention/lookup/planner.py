@@ -23,15 +23,6 @@ from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.evidence import Background
 from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
 
-EXACT_MAX_COMPONENTS = 2_816 * 384
-"""The most components of passing rows that the exact path reads as fast as a scan begins and ends, for one question.
-
-For several questions it is a third as many. The path of a question does not depend on the others of its batch.
-"""
-
-ROWS_SCANNED_PER_EXACT_ROW = 24
-"""The number of rows that a scan reads while the exact path reads one."""
-
 TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 """A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
 
@@ -255,8 +246,8 @@ def reads_exactly(view: AnyView, question: Question) -> bool:
     passing, masked = view.n, 0
     if question.mask is not None:
         passing, masked = question.mask.n, question.mask.scanned - question.mask.n
-    width = view.dimension or 1
-    limit = EXACT_MAX_COMPONENTS + masked * width / ROWS_SCANNED_PER_EXACT_ROW
+    width, limits = view.dimension or 1, view.limits
+    limit = limits.exact_max_components + masked * width / limits.rows_scanned_per_exact_row
     if question.max_error is not None and question.max_error < TIGHT_ERROR:
         limit *= TIGHT_ERROR_FACTOR
     return passing * width <= limit

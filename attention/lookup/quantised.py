@@ -13,12 +13,12 @@ from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.weights import least_variation
 from attention.lookup.estimate import (
     OutputEstimate,
-    ScanWidth,
     WeightEstimate,
     WeightEstimates,
     estimate_outputs,
     estimate_weights,
 )
+from attention.lookup.limits import ScanWidth
 from attention.lookup.memory.view import AnyView
 from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
@@ -27,9 +27,6 @@ from attention.lookup.softmax.distribution import restore_evidence
 
 BATCH_SIZE = 64
 """The most queries of one scan."""
-
-SCAN_WIDTHS = (ScanWidth(2_048, 512), ScanWidth(8_192, 16_384))
-"""The widths of successive scans, until the head is decided and `max_error` is kept."""
 
 
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
@@ -44,7 +41,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
         shard = shard_of(view, questions[group[0]])
         pending = [index for index in group if fits_scan(shard, questions[index])]
         scanned = {index: scan_question(shard, questions[index]) for index in pending}
-        for width in SCAN_WIDTHS:
+        for width in view.limits.scan_widths:
             wider: list[int] = []
             for fine in (False, True):
                 finer: list[int] = []
@@ -126,7 +123,8 @@ def _answer_batch(
         elif estimate is None or question.max_error is None:
             yield NextStep.WIDER
         else:
-            least = least_variation(estimate.mixture, estimates.scan.error(index), shard.keys, SCAN_WIDTHS[-1].lookups)
+            lookups = shard.limits.scan_widths[-1].lookups
+            least = least_variation(estimate.mixture, estimates.scan.error(index), shard.keys, lookups)
             provable = estimate.rounding_variation + least <= question.max_error
             yield NextStep.WIDER if provable else NextStep.EXACT
 

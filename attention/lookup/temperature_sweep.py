@@ -13,7 +13,7 @@ from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.estimate import bound_weights, mix_coldest, request_scan, scan_and_look_up
 from attention.lookup.memory.view import AnyView
-from attention.lookup.quantised import SCAN_WIDTHS, answer_alone, shard_of
+from attention.lookup.quantised import answer_alone, shard_of
 from attention.lookup.question import Auto, Question, group_by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards import Shard
@@ -144,7 +144,7 @@ def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> li
     if not fitting:
         return estimates
     scanned = [questions[index] for index in fitting]
-    request = request_scan(shard, scanned, SCAN_WIDTHS[0], histogram=True)
+    request = request_scan(shard, scanned, shard.limits.scan_widths[0], histogram=True)
     scan, all_rescored = scan_and_look_up(shard, scanned, request)
     assert scan.histogram is not None
     for query, index in enumerate(fitting):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Limits, Memory, Rows
 
 
-def piecemeal(similarity, keys, values):
+def piecemeal(similarity, keys, values, limits=Limits()):
     """Return a view with rows from 0, written in three parts, with removed rows between them."""
-    memory = Memory(similarity)
+    memory = Memory(similarity, limits=limits)
     for part in np.array_split(np.arange(len(keys)), 3):
         memory.publish(add=Rows(part, keys[part], values[part]))
         gone = len(keys) + 1000 + part

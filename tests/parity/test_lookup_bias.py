@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Bias, Memory, Question, answers, planner, sweep
+from attention.lookup import Bias, Limits, Memory, Question, answers, sweep
 from tests.parity.memories import piecemeal
 from tests.thorough import thorough
 
@@ -18,6 +18,7 @@ KEYS, VALUES = RNG.normal(size=(N, D)).astype(np.float32), RNG.normal(size=(N, D
 KEYS[40:44] = KEYS[3]
 QUERIES = np.concatenate([RNG.normal(size=(M - 1, D)), KEYS[3:4]])
 TEMPERATURES = [0, 1e-30, 1e-6, 0.05, 1, 1e6, 1e30, np.inf]
+SCANNED = Limits(exact_max_components=0, rows_scanned_per_exact_row=np.inf)
 
 SPARSE = np.where(RNG.random(N) < 0.1, RNG.exponential(2.0, N), 0.0)
 DENSE = RNG.normal(size=N) * 3
@@ -31,12 +32,9 @@ def view(request):
 
 
 @pytest.fixture(params=["exact", "quantised"])
-def path(request, monkeypatch):
-    """Set which path is tried first; the quantised path leaves to the other what it cannot decide."""
-    if request.param == "quantised":
-        monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-        monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", np.inf)
-    return request.param
+def limits(request):
+    """The limits with which a path is tried first; the quantised path leaves to the other what it cannot decide."""
+    return SCANNED if request.param == "quantised" else Limits()
 
 
 def wanted(similarity, bias, mask=None, **question):
@@ -53,9 +51,9 @@ def bias_of(view, bias):
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
 @pytest.mark.parametrize("kind", BIASES)
 @pytest.mark.parametrize("null", [None, 0.3])
-def test_weights_output_and_evidence(view, path, kind, normaliser, null):
+def test_weights_output_and_evidence(view, limits, kind, normaliser, null):
     for temperature in TEMPERATURES:
-        held(view, kind, normaliser, temperature, null)
+        held(replace(view, limits=limits), kind, normaliser, temperature, null)
 
 
 def held(view, kind, normaliser, temperature, null):
@@ -92,7 +90,8 @@ def held(view, kind, normaliser, temperature, null):
                 np.testing.assert_allclose(np.exp(parts), answer.weights, atol=atol + 1e-6)
 
 
-def test_ties_at_zero_share_by_their_bias(view, path):
+def test_ties_at_zero_share_by_their_bias(view, limits):
+    view = replace(view, limits=limits)
     if view.similarity in ("dot", "scaled_dot"):
         pytest.skip("the longest key has the largest product")
     query = KEYS[3].astype(np.float64)
@@ -109,7 +108,8 @@ def test_ties_at_zero_share_by_their_bias(view, path):
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense", "forbidding"])
-def test_a_sweep_is_attend_at_each_temperature(view, path, kind):
+def test_a_sweep_is_attend_at_each_temperature(view, limits, kind):
+    view = replace(view, limits=limits)
     question = Question(QUERIES[0], 1.0, null=0.3, bias=bias_of(view, BIASES[kind]), top_k=N)
     swept = sweep(view, question, TEMPERATURES)
     for position, temperature in enumerate(TEMPERATURES):
@@ -122,9 +122,9 @@ def test_a_sweep_is_attend_at_each_temperature(view, path, kind):
 
 @pytest.mark.parametrize("similarity", ["cosine", "gaussian"])
 @pytest.mark.parametrize("temperature", [0, 0.05, 1, 1e6])
-def test_all_keys_of_a_document_have_its_bias(similarity, path, temperature):
+def test_all_keys_of_a_document_have_its_bias(similarity, limits, temperature):
     owners = np.arange(N) // 3 * 3
-    view = Memory.of(KEYS, VALUES, similarity=similarity, owners=owners).view
+    view = Memory.of(KEYS, VALUES, similarity=similarity, owners=owners, limits=limits).view
     documents = np.unique(owners)
     per_document = RNG.normal(size=len(documents)) * 2
     per_document[:3] = -np.inf

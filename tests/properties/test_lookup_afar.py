@@ -11,8 +11,6 @@ from tests.attention.lookup.shards.remote.hosts import afar
 from tests.properties import test_lookup_parts as parts
 from tests.properties.test_lookup_parts import FEW, SPLITS, Split, check_temperatures
 
-small_blocks_and_short_lists = parts.small_blocks_and_short_lists
-
 
 class Elsewhere(Split):
     """The same rows as one view, and on holders."""

@@ -13,17 +13,14 @@ from attention.lookup import (
     Auto,
     Background,
     KeySummary,
+    Limits,
     Memory,
     Question,
     Rows,
+    ScanWidth,
     answers,
     cover_missing_rows,
-    estimate,
-    planner,
-    quantised,
 )
-from attention.lookup import temperature_sweep as sweep_module
-from attention.lookup.scan import scan as scan_module
 from attention.normalisers import NORMALISERS
 
 TEMPERATURES = (0.0, 1e-30, 1e-6, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0, 1e6, math.inf)
@@ -38,17 +35,13 @@ COLLECTIONS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def scanned():
-    """Force scans with short lists, also for few rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimate, "MIN_ROWS_PER_CANDIDATE", 16)
-        patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-        patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-        widths = (quantised.ScanWidth(16, 64), quantised.ScanWidth(256, 512))
-        patch.setattr(quantised, "SCAN_WIDTHS", widths)
-        patch.setattr(sweep_module, "SCAN_WIDTHS", widths)
-        yield
+LIMITS = Limits(
+    exact_max_components=0,
+    min_rows_per_candidate=16,
+    max_tile_rows=1024,
+    scan_widths=(ScanWidth(16, 64), ScanWidth(256, 512)),
+)
+"""Scans with short lists, also for few rows."""
 
 
 class Partly:
@@ -90,7 +83,7 @@ class Partly:
 
     def memory(self, rows):
         """A memory of these rows, under their places as numbers."""
-        memory = Memory(self.similarity)
+        memory = Memory(self.similarity, limits=LIMITS)
         if len(rows):
             values = None if self.values is None else self.values[rows]
             memory.publish(add=Rows(rows, self.keys[rows], values, self.owners[rows]))

@@ -10,11 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import compaction as compaction_module
-from attention.lookup.memory import memory as memory_module
+from attention.lookup import Limits, Memory, Question, Rows, answer
 from attention.lookup.memory import rows as owners_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory import statistics as facts_module
 
 QUERY = np.array([1.0, 20.0, 400.0]) / 1000
@@ -27,7 +24,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.memory = Memory("dot")
+        self.memory = Memory("dot", limits=Limits(block_rows=64, first_rows=4))
         self.documents: dict[int, dict[int, tuple[float, ...]]] = {}
         self.next = 0
 
@@ -102,9 +99,6 @@ class Histories(RuleBasedStateMachine):
 
 
 def test_histories(monkeypatch):
-    for module in (segments_module, compaction_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
     for module in (owners_module, facts_module):
         monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 2)
     run_state_machine_as_test(Histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))

@@ -11,21 +11,18 @@ from attention.lookup import (
     Auto,
     Background,
     Bias,
+    Limits,
     Memory,
     Question,
     Rows,
+    ScanWidth,
     View,
     answers,
     estimate,
-    planner,
     quantised,
     sweep,
 )
-from attention.lookup import temperature_sweep as sweep_module
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.question import mask_forbidden
-from attention.lookup.scan import scan as scan_module
 
 LOOSER, FEW = 1.1, 0.01
 """So many times the bound of one part at most, but for a share of few: samples differ, so other rows are looked up."""
@@ -39,18 +36,14 @@ SPLITS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_blocks_and_short_lists():
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (segments_module, memory_module):
-            patch.setattr(module, "BLOCK_ROWS", 512)
-        patch.setattr(estimate, "MIN_ROWS_PER_CANDIDATE", 16)
-        patch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-        patch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-        widths = (quantised.ScanWidth(16, 128), quantised.ScanWidth(512, 1024))
-        patch.setattr(quantised, "SCAN_WIDTHS", widths)
-        patch.setattr(sweep_module, "SCAN_WIDTHS", widths)
-        yield
+LIMITS = Limits(
+    block_rows=512,
+    exact_max_components=0,
+    min_rows_per_candidate=16,
+    max_tile_rows=1024,
+    scan_widths=(ScanWidth(16, 128), ScanWidth(512, 1024)),
+)
+"""Small blocks, and scans with short lists, also for few rows."""
 
 
 class Split:
@@ -80,7 +73,7 @@ class Split:
         self.whose = whose
 
     def view(self, similarity, rows, **how):
-        memory = Memory(similarity, **how)
+        memory = Memory(similarity, limits=LIMITS, **how)
         half = np.searchsorted(rows, self.owners[rows[len(rows) // 2]]) if len(rows) else 0
         for part in (rows[:half], rows[half:]):
             values = None if self.values is None else self.values[part]
@@ -186,7 +179,7 @@ def estimate_alone(view, options, allowed, biased):
     """Return the estimate of one scan of the first width; an answer may use a wider one if its head is undecided."""
     (question,) = mask_forbidden([asked_of(view, options, allowed, biased)])
     part = quantised.shard_of(view, question)
-    return estimate.estimate_weights(part, [quantised.scan_question(part, question)], quantised.SCAN_WIDTHS[0])[0]
+    return estimate.estimate_weights(part, [quantised.scan_question(part, question)], LIMITS.scan_widths[0])[0]
 
 
 def check(split, questions=4):

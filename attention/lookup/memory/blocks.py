@@ -17,6 +17,7 @@ from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import CODING_BATCH, MAX_WIDTH, CodedVectors, Codes, ValueCodes
+from attention.lookup.limits import Limits
 from attention.lookup.memory.originals import OriginalsCheck, allocate_originals
 from attention.lookup.memory.rows import Rows
 from attention.shared_memory import private
@@ -30,11 +31,13 @@ class BlockFormat:
         similarity: the similarity of queries and rows; cosine codes directions, gaussian has no codes.
         directory: the directory of the files with float32 originals; None keeps them in memory.
         codes_later: whether rows get no codes yet, see `Memory`.
+        limits: of the memory.
     """
 
     similarity: str
     directory: Path | None = None
     codes_later: bool = False
+    limits: Limits = Limits()
 
     def codes(self, width: int) -> bool:
         """Return whether keys of that width are stored as 8-bit codes too."""
@@ -86,9 +89,6 @@ def _split_at_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-BLOCK_ROWS = 131_072
-FIRST_ROWS = 64
-
 ChunkSums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
 """Sums over the keys and over the values of a chunk."""
 
@@ -130,12 +130,14 @@ class Block:
 
         `value_dimension` is None if the values are the keys.
         """
-        norms = private((rows,), np.float64)
+        norms, min_file_bytes = private((rows,), np.float64), layout.limits.min_file_bytes
         return cls(
             private((rows,), np.int64),
             private((rows,), np.int64),
-            allocate_originals(rows, dimension, layout.directory),
-            None if value_dimension is None else allocate_originals(rows, value_dimension, layout.directory),
+            allocate_originals(rows, dimension, layout.directory, min_file_bytes),
+            None
+            if value_dimension is None
+            else allocate_originals(rows, value_dimension, layout.directory, min_file_bytes),
             norms,
             norms if value_dimension is None else private((rows,), np.float64),
             *_allocate_codes(rows, dimension, value_dimension or dimension, layout),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import Bools
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block, BlockFormat
+from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
@@ -18,9 +18,6 @@ REMOVED_SHARE = 0.25
 
 SMALL_SHARE = 0.5
 """A segment is small below this share of a full block; two consecutive small segments are merged."""
-
-REMOVED_IN_LAST = 8192
-"""The last segment is rewritten if more rows than this were removed from it, and more than live in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +35,13 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
     segment needs it. Without that exception, a few documents that are updated again and again would fill a whole block.
     """
     groups: list[list[Segment]] = []
-    rows = 0
+    rows, limits = 0, layout.limits
     for segment in view.segments[:-1]:
-        if segment.n >= segment.count * (1 - REMOVED_SHARE) and segment.n >= BLOCK_ROWS * SMALL_SHARE:
+        if segment.n >= segment.count * (1 - REMOVED_SHARE) and segment.n >= limits.block_rows * SMALL_SHARE:
             groups.append([])
             rows = 0
             continue
-        if not groups or rows + segment.n > BLOCK_ROWS or not _share_values(groups[-1], segment):
+        if not groups or rows + segment.n > limits.block_rows or not _share_values(groups[-1], segment):
             groups.append([])
             rows = 0
         groups[-1].append(segment)
@@ -54,7 +51,9 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
     ]
     if not worth:
         worth = [
-            [segment] for segment in view.segments[-1:] if segment.count - segment.n > max(REMOVED_IN_LAST, segment.n)
+            [segment]
+            for segment in view.segments[-1:]
+            if segment.count - segment.n > max(limits.removed_in_last, segment.n)
         ]
     return [Replacement(tuple(group), _merge(group, layout)) for group in worth]
 

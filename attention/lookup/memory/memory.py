@@ -13,7 +13,8 @@ import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat
+from attention.lookup.limits import Limits
+from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.compaction import Replacement, apply_replacements, compact
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
@@ -52,19 +53,26 @@ class Memory:
             its value.
         expected: the number of rows that will be added, if known: blocks are not reallocated until then.
         codes_later: give rows no codes before `code` is called; until then answers are computed from the originals.
+        limits: sizes of blocks and scans, which the views carry.
 
     Raises:
         ParameterError: the similarity is unknown.
     """
 
     def __init__(
-        self, similarity: str, directory: Path | None = None, *, expected: int = 0, codes_later: bool = False
+        self,
+        similarity: str,
+        directory: Path | None = None,
+        *,
+        expected: int = 0,
+        codes_later: bool = False,
+        limits: Limits = Limits(),
     ) -> None:
         if not (isinstance(similarity, str) and similarity in SIMILARITIES):
             got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
-        self._view = View(similarity)
-        self._layout = BlockFormat(similarity, directory, codes_later)
+        self._view = View(similarity, limits=limits)
+        self._layout = BlockFormat(similarity, directory, codes_later, limits)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None
@@ -78,6 +86,7 @@ class Memory:
         *,
         similarity: str = "cosine",
         owners: I64 | None = None,
+        limits: Limits = Limits(),
     ) -> Self:
         """Return a memory of n rows, numbered from 0.
 
@@ -86,12 +95,13 @@ class Memory:
             values: float32[n, d_v], or None if the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
             owners: int64[n], the first row of each row's document, see `Rows`; None if every row is a document.
+            limits: see `Memory`.
 
         Raises:
             ShapeError: keys, values and owners differ in their number of rows.
             ParameterError: the similarity is unknown or not defined for a key, or an owner does not precede its rows.
         """
-        memory = cls(similarity)
+        memory = cls(similarity, limits=limits)
         memory.publish(add=Rows.from_zero(keys, values, owners))
         return memory
 
@@ -248,25 +258,26 @@ def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expec
 
     `expected` is the number of rows that the memory will have in all.
     """
-    start = 0
+    start, limits = 0, layout.limits
     while start < len(rows):
-        if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
+        if not (segments and _fits(segments[-1], rows.part(start, start + 1), limits.block_rows)):
             to_come = expected - sum(segment.count for segment in segments)
             # A power of two, as a block has that grew to it: what is written later finds room.
-            room = min(max(len(rows) - start, FIRST_ROWS, 1 << max(to_come - 1, 0).bit_length()), BLOCK_ROWS)
+            room = max(len(rows) - start, limits.first_rows, 1 << max(to_come - 1, 0).bit_length())
             width = None if rows.values is None else rows.values.shape[1]
-            segments = [*segments, Segment(Block.allocate(room, rows.keys.shape[1], width, layout), 0)]
-        stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
+            block = Block.allocate(min(room, limits.block_rows), rows.keys.shape[1], width, layout)
+            segments = [*segments, Segment(block, 0)]
+        stop = min(len(rows), start + limits.block_rows - segments[-1].count)
         segments = [*segments[:-1], segments[-1].append(rows.part(start, stop), layout)]
         start = stop
     return segments
 
 
-def _fits(last: Segment, row: Rows) -> bool:
+def _fits(last: Segment, row: Rows, block_rows: int) -> bool:
     """Return whether the row can be appended to the segment: numbers ascend, and separate values can be stored."""
     ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
     placed = last.block.values is not None or row.values is None
-    return bool(last.count < BLOCK_ROWS and ascends and placed)
+    return bool(last.count < block_rows and ascends and placed)
 
 
 def _check(view: View, rows: Rows) -> None:

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, Index
 from attention.shared_memory import file_of, private
 
-MIN_FILE_BYTES = 2**24
-"""Originals of fewer bytes stay in memory."""
-
 
 class OriginalsCheck(Protocol):
     """A check of originals in a file: they are compared with their checksums before their first use.
@@ -39,7 +36,7 @@ class OriginalsCheck(Protocol):
         """Check about `size` more bytes of originals that were not checked yet."""
 
 
-def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
+def allocate_originals(rows: int, width: int, directory: Path | None, min_file_bytes: int) -> F32:
     """Return a new array float32[rows, width], in memory or in a file that exists only while it is mapped.
 
     The system keeps the parts of the file that are read in memory, and takes them back when memory runs short.
@@ -47,9 +44,12 @@ def allocate_originals(rows: int, width: int, directory: Path | None) -> F32:
     The file never has a name, so nothing is left behind however the process ends: its rows can be read again from their
     source. Its disk space is reserved at once, because writing to a mapped file on a full disk would end the process.
     If the disk is full, memory is used instead: the rows were acknowledged already.
+
+    Args:
+        min_file_bytes: originals of fewer bytes stay in memory.
     """
     size = rows * width * np.dtype(np.float32).itemsize
-    if directory is not None and size >= MIN_FILE_BYTES:
+    if directory is not None and size >= min_file_bytes:
         with suppress(OSError), tempfile.TemporaryFile(dir=directory, prefix="originals-") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)

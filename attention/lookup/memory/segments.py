@@ -11,7 +11,7 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.memory.bitmaps import Bitmap
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block, BlockFormat
+from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.rows import Rows, count_documents, document_ranges, expand_ranges, longest_documents
 
 SAMPLE_STRIDE = 64
@@ -198,7 +198,8 @@ class Segment:
         """
         count, block = self.count + len(rows), self.block
         if count > block.capacity:
-            block = block.reallocate(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
+            room = min(max(2 * block.capacity, count), layout.limits.block_rows)
+            block = block.reallocate(self.count, room, layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live, self.several or rows.owners is not None)

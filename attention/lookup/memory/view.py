@@ -13,6 +13,7 @@ import numpy as np
 from attention.dtypes import I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
+from attention.lookup.limits import Limits
 from attention.lookup.memory.bitmaps import Bitmap, RowSelection
 from attention.lookup.memory.originals import bytes_in_file, machine_memory
 from attention.lookup.memory.rows import count_documents
@@ -44,6 +45,10 @@ class AnyView(Protocol):
     @property
     def facts(self) -> BlockStatistics:
         """The statistics of all rows."""
+
+    @property
+    def limits(self) -> Limits:
+        """The limits by which the planner chooses a path, and scans are cut."""
 
     @property
     def n(self) -> int:
@@ -101,6 +106,7 @@ class View:
         value_dimension: the values' width; None before the first write.
         running_grams: sums of Gram matrices, shared with the views before and after this one, see `RunningGrams`.
         parts: the views that this one merges, see `merged`; empty for a view of one memory.
+        limits: those of the memory, or of the first of `parts`.
     """
 
     similarity: str
@@ -109,6 +115,7 @@ class View:
     value_dimension: int | None = None
     running_grams: RunningGrams = field(default_factory=RunningGrams, repr=False)
     parts: tuple[View, ...] = ()
+    limits: Limits = field(default=Limits(), repr=False)
 
     @classmethod
     def merged(cls, views: Sequence[View]) -> View:
@@ -141,7 +148,7 @@ class View:
                 raise ShapeError(f"parts must have one {name}, got {values}: encode all with the same model")
         segments = tuple(segment for part in parts for segment in part.segments)
         dimension, value_dimension = (values[0] if values else None for values in widths.values())
-        return cls(similarities[0], segments, dimension, value_dimension, parts=parts)
+        return cls(similarities[0], segments, dimension, value_dimension, parts=parts, limits=views[0].limits)
 
     @cached_property
     def runs(self) -> tuple[View, ...]:
@@ -153,7 +160,7 @@ class View:
         if not any(len({segment.block.bare for segment in view.segments}) > 1 for view in views):
             return self.parts
         return tuple(
-            View(view.similarity, tuple(run), view.dimension, view.value_dimension)
+            View(view.similarity, tuple(run), view.dimension, view.value_dimension, limits=self.limits)
             for view in views
             for _, run in groupby(view.segments, key=lambda segment: segment.block.bare)
         )
@@ -168,7 +175,7 @@ class View:
 
     def with_segments(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
         """Return the view that follows this one, with the segments and widths after a write."""
-        return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
+        return View(self.similarity, segments, dimension, value_dimension, self.running_grams, limits=self.limits)
 
     @cached_property
     def facts(self) -> BlockStatistics:

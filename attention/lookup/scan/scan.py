@@ -33,7 +33,7 @@ from attention.lookup.scan.thresholds import EVERY_ROW, addends_for, initial_thr
 TILE_CELLS = 131_072
 """The largest number of weights in a tile: they should stay in a core's second-level cache."""
 
-MAX_TILE_ROWS, MIN_TILE_ROWS = 32_768, 1_024
+MIN_TILE_ROWS = 1_024
 TILES_PER_WORKER = 6
 MIN_LIST_CAPACITY = 512
 
@@ -108,7 +108,7 @@ def scan(
     if thresholds is None:
         thresholds = initial_thresholds(view, mask, bias, running, packed, query_count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    max_height = min(TILE_CELLS // query_count, view.n // (workers() * TILES_PER_WORKER), MAX_TILE_ROWS)
+    max_height = min(TILE_CELLS // query_count, view.n // (workers() * TILES_PER_WORKER), view.limits.max_tile_rows)
     height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
     alone = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
     inverse, limit = np.ones(query_count), None

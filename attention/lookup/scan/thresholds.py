@@ -11,8 +11,8 @@ import numpy as np
 from attention.dtypes import F32, I64
 from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels
 from attention.lookup.codes.quantisation import QueryCodes
+from attention.lookup.limits import MAX_BLOCK_ROWS
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.blocks import BLOCK_ROWS
 from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD
@@ -22,7 +22,7 @@ MIN_LISTED = 256
 SAMPLED_ROWS = 8_192
 """The approximate number of rows in the sample for the initial thresholds."""
 
-EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
+EVERY_ROW = np.ones(MAX_BLOCK_ROWS, dtype=np.bool_)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from attention.dtypes import F32, F64, I64, Bools, Index
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.moments import Moments, SpreadBound
 from attention.lookup.codes.quantisation import Codes, ValueCodes
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block
+from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
 from attention.lookup.sealed.array_file import Array, SealedError, bytes_of, checksum, read, write
@@ -198,7 +198,7 @@ def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
         for segment in view.segments
         if segment.block.codes is not None
         and _has_current_sums(segment)
-        and segment.count >= BLOCK_ROWS * (least if segment is not last else 1)
+        and segment.count >= view.limits.block_rows * (least if segment is not last else 1)
     ]
 
 

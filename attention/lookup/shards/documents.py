@@ -19,9 +19,6 @@ from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.shards.shard import Shard
 from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 
-MAX_LOOKUPS = 2**17
-"""The most rows that are looked up to choose between documents; for more, the exact path is as fast."""
-
 MIN_LOG_WEIGHT = -700.0
 """The logarithm of a weight below which it may be 0; documents of weight 0 are ordered by similarity."""
 
@@ -119,7 +116,9 @@ def find_answer_rows(
         return None
     is_chosen = upper >= level - margin
     is_chosen[grouping.index[int(rescored.similarities.argmax())]] = True
-    return _look_up(shard, question, documents[is_chosen]) if counts[is_chosen].sum() <= MAX_LOOKUPS else None
+    if counts[is_chosen].sum() > shard.limits.max_document_lookups:
+        return None
+    return _look_up(shard, question, documents[is_chosen])
 
 
 def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, error: float) -> tuple[float, float]:

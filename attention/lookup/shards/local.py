@@ -45,11 +45,12 @@ class StoredRows:
 
     Attributes:
         facts: statistics of the view, or of all shards if this is one of several.
+        limits: of the view.
     """
 
     def __init__(self, view: View, mask: Mask | None, facts: BlockStatistics | None = None) -> None:
         self._view, self._mask = view, mask
-        self.facts = facts or view.facts
+        self.facts, self.limits = facts or view.facts, view.limits
 
     @cached_property
     def _passing(self) -> PassingRows:
@@ -137,6 +138,7 @@ class LocalShard(StoredRows):
 
     Attributes:
         facts: statistics of the view, or of all shards if this is one of several.
+        limits: of the view.
         method, in_logits, documents, keys, beyond_memory: see `Shard`.
     """
 

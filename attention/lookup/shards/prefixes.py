@@ -22,9 +22,6 @@ MIN_SHARES = (1 / 16, 1 / 4)
 MAX_SHARE = 1 / 2
 """The largest share; a larger prefix is hardly faster than the whole."""
 
-MIN_ROWS = 2**17
-"""A view of fewer rows has no prefixes: the whole answers in a few milliseconds."""
-
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
@@ -99,7 +96,9 @@ def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
     The result is always the same for one view. It is empty if the view has few rows, few blocks, several parts, or
     remote rows.
     """
-    if not isinstance(view, View) or view.parts or sum(segment.count for segment in view.segments) < MIN_ROWS:
+    if not isinstance(view, View) or view.parts:
+        return ()
+    if sum(segment.count for segment in view.segments) < view.limits.min_prefix_rows:
         return ()
     if view not in _prefixes:
         _prefixes[view] = tuple(_cut(view))
@@ -121,7 +120,7 @@ def _cut(view: View) -> list[Prefix]:
 
 def _view_of(view: View, segments: list[int]) -> View:
     chosen = tuple(view.segments[index] for index in segments)
-    return View(view.similarity, chosen, view.dimension, view.value_dimension)
+    return View(view.similarity, chosen, view.dimension, view.value_dimension, limits=view.limits)
 
 
 def _summarise_without_keys(view: View) -> KeySummary:

@@ -8,6 +8,7 @@ from typing import Protocol
 from attention.dtypes import F64, I64, Index
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
+from attention.lookup.limits import Limits
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
@@ -22,6 +23,7 @@ class Shard(Protocol):
 
     Attributes:
         facts: statistics of all rows of the view, masked rows included.
+        limits: the limits of the view, see `Limits`.
         method: how similarities are computed, see `Certificate`: "exact" if all are computed in float64.
         in_logits: whether `similarities_at` returns logits instead of similarities.
         documents, keys: how many documents and how many rows pass the mask.
@@ -31,6 +33,7 @@ class Shard(Protocol):
     method: str
     in_logits: bool
     facts: BlockStatistics
+    limits: Limits
     documents: int
     keys: int
     beyond_memory: bool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from threading import Lock
 
 import structlog
@@ -16,6 +15,7 @@ from service.cluster.node.maintenance import ReplicaFiles
 from service.cluster.node.replica import LogStep, Replica, plan_steps, read_written_rows
 from service.cluster.node.source import SourceStore, VersionCleared
 from service.cluster.placement import SHARD_ROWS
+from service.retrieval.collections import KeyStorage
 from service.storage import CollectionRecord, Extent, condition_digest, parse_condition
 
 log = structlog.get_logger("softkv")
@@ -74,16 +74,14 @@ class CollectionReplicas:
     """The replicas of one collection; one thread makes them follow the store, many threads read them.
 
     Args:
-        originals: a directory for float32 vectors; None keeps them in memory.
+        storage: the place of the keys.
         files: the node's replica files.
     """
 
-    def __init__(
-        self, record: CollectionRecord, store: SourceStore, originals: Path | None, files: ReplicaFiles
-    ) -> None:
+    def __init__(self, record: CollectionRecord, store: SourceStore, storage: KeyStorage, files: ReplicaFiles) -> None:
         self.record = record
         self._store = store
-        self._originals, self._files = originals, files
+        self._storage, self._files = storage, files
         self._ranges: dict[int, Replica] = {}  # replaced as a whole, so that it can be read without the lock
         self._combined: OrderedDict[tuple[int, ...], list[CombinedShards]] = OrderedDict()
         self._lock = Lock()
@@ -96,7 +94,7 @@ class CollectionReplicas:
     def read(self, first_row: int) -> None:
         """Load the replica of a shard from its files and the store, and keep it."""
         sealed = self._files.of(self._store, self.record.id, first_row)
-        replica = Replica.read(self._store, self.record, first_row, self._originals, sealed)
+        replica = Replica.read(self._store, self.record, first_row, self._storage, sealed)
         with self._lock:
             self._ranges = {**self._ranges, first_row: replica}
 
@@ -193,9 +191,8 @@ class CollectionReplicas:
             for combination in cached:
                 if all(old is new for old, new in zip(combination.views, views, strict=True)):
                     return combination
-            combination = CombinedShards(
-                ranges, views, cached[-1].view if cached else View(self.record.settings.similarity)
-            )
+            empty = View(self.record.settings.similarity, limits=self._storage.limits)
+            combination = CombinedShards(ranges, views, cached[-1].view if cached else empty)
             cached.append(combination)
             del cached[:-VERSIONS_PER_COMBINATION]
             while len(self._combined) > MAX_COMBINATIONS:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from attention.errors import AttentionError
-from attention.lookup import SCANNING_CALLS, Mask, SealedError, View, of_bytes, respond, to_bytes
+from attention.lookup import SCANNING_CALLS, Limits, Mask, SealedError, View, of_bytes, respond, to_bytes
 from attention.shared_memory import Array
 from service.cluster.errors import ScanTimeout
 from service.cluster.node.assignment import Assignment, ShardId
@@ -23,6 +23,7 @@ from service.cluster.node.maintenance import Maintenance, ReplicaFiles
 from service.cluster.node.messages import GONE, STATUS_CALL, NodeReport, NodeRequest, Refusal, behind, failure, missing
 from service.cluster.node.replica import Replica
 from service.cluster.node.source import SourceStore, VersionCleared
+from service.retrieval.collections import KeyStorage
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
@@ -52,6 +53,7 @@ class Node:
         copies: the number of nodes that hold each shard.
         originals: a directory for float32 vectors; None keeps them in memory.
         sealed: a directory for replica files, see `ReplicaFiles`; None writes no files.
+        limits: of the replicas' memories.
         respond: answers a message from views, see `attention.lookup.respond`.
         clock: monotonic seconds.
         submit: runs a function that loads a replica; None uses threads of the node.
@@ -66,12 +68,13 @@ class Node:
         originals: Path | None = None,
         *,
         sealed: Path | None = None,
+        limits: Limits = Limits(),
         respond: Respond = respond,
         clock: Callable[[], float] = time.monotonic,
         submit: Submit | None = None,
     ) -> None:
         self.name, self.node = name, node
-        self._store, self._originals = store, originals
+        self._store, self._storage = store, KeyStorage(originals, limits)
         self._respond, self._clock = respond, clock
         self._files = ReplicaFiles(sealed, name)
         self._pools = [ThreadPoolExecutor(count, f"{work} {name}") for work, count in (("read", LOADERS), ("tidy", 1))]
@@ -237,7 +240,7 @@ class Node:
                 record, _ = self._store.extent(number)
             except CollectionMissing:
                 return
-            self._collections[number] = CollectionReplicas(record, self._store, self._originals, self._files)
+            self._collections[number] = CollectionReplicas(record, self._store, self._storage, self._files)
         collection = self._collections[number]
 
         def read() -> None:

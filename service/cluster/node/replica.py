@@ -15,7 +15,7 @@ import structlog
 from attention.lookup import Mask, Memory, Rows, SealedError, View
 from service.cluster.node.source import SourceReader, SourceStore, require_kept
 from service.cluster.placement import SHARD_ROWS
-from service.retrieval.collections import Masks, SealedBlocks, Source, concatenate_rows, fill_memory
+from service.retrieval.collections import KeyStorage, Masks, SealedBlocks, Source, concatenate_rows, fill_memory
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, KeyRows, RowNumbers, VersionChange
 
 MIN_VERSIONS = 64
@@ -243,14 +243,14 @@ class Replica:
         store: SourceStore,
         record: CollectionRecord,
         first_row: int,
-        originals: Path | None,
+        storage: KeyStorage,
         sealed: SealedBlocks,
     ) -> Replica:
         """Load a shard at the store's current version. Rows that are in valid files of this node are read from there,
         all others from the store.
 
         Args:
-            originals: a directory for the float32 vectors; None keeps them in memory.
+            storage: the place of the keys.
 
         Raises:
             StorageError: the store cannot be read; CollectionMissing if the collection was deleted.
@@ -260,7 +260,7 @@ class Replica:
             version = reader.version(record.id)
             while True:
                 try:
-                    memory, damaged = _load_memory(reader, record, first_row, originals, sealed)
+                    memory, damaged = _load_memory(reader, record, first_row, storage, sealed)
                     return cls(record, first_row, memory, version, damaged, sealed)
                 except SealedError as error:  # adding to a block copies the rows of its file, which are invalid
                     log.warning(
@@ -352,7 +352,7 @@ class Replica:
 
 
 def _load_memory(
-    reader: SourceReader, record: CollectionRecord, first_row: int, originals: Path | None, sealed: SealedBlocks
+    reader: SourceReader, record: CollectionRecord, first_row: int, storage: KeyStorage, sealed: SealedBlocks
 ) -> tuple[Memory, list[DocumentDamaged]]:
     """Load the keys of a shard from its files and the store. Return the keys and the damaged documents. May raise
     SealedError.
@@ -362,7 +362,7 @@ def _load_memory(
     files = sealed.read(record, reader)
     among = None if files is None else files.documents
     expected = len(reader.rows_where(record.id, first=first_row, last=last))
-    memory = Memory(record.settings.similarity, originals, expected=expected)
+    memory = storage.memory(record, expected=expected)
 
     def note(error: DocumentDamaged) -> None:
         damaged.append(error)

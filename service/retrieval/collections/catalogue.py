@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from attention.lookup import Limits
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.null import CALIBRATED, require_calibration
@@ -111,6 +112,7 @@ class Catalogue:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
         sealed: a directory for sealed blocks: files with the coded keys of large collections, which make the next start
             faster. None writes no files.
+        limits: of the collections' memories.
     """
 
     def __init__(
@@ -119,7 +121,9 @@ class Catalogue:
         encoder: LoadingEncoder | None,
         originals: Path | None = None,
         sealed: Path | None = None,
+        limits: Limits = Limits(),
     ) -> None:
+        self.limits = limits
         self.store = store
         self.encoder = encoder
         self._directories = {"originals": originals, "sealed": sealed}
@@ -308,7 +312,7 @@ class Catalogue:
             collection.mark_deleted()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
-        return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
+        return Collection(record, self.store, self.encoder, ready=ready, limits=self.limits, **self._directories)
 
 
 def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Collection:

@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 import structlog
 
-from attention.lookup import Rows
+from attention.lookup import Limits, Rows
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval.collections.lookup_queue import LookupQueue
@@ -62,6 +62,7 @@ class Collection:
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -71,7 +72,7 @@ class Collection:
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
         self._store = store
-        self._kept = KeyStorage(originals)
+        self._kept = KeyStorage(originals, limits)
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)

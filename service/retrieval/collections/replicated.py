@@ -13,7 +13,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.lookup import Rows, View
+from attention.lookup import Limits, Rows, View
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
 from service.retrieval.collections.catalogue import Catalogue
@@ -53,8 +53,9 @@ class ReplicatedCollection(Collection):
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
+        limits: Limits = Limits(),
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed)
+        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed, limits=limits)
         self._shared = store
         self._counts = (0, 0)  # documents and keyless documents, as of the version
 
@@ -209,11 +210,12 @@ class SharedCatalogue(Catalogue):
         store: SharedStore,
         encoder: LoadingEncoder | None,
         originals: Path | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self._shared = store
         self._seen = store.catalogue()  # before the collections are read, so that changes in between are read again
         self._looking = Lock()
-        super().__init__(store, encoder, originals)
+        super().__init__(store, encoder, originals, limits=limits)
 
     def rebuild(self) -> None:
         """Load the keys of every collection, the smallest first; then start to follow the store."""
@@ -276,7 +278,9 @@ class SharedCatalogue(Catalogue):
             collection.read_in_background()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ReplicatedCollection:
-        return ReplicatedCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
+        return ReplicatedCollection(
+            record, self._shared, self.encoder, ready=ready, limits=self.limits, **self._directories
+        )
 
     def _follow(self) -> None:
         """Poll the store until it is closed."""

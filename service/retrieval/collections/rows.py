@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from attention.lookup import Memory, Rows, SealedError
+from attention.lookup import Limits, Memory, Rows, SealedError
 from service.retrieval.collections.sealed import RestoredRows, SealedBlocks
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
@@ -57,9 +57,11 @@ class KeyStorage:
 
     Attributes:
         originals: a directory for the float32 vectors of a large collection; None keeps them in memory.
+        limits: of the memories, see `attention.lookup.Limits`.
     """
 
     originals: Path | None
+    limits: Limits = Limits()
 
     def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
         """Return an empty memory for the keys of a collection."""
@@ -68,6 +70,7 @@ class KeyStorage:
             self.originals,
             expected=expected,
             codes_later=codes_later,
+            limits=self.limits,
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attention.kernels import dispatch, in_machine_code, in_numpy
-from attention.lookup import Memory, Rows, View
+from attention.lookup import Limits, Memory, Rows, View
 from attention.lookup.exact import exact_answers
 
 
@@ -55,9 +55,9 @@ def oracle_weights() -> Callable[..., tuple[np.ndarray, float]]:
 def filled() -> Callable[..., View]:
     """A view of the given keys and values, numbered from 100 on."""
 
-    def fill(similarity, keys, values=None):
+    def fill(similarity, keys, values=None, limits=Limits()):
         keys = np.asarray(keys, dtype=np.float32)
-        memory = Memory(similarity)
+        memory = Memory(similarity, limits=limits)
         values = None if values is None else np.asarray(values, dtype=np.float32)
         return memory.publish(add=Rows(np.arange(100, 100 + len(keys)), keys, values))
 
@@ -68,8 +68,8 @@ def filled() -> Callable[..., View]:
 def in_pieces() -> Callable[..., View]:
     """A view of the given keys and values, numbered from 0 on and written in five pieces."""
 
-    def fill(similarity, keys, values=None, pieces=5):
-        memory = Memory(similarity)
+    def fill(similarity, keys, values=None, pieces=5, limits=Limits()):
+        memory = Memory(similarity, limits=limits)
         for rows in np.array_split(np.arange(len(keys)), pieces):
             memory.publish(add=Rows(rows, keys[rows], None if values is None else values[rows]))
         return memory.view

@@ -9,7 +9,7 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.lookup.estimate import estimate_weights, request_scan
 from attention.lookup.memory.view import View
-from attention.lookup.quantised import SCAN_WIDTHS, scan_question, shard_of
+from attention.lookup.quantised import scan_question, shard_of
 from attention.lookup.question import Question
 from attention.lookup.shards.local import LocalShard
 
@@ -29,8 +29,8 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     part, bias = shard_of(view, questions[0]), questions[0].bias
     questions = [scan_question(part, question) for question in questions]
     assert isinstance(part, LocalShard)
-    queries = part.codes(request_scan(part, questions, SCAN_WIDTHS[0]))
-    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
+    queries = part.codes(request_scan(part, questions, view.limits.scan_widths[0]))
+    estimates = estimate_weights(part, questions, view.limits.scan_widths[0])
     numbers, seen = [], []
     for segment in view.segments:
         codes = segment.block.codes

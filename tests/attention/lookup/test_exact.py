@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Bias, Memory, Question, Rows, answer, answers, exact, sweep
+from attention.lookup import Bias, Limits, Memory, Question, Rows, answer, answers, sweep
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
 from attention.lookup.shards.local import TILE_ROWS
@@ -143,13 +144,13 @@ def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
     assert answer.certificate.output_error >= 2 * (answer.certificate.total_variation + summed) * longest
 
 
-def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, filled, monkeypatch):
+def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, filled):
     keys, values, queries = data
     view = filled("cosine", keys, values)
     questions = [Question(query, 0.1, null=0.2, output=index != 1) for index, query in enumerate(queries)]
     together = exact_answers(view, questions)
-    monkeypatch.setattr(exact, "MAX_BATCH_CELLS", 2 * view.n)
-    for actual, expected in zip(exact_answers(view, questions), together, strict=True):
+    two_at_a_time = replace(view, limits=Limits(exact_batch_cells=2 * view.n))
+    for actual, expected in zip(exact_answers(two_at_a_time, questions), together, strict=True):
         np.testing.assert_array_equal(actual.numbers, expected.numbers)
         np.testing.assert_array_equal(actual.similarities, expected.similarities)
         np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)

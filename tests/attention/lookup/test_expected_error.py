@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Bias, Memory, Question, Rows, answers, planner
+from attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answers
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.moments import Moments, Spread
 from attention.lookup.estimate import estimate_outputs, estimate_weights, predict_error_8_bits, predict_error_16_bits
 from attention.lookup.exact import exact_answers
-from attention.lookup.quantised import SCAN_WIDTHS, quantised_answers, shard_of
+from attention.lookup.quantised import quantised_answers, shard_of
 
 N, COUNT = 6_000, 12
+SCANNED = Limits(exact_max_components=0)
 KINDS = ("clusters", "around a mean", "random", "random, other values", "around a mean, other values")
 ORDINARY = KINDS[:2]
 PASSING = {"all": 1, "half": 2, "a fifth": 5}
@@ -39,7 +40,7 @@ def collection(kind, width, similarity):
     keys = keys_of(kind, width, random)
     values = random.standard_normal((N, width)).astype(np.float32) if kind.endswith("other values") else None
     queries = keys[:COUNT] + 0.3 / np.sqrt(width) * random.standard_normal((COUNT, width))
-    memory = Memory(similarity)
+    memory = Memory(similarity, limits=SCANNED)
     return memory.publish(add=Rows(np.arange(N), keys.astype(np.float32), values)), queries
 
 
@@ -56,8 +57,7 @@ def off(result, true):
 @pytest.mark.parametrize("temperature", [0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 10.0, np.inf])
 @pytest.mark.parametrize("passing", PASSING)
 @pytest.mark.parametrize(("kind", "width"), [*((kind, 64) for kind in KINDS), ("random", 192)])
-def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind, width, passing, temperature):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
+def test_an_answer_is_right_to_a_thousandth_of_its_own_length(kind, width, passing, temperature):
     for similarity in ("cosine", "dot"):
         view, questions = asked_of(kind, width, similarity, passing, temperature)
         exact = exact_answers(view, questions)
@@ -67,8 +67,7 @@ def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind,
                 assert kind not in ORDINARY or answer.certificate.method == "quantised"
 
 
-def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even(monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
+def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even():
     for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
         view, questions = asked_of("random, other values", 64, "cosine", "all", temperature)
         assert {answer.certificate.method for answer in answers(view, questions)} == {method}
@@ -76,12 +75,11 @@ def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_
         assert {answer.certificate.method for answer in answers(view, questions)} == {"quantised"}
 
 
-def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too(monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
+def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too():
     view, queries = collection("random, other values", 64, "cosine")
     bias = Bias.of(view, np.arange(N), np.sin(np.arange(N)))
     keys, values = view.segments[0].keys, view.segments[0].values
-    pairs = Memory("cosine").publish(add=Rows(np.arange(N), keys, values, owners=np.arange(N) // 2 * 2))
+    pairs = Memory("cosine", limits=SCANNED).publish(add=Rows(np.arange(N), keys, values, owners=np.arange(N) // 2 * 2))
     for asked_view, options in (
         (view, {"temperature": 0.3, "bias": bias}),
         (view, {"temperature": Auto(2_000)}),
@@ -115,7 +113,9 @@ def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
             seen.clear()
             view, questions = asked_of(kind, 64, "dot", passing, temperature)
             part = shard_of(view, questions[0])
-            blends = estimate_outputs(part, estimate_weights(part, questions, SCAN_WIDTHS[0], fine=fine), range(COUNT))
+            blends = estimate_outputs(
+                part, estimate_weights(part, questions, SCANNED.scan_widths[0], fine=fine), range(COUNT)
+            )
             for index, (true, expected) in enumerate(zip(exact_answers(view, questions), seen, strict=True)):
                 distance = np.linalg.norm(blends[index].output - true.output)
                 if distance > 2e-4 * np.linalg.norm(true.output):

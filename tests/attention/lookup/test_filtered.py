@@ -5,21 +5,14 @@ from __future__ import annotations
 import gc
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Filtered, Memory, Rows, RowSelection
+from attention.lookup import Filtered, Limits, Memory, Rows, RowSelection
 from attention.lookup.codes.quantisation import quantise
-from attention.lookup.memory import compaction, statistics
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup.memory import statistics
 
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module, compaction):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
+LIMITS = Limits(block_rows=32)
 
 
 def passing(numbers):
@@ -44,7 +37,7 @@ steps = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(steps=steps, several=st.booleans())
 def test_it_says_what_a_mask_made_anew_says(steps, several):
-    memory, filtered, number = Memory("dot"), Filtered(), 0
+    memory, filtered, number = Memory("dot", limits=LIMITS), Filtered(), 0
     for count, removed, compacts, asks in steps:
         numbers = np.arange(number, number + count)
         owners = numbers // 3 * 3 if several else None
@@ -67,7 +60,7 @@ def test_it_says_what_a_mask_made_anew_says(steps, several):
 
 
 def test_a_row_is_looked_at_once():
-    memory, filtered = Memory("dot"), Filtered()
+    memory, filtered = Memory("dot", limits=LIMITS), Filtered()
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
     filtered, looked_at = asked(filtered, memory.view)
     assert looked_at == 100
@@ -88,10 +81,10 @@ def test_a_row_is_looked_at_once():
 
 
 def test_it_holds_no_block():
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
     filtered, _ = asked(Filtered(), memory.view)
-    view = Memory("dot").publish(add=Rows(np.arange(100), np.ones((100, 2))))
+    view = Memory("dot", limits=LIMITS).publish(add=Rows(np.arange(100), np.ones((100, 2))))
     blocks = [block.block for block in filtered._blocks.values()]
     del memory
     gc.collect()
@@ -107,7 +100,7 @@ def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
     )
     keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
     left = quantise(keys)[2]
-    memory, filtered = Memory("dot"), Filtered()
+    memory, filtered = Memory("dot", limits=LIMITS), Filtered()
     memory.publish(add=Rows(np.arange(100), keys[:100]))
     gone = np.empty(0, np.int64)
     for removed, upto, limit in (([], 100, 60), ([5, 70], 100, 2), ([], 103, 3), ([6, 101], 150, 50), ([], 150, 0)):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Memory, Question
+from attention.lookup import Limits, Memory, Question
 from attention.lookup.estimate import estimate_outputs, estimate_weights
-from attention.lookup.quantised import SCAN_WIDTHS, shard_of
+from attention.lookup.quantised import shard_of
 
 N, WIDTH = 6_000, 64
 RANDOM = np.random.default_rng(31)
@@ -19,7 +19,9 @@ QUERIES = CENTRES[:12] + 0.3 * RANDOM.standard_normal((12, WIDTH))
 
 def blends_of(view, questions, *, fine=False):
     part = shard_of(view, questions[0])
-    return estimate_outputs(part, estimate_weights(part, questions, SCAN_WIDTHS[0], fine=fine), range(len(questions)))
+    return estimate_outputs(
+        part, estimate_weights(part, questions, Limits().scan_widths[0], fine=fine), range(len(questions))
+    )
 
 
 @pytest.mark.parametrize("temperature", [0, 0.05, 0.3, 1, 100, np.inf])
@@ -41,10 +43,10 @@ def test_those_that_are_not_asked_for_are_not_made(running):
     view = Memory.of(KEYS).view
     questions = [Question(QUERIES[0], 0.3), Question(QUERIES[1], 0.3, output=False)]
     part = shard_of(view, questions[0])
-    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
+    estimates = estimate_weights(part, questions, Limits().scan_widths[0])
     assert list(estimate_outputs(part, estimates, [0])) == [0]
     assert estimate_outputs(part, estimates, []) == {}
-    assert estimate_outputs(part, estimate_weights(part, questions[1:], SCAN_WIDTHS[0]), [0]) == {}
+    assert estimate_outputs(part, estimate_weights(part, questions[1:], Limits().scan_widths[0]), [0]) == {}
 
 
 def test_a_short_average_that_8_bits_would_be_seen_in_is_coarse_and_with_16_bits_is_not(running):

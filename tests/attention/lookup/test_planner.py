@@ -9,7 +9,22 @@ import pytest
 import torch
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Auto, Memory, Question, Rows, answer, answers, attend, estimate, planner, quantised, sweep
+from attention.lookup import (
+    Auto,
+    Limits,
+    Memory,
+    Question,
+    Rows,
+    ScanWidth,
+    answer,
+    answers,
+    attend,
+    estimate,
+    sweep,
+)
+
+SCANNED = Limits(exact_max_components=0)
+SHORT_LISTS = replace(SCANNED, scan_widths=(ScanWidth(64, 128),))
 
 
 def test_a_batch_answers_as_one_by_one(data, filled):
@@ -88,20 +103,16 @@ def method_of(view, question):
     return alone
 
 
-def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, running, monkeypatch):
+def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, running):
     keys, _, queries = clusters
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    view = Memory.of(keys).view
+    view = Memory.of(keys, limits=SCANNED).view
     assert method_of(view, Question(queries[0], 0.05)) == ("quantised" if running.SCANS else "exact")
 
 
-def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_asks_beside(
-    clusters, in_pieces, monkeypatch
-):
+def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_asks_beside(clusters, in_pieces):
     keys, _, queries = clusters
-    view = in_pieces("cosine", keys)
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 1000 * keys.shape[1])
-    monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", np.inf)
+    limits = Limits(exact_max_components=1000 * keys.shape[1], rows_scanned_per_exact_row=np.inf)
+    view = in_pieces("cosine", keys, limits=limits)
     for count, expected in ((1000, "exact"), (1001, "quantised")):
         mask = view.mask(np.arange(count))
         assert method_of(view, Question(queries[0], 0.05, mask=mask)) == expected
@@ -113,11 +124,10 @@ def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_a
     assert method_of(view, Question(queries[0], 0.0, mask=view.mask(np.arange(1001)), max_error=1e-4)) == "quantised"
 
 
-def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_path(clusters, filled, monkeypatch):
+def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_path(clusters, filled):
     keys, _, queries = clusters
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 1000 * keys.shape[1])
-    monkeypatch.setattr(planner, "ROWS_SCANNED_PER_EXACT_ROW", 4)
-    view = filled("cosine", keys)
+    limits = Limits(exact_max_components=1000 * keys.shape[1], rows_scanned_per_exact_row=4)
+    view = filled("cosine", keys, limits=limits)
     own_numbers = view.numbers()
     # 1,250 rows that stand together are read alone; 1,250 of 2,500 with as many others, which is worth 312 rows more.
     assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:1250]))) == "quantised"
@@ -125,10 +135,9 @@ def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_
     assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:3000:2]))) == "quantised"
 
 
-def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights):
     keys, _, queries = clusters
-    view = in_pieces("cosine", keys)
+    view = in_pieces("cosine", keys, limits=SCANNED)
     true = oracle("cosine", queries[0], keys)
     temperatures = [0, 1e-3, 0.02, 0.1, 0.5, 3.0, np.inf]
     swept = sweep(view, Question(queries[0], 1.0, null=0.3), temperatures)
@@ -148,20 +157,16 @@ def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, ora
             assert apart <= bound + 1e-13
 
 
-def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_exact_path(
-    clusters, in_pieces, monkeypatch
-):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_exact_path(clusters, in_pieces):
     keys, _, queries = clusters
-    view = in_pieces("dot", keys)
+    view = in_pieces("dot", keys, limits=SCANNED)
     questions = [Question(query, Auto(5), output=False) for query in (queries[0], queries[1] * 1e32, queries[2])]
     methods = [answer.certificate.method for answer in answers(view, questions)]
     assert methods == ["quantised", "exact", "quantised"]
 
 
 def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    narrow, wide = quantised.ScanWidth(64, 128), quantised.ScanWidth(512, 2048)
+    narrow, wide = ScanWidth(64, 128), ScanWidth(512, 2048)
     scans, request_scan = [], estimate.request_scan
 
     def counted(part, questions, width, **options):
@@ -170,12 +175,12 @@ def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, mo
 
     monkeypatch.setattr(estimate, "request_scan", counted)
     keys, _, queries = clusters
-    view, question = in_pieces("cosine", keys), Question(queries[0], 0.05, output=False)
+    view, question = in_pieces("cosine", keys, limits=SCANNED), Question(queries[0], 0.05, output=False)
     proven = []
     for width in (narrow, wide):
-        monkeypatch.setattr(quantised, "SCAN_WIDTHS", (width,))
-        proven.append(answer(view, question).certificate.total_variation)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (narrow, wide))
+        one_scan = replace(view, limits=replace(SCANNED, scan_widths=(width,)))
+        proven.append(answer(one_scan, question).certificate.total_variation)
+    view = replace(view, limits=replace(SCANNED, scan_widths=(narrow, wide)))
     for changed, expected, method in (
         (replace(question, max_error=sum(proven) / 2), [narrow, wide], "quantised"),
         (replace(question, max_error=1e-9, temperature=1.0), [narrow], "exact"),
@@ -185,18 +190,15 @@ def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, mo
         assert scans == expected
 
 
-def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_rows_without_codes_are_answered_exactly(clusters, in_pieces):
     keys, _, queries = clusters
-    result = answer(in_pieces("gaussian", keys), Question(queries[0], 3.0))
+    result = answer(in_pieces("gaussian", keys, limits=SCANNED), Question(queries[0], 3.0))
     assert result.certificate.method == "exact"
 
 
-def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
+def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces):
     keys, _, queries = clusters
-    view = in_pieces("cosine", keys)
+    view = in_pieces("cosine", keys, limits=SHORT_LISTS)
     questions = [
         Question(queries[0], 9.0, normaliser="sparsemax"),
         Question(queries[1], 0.05),

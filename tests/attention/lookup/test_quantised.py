@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Memory, Question, Rows, answers, planner, quantised, sweep
+from attention.lookup import Auto, Limits, Memory, Question, Rows, ScanWidth, answers, sweep
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring import candidates
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
 
+LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
-@pytest.fixture(autouse=True)
-def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
+
+@pytest.fixture
+def in_pieces(in_pieces):
+    """In small tiles, with short lists."""
+    return partial(in_pieces, limits=LIMITS)
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-6, 1e-3, 0.02, 0.1, 1.0, 100.0, np.inf])
@@ -49,7 +51,7 @@ def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, agre
 def test_masks_and_removed_rows(running, clusters, agrees):
     keys, values, queries = clusters
     n = len(keys)
-    memory = Memory("cosine")
+    memory = Memory("cosine", limits=LIMITS)
     memory.publish(add=Rows(np.arange(n), keys, values))
     view = memory.publish(remove=np.arange(0, n, 3))
     mask = view.mask(np.arange(n // 4, n))
@@ -90,9 +92,8 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(
     keys = clusters[0].copy()
     near = random.choice(len(keys), 40, replace=False)
     keys[near] = keys[0] + 1e-3 * random.standard_normal((40, keys.shape[1])).astype(np.float32)
-    view = in_pieces("cosine", keys)
+    view = in_pieces("cosine", keys, limits=replace(LIMITS, scan_widths=(ScanWidth(12, 128),)))
     monkeypatch.setattr(candidates, "ERROR_MARGIN", 0.0)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(12, 128),))
     looked_up = []
     read = local.compute_similarities
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
@@ -131,10 +132,9 @@ def test_products_beyond_float32_go_to_the_exact_path(running, clusters, in_piec
 
 
 @pytest.mark.parametrize("passing", [0, 1, 2])
-def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passing):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", -1)
+def test_next_to_nothing_passes(running, clusters, in_pieces, passing):
     keys, values, queries = clusters
-    view = in_pieces("cosine", keys, values)
+    view = in_pieces("cosine", keys, values, limits=replace(LIMITS, exact_max_components=-1))
     mask = view.mask(np.arange(passing))
     for question in (Question(queries[0], Auto(), None, mask), Question(queries[0], 0.1, 0.2, mask)):
         result, exact = answers(view, [question])[0], exact_answers(view, [question])[0]
@@ -144,9 +144,9 @@ def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passi
     assert sweep(view, question, [0.0, 1.0]).documents == passing
 
 
-def test_one_hot_at_infinity_where_all_rows_tie_is_for_the_exact_path(clusters, in_pieces, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_one_hot_at_infinity_where_all_rows_tie_is_for_the_exact_path(clusters, in_pieces):
     keys, _, queries = clusters
-    view, question = in_pieces("cosine", keys), Question(queries[0], np.inf, normaliser="one_hot")
+    view = in_pieces("cosine", keys, limits=replace(LIMITS, exact_max_components=0))
+    question = Question(queries[0], np.inf, normaliser="one_hot")
     assert quantised_answers(view, [question]) == [None]
     np.testing.assert_allclose(answers(view, [question])[0].weights, 1 / len(keys))

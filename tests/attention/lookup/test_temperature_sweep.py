@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Auto, Question, answers, planner, temperature_sweep
-from attention.lookup.estimate import ScanWidth
+from attention.lookup import Auto, Limits, Question, ScanWidth, answers, temperature_sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards import local
 from attention.lookup.temperature_sweep import Tail, quantised_sweep, solve_temperatures
 
+LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
-@pytest.fixture(autouse=True)
-def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(64, 128),))
+
+@pytest.fixture
+def in_pieces(in_pieces):
+    """In small tiles, with short lists."""
+    return partial(in_pieces, limits=LIMITS)
 
 
 def histogram_of(similarities, bins):
@@ -80,10 +81,10 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
 
 def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clusters, in_pieces, monkeypatch):
     keys, values, queries = clusters
-    view, temperatures = in_pieces("cosine", keys, values), [0, 0.02, 0.1, 0.5]
+    limits, temperatures = replace(LIMITS, scan_widths=(ScanWidth(2048, 512),)), [0, 0.02, 0.1, 0.5]
+    view = in_pieces("cosine", keys, values, limits=limits)
     question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.compute_similarities
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
-    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(2048, 512),))
     exact, counts = exact_sweep(view, question, temperatures), []
     for limit in (10, 400):
         monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", limit)
@@ -149,10 +150,9 @@ def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clust
 
 
 def test_auto_reaches_its_effective_documents(running, clusters, in_pieces, agrees, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     monkeypatch.setattr(running, "SCANS", True)  # NumPy too, which reads the originals if it is left to choose
     keys, values, queries = clusters
-    view = in_pieces("cosine", keys, values)
+    view = in_pieces("cosine", keys, values, limits=replace(LIMITS, exact_max_components=0))
     questions = [Question(query, Auto(expected)) for query, expected in zip(queries, (8, 300, 2500), strict=False)]
     for question, actual in zip(questions, answers(view, questions), strict=True):
         assert actual.certificate.method == "quantised"

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from attention.kernels import dispatch
-from attention.lookup import Background, Bias, Memory, Question, Rows
+from attention.lookup import Background, Bias, Limits, Memory, Question, Rows
 from attention.lookup.estimate import OutputEstimate, estimate_weights
 from attention.lookup.quantised import (
-    SCAN_WIDTHS,
     answer_alone,
     answer_together,
     quantised_answers,
@@ -56,7 +55,7 @@ def asked_of(clusters, count, **options):
 def test_each_is_what_its_estimate_makes(running, clusters, view, count, options):
     questions = asked_of(clusters, count, **options)
     part = shard_of(view, questions[0])
-    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
+    estimates = estimate_weights(part, questions, Limits().scan_widths[0])
     blends = {index: OutputEstimate(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
     result = answer_together(part, questions, estimates, blends)
     assert list(result) == [index for index, count in enumerate(estimates.rescored.counts.tolist()) if count >= 0]
@@ -102,7 +101,7 @@ def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(runn
         Question(clusters[2][5], 0.3, output=True),
     ]
     part = shard_of(view, questions[0])
-    estimates = estimate_weights(part, questions, SCAN_WIDTHS[0])
+    estimates = estimate_weights(part, questions, Limits().scan_widths[0])
     far = {
         4: OutputEstimate(np.zeros(11), part.facts.value_norm, coarse=False),
         5: OutputEstimate(np.zeros(11), 0.0, coarse=True),
@@ -119,7 +118,7 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
         question = Question(queries[0], 0.3, output=False, **more)
         part = shard_of(view, question)
         asked = [scan_question(part, question)]
-        assert answer_together(part, asked, estimate_weights(part, asked, SCAN_WIDTHS[0]), {}) == {}
+        assert answer_together(part, asked, estimate_weights(part, asked, Limits().scan_widths[0]), {}) == {}
 
 
 @pytest.mark.parametrize("output", [False, True])
@@ -129,7 +128,7 @@ def test_cores_that_share_a_batch_change_nothing(running, clusters, view, monkey
     found = []
     for least in (1, 10**9):
         monkeypatch.setattr(dispatch, "ROWS_A_THREAD", least)
-        estimates = estimate_weights(shard_of(view, questions[0]), questions, SCAN_WIDTHS[0])
+        estimates = estimate_weights(shard_of(view, questions[0]), questions, Limits().scan_widths[0])
         found.append(answer_together(shard_of(view, questions[0]), questions, estimates, {}))
     assert list(found[0]) == list(found[1])
     for index, answer in found[0].items():

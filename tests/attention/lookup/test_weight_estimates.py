@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows
-from attention.lookup.estimate import ScanWidth, bound_weights, estimate_weights, mix_without_tail
+from attention.lookup import Memory, Question, Rows, ScanWidth
+from attention.lookup.estimate import bound_weights, estimate_weights, mix_without_tail
 from attention.lookup.quantised import shard_of
 from attention.lookup.softmax.mixture import mix_cases
 

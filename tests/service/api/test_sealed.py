@@ -11,7 +11,7 @@ import pytest
 from service.retrieval.collections import sealed
 from service.storage import CollectionSettings, SQLiteStore
 from tests.running import RunningService
-from tests.service.retrieval.sealing import WIDTH, documents, files, flipped, make_blocks_small
+from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH, documents, files, flipped, make_batches_small
 from tests.waiting import until
 
 PATH = "/v1/collections/shelf"
@@ -25,21 +25,21 @@ def said(answer):
 
 @pytest.mark.parametrize("checked_soon", [False, True], ids=["by who reads it", "and soon after the start"])
 def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soon) -> None:
-    make_blocks_small(monkeypatch)
+    make_batches_small(monkeypatch)
     if not checked_soon:
         monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
     with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         writer.upsert(writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id, documents(0, N))
     queries = np.random.default_rng(9).standard_normal((5, WIDTH)).tolist()
     bodies = [{"query": query, "temperature": t, "top_k": 9} for query in queries for t in (0, 0.5, 5)]
-    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+    with RunningService(data_dir=tmp_path, encoder="none", limits=SMALL_BLOCKS) as running, running.client() as client:
         running.wait_until_ready()
         until(lambda: len(files(tmp_path)) == N // 64)
         expected = [said(client.post(f"{PATH}/attend", json=body)) for body in bodies]
     before = files(tmp_path)
     for path in before:
         flipped(path, place=33 * 4 * WIDTH + 3)
-    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+    with RunningService(data_dir=tmp_path, encoder="none", limits=SMALL_BLOCKS) as running, running.client() as client:
         until(lambda: client.post(f"{PATH}/attend", json=bodies[0]).status_code in (200, 503))
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), 4 * bodies))

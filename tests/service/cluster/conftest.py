@@ -6,7 +6,7 @@ import pytest
 
 from service.cluster import metadata, placement
 from service.cluster.node import collection_replicas, maintenance, replica
-from tests.service.retrieval.sealing import BLOCK, make_blocks_small
+from tests.service.retrieval.sealing import BLOCK, make_batches_small
 
 MODULES = (collection_replicas, maintenance, metadata, placement, replica)
 
@@ -20,6 +20,6 @@ def ranges_of_16_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ranges_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges and blocks of 64 rows."""
-    make_blocks_small(monkeypatch)
+    make_batches_small(monkeypatch)
     for module in MODULES:
         monkeypatch.setattr(module, "SHARD_ROWS", BLOCK)

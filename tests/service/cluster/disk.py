@@ -10,7 +10,7 @@ import numpy as np
 from attention.lookup import Question, answer, of_bytes, to_bytes
 from service.cluster import Node, shard_starts
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
-from tests.service.retrieval.sealing import WIDTH
+from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH
 
 QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
 
@@ -28,7 +28,7 @@ class Machine:
     """A store, a disk, and slots whose looks are asked for; what they do in threads is done at once."""
 
     def __init__(self, address: str, disk: Path) -> None:
-        self.disk, self.now = disk, 0.0
+        self.disk, self.now, self.limits = disk, 0.0, SMALL_BLOCKS
         self._address = address
         self._opened: list[Any] = []
         self.store = self._open()
@@ -53,7 +53,15 @@ class Machine:
     def slot(self, name: str = "a", *, files: bool = True, copies: int = 1) -> Node:
         disk = self.disk if files else None
         made = Node(
-            name, name, self._open(), copies, sealed=disk, respond=told, clock=lambda: self.now, submit=lambda w: w()
+            name,
+            name,
+            self._open(),
+            copies,
+            sealed=disk,
+            limits=self.limits,
+            respond=told,
+            clock=lambda: self.now,
+            submit=lambda w: w(),
         )
         self._opened.append(made)
         self.look(made)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attention.lookup.memory import compaction
 from service.cluster import place_shard, shard_starts
 from service.cluster.node.maintenance import SWEEP_SECONDS, UNUSED_SECONDS
 from service.retrieval.collections import sealed
 from service.storage.postgres import vector_rows
 from tests.postgres import PostgresServer
 from tests.service.cluster.disk import Machine
-from tests.service.retrieval.sealing import BLOCK, WIDTH, documents, flipped, valued
+from tests.service.retrieval.sealing import BLOCK, SMALL_BLOCKS, WIDTH, documents, flipped, valued
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("ranges_of_a_block")]
 
@@ -185,8 +185,8 @@ def test_what_is_written_behind_a_wrong_original_has_its_range_read_anew(machine
     assert machine.ask(shard)[1]["rows"].tolist() == list(range(1, 46))
 
 
-def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(machine, unhurried, monkeypatch):
-    monkeypatch.setattr(compaction, "REMOVED_IN_LAST", 0)
+def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(machine, unhurried):
+    machine.limits = replace(SMALL_BLOCKS, removed_in_last=0)
     machine.write(documents(0, 100))
     machine.answers("a")
     (path,) = machine.files()

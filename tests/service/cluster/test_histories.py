@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from attention.lookup.sealed import block_file
 from service.cluster.node import replica
 from service.retrieval.collections import fill_memory, sealed
 from tests.service.cluster.history import lived
@@ -35,7 +34,7 @@ def of_all(seeds: Sequence[int]) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often a range was read, and how often with rows from files: a block of any size has a file."""
+    """Count how often a range was read, and how often with rows from files."""
     counts = Counter[str]()
 
     def counted(memory: Any, files: Any, *other_events: Any) -> None:
@@ -43,7 +42,6 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         fill_memory(memory, files, *other_events)
 
     monkeypatch.setattr(replica, "fill_memory", counted)
-    monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
     monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
     return counts
 

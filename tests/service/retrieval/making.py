@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.lookup import KeySummary
+from attention.lookup import KeySummary, Limits
 from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
@@ -31,8 +31,8 @@ def numbered(*numbers: int) -> list[DocumentRecord]:
     return [document(f"{i:03}", i=i, odd=i % 2 == 1) for i in numbers]
 
 
-def opened(directory: Path, documents=()):
-    made = Catalogue(SQLiteStore.open(directory), None)
+def opened(directory: Path, documents=(), limits=Limits()):
+    made = Catalogue(SQLiteStore.open(directory), None, limits=limits)
     collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
     if documents:
         collection.write(documents)

@@ -11,9 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention.lookup import Question, answer
-from attention.lookup.memory import compaction, memory, segments
-from attention.lookup.sealed import block_file
+from attention.lookup import Limits, Question, answer
 from service.retrieval.collections import Catalogue, rows
 from service.retrieval.collections import sealed as fitting
 from service.retrieval.errors import CollectionLoading
@@ -22,12 +20,12 @@ from tests.waiting import until
 
 BLOCK = 64
 WIDTH = 6
+SMALL_BLOCKS = Limits(block_rows=BLOCK)
+"""Limits that give a collection of some hundred rows several blocks."""
 
 
-def make_blocks_small(monkeypatch):
-    """Set a block size that gives a collection of some hundred rows several blocks."""
-    for module in (compaction, memory, segments, block_file):
-        monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
+def make_batches_small(monkeypatch):
+    """Give keys codes at the start, and compare the rows of files with the store a few at a time."""
     monkeypatch.setattr(rows, "MAX_UNCODED_COMPONENTS", 0)
     for name in ("_BATCH_ROWS", "_SHORT_BATCH_ROWS"):
         monkeypatch.setattr(fitting, name, 50)
@@ -51,7 +49,7 @@ def documents(first, last, *, seed=0, keys=1):
 def opened(directory, *, files=True):
     """Open the collection and load its keys, with or without files."""
     with SQLiteStore.open(directory) as store:
-        made = Catalogue(store, None, sealed=directory if files else None)
+        made = Catalogue(store, None, sealed=directory if files else None, limits=SMALL_BLOCKS)
         asyncio.run(made.create("c", {"similarity": "dot"}))
         made.rebuild()
         yield made

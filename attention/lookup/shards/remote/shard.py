@@ -58,7 +58,7 @@ class RemoteShard:
     """The rows of a `RemoteView` that a mask lets through.
 
     Attributes:
-        facts, method, in_logits, documents, keys, beyond_memory: see `Shard`.
+        facts, limits, method, in_logits, documents, keys, beyond_memory: see `Shard`.
     """
 
     beyond_memory = False
@@ -66,7 +66,7 @@ class RemoteShard:
 
     def __init__(self, view: RemoteView, mask: RemoteMask | None) -> None:
         self._view, self._mask, self._hosts = view, mask, view.hosts
-        self.facts = view.facts
+        self.facts, self.limits = view.facts, view.limits
         self.method = "quantised" if view.coded else "exact"
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys

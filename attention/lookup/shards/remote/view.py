@@ -12,6 +12,7 @@ import numpy as np
 from attention.dtypes import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
+from attention.lookup.limits import Limits
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.remote.summaries import SampleKeys
 from attention.shared_memory import Array
@@ -46,7 +47,7 @@ class RemoteView:
     """A view whose rows other processes hold.
 
     Attributes:
-        similarity, dimension, value_dimension, facts: see `View`.
+        similarity, dimension, value_dimension, facts, limits: see `View`.
         hosts: the processes that hold the rows.
         coded: whether all rows have codes.
         sample: keys of some rows, from which thresholds are chosen; None to ask the hosts for samples.
@@ -59,6 +60,7 @@ class RemoteView:
     facts: BlockStatistics
     coded: bool = True
     sample: SampleKeys | None = field(default=None, repr=False)
+    limits: Limits = field(default=Limits(), repr=False)
 
     @property
     def n(self) -> int:

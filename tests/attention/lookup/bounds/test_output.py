@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, estimate, quantised
+from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, estimate
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.quantisation import quantise
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.softmax.distribution import softmax
 from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix
@@ -133,13 +132,15 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
     for seed, similarity in enumerate(SCALES):
         random = np.random.default_rng([seed, KINDS.index(kind)])
         width, value_width = random.choice([3, 17, 64]), random.choice([1, 5, 33])
-        monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", int(random.choice([1024, 32768])))
-        monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(*random.choice([30, 300], 2)),))
+        limits = Limits(
+            max_tile_rows=int(random.choice([1024, 32768])),
+            scan_widths=(ScanWidth(*random.choice([30, 300], 2).tolist()),),
+        )
         centres = random.standard_normal((20, width))
         keys = (centres[random.integers(0, 20, 2000)] + random.standard_normal((2000, width))).astype(np.float32)
         queries = random.standard_normal((12, width))
         values = values_of(kind, random, keys, queries[0], value_width)
-        memory = Memory(similarity)
+        memory = Memory(similarity, limits=limits)
         for part in np.array_split(np.arange(2000), 3):
             memory.publish(add=Rows(part, keys[part], None if values is None else values[part]))
         view = memory.publish(remove=np.arange(0, 2000, 7)) if seed else memory.view

@@ -6,10 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.codes.moments import RunningGrams
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 
 
 class Counted(np.ndarray):
@@ -59,10 +57,8 @@ def test_what_is_not_finite_bounds_nothing():
     assert running.of([matrices(0, 2), matrices(1, 2)]) is not None
 
 
-def test_views_share_what_their_blocks_add_up_to(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
-    memory, random = Memory("dot"), np.random.default_rng(0)
+def test_views_share_what_their_blocks_add_up_to():
+    memory, random = Memory("dot", limits=Limits(block_rows=16)), np.random.default_rng(0)
     memory.publish(add=Rows(np.arange(50), random.standard_normal((50, 4))))
     before = memory.view.grams
     removed = memory.publish(remove=np.array([3, 20]))

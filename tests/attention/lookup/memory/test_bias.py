@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Memory, Rows
-from attention.lookup.memory.blocks import BLOCK_ROWS
+from attention.lookup import Bias, Limits, Memory, Rows
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.scan.scan import all_rows
 
@@ -59,7 +58,7 @@ def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewher
 
 
 def test_where_nothing_is_added_nothing_is_kept():
-    vectors = RANDOM.standard_normal((BLOCK_ROWS + 50, 2))
+    vectors = RANDOM.standard_normal((Limits().block_rows + 50, 2))
     view = Memory.of(vectors).view
     assert len(view.segments) > 1
     bias = Bias.of(view, [3, 5], [0.5, -0.25])

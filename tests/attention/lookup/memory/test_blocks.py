@@ -9,21 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import originals as originals_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Question, Rows, answer
 from attention.lookup.memory.blocks import BlockFormat, row_norms
 
 WIDTH = 5
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 1)
+LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1)
 
 
 @settings(deadline=None, max_examples=30)
@@ -74,8 +64,8 @@ def test_an_append_leaves_what_others_see_as_it_was(rows_of, segment_of):
     assert seen.live is None
 
 
-def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):
-    memory = Memory("cosine", tmp_path)
+def test_originals_in_files_leave_nothing_behind(tmp_path):
+    memory = Memory("cosine", tmp_path, limits=LIMITS)
     keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
     memory.publish(add=Rows(np.arange(500), keys))
     assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
@@ -84,17 +74,17 @@ def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_originals_stay_in_memory_where_the_disk_has_no_room(small_blocks):
-    memory = Memory("cosine", Path("/proc"))  # a folder without write permission
+def test_originals_stay_in_memory_where_the_disk_has_no_room():
+    memory = Memory("cosine", Path("/proc"), limits=LIMITS)  # a folder without write permission
     keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
     memory.publish(add=Rows(np.arange(500), keys))
     assert not isinstance(memory.view.segments[0].block.keys, np.memmap)
     assert answer(memory.view, Question(keys[33], 0, top_k=1)).numbers[0] == 33
 
 
-def test_a_block_has_room_for_at_most_twice_its_rows(small_blocks):
-    memory = Memory("dot")
+def test_a_block_has_room_for_at_most_twice_its_rows():
+    memory = Memory("dot", limits=LIMITS)
     for number in range(40):
         memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
         (segment,) = memory.view.segments
-        assert segment.block.capacity <= max(2 * segment.count, memory_module.FIRST_ROWS)
+        assert segment.block.capacity <= max(2 * segment.count, LIMITS.first_rows)

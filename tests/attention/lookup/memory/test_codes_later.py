@@ -9,22 +9,14 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, answers
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Question, Rows, answers
 
 WIDTH, N = 64, 30_000
+LIMITS = Limits(block_rows=8192, exact_max_components=0)
 RANDOM = np.random.default_rng(8)
 KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
 VALUES = RANDOM.standard_normal((N, 3)).astype(np.float32) + 1  # an average that is not short is made of codes
 QUESTION = Question(KEYS[7] + 0.5, 0.3, top_k=5)
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 8192)
-    monkeypatch.setattr("attention.lookup.planner.EXACT_MAX_COMPONENTS", 0)
 
 
 def part(start, stop):
@@ -32,13 +24,13 @@ def part(start, stop):
 
 
 def bare(stop=N, **settings):
-    memory = Memory("cosine", codes_later=True, **settings)
+    memory = Memory("cosine", codes_later=True, limits=LIMITS, **settings)
     memory.publish(add=part(0, stop))
     return memory
 
 
 def at_once(**settings):
-    memory = Memory("cosine", **settings)
+    memory = Memory("cosine", limits=LIMITS, **settings)
     memory.publish(add=part(0, N))
     return memory
 

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.lookup.memory import compaction as compaction_module
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.memory.blocks import BlockFormat
 from attention.lookup.memory.compaction import apply_replacements, compact
 
-DOT = BlockFormat("dot")
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, compaction_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+LIMITS = Limits(block_rows=64)
+LAST_TOO = replace(LIMITS, removed_in_last=8)
+DOT, DOT_LAST_TOO = (BlockFormat("dot", limits=limits) for limits in (LIMITS, LAST_TOO))
 
 
 def keys_of(numbers):
     return np.stack([numbers, numbers % 7, -numbers], axis=1).astype(np.float32)
 
 
-def of_blocks(*sizes, own_values=()):
+def of_blocks(*sizes, own_values=(), limits=LIMITS):
     """Return a memory of blocks with these numbers of rows; blocks in `own_values` have separate values."""
-    memory, first = Memory("dot"), sum(sizes)
+    memory, first = Memory("dot", limits=limits), sum(sizes)
     for index, size in enumerate(sizes):
         first -= size  # smaller numbers than before, so that every write begins a block
         numbers = np.arange(first, first + size)
@@ -39,13 +34,13 @@ def of_blocks(*sizes, own_values=()):
 def replaced(view):
     """Return the positions of the segments that are rewritten, group by group."""
     index_of = {id(segment): position for position, segment in enumerate(view.segments)}
-    return [[index_of[id(old)] for old in block.old] for block in compact(view, DOT)]
+    return [[index_of[id(old)] for old in block.old] for block in compact(view, BlockFormat("dot", limits=view.limits))]
 
 
 def test_full_blocks_and_the_last_one_are_left_alone():
     assert replaced(of_blocks(64, 40, 3).view) == []
     assert replaced(of_blocks(64).view) == []
-    assert replaced(Memory("dot").view) == []
+    assert replaced(Memory("dot", limits=LIMITS).view) == []
 
 
 def test_small_neighbours_become_one_as_far_as_a_block_has_room():
@@ -109,7 +104,7 @@ def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
 
 
 def test_compaction_joins_and_drops():
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
     memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
     before = memory.view
@@ -122,7 +117,7 @@ def test_compaction_joins_and_drops():
 
 
 def test_a_document_that_lies_in_two_blocks_stays_one():
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     sizes = np.tile([3, 30, 1], 9)
     owners = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
     numbers = np.arange(len(owners))
@@ -144,18 +139,16 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
     assert any(s.owners[0] != s.numbers[0] for s in now.segments)  # a document is cut
 
 
-def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_do(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
-    few = of_blocks(15)
+def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_do():
+    few = of_blocks(15, limits=LAST_TOO)
     assert replaced(few.publish(remove=np.arange(8))) == []
     assert replaced(few.publish(remove=np.arange(9))) == [[0]]
-    assert replaced(of_blocks(40).publish(remove=np.arange(20))) == []
-    assert replaced(of_blocks(20, 20, 15).publish(remove=np.arange(9))) == [[0, 1]]
+    assert replaced(of_blocks(40, limits=LAST_TOO).publish(remove=np.arange(20))) == []
+    assert replaced(of_blocks(20, 20, 15, limits=LAST_TOO).publish(remove=np.arange(9))) == [[0, 1]]
 
 
-def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
-    memory = Memory("dot")
+def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need():
+    memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(5), keys_of(np.arange(5))))
     for first in range(5, 300, 5):
         numbers = np.arange(first, first + 5)
@@ -167,24 +160,22 @@ def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(
         assert memory.view.n == 5
 
 
-def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_one(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
-    memory = Memory("dot")
+def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_one():
+    memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     before = memory.publish(remove=np.arange(20))
-    made = compact(before, DOT)
+    made = compact(before, DOT_LAST_TOO)
     memory.publish(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
     after = memory.publish(remove=np.array([31]))
-    (segment,) = apply_replacements(made, after.segments, DOT)
+    (segment,) = apply_replacements(made, after.segments, DOT_LAST_TOO)
     alive = np.ones(segment.count, bool) if segment.live is None else segment.live
     expected = np.array([*range(20, 25), *range(26, 31), 32])
     np.testing.assert_array_equal(segment.numbers[alive], expected)
     np.testing.assert_array_equal(segment.keys[alive], keys_of(expected))
 
 
-def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
-    memory = Memory("dot")
+def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted():
+    memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     memory.publish(remove=np.arange(20))
     staged = memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
@@ -196,9 +187,8 @@ def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compac
     np.testing.assert_array_equal(memory.view.numbers(), [*range(20, 25), *range(26, 33)])
 
 
-def test_a_write_that_was_published_in_between_is_not_undone_by_one_staged_before_it(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 8)
-    memory = Memory("dot")
+def test_a_write_that_was_published_in_between_is_not_undone_by_one_staged_before_it():
+    memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))))  # given up
     memory.publish(remove=np.arange(20))

@@ -5,23 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.lookup.memory import memory as memory_module
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.memory import rows as owners_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory import statistics as facts_module
 
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+SMALL_BLOCKS = Limits(block_rows=64)
 
 
-def test_facts_are_of_all_blocks_together(small_blocks):
+def test_facts_are_of_all_blocks_together():
     random = np.random.default_rng(0)
     keys, values = random.standard_normal((300, 5)), random.standard_normal((300, 3)) + 2
-    facts = Memory("scaled_dot").publish(add=Rows(np.arange(300), keys, values)).facts
+    facts = Memory("scaled_dot", limits=SMALL_BLOCKS).publish(add=Rows(np.arange(300), keys, values)).facts
     assert (facts.similarity, facts.n, facts.value_dimension, facts.blocks) == ("scaled_dot", 300, 3, 5)
     assert facts.key_norm == pytest.approx(np.linalg.norm(keys, axis=1).max(), rel=1e-6)
     assert facts.value_norm == pytest.approx(np.linalg.norm(values, axis=1).max(), rel=1e-6)
@@ -54,8 +48,8 @@ def test_values_that_are_not_coded_have_no_spread():
     assert (facts.value_moments, facts.value_spread, facts.value_norm) == ((), None, 1.0)
 
 
-def test_a_spread_is_known_only_where_that_of_every_block_is(small_blocks):
-    memory = Memory("dot")
+def test_a_spread_is_known_only_where_that_of_every_block_is():
+    memory = Memory("dot", limits=SMALL_BLOCKS)
     memory.publish(add=Rows(np.arange(64), np.ones((64, 2))))
     assert memory.view.facts.value_spread is not None
     too_far = memory.publish(add=Rows(np.arange(64, 66), np.full((2, 2), 1e30))).facts
@@ -81,12 +75,12 @@ def owned(sizes):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they_are(small_blocks, monkeypatch, seed):
+def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they_are(monkeypatch, seed):
     for module in (owners_module, facts_module):
         monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 3)
     random = np.random.default_rng(seed)
     sizes = random.choice([1, 2, 5, 40, 90], 40)
-    memory = Memory("dot")
+    memory = Memory("dot", limits=SMALL_BLOCKS)
     memory.publish(add=Rows(np.arange(sizes.sum()), np.ones((sizes.sum(), 2)), owners=owned(sizes)))
     documents = np.cumsum([0, *sizes[:-1]])
     gone = random.random(40) < 0.3
@@ -101,8 +95,8 @@ def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they
     assert facts.most_keys <= np.sort(alive)[-4]
 
 
-def test_where_each_row_is_a_document_there_is_nothing_to_say_of_their_length(small_blocks):
-    memory = Memory("dot")
+def test_where_each_row_is_a_document_there_is_nothing_to_say_of_their_length():
+    memory = Memory("dot", limits=SMALL_BLOCKS)
     plain = memory.publish(add=Rows(np.arange(100), np.ones((100, 2)), owners=np.arange(100))).facts
     assert (plain.documents, plain.several, plain.longest.tolist(), plain.most_keys) == (100, False, [], 1)
     assert not any(segment.several for segment in memory.view.segments)

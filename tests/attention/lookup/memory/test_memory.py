@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import compaction as compaction_module
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import originals as originals_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Question, Rows, answer
+
+LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1, removed_in_last=4)
 
 
 class Histories(RuleBasedStateMachine):
@@ -28,7 +26,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.memory = Memory("dot", self.directory)
+        self.memory = Memory("dot", self.directory, limits=LIMITS)
         self.rows = {}
         self.next = 0
 
@@ -105,15 +103,6 @@ class Histories(RuleBasedStateMachine):
         np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(compaction_module, "REMOVED_IN_LAST", 4)
-    for module in (segments_module, compaction_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 1)
-
-
 class HistoriesInFiles(Histories):
     """The same histories, with the originals in files."""
 
@@ -127,7 +116,7 @@ def test_histories(histories):
 
 def test_readers_see_whole_writes_while_a_writer_writes():
     """Each write moves a fixed total of 100 rows on; a reader that saw half of one would count otherwise."""
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(100), np.ones((100, 5))))
     failures, done = [], threading.Event()
 
@@ -154,7 +143,7 @@ def test_readers_see_whole_writes_while_a_writer_writes():
 
 
 def test_nothing_is_written_when_a_write_is_refused():
-    memory = Memory("cosine")
+    memory = Memory("cosine", limits=LIMITS)
     before = memory.publish(add=Rows(np.arange(3), np.eye(3), np.ones((3, 2))))
     refused = [
         (Rows(np.array([9]), np.ones((1, 4)), np.ones((1, 2))), ShapeError, "keys have width 4, those stored have 3"),
@@ -176,7 +165,7 @@ def test_only_known_similarities():
 
 
 def test_no_row_comes_between_the_rows_of_another_document():
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     before = memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 30, 30]))
     for numbers, owners, message in (
         ([15], None, "row number 15 lies between rows of document 10"),
@@ -191,10 +180,8 @@ def test_no_row_comes_between_the_rows_of_another_document():
     assert (after.n, after.documents) == (8, 5)
 
 
-def test_no_row_comes_into_a_document_where_it_is_cut(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 2)
-    memory = Memory("dot")
+def test_no_row_comes_into_a_document_where_it_is_cut():
+    memory = Memory("dot", limits=Limits(block_rows=2))
     memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 10, 10]))
     with pytest.raises(ParameterError, match="row number 25 lies between rows of document 10"):
         memory.publish(add=Rows([25], np.ones((1, 1))))
@@ -206,7 +193,7 @@ def test_a_memory_of_arrays_takes_owners():
 
 
 def test_rows_that_are_expected_have_room_from_the_beginning_and_more_may_come():
-    memory = Memory("dot", expected=50)
+    memory = Memory("dot", expected=50, limits=LIMITS)
     blocks = []
     for start in range(0, 90, 10):
         rows = Rows(np.arange(start, start + 10), np.full((10, 3), start, np.float32))

@@ -6,14 +6,12 @@ import mmap
 
 import numpy as np
 
-from attention.lookup.memory import originals as originals_module
 from attention.lookup.memory.originals import allocate_originals, bytes_in_file, read_ahead
 
 
-def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 400)
-    small, large = allocate_originals(9, 11, tmp_path), allocate_originals(10, 10, tmp_path)
-    assert [type(array) for array in (small, large, allocate_originals(10, 10, None))] == [
+def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):
+    small, large = allocate_originals(9, 11, tmp_path, 400), allocate_originals(10, 10, tmp_path, 400)
+    assert [type(array) for array in (small, large, allocate_originals(10, 10, None, 400))] == [
         np.ndarray,
         np.memmap,
         np.ndarray,
@@ -23,9 +21,8 @@ def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals_module, "MIN_FILE_BYTES", 0)
-    in_memory, filed = allocate_originals(900, 384, None), allocate_originals(900, 384, tmp_path)
+def test_only_what_lies_in_a_file_is_read_ahead(tmp_path):
+    in_memory, filed = allocate_originals(900, 384, None, 0), allocate_originals(900, 384, tmp_path, 0)
     assert (bytes_in_file(in_memory), bytes_in_file(filed)) == (0, 900 * 384 * 4)
     in_memory[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
     reads = []

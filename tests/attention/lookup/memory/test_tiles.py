@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Rows
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.memory.tiles import PassingRows, RowIndices, Tile, are_copies
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
 
 
 def filled(n, removed=(), keys=None):
     """Rows 0 to n, in blocks of at most 32; row i has the key (i, 1) and the value (−i)."""
     numbers = np.arange(n)
     keys = np.stack([numbers, np.ones(n)], axis=1) if keys is None else keys
-    memory = Memory("dot")
+    memory = Memory("dot", limits=Limits(block_rows=32))
     memory.publish(add=Rows(numbers, keys, -numbers[:, None].astype(np.float32)))
     return memory.publish(remove=np.array(sorted(removed), dtype=np.int64))
 

@@ -8,22 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.errors import ParameterError
-from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Question, Rows, answer
 from attention.lookup.memory.view import Mask
 
 FAR = 10**12
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
-
-
-def filled(numbers, removed=()):
-    memory = Memory("dot")
+def filled(numbers, removed=(), block_rows=32):
+    memory = Memory("dot", limits=Limits(block_rows=block_rows))
     numbers = np.array(sorted(numbers), dtype=np.int64)
     memory.publish(add=Rows(numbers, np.ones((len(numbers), 3))))
     return memory.publish(remove=np.array(sorted(removed), dtype=np.int64))
@@ -34,10 +26,8 @@ def rows(mask: Mask):
     return np.concatenate(numbers).tolist() if numbers else []
 
 
-def test_a_scan_reads_the_panels_in_which_a_row_passes(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
-    view = filled(range(1500), removed={70})
+def test_a_scan_reads_the_panels_in_which_a_row_passes():
+    view = filled(range(1500), removed={70}, block_rows=1024)
     assert [segment.count for segment in view.segments] == [1024, 476]
     for passing, expected in (
         ([], 0),
@@ -115,7 +105,7 @@ def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed,
     numbers = np.arange(sum(sizes)) * (FAR if far else 2)  # found by search, or by table
     documents = numbers[np.cumsum([0, *sizes[:-1]])]
     owners = np.repeat(documents, sizes)
-    memory = Memory("dot")
+    memory = Memory("dot", limits=Limits(block_rows=32))
     memory.publish(add=Rows(numbers, np.ones((len(numbers), 3)), owners=owners))
     gone, remaining = (
         np.array([documents[index] for index in numbers_of if index < len(sizes)], np.int64)

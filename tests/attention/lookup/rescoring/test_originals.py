@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring import originals
 from attention.lookup.rescoring.originals import (
@@ -24,11 +22,9 @@ QUERIES = RANDOM.standard_normal((4, WIDTH))
 
 
 @pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
-def view(request, monkeypatch):
+def view(request):
     """In blocks of at most 64 rows, with values of their own; every seventh row is removed."""
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
-    memory = Memory(request.param)
+    memory = Memory(request.param, limits=Limits(block_rows=64))
     memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
     return memory.publish(remove=np.arange(0, N, 7))
 
@@ -73,7 +69,7 @@ def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, 
 
 def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
     copies = np.repeat(KEYS[:5], 60, axis=0)
-    view = Memory(view.similarity).publish(add=Rows(np.arange(300), copies))
+    view = Memory(view.similarity, limits=view.limits).publish(add=Rows(np.arange(300), copies))
     positions = np.random.default_rng(3).permutation(300)
     similarities = compute_similarities(
         view.similarity, PassingRows(view, None, 37).places, QUERIES, positions, np.full(300, 2)

@@ -5,20 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.scan.accumulator import NO_THRESHOLD, shift_sums
 from attention.lookup.scan.scan import all_rows, fits_float32, scan
 
 WIDTH = 21
-
-
-@pytest.fixture(autouse=True)
-def small_tiles(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
+LIMITS = Limits(max_tile_rows=1024)
 
 
 @pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
@@ -27,9 +21,9 @@ def workers(request, monkeypatch):
     return request.param
 
 
-def view_of(n, removed=(), similarity="cosine", values=None):
+def view_of(n, removed=(), similarity="cosine", values=None, limits=LIMITS):
     """Rows in two blocks, of which some are removed again."""
-    memory = Memory(similarity)
+    memory = Memory(similarity, limits=limits)
     keys = np.random.default_rng(n).standard_normal((n, WIDTH)).astype(np.float32)
     for part in (slice(0, n // 3), slice(n // 3, n)):
         numbers = np.arange(n)[part]
@@ -139,7 +133,7 @@ def test_lists_that_run_over_and_over_lose_nothing(running, workers, coded):
     n = 6000
     keys = (1.0005 ** np.arange(n))[:, None] * np.ones((1, WIDTH))
     values = np.random.default_rng(0).standard_normal((n, 3))
-    view = Memory("dot").publish(add=Rows(np.arange(n), keys, values))
+    view = Memory("dot", limits=LIMITS).publish(add=Rows(np.arange(n), keys, values))
     queries = code_queries("dot", np.ones((1, WIDTH)), outputs=True)
     result = scan(view, None, all_rows(view), queries, 8, np.array([50.0]), outputs=True).finish()
     positions, _ = all_listed(result, 0)
@@ -168,10 +162,8 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
             assert np.linalg.norm(output - terms @ values[rest].astype(np.float64)) <= bound
 
 
-def test_where_rows_stand_removed_ones_are_counted(monkeypatch):
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
-    view = view_of(200, [0, 70])
+def test_where_rows_stand_removed_ones_are_counted():
+    view = view_of(200, [0, 70], limits=Limits(block_rows=64))
     np.testing.assert_array_equal(all_rows(view).numbers(np.arange(200)), np.arange(200))
     assert all_rows(Memory("dot").view).tiles == []
 

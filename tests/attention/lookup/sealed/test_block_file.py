@@ -5,29 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, SealedError, answer, seal, sealable_segments, unseal
+from attention.lookup import Limits, Memory, Question, Rows, SealedError, answer, seal, sealable_segments, unseal
 from attention.lookup.memory import compaction
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.blocks import BlockFormat
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.sealed import block_file
 
 N = 9_500
+LIMITS = Limits(block_rows=4096)
 RANDOM = np.random.default_rng(0)
 KEYS = RANDOM.standard_normal((N, 128)).astype(np.float32)
 NARROW = np.ascontiguousarray(KEYS[:, :16])
 VALUES = RANDOM.standard_normal((N, 10)).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    for module in (segments_module, memory_module, compaction, block_file):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 4096)
-
-
 def filled(similarity, *, own=False, several=False, keys=KEYS):
-    memory = Memory(similarity)
+    memory = Memory(similarity, limits=LIMITS)
     owners = np.arange(N) // 3 * 3 if several else None
     memory.publish(add=Rows(np.arange(N), keys, VALUES if own else None, owners))
     return memory
@@ -49,7 +42,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own_values, several
         np.testing.assert_array_equal(results[-1].owners, segment.owners)
         assert results[-1].similarity == similarity
     assert [memory_view.count for memory_view in results] == [4096] * 2
-    again = Memory(similarity)
+    again = Memory(similarity, limits=LIMITS)
     again.adopt([memory_view.segment(np.ones(memory_view.count, dtype=bool)) for memory_view in results])
     rest = before.segments[-1]
     again.publish(add=Rows.without_checks(rest.numbers, rest.keys, rest.values if own_values else None, rest.owners))
@@ -89,7 +82,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
     offset = content.index((NARROW if name == "keys" else VALUES)[700:701].tobytes())
     path.write_bytes(content[:offset] + bytes([content[offset] ^ 1]) + content[offset + 1 :])
     segment = unseal(path).segment(np.ones(first.count, dtype=bool))
-    layout = BlockFormat("dot")
+    layout = BlockFormat("dot", limits=LIMITS)
     whole = slice(0, segment.count)
     wrong_rows = np.array([3, 700])
     wrong = [
@@ -107,7 +100,7 @@ def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, nam
         assert caught.value.path == path
     np.testing.assert_array_equal(Tile(segment, np.array([3, 500]), 0, 2).keys(), NARROW[[3, 500]])
     np.testing.assert_array_equal(Tile(segment, slice(300, 330), 0, 30).values(), VALUES[300:330])
-    again = Memory("dot")
+    again = Memory("dot", limits=LIMITS)
     again.adopt([segment])
     for temperature, top_k in ((0.0, 5), (0.5, 9), (1e9, 3)):
         near, far = (
@@ -134,12 +127,12 @@ def test_rows_that_were_removed_since_do_not_live(tmp_path):
 
 
 def test_blocks_that_still_grow_and_those_without_codes_are_not_sealed():
-    memory = Memory("dot")
+    memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(4000), NARROW[:4000]))
     assert sealable_segments(memory.view) == []
     memory.publish(add=Rows(np.arange(4000, 5000), NARROW[4000:5000]))
     assert sealable_segments(memory.view) == [memory.view.segments[0]]
-    assert sealable_segments(Memory.of(NARROW[:5000], similarity="gaussian").view) == []
+    assert sealable_segments(Memory.of(NARROW[:5000], similarity="gaussian", limits=LIMITS).view) == []
 
 
 def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_path):
@@ -151,7 +144,7 @@ def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_pa
     seal(tmp_path / "a", memory.view, first, first.numbers)
     result = unseal(tmp_path / "a")
     assert result.block.capacity == result.count == first.count
-    again = Memory("cosine")
+    again = Memory("cosine", limits=LIMITS)
     again.adopt([result.segment(np.ones(result.count, dtype=bool))])
     view = again.publish(add=Rows(np.arange(N, N + 10), NARROW[:10]))
     assert answer(view, Question(NARROW[3], 0.0, top_k=1)).numbers.tolist() == [N + 3]

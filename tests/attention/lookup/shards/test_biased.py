@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from attention.lookup import Background, Bias, Memory, Question, Rows, answers, quantised
+from attention.lookup import Background, Bias, Limits, Memory, Question, Rows, ScanWidth, answers
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards.local import BiasedShard
 from attention.lookup.shards.scan_result import ScanRequest
 from tests.attention.lookup.inspection import similarities_seen
@@ -26,7 +26,7 @@ KINDS = {
     "soft filter": np.where(RANDOM.random(N) < 0.7, -50.0, 0.0),
     "far": RANDOM.normal(size=N) - 1e4,
 }
-SMALL = pytest.mark.usefixtures("small_tiles_and_short_lists")
+LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
 
 @pytest.mark.parametrize("level", [0.0, -1e3, 1e6])
@@ -68,9 +68,9 @@ def test_a_question_in_logits_is_one_at_temperature_1():
 
 
 @pytest.fixture
-def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
+def in_pieces(in_pieces):
+    """In small tiles, with short lists."""
+    return partial(in_pieces, limits=LIMITS)
 
 
 def softmax_with(logits, null):
@@ -102,7 +102,6 @@ def held(view, question, result, seen, values):
     assert result.entropy == pytest.approx(everything.entropy, rel=2e-2, abs=1e-3)
 
 
-@SMALL
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("temperature", [1e-3, 0.05, 1.0, 100.0])
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
@@ -121,7 +120,6 @@ def test_every_bound_holds(running, clusters, in_pieces, similarity, temperature
             held(view, question, answer, logits, values)
 
 
-@SMALL
 def test_a_bias_of_nothing_changes_nothing(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
@@ -135,7 +133,6 @@ def test_a_bias_of_nothing_changes_nothing(running, clusters, in_pieces):
     assert biased.certificate.total_variation < 1.1 * plain.certificate.total_variation + 1e-4
 
 
-@SMALL
 @pytest.mark.parametrize("normaliser", ["one_hot", "sparsemax", "entmax15"])
 def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, normaliser):
     keys, values, queries = clusters
@@ -149,10 +146,9 @@ def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, norm
     assert result.verdict.stands == exact.verdict.stands or not result.verdict.certain
 
 
-@SMALL
 def test_questions_of_many_biases_and_temperatures_are_answered_together(running, clusters):
     keys, values, queries = clusters
-    memory = Memory("cosine")
+    memory = Memory("cosine", limits=LIMITS)
     memory.publish(add=Rows(np.arange(N), keys, values))
     view = memory.publish(remove=np.arange(0, N, 5))
     mask = view.mask(np.arange(N // 4, N))
@@ -179,7 +175,6 @@ def answers_masked(question):
     return [question if allowed is None else replace(question, mask=question.mask & allowed)]
 
 
-@SMALL
 def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
@@ -193,10 +188,9 @@ def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces
     assert (best.numbers[0], best.weights[0], best.certificate.method) == (5, 1.0, "exact")
 
 
-@SMALL
 def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, clusters):
     keys, _, queries = clusters
-    view = Memory("cosine").publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
+    view = Memory("cosine", limits=LIMITS).publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
     question = Question(queries[0], 1.0, top_k=1, bias=Bias.of(view, [300], [1e18]))
     (answer,) = quantised_answers(view, [question])
     own_slice = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])

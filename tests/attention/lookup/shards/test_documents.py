@@ -7,14 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, answers, planner, quantised, sweep, temperature_sweep
-from attention.lookup.estimate import ScanWidth
+from attention.lookup import Limits, Memory, Question, ScanWidth, answers, sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.rescoring.ranking import DocumentGrouping
-from attention.lookup.scan import scan as scan_module
-from attention.lookup.shards import documents as documents_module
 from attention.lookup.shards.documents import AnswerRows
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.softmax.evidence import Evidence
@@ -22,13 +19,8 @@ from attention.lookup.softmax.mixture import Mixture
 from attention.lookup.temperature_sweep import quantised_sweep
 
 N, WIDTH = 12_000, 37
-
-
-@pytest.fixture(autouse=True)
-def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (ScanWidth(64, 128), ScanWidth(512, 2048)))
-    monkeypatch.setattr(temperature_sweep, "SCAN_WIDTHS", (ScanWidth(512, 2048),))
+LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128), ScanWidth(512, 2048)))
+WIDE = replace(LIMITS, scan_widths=(ScanWidth(512, 2048),))
 
 
 def rows_of(sizes, seed=3):
@@ -54,7 +46,7 @@ KINDS = {
 @pytest.fixture(params=KINDS)
 def view(request):
     keys, values, owners = rows_of(KINDS[request.param])
-    memory = Memory.of(keys, values, owners=owners)
+    memory = Memory.of(keys, values, owners=owners, limits=LIMITS)
     return memory.publish(remove=np.unique(owners)[::7])
 
 
@@ -125,7 +117,7 @@ def test_top_k_top_p_and_masks(view, top_k, top_p):
             holds(view, question, candidate)
 
 
-def crowd(mediocre, count):
+def crowd(mediocre, count, limits=LIMITS):
     """Return two documents for a query e₁: one with a single key at 0.9, one with `count` keys at `mediocre`."""
     random = np.random.default_rng(4)
     keys = random.standard_normal((N, WIDTH)) * (np.arange(WIDTH) > 0)
@@ -135,13 +127,12 @@ def crowd(mediocre, count):
     keys[: count + 1, 0] = cosines
     owners = np.arange(N)
     owners[1 : count + 1] = 1
-    return Memory.of(keys.astype(np.float32), owners=owners).view, np.eye(WIDTH)[0]
+    return Memory.of(keys.astype(np.float32), owners=owners, limits=limits).view, np.eye(WIDTH)[0]
 
 
 @pytest.mark.parametrize(("scanned", "count"), [(False, 40), (True, 40), (True, 3000)])
-def test_many_mediocre_keys_outweigh_a_good_one(monkeypatch, scanned, count):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0 if scanned else 10**9)
-    view, query = crowd(0.8, count)
+def test_many_mediocre_keys_outweigh_a_good_one(scanned, count):
+    view, query = crowd(0.8, count, replace(LIMITS, exact_max_components=0 if scanned else 10**9))
     warm, cold = answers(view, [Question(query, temperature, top_k=2) for temperature in (0.05, 0.01)])
     assert {warm.certificate.method, cold.certificate.method} == {"quantised" if scanned else "exact"}
     ratio = count * np.exp(-0.1 / np.array([0.05, 0.01]))
@@ -166,7 +157,7 @@ def test_where_weights_vanish_similarity_decides():
     view, query = crowd(0.6998, 40)
     keys = view.segments[0].keys.astype(np.float64)
     keys[50] = np.append(0.7, keys[50, 1:] / np.linalg.norm(keys[50, 1:]) * np.sqrt(1 - 0.49))
-    view = Memory.of(keys.astype(np.float32), owners=view.segments[0].owners).view
+    view = Memory.of(keys.astype(np.float32), owners=view.segments[0].owners, limits=LIMITS).view
     for temperature, second in ((1e-4, 50), (0.01, 1)):
         question = Question(query, temperature, top_k=2)
         (answer,) = quantised_answers(view, [question])
@@ -175,10 +166,9 @@ def test_where_weights_vanish_similarity_decides():
         holds(view, question, answer)
 
 
-def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(monkeypatch):
+def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number():
     """At 0.3 none of 6,000 keys is near the best, and together they outweigh it."""
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (ScanWidth(64, 32),))
-    view, query = crowd(0.3, 6000)
+    view, query = crowd(0.3, 6000, replace(LIMITS, scan_widths=(ScanWidth(64, 32),)))
     question = Question(query, 0.1, top_k=1, output=False)
     (answer,) = quantised_answers(view, [question])
     assert answer is None or answer.numbers.tolist() == [1]
@@ -186,6 +176,7 @@ def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(mon
 
 
 def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(running, view):
+    view = replace(view, limits=WIDE)
     temperatures = [0, 1e-4, 0.02, 0.1, 1.0, np.inf]
     decided = 0
     for query in queries_of(view, 6):
@@ -206,19 +197,23 @@ def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(run
     assert decided >= 4
 
 
-def test_what_cannot_be_told_apart_is_left_to_the_exact_path(monkeypatch):
+def test_what_cannot_be_told_apart_is_left_to_the_exact_path():
     keys, values, owners = rows_of(KINDS["few keys each"])
-    view = Memory.of(keys, values, owners=owners).view
+    view = Memory.of(keys, values, owners=owners, limits=LIMITS).view
     (query,) = queries_of(view, 1)
     assert quantised_answers(view, [Question(query, np.inf)]) == [None]  # their numbers of keys decide, and tie
-    monkeypatch.setattr(documents_module, "MAX_LOOKUPS", 5)
-    assert quantised_answers(view, [Question(query, 0.02)]) == [None]
-    assert quantised_sweep(view, Question(query, 0.02), [0.02]) is None
+    few = replace(view, limits=replace(LIMITS, max_document_lookups=5))
+    assert quantised_answers(few, [Question(query, 0.02)]) == [None]
+    wide = replace(view, limits=replace(WIDE, max_document_lookups=5))
+    assert quantised_sweep(wide, Question(query, 0.02), [0.02]) is None
 
 
 def test_evidence_and_output_are_those_of_keys_that_are_documents_by_themselves():
     keys, values, owners = rows_of(KINDS["few keys each"])
-    view, alone = Memory.of(keys, values, owners=owners).view, Memory.of(keys, values).view
+    view, alone = (
+        Memory.of(keys, values, owners=owners, limits=LIMITS).view,
+        Memory.of(keys, values, limits=LIMITS).view,
+    )
     questions = [Question(query, 0.02, null=0.3) for query in queries_of(view, 4)]
     for quantised_answer, plain in zip(
         quantised_answers(view, questions), quantised_answers(alone, questions), strict=True

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Bias, Memory, Question, Rows, View, answers, planner
+from attention.lookup import Bias, Limits, Memory, Question, Rows, View, answers
 from attention.lookup.quantised import shard_of
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.merged import MergedShards
 from attention.lookup.shards.scan_result import ScanRequest
 
 N = 6_000
+LIMITS = Limits(max_tile_rows=1024, exact_max_components=0)
 RANDOM = np.random.default_rng(4)
 KEYS = RANDOM.standard_normal((N, 21)).astype(np.float32)
 VALUES = RANDOM.standard_normal((N, 6)).astype(np.float32)
@@ -22,14 +22,8 @@ QUERIES = KEYS[[5, 40, 900]] + 0.2 * RANDOM.standard_normal((3, 21))
 WHOSE = np.repeat([0, 1, 2, 1], [2_000, 1_000, 2_990, 10])
 
 
-@pytest.fixture(autouse=True)
-def small_tiles(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-
-
 def view_of(rows, similarity="cosine"):
-    return Memory(similarity).publish(add=Rows(rows, KEYS[rows], VALUES[rows]))
+    return Memory(similarity, limits=LIMITS).publish(add=Rows(rows, KEYS[rows], VALUES[rows]))
 
 
 @pytest.fixture(params=["cosine", "dot"], scope="module")

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Limits, Memory, Rows
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
 
 N, WIDTH = 3000, 19
+LIMITS = Limits(max_tile_rows=1024, block_rows=1024)
 RANDOM = np.random.default_rng(6)
 KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
 KEYS[1500] = KEYS[20]  # copies in two blocks
@@ -22,16 +21,9 @@ QUERIES = RANDOM.standard_normal((3, WIDTH))
 KS = [1, 10, 40]
 
 
-@pytest.fixture(autouse=True)
-def small_tiles_and_blocks(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
-
-
 @pytest.fixture(params=["cosine", "dot", "scaled_dot"])
 def view(request):
-    memory = Memory(request.param)
+    memory = Memory(request.param, limits=LIMITS)
     memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
     return memory.publish(remove=np.arange(0, N, 7))
 
@@ -138,7 +130,7 @@ def test_a_document_s_rows_are_found_across_blocks(masked):
     documents = np.cumsum([0, *sizes[:-1]])
     owners = np.repeat(documents, sizes)
     keys = RANDOM.standard_normal((len(owners), WIDTH))
-    view = Memory.of(keys, owners=owners).publish(remove=documents[:2])
+    view = Memory.of(keys, owners=owners, limits=LIMITS).publish(remove=documents[:2])
     remaining = documents[[0, 3, 5, 6]] if masked else documents
     part = LocalShard(view, view.mask(remaining) if masked else None)
     passing = np.isin(documents, remaining) & (np.arange(12) >= 2)

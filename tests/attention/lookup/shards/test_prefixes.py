@@ -9,20 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Background, Memory, Question, Rows, View, answers, cover_missing_rows, view_prefixes
+from attention.lookup import (
+    Background,
+    Limits,
+    Memory,
+    Question,
+    Rows,
+    View,
+    answers,
+    cover_missing_rows,
+    view_prefixes,
+)
 from attention.lookup.shards import prefixes as module
 
 TEMPERATURES = (0.0, 0.05, 0.3, 1.0, 10.0, math.inf)
+ANY_SIZE = Limits(min_prefix_rows=0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def any_size():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "MIN_ROWS", 0)
-        yield
-
-
-def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300)):
+def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300), limits=ANY_SIZE):
     """A view of blocks of these sizes, rows of documents of one to three keys, after some were removed."""
     random = np.random.default_rng(seed)
     segments, rows, first = [], {}, 0
@@ -38,7 +42,7 @@ def blocks(seed, similarity, *, sizes=(120, 40, 90, 33, 300)):
         segments += memory.publish(remove=gone).segments
         rows |= {n: (o, k, v) for n, o, k, v in zip(numbers, owners, keys, values, strict=True) if o not in gone}
         first = int(numbers[-1]) + 1
-    return View(similarity, tuple(segments), 6, 3), rows
+    return View(similarity, tuple(segments), 6, 3, limits=limits), rows
 
 
 def truth(oracle, oracle_weights, view, there, question, documents):
@@ -124,11 +128,10 @@ def test_sums_are_made_once_and_until_then_only_lengths_are_known():
     assert bound < 0.99
 
 
-def test_few_rows_or_one_block_have_no_parts(monkeypatch):
+def test_few_rows_or_one_block_have_no_parts():
     view, _ = blocks(3, "dot", sizes=(200,))
     assert view_prefixes(view) == ()
-    view, _ = blocks(3, "dot")
-    monkeypatch.setattr(module, "MIN_ROWS", 10**6)
+    view, _ = blocks(3, "dot", limits=Limits(min_prefix_rows=10**6))
     assert view_prefixes(view) == ()
 
 

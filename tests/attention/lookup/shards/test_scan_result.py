@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, planner, quantised
+from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, planner
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
 from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
+
+LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
 
 def worker(thresholds, inverse, similarities, values):
@@ -90,16 +92,14 @@ def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
 
 @pytest.fixture
 def view(clusters):
-    memory = Memory("cosine")
+    memory = Memory("cosine", limits=LIMITS)
     memory.publish(add=Rows(np.arange(len(clusters[0])), *clusters[:2]))
     return memory.publish(remove=np.arange(0, len(clusters[0]), 9))
 
 
 @pytest.fixture(autouse=True)
-def small_tiles_and_short_lists(monkeypatch):
-    monkeypatch.setattr(scan_module, "MAX_TILE_ROWS", 1024)
+def three_workers(monkeypatch):
     monkeypatch.setattr(scan_module, "workers", lambda: 3)
-    monkeypatch.setattr(quantised, "SCAN_WIDTHS", (quantised.ScanWidth(64, 128),))
 
 
 def gathered_of(view, queries, temperatures, outputs=True):
@@ -151,7 +151,6 @@ def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monke
 
 
 def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
     question, temperatures = Question(clusters[2][0], 1.0, null=0.4, output=False), [0, 0.05, 1.0, np.inf]
     gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
     auto = Question(clusters[2][0], planner.Auto(30), output=False)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Memory, Question, Rows, answers, planner
+from attention.lookup import Auto, Limits, Memory, Question, Rows, answers
 from attention.lookup.exact import exact_answers
-from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.blocks import Block
 from attention.lookup.quantised import shard_of
 from attention.lookup.shards.merged import MergedShards
@@ -16,6 +14,7 @@ from attention.lookup.shards.scan_result import ScanRequest
 from attention.lookup.shards.uncoded import UncodedShard
 
 N = 5_000
+LIMITS = Limits(block_rows=1_024, exact_max_components=0)
 RANDOM = np.random.default_rng(9)
 KEYS = RANDOM.standard_normal((N, 12)).astype(np.float32)
 KEYS[[10, 700, 4_321]] = KEYS[10]
@@ -24,15 +23,8 @@ QUERIES = KEYS[[10, 3, 99]].astype(np.float64)
 QUERIES[1:] += 0.4 * RANDOM.standard_normal((2, 12))
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    for module in (segments_module, memory_module):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 1_024)
-
-
 def bare(similarity):
-    memory = Memory(similarity, codes_later=True)
+    memory = Memory(similarity, codes_later=True, limits=LIMITS)
     memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
     return memory.publish(remove=np.arange(0, N, 11)), memory
 

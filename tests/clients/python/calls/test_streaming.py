@@ -7,8 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from attention.lookup.memory import blocks, compaction, memory, segments
-from attention.lookup.shards import prefixes
+from attention.lookup import Limits
 from softkv import AsyncClient, Document, Invalid
 
 KEYS = np.random.default_rng(3).standard_normal((200, 3)).astype(np.float32)
@@ -16,12 +15,11 @@ ASKED = {"temperature": 3.0, "null": False, "top_k": 2}
 
 
 @pytest.fixture
-def large(softkv_client, monkeypatch):
+def large(softkv_client, service, monkeypatch):
     """Return a collection of two hundred documents in blocks of 32, whose parts are streamed."""
-    for module in (blocks, compaction, memory, segments):
-        if hasattr(module, "BLOCK_ROWS"):
-            monkeypatch.setattr(module, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(prefixes, "MIN_ROWS", 100)
+    app = service.app if softkv_client._host is None else softkv_client._host._transport.app
+    limits = Limits(block_rows=32, min_prefix_rows=100)
+    monkeypatch.setattr(app.state.parts.catalogue, "limits", limits)
     collection = softkv_client.collection("streamed")
     collection.create(encoder=None, similarity="dot", dimension=3)
     collection.write([Document(f"d{i}", key_vector=key) for i, key in enumerate(KEYS)])

@@ -8,8 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from attention.lookup.memory import blocks, compaction, memory, segments
-from attention.lookup.shards import prefixes
+from attention.lookup import Limits
 from service.retrieval import queries
 from service.retrieval.queries import attend as streaming
 
@@ -19,12 +18,15 @@ QUERY = RNG.normal(size=4).astype(np.float32)
 
 
 @pytest.fixture
-def shelf(client, collection, monkeypatch):
+def shelf(service, client, collection, monkeypatch):
     """Three hundred documents of one to three keys, in blocks of 48 rows; `client` asks for parts of them."""
-    for module in (blocks, compaction, memory, segments):
-        if hasattr(module, "BLOCK_ROWS"):
-            monkeypatch.setattr(module, "BLOCK_ROWS", 48)
-    monkeypatch.setattr(prefixes, "MIN_ROWS", 100)
+    limits = Limits(block_rows=48, min_prefix_rows=100)
+    monkeypatch.setattr(service.app.state.parts.catalogue, "limits", limits)
+    return filled(client, collection)
+
+
+def filled(client, collection):
+    """Make a collection of the documents, and return its path."""
     path = collection(encoder=None, similarity="dot", temperature=1.0, null=0.2)
     documents = [
         {"id": f"d{i:03}", "key_vectors": (key * np.arange(1, 2 + i % 3)[:, None]).tolist(), "metadata": {"i": i}}
@@ -87,9 +89,9 @@ def test_parts_are_true_of_all_and_the_last_is_the_answer(client, shelf, tempera
             assert off <= part["certificate"]["output_error"] + 1e-6
 
 
-def test_a_small_collection_has_no_parts(client, shelf, monkeypatch):
-    monkeypatch.setattr(prefixes, "MIN_ROWS", 10**6)
-    assert [name for name, _ in streamed(client, shelf, top_k=1)] == ["answer"]
+def test_a_small_collection_has_no_parts(client, collection):
+    path = filled(client, collection)
+    assert [name for name, _ in streamed(client, path, top_k=1)] == ["answer"]
 
 
 def test_what_goes_wrong_before_the_first_part_is_refused_as_ever(client, shelf):

@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
-from attention.lookup.memory import compaction, memory, segments
+from attention.lookup import Limits, Question, answer
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import snapshot as masks
 from service.retrieval.collections.collection import Collection
@@ -107,10 +106,8 @@ def test_a_reader_from_before_a_removal_is_not_told_what_was_found_after_it(coll
 
 def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked_at):
     """By bits: here a ten-thousandth of the rows, of the rows of a block and of the memory for masks."""
-    for module in (compaction, memory, segments):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
     monkeypatch.setattr(masks, "MAX_MASK_BYTES", masks.MAX_MASK_BYTES // 10_000)
-    made = opened(tmp_path, numbered(*range(7000)))
+    made = opened(tmp_path, numbered(*range(7000)), Limits(block_rows=16))
     collection = made.collection("c")
     tidied(collection)
     filters = [ODD, LARGE, Combination("AND", (ODD, LARGE)), Comparison("metadata.i", "in", list(range(0, 7000, 7)))]
@@ -160,9 +157,7 @@ def test_a_new_view_lets_the_old_one_go(collection):
 
 
 def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypatch):
-    for module in (compaction, memory, segments):
-        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
-    made = opened(tmp_path, numbered(*range(60)))
+    made = opened(tmp_path, numbered(*range(60)), Limits(block_rows=16))
     collection = made.collection("c")
     tidied(collection)
     with monkeypatch.context() as patch:

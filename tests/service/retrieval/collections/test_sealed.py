@@ -20,7 +20,7 @@ from tests.service.retrieval.sealing import (
     BLOCK,
     documents,
     files,
-    make_blocks_small,
+    make_batches_small,
     opened,
     said,
     same,
@@ -32,7 +32,7 @@ from tests.service.retrieval.sealing import (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    make_blocks_small(monkeypatch)
+    make_batches_small(monkeypatch)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.service.retrieval.sealing import (
     files,
     flipped,
     lies_in,
-    make_blocks_small,
+    make_batches_small,
     opened,
     same,
     settled,
@@ -31,7 +31,7 @@ from tests.service.retrieval.sealing import (
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    make_blocks_small(monkeypatch)
+    make_batches_small(monkeypatch)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ class Holder:
         self.views = views
         first = views[0]
         segments = tuple(segment for view in views for segment in view.segments)
-        self.view = View(first.similarity, segments, first.dimension, first.value_dimension)
+        self.view = View(first.similarity, segments, first.dimension, first.value_dimension, limits=first.limits)
         self.numbers = np.concatenate([segment.numbers for segment in segments])
         self.calls = []
 
@@ -93,4 +93,5 @@ def afar(views, *, sampled):
         facts=facts,
         coded=all(message["coded"] for _, message in statistics),
         sample=SampleKeys(first.similarity, np.concatenate(keys)) if sampled else None,
+        limits=first.limits,
     )

@@ -7,10 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, answers, planner
+from attention.lookup import Limits, Memory, Question, Rows, answers
 from tests.attention.lookup.shards.remote.hosts import afar
 
 RANDOM = np.random.default_rng(7)
+SCANNED = Limits(exact_max_components=0)
 CENTRES = RANDOM.standard_normal((30, 24))
 KEYS = (CENTRES[RANDOM.integers(0, 30, 20_000)] + 0.8 * RANDOM.standard_normal((20_000, 24))).astype(np.float32)
 VALUES = (RANDOM.standard_normal((20_000, 6)) + 3).astype(np.float32)  # so that no blend is short
@@ -20,7 +21,7 @@ VALUES = (RANDOM.standard_normal((20_000, 6)) + 3).astype(np.float32)  # so that
 def elsewhere():
     views = []
     for rows in np.array_split(np.arange(len(KEYS)), 4):
-        memory = Memory("cosine")
+        memory = Memory("cosine", limits=SCANNED)
         views.append(memory.publish(add=Rows(rows, KEYS[rows], VALUES[rows])))
     return afar(views, sampled=True)
 
@@ -39,9 +40,8 @@ def query():
 
 
 @pytest.mark.parametrize("output", [False, True])
-def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, output):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
-    whole, rounds = Memory.of(KEYS, VALUES).view, []
+def test_most_answers_take_one_message_to_each_holder(elsewhere, output):
+    whole, rounds = Memory.of(KEYS, VALUES, limits=SCANNED).view, []
     for temperature in (0.02, 0.05, 0.1, 0.3, 1.0) * 4:
         questions = [Question(query(), temperature, null=0.4, output=output) for _ in range(4)]
         made, actual = calls(elsewhere, questions)
@@ -56,23 +56,21 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
     assert max(rounds) <= 2
 
 
-def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere, monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere):
     question = Question(query(), 0.3, normaliser="sparsemax")
     made, (actual,) = calls(elsewhere, [question])
     assert made["values"] > 0
-    (expected,) = answers(Memory.of(KEYS, VALUES).view, [question])
+    (expected,) = answers(Memory.of(KEYS, VALUES, limits=SCANNED).view, [question])
     together = actual.certificate.output_error + expected.certificate.output_error
     assert np.linalg.norm(actual.output - expected.output) <= together
 
 
-def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_how_many_are_listed_does_not_grow_with_the_holders():
     listed = []
     for parts in (1, 8):
         views = []
         for rows in np.array_split(np.arange(len(KEYS)), parts):
-            memory = Memory("cosine")
+            memory = Memory("cosine", limits=SCANNED)
             views.append(memory.publish(add=Rows(rows, KEYS[rows])))
         view = afar(views, sampled=True)
         sample = view.sample.thresholds(np.array([CENTRES[0]]), view.n, 1024)
@@ -80,17 +78,16 @@ def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
     assert abs(float(listed[0][0] - listed[1][0])) < 0.1
 
 
-def test_a_holder_that_lists_nothing_has_no_values_to_add(monkeypatch):
-    monkeypatch.setattr(planner, "EXACT_MAX_COMPONENTS", 0)
+def test_a_holder_that_lists_nothing_has_no_values_to_add():
     views, keys = [], KEYS[:6_000].copy()
     keys[3_000:, 0] = -40.0  # far from what is asked
     for rows in np.array_split(np.arange(len(keys)), 2):
-        memory = Memory("cosine")
+        memory = Memory("cosine", limits=SCANNED)
         views.append(memory.publish(add=Rows(rows, keys[rows], VALUES[rows])))
     questions = [Question(np.eye(24)[0] * 9 + CENTRES[3], 0.05)]
     (actual,), (expected,) = (
         answers(afar(views, sampled=True), questions),
-        answers(Memory.of(keys, VALUES[:6_000]).view, questions),
+        answers(Memory.of(keys, VALUES[:6_000], limits=SCANNED).view, questions),
     )
     np.testing.assert_array_equal(actual.numbers, expected.numbers)
     together = actual.certificate.output_error + expected.certificate.output_error
