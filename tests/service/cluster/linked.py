@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Limits
 from service.cluster import Node
 from service.storage import (
     CollectionMissing,
@@ -205,7 +204,6 @@ class Running:
             clock=lambda: history.now,
             submit=self.tasks.append,
             sealed=history.folder,
-            limits=Limits(block_rows=16),  # a block of any size has a file
         )
 
     def _between(self) -> None:

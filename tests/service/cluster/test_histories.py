@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from attention.lookup import Limits, Segment, View, sealable_segments
 from service.cluster.node import replica
 from service.retrieval.collections import fill_memory, sealed
 from tests.service.cluster.history import lived
@@ -32,9 +34,14 @@ def of_all(seeds: Sequence[int]) -> dict[str, int]:
     return counts
 
 
+def of_any_size(view: View, *, complete: bool = False) -> list[Segment]:
+    """Return the segments to write to files, as if a block with 16 rows were full."""
+    return sealable_segments(replace(view, limits=Limits(block_rows=16)), complete=complete)
+
+
 @pytest.fixture(autouse=True)
 def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count how often a range was read, and how often with rows from files."""
+    """Count how often a range was read, and how often with rows from files: a block of any size has a file."""
     counts = Counter[str]()
 
     def counted(memory: Any, files: Any, *other_events: Any) -> None:
@@ -42,6 +49,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         fill_memory(memory, files, *other_events)
 
     monkeypatch.setattr(replica, "fill_memory", counted)
+    monkeypatch.setattr(sealed, "sealable_segments", of_any_size)
     monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
     return counts
 
