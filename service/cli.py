@@ -79,8 +79,8 @@ def _softkv(
     """Handle the options that come before the name of a command, such as --version."""
 
 
-for command in (serve, shard):
-    app.command(cls=ServiceCommand)(command)
+app.command(cls=ServiceCommand)(serve)
+app.command(cls=ServiceCommand)(shard)
 for command in (demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
 app.add_typer(page, name="page")
