@@ -70,7 +70,7 @@ class DotProduct:
         """
         low = ((codes + OFFSET) & 255) - OFFSET
         planes = [(codes - low) >> 8, low] if fine else [codes]
-        return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), -1).astype(np.int8))
+        return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))
 
     def keys(self, builder: Any, codes: Any) -> Any:
         """Prepare a register of key codes uint8[rows, 4], once for all queries."""
