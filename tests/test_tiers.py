@@ -248,7 +248,7 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
-    for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp"):
+    for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
     (clone / ".ci" / "tier").write_text(f"#!/bin/sh\n{tier}\n")
     (clone / ".ci" / "tier").chmod(0o755)
