@@ -168,23 +168,7 @@ def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: 
         documents, keys: how many documents and how many rows pass.
         output: float64[d_v], or None.
     """
-    return Answer(
-        numbers=head.numbers,
-        parts=head.parts,
-        similarities=head.similarities,
-        logits=head.logits,
-        weights=head.weights,
-        log_weight_of_other_parts=head.log_weight_of_other_parts,
-        matches=head.matches,
-        complete=head.complete,
-        evidence=head.evidence,
-        heaviest=head.heaviest,
-        best_similarity=head.best_similarity,
-        output=output,
-        certificate=certificate,
-        documents=documents,
-        keys=keys,
-    )
+    return Answer(**head._asdict(), output=output, certificate=certificate, documents=documents, keys=keys)
 
 
 def select_head(
