@@ -98,7 +98,7 @@ def upgrade(fleet: Fleet) -> str:
 
 
 def head(seconds: float) -> Fault:
-    """Kill the head for so many seconds; nothing returns."""
+    """Return a fault that kills Ray's head and starts no other one; it ends after `seconds`."""
 
     def kill(fleet: Fleet) -> str:
         fleet.head.kill()

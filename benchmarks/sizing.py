@@ -117,8 +117,8 @@ def main() -> None:
         disk = sum(path.stat().st_size for path in Path(folder).glob("softkv.sqlite3*")) / 1000 / chosen.documents
         size.add_row(f"{empty / 1024:.1f} GiB", f"{memory:.1f} KiB", f"{disk:.1f} kB")
         for name, (made, per_call) in kinds().items():
-            found = [rate(service, made, per_call, callers, chosen.seconds) for callers in (1, CALLERS)]
-            rates.add_row(name, *(f"{one:,.0f}" for one in found))
+            answers_per_second = [rate(service, made, per_call, callers, chosen.seconds) for callers in (1, CALLERS)]
+            rates.add_row(name, *(f"{one:,.0f}" for one in answers_per_second))
     console = Console()
     console.print(size)
     console.print(rates)

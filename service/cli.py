@@ -38,8 +38,9 @@ class Commands(TyperGroup):
 
 
 class ServiceCommand(TyperCommand):
-    """A command whose options are the service's settings. If an option has an old name, the error gives the
-    new name.
+    """A command whose options are the service's settings.
+
+    If an option has an old name, the error gives the new name.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -39,8 +39,9 @@ KEYS_FIRST_SECONDS = 1.0
 
 @asynccontextmanager
 async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
-    """Run the service's background tasks for the duration of the block: they load its parts while it answers. At the
-    end, close the store.
+    """Run the service's background tasks for the duration of the block: they load its parts while it answers.
+
+    At the end, close the store.
     """
     with one_blas_thread():
         opening = opening or open_in_background(settings)
@@ -98,8 +99,9 @@ def _log_failure(loading: asyncio.Task[None]) -> None:
 
 
 async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
-    """Load the parts of the service: wait for the keys; load encoder, machine code and demo collections; run first
-    queries; check all texts.
+    """Load the keys, the encoder, machine code and demo collections, and run first queries.
+
+    Then check the stored texts of all documents against their checksums.
     """
     catalogue = parts.catalogue
 

@@ -68,8 +68,9 @@ _PROCESSORS: list[Processor] = []  # shared with loggers that cached it earlier
 
 
 def drop_below_level(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Drop log lines below the level of the logger `softkv`. A program that runs the service in its own process may set
-    this level.
+    """Drop log lines below the level of the logger `softkv`.
+
+    A program that runs the service in its own process may set this level.
     """
     if not _SOFTKV_LOGGER.isEnabledFor(_LEVELS.get(method.upper(), logging.INFO)):
         raise structlog.DropEvent
@@ -77,8 +78,9 @@ def drop_below_level(_: WrappedLogger, method: str, event: EventDict) -> EventDi
 
 
 def render_plain(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """Render a log line as structlog's console renderer does without colours, in a fifth of the time. Speed matters
-    since each request logs a line.
+    """Render a log line as structlog's console renderer does without colours, in a fifth of the time.
+
+    Speed matters since each request logs a line.
     """
     trace = event.pop("exception", None)
     line = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"

@@ -52,8 +52,9 @@ class FairQueue(Generic[T]):
         self._waiting.clear()
 
     def next(self) -> tuple[str, T] | None:
-        """Return the next caller that is below its share, and its oldest item; None if every waiting caller has reached
-        its share. The item stays in the queue.
+        """Return the next caller that is below its share, and its oldest item.
+
+        Return None if every waiting caller has reached its share. The item stays in the queue.
         """
         for caller, items in self._waiting.items():
             if self._share is None or self._in_progress[caller] < self._share:
@@ -124,8 +125,9 @@ class FairSemaphore:
 
 
 class FairThreads:
-    """Threads for one kind of work, which callers use in turns. If there are several threads, no single caller occupies
-    all of them.
+    """Threads for one kind of work, which callers use in turns.
+
+    If there are several threads, no single caller occupies all of them.
 
     Any thread and any event loop may submit work. Work that is cancelled before its turn is not done.
     """

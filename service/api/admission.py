@@ -69,8 +69,9 @@ class CallerShares:
         return self.taken + amount > self.capacity
 
     def over(self, caller: str, amount: int = 1, always: int = 1) -> bool:
-        """Return whether this further amount would exceed the caller's share. A total use of up to `always` never
-        exceeds it.
+        """Return whether this further amount would exceed the caller's share.
+
+        A total use of up to `always` never exceeds it.
         """
         free = self.capacity - self.taken - amount
         return self._of[caller] + amount > max(always, TIMES_THE_FREE * free)

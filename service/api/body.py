@@ -26,8 +26,9 @@ WELL_FORMED = re.compile(rf"({TOKEN}/{TOKEN})(?:[ \t]*+;[ \t]*+(?:{TOKEN}=(?:{TO
 
 
 def media_type(headers: Headers) -> str:
-    """Return `type/subtype` in lower case, without parameters; empty if the Content-Type header is missing, repeated or
-    malformed.
+    """Return `type/subtype` in lower case, without parameters.
+
+    The result is empty if the Content-Type header is missing, repeated or malformed.
     """
     declared = headers.getlist("content-type")
     match = WELL_FORMED.fullmatch(declared[0].strip(" \t")) if len(declared) == 1 else None

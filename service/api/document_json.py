@@ -19,8 +19,9 @@ TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozense
 
 
 def parse_document(document_id: str, body: DocumentBody | Row) -> SentDocument:
-    """Convert the JSON model of a document to the document that is stored; fields that the request lacks keep their
-    defaults.
+    """Convert the JSON model of a document to the document that is stored.
+
+    Fields that the request lacks keep their defaults.
     """
     return SentDocument(document_id, **field_values(body, body.model_fields_set - {"id"}))
 

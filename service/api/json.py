@@ -143,8 +143,9 @@ def release(content: Any) -> None:
 
 
 def estimate_size(content: Any) -> int:
-    """Estimate the size of a response as a count of numbers; 8 characters of text count as one number. Only the first
-    element of a list is measured.
+    """Estimate the size of a response as a count of numbers; 8 characters of text count as one number.
+
+    Only the first element of a list is measured.
     """
     if isinstance(content, dict):
         return sum(map(estimate_size, content.values()))

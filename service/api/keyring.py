@@ -160,8 +160,9 @@ class KeyFile:
         return file
 
     def reload(self) -> None:
-        """Load the file if it has changed and two consecutive reads are equal. A file that another program is still
-        writing would differ.
+        """Load the file if it has changed and two consecutive reads are equal.
+
+        A file that another program is still writing would differ.
 
         Blocks while the file is read.
         """

@@ -27,8 +27,9 @@ CODES = {
 
 
 def complete_schemas(derived: Schemas) -> Schemas:
-    """Return all schemas by name. To the `derived` schemas of FastAPI it adds those of problems, of lines in streams,
-    and of each form of a request.
+    """Return all schemas by name.
+
+    To the `derived` schemas of FastAPI it adds those of problems, of lines in streams, and of each form of a request.
     """
     schemas = derived | _beside_the_routes()
     for name in MADE_BY_FASTAPI:
@@ -192,8 +193,9 @@ def _to(operation: str, parameters: dict[str, str], body: dict[str, Any] | None 
 
 
 def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
-    """Return OpenAPI links from a document to queries with its content. The best match of such a query is that
-    document.
+    """Return OpenAPI links from a document to queries with its content.
+
+    The best match of such a query is that document.
     """
     return {
         "attend": _to("attend", parameters, {"query": query}),

@@ -105,8 +105,9 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A dependency that declares the level that a caller needs. Of several declarations for a route, the highest level
-    counts.
+    """A dependency that declares the level that a caller needs.
+
+    Of several declarations for a route, the highest level counts.
     """
 
     level: Level
@@ -178,8 +179,9 @@ def _declarations(route: Any, kind: type[T]) -> list[T]:
 
 
 async def require_write_by_default(request: Request) -> None:
-    """Admit only callers that may write to all collections, if a route declares nothing. Every route has this
-    dependency.
+    """Admit only callers that may write to all collections, if a route declares nothing.
+
+    Every route has this dependency.
     """
     if declared_level(request.scope.get("route")) is None:
         admit(request.scope, "write", "everything")
@@ -252,8 +254,9 @@ class GuardedRoute(APIRoute):
         return None if self.required_level == "none" else declared_kind(self) or "write"
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return the kind of slot that one call needs. A call that encodes texts needs `stream` if the client accepts
-        NDJSON.
+        """Return the kind of slot that one call needs.
+
+        A call that encodes texts needs `stream` if the client accepts NDJSON.
         """
         streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
         return "stream" if streams else self.kind
@@ -309,8 +312,9 @@ def _settled(dependency: Any) -> bool:
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
-    """Return a router for JSON calls with one kind of slot, for callers that may read. Routes that write declare a
-    higher level.
+    """Return a router for JSON calls with one kind of slot, for callers that may read.
+
+    Routes that write declare a higher level.
     """
     return APIRouter(
         prefix=prefix,

@@ -248,8 +248,9 @@ log = structlog.get_logger("softkv")
 
 
 class TelemetryMiddleware:
-    """A middleware that counts, times and traces requests by route. Ids and names in a path create no metrics or spans
-    of their own.
+    """A middleware that counts, times and traces requests by route.
+
+    Ids and names in a path create no metrics or spans of their own.
 
     Args:
         slow_request_ms: requests that take longer are logged with the time of each stage, never with their content.

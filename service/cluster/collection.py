@@ -121,8 +121,9 @@ class ShardedCollection(ReplicatedCollection):
                 return
 
     def _require_ready(self) -> None:
-        """Raise CollectionNotFound if the collection was deleted. Nodes are not checked: writes need none, and queries
-        report missing shards.
+        """Raise CollectionNotFound if the collection was deleted.
+
+        Nodes are not checked: writes need none, and queries report missing shards.
         """
         self._require_existing()
 

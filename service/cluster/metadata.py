@@ -76,8 +76,9 @@ class CollectionMetadata:
     lock: Lock = field(default_factory=Lock)
 
     def mask(self, condition: Condition) -> RemoteMask:
-        """Return the mask of the rows that pass a condition. Equal conditions get the same object, so that their
-        queries share a scan.
+        """Return the mask of the rows that pass a condition.
+
+        Equal conditions get the same object, so that their queries share a scan.
         """
         name = condition_digest(condition)
         with self.lock:
@@ -107,8 +108,9 @@ class MetadataCache:
         self._sample: tuple[int, SampleKeys] | None = None
 
     def fetch(self, record: CollectionRecord, extent: Extent) -> CollectionMetadata:
-        """Return the collection's metadata at the version of `extent`. Parts that are not cached are read from the
-        nodes.
+        """Return the collection's metadata at the version of `extent`.
+
+        Parts that are not cached are read from the nodes.
 
         Raises:
             VersionGone: a node has newer versions only.
@@ -179,8 +181,9 @@ class MetadataCache:
                     )
 
     def _fetch_statistics(self, first_rows: Sequence[int], version: CollectionVersion) -> frozenset[int]:
-        """Read statistics that are not cached from the nodes. Return the first rows of shards for which no node
-        answers.
+        """Read statistics that are not cached from the nodes.
+
+        Return the first rows of shards for which no node answers.
         """
         lost = self._router.lost_shards(version.collection).intersection(first_rows)
         while missing := [row for row in first_rows if row not in self._statistics and row not in lost]:
@@ -224,8 +227,9 @@ class MetadataCache:
         return self._sample[1]
 
     def _sum_missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
-        """Add up the summaries of the lost shards. If one of them is not current, the bounds of the sum are
-        infinite.
+        """Add up the summaries of the lost shards.
+
+        If one of them is not current, the bounds of the sum are infinite.
         """
         documents = record.attendable - view.documents
         if not lost or documents <= 0:
@@ -263,8 +267,9 @@ class ShardStatistics:
 
 
 class RoutedShards:
-    """The shards of a collection at one version, to which messages are sent through a router; implements
-    `attention.lookup.ShardHosts`.
+    """The shards of a collection at one version, to which messages are sent through a router.
+
+    It implements `attention.lookup.ShardHosts`.
 
     Args:
         statistics: the statistics of each shard, by the shard's first row.

@@ -165,8 +165,9 @@ class Membership:
         ray.shutdown()
 
     def _clear(self, name: str) -> None:
-        """End a node of this name that an earlier process on this machine left behind. Raise NodeNameTaken if a node of
-        another machine has the name and answers.
+        """End a node of this name that an earlier process on this machine left behind.
+
+        Raise NodeNameTaken if a node of another machine has the name and answers.
         """
         try:
             actor = ray.get_actor(name, NAMESPACE)
@@ -243,8 +244,9 @@ class RayTransport:
             self._search(node)
 
     def _search(self, node: str) -> Future[Any] | None:
-        """Start or continue the search for a node, and return it; None if a search failed a moment ago. The caller
-        holds the lock.
+        """Start or continue the search for a node, and return it; None if a search failed a moment ago.
+
+        The caller holds the lock.
         """
         if node in self._actors:
             return None

@@ -93,8 +93,9 @@ class RayNode:
                 raise ClusterUnreachable(f"this machine could not join the cluster at {address}: {output}")
 
     def kill(self) -> None:
-        """Kill the Ray node and the processes that Ray started for it, by SIGKILL. The actors on this node then end by
-        themselves.
+        """Kill the Ray node and the processes that Ray started for it, by SIGKILL.
+
+        The actors on this node then end by themselves.
         """
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -97,8 +97,9 @@ class Router:
     def ask(
         self, version: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
     ) -> list[Reply]:
-        """Send a message to the nodes that hold these shards, and return the replies. Each shard is covered by exactly
-        one reply.
+        """Send a message to the nodes that hold these shards, and return the replies.
+
+        Each shard is covered by exactly one reply.
 
         Args:
             message: builds the message for a node from the first rows of its shards.
@@ -244,8 +245,9 @@ class _Call:
 
 
 class ScatterGather:
-    """One message about many shards. It is sent to the nodes that hold them, and to other replicas until every shard
-    has an answer.
+    """One message about many shards.
+
+    It is sent to the nodes that hold them, and to other replicas until every shard has an answer.
     """
 
     def __init__(
@@ -283,8 +285,9 @@ class ScatterGather:
         return [reply for group in groups for reply in group.replies or ()]
 
     def _attempt(self, group: _Group) -> None:
-        """Send the message to replicas that were not tried yet, for all shards of a group. Raise ShardsLost if a shard
-        has none left.
+        """Send the message to replicas that were not tried yet, for all shards of a group.
+
+        Raise ShardsLost if a shard has none left.
         """
         attempt = _Attempt()
         group.attempts.append(attempt)

@@ -40,8 +40,9 @@ class Interrupted(CommandError):
 
 
 def read_key(text: str) -> str:
-    """Return an API key, or with `@FILE` the first line of a file. Other users of the machine can read a command line,
-    but not the file.
+    """Return an API key, or with `@FILE` the first line of a file.
+
+    Other users of the machine can read a command line, but not the file.
     """
     if not text.startswith("@"):
         return text

@@ -98,8 +98,9 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Run every check, and yield the results one after another. Checks of the model and of the stored data take
-    seconds.
+    """Run every check, and yield the results one after another.
+
+    Checks of the model and of the stored data take seconds.
     """
     yield _machine()
     yield _packages()
@@ -137,8 +138,9 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """Check the machine code and its threads. The code is loaded or compiled as in the service, and cached for the
-    service.
+    """Check the machine code and its threads.
+
+    The code is loaded or compiled as in the service, and cached for the service.
     """
     import numpy as np
 

@@ -214,8 +214,9 @@ def _read_lines(lines: Iterable[bytes]) -> Iterator[Entry]:
 
 
 def _open_stream(entries: Iterator[Entry]) -> DocumentSource:
-    """Open the documents of a stream, such as standard input, which can be read only once. Its first line may be the
-    head of an export.
+    """Open the documents of a stream, such as standard input, which can be read only once.
+
+    Its first line may be the head of an export.
     """
     first = next(entries, None)
     head = None if first is None else read_head(first)

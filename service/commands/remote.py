@@ -60,8 +60,9 @@ def command_error(error: softkv.Error, url: str) -> CommandError:
 
 
 def _check_alive(client: softkv.Client) -> None:
-    """Raise Unreachable if no service answers, without retries. Retries are for a service that disappears during long
-    work.
+    """Raise Unreachable if no service answers, without retries.
+
+    Retries are for a service that disappears during long work.
 
     An error status is ignored here, since the command's own request reports it.
     """

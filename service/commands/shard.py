@@ -128,8 +128,9 @@ def _hold(
 
 
 def _prepare_folder(folder: Path, *, needed: bool) -> str | None:
-    """Return the folder for files, or None with a warning if it is not writable. Raise an error if it is needed and not
-    writable.
+    """Return the folder for files, or None with a warning if it is not writable.
+
+    Raise an error if it is needed and not writable.
     """
     import structlog
 
@@ -163,8 +164,9 @@ def _clear_ready(ready_file: Path | None) -> None:
 
 
 class _Slots:
-    """The slots of this machine, which are processes that hold parts of all keys. This object starts, monitors and ends
-    them.
+    """The slots of this machine, which are processes that hold parts of all keys.
+
+    This object starts, monitors and ends them.
     """
 
     def __init__(
@@ -225,8 +227,9 @@ class _Slots:
             leaving.wait(POLL_SECONDS)
 
     def leave(self, seconds: float) -> None:
-        """Wait until other slots, if there are any, hold the keys of the slots of this machine. Then end the slots of
-        this machine.
+        """Wait until other slots, if there are any, hold the keys of the slots of this machine.
+
+        Then end the slots of this machine.
         """
         from service.cluster import NodeLost
 

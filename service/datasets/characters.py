@@ -80,8 +80,9 @@ _UNSHOWN = {"Cf", "Zl", "Zp"}
 
 
 def characters() -> Iterator[dict[str, Any]]:
-    """Yield a document for every named character of the blocks in BLOCKS. Its key is the name in lower case, its value
-    the character.
+    """Yield a document for every named character of the blocks in BLOCKS.
+
+    Its key is the name in lower case, its value the character.
 
     The blocks have letters of living alphabets, punctuation, currency, arrows, mathematics, shapes, music, games and
     all emoji. They leave out names that mean nothing to a reader: generated names (CJK ideographs, Hangul syllables),

@@ -28,8 +28,9 @@ def library() -> Iterator[dict[str, Any]]:
 
 
 def videos() -> Iterator[dict[str, Any]]:
-    """Yield documents about invented videos. The key is title and description; the value is title, channel
-    and length.
+    """Yield documents about invented videos.
+
+    The key is title and description; the value is title, channel and length.
     """
     return _lines("videos.jsonl")
 

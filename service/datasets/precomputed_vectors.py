@@ -47,8 +47,9 @@ MANY = 1000
 
 
 def load_vectors(name: str, checksum: str | None) -> PrecomputedVectors:
-    """Return the precomputed vectors of a demo collection; empty if another model than that with this checksum made
-    them.
+    """Return the precomputed vectors of a demo collection.
+
+    The result is empty if another model than that with this checksum made them.
     """
     file = resources.files("service.datasets").joinpath("vectors", f"{name}.npz")
     if checksum is None or not file.is_file():

@@ -51,8 +51,9 @@ CacheKey = tuple[Purpose, str]
 
 
 class EmbeddingCache:
-    """A cache of the vectors of recent texts: at most `texts` texts of at most `text_characters` characters. Any thread
-    may use it.
+    """A cache of the vectors of recent texts: at most `texts` texts of at most `text_characters` characters.
+
+    Any thread may use it.
 
     The cache has two halves. New texts enter the first; a text moves to the second when a caller requests it again. So
     a bulk upload, in which no text comes twice, does not displace texts in use.

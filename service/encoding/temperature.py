@@ -83,8 +83,9 @@ def has_unit_length(vectors: NDArray[np.float32]) -> bool:
 
 
 def fit_temperature(similarity: Matrix) -> float:
-    """Return the T at which softmax(similarity / T) gives the diagonal the greatest likelihood. T is 0 or ∞ if the
-    likelihood has no maximum between.
+    """Return the T at which softmax(similarity / T) gives the diagonal the greatest likelihood.
+
+    T is 0 or ∞ if the likelihood has no maximum between.
 
     Args:
         similarity: float64 [n, n], of each question to each text; the diagonal has the related pairs.

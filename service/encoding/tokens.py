@@ -277,8 +277,9 @@ def _spans(text: str, encoding: Encoding, part_tokens: int, overlap: int) -> Ite
 
 
 def _boundary(words: Sequence[int | None], above: int, limit: int) -> int:
-    """Return the index of the last token that begins a word, up to `limit` and above `above`; `limit` if no token there
-    begins a word.
+    """Return the index of the last token that begins a word, up to `limit` and above `above`.
+
+    Return `limit` if no token there begins a word.
     """
     return next((token for token in range(limit, above, -1) if words[token] != words[token - 1]), limit)
 

@@ -54,8 +54,9 @@ _SHARED = {"rows": "rows", "bytes": "bytes of text", "waiting": "questions that 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one service. All rooms together hold at most `rooms` × `bytes`, and as much again for Python's
-    objects.
+    """The limits of one service.
+
+    All rooms together hold at most `rooms` × `bytes`, and as much again for Python's objects.
 
     A room has texts and no vectors: vectors are in the encoder's cache, which has its own limit.
 

@@ -269,8 +269,9 @@ class Room:
         return self._question.public_state()
 
     def guess(self, participant: str, number: int, row_id: str | None, caller: str | None = None) -> int:
-        """Record which row a participant expects to get the largest weight; None expects no row. Return the number of
-        guesses.
+        """Record which row a participant expects to get the largest weight; None expects no row.
+
+        Return the number of guesses.
 
         A later guess of the same participant replaces the earlier one.
 
@@ -295,8 +296,9 @@ class Room:
 
     @contextmanager
     def revealing(self, number: int, secret: str | None) -> Iterator[tuple[Question, list[Row]]]:
-        """Close the question to guesses for the duration of the block, and yield it with the current rows; `reveal`
-        ends it.
+        """Close the question to guesses for the duration of the block, and yield it with the current rows.
+
+        `reveal` ends it.
 
         Raises:
             NotPresenter: only the presenter may do this.
@@ -334,8 +336,9 @@ class Room:
         self._listeners.check()
 
     async def listen(self) -> AsyncGenerator[Update]:
-        """Yield the whole room as an update `room`, then every change. The iteration ends with the room, or if the
-        listener reads too slowly.
+        """Yield the whole room as an update `room`, then every change.
+
+        The iteration ends with the room, or if the listener reads too slowly.
 
         Raises:
             ListenersFull: there are too many listeners.
@@ -384,8 +387,9 @@ class Room:
         return self._numbers
 
     def _grow(self, size: int, caller: str | None) -> None:
-        """Add to the bytes that the room and a caller use; a negative size subtracts. The caller None is the presenter,
-        which has no share.
+        """Add to the bytes that the room and a caller use; a negative size subtracts.
+
+        The caller None is the presenter, which has no share.
         """
         if size > 0 and self._bytes + size > self._limits.bytes:
             raise RoomFull(

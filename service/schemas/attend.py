@@ -247,8 +247,9 @@ class Coverage(Wire):
 
 
 class AttendAnswer(Wire):
-    """The answer to a query. The weights of all documents that pass the filter sum to one, together with that of the
-    null key.
+    """The answer to a query.
+
+    The weights of all documents that pass the filter sum to one, together with that of the null key.
 
     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
     the null key is absent, all are 0.

@@ -183,8 +183,9 @@ class CalibrateAnswer(Wire):
 
 
 def labels(question: LabelledQuestion) -> dict[str, str]:
-    """Return the ids that answer a question, each once, with their JSON pointers; empty for a question without an
-    answer.
+    """Return the ids that answer a question, each once, with their JSON pointers.
+
+    The result is empty for a question without an answer.
     """
     if question.ids is None:
         return {} if question.id is None else {question.id: "/id"}

@@ -86,8 +86,9 @@ class SQLAnswer(Wire):
 
 
 class TopKAnswer(Wire):
-    """The k documents that are most similar to the question, without weights. They are returned even if nothing
-    matches.
+    """The k documents that are most similar to the question, without weights.
+
+    They are returned even if nothing matches.
     """
 
     matches: list[SweptMatch]

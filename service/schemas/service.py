@@ -53,8 +53,9 @@ class Limits(Wire):
 
 
 class SlotAnswer(Wire):
-    """A slot: a process of the cluster that holds a part of all keys. A fact that only the slot knows is null if the
-    slot did not answer within a second.
+    """A slot: a process of the cluster that holds a part of all keys.
+
+    A fact that only the slot knows is null if the slot did not answer within a second.
     """
 
     name: str

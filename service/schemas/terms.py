@@ -57,8 +57,9 @@ class Linear(Wire):
 
 
 class Prior(Wire):
-    """A term: the logarithm of a number in the document's metadata, times a factor. It multiplies the weight by that
-    power of the number.
+    """A term: the logarithm of a number in the document's metadata, times a factor.
+
+    It multiplies the weight by that power of the number.
     """
 
     field: FieldInBias

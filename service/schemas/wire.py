@@ -74,8 +74,9 @@ def whole(value: Any) -> Any:
 
 
 def _accept_whole_floats(schema: Any) -> Any:
-    """Return pydantic's schema of a field in which every int accepts a whole float, such as 470.0. A second call
-    changes nothing.
+    """Return pydantic's schema of a field in which every int accepts a whole float, such as 470.0.
+
+    A second call changes nothing.
     """
     if schema["type"] == "int":
         return no_info_before_validator_function(whole, schema)
@@ -109,8 +110,9 @@ INTEGERS = range(-(2**63), 2**64)
 
 @dataclass(frozen=True)
 class Form:
-    """One of several forms in which a request may be sent. A form has this field, and none of the fields of the other
-    forms.
+    """One of several forms in which a request may be sent.
+
+    A form has this field, and none of the fields of the other forms.
     """
 
     name: str
@@ -119,8 +121,9 @@ class Form:
 
 
 class Wire(JSONObject):
-    """A JSON object that may have only the fields of its model. If the model has `forms`, the route checks that the
-    object matches one of them.
+    """A JSON object that may have only the fields of its model.
+
+    If the model has `forms`, the route checks that the object matches one of them.
     """
 
     forms: ClassVar[tuple[Form, ...]] = ()

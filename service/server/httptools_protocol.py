@@ -359,8 +359,9 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
 
 
 class Http10Cycle(RequestResponseCycle):
-    """A response to an HTTP/1.0 request. HTTP/1.0 has no chunks, so a response without a length ends when the
-    connection closes.
+    """A response to an HTTP/1.0 request.
+
+    HTTP/1.0 has no chunks, so a response without a length ends when the connection closes.
     """
 
     _ends_with_connection = False

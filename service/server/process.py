@@ -50,8 +50,9 @@ def limit_connections(requested: int, descriptors: int) -> int:
 
 
 class LoopErrorHandler:
-    """The exception handler of the event loop. Errors about missing file descriptors are logged as one short line every
-    10 seconds.
+    """The exception handler of the event loop.
+
+    Errors about missing file descriptors are logged as one short line every 10 seconds.
     """
 
     def __init__(self) -> None:

@@ -45,8 +45,9 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def server_config(app: FastAPI, http: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
-    """Return uvicorn's configuration. `http` creates the protocol of each connection, and only the application writes
-    log lines.
+    """Return uvicorn's configuration.
+
+    `http` creates the protocol of each connection, and only the application writes log lines.
     """
     return uvicorn.Config(
         app,
@@ -125,8 +126,9 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
     async def _wait_until_done(self, seconds: float) -> bool:
-        """Wait up to this many seconds. Return whether all requests were answered and the clients have read the
-        responses.
+        """Wait up to this many seconds.
+
+        Return whether all requests were answered and the clients have read the responses.
         """
         deadline = time.monotonic() + seconds
         while self.server_state.tasks or self.server_state.connections:

@@ -103,8 +103,9 @@ class StartupProgress:
         self.finished = False
 
     def messages(self, report: ReadinessReport) -> Iterator[StartupMessage]:
-        """Yield messages about what has changed since the last call. The last message comes when everything
-        is loaded.
+        """Yield messages about what has changed since the last call.
+
+        The last message comes when everything is loaded.
         """
         now = self._clock()
         for progress in self._parts.demo.progress.values():

@@ -75,8 +75,9 @@ class ConnectionTimeouts:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: TrackedConnection, loop: asyncio.AbstractEventLoop) -> None:
-        """Track a new connection. If the limit of connections is reached, close connections that wait for their client,
-        or refuse the new one.
+        """Track a new connection.
+
+        If the limit of connections is reached, close connections that wait for their client, or refuse the new one.
         """
         limit = self.bounds.connections
         full = len(self._open) >= limit and not self._evict()
@@ -154,8 +155,9 @@ class _Deadline:
     def update(
         self, reason: WaitReason | None, connection: TrackedConnection, now: float, budget: float, rate: int
     ) -> float:
-        """Account for the time and bytes since the last check; return the seconds left, or 1 if the server waits for
-        nothing.
+        """Account for the time and bytes since the last check.
+
+        Return the seconds left, or 1 if the server waits for nothing.
         """
         step = reason, connection.requests
         transferred = connection.transport.count_sent() if reason == "answer" else connection.received
@@ -173,8 +175,9 @@ def _address(connection: TrackedConnection) -> str:
 
 
 class TrackedProtocol:
-    """A mixin for uvicorn's protocols. It counts bytes and requests for `TrackedConnection`, because uvicorn
-    does not.
+    """A mixin for uvicorn's protocols.
+
+    It counts bytes and requests for `TrackedConnection`, because uvicorn does not.
     """
 
     loop: asyncio.AbstractEventLoop

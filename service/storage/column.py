@@ -69,8 +69,9 @@ class DistinctValues:
         return sum(_nbytes(values) for values in self._values.values())
 
     def equal(self, operand: EncodedValue) -> slice:
-        """Return the code of a value equal to the operand, as a slice of codes; the slice is empty if no row has that
-        value.
+        """Return the code of a value equal to the operand, as a slice of codes.
+
+        The slice is empty if no row has that value.
         """
         return slice(self._position(operand), self._position(operand, behind=True))
 
@@ -112,8 +113,9 @@ class DistinctValues:
         return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
     def _position(self, operand: EncodedValue, *, behind: bool = False) -> int:
-        """Return the index of the operand among the values, or the index at which it would be inserted. With `behind`,
-        return the index after the operand.
+        """Return the index of the operand among the values, or the index at which it would be inserted.
+
+        With `behind`, return the index after the operand.
         """
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value

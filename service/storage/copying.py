@@ -152,8 +152,9 @@ def _digests(reader: Reader, collection: int) -> Iterator[tuple[str, bytes]]:
 def _pair(
     ones: Iterator[tuple[str, bytes]], twos: Iterator[tuple[str, bytes]]
 ) -> Iterator[tuple[str, tuple[bytes | None, bytes | None]]]:
-    """Yield each id with its digests in both stores; None if the store lacks the id. Both iterators are
-    ordered by id.
+    """Yield each id with its digests in both stores; None if the store lacks the id.
+
+    Both iterators are ordered by id.
     """
     one, two = next(ones, None), next(twos, None)
     while one is not None or two is not None:

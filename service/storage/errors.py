@@ -136,8 +136,9 @@ class DatabaseAltered(StorageError):
 
 
 class LogMissing(StorageError):
-    """The process that last used the file did not close it, and the file's write-ahead log is missing. The file was
-    left as it is.
+    """The process that last used the file did not close it, and the file's write-ahead log is missing.
+
+    The file was left as it is.
     """
 
     def __init__(self, path: Path, log: Path, process: int) -> None:

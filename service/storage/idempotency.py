@@ -30,8 +30,9 @@ class IdempotentWrite(Generic[Result]):
     answer: Callable[[Result], WriteAnswer]
 
     def adapt(self, convert: Callable[[Inner], Result]) -> IdempotentWrite[Inner]:
-        """Return this object for an inner part of the write. `convert` turns the result of the part into the result of
-        the whole write.
+        """Return this object for an inner part of the write.
+
+        `convert` turns the result of the part into the result of the whole write.
         """
         return IdempotentWrite(self.request, lambda inner: self.answer(convert(inner)))
 

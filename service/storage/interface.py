@@ -61,8 +61,9 @@ class UncleanShutdown:
 
 
 class Search(Protocol):
-    """The searches of one collection in SQL, without vectors. `ranking` names the function that ranks full-text
-    matches.
+    """The searches of one collection in SQL, without vectors.
+
+    `ranking` names the function that ranks full-text matches.
     """
 
     ranking: str
@@ -114,8 +115,9 @@ class Reader(Protocol):
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
-        text.
+        """Return the span of the key text that each key with these row numbers int64[n] encodes.
+
+        None means the whole text.
         """
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
@@ -235,24 +237,27 @@ class Writer(Reader, Protocol):
         """Run `callback` after the commit is on disk, before the block of `Store.writing` ends."""
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to the write `once`, in the transaction of the write itself; do nothing if `once`
-        is None.
+        """Store the answer to the write `once`, in the transaction of the write itself.
+
+        Do nothing if `once` is None.
         """
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Create an empty collection; raises CollectionExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration of a collection; raises CollectionFixed if any other setting
-        differs.
+        """Change temperature, null and calibration of a collection.
+
+        Raise CollectionFixed if any other setting differs.
         """
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection and everything in it; raises CollectionMissing."""
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
-        """Store documents under new row numbers. Stored documents with the same ids are replaced, or kept with the mode
-        "skip".
+        """Store documents under new row numbers.
+
+        Stored documents with the same ids are replaced, or kept with the mode "skip".
 
         Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.

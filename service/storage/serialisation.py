@@ -85,8 +85,9 @@ def refuse_surrogates(values: Iterable[Any]) -> None:
 
 
 def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
-    """Return "key" or "metadata" if that one contains a NUL character, else None. No store accepts NUL there, since
-    PostgreSQL cannot.
+    """Return "key" or "metadata" if that one contains a NUL character, else None.
+
+    No store accepts NUL there, since PostgreSQL cannot.
 
     A value may contain a NUL, since it is stored as JSON and never compared.
     """
@@ -162,15 +163,17 @@ def blob(vector: ArrayLike) -> bytes:
 
 
 def vector_of(data: bytes) -> Vector:
-    """Decode a vector [d] from little-endian float32 bytes. The vector is read-only, since it shares the memory of the
-    bytes.
+    """Decode a vector [d] from little-endian float32 bytes.
+
+    The vector is read-only, since it shares the memory of the bytes.
     """
     return np.frombuffer(data, dtype="<f4")
 
 
 def matrix_of(blobs: Sequence[bytes]) -> Matrix:
-    """Decode n vectors from little-endian float32 bytes, as read-only float32[n, d]. Without vectors the shape is [0,
-    0].
+    """Decode n vectors from little-endian float32 bytes, as read-only float32[n, d].
+
+    Without vectors the shape is [0, 0].
     """
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
 

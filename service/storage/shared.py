@@ -29,8 +29,9 @@ class SharedReader(Reader, Protocol):
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
 
     def is_retained(self, collection: int) -> bool:
-        """Return whether everything read of a version until now was complete. That holds until some time after the next
-        version, when rows that it deleted are removed from disk.
+        """Return whether everything read of a version until now was complete.
+
+        That holds until some time after the next version, when rows that it deleted are removed from disk.
 
         Raises CollectionMissing if the collection was deleted; then what was read may be incomplete as well.
         """
@@ -52,8 +53,9 @@ class SharedReader(Reader, Protocol):
     def column(
         self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
     ) -> Column | None:
-        """Return a field of all documents with row numbers above `after` and up to `last`; None if it takes over
-        `most_bytes`.
+        """Return a field of all documents with row numbers above `after` and up to `last`.
+
+        Return None if it takes over `most_bytes`.
         """
 
 
@@ -109,8 +111,9 @@ class SharedStore(Store, Protocol):
         """Open a reader of one consistent state of the store, which is valid inside the block, as `Store.reading`."""
 
     def reading_at(self, version: int) -> AbstractContextManager[SharedReader]:
-        """Open a reader of one collection at a version, which is valid inside the block; it holds no
-        transaction open.
+        """Open a reader of one collection at a version, which is valid inside the block.
+
+        It holds no transaction open.
         """
 
     def check(self) -> Iterator[str]:

@@ -97,8 +97,9 @@ class Host:
             self._removed()
 
     def detach(self) -> None:
-        """Give up this host in a forked process, where its thread does not run. Service and directory belong to the
-        parent process.
+        """Give up this host in a forked process, where its thread does not run.
+
+        Service and directory belong to the parent process.
         """
         self._closing = True
         if self._removed is not None:

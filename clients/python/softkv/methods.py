@@ -141,8 +141,9 @@ _RENAMED_ARGUMENTS = {"answer_if": "min_confidence"}
 
 
 def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Build a method of the blocking client from a function that builds its call. `build` gets the cache or the
-    collection as its first argument.
+    """Build a method of the blocking client from a function that builds its call.
+
+    `build` gets the cache or the collection as its first argument.
     """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:

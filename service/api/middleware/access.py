@@ -31,8 +31,9 @@ MCP = "/mcp"
 
 
 class AccessMiddleware:
-    """A middleware that determines a caller's level (none, read or write). Routes compare it with the level that they
-    require.
+    """A middleware that determines a caller's level (none, read or write).
+
+    Routes compare it with the level that they require.
 
     The page, probes and docs, outside `/v1` and `/mcp`, need no key. Calls need no key if the service has no keys, or
     if `anonymous` sets a level for callers without a key. Otherwise a call without a key gets a 401. Requests without a
@@ -206,8 +207,9 @@ def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Return whether a web page of an origin that is not allowed sent the request. Clients other than browsers send no
-    Origin.
+    """Return whether a web page of an origin that is not allowed sent the request.
+
+    Clients other than browsers send no Origin.
     """
     origin = headers.get("origin", "").lower()
     same = origin.partition("://")[2] == headers.get("host", "").lower()

@@ -152,8 +152,9 @@ class BodyLimit:
 
 
 class HeavyTurn:
-    """The turn of a request in the queue of requests that need much memory. The request keeps its turn until it is
-    answered.
+    """The turn of a request in the queue of requests that need much memory.
+
+    The request keeps its turn until it is answered.
     """
 
     def __init__(self, semaphore: FairSemaphore) -> None:

@@ -145,8 +145,9 @@ def _check_path(path: str, raw: bytes) -> None:
 
 
 def _check_length(headers: Headers, http_version: str) -> None:
-    """Raise AmbiguousLength if the headers give two lengths of the body (RFC 9112, 6.1). A proxy could use the other
-    length, and a second request could hide in the body.
+    """Raise AmbiguousLength if the headers give two lengths of the body (RFC 9112, 6.1).
+
+    A proxy could use the other length, and a second request could hide in the body.
     """
     if "transfer-encoding" not in headers:
         return

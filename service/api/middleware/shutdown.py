@@ -91,8 +91,9 @@ class Shutdown:
                 call.stop()
 
     def give_up(self) -> int:
-        """Cancel all calls in progress, and return their number. Their threads still finish, but the results are
-        discarded.
+        """Cancel all calls in progress, and return their number.
+
+        Their threads still finish, but the results are discarded.
         """
         self.refuse()
         calls = list(self._calls)
@@ -123,8 +124,9 @@ class Shutdown:
         return await _unless(self.begun, work)
 
     async def until_late(self, work: Awaitable[T]) -> T:
-        """Run a part of a stream that should be finished, and return its result. A shutdown waits `STREAM_SECONDS` for
-        it.
+        """Run a part of a stream that should be finished, and return its result.
+
+        A shutdown waits `STREAM_SECONDS` for it.
 
         Raises:
             ServiceStopping: the part took longer than that after the shutdown began.

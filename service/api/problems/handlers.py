@@ -107,8 +107,9 @@ def _short_text(value: Any) -> str:
 
 
 def _pointer(path: Sequence[Any], body: Any) -> str:
-    """Convert pydantic's location of an error to a JSON pointer into the body. Steps that name a type of a union are
-    left out.
+    """Convert pydantic's location of an error to a JSON pointer into the body.
+
+    Steps that name a type of a union are left out.
     """
     steps = []
     for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):

@@ -98,8 +98,9 @@ def _answer_change(change: CatalogueChange) -> Response:
 
 
 def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
-    """Return the fields of a body that count as sent. A field that is null counts only if it is `encoder` or
-    `calibration`.
+    """Return the fields of a body that count as sent.
+
+    A field that is null counts only if it is `encoder` or `calibration`.
     """
     sent = body.model_dump(exclude_unset=True)
     return {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
@@ -119,8 +120,9 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
 async def put_collection(
     name: NameInPath, body: CollectionSettings, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Create a collection (201), or confirm that an existing one matches every field of the request (200). If it
-    differs, answer 409.
+    """Create a collection (201), or confirm that an existing one matches every field of the request (200).
+
+    If it differs, answer 409.
     """
     settings = _meaningful_fields(body)
     collection, created = await running.catalogue.create(name, settings, once=repeatable.once(_answer_change))

@@ -31,6 +31,7 @@ FIELDS = ("key", "value", "metadata")
 )
 async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
     """Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
+
     The answer shows the SQL that was run.
     """
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
@@ -76,7 +77,8 @@ def _sql(timed: TimedSearch) -> dict[str, Any]:
 
 
 def _shape_parameter(value: Any) -> Any:
-    """Return a parameter of an SQL statement as JSON. Numbers beyond 64 bits are compared as bytes, which are written
-    as an SQL literal.
+    """Return a parameter of an SQL statement as JSON.
+
+    Numbers beyond 64 bits are compared as bytes, which are written as an SQL literal.
     """
     return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

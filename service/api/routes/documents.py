@@ -54,8 +54,10 @@ MANY_DOCUMENTS = 1000
     summary="Write many documents",
 )
 async def post_documents(name: NameInPath, body: DocumentBatch, running: Running, repeatable: Idempotent) -> Response:
-    """Write documents. Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it
-    is written in batches of 1,000 lines, and only invalid lines are left out.
+    """Write documents.
+
+    Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it is written in
+    batches of 1,000 lines, and only invalid lines are left out.
 
     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
     """
@@ -156,8 +158,9 @@ async def update_documents(
 
 
 async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
-    """Return the parsed filter of a request, or None if it has `ids`. The request must have exactly one of `ids` and
-    `filter`.
+    """Return the parsed filter of a request, or None if it has `ids`.
+
+    The request must have exactly one of `ids` and `filter`.
     """
     if (body.ids is None) == (body.filter is None):
         raise InvalidContent.at("", "send exactly one of ids and filter")

@@ -47,8 +47,9 @@ Tokens = Sequence[Sequence[Token]] | None
     summary="Encode texts",
 )
 async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:
-    """Encode texts: one vector per text, in order, independent of the other texts. An empty list of texts gives an
-    empty list of vectors.
+    """Encode texts: one vector per text, in order, independent of the other texts.
+
+    An empty list of texts gives an empty list of vectors.
     """
     limit = max_texts(running, tokens=body.tokens)
     if len(body.texts) > limit:

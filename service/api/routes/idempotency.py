@@ -74,8 +74,9 @@ async def _repeatable(
         ),
     ] = None,
 ) -> Repeatable:
-    """Return the `Repeatable` of a request. If the write was answered before, raise WriteAnswered, which sends the
-    stored answer.
+    """Return the `Repeatable` of a request.
+
+    If the write was answered before, raise WriteAnswered, which sends the stored answer.
     """
     if key is None:
         return Repeatable(None)
@@ -105,8 +106,9 @@ Idempotent = Annotated[Repeatable, Depends(_repeatable)]
 
 
 def refuse_key(request: Request) -> None:
-    """Refuse a request with an Idempotency-Key, for a call that writes in several transactions. Only a single
-    transaction can be repeated safely.
+    """Refuse a request with an Idempotency-Key, for a call that writes in several transactions.
+
+    Only a single transaction can be repeated safely.
     """
     if HEADER in request.headers:
         raise InvalidContent.at(

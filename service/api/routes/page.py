@@ -111,8 +111,9 @@ PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?
 
 
 def preferred_language(accept_language: str) -> str:
-    """Return the language of the page that an Accept-Language header prefers; English if it names no language of the
-    page.
+    """Return the language of the page that an Accept-Language header prefers.
+
+    Return English if it names no language of the page.
     """
     best, best_weight = "en", 0.0
     for part in accept_language.split(","):

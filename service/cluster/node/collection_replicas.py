@@ -99,8 +99,9 @@ class CollectionReplicas:
             self._ranges = {**self._ranges, first_row: replica}
 
     def drop(self, first_row: int, only: Replica | None = None) -> None:
-        """Drop the replica of a shard; its files stay for a while. With `only`, drop it only if it is still that
-        object.
+        """Drop the replica of a shard; its files stay for a while.
+
+        With `only`, drop it only if it is still that object.
         """
         with self._lock:
             dropped = self._ranges.get(first_row)
@@ -112,8 +113,9 @@ class CollectionReplicas:
                 del self._combined[first_rows]
 
     def discard(self, error: SealedError) -> None:
-        """Handle an invalid file: drop the replica that has rows of the file. It is then loaded again without
-        the file.
+        """Handle an invalid file: drop the replica that has rows of the file.
+
+        It is then loaded again without the file.
         """
         for replica in self._ranges.values():
             if replica.discard(error.path):
@@ -172,8 +174,9 @@ class CollectionReplicas:
             self.drop(replica.first_row, replica)
 
     def combine(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
-        """Return these shards at a version as one view. Return None if this node lacks a replica of a shard, or that
-        version of it.
+        """Return these shards at a version as one view.
+
+        Return None if this node lacks a replica of a shard, or that version of it.
 
         Calls for the same views of the same shards return the same object.
         """

@@ -84,6 +84,7 @@ class ReplicaFiles:
 
 class Maintenance:
     """A worker that compacts replicas, checks their files, and writes new files (seals them), one replica at a time.
+
     Compaction comes first.
 
     Args:

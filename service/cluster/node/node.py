@@ -108,8 +108,9 @@ class Node:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
-        """Start to leave: from the next sync on, other nodes take over this node's replicas. `left` is True when they
-        have.
+        """Start to leave: from the next sync on, other nodes take over this node's replicas.
+
+        `left` is True when they have.
         """
         self._leaving = True
         self._wake.set()
@@ -211,6 +212,7 @@ class Node:
 
     def _update_replicas(self, extents: Mapping[int, Extent]) -> set[ShardId]:
         """Load replicas of shards that are assigned to this node, and drop replicas that other nodes have taken over.
+
         Return the assigned shards.
         """
         self._assignment.refresh_members(self._clock(), at_once=self._leaving)
@@ -279,8 +281,9 @@ class Node:
         self._wake.set()
 
     def _wait_for_views(self, request: NodeRequest) -> CombinedShards | Refusal:
-        """Wait until this node has the version and shards of a request. Return the views, or a refusal at the request's
-        deadline.
+        """Wait until this node has the version and shards of a request.
+
+        Return the views, or a refusal at the request's deadline.
         """
         deadline, syncs_before = self._clock() + request.seconds, self._syncs_started
         views, final = self._find_views(request, syncs_before)

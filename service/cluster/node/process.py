@@ -76,8 +76,9 @@ class NodeProcess:
 
 
 def _open_store(address: str) -> SharedStore:
-    """Open the store, and retry until its database is reachable. If this raised instead, Ray would not create the node
-    again.
+    """Open the store, and retry until its database is reachable.
+
+    If this raised instead, Ray would not create the node again.
     """
     while True:
         try:

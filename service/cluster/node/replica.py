@@ -127,8 +127,9 @@ class LogStep:
 
 
 def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
-    """Turn a change log of at least one version into steps. The first step combines all versions that no query can
-    request any more.
+    """Turn a change log of at least one version into steps.
+
+    The first step combines all versions that no query can request any more.
     """
     skipped = 0
     while skipped < len(log) - 1 and _is_unreachable(len(log) - 1 - skipped, log[skipped + 1].seconds):
@@ -246,8 +247,9 @@ class Replica:
         storage: KeyStorage,
         sealed: SealedBlocks,
     ) -> Replica:
-        """Load a shard at the store's current version. Rows that are in valid files of this node are read from there,
-        all others from the store.
+        """Load a shard at the store's current version.
+
+        Rows that are in valid files of this node are read from there, all others from the store.
 
         Args:
             storage: the place of the keys.
@@ -318,8 +320,9 @@ class Replica:
         return True
 
     def seal(self) -> bool:
-        """Check some original vectors in the replica's files, or write a new file. Return whether there was anything to
-        do.
+        """Check some original vectors in the replica's files, or write a new file.
+
+        Return whether there was anything to do.
 
         Raises:
             SealedError: an original differs from the vector that was written; see `discard`.
@@ -344,8 +347,9 @@ class Replica:
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:
-        """Forget damaged documents that were removed. Return whether there were any, because older versions must then
-        not answer.
+        """Forget damaged documents that were removed.
+
+        Return whether there were any, because older versions must then not answer.
         """
         dropped = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
         return bool(dropped)
@@ -354,8 +358,9 @@ class Replica:
 def _load_memory(
     reader: SourceReader, record: CollectionRecord, first_row: int, storage: KeyStorage, sealed: SealedBlocks
 ) -> tuple[Memory, list[DocumentDamaged]]:
-    """Load the keys of a shard from its files and the store. Return the keys and the damaged documents. May raise
-    SealedError.
+    """Load the keys of a shard from its files and the store.
+
+    Return the keys and the damaged documents. May raise SealedError.
     """
     damaged, damaged_rows = list[DocumentDamaged](), list[int]()
     last = first_row + SHARD_ROWS - 1

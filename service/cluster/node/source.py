@@ -37,6 +37,7 @@ class SourceReader(ChecksumReader, Protocol):
 
     def is_retained(self, collection: int) -> bool:
         """Return whether everything read of a version so far was complete, because none of its rows was deleted yet.
+
         Raise CollectionMissing if the collection is deleted.
         """
 
@@ -69,13 +70,15 @@ class SourceStore(Protocol):
         """Return the extent (version and next row number) of every collection, by the collection's number."""
 
     def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
-        """Return a collection's record and its extent (version and next row number) at this moment. Raise
-        CollectionMissing if it is deleted.
+        """Return a collection's record and its extent (version and next row number) at this moment.
+
+        Raise CollectionMissing if it is deleted.
         """
 
     def change_log(self, collection: int, after: int) -> list[VersionChange] | None:
-        """Return the changes of each version after `after`, in order. Return None if the log no longer reaches back to
-        that version.
+        """Return the changes of each version after `after`, in order.
+
+        Return None if the log no longer reaches back to that version.
         """
 
     def reading(self) -> AbstractContextManager[SourceReader]:

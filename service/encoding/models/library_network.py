@@ -146,8 +146,9 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
 
 
 def _describe(reader: Any) -> tuple[bool, str, Any] | None:
-    """Return whether a module that reads texts is a static model, with its tokeniser and its limit of tokens. Return
-    None if its tokeniser is from another library.
+    """Return whether a module that reads texts is a static model, with its tokeniser and its limit of tokens.
+
+    Return None if its tokeniser is from another library.
     """
     tokenizer = getattr(reader, "tokenizer", None)
     if isinstance(tokenizer, Tokenizer):

@@ -58,8 +58,9 @@ class Curve:
 
     @classmethod
     def fit(cls, logits: Array, leads: Array, right: Array) -> Curve:
-        """Fit the curve with the greatest posterior probability, by Newton's method. A slope below its minimum is fixed
-        at the minimum.
+        """Fit the curve with the greatest posterior probability, by Newton's method.
+
+        A slope below its minimum is fixed at the minimum.
 
         Args:
             logits: float64[q], x of each question; `leads`: float64[q], z.
@@ -153,8 +154,9 @@ def min_labels(promise: float) -> int:
 
 
 def fit_thresholds(log_weights: Array) -> dict[float, float]:
-    """Return, for each coverage, the least log weight of a match in the conformal set. Coverages that need more labels
-    are left out.
+    """Return, for each coverage, the least log weight of a match in the conformal set.
+
+    Coverages that need more labels are left out.
 
     Args:
         log_weights: float64[n], that of the right document of each question with an answer, without the null key.

@@ -206,8 +206,9 @@ FOLDS = 5
 
 
 def assign_folds(order: Array, present: Array) -> Array:
-    """Return int64[q], the fold in which each question is held out. Questions with and without an answer are spread
-    evenly over the folds.
+    """Return int64[q], the fold in which each question is held out.
+
+    Questions with and without an answer are spread evenly over the folds.
     """
     folds = np.empty(len(order), dtype=np.int64)
     for kind in (present, ~present):

@@ -212,8 +212,9 @@ class ProfileBuilder:
 
 
 def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """Return the indices among `documents` of those that full text ranks, and their bm25; documents without a key are
-    left out.
+    """Return the indices among `documents` of those that full text ranks, and their bm25.
+
+    Documents without a key are left out.
     """
     if relevant is None:
         return np.empty(0, dtype=np.int64), np.empty(0)

@@ -271,8 +271,9 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change temperature, null or calibration. If the calibration is removed, the temperature and null from before
-        it are restored.
+        """Change temperature, null or calibration.
+
+        If the calibration is removed, the temperature and null from before it are restored.
 
         Raises:
             CollectionConflict: the collection is not the one of the record `of` any more, or has other settings.

@@ -129,8 +129,9 @@ class Collection:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader of the store, and yield it with the collection's record at the same instant. This needs no keys
-        in memory.
+        """Open a reader of the store, and yield it with the collection's record at the same instant.
+
+        This needs no keys in memory.
         """
         with (
             time_stage("storage"),
@@ -201,8 +202,9 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Replace documents in one transaction, those with these ids or all that pass a condition. Return how many were
-        replaced.
+        """Replace documents in one transaction, those with these ids or all that pass a condition.
+
+        Return how many were replaced.
 
         Args:
             changed: returns the new document for a stored one.
@@ -231,8 +233,9 @@ class Collection:
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
     ) -> int:
-        """Delete the documents with these ids, or all that pass a condition; ignore unknown ids. Return how many were
-        deleted.
+        """Delete the documents with these ids, or all that pass a condition; ignore unknown ids.
+
+        Return how many were deleted.
         """
         with self.damage.recording(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()

@@ -36,8 +36,9 @@ Questions = Callable[[Snapshot], list[Question]]
 
 @dataclass(frozen=True, eq=False)
 class PendingLookup:
-    """The questions of one caller that wait for a scan, and how to finish their answers. Both functions may be called
-    again if the batch fails because of another caller.
+    """The questions of one caller that wait for a scan, and how to finish their answers.
+
+    Both functions may be called again if the batch fails because of another caller.
 
     Attributes:
         questions: builds the questions for the batch's scan, for its version of the collection.
@@ -120,8 +121,9 @@ class LookupQueue:
     async def ask(
         self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
     ) -> T:
-        """Ask questions in the next batch, and return the result of `finish` for their answers. A worker thread calls
-        both functions, see `PendingLookup`.
+        """Ask questions in the next batch, and return the result of `finish` for their answers.
+
+        A worker thread calls both functions, see `PendingLookup`.
 
         Raises:
             RetrievalError: raised by either function, or the questions cannot be answered.

@@ -16,8 +16,9 @@ log = structlog.get_logger("softkv")
 
 
 class MachineCode:
-    """The machine code of this process. Slower NumPy code answers until it is ready, or always if it cannot be
-    compiled.
+    """The machine code of this process.
+
+    Slower NumPy code answers until it is ready, or always if it cannot be compiled.
 
     Args:
         directory: the directory of the compiled code.

@@ -62,8 +62,9 @@ class KeyBackground:
 
     @classmethod
     def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
-        """Measure the background of a sample of keys float32[n, d], with the texts of some; return None if no pair is
-        left.
+        """Measure the background of a sample of keys float32[n, d], with the texts of some.
+
+        Return None if no pair is left.
 
         Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
         """
@@ -94,8 +95,9 @@ class KeyBackground:
 
 
 class KeySample:
-    """A sample of a collection's keys, on which its own background is measured. The background is measured again if the
-    sample changes.
+    """A sample of a collection's keys, on which its own background is measured.
+
+    The background is measured again if the sample changes.
     """
 
     def __init__(self) -> None:

@@ -37,8 +37,9 @@ from service.storage import (
 
 
 class ReplicatedCollection(Collection):
-    """A collection of a shared store. It answers every query at the version that the store has when the query arrives,
-    or at a later one.
+    """A collection of a shared store.
+
+    It answers every query at the version that the store has when the query arrives, or at a later one.
 
     So an answer includes every write that any process acknowledged before. `record` may be older, but counts of
     documents are always read from the store.
@@ -64,8 +65,9 @@ class ReplicatedCollection(Collection):
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader of the store, and yield it with the collection's record at the same instant. This needs no keys
-        in memory.
+        """Open a reader of the store, and yield it with the collection's record at the same instant.
+
+        This needs no keys in memory.
         """
         with time_stage("storage"), self.damage.recording(), self._store.reading() as reader:
             yield self._read_record(reader), reader
@@ -269,8 +271,9 @@ class SharedCatalogue(Catalogue):
         writer.after_commit(publish_and_look_again)
 
     def _discover(self, record: CollectionRecord) -> None:
-        """Add a collection that another process created. A small one replays the log from its beginning, a large one is
-        loaded.
+        """Add a collection that another process created.
+
+        A small one replays the log from its beginning, a large one is loaded.
         """
         collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
         self._collections[record.name] = collection

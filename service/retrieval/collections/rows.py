@@ -81,8 +81,9 @@ def load_memory(
     sealed: SealedBlocks,
     storage: KeyStorage,
 ) -> Memory:
-    """Load the stored keys and values of a collection into memory. The keys of a small collection have no 8-bit codes
-    yet, see `Memory.code`.
+    """Load the stored keys and values of a collection into memory.
+
+    The keys of a small collection have no 8-bit codes yet, see `Memory.code`.
 
     A damaged sealed file is removed, and its rows are read from the store.
 

@@ -52,8 +52,9 @@ class ChecksumReader(Protocol):
         """Return keys from `first` to `last`: their numbers, their documents' row numbers, and their checksums."""
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """Return sums over the keys from `first` to `last`, and over documents from `document` to `last`; they differ
-        if a row differs.
+        """Return sums over the keys from `first` to `last`, and over documents from `document` to `last`.
+
+        They differ if a row differs.
         """
 
 
@@ -342,8 +343,9 @@ class SealedBlocks:
         return False
 
     def check_next_originals(self, view: View) -> bool:
-        """Check some of the originals of a view's blocks against their checksums, and pause; return whether any were
-        left.
+        """Check some of the originals of a view's blocks against their checksums, and pause.
+
+        Return whether any were left.
 
         Raises:
             SealedError: an original differs from what was written.
@@ -411,8 +413,9 @@ class SealedBlocks:
         return True
 
     def _open_with_own_reader(self, record: CollectionRecord, path: Path) -> SealedFile | None:
-        """Open a file and compare it with the store, by a separate reader. No thread writes to a collection whose keys
-        are still loading, so all readers see the same rows.
+        """Open a file and compare it with the store, by a separate reader.
+
+        No thread writes to a collection whose keys are still loading, so all readers see the same rows.
         """
         with self._store.reading() as reader:
             return self._open(record, path, reader)

@@ -326,8 +326,9 @@ class Snapshot:
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def mask(self, condition: Condition) -> AnyMask:
-        """Return the mask of the rows that pass a condition. Calls with the same condition return the same object, so
-        that their queries share a scan.
+        """Return the mask of the rows that pass a condition.
+
+        Calls with the same condition return the same object, so that their queries share a scan.
         """
         name = condition_digest(condition)
         if name not in self._given:
@@ -351,8 +352,9 @@ class Snapshot:
         return made
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `make`, which depends only on the view and its rows. Later snapshots of the same view
-        share the value.
+        """Return the value of `make`, which depends only on the view and its rows.
+
+        Later snapshots of the same view share the value.
         """
         return self.once(name, lambda: self.masks.once(self.view, name, make))
 

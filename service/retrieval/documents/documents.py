@@ -49,8 +49,9 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of documents in id order, and the cursor of the next page. It also has the count (None if not requested),
-    and reasons why no document passes.
+    """A page of documents in id order, and the cursor of the next page.
+
+    It also has the count (None if not requested), and reasons why no document passes.
     """
 
     documents: Sequence[StoredDocument | DocumentRecord]

@@ -37,8 +37,9 @@ class Split:
 async def split_texts(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
 ) -> dict[str, tuple[TextSpan, ...]]:
-    """Split texts into parts. Return the parts of each text that is longer than one part, by the pointer of its
-    document.
+    """Split texts into parts.
+
+    Return the parts of each text that is longer than one part, by the pointer of its document.
 
     Args:
         texts: the texts to split, by the pointers of their documents.

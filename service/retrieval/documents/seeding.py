@@ -77,8 +77,9 @@ class Progress:
 
 
 class Seeding:
-    """A background loader of seeds (ready-made collections), one after another. Documents that are stored already are
-    not encoded again.
+    """A background loader of seeds (ready-made collections), one after another.
+
+    Documents that are stored already are not encoded again.
     """
 
     def __init__(self, catalogue: Catalogue, seeds: Sequence[Seed]) -> None:

@@ -142,8 +142,9 @@ def _vote(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) ->
 
 
 def _find_heaviest(columns: Sequence[_FieldWeights]) -> list[tuple[EncodedValue, float]]:
-    """Return the heaviest values, with all that tie with the last, and all values of smaller parts; weights are
-    above 0.
+    """Return the heaviest values, with all that tie with the last, and all values of smaller parts.
+
+    Weights are above 0.
     """
     first, *smaller = columns
     distinct = first.column.field.distinct

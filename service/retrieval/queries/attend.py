@@ -206,8 +206,9 @@ def _sum_up(parts: tuple[Prefix, ...]) -> None:
 
 @dataclass(frozen=True)
 class SweepMatch:
-    """A document among the most similar ones of a sweep. Its weight depends on the temperature, its similarity does
-    not.
+    """A document among the most similar ones of a sweep.
+
+    Its weight depends on the temperature, its similarity does not.
 
     Attributes:
         spoke: the document's most similar key; None if it has only one key.
@@ -246,8 +247,9 @@ class SweepResult:
 async def sweep_collection(
     collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
-    """Answer a query at each of these temperatures, with a single scan of the keys. The results agree with `attend` at
-    that temperature.
+    """Answer a query at each of these temperatures, with a single scan of the keys.
+
+    The results agree with `attend` at that temperature.
 
     Raises:
         RetrievalError: a query does not fit the collection, or options are not for a sweep.

@@ -35,8 +35,9 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as JS
 
 @dataclass(frozen=True)
 class Recency:
-    """A term that halves a document's weight for each `half_life` of its field's distance from `origin`. An origin of
-    None means the largest number of the field.
+    """A term that halves a document's weight for each `half_life` of its field's distance from `origin`.
+
+    An origin of None means the largest number of the field.
     """
 
     field: str
@@ -46,8 +47,9 @@ class Recency:
     gaussian: bool
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value; NaN if it is not a number. `largest` is the largest number
-        of the field.
+        """Return float64[c], the addend of each value; NaN if it is not a number.
+
+        `largest` is the largest number of the field.
         """
         with np.errstate(over="ignore"):
             origin = largest if self.origin is None else self.origin
@@ -72,8 +74,9 @@ class Linear:
 
 @dataclass(frozen=True)
 class Prior:
-    """A term whose addend is the logarithm of a number of the field, times a factor. It multiplies the weight by a
-    power of the number.
+    """A term whose addend is the logarithm of a number of the field, times a factor.
+
+    It multiplies the weight by a power of the number.
     """
 
     field: str
@@ -81,8 +84,9 @@ class Prior:
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value; −∞ for 0, which excludes a document, and NaN for a value without
-        a logarithm.
+        """Return float64[c], the addend of each value.
+
+        It is −∞ for 0, which excludes a document, and NaN for a value without a logarithm.
         """
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0

@@ -89,8 +89,9 @@ class CalibrationResult:
 async def calibrate_collection(
     catalogue: Catalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
 ) -> CalibrationResult:
-    """Fit a temperature, null level, weight of full text (λ), confidence and thresholds to labelled questions; with
-    `apply`, store the result if it improves the answers.
+    """Fit a temperature, null level, weight of full text (λ), confidence and thresholds to labelled questions.
+
+    With `apply`, store the result if it improves the answers.
 
     Raises:
         InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
@@ -206,8 +207,9 @@ class _Batch:
     backgrounds: Backgrounds | None
 
     def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, list[_QuestionSimilarities]]:
-        """Look up the questions of the batch. Return the collection's null key and the similarities of each question,
-        all of one version.
+        """Look up the questions of the batch.
+
+        Return the collection's null key and the similarities of each question, all of one version.
         """
         check_complete(snapshot)
         record, reader = snapshot.record, snapshot.reader
@@ -246,8 +248,9 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
 
 
 def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
-    """Raise InvalidContent if there are too few questions, in all or with or without an answer. `total` counts
-    duplicates, too.
+    """Raise InvalidContent if there are too few questions, in all or with or without an answer.
+
+    `total` counts duplicates, too.
     """
     present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present

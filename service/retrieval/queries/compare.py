@@ -62,8 +62,9 @@ class TimedSearch:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """The four answers of a comparison. Top-k is ordered by similarity, which is the order of attention unless
-    documents have several keys.
+    """The four answers of a comparison.
+
+    Top-k is ordered by similarity, which is the order of attention unless documents have several keys.
 
     Attributes:
         standing: the background from which attention's null key for this query follows; None if it has none.

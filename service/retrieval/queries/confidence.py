@@ -40,8 +40,9 @@ class ConfidenceModel:
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
-        """Return the model for a query; None if the collection is not calibrated, or the query's options differ from
-        the calibrated ones.
+        """Return the model for a query.
+
+        Return None if the collection is not calibrated, or the query's options differ from the calibrated ones.
 
         Raises:
             InvalidContent: `min_confidence` or `conformal` was sent although there is no model, or the calibration had
@@ -95,8 +96,9 @@ class ConfidenceModel:
         return replace(answer, matches=min(self.most, size), complete=size <= self.most)
 
     def verdict(self, answer: Answer) -> Verdict:
-        """Return the verdict of an answer; with `min_confidence`, "one" says that the first match has at least that
-        confidence.
+        """Return the verdict of an answer.
+
+        With `min_confidence`, "one" says that the first match has at least that confidence.
 
         The similarity of the first match is exact, and total variation bounds its share of the documents' weight.
         Confidence rises with that share. It falls with the mass of all documents, which is the match's mass divided by
@@ -154,8 +156,9 @@ class ConfidenceModel:
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the fitted full-text weight in place of "auto". If a conformal set is requested, ask for
-    one match more than it may have.
+    """Return the options with the fitted full-text weight in place of "auto".
+
+    If a conformal set is requested, ask for one match more than it may have.
 
     The additional match tells whether the set is complete.
 

@@ -97,8 +97,9 @@ async def encode_queries(
 
 
 async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: str) -> None:
-    """Raise an error for a text in which the service's encoder knows no token. Accept every text until an encoder is
-    loaded.
+    """Raise an error for a text in which the service's encoder knows no token.
+
+    Accept every text until an encoder is loaded.
 
     Raises:
         NothingToRead: the encoder knows no token of the text; the error has this pointer.
@@ -164,8 +165,9 @@ class Options:
 
 
 async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
-    """Return a function that builds the terms for each query's logits. If the options request full text, documents are
-    ranked first.
+    """Return a function that builds the terms for each query's logits.
+
+    If the options request full text, documents are ranked first.
 
     Raises:
         InvalidContent: invalid options; the returned function raises it, too.

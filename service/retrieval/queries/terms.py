@@ -55,8 +55,9 @@ class FullTextTerm:
 
 
 class RankCache:
-    """A cache of the full-text ranks of some query texts. They are computed before the scan, because full text may take
-    longer than many scans.
+    """A cache of the full-text ranks of some query texts.
+
+    They are computed before the scan, because full text may take longer than many scans.
     """
 
     def __init__(self) -> None:
@@ -140,8 +141,9 @@ class FieldLogitTerm:
         return result
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Return an explanation of the addend of each document with these row numbers. Its value is null if the field
-        is missing or a list.
+        """Return an explanation of the addend of each document with these row numbers.
+
+        Its value is null if the field is missing or a list.
         """
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
@@ -212,8 +214,9 @@ def build_terms(
     normaliser: str = "softmax",
     ranked: RankCache | None = None,
 ) -> TermsBuilder:
-    """Return a function that builds the terms of each query for a snapshot; None for a query without terms. Equal terms
-    share one object.
+    """Return a function that builds the terms of each query for a snapshot; None for a query without terms.
+
+    Equal terms share one object.
 
     Args:
         queries: texts, or vectors [d].
@@ -274,8 +277,9 @@ def _find_documents(view: View, mask: AnyMask | None) -> I64:
 
 @dataclass(frozen=True, eq=False)
 class _TermSum:
-    """The sum of the terms of each document, float64[n]; the rounding errors of the sum; and both as a bias for the
-    lookup.
+    """The sum of the terms of each document, float64[n].
+
+    Beside it are the rounding errors of the sum, and both as a bias for the lookup.
     """
 
     total: F64
@@ -319,8 +323,9 @@ def _sum_terms(snapshot: Snapshot, addends: Sequence[LogitTerm]) -> _TermSum:
 
 
 def _add_term(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
-    """Return the sum, its rounding error, and the rounding error of that error. Together they have about three times
-    the digits of float64.
+    """Return the sum, its rounding error, and the rounding error of that error.
+
+    Together they have about three times the digits of float64.
     """
     total, more = _two_sum(total, addend)
     first, more = _two_sum(lost[0], more)

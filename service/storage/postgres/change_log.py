@@ -72,8 +72,9 @@ def version_changes(connection: Connection[Any], collection: int, version: int) 
 
 
 def is_retained(connection: Connection[Any], collection: int, version: int) -> bool:
-    """Return whether the store certainly still has all rows of a version, also those deleted later; raises
-    CollectionMissing.
+    """Return whether the store certainly still has all rows of a version, also those deleted later.
+
+    Raise CollectionMissing.
     """
     row = connection.execute(
         "SELECT version <= %(version)s OR EXISTS (SELECT FROM changes WHERE changes.collection = collections.id"

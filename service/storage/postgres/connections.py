@@ -128,8 +128,9 @@ class Connections:
 
     @contextmanager
     def acquire(self) -> Iterator[Connection[Any]]:
-        """Take a connection from the pool for the duration of the block; raises StoreClosed, StoreUnavailable or
-        psycopg's errors.
+        """Take a connection from the pool for the duration of the block.
+
+        Raise StoreClosed, StoreUnavailable or psycopg's errors.
         """
         if self._closed:
             raise StoreClosed(f"the store {self._name} was closed: open it again")
@@ -155,8 +156,9 @@ class Connections:
             connection.close()
 
     def _pop_idle(self) -> Connection[Any] | None:
-        """Return an idle connection that the server has not closed, checked without a message to it; None if all are in
-        use.
+        """Return an idle connection that the server has not closed, checked without a message to it.
+
+        Return None if all are in use.
         """
         while True:
             with self._lock:

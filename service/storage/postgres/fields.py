@@ -179,8 +179,9 @@ def _type(kind: int, whole: bool | None) -> FieldType:
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
-    """Return the smallest and the largest number; without numbers the smallest and the largest text; without either
-    (None, None).
+    """Return the smallest and the largest number.
+
+    Without numbers the smallest and the largest text; without either (None, None).
     """
     numbers = [row for row in groups if row[0] == _NUMBER]
     if numbers:  # integers come first, and are preferred to an equal float

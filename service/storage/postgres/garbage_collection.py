@@ -17,8 +17,9 @@ _EXPIRED = 'SELECT "row" FROM documents WHERE collection = %s AND died <= %s LIM
 
 
 def delete_expired(connection: Connection[Any], limit: int) -> bool:
-    """Delete documents and log entries that were kept long enough for older readers. Return whether there may be more
-    of them.
+    """Delete documents and log entries that were kept long enough for older readers.
+
+    Return whether there may be more of them.
 
     The latest version's log entry stays.
 

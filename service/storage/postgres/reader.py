@@ -121,8 +121,9 @@ class Reader:
         return [self._pick(collection, texts_by_row, row) for row in numbers(rows)]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
-        text.
+        """Return the span of the key text that each key with these row numbers int64[n] encodes.
+
+        None means the whole text.
         """
         return vector_rows.parts(self._connection, collection, rows)
 
@@ -214,14 +215,16 @@ class Reader:
                 yield keys
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """Return row numbers, document numbers and checksums, int64[n] each, of keys from `first` to `last`. Keys of
-        documents that were deleted since are included.
+        """Return row numbers, document numbers and checksums, int64[n] each, of keys from `first` to `last`.
+
+        Keys of documents that were deleted since are included.
         """
         return vector_rows.checksums(self._connection, collection, first, last)
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """Return sums over keys from `first` to `last`, and over documents with keys from `document` to `last`. Keys of
-        documents that were deleted since are included.
+        """Return sums over keys from `first` to `last`, and over documents with keys from `document` to `last`.
+
+        Keys of documents that were deleted since are included.
         """
         return vector_rows.sums(self._connection, collection, document, first, last, self._living)
 

@@ -132,8 +132,9 @@ class PostgresStore:
 
     @contextmanager
     def reading_at(self, version: int) -> Iterator[Reader]:
-        """Open a reader of one collection at a version, valid inside the block. The version's rows stay for ten minutes
-        after the next version.
+        """Open a reader of one collection at a version, valid inside the block.
+
+        The version's rows stay for ten minutes after the next version.
 
         It holds no transaction open, so the block may take long.
         """

@@ -165,8 +165,9 @@ def _type(kind: int, form: str) -> FieldType:
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
-    """Return the smallest and the largest number; without numbers the smallest and the largest text; without either
-    (None, None).
+    """Return the smallest and the largest number.
+
+    Without numbers the smallest and the largest text; without either (None, None).
     """
     for kind_group in (Kind.NUMBER, Kind.TEXT):
         first, last = kind_range(kind_group)

@@ -97,8 +97,9 @@ class Reader:
         return [_pick(texts_by_row, row) for row in np.asarray(rows).tolist()]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes. None means the whole
-        text.
+        """Return the span of the key text that each key with these row numbers int64[n] encodes.
+
+        None means the whole text.
         """
         return vector_rows.parts(self._connection, rows)
 
@@ -160,8 +161,9 @@ class Reader:
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
-        """Yield all keys and their values in batches of `batch` documents, by row number; see
-        `service.storage.Reader`.
+        """Yield all keys and their values in batches of `batch` documents, by row number.
+
+        See `service.storage.Reader`.
         """
         record = self._collection("id", collection)
         if (count := self.count(collection)) != record.documents:

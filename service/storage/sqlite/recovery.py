@@ -37,6 +37,7 @@ class ShutdownProbe:
 
     def unclean_shutdown(self, connection: Connection) -> UncleanShutdown | None:
         """Return a report on the process that last used the file if it did not close the file, else None.
+
         Only reads.
         """
         row = connection.execute("SELECT pid FROM open_stores").fetchone()

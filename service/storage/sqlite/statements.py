@@ -26,8 +26,9 @@ _MAX_UNION = 400
 
 @dataclass(frozen=True)
 class Expression:
-    """A piece of SQL, and the values for its question marks. `stack` is the depth of SQLite's parser stack that the SQL
-    needs.
+    """A piece of SQL, and the values for its question marks.
+
+    `stack` is the depth of SQLite's parser stack that the SQL needs.
     """
 
     sql: str

@@ -261,8 +261,9 @@ class SQLiteStore:
             raise
 
     def troubles(self) -> list[str]:
-        """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable;
-        else an empty list.
+        """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable.
+
+        Else an empty list.
         """
         try:
             if self._damaged is None:

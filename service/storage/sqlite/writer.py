@@ -43,8 +43,9 @@ class Writer(Reader):
         self.callbacks.append(callback)
 
     def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to the write `once`, in the transaction of the write itself; do nothing if `once`
-        is None.
+        """Store the answer to the write `once`, in the transaction of the write itself.
+
+        Do nothing if `once` is None.
         """
         if once is not None:
             _store_answer(self._connection, once.request, once.answer(result))
@@ -64,8 +65,9 @@ class Writer(Reader):
         return self._collection("id", number)
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null and calibration of a collection; raises CollectionFixed if any other setting
-        differs.
+        """Change temperature, null and calibration of a collection.
+
+        Raise CollectionFixed if any other setting differs.
         """
         record = self.collection(name)
         refuse_fixed(record, settings)
@@ -88,8 +90,9 @@ class Writer(Reader):
         *,
         mode: Mode = "upsert",
     ) -> Change:
-        """Store documents under new row numbers. Stored documents with the same ids are replaced, or kept with the mode
-        "skip".
+        """Store documents under new row numbers.
+
+        Stored documents with the same ids are replaced, or kept with the mode "skip".
 
         Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.

@@ -117,8 +117,11 @@ def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
     for view, more in ((pairs, {}), (alone, {"bias": bias})):
         question = Question(queries[0], 0.3, output=False, **more)
         part = shard_of(view, question)
-        asked = [scan_question(part, question)]
-        assert answer_together(part, asked, estimate_weights(part, asked, Limits().scan_widths[0]), {}) == {}
+        scan_questions = [scan_question(part, question)]
+        assert (
+            answer_together(part, scan_questions, estimate_weights(part, scan_questions, Limits().scan_widths[0]), {})
+            == {}
+        )
 
 
 @pytest.mark.parametrize("output", [False, True])

@@ -60,8 +60,9 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A proven bound on how far the computed weights may differ from the exact ones; docs/certificate.md
-    explains it.
+    """A proven bound on how far the computed weights may differ from the exact ones.
+
+    The page docs/certificate.md explains it.
     """
 
     method: Literal["exact", "quantised"]
@@ -70,8 +71,9 @@ class Certificate(Record):
 
 
 class Coverage(Record):
-    """The share of the collection that an answer was computed from, if documents were unavailable or not yet read;
-    docs/asking.md explains it.
+    """The share of the collection that an answer was computed from, if documents were unavailable or not yet read.
+
+    The page docs/asking.md explains it.
     """
 
     _instead = RENAMED_IN_COVERAGE
@@ -92,8 +94,9 @@ class FullText(Record):
 
 
 class Read(Record):
-    """A metadata field aggregated over all documents by their weights; docs/reading.md explains it. `how` has the name
-    `as` in the API.
+    """A metadata field aggregated over all documents by their weights; docs/reading.md explains it.
+
+    `how` has the name `as` in the API.
     """
 
     field: str
@@ -108,8 +111,9 @@ class Read(Record):
 
 
 class Answer(RenamedAttributes, Sequence[Match]):
-    """The answer to a query: its matches, ordered by weight. In a condition, an answer is true if its `verdict` is
-    "one", so one document stands out.
+    """The answer to a query: its matches, ordered by weight.
+
+    In a condition, an answer is true if its `verdict` is "one", so one document stands out.
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 

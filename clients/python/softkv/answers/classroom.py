@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class LabModel(Record):
-    """A model that the lab has trained. `accuracy` is the share of unseen examples for which its whole output
-    is right.
+    """A model that the lab has trained.
+
+    `accuracy` is the share of unseen examples for which its whole output is right.
     """
 
     id: str

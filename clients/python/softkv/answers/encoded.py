@@ -11,8 +11,9 @@ from softkv.wire import decode_array
 
 
 class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
-    """An array float32 [n, d] with the vector of each text as a row. Slices and computed arrays have None for all
-    attributes.
+    """An array float32 [n, d] with the vector of each text as a row.
+
+    Slices and computed arrays have None for all attributes.
 
     Attributes:
         model: the model that encoded the texts.

@@ -187,8 +187,9 @@ class ServiceInfo(Record):
 
 
 class Readiness(Record):
-    """Whether the service is ready, which parts are loading and which failed. In a condition, it is true if the service
-    is ready.
+    """Whether the service is ready, which parts are loading and which failed.
+
+    In a condition, it is true if the service is ready.
     """
 
     status: Literal["ready", "loading", "failed"]

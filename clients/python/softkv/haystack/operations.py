@@ -152,8 +152,9 @@ def get_metadata_fields_info(source: DocumentSource, /) -> Plan[dict[str, dict[s
 
 
 def get_metadata_field_min_max(source: DocumentSource, /, metadata_field: str) -> Plan[dict[str, Any]]:
-    """Return the least and the greatest number of a field; without numbers its first and last text; without
-    texts None.
+    """Return the least and the greatest number of a field.
+
+    Without numbers, return its first and last text; without texts, None.
     """
     name = to_metadata_name(metadata_field)
     facts = yield from _call_collection(source, collections.fields, [name])

@@ -82,8 +82,9 @@ class SoftkvDocumentStore:
     get_metadata_field_unique_values_async = async_store_method(operations.get_metadata_field_unique_values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the store as a dictionary, for serialisation. If its API key comes from the environment, only the
-        variable's name is saved.
+        """Return the store as a dictionary, for serialisation.
+
+        If its API key comes from the environment, only the variable's name is saved.
 
         Raises:
             ValueError: the key is a token, which is never serialised.

@@ -178,8 +178,9 @@ class CollectionSource:
 
 
 def sync_store_method(build: Callable[Concatenate[SourceT, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Build a store's method from a function that returns a plan (a sequence of calls). The function's first argument
-    is the store's `_source`.
+    """Build a store's method from a function that returns a plan (a sequence of calls).
+
+    The function's first argument is the store's `_source`.
     """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -220,8 +220,9 @@ def select_by_mmr(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance
 
 
 def select_key(match: Match) -> Any:
-    """Return the key vector of a match, which needs `include=["key_vector"]`. Of several keys, return the one that
-    matched best.
+    """Return the key vector of a match, which needs `include=["key_vector"]`.
+
+    Of several keys, return the one that matched best.
     """
     if match.key_vectors is None:
         return match.key_vector

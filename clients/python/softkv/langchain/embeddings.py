@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class SoftkvEmbeddings(Embeddings):
-    """The service's encoder as LangChain's embeddings. A `SoftkvVectorStore` does not need this class, since its
-    collection encodes texts.
+    """The service's encoder as LangChain's embeddings.
+
+    A `SoftkvVectorStore` does not need this class, since its collection encodes texts.
 
     Args:
         model: a name that `client.models()` lists; the service's if left out.

@@ -14,8 +14,9 @@ from softkv.problems import invalid_value
 
 
 class InvalidInput(Invalid, LangChainException, ValueError):
-    """The input is invalid; `detail` and `errors` name the fields. Code that catches LangChain's error or softkv's
-    `Invalid` catches it.
+    """The input is invalid; `detail` and `errors` name the fields.
+
+    Code that catches LangChain's error or softkv's `Invalid` catches it.
     """
 
 

@@ -133,8 +133,9 @@ def to_row(node: Any, has_encoder: bool) -> Document:
 
 
 def to_node(document: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:
-    """Convert a document to a node. If another program wrote the document, it becomes a text node with its value or
-    key.
+    """Convert a document to a node.
+
+    If another program wrote the document, it becomes a text node with its value or key.
     """
     value = document.value
     if isinstance(value, dict) and value.keys() == {TYPE_KEY, DATA_KEY}:

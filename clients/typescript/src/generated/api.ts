@@ -36,8 +36,10 @@ export interface paths {
         put?: never;
         /**
          * Write many documents
-         * @description Write documents. Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it
-         *     is written in batches of 1,000 lines, and only invalid lines are left out.
+         * @description Write documents.
+         *
+         *     Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it is written in
+         *     batches of 1,000 lines, and only invalid lines are left out.
          *
          *     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
          */
@@ -158,8 +160,9 @@ export interface paths {
         get: operations["get_collection"];
         /**
          * Create a collection, or confirm its settings
-         * @description Create a collection (201), or confirm that an existing one matches every field of the request (200). If it
-         *     differs, answer 409.
+         * @description Create a collection (201), or confirm that an existing one matches every field of the request (200).
+         *
+         *     If it differs, answer 409.
          */
         put: operations["put_collection"];
         post?: never;
@@ -341,6 +344,7 @@ export interface paths {
         /**
          * Answer one question in four ways
          * @description Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
+         *
          *     The answer shows the SQL that was run.
          */
         post: operations["compare"];
@@ -425,8 +429,9 @@ export interface paths {
         put?: never;
         /**
          * Encode texts
-         * @description Encode texts: one vector per text, in order, independent of the other texts. An empty list of texts gives an
-         *     empty list of vectors.
+         * @description Encode texts: one vector per text, in order, independent of the other texts.
+         *
+         *     An empty list of texts gives an empty list of vectors.
          */
         post: operations["encode"];
         delete?: never;
@@ -821,8 +826,9 @@ export interface components {
             evidence: components["schemas"]["Evidence"];
         };
         /**
-         * @description The answer to a query. The weights of all documents that pass the filter sum to one, together with that of the
-         *     null key.
+         * @description The answer to a query.
+         *
+         *     The weights of all documents that pass the filter sum to one, together with that of the null key.
          *
          *     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
          *     the null key is absent, all are 0.
@@ -3584,8 +3590,9 @@ export interface components {
             end: number;
         };
         /**
-         * @description A term: the logarithm of a number in the document's metadata, times a factor. It multiplies the weight by that
-         *     power of the number.
+         * @description A term: the logarithm of a number in the document's metadata, times a factor.
+         *
+         *     It multiplies the weight by that power of the number.
          * @example {
          *       "field": "metadata.stars",
          *       "scale": "log"
@@ -3912,8 +3919,9 @@ export interface components {
             slots: components["schemas"]["SlotAnswer"][];
         };
         /**
-         * @description A slot: a process of the cluster that holds a part of all keys. A fact that only the slot knows is null if the
-         *     slot did not answer within a second.
+         * @description A slot: a process of the cluster that holds a part of all keys.
+         *
+         *     A fact that only the slot knows is null if the slot did not answer within a second.
          */
         SlotAnswer: {
             name: string;
@@ -4050,8 +4058,9 @@ export interface components {
             end: number;
         };
         /**
-         * @description The k documents that are most similar to the question, without weights. They are returned even if nothing
-         *     matches.
+         * @description The k documents that are most similar to the question, without weights.
+         *
+         *     They are returned even if nothing matches.
          */
         TopKAnswer: {
             matches: components["schemas"]["SweptMatch"][];

@@ -105,8 +105,9 @@ def log_path(path: Path) -> Path:
 
 
 def rewrite_path(path: Path) -> Path:
-    """Return the path at which the replacement of the file at `path` is written. A file found there is left from an
-    interrupted rewrite.
+    """Return the path at which the replacement of the file at `path` is written.
+
+    A file found there is left from an interrupted rewrite.
     """
     return path.with_name(f"{path.name}.new")
 
