@@ -142,7 +142,7 @@ def test_what_mmr_chooses_is_varied(films, call_store):
 
 
 def test_other_modes_are_refused(films, call_store):
-    with pytest.raises(ValueError, match="wanted default or mmr"):
+    with pytest.raises(ValueError, match="expected the mode default or mmr"):
         call_store(films, "query", query([1.0, 0.0, 0.0], mode=VectorStoreQueryMode.SPARSE))
     with pytest.raises(ValueError, match="got neither"):
         call_store(films, "query", query())
