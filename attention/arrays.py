@@ -169,6 +169,7 @@ def detach(array: Array) -> Array:
     return array.detach() if is_torch_array(array) else array
 
 
+@np.errstate(invalid="ignore")  # OpenBLAS now and then raises this flag for finite numbers
 def blend(weights: Array, value: Array) -> Array:
     """Return weights [..., m, n] @ value [..., n, d_v] as [..., m, d_v], accurate to the last digits for any n.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from attention.arrays import Array, detach, promote
@@ -19,6 +20,7 @@ from attention.errors import ShapeError
 Similarity: TypeAlias = Callable[[Array, Array], Array]
 
 
+@np.errstate(invalid="ignore")  # OpenBLAS now and then raises this flag for finite numbers
 def dot(query: Array, key: Array) -> Array:
     """Return q·k.
 

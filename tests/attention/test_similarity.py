@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from attention import Additive, Bilinear, attend, cosine, dot, gaussian, scaled_dot
+from attention.arrays import blend
 
 M, N, D, HIDDEN, D_K = 3, 7, 5, 11, 13
 random = np.random.default_rng(3)
@@ -29,6 +30,13 @@ def test_similarity_is_its_formula(name):
     similarity, key, formula = FORMULAS[name]
     expected = [[[formula(q, k) for k in key[b]] for q in QUERY[b]] for b in range(2)]
     np.testing.assert_allclose(similarity(QUERY, key), expected, rtol=1e-12)
+
+
+def test_a_product_is_no_invalid_value_to_numpy_whatever_flags_its_blas_raises():
+    infinite, zero = np.full((1, D), np.inf), np.zeros((1, D))
+    with np.errstate(invalid="raise"):
+        assert np.isnan(dot(infinite, zero)).all()
+        assert np.isnan(blend(np.zeros((1, 1)), np.full((1, 1), np.inf))).all()
 
 
 def test_functions_of_query_and_key_are_similarities():
