@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attention.kernels.amx import amx_usable
 from attention.kernels.candidates import (
     decisive_counts,
     first_rows,
@@ -11,8 +12,7 @@ from attention.kernels.candidates import (
     sort_candidates,
     top_rows,
 )
-from attention.kernels.dot.amx import amx_usable
-from attention.kernels.dot.instructions import INSTRUCTION
+from attention.kernels.dot import INSTRUCTION
 from attention.kernels.key_passes import accumulate, fill_histogram, pack_queries, sample_top
 from attention.kernels.original_passes import (
     add_rows,

@@ -12,10 +12,9 @@ import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 
 from attention.dtypes import F32, F64, I16, I32
+from attention.kernels.amx import amx_usable, pad_rows
 from attention.kernels.cpu import array, kernel, record
-from attention.kernels.dot.amx import amx_usable, pad_rows
-from attention.kernels.dot.instructions import INSTRUCTION
-from attention.kernels.dot.products import byte_products
+from attention.kernels.dot import INSTRUCTION, byte_products
 from attention.kernels.interface import CandidateLists, CodedKeys
 from attention.kernels.layout import LANES, PANEL
 from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and_mask, terms_of, to_similarities

@@ -14,10 +14,9 @@ from numba import boolean, float32, float64, int32, int64, njit, types, uint8
 from numba.extending import intrinsic
 
 from attention.dtypes import F32, F64, I8, I16, I64, Bytes
+from attention.kernels.amx import pad_rows
 from attention.kernels.cpu import array, kernel, record
-from attention.kernels.dot.amx import pad_rows
-from attention.kernels.dot.instructions import INSTRUCTION
-from attention.kernels.dot.products import byte_products
+from attention.kernels.dot import INSTRUCTION, byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
 from attention.kernels.layout import DEEP, LANES, LEVELS, PANEL, WEIGHT_LEVELS
 from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes

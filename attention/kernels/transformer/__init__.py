@@ -4,7 +4,7 @@
 rows into words of four bytes: one float32, or two bfloat16. So one order of numbers serves four ways to multiply:
 float32, bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three products of such tiles.
 
-`lane_blocks.py` and `tile_blocks.py` keep the sums of a block in registers and add in the order of the words. So a
+`products.py` keeps the sums of a block of rows in registers and adds in the order of the words. So a
 text's vector is the same, bit by bit, alone and among others. After attention, a layer runs over some dozens of tokens
 at a time, so that intermediate rows stay in a core's cache.
 """

@@ -12,7 +12,7 @@ def way_of(precision: str) -> int:
 
     A way is a number that `parameters` defines. This imports the compiler.
     """
-    from attention.kernels.transformer.tile_blocks import usable
+    from attention.kernels.transformer.products import usable
 
     if precision == "float32":
         return THREE if usable() else FLOAT32
@@ -30,8 +30,7 @@ def multiplies_bfloat16() -> bool:
 
         has = llvm.get_host_cpu_features()
         return bool(has.get("avx512bf16") or (has.get("amx-tile") and has.get("amx-bf16")))
-    from attention.kernels.transformer.lane_blocks import MULTIPLIES_PAIRS
-    from attention.kernels.transformer.tile_blocks import usable
+    from attention.kernels.transformer.products import MULTIPLIES_PAIRS, usable
 
     return MULTIPLIES_PAIRS or usable()
 

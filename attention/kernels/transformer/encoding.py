@@ -14,7 +14,6 @@ from attention.dtypes import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, kernel, record
 from attention.kernels.transformer.attention import attend
 from attention.kernels.transformer.epilogues import add, finish
-from attention.kernels.transformer.lane_blocks import WIDE
 from attention.kernels.transformer.normalisation import normalise
 from attention.kernels.transformer.parameters import (
     FIRST,
@@ -33,8 +32,7 @@ from attention.kernels.transformer.parameters import (
     Scratch,
     Words,
 )
-from attention.kernels.transformer.products import columns_of, multiply
-from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
+from attention.kernels.transformer.products import WIDE, columns_of, leave_unit, multiply, take_unit
 
 
 @njit(nogil=True, inline="always")

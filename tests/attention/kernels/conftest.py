@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from attention.kernels.dot.instructions import INSTRUCTION
+from attention.kernels.dot import INSTRUCTION
 from attention.kernels.layout import LANES, put_rows, rows_room
 
 ASK = """

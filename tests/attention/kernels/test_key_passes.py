@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import CandidateLists, CodedKeys
-from attention.kernels.dot.amx import amx_usable
-from attention.kernels.dot.instructions import INSTRUCTION
+from attention.kernels.amx import amx_usable
+from attention.kernels.dot import INSTRUCTION
 from attention.kernels.key_passes import accumulate, fill_histogram, pack_queries, sample_top
 from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
 

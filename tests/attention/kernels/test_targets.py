@@ -8,7 +8,7 @@ import llvmlite.binding as llvm
 import pytest
 
 from attention.kernels import targets
-from attention.kernels.dot.instructions import INSTRUCTIONS
+from attention.kernels.dot import INSTRUCTIONS
 from attention.kernels.targets import TARGETS, targets_of, this_target
 
 NAMES = ["avx2", "avxvnni", "avx512-vnni", "amx", "aarch64", "aarch64-dotprod", "aarch64-i8mm"]

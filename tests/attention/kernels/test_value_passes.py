@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import value_passes
-from attention.kernels.dot import amx as dot_amx
+from attention.kernels import amx, value_passes
 from attention.kernels.layout import CHUNK, LEVELS, PANEL, WEIGHT_LEVELS, columns_room, put_columns
 from attention.kernels.value_passes import WIDE
 
@@ -40,7 +39,7 @@ def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries,
     before = random.integers(-5, 6, (queries, width)).astype(np.float64)
     nowhere = np.full((rows, width), np.nan, dtype=f32)  # no row is above, so none is added by itself
     expected = before + steps[:, None].astype(np.float64) * (levels @ codes.astype(np.int64))
-    for unit in {False, dot_amx.amx_usable()}:
+    for unit in {False, amx.amx_usable()}:
         result = before.copy()
         value_passes.blend(turned(codes), weights, scales, steps, limit, nowhere, result, unit)
         np.testing.assert_array_equal(result, expected)
@@ -90,7 +89,7 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
         weights = ((127.5 + 1e-5 * random.standard_normal(PANEL)) * step / scales).astype(f32)[None]
         values = codes * scales[:, None]
         output = np.zeros((1, 8))
-        value_passes.blend(room, weights, scales, np.array([step]), 127, values, output, dot_amx.amx_usable())
+        value_passes.blend(room, weights, scales, np.array([step]), 127, values, output, amx.amx_usable())
         # Rounding is at most half a level each; a row that is left out or counted twice is 127.
         assert (np.abs(output - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
 

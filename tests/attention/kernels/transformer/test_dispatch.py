@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from attention.kernels import tiles
+from attention.kernels import amx
 from attention.kernels.machine_code import TARGETS
-from attention.kernels.transformer import lane_blocks, tile_blocks
+from attention.kernels.transformer import products
 from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
 from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, PANEL, THREE, TILES
 
@@ -18,15 +18,15 @@ from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, PANEL, T
     [(False, "float32", FLOAT32), (False, "bfloat16", BFLOAT16), (True, "float32", THREE), (True, "bfloat16", TILES)],
 )
 def test_the_way_of_a_precision(monkeypatch, unit, precision, way):
-    monkeypatch.setattr(tile_blocks, "usable", lambda: unit)
+    monkeypatch.setattr(products, "usable", lambda: unit)
     assert way_of(precision) == way
 
 
 @pytest.mark.parametrize("pairs", [False, True])
 @pytest.mark.parametrize("unit", [False, True])
 def test_bfloat16_is_offered_where_one_instruction_multiplies_it(monkeypatch, pairs, unit):
-    monkeypatch.setattr(lane_blocks, "MULTIPLIES_PAIRS", pairs)
-    monkeypatch.setattr(tile_blocks, "usable", lambda: unit)
+    monkeypatch.setattr(products, "MULTIPLIES_PAIRS", pairs)
+    monkeypatch.setattr(products, "usable", lambda: unit)
     assert multiplies_bfloat16() == (pairs or unit)
 
 
@@ -39,10 +39,10 @@ def test_before_the_compiler_is_there_the_processor_says_whether_it_is(monkeypat
 
 def test_the_columns_of_a_panel_are_those_that_registers_or_tiles_hold():
     assert {columns_of(way) for way in (TILES, THREE)} == {PANEL}
-    assert {columns_of(way) for way in (FLOAT32, BFLOAT16)} == {lane_blocks.COLUMNS}
-    registers = lane_blocks.COLUMNS // (16 if lane_blocks.WIDE else 8)
-    assert lane_blocks.MAX_ROWS * registers + registers + 1 <= (32 if lane_blocks.WIDE else 16)
+    assert {columns_of(way) for way in (FLOAT32, BFLOAT16)} == {products.COLUMNS}
+    registers = products.COLUMNS // (16 if products.WIDE else 8)
+    assert products.MAX_ROWS * registers + registers + 1 <= (32 if products.WIDE else 16)
 
 
 def test_this_processor_has_what_is_chosen():
-    assert tile_blocks.usable() == (tile_blocks.HAS_UNIT and tiles.allowed())
+    assert products.usable() == (products.HAS_UNIT and amx.allowed())

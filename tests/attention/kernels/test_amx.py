@@ -1,12 +1,28 @@
-"""Products of bytes by the matrix unit: those of whole sixteens of queries, and leave to use it."""
+"""AMX, the matrix unit: the shapes of its tiles, permission to use it, and its products of bytes."""
 
 from __future__ import annotations
+
+import platform
 
 import numpy as np
 import pytest
 
-from attention.kernels.dot import amx as dot_amx
-from attention.kernels.dot.amx import FEW_QUERIES, amx_usable, by_amx, has_amx, pad_rows
+from attention.kernels import amx
+from attention.kernels.amx import FEW_QUERIES, SHAPES, allowed, amx_usable, by_amx, has_amx, pad_rows
+
+
+def test_eight_tiles_of_16_lines_of_64_bytes():
+    assert SHAPES[0] == 1
+    assert SHAPES[16:32].view("<u2").tolist() == [64] * 8
+    assert SHAPES[48:56].tolist() == [16] * 8
+    assert SHAPES.sum(dtype=int) == 1 + 8 * 64 + 8 * 16
+
+
+def test_elsewhere_than_on_linux_nobody_asks_for_them(monkeypatch):
+    assert allowed.__wrapped__() == allowed()
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert not allowed.__wrapped__()
+
 
 needs_amx = pytest.mark.skipif(not amx_usable(), reason="there is no matrix unit here, or no leave to use it")
 
@@ -33,9 +49,9 @@ def test_more_than_a_few_queries_are_padded_where_the_unit_takes_them(words, amx
 
 def test_without_the_unit_or_leave_it_is_not_used(monkeypatch):
     assert amx_usable.__wrapped__() == amx_usable() <= has_amx()
-    monkeypatch.setattr(dot_amx, "allowed", lambda: False)
+    monkeypatch.setattr(amx, "allowed", lambda: False)
     assert not amx_usable.__wrapped__()
-    monkeypatch.setattr(dot_amx, "allowed", lambda: True)
+    monkeypatch.setattr(amx, "allowed", lambda: True)
     assert amx_usable.__wrapped__() == has_amx()
 
 

@@ -1,15 +1,22 @@
-"""Products of bytes, 16 rows with 16 queries, by AMX (TDPBSUD).
+"""The matrix unit of some x86 processors (AMX), and products of bytes by it.
 
-16 interleaved rows of 64 components already have the layout of one factor. The other factor is 16 queries of 64
-components.
+The unit has eight tile registers, each of 16 rows of 64 bytes. Its instruction TDPBSUD multiplies 16 rows with 16
+queries: 16 interleaved rows of 64 components already have the layout of one factor, and 16 queries of 64 components
+are the other.
+
+Source: Intel 64 and IA-32 Architectures Software Developer's Manual.
 """
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -17,19 +24,63 @@ from numba.extending import intrinsic
 from attention.dtypes import I32, Bytes
 from attention.kernels.cpu import arrays, compiles_for, prefetch
 from attention.kernels.layout import LANES, PANEL
-from attention.kernels.tiles import (
-    BYTE,
-    LONG,
-    PLACE,
-    SHAPES,
-    TILE_BYTES,
-    TILE_ROWS,
-    TILE_WORDS,
-    allowed,
-    begin,
-    end,
-    instruction,
-)
+
+TILES_OF_UNIT, TILE_ROWS, TILE_BYTES = 8, 16, 64
+TILE_WORDS = TILE_BYTES // 4
+"""Words of four bytes in each row of a tile."""
+
+SHAPES = np.zeros(64, dtype=np.uint8)
+"""The operand of ldtilecfg: palette 1, and eight tiles of 16 rows of 64 bytes."""
+SHAPES[0] = 1
+SHAPES[16:32:2] = TILE_BYTES
+SHAPES[48:56] = TILE_ROWS
+
+LONG, BYTE = ir.IntType(64), ir.IntType(8)
+PLACE = BYTE.as_pointer()
+
+_ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
+
+
+@cache
+def allowed() -> bool:
+    """Return whether Linux permits this process to use the matrix unit.
+
+    Each process must ask once.
+    """
+    if platform.system() != "Linux":
+        return False
+    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST, _TILE_DATA) == 0
+
+
+def instruction(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
+    """Return a function that emits one of the matrix unit's instructions."""
+    function = builder.module.declare_intrinsic(f"llvm.x86.{name}", fnty=ir.FunctionType(ir.VoidType(), kinds))
+    return lambda *operands: builder.call(function, operands)
+
+
+@intrinsic
+def begin(typing_context: Any, shapes: Any) -> Any:
+    """Configure the unit's tile registers with the shapes in SHAPES (ldtilecfg)."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # ldtilecfg reads 64 bytes: the palette, and of tmm0 to tmm7 the bytes a row (uint16) and the rows (uint8).
+        (shapes,) = arrays(context, builder, signature, arguments, 0)
+        instruction(builder, "ldtilecfg", PLACE)(builder.bitcast(shapes.data, PLACE))
+        return context.get_dummy_value()
+
+    return types.void(shapes), build
+
+
+@intrinsic
+def end(typing_context: Any) -> Any:
+    """Release the unit's tile registers (tilerelease)."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        instruction(builder, "tilerelease")()
+        return context.get_dummy_value()
+
+    return types.void(), build
+
 
 FEW_QUERIES = 4
 """Up to this number of queries AMX is not faster."""
@@ -117,7 +168,7 @@ def pad_rows(rows: int, words: int, amx: bool) -> int:
 
 @njit(nogil=True)
 def by_amx(codes: Bytes, group: int, packed: I32, products: I32) -> int:
-    """Fill products int32[q, 64] with AMX, for a multiple of 16 queries; see `products.by_instruction`.
+    """Fill products int32[q, 64] with AMX, for a multiple of 16 queries; see `dot.by_instruction`.
 
     Returns:
         The number of queries done; 0 if the depth of the rows is not a multiple of a tile.

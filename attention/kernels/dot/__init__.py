@@ -1,1 +1,0 @@
-"""Products of bytes, by the matrix unit or by dot-product instructions."""
