@@ -1,4 +1,4 @@
-"""Arrays of NumPy or torch, through the array-API standard: their namespace, and checks of types and shapes."""
+"""Arrays of NumPy or torch, through the array-API standard: their types, namespace, and checks of shapes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
+from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
 
@@ -16,6 +17,17 @@ Array: TypeAlias = Any
 """A NumPy array or a torch tensor; the array-API standard has no common type for the two."""
 
 Shape: TypeAlias = tuple[int, ...]
+
+# NumPy's array types, for the signatures in kernels and lookup.
+I8 = NDArray[np.int8]
+I16 = NDArray[np.int16]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Index = NDArray[np.intp]
 
 BLOCK = 512
 """A float32 product can add up this many terms one after the other without losing its sixth digit."""

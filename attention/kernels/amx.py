@@ -21,7 +21,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from attention.dtypes import I32, Bytes
+from attention.arrays import I32, Bytes
 from attention.kernels.cpu import arrays, compiles_for, prefetch
 from attention.kernels.layout import LANES, PANEL
 

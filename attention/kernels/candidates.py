@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import float32, float64, int64, njit
 
-from attention.dtypes import F32, F64, I64
+from attention.arrays import F32, F64, I64
 from attention.kernels.cpu import array, kernel
 from attention.kernels.interface import LEAST_LOGIT, LOWEST, VANISHED, VANISHING
 

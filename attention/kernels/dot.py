@@ -31,7 +31,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from attention.dtypes import I16, I32, Bytes
+from attention.arrays import I16, I32, Bytes
 from attention.kernels.amx import TILE_ROWS, by_amx, has_amx
 from attention.kernels.cpu import arrays, compiles_for, outline, prefetch
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack

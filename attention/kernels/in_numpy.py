@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
+from attention.arrays import F32, F64, I8, I16, I64, Bools, Bytes
 from attention.kernels.interface import (
     ABOVE_MEAN,
     LEAST_LOGIT,

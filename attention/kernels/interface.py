@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I8, I16, I64, Bools, Bytes
+from attention.arrays import F32, F64, I8, I16, I64, Bools, Bytes
 
 
 class Totals(NamedTuple):

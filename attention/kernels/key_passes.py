@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 
-from attention.dtypes import F32, F64, I16, I32
+from attention.arrays import F32, F64, I16, I32
 from attention.kernels.amx import amx_usable, pad_rows
 from attention.kernels.cpu import array, kernel, record
 from attention.kernels.dot import INSTRUCTION, byte_products

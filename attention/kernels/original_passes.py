@@ -12,7 +12,7 @@ from numba import float32, float64, int8, int32, int64, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from attention.dtypes import F32, F64, I8, I64
+from attention.arrays import F32, F64, I8, I64
 from attention.kernels.cpu import array, arrays, fetch, kernel
 from attention.kernels.layout import LANES, LEVELS
 from attention.kernels.simd import REALS, Lanes

@@ -9,7 +9,7 @@ import numpy as np
 from numba import float32, njit, types
 from numba.extending import intrinsic
 
-from attention.dtypes import F32, I32, Bools
+from attention.arrays import F32, I32, Bools
 from attention.kernels.layout import LANES, PANEL
 from attention.kernels.simd import BYTES, REALS, WORDS, Lanes
 

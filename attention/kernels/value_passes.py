@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import boolean, float32, float64, int32, int64, njit, types, uint8
 from numba.extending import intrinsic
 
-from attention.dtypes import F32, F64, I8, I16, I64, Bytes
+from attention.arrays import F32, F64, I8, I16, I64, Bytes
 from attention.kernels.amx import pad_rows
 from attention.kernels.cpu import array, kernel, record
 from attention.kernels.dot import INSTRUCTION, byte_products

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.arrays import F64, I64, Index
 from attention.kernels import kernels
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.question import Question

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import kernels
 from attention.lookup.bounds.certificate import TIGHT, total_variation
 from attention.lookup.bounds.output import bound_quantised_output

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
 from attention.lookup.answer import Answer, Sweep, build_answer, build_sweep, select_head
 from attention.lookup.bounds.certificate import Certificate, total_variation

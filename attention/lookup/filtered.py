@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from weakref import ref
 
-from attention.dtypes import I64
+from attention.arrays import I64
 from attention.lookup.memory.bitmaps import Bitmap, RowSelection
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment

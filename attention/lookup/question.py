@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.errors import ParameterError, ShapeError
 from attention.logits import check_temperature
 from attention.lookup.memory.bias import Bias

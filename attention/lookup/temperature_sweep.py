@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.lookup.answer import Answer, Sweep, build_sweep
 from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.bounds.similarities import QuantisationError

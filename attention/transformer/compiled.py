@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from attention.dtypes import F32
+from attention.arrays import F32
 from attention.errors import ParameterError
 from attention.kernels import can_compile, prepare_transformer, workers
 from attention.kernels.transformer import (

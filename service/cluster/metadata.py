@@ -14,7 +14,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.dtypes import I64, Index
+from attention.arrays import I64, Index
 from attention.lookup import (
     SAMPLE_ROWS,
     BlockStatistics,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, int64, njit, uint32
 
-from attention.dtypes import F32, I64
+from attention.arrays import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, kernel, record
 from attention.kernels.transformer.attention import attend
 from attention.kernels.transformer.epilogues import add, finish

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from attention.dtypes import F32
+from attention.arrays import F32
 from attention.shared_memory import private
 
 Words: TypeAlias = npt.NDArray[np.uint32]

@@ -18,7 +18,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from attention.dtypes import F32
+from attention.arrays import F32
 from attention.kernels.amx import (
     BYTE,
     PLACE,

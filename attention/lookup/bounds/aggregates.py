@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse
 from attention.lookup.softmax.distribution import SUPPORT, Distribution

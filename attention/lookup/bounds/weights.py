@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.kernels import Totals
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, Slack
 from attention.lookup.softmax.mixture import Mixture

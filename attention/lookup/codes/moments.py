@@ -14,7 +14,7 @@ from operator import add
 
 import numpy as np
 
-from attention.dtypes import F32, F64
+from attention.arrays import F32, F64
 
 MAX_SLACK = 1 / 64
 """The share by which later vectors' lengths may increase a sum of largest eigenvalues: 0.8 % of its root."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F32, F64, I8, I16, Bytes, Index
+from attention.arrays import F32, F64, I8, I16, Bytes, Index
 from attention.kernels import kernels
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices

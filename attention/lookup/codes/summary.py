@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from attention.dtypes import F32, F64
+from attention.arrays import F32, F64
 from attention.errors import ParameterError, ShapeError
 from attention.similarity import SIMILARITIES
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attention.dtypes import F32, F64, I64, Bools
+from attention.arrays import F32, F64, I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import NO_ADDENDS
 from attention.lookup.memory.rows import document_ranges, expand_ranges

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import I64, Bools, Bytes
+from attention.arrays import I64, Bools, Bytes
 from attention.kernels.layout import PANEL
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.rows import expand_ranges

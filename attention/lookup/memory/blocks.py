@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Index
+from attention.arrays import F32, F64, I64, Index
 from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
 from attention.lookup.codes.moments import Moments

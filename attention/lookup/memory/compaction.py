@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import Bools
+from attention.arrays import Bools
 from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, I64
+from attention.arrays import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.limits import Limits
 from attention.lookup.memory.blocks import Block, BlockFormat

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F32, Index
+from attention.arrays import F32, Index
 from attention.shared_memory import file_of, private
 
 

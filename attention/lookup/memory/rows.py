@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from attention.dtypes import F32, I64, Bools, Index
+from attention.arrays import F32, I64, Bools, Index
 from attention.errors import ParameterError, ShapeError
 
 

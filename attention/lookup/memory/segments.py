@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
+from attention.arrays import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.memory.bitmaps import Bitmap
 from attention.lookup.memory.blocks import Block, BlockFormat

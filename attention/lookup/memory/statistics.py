@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools
+from attention.arrays import F32, F64, I64, Bools
 from attention.kernels import kernels, pool
 from attention.lookup.codes.moments import Moments, Residuals, Spread
 from attention.lookup.memory.bitmaps import Bitmap

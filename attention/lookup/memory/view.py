@@ -10,7 +10,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
-from attention.dtypes import I64, Bools
+from attention.arrays import I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
 from attention.lookup.limits import Limits

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import Kernels, kernels
 from attention.lookup.softmax.mixture import RaggedRows
 

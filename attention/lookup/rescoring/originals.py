@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import kernels, pool, run_in_parallel, workers
 from attention.lookup.memory.tiles import RowIndices, Tile
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.arrays import F64, I64, Index
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring.originals import compute_similarities
 

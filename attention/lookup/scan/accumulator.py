@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attention.dtypes import F32, F64
+from attention.arrays import F32, F64
 from attention.kernels import CandidateLists
 from attention.lookup.memory.tiles import RowIndices
 

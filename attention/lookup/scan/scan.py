@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64, Bools, Index
+from attention.arrays import F32, F64, Bools, Index
 from attention.kernels import (
     ABOVE_MEAN,
     NO_ADDENDS,

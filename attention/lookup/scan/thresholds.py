@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.dtypes import F32, I64
+from attention.arrays import F32, I64
 from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.limits import MAX_BLOCK_ROWS

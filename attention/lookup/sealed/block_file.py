@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.dtypes import F32, F64, I64, Bools, Index
+from attention.arrays import F32, F64, I64, Bools, Index
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.moments import Moments, SpreadBound
 from attention.lookup.codes.quantisation import Codes, ValueCodes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.rescoring.ranking import DocumentGrouping

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Index
+from attention.arrays import F32, F64, I64, Index
 from attention.kernels import CandidateLists, kernels, run_in_parallel
 from attention.lookup.bounds.similarities import Slack, quantisation_errors, similarity_slack, widen_for_addends
 from attention.lookup.codes.moments import Residuals

@@ -14,7 +14,7 @@ from operator import add
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Bools, Index
+from attention.arrays import F64, I64, Bools, Index
 from attention.kernels import kernels
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals

@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64
+from attention.arrays import F32, F64, I64
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.rescoring.candidates import SCANNED_SQUARES_SHARE, Candidates
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums

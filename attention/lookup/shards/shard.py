@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from attention.dtypes import F64, I64, Index
+from attention.arrays import F64, I64, Index
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.limits import Limits

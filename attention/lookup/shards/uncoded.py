@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64
+from attention.arrays import F32, F64, I64
 from attention.kernels import kernels, pool, workers
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.tiles import PassingRows, Tile

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from attention.logits import SMALLEST_TEMPERATURE
 from attention.lookup.softmax.evidence import Evidence, NullKey
 from attention.normalisers import entmax15, sparsemax

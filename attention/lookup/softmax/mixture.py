@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import TOTALS, Totals, kernels, run_in_parallel
 from attention.lookup.softmax.evidence import Evidence, NullKey
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from attention.dtypes import I64
+from attention.arrays import I64
 from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, RowSelection, View
 from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent

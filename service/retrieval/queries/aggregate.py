@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.lookup import (
     Answer,
     Question,

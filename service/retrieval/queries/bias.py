@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.arrays import F64
 from service.retrieval.errors import InvalidContent
 from service.storage import (
     METADATA,

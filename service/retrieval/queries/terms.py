@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.lookup import AnyMask, Bias, Mask, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.lookup.estimate import estimate_weights, request_scan
 from attention.lookup.memory.view import View
 from attention.lookup.quantised import scan_question, shard_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows

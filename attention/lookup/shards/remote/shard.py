@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Index
+from attention.arrays import F32, F64, I64, Index
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.question import Question

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64
+from attention.arrays import F32, F64
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.memory import Memory

@@ -9,7 +9,7 @@ from typing import Any, Protocol, final
 
 import numpy as np
 
-from attention.dtypes import I64, Bools, Index
+from attention.arrays import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.limits import Limits

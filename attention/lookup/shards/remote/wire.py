@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from attention.dtypes import I64, Index
+from attention.arrays import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.memory.rows import expand_ranges
 from attention.lookup.memory.statistics import BlockStatistics
