@@ -52,7 +52,7 @@ class Counted:
         for slot, message, answered in messages:
             reply = answered.result()
             fields, arrays = of_bytes(reply)
-            length, listed = len(message) + len(reply), len(arrays.get("places", ()))
+            length, listed = len(message) + len(reply), len(arrays.get("rows", ()))
             calls.append(Call(slot, of_bytes(message), fields["seconds"], length, listed))
         return calls
 
@@ -92,7 +92,7 @@ class Measured:
         if len(self.listed_alone) < LISTED:
             gathering = next(call.message for call in calls if call.listed)
             _, arrays = respond([view], None, view, *gathering)
-            self.listed_alone.append(len(arrays["places"]) / count)
+            self.listed_alone.append(len(arrays["rows"]) / count)
         seconds = sum(call.seconds for call in calls) / len(by_slot)
         self.rates.append(view.n * (view.dimension or 0) * count / seconds)
 

@@ -207,7 +207,7 @@ def select_head(
             top = select_top(similarities, question.cap, order)
         if question.top_p is not None:
             top = truncate_top_p(top, similarities, weights, question.top_p, unlisted_weight, by_weight=biased)
-        rows, head_log_weights = top.places, np.zeros(len(top.places))
+        rows, head_log_weights = top.indices, np.zeros(len(top.indices))
     else:
         document_weights, document_similarities = grouping.sums(weights), grouping.best(similarities)
         top = select_heaviest(document_weights, document_similarities, question.cap)
@@ -215,15 +215,15 @@ def select_head(
             top = truncate_top_p(
                 top, document_similarities, document_weights, question.top_p, unlisted_weight, by_weight=True
             )
-        head_log_weights = np.zeros(len(top.places))
+        head_log_weights = np.zeros(len(top.indices))
         if question.normaliser == "softmax":
-            head_log_weights = log_weight_of_other_parts(grouping, similarities, evidence.temperature)[top.places]
+            head_log_weights = log_weight_of_other_parts(grouping, similarities, evidence.temperature)[top.indices]
         tie_breakers = similarities
         if compute_similarities is not None:
-            tie_breakers = grouping.break_ties(similarities, top.places, compute_similarities)
-        rows = grouping.best_rows(tie_breakers)[top.places]
-        document_numbers = grouping.numbers[top.places]
-    head_weights, row_numbers = document_weights[top.places], numbers(rows)
+            tie_breakers = grouping.break_ties(similarities, top.indices, compute_similarities)
+        rows = grouping.best_rows(tie_breakers)[top.indices]
+        document_numbers = grouping.numbers[top.indices]
+    head_weights, row_numbers = document_weights[top.indices], numbers(rows)
     logits = _logits(similarities, rows, evidence)
     if biased and evidence.log_partition is not None:
         head_log_weights = np.where(logits == 0, log_or_minus_inf(head_weights) + evidence.log_partition, 0.0)
@@ -235,7 +235,7 @@ def select_head(
     else:
         head_similarities = compute_similarities(rows)
         if len(similarities):
-            best_similarity = float(compute_similarities(select_top(similarities, 1, order).places[:1])[0])
+            best_similarity = float(compute_similarities(select_top(similarities, 1, order).indices[:1])[0])
     return Head(
         numbers=row_numbers if document_numbers is None else document_numbers,
         parts=row_numbers,
@@ -266,14 +266,14 @@ def select_heads(
         rescored: the candidates of all questions.
         mixtures: softmax above temperature 0; each question of `caps` has a case.
         cases: the case of each question.
-        numbers: returns the row numbers at places.
+        numbers: returns the row numbers at indices.
         order: int64[l], the sort key of candidates that tie.
     """
     candidates, counts = rescored.candidates, np.maximum(rescored.counts, 0)
     row_caps = np.zeros(len(counts), dtype=np.int64)
     row_caps[list(caps)] = list(caps.values())
     edges, rows, queries = kernels().top_rows(rescored.similarities, order, candidates.starts, counts, row_caps)
-    similarities, row_numbers = rescored.similarities[rows], numbers(candidates.places[rows])
+    similarities, row_numbers = rescored.similarities[rows], numbers(candidates.rows[rows])
     if len(cases) < len(counts):  # the cases are numbered differently from the questions
         case_of = np.zeros(len(counts), dtype=np.int64)
         case_of[list(cases)] = list(cases.values())
@@ -325,16 +325,16 @@ def build_sweep(
     """
     if grouping is None:
         top = select_top(similarities, question.cap, order)
-        rows = top.places
+        rows = top.indices
         parts = document_numbers = numbers(rows)
     else:
         top = select_top(grouping.best(similarities), question.cap)
-        rows = grouping.best_rows(similarities)[top.places]
-        parts, document_numbers = numbers(rows), grouping.numbers[top.places]
+        rows = grouping.best_rows(similarities)[top.indices]
+        parts, document_numbers = numbers(rows), grouping.numbers[top.indices]
     head_weights, evidences, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()
     for weights, evidence, certificate in distributions:
         document_weights = weights if grouping is None else grouping.sums(weights)
-        head_weights.append(document_weights[top.places])
+        head_weights.append(document_weights[top.indices])
         largest.append(float(document_weights.max(initial=0.0)))
         evidences.append(evidence)
         certificates.append(certificate)
@@ -342,7 +342,7 @@ def build_sweep(
         numbers=document_numbers,
         parts=parts,
         similarities=similarities[rows],
-        weights=np.array(head_weights).reshape(len(head_weights), len(top.places)),
+        weights=np.array(head_weights).reshape(len(head_weights), len(top.indices)),
         matches=top.matches,
         evidence=tuple(evidences),
         certificates=tuple(certificates),

@@ -40,23 +40,23 @@ class Coverage:
 
 
 @dataclass(frozen=True)
-class _Distance:
+class _DistanceBound:
     """Bounds on the distance of an answer from the one that all rows would give.
 
     Attributes:
         missing_low, missing_high: bounds on the weight of the missing rows.
-        taken: a bound on the share of all mass Σ exp(logit) that the missing rows have, together with the mass that the
-            null key gains because there are more keys.
+        absent_share: a bound on the share of all mass Σ exp(logit) that the missing rows have, together with the mass
+            that the null key gains because there are more keys.
         variation: a bound on the total variation.
     """
 
     missing_low: float
     missing_high: float
-    taken: float
+    absent_share: float
     variation: float
 
 
-UNKNOWN = _Distance(0.0, 1.0, 1.0, 1.0)
+UNKNOWN = _DistanceBound(0.0, 1.0, 1.0, 1.0)
 
 
 def cover_missing_rows(
@@ -81,7 +81,7 @@ def cover_missing_rows(
     error = answer.certificate.output_error
     if error is not None and answer.output is not None:
         length = float(np.sqrt(np.einsum("i,i", answer.output, answer.output)))
-        output_distance = distance.taken * length + distance.missing_high * missing.value_norm
+        output_distance = distance.absent_share * length + distance.missing_high * missing.value_norm
         error = min(error + output_distance, length + max(facts.value_norm, missing.value_norm)) * (1 + 1e-9)
     certificate = Certificate(answer.certificate.method, distance.variation, error)
     complete = answer.complete and (question.top_p is None or distance.missing_high == 0)
@@ -90,7 +90,7 @@ def cover_missing_rows(
     return replace(answer, certificate=certificate, complete=complete), coverage
 
 
-def _distance(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _Distance:
+def _distance(answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary) -> _DistanceBound:
     if question.bias is not None:
         return UNKNOWN
     rows = MissingRows.of(missing, question.vector)
@@ -103,7 +103,7 @@ def _distance(answer: Answer, question: Question, facts: BlockStatistics, missin
         all_pass = question.mask is None and not missing.removed
         return _softmax_distance(answer, rows, rounding / temperature, nulls[0], nulls[1], all_pass=all_pass)
     if _are_without_weight(answer, question, rows, rounding, nulls[0], nulls[1]):
-        return _Distance(0.0, 0.0, 0.0, answer.certificate.total_variation)
+        return _DistanceBound(0.0, 0.0, 0.0, answer.certificate.total_variation)
     return UNKNOWN
 
 
@@ -115,7 +115,7 @@ def _softmax_distance(
     full_null: NullKey | None,
     *,
     all_pass: bool,
-) -> _Distance:
+) -> _DistanceBound:
     """Return the distance from the answer over all rows, for softmax above temperature 0.
 
     Let Z be the mass of the rows that answered, ω the null key's share of it, and M the mass of the missing rows. Let Δ
@@ -141,14 +141,14 @@ def _softmax_distance(
         extra = null.logit(0.0, temperature) + log_gain
     log_missing = rows.max_log_mass(temperature)
     missing_high = _share(log_missing, low)
-    taken = _share(float(np.logaddexp(log_missing, extra)), low)
+    absent_share = _share(float(np.logaddexp(log_missing, extra)), low)
     without_null = 1 - max(0.0, answer.null_weight - known_variation)
-    variation = max(missing_high, without_null * taken) + known_variation
-    variation = min(variation, taken + (1 - taken) * known_variation) + 8 * UNIT_ROUNDOFF
+    variation = max(missing_high, without_null * absent_share) + known_variation
+    variation = min(variation, absent_share + (1 - absent_share) * known_variation) + 8 * UNIT_ROUNDOFF
     missing_low = 0.0
     if all_pass:
         missing_low = _share(rows.min_log_mass(temperature), float(np.logaddexp(high, extra)))
-    return _Distance(min(missing_low, missing_high), missing_high, taken, min(1.0, variation))
+    return _DistanceBound(min(missing_low, missing_high), missing_high, absent_share, min(1.0, variation))
 
 
 def _share(log_mass: float, log_beside: float) -> float:

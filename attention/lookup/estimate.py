@@ -163,9 +163,9 @@ def request_scan(
     max_cap = max(question.cap for question in questions)
     return ScanRequest(
         vectors=np.array([question.vector for question in questions]),
-        ks=[question.head_size(shard.keys) for question in questions],
+        head_sizes=[question.head_size(shard.keys) for question in questions],
         listed=max(min(width.listed, max_listed), 2 * max_cap),
-        most=width.lookups,
+        max_lookups=width.lookups,
         temperatures=None if histogram else np.array([scan_temperature(question) for question in questions]),
         outputs=not histogram and any(question.output for question in questions),
         fine=fine,
@@ -182,14 +182,14 @@ def scan_and_look_up(
     The first rows that were looked up show which other candidates may be as good. A second round looks these up.
     """
     scan = shard.gather(request)
-    candidates = scan.candidates(request.ks, [question.support for question in questions])
+    candidates = scan.candidates(request.head_sizes, [question.support for question in questions])
     counts, exact = np.diff(scan.known_starts), scan.known
-    needed = candidates.decisive_counts(exact, counts, request.most)
+    needed = candidates.decisive_counts(exact, counts, request.max_lookups)
     missing = needed - counts
     if (missing > 0).any():
         missing = np.maximum(missing, 0)
         _, positions, queries = kernels().first_rows(candidates.starts[:-1] + counts, missing)
-        similarities = shard.similarities_at(request.vectors, candidates.places[positions], queries)
+        similarities = shard.similarities_at(request.vectors, candidates.rows[positions], queries)
         exact = np.insert(exact, np.repeat(scan.known_starts[1:], missing), similarities)
         counts = counts + missing
     if (needed < 0).any():
@@ -225,7 +225,7 @@ def _rounding_variation(
         rescored.best,
         rounding,
         shard.keys,
-        lambda: shard.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
+        lambda: shard.alike(np.sort(rescored.rows[rescored.similarities == rescored.best])),
     )
 
 
@@ -288,9 +288,9 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
     facts, spread, indices = shard.facts, shard.facts.value_spread, np.array(list(weighted))
     rescored = [estimate.rescored for estimate in weighted.values()]
     mixtures = [estimate.mixture for estimate in weighted.values()]
-    rows = np.concatenate([part for query in rescored for part in (query.places, query.candidate_places)])
+    rows = np.concatenate([part for query in rescored for part in (query.rows, query.candidate_rows)])
     weights = np.concatenate([part for mixture in mixtures for part in (mixture.known, mixture.candidates)])
-    counts = [len(query.places) + len(query.candidate_places) for query in rescored]
+    counts = [len(query.rows) + len(query.candidate_rows) for query in rescored]
     listed_sums = np.zeros((len(scan.outputs), facts.value_dimension or 0))
     shard.add_values(rows, np.repeat(indices, counts), weights, listed_sums)
     factors = np.array([[mixture.factors.sum()] for mixture in mixtures])  # of the only part
@@ -368,7 +368,7 @@ def _add_residuals(
         if mass * length * _relative_distance(residuals.count, shard.keys) > thresholds[position]:
             residuals = shard.value_residuals
         if mass * length * _relative_distance(residuals.count, residuals.count - (last - first)) > thresholds[position]:
-            residuals -= shard.residuals_at(scan.places[first:last])
+            residuals -= shard.residuals_at(scan.rows[first:last])
         if residuals is not everything:
             outputs[position] += mass * (residuals.total / residuals.count - everything.total / rows)
             used[position] = residuals
@@ -453,7 +453,7 @@ def predict_error_8_bits(
     return _finite(
         math.hypot(
             _row_error(mixture, deviation, value_errors, spread, residuals, from_mean),
-            mixture.tail * deviation * math.sqrt(spread.usual / rows),
+            mixture.tail * deviation * math.sqrt(spread.typical_eigenvalue / rows),
             deviation * shift_length,
             math.sqrt(value_errors[ROUNDING_SQUARE] / 3 * spread.square / rows),
             _mass_below(math.sqrt(half_level), mass, mixture.summed_square, keys) * spread.mean_length,

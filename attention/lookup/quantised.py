@@ -147,14 +147,14 @@ def answer_alone(
     weights, unlisted_weight = rows.weights(shard, question, estimate.rescored, estimate.mixture)
     head = select_head(
         question,
-        lambda positions: shard.numbers(rows.places[positions]),
+        lambda positions: shard.numbers(rows.indices[positions]),
         rows.similarities,
         weights,
         estimate.mixture.evidence,
         unlisted_weight=unlisted_weight,
         grouping=rows.grouping,
-        order=shard.order(rows.places),
-        compute_similarities=shard.raw(question.vector, rows.places),
+        order=shard.order(rows.indices),
+        compute_similarities=shard.similarity_function(question.vector, rows.indices),
     )
     return build_answer(
         head,
@@ -191,7 +191,7 @@ def answer_together(
         if keeps_max_error(shard, questions[index], certificate):
             certificates[index] = certificate
     caps = {index: questions[index].cap for index in certificates}
-    order = shard.order(estimates.rescored.candidates.places)
+    order = shard.order(estimates.rescored.candidates.rows)
     heads = select_heads(caps, estimates.rescored, mixtures, estimates.cases, shard.numbers, order)
     return {
         index: build_answer(

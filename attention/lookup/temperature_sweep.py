@@ -93,14 +93,14 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
         heaviest = np.array([heaviest_weights(shard, rescored, mixture, largest_error) for mixture in mixtures])
     return build_sweep(
         question,
-        lambda positions: shard.numbers(rows.places[positions]),
+        lambda positions: shard.numbers(rows.indices[positions]),
         rows.similarities,
         zip(weights, [mixture.evidence for mixture in mixtures], certificates, strict=True),
         documents=shard.documents,
         heaviest=heaviest,
         keys=shard.keys,
         grouping=rows.grouping,
-        order=shard.order(rows.places),
+        order=shard.order(rows.indices),
     )
 
 

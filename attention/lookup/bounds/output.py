@@ -42,8 +42,8 @@ def bound_quantised_output(
 ) -> float:
     """Bound ‖o − ô‖, the error of an output from 8-bit codes, without the rounding of sums in float64.
 
-    Two blends lie between ô and o: true values with computed weights, and true values with weights that are true in
-    the tail. `bound_value_codes` bounds the first step and `bound_blend` the second. The last step is the rounding of
+    Two blends lie between ô and o: true values with computed weights, and true values with weights that are true in the
+    tail. `bound_value_codes` bounds the first step and `bound_tail_output` the second. The last step is the rounding of
     weights in the head: 2·TV·max‖v‖, as for any two distributions.
 
     Args:
@@ -63,13 +63,16 @@ def bound_quantised_output(
     code_error = bound_value_codes(value_errors, mixture, spread, residuals, value_norm)
     temperature = mixture.evidence.temperature
     mean = error.mean(mixture.tail, mixture.tail_square)
-    shift = bound_blend(
+    shift = bound_tail_output(
         error.largest / temperature,
         mixture.tail,
         mixture.tail_gap,
         mean / temperature if math.isfinite(mean) else math.inf,
         [
-            Centre(bound_turn(mixture, error, square, value_norm + length) / temperature, distance + code_error)
+            Centre(
+                bound_directional_shift(mixture, error, square, value_norm + length) / temperature,
+                distance + code_error,
+            )
             for length, square, distance in (
                 (length, spread.around(from_mean), 0.0),
                 (spread.mean_length, spread.around_mean, from_mean),
@@ -86,15 +89,15 @@ class Centre:
     """A point c among the values v, and a bound on how far errors ε of logits move a blend relative to c.
 
     Attributes:
-        bound_turn: an upper bound of Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
+        directional_shift: an upper bound of Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
         distance: an upper bound of ‖c − ō‖, where ō is the blend.
     """
 
-    bound_turn: float
+    directional_shift: float
     distance: float
 
 
-def bound_blend(
+def bound_tail_output(
     b: float,
     tail: float,
     tail_gap: float,
@@ -131,14 +134,14 @@ def bound_blend(
     if not b <= MAX_EXPONENT:
         return math.inf
     moved_mass = bound_moved_mass(b, tail, mean_error)
-    from_centres = (centre.bound_turn * largest_slope(b) + moved_mass * centre.distance for centre in centres)
+    from_centres = (centre.directional_shift * largest_slope(b) + moved_mass * centre.distance for centre in centres)
     shift = min([moved_mass * (longest + length), *from_centres])
     terms, sums = math.exp(b) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
     least_mean = 1 - min(-tail * math.expm1(-b), moved_mass) - terms - sums  # at most E[Y]
     return (shift + terms * (longest + length) + sums * length) / least_mean if least_mean > 0 else math.inf
 
 
-def bound_turn(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
+def bound_directional_shift(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
     """Bound Σŵ·|ε·p| over the tail, where ε are the errors of logits, and p any numbers with Σp² ≤ λ and |p| ≤ R.
 
     p stands for the components of values, relative to a centre, along one direction. Each error is at most b, and the

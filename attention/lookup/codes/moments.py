@@ -66,7 +66,7 @@ class SpreadBound:
 
     Attributes:
         mean: float64[d], of the vectors.
-        spread, residual_spread, usual: see `Moments`, for the vectors without the later ones.
+        spread, residual_spread, typical_eigenvalue: see `Moments`, for the vectors without the later ones.
         added: an upper bound on Σ‖v − mean‖² of the later vectors.
         residual_added: an upper bound on their Σ‖v − v̂‖².
     """
@@ -74,7 +74,7 @@ class SpreadBound:
     mean: F64
     spread: float
     residual_spread: float
-    usual: float
+    typical_eigenvalue: float
     added: float = 0.0
     residual_added: float = 0.0
 
@@ -143,8 +143,8 @@ class Moments:
         It comes from a cached spread, or from `earlier`.
         """
         cached = self.__dict__
-        if "spread" in cached and "residual_spread" in cached and "usual" in cached:
-            return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
+        if "spread" in cached and "residual_spread" in cached and "typical_eigenvalue" in cached:
+            return SpreadBound(self.mean, self.spread, self.residual_spread, self.typical_eigenvalue)
         return self.earlier
 
     @cached_property
@@ -154,7 +154,7 @@ class Moments:
 
     def compute_bound(self) -> SpreadBound:
         """Return the bound on the spread from eigenvalues, which take some tens of milliseconds the first time."""
-        return SpreadBound(self.mean, self.spread, self.residual_spread, self.usual)
+        return SpreadBound(self.mean, self.spread, self.residual_spread, self.typical_eigenvalue)
 
     @cached_property
     def mean(self) -> F64:
@@ -172,7 +172,7 @@ class Moments:
         return self._largest(self.grams[0] - np.outer(self.total, self.mean), self.grams[0])
 
     @cached_property
-    def usual(self) -> float:
+    def typical_eigenvalue(self) -> float:
         """Approximately the mean eigenvalue of Σ (v − mean)·(v − mean)ᵀ, each weighted by its size."""
         around = self.grams[0] - np.outer(self.total, self.mean)
         trace = float(np.trace(around))
@@ -204,7 +204,7 @@ class Spread:
         count: the number of vectors.
         mean: float64[d], their mean.
         around_mean: an upper bound on the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
-        usual: approximately the mean eigenvalue of the same matrix, each weighted by its size.
+        typical_eigenvalue: approximately the mean eigenvalue of the same matrix, each weighted by its size.
         square: approximately Σ‖v‖².
         residuals: Σ (v − v̂).
         residual_spread: an upper bound on the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
@@ -214,7 +214,7 @@ class Spread:
     count: int
     mean: F64
     around_mean: float
-    usual: float
+    typical_eigenvalue: float
     square: float
     residuals: Residuals
     residual_spread: float
@@ -240,8 +240,8 @@ class Spread:
         if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):
             return None
         square, residual_square = (sum(item.squares[part] for item in moments) for part in (0, 1))
-        usual = sum(bound.usual for bound in bounds)
-        return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
+        typical_eigenvalue = sum(bound.typical_eigenvalue for bound in bounds)
+        return cls(count, mean, around, typical_eigenvalue, square, residuals, residual_spread, residual_square)
 
     @classmethod
     def merge(cls, spreads: Sequence[Spread]) -> Spread | None:
@@ -256,10 +256,10 @@ class Spread:
         residual_spread = sum(item.residual_spread for item in spreads)
         if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):
             return None
-        usual, square, residual_square = (
-            sum(getattr(item, name) for item in spreads) for name in ("usual", "square", "residual_square")
+        typical_eigenvalue, square, residual_square = (
+            sum(getattr(item, name) for item in spreads) for name in ("typical_eigenvalue", "square", "residual_square")
         )
-        return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
+        return cls(count, mean, around, typical_eigenvalue, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:
         """Bound the largest eigenvalue of Σ (v − c)·(v − c)ᵀ for any c at distance `from_mean` from the mean."""

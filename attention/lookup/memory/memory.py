@@ -32,7 +32,7 @@ class CodedBlock:
     block: Block
     count: int
 
-    def in_place_of(self, bare: Segment) -> Segment:
+    def coded_segment(self, bare: Segment) -> Segment:
         """Return the segment `bare` with the codes of this block.
 
         Rows that were written in the meantime are coded now.
@@ -201,7 +201,7 @@ class Memory:
         if not any(segment.block in self._coded for segment in view.segments):
             return view
         segments = tuple(
-            segment if (made := self._coded.get(segment.block)) is None else made.in_place_of(segment)
+            segment if (made := self._coded.get(segment.block)) is None else made.coded_segment(segment)
             for segment in view.segments
         )
         return _with_segments(view, segments)

@@ -23,12 +23,12 @@ class SegmentSample:
     """Sampled rows of a segment, with their 8-bit codes side by side.
 
     Attributes:
-        places: int64[r], their positions in the segment.
+        positions: int64[r], their positions in the segment.
         codes: uint8[groups, depth, 16, 4], their codes side by side.
         scales: float32[r].
     """
 
-    places: I64
+    positions: I64
     codes: Bytes
     scales: F32
 
@@ -101,7 +101,7 @@ class Segment:
         assert self.block.codes is not None
         positions = self.sample_rows
         cached = _samples.get(self.block)
-        if cached is not None and np.array_equal(cached.places, positions):
+        if cached is not None and np.array_equal(cached.positions, positions):
             return cached
         codes = rows_room(len(positions), self.block.dimension)
         put_rows(codes, 0, self.block.codes.at(positions, self.block.dimension))

@@ -160,7 +160,7 @@ class PassingRows:
                         rows = slice(int(rows[0]), int(rows[-1]) + 1)
                 tiles.append(Tile(segment, rows, n + first, n + last))
             n += count
-        self.places = RowIndices(tiles, beyond_memory=view.beyond_memory)
+        self.row_indices = RowIndices(tiles, beyond_memory=view.beyond_memory)
         self.tiles = tiles
         self.n = n
 

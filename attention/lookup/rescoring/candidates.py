@@ -33,16 +33,16 @@ class RescoredQuery:
     """The candidates of one question: rows that were looked up in float64, and rows that were only scanned.
 
     Attributes:
-        places, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up.
-        candidate_places, candidates: int64[l] and float64[l], the indices and similarities of rows that were only
+        rows, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up.
+        candidate_rows, candidates: int64[l] and float64[l], the indices and similarities of rows that were only
             scanned, best first.
         threshold, support: as in `Candidates`.
         error: a bound on the error of a scanned similarity.
     """
 
-    places: I64
+    rows: I64
     similarities: F64
-    candidate_places: I64
+    candidate_rows: I64
     candidates: F64
     threshold: float
     error: float
@@ -59,19 +59,19 @@ class Candidates:
     """The rows listed for each of q questions, best first.
 
     Attributes:
-        ks: int64[q], the number of best rows that each question requests.
+        head_sizes: int64[q], the number of best rows that each question requests.
         supports: float64[q], for a sparse normaliser, how far below the best a row can still have weight; else 0.
         starts: int64[q + 1]; the candidates of question i are those from starts[i] to starts[i + 1].
-        places, similarities: int64[l] and float64[l], the rows' indices and scanned similarities.
+        rows, similarities: int64[l] and float64[l], the rows' indices and scanned similarities.
         thresholds: float64[q], the highest similarity that the scan can give a row without listing it; −∞ if all rows
             are listed.
         errors: float64[q], bounds on the errors of scanned similarities.
     """
 
-    ks: I64
+    head_sizes: I64
     supports: F64
     starts: I64
-    places: I64
+    rows: I64
     similarities: F64
     thresholds: F64
     errors: F64
@@ -87,7 +87,7 @@ class Candidates:
         """
         margins = ERROR_MARGIN * self.errors
         return kernels().initial_counts(
-            self.similarities, self.starts, heavy, self.ks, margins, max_heavy, MAX_LOOKUP_FACTOR
+            self.similarities, self.starts, heavy, self.head_sizes, margins, max_heavy, MAX_LOOKUP_FACTOR
         )
 
     def first_rows(self, counts: I64) -> tuple[I64, I64, I64]:
@@ -119,7 +119,7 @@ class Candidates:
             self.starts,
             exact,
             counts,
-            self.ks,
+            self.head_sizes,
             self.supports,
             self.thresholds,
             self.errors,
@@ -169,9 +169,9 @@ class RescoredQueries:
         first, last = int(candidates.starts[question]), int(candidates.starts[question + 1])
         middle = first + count
         return RescoredQuery(
-            candidates.places[first:middle],
+            candidates.rows[first:middle],
             self.similarities[first:middle],
-            candidates.places[middle:last],
+            candidates.rows[middle:last],
             self.similarities[middle:last],
             float(candidates.thresholds[question]),
             float(candidates.errors[question]),

@@ -63,7 +63,7 @@ class DocumentGrouping:
         first_hits = hits[np.searchsorted(hits, self._starts)]
         return first_hits if self._order is None else self._order[first_hits]
 
-    def break_ties(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
+    def break_ties(self, logits: F64, shown: Index, similarities_at: Callable[[Index], F64]) -> F64:
         """Return float64[n], the similarity of each row that has its document's largest logit, −∞ for the others.
 
         Only documents at the indices `shown` count. All keys of a document have the same addend, so the most similar
@@ -72,13 +72,13 @@ class DocumentGrouping:
         Args:
             logits: float64[n].
             shown: int64[s], indices into `numbers`.
-            raw: returns the similarities of the rows with these indices.
+            similarities_at: returns the similarities of the rows with these indices.
         """
         is_shown = np.zeros(len(self.numbers), dtype=np.bool_)
         is_shown[shown] = True
         ties = np.flatnonzero(is_shown[self.index] & (logits == self.best(logits)[self.index]))
         similarities = np.full(len(logits), -np.inf)
-        similarities[ties] = raw(ties)
+        similarities[ties] = similarities_at(ties)
         return similarities
 
     def log_sums(self, logits: F64) -> F64:
@@ -136,7 +136,7 @@ def refine_similarities(
     kth = levels.min() if k >= n else np.partition(levels, n - k)[n - k]
     rows = np.flatnonzero(levels >= kth - 4 * slack)
     queries = np.zeros(len(rows), dtype=np.int64)
-    similarities[rows] = compute_similarities(similarity, passing.places, query[None, :], rows, queries)
+    similarities[rows] = compute_similarities(similarity, passing.row_indices, query[None, :], rows, queries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +144,12 @@ class TopRows:
     """The best rows or documents, best first, and all that tie with the last match.
 
     Attributes:
-        places: int64[h], their indices among all.
+        indices: int64[h], their indices among all.
         matches: the number of matches, without further ties.
         complete: False if the cap on matches prevented that they reach `top_p`.
     """
 
-    places: Index
+    indices: Index
     matches: int
     complete: bool
 
@@ -186,16 +186,16 @@ def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None
     if order is not None:
         ordered_rows = np.argsort(order)
         head = select_heaviest(weights[ordered_rows], similarities[ordered_rows], cap)
-        return TopRows(ordered_rows[head.places], head.matches, head.complete)
+        return TopRows(ordered_rows[head.indices], head.matches, head.complete)
     heaviest = select_top(weights, cap)
     if heaviest.matches == 0:
         return heaviest
-    last = weights[heaviest.places[-1]]
-    above = heaviest.places[weights[heaviest.places] > last]
+    last = weights[heaviest.indices[-1]]
+    above = heaviest.indices[weights[heaviest.indices] > last]
     above = above[np.lexsort((-similarities[above], -weights[above]))]
-    level = heaviest.places[len(above) :]
+    level = heaviest.indices[len(above) :]
     rest = select_top(similarities[level], heaviest.matches - len(above))
-    return TopRows(np.concatenate([above, level[rest.places]]), heaviest.matches, True)
+    return TopRows(np.concatenate([above, level[rest.indices]]), heaviest.matches, True)
 
 
 def truncate_top_p(
@@ -212,20 +212,20 @@ def truncate_top_p(
         by_weight: whether `select_heaviest` made the head, so that only documents of equal weight tie.
     """
     if head.matches == 0:
-        return TopRows(head.places, 0, not (weights.any() or elsewhere))
-    within = weights[head.places[: head.matches]]
+        return TopRows(head.indices, 0, not (weights.any() or elsewhere))
+    within = weights[head.indices[: head.matches]]
     beyond = weights.copy()
-    beyond[head.places[: head.matches]] = 0.0
+    beyond[head.indices[: head.matches]] = 0.0
     # The weight after each match is summed from the small end, so that top_p = 1 covers every weight above zero.
     weight_after = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + (beyond.sum() + elsewhere)
     # A share such as 0.9 of ten equal weights must not fail by the last bit.
     enough = np.flatnonzero(weight_after <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
     if not len(enough):
-        return TopRows(head.places, head.matches, False)
+        return TopRows(head.indices, head.matches, False)
     matches = int(enough[0]) + 1
-    last = head.places[matches - 1]
-    is_included = similarities[head.places] >= similarities[last]
+    last = head.indices[matches - 1]
+    is_included = similarities[head.indices] >= similarities[last]
     if by_weight:
-        is_tied = is_included & (weights[head.places] == weights[last])
-        is_included = (weights[head.places] > weights[last]) | is_tied
-    return TopRows(head.places[is_included], matches, True)
+        is_tied = is_included & (weights[head.indices] == weights[last])
+        is_included = (weights[head.indices] > weights[last]) | is_tied
+    return TopRows(head.indices[is_included], matches, True)

@@ -255,7 +255,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
             "value_residual_total": moments.residual_total,
             "value_grams": np.asarray(moments.grams),
         }
-        description["moments"] = [moments.count, spread.spread, spread.residual_spread, spread.usual]
+        description["moments"] = [moments.count, spread.spread, spread.residual_spread, spread.typical_eigenvalue]
     write(path, description, arrays, later=("keys", "values"))
 
 
@@ -297,7 +297,7 @@ def unseal(path: Path) -> SealedBlock:
 def _moments(fields: list[float] | None, arrays: dict[str, Array]) -> Moments | None:
     if fields is None:
         return None
-    count, spread, residual_spread, usual = fields
+    count, spread, residual_spread, typical_eigenvalue = fields
     total: F64 = arrays["value_total"]
-    earlier = SpreadBound(total / max(count, 1), spread, residual_spread, usual)
+    earlier = SpreadBound(total / max(count, 1), spread, residual_spread, typical_eigenvalue)
     return Moments(int(count), total, arrays["value_residual_total"], arrays["value_grams"], earlier)

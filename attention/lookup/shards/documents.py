@@ -33,11 +33,11 @@ class AnswerRows:
     """The rows that an answer is built from, with their similarities in float64.
 
     Attributes:
-        places, similarities: int64[r] and float64[r]; ascending if there is a grouping.
+        indices, similarities: int64[r] and float64[r]; ascending if there is a grouping.
         grouping: the documents of the rows. Every row of these documents is included. None if each row is a document.
     """
 
-    places: I64
+    indices: I64
     similarities: F64
     grouping: DocumentGrouping | None
 
@@ -50,10 +50,10 @@ class AnswerRows:
         """
         if self.grouping is None:
             return mixture.known, mixture.tail
-        order = np.argsort(rescored.places)
-        positions = np.searchsorted(rescored.places, self.places, sorter=order)
+        order = np.argsort(rescored.rows)
+        positions = np.searchsorted(rescored.rows, self.indices, sorter=order)
         matches = order[np.minimum(positions, len(order) - 1)]
-        is_known = rescored.places[matches] == self.places
+        is_known = rescored.rows[matches] == self.indices
         if not _all_have_weight(question, mixture):  # every row with weight is known
             return np.where(is_known, mixture.known[matches], 0.0), 0.0
         logits = (self.similarities - rescored.best) / mixture.evidence.temperature
@@ -62,7 +62,7 @@ class AnswerRows:
         if listed > total:
             weights *= total / listed
         rest = mixture.tail + float(np.delete(mixture.known, matches[is_known]).sum())
-        if rest < TINY or len(self.places) == shard.keys:
+        if rest < TINY or len(self.indices) == shard.keys:
             return weights, 0.0
         return weights, max(total - listed, TINY)
 
@@ -84,7 +84,7 @@ def find_answer_rows(
         The rows; None if the scan leaves open which rows these are, or if there are too many.
     """
     if not shard.facts.several:
-        return AnswerRows(rescored.places, rescored.similarities, None)
+        return AnswerRows(rescored.rows, rescored.similarities, None)
     by_weight = mixture is not None and _all_have_weight(question, mixture)
     unit = mixture.evidence.temperature if mixture is not None and by_weight else 1.0
     grouping, lower, upper = _bound_levels(shard, rescored, unit, by_weight=by_weight)
@@ -133,7 +133,7 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
         error: a bound on the error of the scanned similarity of an unlisted row.
     """
     weights = np.concatenate([mixture.known, mixture.candidates])
-    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.places, rescored.candidate_places])))
+    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.rows, rescored.candidate_rows])))
     listed = grouping.sums(weights)
     if not len(listed):
         return 0.0, 0.0
@@ -169,7 +169,7 @@ def _bound_levels(
 
     The level is the number that documents are ranked by, see `find_answer_rows`.
     """
-    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.places, rescored.candidate_places])))
+    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.rows, rescored.candidate_rows])))
     join = grouping.log_sums if by_weight else grouping.best
     lower, upper = (
         join((np.append(rescored.similarities, rescored.candidates + error) - rescored.best) / unit)

@@ -93,7 +93,7 @@ class StoredRows:
         addends: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
             if bias is not None and id(bias) not in addends:
-                addends[id(bias)] = bias.all_of(self._passing.places)
+                addends[id(bias)] = bias.all_of(self._passing.row_indices)
         return [addends.get(id(question.bias)) for question in questions]
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
@@ -166,8 +166,8 @@ class LocalShard(StoredRows):
         """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
         return fits_float32(self.facts, query)
 
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return None, because this shard compares rows by similarities already. See `Shard.raw`."""
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return None, because this shard compares rows by similarities already. See `Shard.similarity_function`."""
         return None
 
     def slack(self, query: F64) -> Slack:
@@ -193,14 +193,14 @@ class LocalShard(StoredRows):
         """
         queries = self.codes(request)
         raw = self._scan(request, queries, thresholds)
-        totals, head_sizes = raw.totals, np.array(request.ks)
+        totals, head_sizes = raw.totals, np.array(request.head_sizes)
         if thresholds is not None:  # it may list fewer, because other shards list the rest
             head_sizes = np.minimum(head_sizes, np.diff(raw.starts))
         candidates = Candidates(
             head_sizes,
-            np.zeros(len(request.ks)),
+            np.zeros(len(request.head_sizes)),
             raw.starts,
-            raw.places,
+            raw.rows,
             raw.similarities,
             totals.thresholds,
             raw.errors[:, 0].copy(),
@@ -208,7 +208,7 @@ class LocalShard(StoredRows):
         heavy_counts = raw.heavy_counts
         if request.temperatures is None:  # more exact rows improve no temperature much
             heavy_counts = np.minimum(heavy_counts, MAX_HISTOGRAM_LOOKUPS)
-        counts = candidates.initial_counts(heavy_counts, request.most)
+        counts = candidates.initial_counts(heavy_counts, request.max_lookups)
         known_starts, positions, query_indices = candidates.first_rows(counts)
         return ScanResult(
             documents=self.documents,
@@ -217,10 +217,10 @@ class LocalShard(StoredRows):
             levels=totals.levels,
             sums=totals.sums,
             starts=raw.starts,
-            places=raw.places,
+            rows=raw.rows,
             similarities=raw.similarities,
             known_starts=known_starts,
-            known=self.similarities_at(request.vectors, raw.places[positions], query_indices),
+            known=self.similarities_at(request.vectors, raw.rows[positions], query_indices),
             errors=raw.errors,
             outputs=totals.outputs,
             bits=16 if queries.fine else 8,
@@ -250,7 +250,7 @@ class LocalShard(StoredRows):
         accumulators = state.finish()
         totals = add_accumulators(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
-        starts, rows, similarities, heavy_counts = _sort_candidates(state.lists, inverse, totals, request.little)
+        starts, rows, similarities, heavy_counts = _sort_candidates(state.lists, inverse, totals, request.scanned_share)
         errors = self._widen_errors(errors, totals.thresholds, starts, similarities)
         histograms = [accumulator.histogram for accumulator in accumulators if accumulator.histogram is not None]
         return RawScan(
@@ -343,7 +343,9 @@ class LocalShard(StoredRows):
         return hashlib.blake2b((keys + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 
-def _sort_candidates(lists: CandidateLists, inverse: F64, totals: Sums, little: float) -> tuple[I64, I64, F64, I64]:
+def _sort_candidates(
+    lists: CandidateLists, inverse: F64, totals: Sums, scanned_share: float
+) -> tuple[I64, I64, F64, I64]:
     """Return the candidates of all workers, each query's best first.
 
     Returns:
@@ -356,7 +358,9 @@ def _sort_candidates(lists: CandidateLists, inverse: F64, totals: Sums, little: 
 
     def sort(first: int, last: int) -> None:
         pinned.sort_candidates(lists.places, lists.similarities, lists.counts, starts, first, last, rows, similarities)
-        count_heavy(pinned, similarities, starts, inverse, totals.levels, squares, first, last, heavy_counts, little)
+        count_heavy(
+            pinned, similarities, starts, inverse, totals.levels, squares, first, last, heavy_counts, scanned_share
+        )
 
     run_in_parallel(sort, len(inverse), len(rows))
     return starts, rows, similarities, heavy_counts
@@ -395,8 +399,8 @@ class BiasedShard(LocalShard):
         reach = self._reach(query) / self._temperature + self._addends.largest
         return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
 
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities, without temperature and bias. See `Shard.raw`."""
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return a function that computes similarities, without the temperature and the bias."""
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)

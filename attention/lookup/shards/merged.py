@@ -74,7 +74,7 @@ class MergedShards(StoredRows):
         samples = [shard.sample_similarities(request, sampling) for shard, _ in self._shards]
         thresholds = merge_thresholds(samples, sampling.count)
         results = [(shard.gather(request, thresholds), start) for shard, start in self._shards]
-        shifted = [replace(result, places=result.places + start) for result, start in results]
+        shifted = [replace(result, rows=result.rows + start) for result, start in results]
         return merge_results(
             shifted, request, self.documents, self.keys, partial(self.similarities_at, request.vectors)
         )
@@ -95,15 +95,15 @@ class MergedShards(StoredRows):
             similarities[positions] = shard.similarities_at(vectors, local, queries[positions])
         return similarities
 
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities; None if rows are not compared by logits. See `Shard.raw`."""
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return a function that computes similarities; None if rows are compared by similarities already."""
         if not self.in_logits:
             return None
 
         def compute(selected: Index) -> F64:
             similarities = np.empty(len(selected))
             for shard, local, positions in self._split(rows[selected]):
-                compute_local = shard.raw(query, local)
+                compute_local = shard.similarity_function(query, local)
                 assert compute_local is not None
                 similarities[positions] = compute_local(np.arange(len(positions)))
             return similarities
@@ -174,22 +174,26 @@ def merge_results(
         documents, keys: how many documents and how many rows pass in all shards.
         compute_similarities: returns float64[m], the similarity of each of the rows int64[m] with its query int64[m].
     """
-    inverse = np.ones(len(request.ks)) if request.temperatures is None else 1 / np.maximum(request.temperatures, 1e-30)
+    inverse = (
+        np.ones(len(request.head_sizes))
+        if request.temperatures is None
+        else 1 / np.maximum(request.temperatures, 1e-30)
+    )
     totals = merge_sums([result.totals for result in results], inverse)
     starts, rows, similarities, is_exact = _sort_candidates(results)
     all_errors = np.array([result.errors for result in results])
     errors = np.stack([all_errors[:, :, 0].max(0), all_errors[:, :, 1].sum(0), all_errors[:, :, 2].max(0)], axis=1)
     heavy_counts = _heavy_counts(similarities, starts, inverse, totals, request.temperatures is None)
     candidates = Candidates(
-        np.array(request.ks),
-        np.zeros(len(request.ks)),
+        np.array(request.head_sizes),
+        np.zeros(len(request.head_sizes)),
         starts,
         rows,
         similarities,
         totals.thresholds,
         errors[:, 0].copy(),
     )
-    counts = np.maximum(candidates.initial_counts(heavy_counts, request.most), _leading_counts(starts, is_exact))
+    counts = np.maximum(candidates.initial_counts(heavy_counts, request.max_lookups), _leading_counts(starts, is_exact))
     known_starts, positions, queries = candidates.first_rows(counts)
     exact = similarities[positions]
     missing = np.flatnonzero(~is_exact[positions])
@@ -203,7 +207,7 @@ def merge_results(
         levels=totals.levels,
         sums=totals.sums,
         starts=starts,
-        places=rows,
+        rows=rows,
         similarities=similarities,
         known_starts=known_starts,
         known=exact,
@@ -241,7 +245,7 @@ def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bool
         unsorted = np.concatenate([values[run] for values, run in zip(shard_similarities, runs, strict=True)])
         order = np.argsort(-unsorted, kind="stable")
         similarities[span] = unsorted[order]
-        rows[span] = np.concatenate([result.places[run] for result, run in zip(results, runs, strict=True)])[order]
+        rows[span] = np.concatenate([result.rows[run] for result, run in zip(results, runs, strict=True)])[order]
         is_exact[span] = np.concatenate(
             [
                 np.arange(run.stop - run.start) < len(result.exact_similarities(query))

@@ -20,24 +20,24 @@ class ScanRequest:
 
     Attributes:
         vectors: float64[q, d], the queries.
-        ks: the size of each query's head, at least 1.
+        head_sizes: the size of each query's head, at least 1.
         listed: about how many rows to list for each query.
-        most: the most rows to look up in float64 because of their weight; fewer for a histogram. Rows near the k-th
-            best are looked up as well.
+        max_lookups: the most rows to look up in float64 because of their weight; fewer for a histogram. Rows near the
+            k-th best are looked up as well.
         temperatures: float64[q], of the sums, not below 0; None for a histogram, which serves any temperature.
         outputs: whether to sum the weighted values as well.
         fine: whether codes of queries, and of the weights of values, have 16 bits even for a large batch of queries.
-        little: the largest sum of squared weights of rows that are only scanned, see `candidates.count_heavy`.
+        scanned_share: the largest sum of squared weights of rows that are only scanned, see `candidates.count_heavy`.
     """
 
     vectors: F64
-    ks: Sequence[int]
+    head_sizes: Sequence[int]
     listed: int
-    most: int
+    max_lookups: int
     temperatures: F64 | None
     outputs: bool = False
     fine: bool = False
-    little: float = SCANNED_SQUARES_SHARE
+    scanned_share: float = SCANNED_SQUARES_SHARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class ScanResult:
         levels: float64[q], the similarity that the sums are relative to.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the summed rows, x = (s − level)/T and e = exp(x).
         starts: int64[q + 1]; the candidates of query i are those from starts[i] to starts[i + 1].
-        places, similarities: int64[m] and float64[m], of the candidates, by their scanned similarity, best first.
+        rows, similarities: int64[m] and float64[m], of the candidates, by their scanned similarity, best first.
         known_starts, known: int64[q + 1] and float64[h], the exact similarities of the first candidates of each query.
         errors: float64[q, 3], see `QuantisationError`.
         outputs: float64[q, d_v], Σe·v over the summed rows; None if no output was requested.
@@ -69,7 +69,7 @@ class ScanResult:
     levels: F64
     sums: F64
     starts: I64
-    places: I64
+    rows: I64
     similarities: F64
     known_starts: I64
     known: F64
@@ -105,7 +105,7 @@ class ScanResult:
             np.array(head_sizes if self.documents == self.keys else [1] * len(head_sizes)),
             np.array(supports),
             self.starts,
-            self.places,
+            self.rows,
             self.similarities,
             self.thresholds,
             self.errors[:, 0].copy(),
@@ -139,7 +139,7 @@ class RawScan:
     totals: Sums
     errors: F64
     starts: I64
-    places: I64
+    rows: I64
     similarities: F64
     heavy_counts: I64
     histogram: F64 | None

@@ -66,7 +66,7 @@ class Shard(Protocol):
     def fits(self, query: F64) -> bool:
         """Return whether float32 can hold the products of a query and the keys."""
 
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """Return a function that computes similarities at positions of `rows`.
 
         Return None unless `in_logits`; otherwise `similarities_at` returns similarities already.

@@ -49,6 +49,6 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     similarities: list[F64 | None] = []
     for row, estimate in zip(everything, estimates, strict=True):
         if estimate is not None:
-            row[estimate.rescored.places] = estimate.rescored.similarities
+            row[estimate.rescored.rows] = estimate.rescored.similarities
         similarities.append(None if estimate is None else row[lives])
     return np.concatenate(numbers)[lives], similarities

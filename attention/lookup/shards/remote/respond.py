@@ -17,7 +17,13 @@ from attention.lookup.scan.thresholds import ThresholdSample
 from attention.lookup.shards.local import TILE_ROWS, LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of
-from attention.lookup.shards.remote.wire import OwnMessage, join_record, pack_messages, split_result, split_statistics
+from attention.lookup.shards.remote.wire import (
+    MutableMessage,
+    join_record,
+    pack_messages,
+    split_result,
+    split_statistics,
+)
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.uncoded import UncodedShard
 from attention.shared_memory import Array
@@ -28,7 +34,7 @@ SCANNING_CALLS = frozenset({"gather", "sampled", "rows", "sums"})
 
 def respond(
     views: Sequence[View], mask: Mask | None, view: View, fields: Mapping[str, Any], arrays: Mapping[str, Array]
-) -> OwnMessage:
+) -> MutableMessage:
     """Return the reply to one message of a `RemoteView` or a `RemoteShard`.
 
     Args:
@@ -47,10 +53,10 @@ def respond(
     if fields["call"] == "sample":
         return _sample(view, fields["stride"])
     with pin_kernels():
-        return _Rows(view, mask, fields).reply(fields["call"], arrays)
+        return _MessageHandler(view, mask, fields).reply(fields["call"], arrays)
 
 
-def _facts(views: Sequence[View]) -> OwnMessage:
+def _facts(views: Sequence[View]) -> MutableMessage:
     """Return the reply with the statistics of each shard, and a number above the numbers of all rows."""
     messages = []
     for view in views:
@@ -61,7 +67,7 @@ def _facts(views: Sequence[View]) -> OwnMessage:
     return pack_messages(messages)
 
 
-def _sample(view: View, stride: int) -> OwnMessage:
+def _sample(view: View, stride: int) -> MutableMessage:
     """Return the reply with the keys of about one row in `stride`, without removed rows."""
     samples = []
     for segment in view.segments:
@@ -73,14 +79,14 @@ def _sample(view: View, stride: int) -> OwnMessage:
     return {}, {"keys": keys}
 
 
-class _Rows:
+class _MessageHandler:
     """The rows that one message is about, with a method for each call (the kind of the message)."""
 
     def __init__(self, view: View, mask: Mask | None, fields: Mapping[str, Any]) -> None:
         self._view, self._mask, self._fields = view, mask, fields
         kind = UncodedShard if view.bare else LocalShard
         self._shard = kind(view, mask, facts=_statistics(view, fields.get("all")))
-        self._calls: dict[str, Callable[[Mapping[str, Array]], OwnMessage]] = {
+        self._calls: dict[str, Callable[[Mapping[str, Array]], MutableMessage]] = {
             "counts": self._counts,
             "sampled": self._sample_similarities,
             "gather": self._gather,
@@ -96,11 +102,11 @@ class _Rows:
             "sums": self._sums,
         }
 
-    def reply(self, call: str, arrays: Mapping[str, Array]) -> OwnMessage:
+    def reply(self, call: str, arrays: Mapping[str, Array]) -> MutableMessage:
         """Return the reply to a call, which names what the message asks about these rows."""
         return self._calls[call](arrays)
 
-    def _counts(self, _: Mapping[str, Array]) -> OwnMessage:
+    def _counts(self, _: Mapping[str, Array]) -> MutableMessage:
         mask, view = self._mask, self._view
         counts = {"n": view.n, "scanned": view.n, "documents": view.documents}
         if mask is not None:
@@ -110,22 +116,22 @@ class _Rows:
     def _request(self, arrays: Mapping[str, Array]) -> ScanRequest:
         return join_record(ScanRequest, self._fields, arrays)
 
-    def _sample_similarities(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _sample_similarities(self, arrays: Mapping[str, Array]) -> MutableMessage:
         sampling = ThresholdSample(self._fields["stride"], self._fields["count"])
         best, seen = self._shard.sample_similarities(self._request(arrays), sampling)
         return {"seen": seen}, {"best": best}
 
-    def _gather(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _gather(self, arrays: Mapping[str, Array]) -> MutableMessage:
         if not self._shard.keys:
             return {"keys": 0}, {}
         request = self._request(arrays)
         result = self._shard.gather(request, arrays["thresholds"])
         fields, result_arrays = split_result(result)
         if request.outputs and request.temperatures is not None:
-            result_arrays["listed blends"] = self._blend_candidates(result, request.temperatures)
-        return fields, {**result_arrays, "places": self._shard.numbers(result.places)}
+            result_arrays["candidate sums"] = self._sum_candidate_values(result, request.temperatures)
+        return fields, {**result_arrays, "rows": self._shard.numbers(result.rows)}
 
-    def _blend_candidates(self, result: ScanResult, temperatures: F64) -> F64:
+    def _sum_candidate_values(self, result: ScanResult, temperatures: F64) -> F64:
         """Return float64[q, d_v], for each query the weighted sum of its candidates' values.
 
         Weights are relative to that of the query's best candidate.
@@ -133,59 +139,59 @@ class _Rows:
         weights, _ = relative_weights(result, temperatures)
         queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.starts))
         outputs = np.zeros((len(result.starts) - 1, self._view.value_dimension or 0))
-        self._shard.add_values(result.places, queries, weights, outputs)
+        self._shard.add_values(result.rows, queries, weights, outputs)
         return outputs
 
-    def _similarities(self, arrays: Mapping[str, Array]) -> OwnMessage:
-        rows = self._places(arrays["numbers"])
+    def _similarities(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        rows = self._find_rows(arrays["numbers"])
         return {}, {"similarities": self._shard.similarities_at(arrays["vectors"], rows, arrays["queries"])}
 
-    def _values(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _values(self, arrays: Mapping[str, Array]) -> MutableMessage:
         order = np.argsort(arrays["queries"], kind="stable")
         outputs = np.zeros((self._fields["queries"], self._view.value_dimension or 0))
-        rows, queries, weights = self._places(arrays["numbers"]), arrays["queries"], arrays["weights"]
+        rows, queries, weights = self._find_rows(arrays["numbers"]), arrays["queries"], arrays["weights"]
         self._shard.add_values(rows[order], queries[order], weights[order], outputs)
         return {}, {"outputs": outputs}
 
-    def _owners(self, arrays: Mapping[str, Array]) -> OwnMessage:
-        return {}, {"owners": self._shard.owners(self._places(arrays["numbers"]))}
+    def _owners(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        return {}, {"owners": self._shard.owners(self._find_rows(arrays["numbers"]))}
 
-    def _key_counts(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _key_counts(self, arrays: Mapping[str, Array]) -> MutableMessage:
         return {}, {"counts": self._shard.key_counts(arrays["numbers"])}
 
-    def _rows_of(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _rows_of(self, arrays: Mapping[str, Array]) -> MutableMessage:
         return {}, {"numbers": self._shard.numbers(self._shard.rows_of(arrays["numbers"]))}
 
-    def _residuals(self, _: Mapping[str, Array]) -> OwnMessage:
+    def _residuals(self, _: Mapping[str, Array]) -> MutableMessage:
         residuals = self._shard.value_residuals
         return {"count": residuals.count}, {"total": residuals.total}
 
-    def _residuals_at(self, arrays: Mapping[str, Array]) -> OwnMessage:
-        residuals = self._shard.residuals_at(self._places(arrays["numbers"]))
+    def _residuals_at(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        residuals = self._shard.residuals_at(self._find_rows(arrays["numbers"]))
         return {"count": residuals.count}, {"total": residuals.total}
 
-    def _digest(self, arrays: Mapping[str, Array]) -> OwnMessage:
-        digest = self._shard.digest(np.sort(self._places(arrays["numbers"])))
+    def _digest(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        digest = self._shard.digest(np.sort(self._find_rows(arrays["numbers"])))
         return {"digest": None if digest is None else digest.hex()}, {}
 
-    def _every_row(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _every_row(self, arrays: Mapping[str, Array]) -> MutableMessage:
         vectors = arrays["vectors"]
         passing = PassingRows(self._view, self._mask, TILE_ROWS)
-        numbers = passing.places.numbers(np.arange(passing.n))
-        rows, similarities = self._places(numbers), np.empty((len(vectors), passing.n))
+        numbers = passing.row_indices.numbers(np.arange(passing.n))
+        rows, similarities = self._find_rows(numbers), np.empty((len(vectors), passing.n))
         for query, row in enumerate(similarities):
             row[:] = self._shard.similarities_at(vectors, rows, np.full(len(rows), query))
         return {}, {"numbers": numbers, "owners": passing.owners(), "similarities": similarities}
 
-    def _sums(self, arrays: Mapping[str, Array]) -> OwnMessage:
+    def _sums(self, arrays: Mapping[str, Array]) -> MutableMessage:
         passing = PassingRows(self._view, self._mask, TILE_ROWS)
-        numbers = passing.places.numbers(np.arange(passing.n))
+        numbers = passing.row_indices.numbers(np.arange(passing.n))
         order = np.argsort(numbers)
         weights = np.zeros((len(arrays["weights"]), passing.n))
         weights[:, order[np.searchsorted(numbers[order], arrays["numbers"])]] = arrays["weights"]
         return {}, {"outputs": compute_all_sums(passing.tiles, weights, self._view.value_dimension or 0)}
 
-    def _places(self, numbers: I64) -> I64:
+    def _find_rows(self, numbers: I64) -> I64:
         """Return the places of the rows with these numbers in the view.
 
         Raises:

@@ -35,20 +35,20 @@ The weight of all hosts' rows decides, which no host knows, and a row that was n
 
 
 @dataclass(frozen=True, eq=False)
-class HostBlend:
+class HostSums:
     """The weighted sums of the values of the rows that one host listed.
 
     The host computed the weights.
 
     Attributes:
-        starts, places: int64[q + 1] and int64[m], where each query's rows begin, and the rows' places, ascending.
+        starts, rows: int64[q + 1] and int64[m], where each query's rows begin, and the rows' places, ascending.
         weights: float64[m], relative to that of the query's best row of this host, which has 1.
         logits: float64[m], the logarithms of the weights.
         sums: float64[q, d_v], Σ weight·value.
     """
 
     starts: I64
-    places: I64
+    rows: I64
     weights: F64
     logits: F64
     sums: F64
@@ -72,7 +72,7 @@ class RemoteShard:
         self.documents = self.keys
         if self.facts.several:
             self.documents = view.documents if mask is None else mask.documents
-        self._host_blends: Sequence[HostBlend] = ()
+        self._all_host_sums: Sequence[HostSums] = ()
         self._numbers = self._owners = np.empty(0, dtype=np.int64)
 
     @property
@@ -137,8 +137,8 @@ class RemoteShard:
         """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
         return not self._view.coded or fits_float32(self.facts, query)
 
-    def raw(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return None, because this shard compares rows by similarities already. See `Shard.raw`."""
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return None, because this shard compares rows by similarities already. See `Shard.similarity_function`."""
         return None
 
     def slack(self, query: F64) -> Slack:
@@ -150,15 +150,15 @@ class RemoteShard:
 
         Each host looks up a few more rows than it would as the only host.
         """
-        fields, arrays = self._message(replace(request, little=request.little / LOOKUP_FACTOR))
+        fields, arrays = self._message(replace(request, scanned_share=request.scanned_share / LOOKUP_FACTOR))
         replies = self._ask_all("gather", fields, {**arrays, "thresholds": self._thresholds(request)})
         replies = [reply for reply in replies if reply[0]["keys"]]
         results = [join_result(*reply) for reply in replies]
         compute_similarities = partial(self.similarities_at, request.vectors)
         merged = merge_results(results, request, self.documents, self.keys, compute_similarities)
         if request.outputs and request.temperatures is not None:
-            self._host_blends = [
-                _host_blend(result, arrays["listed blends"], request.temperatures)
+            self._all_host_sums = [
+                _host_sums(result, arrays["candidate sums"], request.temperatures)
                 for result, (_, arrays) in zip(results, replies, strict=True)
             ]
         return merged
@@ -180,7 +180,7 @@ class RemoteShard:
         """Return the message for a scan request: its JSON fields and arrays, with the statistics of all rows."""
         fields, arrays = split_record(request)
         statistics = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
-        return {**fields, "ks": list(map(int, request.ks)), "all": statistics}, arrays
+        return {**fields, "head_sizes": list(map(int, request.head_sizes)), "all": statistics}, arrays
 
     @property
     def value_residuals(self) -> Residuals:
@@ -209,8 +209,8 @@ class RemoteShard:
         Sums that a host computed with its scan are used if their weights agree. The values of other rows are fetched.
         """
         remaining = weights.copy()
-        for host_blend in self._host_blends:
-            _add_host_blend(host_blend, rows, queries, remaining, outputs)
+        for host_sums in self._all_host_sums:
+            _add_host_sums(host_sums, rows, queries, remaining, outputs)
         rest = np.flatnonzero(remaining)
         if not len(rest):
             return
@@ -296,17 +296,17 @@ def relative_weights(result: ScanResult, temperatures: F64) -> tuple[F64, F64]:
     return np.exp(np.maximum(logits, -745.0)), logits
 
 
-def _host_blend(result: ScanResult, sums: F64, temperatures: F64) -> HostBlend:
+def _host_sums(result: ScanResult, sums: F64, temperatures: F64) -> HostSums:
     weights, logits = relative_weights(result, temperatures)
-    rows = result.places.copy()
+    rows = result.rows.copy()
     for first, last in pairwise(result.starts.tolist()):
         order = np.argsort(rows[first:last])
         for array in (rows, weights, logits):
             array[first:last] = array[first:last][order]
-    return HostBlend(result.starts, rows, weights, logits, sums)
+    return HostSums(result.starts, rows, weights, logits, sums)
 
 
-def _add_host_blend(host_blend: HostBlend, rows: I64, queries: I64, remaining: F64, outputs: F64) -> None:
+def _add_host_sums(host_sums: HostSums, rows: I64, queries: I64, remaining: F64, outputs: F64) -> None:
     """Add the sums of a host to the outputs, and subtract what they contain from the remaining weights.
 
     The sums are scaled to the weight of the host's best row.
@@ -317,22 +317,22 @@ def _add_host_blend(host_blend: HostBlend, rows: I64, queries: I64, remaining: F
     it.
     """
     for query in np.unique(queries).tolist():
-        first, last = host_blend.starts[query : query + 2].tolist()
+        first, last = host_sums.starts[query : query + 2].tolist()
         of_query = np.flatnonzero(queries == query)
-        indices = np.searchsorted(host_blend.places[first:last], rows[of_query])
+        indices = np.searchsorted(host_sums.rows[first:last], rows[of_query])
         is_listed = indices < last - first
-        is_listed[is_listed] = host_blend.places[first:last][indices[is_listed]] == rows[of_query[is_listed]]
+        is_listed[is_listed] = host_sums.rows[first:last][indices[is_listed]] == rows[of_query[is_listed]]
         positions, indices = of_query[is_listed], first + indices[is_listed]
         if not len(positions) or len(positions) < last - first:  # the host listed no row, or rows outside of `rows`
             continue
-        best = int(host_blend.weights[indices].argmax())
+        best = int(host_sums.weights[indices].argmax())
         scale = float(remaining[positions[best]])
-        expected = scale * host_blend.weights[indices]
+        expected = scale * host_sums.weights[indices]
         difference = np.abs(remaining[positions] - expected)
         if not scale > 0:
             continue
-        logits = np.abs(host_blend.logits[indices]) - np.log(min(scale, 1.0))
+        logits = np.abs(host_sums.logits[indices]) - np.log(min(scale, 1.0))
         agrees = difference <= 4 * UNIT_ROUNDOFF * (logits + 4) * expected
         if 2 * np.count_nonzero(agrees) >= len(positions):
-            outputs[query] += scale * host_blend.sums[query]
+            outputs[query] += scale * host_sums.sums[query]
             remaining[positions] = np.where(agrees, 0.0, remaining[positions] - expected)

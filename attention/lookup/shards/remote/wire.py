@@ -19,7 +19,7 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.shared_memory import Array
 
 Record = TypeVar("Record", ScanRequest, ScanResult)
-OwnMessage = tuple[dict[str, Any], dict[str, Array]]
+MutableMessage = tuple[dict[str, Any], dict[str, Array]]
 """JSON fields and arrays, which the receiver may change."""
 
 _HEAD = struct.Struct("<I")
@@ -43,7 +43,7 @@ def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
     return b"".join([_HEAD.pack(len(head)), head, *pieces])
 
 
-def of_bytes(message: bytes) -> OwnMessage:
+def of_bytes(message: bytes) -> MutableMessage:
     """Return the fields and arrays of an encoded message."""
     start = _HEAD.size + _HEAD.unpack_from(message)[0]
     fields, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
@@ -73,7 +73,7 @@ def _narrow(array: Array) -> tuple[Array, int]:
     return array, 0
 
 
-def split_record(record: ScanRequest | ScanResult) -> OwnMessage:
+def split_record(record: ScanRequest | ScanResult) -> MutableMessage:
     """Split a scan's request or result into JSON fields and arrays."""
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -88,7 +88,7 @@ def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[s
     return kind(**values)
 
 
-def split_result(result: ScanResult) -> OwnMessage:
+def split_result(result: ScanResult) -> MutableMessage:
     """Split a scan's result into JSON fields and arrays.
 
     Of candidates that were looked up, only the exact similarity is included.
@@ -103,7 +103,7 @@ def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanR
 
     Exact similarities replace the scanned ones that it left out.
     """
-    is_exact = np.zeros(len(arrays["places"]), dtype=np.bool_)
+    is_exact = np.zeros(len(arrays["rows"]), dtype=np.bool_)
     is_exact[_exact_positions(arrays["starts"], arrays["known_starts"])] = True
     similarities = np.empty(len(is_exact))
     similarities[is_exact], similarities[~is_exact] = arrays["known"], arrays["similarities"]
@@ -115,7 +115,7 @@ def _exact_positions(starts: I64, known_starts: I64) -> Index:
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
-def split_statistics(statistics: BlockStatistics) -> OwnMessage:
+def split_statistics(statistics: BlockStatistics) -> MutableMessage:
     """Split the statistics of rows into JSON fields and arrays, for a process that does not have these rows."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
     fields = {name: getattr(statistics, name) for name in plain}
@@ -139,13 +139,13 @@ def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> B
     return BlockStatistics(**plain, longest=arrays["longest"], value_spreads=spreads)
 
 
-def pack_messages(messages: Sequence[OwnMessage]) -> OwnMessage:
+def pack_messages(messages: Sequence[MutableMessage]) -> MutableMessage:
     """Pack several messages into one message."""
     packed = {f"{index} {name}": array for index, (_, arrays) in enumerate(messages) for name, array in arrays.items()}
     return {"each": [fields for fields, _ in messages]}, packed
 
 
-def unpack_messages(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[OwnMessage]:
+def unpack_messages(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[MutableMessage]:
     """Return the messages that `pack_messages` packed into one."""
     messages = [(dict(own_fields), dict[str, Array]()) for own_fields in fields["each"]]
     for packed_name, array in arrays.items():

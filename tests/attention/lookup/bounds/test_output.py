@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, estimate
-from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
+from attention.lookup.bounds.output import Centre, bound_directional_shift, bound_tail_output
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.codes.quantisation import quantise
 from attention.lookup.exact import exact_answers
@@ -51,7 +51,7 @@ def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head,
     ]
     longest = float(np.linalg.norm(values, axis=1).max())
     bound, plain = (
-        bound_blend(error / temperature, tail, 0.0, float(pushed.sum()), summary, longest, length(output))
+        bound_tail_output(error / temperature, tail, 0.0, float(pushed.sum()), summary, longest, length(output))
         for summary in (centres, [])
     )
     assert length(true.weights @ values - output) <= bound + 1e-13
@@ -78,9 +78,11 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     for _ in range(2):
         pushes = (errors * errors).sum(), (seen * seen).sum()
         error = QuantisationError(float(np.abs(errors).max()), float(pushes[0]), 0.0)
-        bound = bound_turn(mixed, error, float(pushes[1]), float(np.abs(seen).max()))
+        bound = bound_directional_shift(mixed, error, float(pushes[1]), float(np.abs(seen).max()))
         assert (weights * np.abs(errors * seen)).sum() <= bound
-        wide = bound_turn(mixed, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
+        wide = bound_directional_shift(
+            mixed, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max())
+        )
         assert bound <= wide < np.inf
         order = np.argsort(np.argsort(-weights))  # the largest errors and projections on the heaviest rows
         errors, seen = -np.sort(-np.abs(errors))[order], -np.sort(-np.abs(seen))[order]

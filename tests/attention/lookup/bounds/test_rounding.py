@@ -40,7 +40,9 @@ def test_no_similarity_that_is_computed_is_further_from_the_true_one(running, fi
     fast = compute_all_similarities(similarity, passing.tiles, queries)
     positions = np.arange(9)
     for query, computed in zip(queries, fast, strict=True):
-        alike = compute_similarities(similarity, passing.places, query[None], positions, np.zeros(9, dtype=np.int64))
+        alike = compute_similarities(
+            similarity, passing.row_indices, query[None], positions, np.zeros(9, dtype=np.int64)
+        )
         bound = similarity_slack(similarity, query, view.facts.key_norm)
         for row, key in enumerate(keys):
             true = true_similarity(similarity, query, key)

@@ -52,9 +52,9 @@ def test_what_values_spread_in_the_usual_direction_is_between_the_mean_and_the_m
     lengths = np.array([3.0, 1.0, 0.0])
     vectors = (5 + np.random.default_rng(3).standard_normal((900, 3)) * lengths).astype(np.float32)
     result = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
-    assert result.usual == pytest.approx(900 * (lengths**4).sum() / (lengths**2).sum(), rel=0.1)
-    assert result.usual < result.around_mean
-    assert Spread.of([moments_of(np.full((9, 3), 0.25, dtype=np.float32))]).usual == 0
+    assert result.typical_eigenvalue == pytest.approx(900 * (lengths**4).sum() / (lengths**2).sum(), rel=0.1)
+    assert result.typical_eigenvalue < result.around_mean
+    assert Spread.of([moments_of(np.full((9, 3), 0.25, dtype=np.float32))]).typical_eigenvalue == 0
 
 
 def test_more_values_never_make_it_smaller():

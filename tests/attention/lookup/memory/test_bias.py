@@ -24,8 +24,8 @@ def view():
 
 def by_number(view, bias):
     passing = PassingRows(view, bias.mask, 100)
-    numbers = passing.places.numbers(np.arange(passing.n))
-    return dict(zip(numbers.tolist(), bias.all_of(passing.places).tolist(), strict=True))
+    numbers = passing.row_indices.numbers(np.arange(passing.n))
+    return dict(zip(numbers.tolist(), bias.all_of(passing.row_indices).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("elsewhere", [0.0, -1.5, -np.inf])

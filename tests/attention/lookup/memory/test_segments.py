@@ -64,9 +64,9 @@ def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(rows_of, segment_of,
     segment = segment_of(rows_of(np.arange(count)))
     sample = segment.sample
     assert segment.sample_stride == stride
-    assert sorted(sample.places) == list(range(0, count, stride))
-    assert count < 5000 or sorted(sample.places) != list(sample.places)
+    assert sorted(sample.positions) == list(range(0, count, stride))
+    assert count < 5000 or sorted(sample.positions) != list(sample.positions)
     codes = segment.block.codes
-    np.testing.assert_array_equal(sample.scales, codes.scales[sample.places])
-    rows = Codes(sample.codes, sample.scales, sample.scales, None).at(np.arange(len(sample.places)), WIDTH)
-    np.testing.assert_array_equal(rows, codes.at(sample.places, WIDTH))
+    np.testing.assert_array_equal(sample.scales, codes.scales[sample.positions])
+    rows = Codes(sample.codes, sample.scales, sample.scales, None).at(np.arange(len(sample.positions)), WIDTH)
+    np.testing.assert_array_equal(rows, codes.at(sample.positions, WIDTH))

@@ -61,10 +61,10 @@ def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, til
     positions = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[
         : 40 * view.n
     ]
-    np.testing.assert_array_equal(passing.places.numbers(positions), view.numbers()[positions])
+    np.testing.assert_array_equal(passing.row_indices.numbers(positions), view.numbers()[positions])
     ascending = np.sort(positions)
     answered = np.zeros(len(positions), dtype=int)
-    for part, tile in passing.places.iterate_ascending(ascending):
+    for part, tile in passing.row_indices.iterate_ascending(ascending):
         assert (tile.start, tile.stop) == (0, part.stop - part.start)
         np.testing.assert_array_equal(tile.segment.numbers[tile.rows], view.numbers()[ascending[part]])
         answered[part] += 1
@@ -81,7 +81,7 @@ def test_some_rows_of_a_tile_are_a_tile_of_these():
 def test_rows_are_alike_where_every_key_is_a_copy_of_the_first():
     keys = np.ones((100, 2))
     keys[50, 1] = np.nextafter(np.float32(1), np.float32(2))
-    rows = PassingRows(filled(100, keys=keys), None, 16).places
+    rows = PassingRows(filled(100, keys=keys), None, 16).row_indices
     assert are_copies(rows, np.setdiff1d(np.arange(100), [50]))
     assert not are_copies(rows, np.array([3, 50]))
     assert not are_copies(rows, np.array([50, 99]))

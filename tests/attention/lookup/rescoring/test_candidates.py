@@ -95,9 +95,9 @@ def test_more_than_a_query_may_look_up_does_not_decide():
 def test_known_rows_come_apart_from_the_others():
     result = listed(2).rescore(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
     head = result.of(1)
-    np.testing.assert_array_equal(head.places, [50, 40, 30])
+    np.testing.assert_array_equal(head.rows, [50, 40, 30])
     np.testing.assert_array_equal(head.similarities, [0.9, 0.75, 0.8])
-    np.testing.assert_array_equal(head.candidate_places, [20, 10, 0])
+    np.testing.assert_array_equal(head.candidate_rows, [20, 10, 0])
     np.testing.assert_array_equal(head.candidates, [0.6, 0.5, 0.4])
     assert (head.best, head.threshold, head.error) == (0.9, 0.35, 0.15)
     assert result.of(0).similarities.tolist() == [0.94]

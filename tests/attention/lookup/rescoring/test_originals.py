@@ -34,7 +34,7 @@ def passing_of(view, allowed):
         allowed
     ]
     passing = PassingRows(view, mask, 40)
-    return passing, passing.places.numbers(np.arange(passing.n))
+    return passing, passing.row_indices.numbers(np.arange(passing.n))
 
 
 @pytest.mark.parametrize("allowed", ["all", "some", "none"])
@@ -62,7 +62,7 @@ def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, 
     random = np.random.default_rng(2)
     for count in (0, 1, 500):
         positions, query_numbers = random.integers(0, passing.n, count), random.integers(0, 4, count)
-        similarities = compute_similarities(view.similarity, passing.places, QUERIES, positions, query_numbers)
+        similarities = compute_similarities(view.similarity, passing.row_indices, QUERIES, positions, query_numbers)
         table = np.array([oracle(view.similarity, query, KEYS[numbers]) for query in QUERIES])
         np.testing.assert_allclose(similarities, table[query_numbers, positions], rtol=1e-11, atol=1e-13)
 
@@ -72,7 +72,7 @@ def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
     view = Memory(view.similarity, limits=view.limits).publish(add=Rows(np.arange(300), copies))
     positions = np.random.default_rng(3).permutation(300)
     similarities = compute_similarities(
-        view.similarity, PassingRows(view, None, 37).places, QUERIES, positions, np.full(300, 2)
+        view.similarity, PassingRows(view, None, 37).row_indices, QUERIES, positions, np.full(300, 2)
     )
     for copy in range(5):
         assert len(set(similarities[positions // 60 == copy])) == 1
@@ -88,7 +88,7 @@ def test_rows_are_added_to_the_output_of_their_query(running, view):
             random.random(count),
         )
         outputs = np.ones((4, 3))
-        add_rows(passing.places, positions, query_numbers, weights, outputs)
+        add_rows(passing.row_indices, positions, query_numbers, weights, outputs)
         expected = np.ones((4, 3))
         np.add.at(expected, query_numbers, weights[:, None] * VALUES[numbers[positions]])
         np.testing.assert_allclose(outputs, expected, rtol=1e-12)

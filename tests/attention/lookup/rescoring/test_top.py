@@ -19,7 +19,7 @@ def test_the_head_is_the_best_rows_in_order_and_all_that_tie_with_the_last(simil
     head, k = select_top(similarities, cap), min(cap, len(similarities))
     order = np.argsort(-similarities, kind="stable")
     last = similarities[order[k - 1]] if k else np.inf
-    assert head.places.tolist() == [row for row in order if similarities[row] >= last]
+    assert head.indices.tolist() == [row for row in order if similarities[row] >= last]
     assert (head.matches, head.complete) == (k, True)
 
 
@@ -30,18 +30,18 @@ def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, to
     elsewhere = data.draw(st.sampled_from([0.0, 0.5]))
     head = select_top(similarities, cap)
     result = truncate_top_p(head, similarities, weights, top_p, elsewhere)
-    share = np.cumsum(weights[head.places[: head.matches]])
+    share = np.cumsum(weights[head.indices[: head.matches]])
     enough = np.flatnonzero(share >= top_p * (weights.sum() + elsewhere) - 1e-12)
     if head.matches == 0:
         assert (result.matches, result.complete) == (0, not weights.any() and elsewhere == 0)
     elif not len(enough):
         assert (result.matches, result.complete) == (head.matches, False)
-        np.testing.assert_array_equal(result.places, head.places)
+        np.testing.assert_array_equal(result.indices, head.indices)
     else:
         matches = enough[0] + 1
-        last = similarities[head.places[matches - 1]]
+        last = similarities[head.indices[matches - 1]]
         assert (result.matches, result.complete) == (matches, True)
-        np.testing.assert_array_equal(result.places, head.places[similarities[head.places] >= last])
+        np.testing.assert_array_equal(result.indices, head.indices[similarities[head.indices] >= last])
 
 
 def test_a_share_of_1_is_every_weight_above_zero_however_small():
@@ -60,7 +60,7 @@ def test_a_head_is_decided_by_what_is_summed_alike_whatever_was_scanned(filled, 
     scanned = true + random.choice([-slack, slack], 50)
     refined = scanned.copy()
     refine_similarities(PassingRows(view, None, 16), "dot", query, refined, k, slack)
-    np.testing.assert_array_equal(select_top(refined, k).places, select_top(true, k).places)
+    np.testing.assert_array_equal(select_top(refined, k).indices, select_top(true, k).indices)
     assert np.isin(refined, np.append(true, scanned)).all()
 
 
@@ -113,6 +113,6 @@ def test_by_weight_the_head_is_the_heaviest_then_the_most_similar_and_all_that_t
         k = int(enough[0]) + 1 if len(enough) else k
     assert head.matches == k
     remaining = [documents[row] for row in order if documents[row] >= documents[order[k - 1]]] if k else []
-    assert [documents[row] for row in head.places] == remaining
-    assert len(set(head.places.tolist())) == len(remaining)
-    assert all(a < b for a, b in zip(head.places, head.places[1:], strict=False) if documents[a] == documents[b])
+    assert [documents[row] for row in head.indices] == remaining
+    assert len(set(head.indices.tolist())) == len(remaining)
+    assert all(a < b for a, b in zip(head.indices, head.indices[1:], strict=False) if documents[a] == documents[b])

@@ -25,7 +25,7 @@ ORDERS = {
 @pytest.fixture(scope="module")
 def rows():
     view = Memory("dot").publish(add=Rows(np.arange(N), np.ones((N, 1)), VALUES))
-    return PassingRows(view, None, 300).places
+    return PassingRows(view, None, 300).row_indices
 
 
 def fed(accumulator, rows, similarities):

@@ -39,11 +39,11 @@ def test_scanned_logits_lie_within_their_errors(running, clusters, in_pieces, or
     addends = level + np.random.default_rng(1).standard_normal(3000) * 3
     part = BiasedShard(view, None, Bias.of(view, np.arange(3000), addends), temperature)
     assert all(part.fits(query) for query in vectors)
-    gathered = part.gather(ScanRequest(vectors, KS, listed=128, most=30, temperatures=np.ones(3)))
+    gathered = part.gather(ScanRequest(vectors, KS, listed=128, max_lookups=30, temperatures=np.ones(3)))
     for query, vector in enumerate(vectors):
         true = oracle(similarity, vector, keys) / temperature + addends
         own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
-        positions, scanned = gathered.places[own_slice], gathered.similarities[own_slice]
+        positions, scanned = gathered.rows[own_slice], gathered.similarities[own_slice]
         numbers = part.numbers(positions)
         assert (np.abs(scanned - true[numbers]) <= gathered.errors[query, 0]).all()
         rest = np.delete(true, numbers)

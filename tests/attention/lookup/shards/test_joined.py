@@ -86,15 +86,15 @@ def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
     one, many = LocalShard(views[0], None), joined_of(views[1])
     warmth = None if temperature is None else np.full(3, temperature)
     outputs = temperature is not None
-    request = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=warmth, outputs=outputs)
+    request = ScanRequest(QUERIES, [10] * 3, listed=256, max_lookups=64, temperatures=warmth, outputs=outputs)
     expected, results = one.gather(request), many.gather(request)
     assert (results.documents, results.keys) == (N, N)
     for query in range(3):
         own_slice = slice(results.starts[query], results.starts[query + 1])
-        numbers, exact_numbers = many.numbers(results.places[own_slice]), results.exact_similarities(query)
+        numbers, exact_numbers = many.numbers(results.rows[own_slice]), results.exact_similarities(query)
         assert (np.diff(results.similarities[own_slice]) <= 0).all()
         assert len(set(numbers.tolist())) == len(numbers)
-        exact = many.similarities_at(QUERIES, results.places[own_slice], np.full(len(numbers), query))
+        exact = many.similarities_at(QUERIES, results.rows[own_slice], np.full(len(numbers), query))
         np.testing.assert_array_equal(exact_numbers, exact[: len(exact_numbers)])
         error = results.error(query)
         assert (np.abs(results.similarities[own_slice] - exact) <= error.largest).all()
@@ -117,7 +117,7 @@ def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
         raise AssertionError("asked a second time")
 
     monkeypatch.setattr(MergedShards, "similarities_at", refused)
-    request = ScanRequest(QUERIES, [10] * 3, listed=256, most=64, temperatures=np.full(3, 0.05))
+    request = ScanRequest(QUERIES, [10] * 3, listed=256, max_lookups=64, temperatures=np.full(3, 0.05))
     gathered = joined_of(views[1]).gather(request)
     assert (np.diff(gathered.known_starts) >= 10).all()
 

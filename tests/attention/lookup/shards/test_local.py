@@ -74,14 +74,14 @@ def test_similarities_and_values_are_those_of_the_originals(running, oracle, vie
 def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, view, mask, workers, temperature):
     monkeypatch.setattr(scan_module, "workers", lambda: workers)
     part, expected = LocalShard(view, mask), passing(view, mask)
-    request = ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=np.full(3, temperature), outputs=True)
+    request = ScanRequest(QUERIES, KS, listed=128, max_lookups=30, temperatures=np.full(3, temperature), outputs=True)
     gathered = part.gather(request)
     assert gathered.documents == len(expected)
-    assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.places))
+    assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.rows))
     for query, k in enumerate(KS):
         own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
         positions, similarities, error = (
-            gathered.places[own_slice],
+            gathered.rows[own_slice],
             gathered.similarities[own_slice],
             gathered.error(query),
         )
@@ -109,13 +109,13 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
 
 
 def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, view):
-    gathered = LocalShard(view, None).gather(ScanRequest(QUERIES, KS, listed=128, most=30, temperatures=None))
+    gathered = LocalShard(view, None).gather(ScanRequest(QUERIES, KS, listed=128, max_lookups=30, temperatures=None))
     similarities = coded(view, code_queries(view.similarity, QUERIES, outputs=False))
     assert gathered.outputs is None
     for query in range(3):
         counts, sums = gathered.histogram[query].T
         own_slice = slice(gathered.starts[query], gathered.starts[query + 1])
-        rest = np.setdiff1d(view.numbers(), gathered.places[own_slice])
+        rest = np.setdiff1d(view.numbers(), gathered.rows[own_slice])
         scanned = np.sort(similarities[query, rest])
         assert counts.sum() == len(scanned)
         means = np.repeat(sums[counts > 0] / counts[counts > 0], counts[counts > 0].astype(int))

@@ -20,7 +20,7 @@ def gathered(expected):
         memory = Memory("cosine")
         views.append(memory.publish(add=Rows(rows, KEYS[rows])))
     facts = BlockStatistics.merge("cosine", 16, [view.facts for view in views])
-    thresholds = np.full(len(expected.ks), 0.55, dtype=np.float32)
+    thresholds = np.full(len(expected.head_sizes), 0.55, dtype=np.float32)
     return [LocalShard(view, None, facts=facts).gather(expected, thresholds) for view in views]
 
 
@@ -36,7 +36,7 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
         unit /= np.linalg.norm(unit, axis=1)[:, None]
         return np.einsum("id,id->i", unit, queries[whose]) / np.linalg.norm(queries[whose], axis=1)
 
-    placed = [each.__class__(**{**each.__dict__, "places": each.places + 3000 * i}) for i, each in enumerate(actual)]
+    placed = [each.__class__(**{**each.__dict__, "rows": each.rows + 3000 * i}) for i, each in enumerate(actual)]
     one = merge_results(placed, request, 9_000, 9_000, looked_up)
     for query in range(4):
         first, last = one.starts[query : query + 2]
@@ -46,11 +46,9 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
             begin = list_.starts[query]
             own_similarities = list_.exact_similarities(query)
             known_rows |= dict(
-                zip(
-                    list_.places[begin : begin + len(own_similarities)].tolist(), own_similarities.tolist(), strict=True
-                )
+                zip(list_.rows[begin : begin + len(own_similarities)].tolist(), own_similarities.tolist(), strict=True)
             )
-        positions = one.places[first:last].tolist()
+        positions = one.rows[first:last].tolist()
         for position, similar in zip(positions, one.exact_similarities(query).tolist(), strict=False):
             assert (position, query) in calls or known_rows[position] == similar
         assert not {place for place, whose in calls if whose == query} & known_rows.keys()

@@ -104,7 +104,7 @@ def three_workers(monkeypatch):
 
 def gathered_of(view, queries, temperatures, outputs=True):
     ks = [10] * len(queries)
-    request = ScanRequest(np.array(queries), ks, listed=128, most=64, temperatures=temperatures, outputs=outputs)
+    request = ScanRequest(np.array(queries), ks, listed=128, max_lookups=64, temperatures=temperatures, outputs=outputs)
     return LocalShard(view, None).gather(request)
 
 
@@ -171,9 +171,9 @@ def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
     candidates = gathered.candidates(
         [question.cap for question in questions], [question.support for question in questions]
     )
-    np.testing.assert_array_equal(candidates.places, gathered.places)
+    np.testing.assert_array_equal(candidates.rows, gathered.rows)
     np.testing.assert_array_equal(candidates.thresholds, gathered.thresholds)
-    assert candidates.ks.tolist() == [4, 5, 6]
+    assert candidates.head_sizes.tolist() == [4, 5, 6]
     for query, (_, reach) in enumerate(normalisers):
         assert candidates.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
         assert candidates.supports[query] >= 0.25 * reach

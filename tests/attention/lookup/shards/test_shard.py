@@ -23,6 +23,6 @@ def test_both_kinds_of_parts_say_the_same(similarity):
     question = Question(query, 0.1)
     for part in (local, remote):
         assert scan_question(part, question) is question
-        assert part.raw(query, np.arange(3)) is None
+        assert part.similarity_function(query, np.arange(3)) is None
         assert part.slack(query).at(1.0) == local.slack(query).at(1.0) > 0
         assert not part.in_logits

@@ -70,7 +70,7 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     view, _ = bare("gaussian")
     results = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [result.certificate.method for result in results] == ["exact"] * 3
-    request = ScanRequest(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
+    request = ScanRequest(QUERIES, [10] * 3, listed=128, max_lookups=64, temperatures=np.ones(3))
     gathered = shard_of(view, Question(QUERIES[0], 1.0)).gather(request)
     assert (np.diff(gathered.starts) < N / 8).all()
     with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant

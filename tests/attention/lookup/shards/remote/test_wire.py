@@ -102,7 +102,7 @@ def test_what_was_gathered_comes_back_with_what_was_looked_up():
         np.testing.assert_array_equal(
             result.similarities[first + exact_count : last], gathered.similarities[first + exact_count : last]
         )
-    for name in ("places", "starts", "sums", "errors", "outputs", "thresholds", "levels", "value_errors", "known"):
+    for name in ("rows", "starts", "sums", "errors", "outputs", "thresholds", "levels", "value_errors", "known"):
         np.testing.assert_array_equal(getattr(result, name), getattr(gathered, name))
 
 
