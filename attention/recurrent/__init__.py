@@ -1,7 +1,7 @@
 """Recurrent networks, which read one token after the other; the Transformer is compared with them.
 
 They are written like the Transformer: parameters are frozen dataclasses of arrays, called like functions, over NumPy
-or torch. Start reading in `layers.py`.
+or torch. Start reading in `networks.py`.
 
     layers    GRU and LSTM; Recurrent, a stack of them over sequences
     models    RecurrentEncoderDecoder, without attention or with Bahdanau's
@@ -11,9 +11,8 @@ or torch. Start reading in `layers.py`.
 from __future__ import annotations
 
 from attention.recurrent import initial
-from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder, RecurrentSteps
 from attention.recurrent.initial import RecurrentArchitecture
-from attention.recurrent.layers import GRU, LSTM, Cell, Recurrent
+from attention.recurrent.networks import GRU, LSTM, Cell, Recurrent, RecurrentEncoderDecoder, RecurrentSteps
 
 __all__ = [
     "GRU",

@@ -12,8 +12,7 @@ from numpy.random import Generator
 
 from attention.arrays import Array
 from attention.errors import ParameterError
-from attention.recurrent.encoder_decoder import RecurrentEncoderDecoder
-from attention.recurrent.layers import GRU, LSTM, Cell, Recurrent
+from attention.recurrent.networks import GRU, LSTM, Cell, Recurrent, RecurrentEncoderDecoder
 from attention.similarity import Additive
 from attention.transformer import Linear
 
