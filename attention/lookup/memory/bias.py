@@ -21,10 +21,13 @@ from attention.lookup.memory.view import Mask, View
 class Bias:
     """A number added to the logit of every row of a view: logit = similarity / temperature + bias.
 
+    A row is one key with its value. All rows of a document have the same bias.
+
     Attributes:
-        view: the view that the bias was made for.
-        addends: float64[count] for each segment, finite, 0 for rows that are forbidden; None if all are 0.
-        mask: the rows with a bias above −∞; None if all rows have one.
+        view: the view (snapshot of a memory) that the bias was made for.
+        addends: for each segment of the view float64[count], the bias of each of its rows, finite; 0 for rows whose
+            bias is −∞. None instead of an array if all are 0.
+        mask: the rows with a bias above −∞; None if no row has −∞.
         largest: the largest |addend|.
     """
 
@@ -75,15 +78,18 @@ class Bias:
 
     @cached_property
     def runs(self) -> tuple[Bias, ...]:
-        """The bias of each of the views that a scan reads one by one, see `View.runs`."""
+        """This bias in parts: one for each of the views that a scan reads one after another, see `View.runs`."""
         masks = [None] * len(self.view.runs) if self.mask is None else self.mask.runs
         slices = zip(self.view.runs, self.view.run_slices, masks, strict=True)
         return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
 
     def scan_addends(self, segment: Segment) -> F32:
-        """Return float32[count], the numbers that a scan adds to the logits of a segment's rows.
+        """Return float32[count], the biases that a scan adds to the logits of one segment's rows.
 
-        Return float32[0] if all are 0.
+        Return the empty array float32[0] if all are 0.
+
+        Args:
+            segment: a segment of the view, with `count` rows.
         """
         index = self._index[id(segment)]
         if index not in self._float32_cache:
@@ -92,7 +98,12 @@ class Bias:
         return self._float32_cache[index]
 
     def at(self, rows: RowIndices, indices: NDArray[np.intp]) -> F64:
-        """Return float64[m], the numbers added to the logits of the rows at `indices`, in any order."""
+        """Return float64[m], the biases of m rows in the order of `indices`.
+
+        Args:
+            rows: the tiles that contain the rows, see `RowIndices`.
+            indices: int64[m], the rows, in any order.
+        """
         gathered = np.zeros(len(indices))
         for index, tile in rows.iterate_tiles(indices):
             addends = self._of(tile)
@@ -101,7 +112,7 @@ class Bias:
         return gathered
 
     def all_of(self, rows: RowIndices) -> F64:
-        """Return float64[n], the numbers added to the logits of all rows of the tiles."""
+        """Return float64[n], the biases of all n rows of some tiles, in the order of the rows."""
         gathered = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
         for tile in rows.tiles:
             addends = self._of(tile)
@@ -123,13 +134,19 @@ class Bias:
 
 
 def _forbidden_rows(addends: F64 | None) -> Bools | None:
-    """Return bool[count], the rows whose addend is −∞; None if every addend is finite."""
+    """Return bool[count], True for each row whose bias is −∞ (the row is forbidden); None if there is no such row."""
     rows = None if addends is None else np.isneginf(addends)
     return rows if rows is not None and rows.any() else None
 
 
 def _segment_addends(segment: Segment, documents: I64, addends: F64, elsewhere: float) -> F64 | None:
-    """Return float64[count], each row's addend, which is that of its document; None if all are 0."""
+    """Return float64[count], the bias of each row of a segment; None if all are 0.
+
+    Args:
+        segment: the segment, with `count` rows.
+        documents, addends: int64[r] ascending and float64[r], the documents with a bias of their own, and their biases.
+        elsewhere: the bias of all other documents.
+    """
     owners = segment.owners
     first, last = np.searchsorted(documents, owners[[0, -1]] + (0, 1)) if segment.count else (0, 0)
     documents, addends = documents[first:last], addends[first:last]

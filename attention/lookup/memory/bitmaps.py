@@ -23,8 +23,9 @@ class Bitmap:
     Attributes:
         packed: uint8[⌈count/8⌉], the first row in the lowest bit; the bits after the last row are 0.
         count: the number of rows.
-        residuals: what the value codes of the passing rows leave out, once computed; see `sum_masked_residuals`.
-        earlier: the bitmap of the same condition for an earlier view, whose `residuals` are known; or None.
+        residuals: Σ (v − v̂) over the passing rows, the part of their values v that the 8-bit codes v̂ leave out; None
+            until `sum_masked_residuals` has computed it.
+        earlier: a bitmap of the same condition for an earlier version of the block, with known `residuals`; or None.
     """
 
     packed: Bytes
@@ -34,7 +35,7 @@ class Bitmap:
 
     @classmethod
     def of(cls, passes: Bools) -> Bitmap:
-        """Return the bitmap of bool[count]."""
+        """Return the bitmap for bool[count], which says for each row whether it passes."""
         return cls(np.packbits(passes, bitorder="little"), len(passes))
 
     def passes(self, start: int = 0) -> Bools:
@@ -50,18 +51,24 @@ class Bitmap:
 
     @cached_property
     def scanned(self) -> int:
-        """The number of rows that a scan reads: all rows of the panels (64 rows) with at least one row that passes."""
+        """The number of rows that a scan reads to reach the passing ones.
+
+        A scan reads rows in panels of 64, and skips panels without a passing row.
+        """
         full = self.count // PANEL
         panels = self.packed[: full * PANEL // 8].view(np.int64)  # of 64 rows each
         rest = self.packed[full * PANEL // 8 :].any()
         return PANEL * int(np.count_nonzero(panels)) + (self.count - PANEL * full) * int(rest)
 
     def append(self, more: Bools) -> Bitmap:
-        """Return a bitmap with more rows appended."""
+        """Return a bitmap with more rows appended: bool[r], whether each of them passes."""
         return Bitmap.of(np.concatenate([self.passes(), more]))
 
     def follow(self, earlier: Bitmap | None) -> None:
-        """Take over the residuals of `earlier`, a bitmap of the same condition, to compute only the difference."""
+        """Remember an earlier bitmap of the same condition, so that `residuals` is computed only from the difference.
+
+        Do nothing if `earlier` is None or this bitmap.
+        """
         if earlier is not None and earlier is not self:
             self.earlier = earlier if earlier.residuals is not None else earlier.earlier
 
@@ -71,7 +78,11 @@ class Bitmap:
         return self.packed.nbytes
 
     def among(self, live: Bitmap | None) -> Bitmap:
-        """Return the bitmap of the passing rows that were not removed. `live` is None if no row was removed."""
+        """Return the bitmap of the rows that pass and were not removed.
+
+        Args:
+            live: the rows that were not removed; None if no row was removed.
+        """
         return self if live is None else Bitmap(self.packed & live.packed, self.count)
 
 
@@ -80,13 +91,14 @@ _BITS_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).s
 
 @dataclass(frozen=True, eq=False)
 class RowSelection:
-    """A selection among rows that are given as spans, runs of consecutive rows.
-
-    Attributes:
-        spans: owners int64[r] of consecutive rows, ascending; removed rows are included.
-        passes: bool[r] for each span.
+    """The rows among some spans that meet a condition; a span is a run of consecutive rows of one block.
 
     `&`, `|` and `~` are and, or and not; both selections must have the same spans.
+
+    Attributes:
+        spans: for each span int64[r], the number of the document that each row belongs to, ascending. Removed rows are
+            included.
+        passes: for each span bool[r], True for the selected rows.
     """
 
     spans: Sequence[I64]
@@ -94,7 +106,12 @@ class RowSelection:
 
     @classmethod
     def of(cls, spans: Sequence[I64], numbers: I64) -> RowSelection:
-        """Select the rows of the given documents int64[r], in any order; unknown documents are ignored."""
+        """Select the rows of the documents with the given numbers.
+
+        Args:
+            spans: for each span int64[r], the document of each row, ascending.
+            numbers: int64[m], the documents, in any order; unknown documents are ignored.
+        """
         numbers = np.asarray(numbers, dtype=np.int64)
         if not (numbers[1:] >= numbers[:-1]).all():
             numbers = np.sort(numbers)
@@ -111,9 +128,11 @@ class RowSelection:
 
 
 def _rows_of(owners: I64, numbers: I64) -> Bools:
-    """Return bool[r], whether each row belongs to one of the documents in `numbers`.
+    """Return bool[r], whether each of r rows belongs to one of the documents `numbers`.
 
-    Rows are given by their owners (documents) int64[r]; both arrays ascend.
+    Args:
+        owners: int64[r], the document of each row, ascending.
+        numbers: int64[m], the documents, ascending.
     """
     passes = np.zeros(len(owners), dtype=np.bool_)
     if not len(owners):

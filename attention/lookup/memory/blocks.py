@@ -30,8 +30,8 @@ class BlockFormat:
     Attributes:
         similarity: the similarity of queries and rows; cosine codes directions, gaussian has no codes.
         directory: the directory of the files with float32 originals; None keeps them in memory.
-        codes_later: whether rows get no codes yet, see `Memory`.
-        limits: of the memory.
+        codes_later: whether rows are stored without codes for now; `Memory.code` makes the codes later.
+        limits: the limits of the memory that the block belongs to.
     """
 
     similarity: str
@@ -51,10 +51,14 @@ Result = TypeVar("Result")
 
 
 def write_chunks(write: Callable[[int, int], Result], start: int, end: int) -> Iterator[Result]:
-    """Call `write` for each chunk's part of rows `start` to `end`, and yield the results in order.
+    """Call `write` for each chunk of the rows `start` to `end`, and yield its results in the order of the rows.
 
-    `write` takes the first row and the end of the part. Threads may run it in parallel. If a call raises, the error is
-    raised here when all calls have ended.
+    A chunk is a fixed number of consecutive rows of a block; the first and the last one may be cut. Threads may run the
+    calls in parallel. If a call raises, the error is raised here when all calls have ended.
+
+    Args:
+        write: takes the first row of a chunk and the end of the chunk.
+        start, end: the first row, and the end of the rows.
     """
     runs = list(_split_at_chunks(start, end))
     if len(runs) > SINGLE_THREAD_CHUNKS:
@@ -95,20 +99,21 @@ ChunkSums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A block of rows: arrays with free capacity at the end.
+    """A block of rows (keys with their values): arrays with free capacity at the end.
 
     A view reads the first rows. The writer appends after the last row that any view reads.
 
     Attributes:
         numbers: int64[capacity], ascending over the rows in use.
-        owners: int64[capacity], the document that each row is a key of, see `Rows`; ascending as well.
+        owners: int64[capacity], the document that each row is a key of, ascending. A document is identified by the
+            number of its first row.
         keys: float32[capacity, d].
         values: float32[capacity, d_v], or None if the values are the keys.
-        norms: float64[capacity], ‖k‖ of each key.
-        value_norms: float64[capacity], ‖v‖ of each value; the same array if the values are the keys.
+        norms: float64[capacity], the length ‖k‖ of each key.
+        value_norms: float64[capacity], the length ‖v‖ of each value; the same array if the values are the keys.
         codes: the keys as 8-bit codes; None if the block has no codes.
-        value_codes: the values in 8 bits; None if `codes` is None.
-        normalised: whether the codes are those of the keys' directions, which cosine needs.
+        value_codes: the values as 8-bit codes; None if `codes` is None.
+        normalised: whether the codes are those of the directions k/‖k‖, which cosine needs.
         unread: the check of originals in a file before their first use; None if they need no check. Read `keys` and
             `values` through `read_keys` and `read_values`, or through a segment.
     """
@@ -128,7 +133,11 @@ class Block:
     def allocate(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """Return an empty block with capacity for `rows`.
 
-        `value_dimension` is None if the values are the keys.
+        Args:
+            rows: the number of rows that fit into the block.
+            dimension: the width of the keys.
+            value_dimension: the width of the values; None if the values are the keys.
+            layout: the similarity, which codes to store, and where the originals are.
         """
         norms, min_file_bytes = private((rows,), np.float64), layout.limits.min_file_bytes
         return cls(
@@ -161,26 +170,32 @@ class Block:
 
     @property
     def unchecked(self) -> bool:
-        """Whether some originals were not yet compared with their checksums."""
+        """Whether some keys or values in a file were not yet compared with their checksums."""
         return self.unread is not None and not self.unread.done
 
     def read_keys(self, rows: slice | Index) -> F32:
-        """Check the keys of these rows, then return float32[capacity, d], of which only these rows may be used."""
+        """Check the keys of these rows against their checksums, and return all keys float32[capacity, d].
+
+        Only the checked rows of the result may be used.
+        """
         if self.unread is not None:
             self.unread.check_keys(rows)
         return self.keys
 
     def read_values(self, rows: slice | Index) -> F32:
-        """Check the values of these rows, then return float32[capacity, d_v], of which only these rows may be used.
+        """Check the values of these rows against their checksums, and return all values float32[capacity, d_v].
 
-        Returns the keys if the values are the keys.
+        Only the checked rows of the result may be used. If the values are the keys, return the keys.
         """
         if self.unread is not None:
             self.unread.check_values(rows)
         return self.keys if self.values is None else self.values
 
     def reallocate(self, count: int, rows: int, layout: BlockFormat) -> Block:
-        """Return a copy of the first `count` rows in a new block with capacity for `rows`."""
+        """Return a copy of the first `count` rows in a new block with capacity for `rows`.
+
+        The rows of the copy have 8-bit codes if `layout` asks for codes, even if this block has none.
+        """
         width = None if self.values is None else self.value_dimension
         grown = Block.allocate(rows, self.dimension, width, layout)
         grown.numbers[:count] = self.numbers[:count]
@@ -204,7 +219,7 @@ class Block:
         return self.codes is None
 
     def with_codes(self, count: int, layout: BlockFormat) -> Block:
-        """Return a block with the same originals, and with 8-bit codes of the first `count` rows."""
+        """Return a block with the same keys and values, and with 8-bit codes of its first `count` rows."""
         self.read_keys(slice(0, count))
         self.read_values(slice(0, count))
         dimension, width = self.dimension, self.value_dimension
@@ -214,7 +229,7 @@ class Block:
         return made
 
     def write(self, start: int, rows: Rows) -> None:
-        """Write `rows` at `start`, which must lie after all rows that a view can read."""
+        """Write `rows` from index `start` on, which must lie after all rows that a view can read."""
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
@@ -222,26 +237,32 @@ class Block:
             self._add_sums(sums)
 
     def code(self, start: int, end: int) -> None:
-        """Compute the 8-bit codes of rows `start` to `end`, whose originals are written.
+        """Compute the 8-bit codes of the rows `start` to `end`, whose keys and values are already written.
 
-        Do nothing if the block has no codes.
+        Do nothing if the block stores no codes.
         """
         for sums in write_chunks(self._code_run, start, end):
             self._add_sums(sums)
 
     def _add_sums(self, sums: ChunkSums) -> None:
-        """Add a chunk's sums to the block's totals.
+        """Add the sums over one chunk's keys and values to the block's totals.
 
-        Calls are in the order of the rows, so that the totals are the same each time.
+        The caller adds the chunks in the order of the rows, so that rounding gives the same totals each time.
         """
         if self.codes is not None and self.value_codes is not None:
             self.codes.add_sums(sums[0])
             self.value_codes.add_sums(sums[1])
 
     def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> ChunkSums:
-        """Write the rows from `first` to `stop`, which lie in one chunk.
+        """Write the part of `rows` that belongs at the indices `first` to `stop`, which lie in one chunk.
 
-        Return the sums over their keys and values.
+        Args:
+            start: the index in the block at which `rows` begin.
+            rows: all rows of the write.
+            first, stop: the indices in the block at which this part begins and ends.
+
+        Returns:
+            The Gram matrices of the keys and the moments of the values, see `ChunkSums`.
         """
         target, source = slice(first, stop), slice(first - start, stop - start)
         keys = rows.keys[source]
@@ -253,9 +274,11 @@ class Block:
         return self._code_run(first, stop)
 
     def _code_run(self, first: int, stop: int) -> ChunkSums:
-        """Code the rows from `first` to `stop`, which lie in one chunk.
+        """Compute the 8-bit codes of the rows `first` to `stop`, which lie in one chunk.
 
-        Return the sums over their keys and values.
+        Returns:
+            The Gram matrices of the keys and the moments of the values, see `ChunkSums`; None for both if the block has
+            no codes.
         """
         target = slice(first, stop)
         norms = self.norms[target] if self.normalised else None
@@ -269,16 +292,22 @@ class Block:
 def _allocate_codes(
     rows: int, width: int, value_width: int, layout: BlockFormat
 ) -> tuple[Codes | None, ValueCodes | None]:
-    """Return empty codes of keys and of values; None for both if the format has no codes."""
+    """Return empty 8-bit codes for keys and for values; None for both if the format stores no codes.
+
+    Args:
+        rows: the capacity.
+        width, value_width: the widths of keys and values.
+        layout: the format of the block.
+    """
     if not layout.codes(width):
         return None, None
     return Codes.allocate(rows, width), ValueCodes.allocate(rows, value_width)
 
 
 def row_norms(vectors: F32) -> F64:
-    """Return the Euclidean norms of `vectors` float32[n, d] in float64.
+    """Return float64[n], the Euclidean norms of vectors float32[n, d].
 
-    Each row is summed in the same order.
+    Each row is summed in the same order, so equal vectors have equal norms.
     """
     norms = np.empty(len(vectors))
     for start in range(0, len(vectors), CODING_BATCH):

@@ -22,17 +22,27 @@ SMALL_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Replacement:
-    """Neighbouring segments, and the segment that replaces them."""
+    """Neighbouring segments of a view, and the one segment that replaces them.
+
+    Attributes:
+        old: the segments to replace, in the view's order.
+        new: a segment with the rows of all of them that were not removed.
+    """
 
     old: tuple[Segment, ...]
     new: Segment
 
 
 def compact(view: View, layout: BlockFormat) -> list[Replacement]:
-    """Rewrite segments that are small or have many removed rows, and return the replacements.
+    """Copy the rows of small segments, and of segments with many removed rows, to new ones; return the replacements.
 
-    The last segment, to which the writer appends, is rewritten only if most of its rows were removed and no other
-    segment needs it. Without that exception, a few documents that are updated again and again would fill a whole block.
+    A segment is a block of rows as the view sees it. The view does not change: `apply_replacements` applies the result.
+    The last segment, to which the writer appends, is copied only if most of its rows were removed and no other segment
+    needs it. Without that exception, a few documents that are updated again and again would fill a whole block.
+
+    Args:
+        view: the view whose segments are checked.
+        layout: the format of the new blocks.
     """
     groups: list[list[Segment]] = []
     rows, limits = 0, layout.limits
@@ -61,14 +71,17 @@ def compact(view: View, layout: BlockFormat) -> list[Replacement]:
 def apply_replacements(
     replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
 ) -> tuple[Segment, ...] | None:
-    """Return the current view's segments with the replacements applied.
+    """Return the segments of the current view with the replacements applied.
 
-    Return None if another change removed a segment that was to be replaced.
+    Return None if a segment to replace is gone, or got more rows although it was merged with others.
 
-    Return None if a segment to be replaced is no longer there.
+    Rows that were removed after `compact` ran are removed from the new segments too. Rows that were appended to a
+    segment that is replaced alone are appended to the new one.
 
-    Rows that were removed after the replacements were made are removed from them too. Rows that were appended to a
-    segment that was replaced alone are appended to its replacement.
+    Args:
+        replaced: the replacements that `compact` returned.
+        segments: the segments of the current view.
+        layout: the format of the blocks.
     """
     current = {id(segment.block): segment for segment in segments}
     result = list(segments)
@@ -102,7 +115,7 @@ def _merge(group: Sequence[Segment], layout: BlockFormat) -> Segment:
 
 
 def _append_later_rows(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
-    """Append the rows of `written` from index `since` on, without removed ones, to the segment."""
+    """Return `segment` with the rows of `written` from index `since` on appended, without removed rows."""
     alive = _live_rows(written)[since:]
     since_then = slice(since, written.count)
     values = None if written.block.values is None else written.load_values(since_then)[since:][alive]
@@ -116,5 +129,5 @@ def _live_rows(segment: Segment) -> Bools:
 
 
 def _share_values(group: Sequence[Segment], segment: Segment) -> bool:
-    """Return whether the group and the segment match: all have separate values, or all use their keys as values."""
+    """Return whether a segment may join a group: both have separate values, or both use their keys as values."""
     return not group or (group[0].block.values is None) == (segment.block.values is None)

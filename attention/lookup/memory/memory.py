@@ -24,18 +24,20 @@ from attention.similarity import SIMILARITIES
 
 @dataclass
 class CodedBlock:
-    """A block that got 8-bit codes after it was written, and the number of its rows with codes.
+    """A block whose 8-bit codes were made after its rows were written, see `Memory.code`.
 
-    See `Memory.code`.
+    Attributes:
+        block: the block with codes.
+        count: how many of its first rows have codes.
     """
 
     block: Block
     count: int
 
     def coded_segment(self, bare: Segment) -> Segment:
-        """Return the segment `bare` with the codes of this block.
+        """Return the segment `bare`, which has no codes, over this block instead.
 
-        Rows that were written in the meantime are coded now.
+        Rows that were written after the codes were made are coded now.
         """
         if bare.count > self.count:
             self.block.code(self.count, bare.count)
@@ -44,7 +46,7 @@ class CodedBlock:
 
 
 class Memory:
-    """Keys and values in blocks; `publish` replaces the current view by a new one.
+    """The keys and values of one collection in blocks; `publish` replaces the current view (snapshot) by a new one.
 
     Args:
         similarity: cosine, dot, scaled_dot or gaussian.
@@ -52,8 +54,9 @@ class Memory:
             values. None, or a full disk, keeps them in memory. Codes stay in memory: d bytes for a row's key, d_v for
             its value.
         expected: the number of rows that will be added, if known: blocks are not reallocated until then.
-        codes_later: give rows no codes before `code` is called; until then answers are computed from the originals.
-        limits: sizes of blocks and scans, which the views carry.
+        codes_later: give rows no 8-bit codes before `code` is called; until then answers are computed from the float32
+            originals.
+        limits: the sizes of blocks and scans; every view has them too.
 
     Raises:
         ParameterError: the similarity is unknown.
@@ -88,14 +91,15 @@ class Memory:
         owners: I64 | None = None,
         limits: Limits = Limits(),
     ) -> Self:
-        """Return a memory of n rows, numbered from 0.
+        """Return a memory of n rows (keys with their values), numbered from 0.
 
         Args:
             keys: float32[n, d].
             values: float32[n, d_v], or None if the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
-            owners: int64[n], the first row of each row's document, see `Rows`; None if every row is a document.
-            limits: see `Memory`.
+            owners: int64[n], the document that each row belongs to, given by the number of its first row; None if every
+                row is a document.
+            limits: the sizes of blocks and scans.
 
         Raises:
             ShapeError: keys, values and owners differ in their number of rows.
@@ -106,9 +110,12 @@ class Memory:
         return memory
 
     def adopt(self, segments: Sequence[Segment]) -> None:
-        """Start the memory with existing blocks.
+        """Start an empty memory with existing blocks, for example blocks from files.
 
-        Each row may occur only once among them, removed rows aside, and nothing may have been published before.
+        Each row may occur only once among them, apart from removed rows. Nothing may have been published before.
+
+        Args:
+            segments: the blocks and the rows of each that are present, at least one.
         """
         first = segments[0].block
         self._view = self._view.with_segments(tuple(segments), first.dimension, first.value_dimension)
@@ -118,7 +125,7 @@ class Memory:
 
     @property
     def view(self) -> View:
-        """The current view, which never changes."""
+        """The current view: an immutable snapshot of all rows."""
         return self._view
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
@@ -146,13 +153,15 @@ class Memory:
     def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
         """Return the view that `publish` would make, without showing it to readers; `show` makes it current.
 
-        Everything that can fail fails here.
+        Everything that can fail fails here. So a writer can commit to a store between the two steps. A view that is
+        never shown changes nothing. The next call that writes must be `show`, or `stage` again.
 
-        It is for writers that must write to a store between the two steps. A view that is never shown leaves nothing
-        behind. The next call that writes must be `show`, or `stage` again.
+        Args:
+            add, remove: the rows to add and the documents to remove, as for `publish`.
 
         Raises:
-            ShapeError, ParameterError: as for `publish`.
+            ShapeError: keys or values differ in width from the stored ones.
+            ParameterError: the rows cannot be added, for the reasons that `publish` lists.
             MemoryError: there is not enough memory for the rows.
         """
         with self._turn:
@@ -160,9 +169,9 @@ class Memory:
             return self._next(add, remove)
 
     def show(self, staged: View) -> None:
-        """Make the view that `stage` returned last current.
+        """Make a view current that the last call of `stage` returned.
 
-        It includes the blocks that were compacted in the meantime.
+        If blocks were compacted in the meantime, the view shows the compacted ones.
         """
         with self._turn:
             for replaced in self._since_staged or ():
@@ -174,16 +183,13 @@ class Memory:
             self._since_staged = None
 
     def code(self) -> None:
-        """Compute 8-bit codes for the rows that were written without codes, see `codes_later`.
+        """Compute 8-bit codes for the rows that were written without codes because of `codes_later`.
 
-        The caller runs this in a thread of its own.
-
-        The caller runs this in a thread of its own.
-
-        Readers and the writer continue meanwhile; rows written from now on get codes.
+        The caller runs this in a separate thread. Readers and the writer continue meanwhile. Rows written from now on
+        get codes at once.
 
         Raises:
-            MemoryError: there is not enough memory; answers are computed from the originals as before.
+            MemoryError: there is not enough memory; answers are computed from the float32 originals as before.
         """
         with self._turn:
             self._layout = replace(self._layout, codes_later=False)
@@ -197,7 +203,7 @@ class Memory:
                 self._view = self._with_codes(self._view)
 
     def _with_codes(self, view: View) -> View:
-        """Return the view with the 8-bit codes that `code` made after the view was staged."""
+        """Return the view with coded blocks in place of blocks whose codes `code` made after the view was staged."""
         if not any(segment.block in self._coded for segment in view.segments):
             return view
         segments = tuple(
@@ -207,14 +213,13 @@ class Memory:
         return _with_segments(view, segments)
 
     def compact(self) -> bool:
-        """Rewrite blocks with many removed rows, and merge small ones.
+        """Rewrite blocks with many removed rows, and merge small blocks.
 
-        The caller runs this in a thread of its own.
-
-        Readers and the writer continue meanwhile. Rows removed in the meantime stay removed, and rows written stay.
+        The caller runs this in a separate thread. Readers and the writer continue meanwhile. Rows removed in the
+        meantime stay removed, and rows written in the meantime stay.
 
         Returns:
-            Whether something was rewritten, and no other change prevented it.
+            Whether blocks were rewritten; False also if another change made the rewritten blocks out of date.
         """
         before = self._view
         replaced = compact(before, self._layout)
@@ -254,9 +259,13 @@ def _with_segments(view: View, segments: tuple[Segment, ...]) -> View:
 
 
 def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
-    """Return the segments with `rows` appended to the last one, or to new blocks.
+    """Return the segments with `rows` appended to the last one, and to new blocks if it is full.
 
-    `expected` is the number of rows that the memory will have in all.
+    Args:
+        segments: the segments of a view.
+        rows: the rows to append.
+        layout: the format of new blocks.
+        expected: the number of rows that the memory will have in all; 0 if unknown.
     """
     start, limits = 0, layout.limits
     while start < len(rows):
@@ -274,14 +283,24 @@ def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expec
 
 
 def _fits(last: Segment, row: Rows, block_rows: int) -> bool:
-    """Return whether the row can be appended to the segment: numbers ascend, and separate values can be stored."""
+    """Return whether one row can be appended to a segment.
+
+    The block must have space for it, its number must be larger than all numbers in the segment, and the block must be
+    able to store a separate value if the row has one.
+    """
     ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
     placed = last.block.values is not None or row.values is None
     return bool(last.count < block_rows and ascends and placed)
 
 
 def _check(view: View, rows: Rows) -> None:
-    """Raise an error if the rows cannot be added to the view."""
+    """Raise an error if the rows cannot be added to the view.
+
+    Raises:
+        ShapeError: keys or values differ in width from the stored ones.
+        ParameterError: cosine is not defined for a key, a number was used before, or a number lies between the rows of
+            another document.
+    """
     value_dimension = (rows.keys if rows.values is None else rows.values).shape[1]
     widths = (("keys", rows.keys.shape[1], view.dimension), ("values", value_dimension, view.value_dimension))
     for name, actual, width in widths:
@@ -307,11 +326,11 @@ def _check(view: View, rows: Rows) -> None:
 
 
 def _check_not_interleaved(numbers: I64, owners: I64, other_numbers: I64, other_owners: I64) -> None:
-    """Raise ParameterError if one of the numbers int64[n] lies between the rows of a document among `other_numbers`.
+    """Raise ParameterError if a row of one group lies between two rows of one document of the other group.
 
     Args:
-        numbers, owners: of one group of rows.
-        other_numbers, other_owners: of the other group.
+        numbers, owners: int64[n], the numbers of the rows of the first group, ascending, and their documents.
+        other_numbers, other_owners: int64[m], the same for the other group.
     """
     first, last = np.searchsorted(numbers, [other_owners[0], other_numbers[-1]])
     followed = numbers[first:last]

@@ -17,14 +17,14 @@ from attention.shared_memory import file_of, private
 
 
 class OriginalsCheck(Protocol):
-    """A check of originals in a file: they are compared with their checksums before their first use.
+    """A check of keys and values in a file: they are compared with their checksums before their first use.
 
-    Each method raises a ValueError if the originals differ from what was written.
+    Each method raises a ValueError if the content of the file differs from what was written.
     """
 
     @property
     def done(self) -> bool:
-        """Whether all originals were checked."""
+        """Whether all keys and values were checked."""
 
     def check_keys(self, rows: slice | Index) -> None:
         """Check the keys of these rows before they are used."""
@@ -33,20 +33,23 @@ class OriginalsCheck(Protocol):
         """Check the values of these rows before they are used."""
 
     def check_next(self, size: int) -> None:
-        """Check about `size` more bytes of originals that were not checked yet."""
+        """Check about `size` more bytes of keys and values that were not checked yet."""
 
 
 def allocate_originals(rows: int, width: int, directory: Path | None, min_file_bytes: int) -> F32:
-    """Return a new array float32[rows, width], in memory or in a file that exists only while it is mapped.
+    """Return a new array float32[rows, width] for keys or values, in memory or in a file without a name.
 
-    The system keeps the parts of the file that are read in memory, and takes them back when memory runs short.
+    The file exists only while it is mapped. The operating system caches the parts of it that are read, and frees them
+    when memory runs short.
 
     The file never has a name, so nothing is left behind however the process ends: its rows can be read again from their
     source. Its disk space is reserved at once, because writing to a mapped file on a full disk would end the process.
     If the disk is full, memory is used instead: the rows were acknowledged already.
 
     Args:
-        min_file_bytes: originals of fewer bytes stay in memory.
+        rows, width: the shape of the array.
+        directory: the directory of the file; None to use memory.
+        min_file_bytes: an array of fewer bytes stays in memory.
     """
     size = rows * width * np.dtype(np.float32).itemsize
     if directory is not None and size >= min_file_bytes:
@@ -60,7 +63,7 @@ def allocate_originals(rows: int, width: int, directory: Path | None, min_file_b
 
 
 def bytes_in_file(vectors: F32) -> int:
-    """Return the number of bytes of originals that are in a file; 0 if they are in memory."""
+    """Return the number of bytes of an array if it lies in a file; 0 if it lies in memory."""
     return vectors.nbytes if file_of(vectors) is not None else 0
 
 
@@ -70,11 +73,13 @@ def machine_memory() -> int:
 
 
 def read_ahead(vectors: F32, rows: Index) -> None:
-    """Ask the system to read rows from a file into memory, all at once, before they are needed.
+    """Ask the operating system to read rows from a file into memory before they are needed.
+
+    Do nothing if the array lies in memory.
 
     Args:
-        vectors: from `allocate_originals`, or anywhere in a map of a file.
-        rows: int64[r]; only rows that are not in memory are read from disk.
+        vectors: float32[n, d], an array in a mapped file.
+        rows: int64[r]; only rows that are not in memory yet are read from disk.
     """
     mapped = file_of(vectors)
     if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):

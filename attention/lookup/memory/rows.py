@@ -13,7 +13,7 @@ from attention.errors import ParameterError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Keys and values to add.
+    """Rows to add to a memory: keys, their values, and the documents that they belong to.
 
     Args:
         numbers: int64[n], the rows' numbers, which were never used in the same memory.
@@ -49,15 +49,19 @@ class Rows:
 
     @classmethod
     def from_zero(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Return rows that are numbered from 0."""
+        """Return rows with the numbers 0 to n − 1.
+
+        Args:
+            keys, values, owners: as in `Rows`.
+        """
         keys = _floats("keys", keys)
         return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
 
     @classmethod
     def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
-        """Return rows that were checked before.
+        """Return rows without checking them, for arrays that come from stored or checked rows.
 
-        They may be in any order, and a document may have more rows elsewhere.
+        The rows may be in any order, and a document may have more rows elsewhere. Arguments are those of `Rows`.
         """
         rows = object.__new__(cls)
         rows._keep(numbers, keys, values, owners)
@@ -69,7 +73,7 @@ class Rows:
     def part(self, start: int, stop: int) -> Self:
         """Return rows `start` to `stop` in ascending order of their numbers.
 
-        A document may have rows before and after them.
+        A document may also have rows outside of this part.
         """
         rows = slice(start, stop)
         values = None if self.values is None else self.values[rows]
@@ -99,11 +103,11 @@ def _integers(name: str, array: I64) -> I64:
 
 
 def _check_owners(numbers: I64, owners: I64) -> None:
-    """Raise ParameterError if owners int64[n] do not precede the other rows of their documents.
+    """Raise ParameterError unless each document's rows are consecutive, and begin with the row that names the document.
 
     Args:
-        numbers: int64[n], ascending.
-        owners: int64[n].
+        numbers: int64[n], the rows' numbers, ascending.
+        owners: int64[n], the document of each row, which is the number of its first row.
     """
     astray = owners != numbers
     astray[1:] &= owners[1:] != owners[:-1]
@@ -150,8 +154,9 @@ def count_documents(numbers: I64, owners: I64, passes: Bools | None) -> int:
     """Return the number of documents whose first row is among these rows.
 
     Args:
-        numbers, owners: int64[r].
-        passes: bool[r], the rows that count; None for all.
+        numbers, owners: int64[r], the number of each row and of its document. A document has the number of its first
+            row.
+        passes: bool[r], True for the rows to count; None for all.
     """
     begins = owners == numbers
     return int(np.count_nonzero(begins if passes is None else begins & passes))
@@ -163,7 +168,7 @@ def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
     The result has one document more than LONGEST_DOCUMENTS. No document that it leaves out has more rows.
 
     Args:
-        numbers, owners: int64[r], both ascending.
+        numbers, owners: int64[r], the number of each row of a segment and of its document, both ascending.
         live: bool[r], False for removed rows, equal for all rows of a document; None if no row was removed.
     """
     starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
@@ -176,12 +181,12 @@ def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
 
 
 def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[Index, Index]:
-    """Return the first and the end position of each document's rows.
+    """Return int64[m] twice: the first and the end position of each document's rows.
 
-    The range is empty if the document does not pass.
+    The range is empty if the document has no rows or does not pass.
 
     Args:
-        owners: int64[r], ascending, at least one.
+        owners: int64[r], the document of each row, ascending; r ≥ 1.
         documents: int64[m], in any order.
         passes: bool[r], equal for all rows of a document; None if all rows pass.
     """
@@ -193,6 +198,10 @@ def document_ranges(owners: I64, documents: I64, passes: Bools | None) -> tuple[
 
 
 def expand_ranges(first: Index, last: Index) -> Index:
-    """Return int64[Σ (last − first)], all positions of the ranges from each `first` up to, but without, its `last`."""
+    """Return int64, all positions of m ranges, one range after another.
+
+    Args:
+        first, last: int64[m], the first position of each range, and its end, which is not part of it.
+    """
     counts = last - first
     return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())

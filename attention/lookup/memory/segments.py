@@ -20,12 +20,12 @@ MIN_SAMPLED = 256
 
 @dataclass(frozen=True, eq=False)
 class SegmentSample:
-    """Sampled rows of a segment, with their 8-bit codes side by side.
+    """A sample of a segment's rows, with copies of their 8-bit key codes.
 
     Attributes:
-        positions: int64[r], their positions in the segment.
-        codes: uint8[groups, depth, 16, 4], their codes side by side.
-        scales: float32[r].
+        positions: int64[r], the positions of the sampled rows in the segment.
+        codes: uint8[groups, depth, 16, 4], the codes of these rows, see `kernels.layout`.
+        scales: float32[r], the scale of each code.
     """
 
     positions: I64
@@ -42,11 +42,13 @@ class Segment:
     """A block as one view sees it: its first `count` rows without the removed ones.
 
     Attributes:
+        block: the arrays of all rows; it may have more rows than this view sees.
+        count: the number of rows that this view sees, removed rows included.
         live: bool[count], False for removed rows; None if no row was removed. The rows of a document are removed
             together.
-        several: whether a row belongs to a document that begins with another row.
+        several: whether any row is not the first row of its document.
         n: the number of rows that were not removed.
-        key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
+        key_norm, value_norm: the largest length ‖k‖ of a key and ‖v‖ of a value in the segment.
     """
 
     block: Block
@@ -79,7 +81,7 @@ class Segment:
 
     @cached_property
     def documents(self) -> int:
-        """The number of documents, without removed ones, whose first row is in this segment."""
+        """The number of documents whose first row is in this segment and was not removed."""
         return count_documents(self.numbers, self.owners, self.live) if self.several else self.n
 
     @cached_property
@@ -89,7 +91,7 @@ class Segment:
 
     @cached_property
     def sample_rows(self) -> I64:
-        """The positions of one row in 64, or of more in a small segment.
+        """int64[r], the positions of a sample: about one row in 64, or more in a small segment.
 
         They are in random order, so that any first part of them is a sample too.
         """
@@ -110,27 +112,27 @@ class Segment:
 
     @cached_property
     def sample_stride(self) -> int:
-        """The number of rows for each sampled row: the sample has at least one row in this many."""
+        """The sampling rate: the sample has one row in this many, from 1 to 64."""
         return max(1, min(SAMPLE_STRIDE, self.count // MIN_SAMPLED))
 
     @cached_property
     def key_residual(self) -> float:
-        """An upper bound on ‖k − k̂‖, what codes leave out of a key.
+        """An upper bound on ‖k − k̂‖ over the keys k, where k̂ is the vector that the 8-bit code stands for.
 
-        It is relative to ‖k‖ if directions are coded.
+        If the codes are those of directions k/‖k‖, the bound is relative to ‖k‖.
         """
         assert self.block.codes is not None
         return float(self.block.codes.residuals[: self.count].max(initial=0.0))
 
     @cached_property
     def value_residual(self) -> float:
-        """An upper bound on ‖v − v̂‖, what codes leave out of a value."""
+        """An upper bound on ‖v − v̂‖ over the values v, where v̂ is the vector that the 8-bit code stands for."""
         assert self.block.value_codes is not None
         return float(self.block.value_codes.residuals[: self.count].max(initial=0.0))
 
     @cached_property
     def code_norm(self) -> float:
-        """An upper bound on the length of a value's code."""
+        """An upper bound on the Euclidean length of a value's integer code."""
         assert self.block.value_codes is not None
         scales = self.block.value_codes.scales[: self.count].astype(np.float64)
         lengths = self.block.value_norms[: self.count] + self.block.value_codes.residuals[: self.count]
@@ -138,9 +140,9 @@ class Segment:
 
     @cached_property
     def inverse_scales(self) -> F64:
-        """float64[chunks], Σ scale⁻² over the values of each chunk.
+        """float64[chunks], Σ 1/scale² over the value codes of each chunk (a fixed number of consecutive rows).
 
-        Values with scale 0 are left out, because their codes are 0.
+        A value is about scale·code. Values with scale 0 are left out, because their codes are 0.
         """
         assert self.block.value_codes is not None
         scales = self.block.value_codes.scales[: self.count].astype(np.float64)
@@ -149,32 +151,39 @@ class Segment:
 
     @property
     def keys(self) -> F32:
-        """float32[count, d], the keys, all checked against their checksums.
+        """float32[count, d], the keys, after a check of all of them against their checksums.
 
-        `load_keys` checks only some rows.
+        `load_keys` checks only the rows that are needed.
         """
         return self.load_keys(slice(0, self.count))
 
     @property
     def values(self) -> F32:
-        """float32[count, d_v], the values, all checked against their checksums.
+        """float32[count, d_v], the values, after a check of all of them against their checksums.
 
-        `load_values` checks only some rows.
+        `load_values` checks only the rows that are needed.
         """
         return self.load_values(slice(0, self.count))
 
     def load_keys(self, rows: slice | Index) -> F32:
-        """Return float32[count, d], of which only `rows` may be used: only these were checked against checksums."""
+        """Check the keys of `rows` against their checksums, and return all keys float32[count, d].
+
+        Only the checked rows of the result may be used.
+        """
         return self.block.read_keys(rows)[: self.count]
 
     def load_values(self, rows: slice | Index) -> F32:
-        """Return float32[count, d_v], of which only `rows` may be used: only these were checked against checksums."""
+        """Check the values of `rows` against their checksums, and return all values float32[count, d_v].
+
+        Only the checked rows of the result may be used.
+        """
         return self.block.read_values(rows)[: self.count]
 
     def positions(self, documents: I64) -> Index:
-        """Return the positions of the rows of the given documents int64[r], without removed rows.
+        """Return int64[m], ascending: the positions of all rows of some documents, without removed rows.
 
-        Documents and positions ascend.
+        Args:
+            documents: int64[r], the documents, ascending; unknown documents are ignored.
         """
         if not self.count:
             return np.empty(0, dtype=np.intp)
@@ -186,7 +195,7 @@ class Segment:
         return np.asarray(positions if self.live is None else positions[self.live[positions]], dtype=np.intp)
 
     def without(self, positions: Index) -> Segment:
-        """Return the segment with the rows at `positions` removed."""
+        """Return a segment of the same block in which the rows at `positions` are removed too."""
         live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
         live[positions] = False
         return Segment(self.block, self.count, live, self.several)
@@ -194,7 +203,8 @@ class Segment:
     def append(self, rows: Rows, layout: BlockFormat) -> Segment:
         """Return the segment with `rows` appended.
 
-        Their numbers must be larger than all numbers in the segment.
+        The rows go to the same block if it has space, otherwise to a larger copy of it. Their numbers must be larger
+        than all numbers in the segment.
         """
         count, block = self.count + len(rows), self.block
         if count > block.capacity:

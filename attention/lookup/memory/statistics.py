@@ -20,19 +20,19 @@ from attention.lookup.memory.segments import Segment
 
 @dataclass(frozen=True, eq=False)
 class BlockStatistics:
-    """Statistics of one version of a shard: plain numbers, so that a remote shard can send them.
+    """Statistics of one version of a shard (a range of rows): plain numbers, which a remote shard can send.
 
     Attributes:
-        similarity: the name of the similarity of queries and rows.
-        n: the number of rows that were not removed.
+        similarity: the name of the similarity of queries and keys.
+        n: the number of rows (keys) that were not removed.
         documents: the number of documents, which may have several rows each.
         longest: int64[l], the documents with the most rows, ascending; empty if each has one.
-        most_keys: the largest number of rows of any other document.
+        most_keys: the largest number of rows of a document that is not in `longest`.
         value_dimension: the width of the values; None before the first write.
-        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row, perhaps a removed one.
+        key_norm, value_norm: the largest length ‖k‖ of a key and ‖v‖ of a value, removed rows included.
         blocks: the number of blocks that hold the rows.
-        value_moments: the sums over the values of each block, see `Moments`; empty if they are not stored.
-        value_spreads: sent by remote shards instead of moments, see `Spread.merge`; otherwise empty.
+        value_moments: for each block, sums over its values, see `Moments`; empty if they are not stored.
+        value_spreads: the spread of the values of each remote shard, which replaces the moments; otherwise empty.
     """
 
     similarity: str
@@ -49,7 +49,7 @@ class BlockStatistics:
 
     @classmethod
     def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> BlockStatistics:
-        """Return the statistics of the segments of one view."""
+        """Return the statistics of the rows of all segments of one view."""
         codes = [segment.block.value_codes for segment in segments]
         moments = tuple(
             value_codes.moments for value_codes in codes if value_codes is not None and value_codes.moments is not None
@@ -70,9 +70,9 @@ class BlockStatistics:
 
     @classmethod
     def merge(cls, similarity: str, value_dimension: int | None, shards: Sequence[BlockStatistics]) -> BlockStatistics:
-        """Return the statistics of all shards together.
+        """Return the statistics of all rows of several shards, given the statistics of each.
 
-        Each document has all of its rows in one shard.
+        Each document must have all of its rows in one shard.
         """
         moments = tuple(item for shard in shards for item in shard.value_moments)
         spreads = tuple(item for shard in shards for item in shard.value_spreads)
@@ -98,18 +98,18 @@ class BlockStatistics:
 
     @cached_property
     def value_spread(self) -> Spread | None:
-        """The spread of the values of all rows, including removed ones; None if not stored or not finite."""
+        """Mean and spread of the values of all rows, including removed ones; None if not stored or not finite."""
         if self.value_spreads:
             return Spread.merge(self.value_spreads)
         return Spread.of(self.value_moments) if self.value_moments else None
 
 
 def _merge_longest(segments: Sequence[Segment]) -> tuple[I64, int]:
-    """Return the documents with the most rows, and the largest number of rows of any other document.
+    """Return the documents with the most rows over all segments, and the largest number of rows of any other document.
 
-    A document in one segment that is not among the longest there has no more rows than LONGEST_DOCUMENTS + 1 others. A
-    document in several segments is listed by all but the first of them. So no document has more rows than the first
-    that is left out.
+    Each segment lists its LONGEST_DOCUMENTS + 1 longest documents, and all documents that begin in another segment. So
+    a document that no segment lists lies in one segment, and has no more rows than the longest ones that this segment
+    lists. Therefore no document has more rows than the first one that the result leaves out.
     """
     if not any(segment.several for segment in segments):
         return np.empty(0, dtype=np.int64), 1
@@ -127,13 +127,13 @@ ROWS_PER_TASK = 4_096
 
 
 def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
-    """Return the sum of the residuals v − v̂ over the values of rows that pass.
+    """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
     The moments of the values must be stored.
 
     The residuals of a whole block are known. So if more than half of a block's rows pass, the other rows are read and
-    subtracted. The result may then count rows that were written later, or that lie in no passing segment; it is a bound
-    all the same.
+    subtracted. The result may then also count rows of the block that were written later, which keeps the bounds from it
+    valid.
 
     Args:
         passing: the segments, each with bool[count] that is True for the rows to sum; None for all rows.
@@ -152,9 +152,9 @@ def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -
 
 
 def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
-    """Return the sum of the residuals v − v̂ over the rows of a segment that a mask lets through.
+    """Return the sum of the residuals v − v̂ over the rows of a segment that pass a mask.
 
-    The result is cached in the bitmap.
+    A residual is the part of a value v that its 8-bit code v̂ leaves out. The result is cached in the bitmap.
     """
     if bits.residuals is not None:
         return bits.residuals
@@ -187,9 +187,13 @@ _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictio
 
 
 def _sum_removed(segment: Segment, live: Bools) -> Residuals:
-    """Return the sum of the residuals v − v̂ over the removed rows.
+    """Return the sum over the removed rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
-    Only rows that were removed since the last call are read.
+    Sums are cached for each block, so only rows that were removed since the last call are read.
+
+    Args:
+        segment: the segment.
+        live: bool[count], False for removed rows.
     """
     gone = ~live
     total = Residuals(0, np.zeros(segment.block.value_dimension))
@@ -212,9 +216,13 @@ def _sum_positions(segment: Segment, rows: I64) -> F64:
 
 
 def sum_row_residuals(values: F32, rows: I64) -> F64:
-    """Return float64[d_v], the sum of the residuals v − v̂ over some rows of values float32[n, d_v].
+    """Return float64[d_v], the sum over some rows of v − v̂, where v̂ is what the 8-bit code of v stands for.
 
     Many rows are divided among all cores.
+
+    Args:
+        values: float32[n, d_v].
+        rows: int64[r], the rows to sum.
     """
     running = kernels()
     parts = [rows[first : first + ROWS_PER_TASK] for first in range(0, len(rows), ROWS_PER_TASK)]

@@ -19,9 +19,12 @@ Rows = slice | Index
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A run of rows of one segment that fits the processor's cache.
+    """Some rows of one segment, few enough to fit the processor's cache.
 
-    `start` to `stop` are the indices of the rows among all rows that pass.
+    Attributes:
+        segment: the block of rows, as a view sees it.
+        rows: the positions of the tile's rows in the segment, as a slice or int64[r].
+        start, stop: the tile has the rows from `start` to `stop` of a larger sequence of rows, which consists of tiles.
     """
 
     segment: Segment
@@ -30,21 +33,31 @@ class Tile:
     stop: int
 
     def select(self, offsets: Index) -> Tile:
-        """Return the tile of the rows at `offsets`, counted from the start of this tile."""
+        """Return a tile of only some of this tile's rows.
+
+        Args:
+            offsets: int64[m], the rows, counted from the start of this tile.
+        """
         rows = offsets + self.rows.start if isinstance(self.rows, slice) else self.rows[offsets]
         return Tile(self.segment, rows, 0, len(offsets))
 
     @property
     def indices(self) -> I64:
-        """int64[r], the positions of the tile's rows in the segment."""
+        """int64[r], the positions of the tile's rows in its segment."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
 
     def load_keys(self) -> F32:
-        """Return float32[count, d], the keys of the segment, of which only the tile's rows may be used."""
+        """Return float32[count, d], the keys of the whole segment, of which only the tile's rows may be used.
+
+        Only these rows are compared with their checksums.
+        """
         return self.segment.load_keys(self.rows)
 
     def load_values(self) -> F32:
-        """Return float32[count, d_v], the values of the segment, of which only the tile's rows may be used."""
+        """Return float32[count, d_v], the values of the whole segment, of which only the tile's rows may be used.
+
+        Only these rows are compared with their checksums.
+        """
         return self.segment.load_values(self.rows)
 
     def keys(self) -> F64:
@@ -53,15 +66,15 @@ class Tile:
 
     @property
     def norms(self) -> F64:
-        """float64[r], the lengths ‖k‖ of the keys."""
+        """float64[r], the lengths ‖k‖ of the keys of the tile's rows."""
         return self.segment.block.norms[self.rows]
 
     def prefetch_keys(self) -> None:
-        """Ask the system to read the keys that lie in files before they are needed."""
+        """Ask the operating system to read the tile's keys from a file into memory before they are needed."""
         read_ahead(self.segment.block.keys, self.indices)
 
     def prefetch_values(self) -> None:
-        """Ask the system to read the values that lie in files before they are needed."""
+        """Ask the operating system to read the tile's values from a file into memory before they are needed."""
         block = self.segment.block
         read_ahead(block.keys if block.values is None else block.values, self.indices)
 
@@ -71,11 +84,11 @@ class Tile:
 
 
 class RowIndices:
-    """A numbering of the rows of consecutive tiles, from 0 on.
+    """The rows of consecutive tiles as one sequence, in which each row has an index from 0 on.
 
     Args:
-        tiles: the tiles, of one or more segments.
-        beyond_memory: whether their originals are likely to be on disk, see `View.beyond_memory`.
+        tiles: the tiles (runs of rows), of one or more segments.
+        beyond_memory: whether keys and values are likely to be on disk, because they do not fit into memory.
     """
 
     def __init__(self, tiles: Sequence[Tile], *, beyond_memory: bool = False) -> None:
@@ -87,7 +100,11 @@ class RowIndices:
         return np.array([tile.start for tile in self.tiles], dtype=np.intp)
 
     def iterate_ascending(self, indices: Index) -> Iterator[tuple[slice, Tile]]:
-        """Yield the rows at `indices` (ascending) as tiles, each with the slice of `indices` that it covers."""
+        """Yield the rows at some indices, grouped into tiles, each with the slice of `indices` that it covers.
+
+        Args:
+            indices: int64[m], ascending.
+        """
         if not len(indices):
             return
         tile_indices = np.searchsorted(self._starts, indices, side="right") - 1
@@ -98,7 +115,11 @@ class RowIndices:
             yield slice(first, last), tile.select(indices[first:last] - tile.start)
 
     def iterate_tiles(self, indices: Index) -> Iterator[tuple[slice | Index, Tile]]:
-        """Yield the rows at `indices` (in any order) as tiles, each with the positions of its rows in `indices`."""
+        """Yield the rows at some indices, grouped into tiles, each with the positions in `indices` of its rows.
+
+        Args:
+            indices: int64[m], in any order.
+        """
         if len(self.tiles) == 1:
             yield slice(0, len(indices)), self.tiles[0].select(indices - self.tiles[0].start)
             return
@@ -111,17 +132,17 @@ class RowIndices:
             yield index, tile.select(indices[index] - tile.start)
 
     def prefetch_keys(self, indices: Index) -> None:
-        """Ask the system to read the keys at `indices` (in any order) from files before they are needed."""
+        """Ask the operating system to read the keys of the rows at `indices` (in any order) from files into memory."""
         if len(indices):
             for _, tile in self.iterate_tiles(indices):
                 tile.prefetch_keys()
 
     def numbers(self, indices: Index) -> I64:
-        """Return the row numbers at `indices`, which may be in any order."""
+        """Return int64[m], the permanent row numbers of the rows at `indices`, which may be in any order."""
         return self._gather(indices, lambda segment: segment.numbers)
 
     def owners(self, indices: Index) -> I64:
-        """Return the documents that the rows at `indices` are keys of, in any order."""
+        """Return int64[m], the document of each of the rows at `indices`, which may be in any order."""
         return self._gather(indices, lambda segment: segment.owners)
 
     def _gather(self, indices: Index, column: Callable[[Segment], I64]) -> I64:
@@ -132,7 +153,7 @@ class RowIndices:
 
 
 def are_copies(rows: RowIndices, indices: Index) -> bool:
-    """Return whether all rows at `indices`, which ascend, hold the same key."""
+    """Return whether the rows at `indices`, which ascend, all have the same key."""
     first: F64 | None = None
     for _, tile in rows.iterate_ascending(indices):
         keys = tile.keys()
@@ -143,7 +164,13 @@ def are_copies(rows: RowIndices, indices: Index) -> bool:
 
 
 class PassingRows:
-    """All rows of a view that a mask lets through, in a fixed order, as tiles of at most `tile_rows` rows."""
+    """All rows of a view that pass a mask, in a fixed order, as tiles of at most `tile_rows` rows.
+
+    Attributes:
+        row_indices: the same rows as one sequence, with an index from 0 on for each.
+        tiles: the tiles.
+        n: the number of rows.
+    """
 
     def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
         tiles: list[Tile] = []
@@ -165,6 +192,6 @@ class PassingRows:
         self.n = n
 
     def owners(self) -> I64:
-        """Return int64[n], the document that each of the rows is a key of."""
+        """Return int64[n], the document of each of the rows."""
         columns = [tile.segment.owners[tile.rows] for tile in self.tiles]
         return np.concatenate(columns) if columns else np.empty(0, dtype=np.int64)

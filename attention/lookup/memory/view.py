@@ -25,10 +25,7 @@ FILE_CACHE_SHARE = 0.5
 
 
 class AnyView(Protocol):
-    """Rows that a question can be put to: a `View` of rows in this process, or a view of rows in other processes.
-
-    Attributes are those of `View`.
-    """
+    """Rows (keys with values) that can be queried: a `View` in this process, or a `RemoteView` in other processes."""
 
     @property
     def similarity(self) -> str:
@@ -44,11 +41,11 @@ class AnyView(Protocol):
 
     @property
     def facts(self) -> BlockStatistics:
-        """The statistics of all rows."""
+        """Statistics of all rows, such as their number and the largest norms."""
 
     @property
     def limits(self) -> Limits:
-        """The limits by which the planner chooses a path, and scans are cut."""
+        """The sizes by which the planner chooses between the exact path and a scan."""
 
     @property
     def n(self) -> int:
@@ -60,16 +57,16 @@ class AnyView(Protocol):
 
     @property
     def bare(self) -> bool:
-        """Whether some rows have no 8-bit codes."""
+        """Whether some rows have no 8-bit codes, so that only their float32 originals can be read."""
 
     @property
     def beyond_memory(self) -> bool:
-        """Whether originals are likely to be on disk, because they do not fit into memory."""
+        """Whether the float32 originals are likely to be on disk, because they do not fit into memory."""
 
 
 @runtime_checkable
 class AnyMask(Protocol):
-    """The rows of an `AnyView` that may be attended to. Attributes are those of `Mask`."""
+    """The rows of a view that a query may attend to: a `Mask`, or a `RemoteMask` for rows in other processes."""
 
     @property
     def view(self) -> Any:
@@ -77,36 +74,36 @@ class AnyMask(Protocol):
 
     @property
     def n(self) -> int:
-        """The number of rows that pass."""
+        """The number of rows that a query may attend to."""
 
     @property
     def scanned(self) -> int:
-        """The number of rows that a scan reads to reach the passing ones."""
+        """The number of rows that a scan reads to reach the allowed ones."""
 
     @property
     def documents(self) -> int:
-        """The number of documents that pass."""
+        """The number of documents that a query may attend to."""
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of what the codes leave out of the values of the rows that pass."""
+        """The sum over the allowed rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class View:
-    """An immutable state of a memory.
+    """An immutable snapshot of a memory: all of its rows at one moment.
 
     Later writes make new views and do not change this one.
 
     Attributes:
-        similarity: the name of the similarity that queries are compared by.
-        segments: the blocks, as this view sees them.
+        similarity: the name of the similarity of queries and keys.
+        segments: the blocks of rows, as this view sees them.
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
-        running_grams: sums of Gram matrices, shared with the views before and after this one, see `RunningGrams`.
+        running_grams: a cache of sums of Gram matrices, shared with the views before and after this one.
         parts: the views that this one merges, see `merged`; empty for a view of one memory.
-        limits: those of the memory, or of the first of `parts`.
+        limits: the limits of the memory, or of the first of `parts`.
     """
 
     similarity: str
@@ -121,9 +118,8 @@ class View:
     def merged(cls, views: Sequence[View]) -> View:
         """Return one view of the rows of several views.
 
-        No two rows may have the same number, and a document must have all of its rows in one view.
-
-        Masks and biases are made for the merged view. A scan reads the parts one by one.
+        No two rows may have the same number, and a document must have all of its rows in one view. Masks and biases are
+        made for the merged view. A scan reads the views one after another.
 
         Raises:
             ParameterError: the argument is not a list of views or is empty, or the views have different similarities.
@@ -152,9 +148,10 @@ class View:
 
     @cached_property
     def runs(self) -> tuple[View, ...]:
-        """The views that a scan reads one by one: the parts, cut between rows with 8-bit codes and rows without.
+        """The views that a scan reads one after another; empty if a scan reads this view as a whole.
 
-        It is empty if a scan reads the view as a whole.
+        These are the merged views, if there are any. A view in which some blocks have 8-bit codes and others do not is
+        cut at each change.
         """
         views = self.parts or (self,)
         if not any(len({segment.block.bare for segment in view.segments}) > 1 for view in views):
@@ -167,19 +164,19 @@ class View:
 
     @cached_property
     def run_slices(self) -> tuple[slice, ...]:
-        """The segments of each run, as a slice of `segments`."""
+        """For each view of `runs`, the slice of `segments` that it consists of."""
         edges = [0]
         for run in self.runs:
             edges.append(edges[-1] + len(run.segments))
         return tuple(slice(first, last) for first, last in pairwise(edges))
 
     def with_segments(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
-        """Return the view that follows this one, with the segments and widths after a write."""
+        """Return the next view after a write, with these segments and widths of keys and values."""
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams, limits=self.limits)
 
     @cached_property
     def facts(self) -> BlockStatistics:
-        """The statistics of all rows, which every answer needs."""
+        """Statistics of all rows, such as their number and the largest norms."""
         if self.parts:
             return BlockStatistics.merge(self.similarity, self.value_dimension, [part.facts for part in self.parts])
         return BlockStatistics.of(self.similarity, self.value_dimension, self.segments)
@@ -196,9 +193,9 @@ class View:
 
     @cached_property
     def grams(self) -> Grams | None:
-        """Upper bounds on the Gram matrices of the keys.
+        """Upper bounds on the Gram matrices Σ k·kᵀ and Σ (k − k̂)(k − k̂)ᵀ of the keys k and their 8-bit codes k̂.
 
-        None if they are not stored, or not finite.
+        None if they are not stored or not finite.
         """
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         stored = [gram for gram in grams if gram is not None]
@@ -208,12 +205,12 @@ class View:
 
     @cached_property
     def bare(self) -> bool:
-        """Whether some rows have no 8-bit codes."""
+        """Whether some rows have no 8-bit codes, so that only their float32 originals can be read."""
         return any(segment.block.codes is None for segment in self.segments)
 
     @cached_property
     def beyond_memory(self) -> bool:
-        """Whether the originals in files are too large for the system to cache them in memory."""
+        """Whether keys and values in files are too large for the operating system to cache them in memory."""
         stored = [
             originals for s in self.segments for originals in (s.block.keys, s.block.values) if originals is not None
         ]
@@ -221,19 +218,19 @@ class View:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The sum of what codes leave out of the values.
+        """The sum over all rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
         It is available if `BlockStatistics.value_spread` is known.
         """
         return sum_residuals(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
-        """Return int64[n], the numbers of the rows in ascending order, without removed rows."""
+        """Return int64[n], the permanent numbers of the rows, ascending, without removed rows."""
         columns = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
         return np.sort(np.concatenate(columns)) if columns else np.empty(0, dtype=np.int64)
 
     def mask(self, numbers: I64 | Bools) -> Mask:
-        """Return the mask that allows only the given documents, each with all of its rows.
+        """Return the mask that lets a query attend only to the given documents, each with all of its rows.
 
         Args:
             numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored. Or bool[n], one for
@@ -256,9 +253,10 @@ class View:
         return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
-        """Yield each segment that has rows which may be attended to, with bool[count] that is True for these rows.
+        """Yield each segment with rows that pass the mask, and bool[count] that is True for these rows.
 
-        Instead of bool[count], yield None if all rows of the segment may be attended to.
+        Yield None instead of bool[count] if all rows of the segment pass. Removed rows never pass. Without a mask, all
+        other rows pass.
 
         Raises:
             ParameterError: the mask was made for another view.
@@ -276,15 +274,14 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """The rows of a view that may be attended to.
+    """The rows of a view that a query may attend to.
 
-    Of each document, either all rows may be attended to or none.
+    Of each document, either all rows may be attended to or none. `&`, `|` and `~` are and, or and not over the rows
+    that were not removed. Both masks must be of one view.
 
     Attributes:
         view: the view that the mask was made for.
-        bits: for each segment, the bitmap of the rows that may be attended to; None if no row of the segment may.
-
-    `&`, `|` and `~` are and, or and not over the rows that were not removed. Both masks must be of one view.
+        bits: for each segment of the view, the bitmap of the allowed rows; None if no row of the segment is allowed.
     """
 
     view: View
@@ -292,9 +289,11 @@ class Mask:
 
     @classmethod
     def of(cls, view: View, passes: Sequence[Bools | None]) -> Mask:
-        """Return the mask of bool[count] for each segment, or None if no row of it passes.
+        """Return the mask of the rows that are True in `passes`, without removed rows.
 
-        Removed rows are left out.
+        Args:
+            view: the view.
+            passes: for each segment of the view bool[count]; None if no row of the segment passes.
         """
         return cls(
             view,
@@ -332,7 +331,10 @@ class Mask:
 
     @cached_property
     def scanned(self) -> int:
-        """The number of rows that a scan has to read: all rows in a panel with at least one row that passes."""
+        """The number of rows that a scan reads to reach the allowed ones.
+
+        A scan reads rows in panels of 64, and skips panels without an allowed row.
+        """
         return sum(bits.scanned for bits in self.bits if bits is not None)
 
     @cached_property
@@ -346,9 +348,9 @@ class Mask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The sum of what codes leave out of the values of the allowed rows.
+        """The sum over the allowed rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
-        It is computed once for each mask. See `View.value_residuals`.
+        It is computed once for each mask, and is available if `BlockStatistics.value_spread` is known.
         """
         total = Residuals(0, np.zeros(self.view.value_dimension or 0))
         for segment, bits in zip(self.view.segments, self.bits, strict=True):
@@ -358,7 +360,7 @@ class Mask:
 
     @cached_property
     def runs(self) -> tuple[Mask, ...]:
-        """The mask of each of the views that a scan reads one by one, see `View.runs`."""
+        """This mask in parts: one for each of the views that a scan reads one after another, see `View.runs`."""
         slices = zip(self.view.runs, self.view.run_slices, strict=True)
         return tuple(Mask(run, self.bits[segments]) for run, segments in slices)
 

@@ -31,10 +31,10 @@ _WRITE_BYTES = 1 << 24
 
 
 class SealedError(ValueError):
-    """Error for a file that is not a sealed block, or differs from what was written.
+    """Error for a file that is not a block written by `seal`, or that differs from what was written.
 
     Attributes:
-        path: of the file.
+        path: the path of the file.
     """
 
     def __init__(self, path: Path, wrong: str) -> None:
@@ -43,11 +43,15 @@ class SealedError(ValueError):
 
 
 def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array], later: Collection[str] = ()) -> None:
-    """Write arrays and their JSON description to a file, which gets its name only when all of it is on disk.
+    """Write arrays and their JSON description to a file, either completely or not at all.
+
+    The file gets its name only when all of it is on disk.
 
     Args:
-        later: names of the arrays without a checksum here, because they are checked as they are used, see
-            `CheckedPieces`.
+        path: the name of the file.
+        description: JSON fields to store with the arrays.
+        arrays: the arrays by name.
+        later: the names of the arrays that `read` does not check, so that they get no checksum; see `CheckedPieces`.
 
     Raises:
         OSError: the disk is full, or fails; nothing is left behind.
@@ -85,12 +89,10 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return the description and the arrays that `write` stored, after a check against the checksums.
+    """Return the description and the arrays that `write` stored, checked against their checksums.
 
-    The `later` arrays are not checked.
-
-    The arrays are parts of one map of the file, which is the `base` of each. If the caller writes to an array, the file
-    does not change.
+    The arrays that `write` was given as `later` are not checked. All arrays are parts of one memory map of the file,
+    which is the `base` of each. If the caller changes an array, the file does not change.
 
     Raises:
         SealedError: a byte differs from what was written, or the version or the byte order is another one.
@@ -123,7 +125,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def sync(directory: Path) -> None:
-    """Force the names in a directory to disk, so that renames survive a crash."""
+    """Force the file names of a directory to disk, so that a rename in it survives a crash."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -165,9 +167,9 @@ def bytes_of(array: Array) -> memoryview:
 
 
 def checksum(content: bytes | memoryview) -> int:
-    """Return a checksum of 64 bits.
+    """Return a checksum of 64 bits (XXH3).
 
-    It is computed in pieces, so that other threads can run.
+    It is computed in pieces, so that other threads can run in between.
     """
     digest, view = xxh3_64(), memoryview(content)
     for first in range(0, len(view), _WRITE_BYTES):

@@ -27,22 +27,22 @@ Checksums = NDArray[np.uint64]
 
 
 def checksums(vectors: F32) -> Checksums:
-    """Return uint64[pieces], one checksum for each piece (run of rows) of float32[n, d]."""
+    """Return uint64[p], one checksum for each of the p pieces (runs of rows) of float32[n, d]."""
     rows = _rows_per_piece(vectors)
     sums = [checksum(bytes_of(vectors[first : first + rows])) for first in range(0, len(vectors), rows)]
     return np.array(sums, dtype=np.uint64)
 
 
 class CheckedPieces:
-    """One array of a file, and which of its pieces were already checked against their checksums.
+    """One array of a file whose pieces (runs of rows) are compared with their checksums before their first use.
 
     Many threads may use it.
 
     Args:
-        path: of the file.
-        name: of the array in it.
-        vectors: float32[n, d], as they are mapped.
-        expected: uint64[pieces], the `checksums` at the time of writing.
+        path: the path of the file.
+        name: the name of the array in the file.
+        vectors: float32[n, d], the memory-mapped array.
+        expected: uint64[pieces], the checksums that were written.
 
     Attributes:
         done: whether all pieces were checked.
@@ -71,7 +71,9 @@ class CheckedPieces:
             self._check(self._of(rows))
 
     def check_next(self, size: int) -> int:
-        """Check the next unchecked pieces, up to `size` bytes but at least one piece. Return the number of bytes.
+        """Check the next unchecked pieces, and return how many bytes they have.
+
+        At least one piece is checked, and otherwise at most `size` bytes.
 
         Raises:
             SealedError: a piece differs from what was written.
@@ -103,9 +105,13 @@ class CheckedPieces:
 
 
 class SealedOriginals:
-    """The float32 originals of a sealed block, each piece checked before its first use.
+    """The keys and values of a block in a file, each piece (run of rows) checked before its first use.
 
-    It implements `memory.originals.OriginalsCheck`. `values` is None if the values are the keys.
+    It implements `memory.originals.OriginalsCheck`.
+
+    Args:
+        keys: the check of the keys.
+        values: the check of the values; None if the values are the keys.
     """
 
     def __init__(self, keys: CheckedPieces, values: CheckedPieces | None) -> None:
@@ -113,26 +119,30 @@ class SealedOriginals:
 
     @property
     def done(self) -> bool:
-        """Whether all originals were checked."""
+        """Whether all keys and values were checked."""
         return self._keys.done and self._values.done
 
     def check_keys(self, rows: slice | Index) -> None:
-        """Check these rows' keys before they are used.
+        """Check the keys of these rows against their checksums before they are used.
 
         Raises:
-            SealedError: one of their pieces differs from what was written.
+            SealedError: the content of the file differs from what was written.
         """
         self._keys.check(rows)
 
     def check_values(self, rows: slice | Index) -> None:
-        """Check these rows' values before they are used; errors are those of `check_keys`."""
+        """Check the values of these rows against their checksums before they are used.
+
+        Raises:
+            SealedError: the content of the file differs from what was written.
+        """
         self._values.check(rows)
 
     def check_next(self, size: int) -> None:
-        """Check about `size` bytes that were not checked yet.
+        """Check about `size` bytes of keys and values that were not checked yet.
 
         Raises:
-            SealedError: a piece differs from what was written.
+            SealedError: the content of the file differs from what was written.
         """
         if not self._keys.done:
             size -= self._keys.check_next(size)
@@ -152,14 +162,16 @@ MIN_COMPLETE_SHARE = 1 / 16
 
 @dataclass(frozen=True, eq=False)
 class SealedBlock:
-    """The content of a block's file.
+    """A block of rows that was read from its file.
 
-    Every byte is checked except the originals, which `block.unread` checks as they are used.
+    Every byte was checked except keys and values, which `block.unread` checks as they are used.
 
     Attributes:
-        ties: int64[count], a number for each row that identifies its content; the caller of `seal` computes it. 0 for a
+        block: the arrays of the rows.
+        count: the number of rows.
+        ties: int64[count], a number that identifies the content of each row; the caller of `seal` computes it. 0 for a
             removed row.
-        similarity: the similarity of its rows.
+        similarity: the name of the similarity of queries and keys.
     """
 
     block: Block
@@ -169,7 +181,7 @@ class SealedBlock:
 
     @property
     def numbers(self) -> I64:
-        """int64[count], the row numbers, ascending; rows that were removed later are included."""
+        """int64[count], the permanent numbers of the rows, ascending; rows that were removed later are included."""
         return self.block.numbers[: self.count]
 
     @property
@@ -178,15 +190,19 @@ class SealedBlock:
         return self.block.owners[: self.count]
 
     def segment(self, live: Bools) -> Segment:
-        """Return the block as a view's segment in which only the rows that are True in bool[count] are present."""
+        """Return the block as a segment of a view in which only some rows are present.
+
+        Args:
+            live: bool[count], True for the rows that are present.
+        """
         several = bool((self.owners != self.numbers).any())
         return Segment(self.block, self.count, None if live.all() else live, several)
 
 
 def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
-    """Return the segments whose blocks get no more rows: full blocks, and large blocks before the last.
+    """Return the segments of a view whose blocks get no more rows, so that they can be written to files.
 
-    Blocks without codes stay in memory.
+    These are full blocks, and large blocks that are not the last one. Blocks without 8-bit codes are left out.
 
     Args:
         complete: whether no row will be added to the view, so that its last block gets no more rows either.
@@ -203,7 +219,10 @@ def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
 
 
 def _has_current_sums(segment: Segment) -> bool:
-    """Return whether the block's sums cover exactly the rows of the segment, and no rows that were added later."""
+    """Return whether the block's sums over its values cover exactly the rows of the segment.
+
+    Rows that were added later would be in the sums too.
+    """
     moments = None if segment.block.value_codes is None else segment.block.value_codes.moments
     return moments is None or moments.count == segment.count
 
@@ -212,7 +231,10 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     """Write the block of a segment to a file, either completely or not at all.
 
     Args:
-        ties: int64[count], see `SealedBlock`.
+        path: the name of the file.
+        view: the view that the segment belongs to.
+        segment: the segment to write.
+        ties: int64[count], a number that identifies the content of each row, 0 for a removed row.
 
     Raises:
         OSError: the disk is full, or fails; nothing is left behind.
@@ -260,7 +282,9 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
 
 
 def unseal(path: Path) -> SealedBlock:
-    """Read a file that `seal` wrote; its originals are only mapped, and checked as they are used.
+    """Read a block from a file that `seal` wrote.
+
+    Keys and values are only memory-mapped, and checked against their checksums as they are used.
 
     Raises:
         SealedError: a byte differs from what was written, or another version wrote the file.
