@@ -45,7 +45,11 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
     """
     with one_blas_thread():
         opening = opening or open_in_background(settings)
-        catalogue = await asyncio.wrap_future(opening.catalogue)
+        try:
+            catalogue = await asyncio.wrap_future(opening.catalogue)
+        except asyncio.CancelledError:
+            opening.stop_waiting()
+            raise
         try:
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))

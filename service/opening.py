@@ -4,11 +4,13 @@ imported.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 # Everything else is imported in the functions below: in the background thread, beside the imports of the others.
 from typing import TYPE_CHECKING
@@ -17,7 +19,17 @@ import structlog
 
 from service import logs
 from service.settings import Settings
-from service.storage import BALLAST_BYTES, SharedStore, SQLiteStore, StorageError, StorageFailed, open_shared
+from service.storage import (
+    BALLAST_BYTES,
+    SharedStore,
+    SQLiteStore,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+    StoreRefused,
+    StoreUnavailable,
+    open_shared,
+)
 
 if TYPE_CHECKING:
     from attention.lookup import Limits
@@ -25,6 +37,11 @@ if TYPE_CHECKING:
     from service.retrieval.collections import Catalogue
 
 log = structlog.get_logger("softkv")
+
+WAIT_SECONDS = 60.0
+"""The time that a start waits for a database that cannot be reached yet, since many hosts start both at once."""
+SECONDS_BETWEEN_LINES = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 3.0  # seconds between two attempts, which double
 
 
 @dataclass(frozen=True)
@@ -38,30 +55,38 @@ class Opening:
 
     catalogue: Future[Catalogue]
     keys: Future[None]
+    _stopped: Event
+
+    def stop_waiting(self) -> None:
+        """Make no further attempt to reach the database. `catalogue` fails, unless the store is open."""
+        self._stopped.set()
 
     def cancel(self) -> None:
         """Close the store, because no application will use it. The reading of keys stops."""
+        self.stop_waiting()
         with suppress(StorageError):
             self.catalogue.result().store.close()
 
 
-def open_in_background(settings: Settings, limits: Limits | None = None) -> Opening:
+def open_in_background(settings: Settings, limits: Limits | None = None, wait_seconds: float = WAIT_SECONDS) -> Opening:
     """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time.
 
     Args:
         limits: of the collections' memories, unless nodes hold them; None for the defaults.
+        wait_seconds: how long to wait for a database that cannot be reached yet.
     """
+    stopped = Event()
     thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
-    catalogue = thread.submit(_open, settings, limits)
+    catalogue = thread.submit(_open, settings, limits, wait_seconds, stopped)
     keys = thread.submit(lambda: catalogue.result().rebuild())
     thread.shutdown(wait=False)
-    return Opening(catalogue, keys)
+    return Opening(catalogue, keys, stopped)
 
 
-def _open(settings: Settings, limits: Limits | None) -> Catalogue:
+def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stopped: Event) -> Catalogue:
     """Return the collections of the settings' store; if its file has to be rewritten, log the progress."""
     if settings.store is not None:
-        shared = open_shared(settings.store)
+        shared = _wait_for_store(settings.store, wait_seconds, stopped)
         if settings.shards is not None:
             return _open_sharded(settings, settings.shards, shared)
         from attention.lookup import Limits
@@ -76,6 +101,42 @@ def _open(settings: Settings, limits: Limits | None) -> Catalogue:
     from service.retrieval.collections import Catalogue
 
     return Catalogue(store, _encoder(settings), _originals(settings), settings.data_dir, limits or Limits())
+
+
+def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore:
+    """Open the store in a database; while the server cannot be reached, try again.
+
+    Raises:
+        StoreUnavailable: the server could not be reached within `seconds`.
+        StoreRefused: the server refuses this user, password or database.
+        StoreClosed: `stopped` was set.
+    """
+    started, next_line, pause = time.monotonic(), 0.0, _SHORTEST_PAUSE
+    while True:
+        try:
+            store = open_shared(address)
+        except StoreRefused:
+            raise
+        except StoreUnavailable as error:
+            waited = time.monotonic() - started
+            if waited >= seconds:
+                raise StoreUnavailable(
+                    f"expected a database within {seconds:g} seconds, but {error.problem}",
+                    "check that the server runs, listens there and lets this machine in (pg_hba.conf), "
+                    "then start softkv again",
+                ) from None
+            if waited >= next_line:
+                log.warning(
+                    "waiting for the database", reason=error.problem, waited_s=round(waited, 1), at_most_s=seconds
+                )
+                next_line = waited + SECONDS_BETWEEN_LINES
+            if stopped.wait(min(pause, seconds - waited)):
+                raise StoreClosed("the start was stopped before the database was reached") from None
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        else:
+            if next_line:
+                log.info("reached the database", waited_s=round(time.monotonic() - started, 1))
+            return store
 
 
 def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:

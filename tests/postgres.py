@@ -69,9 +69,16 @@ class PostgresServer:
     def _data(self) -> Path:
         return self._directory / "data"
 
-    def start(self) -> None:
-        """Run it, and wait until it answers."""
+    def start(self, *, recovers: bool = False) -> None:
+        """Run it, and wait until it answers.
+
+        Args:
+            recovers: whether it recovers until `promote`, and refuses connections as it does while it starts.
+        """
+        if recovers:
+            (self._data / "standby.signal").touch()
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
+        options |= {"hot_standby": "off"} if recovers else {}
         options |= {} if self._durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         command = [str(self._folder / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -80,9 +87,21 @@ class PostgresServer:
                 command, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_the_tests, **self._as
             )
         deadline = time.monotonic() + 60
-        while self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port)).returncode:
+        expected = 1 if recovers else 0  # 1: it refuses connections
+        while self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port)).returncode != expected:
             assert time.monotonic() < deadline, (self._directory / "log").read_text()
             time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Let it end its recovery and accept connections."""
+        ended = self._run("pg_ctl", "promote", "-D", str(self._data))
+        assert ended.returncode == 0, ended.stderr
+
+    def require_passwords(self, users: str, database: str = "all") -> None:
+        """Let only these users in, comma-separated, and only with their passwords."""
+        (self._data / "pg_hba.conf").write_text(f"host {database} {users} 127.0.0.1/32 scram-sha-256\n")
+        ended = self._run("pg_ctl", "reload", "-D", str(self._data))
+        assert ended.returncode == 0, ended.stderr
 
     def kill(self) -> None:
         """Send SIGKILL; its children end by themselves."""

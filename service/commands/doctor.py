@@ -243,7 +243,7 @@ def _data_directory(path: Path) -> Iterator[Check]:
 
 def _store(address: str, settings: Settings) -> Iterator[Check]:
     """Check a database: connect to it and read every row, while services use it. Nothing is created or changed."""
-    from service.storage import StorageError, StoreUnavailable, inspect_shared, open_shared
+    from service.storage import StorageError, StoreRefused, StoreUnavailable, inspect_shared, open_shared
 
     name = "store"
     try:
@@ -266,6 +266,8 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
                 collections = reader.collections()
             size = store.sizes()["database"]
             shards = None if settings.shards is None else _shards(store, settings.copies)
+    except StoreRefused as error:
+        yield Check(name, "broken", str(error))
     except StoreUnavailable as error:
         advice = "if that stays so, see that the server runs, listens there and lets this machine in (pg_hba.conf)"
         yield Check(name, "broken", f"{error}; {advice}")

@@ -43,6 +43,7 @@ from service.storage.errors import (
     StorageError,
     StorageFailed,
     StoreClosed,
+    StoreRefused,
     StoreUnavailable,
     Unstorable,
     WidthMismatch,

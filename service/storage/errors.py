@@ -69,7 +69,23 @@ class BackupUnsupported(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """The database server is unreachable or refuses temporarily; acknowledged writes are safe."""
+    """The database server is unreachable or refuses temporarily; acknowledged writes are safe.
+
+    Attributes:
+        problem: the text of the error without its advice.
+    """
+
+    def __init__(self, problem: str, advice: str = "try again in a moment") -> None:
+        super().__init__(problem, advice)
+        self.problem = problem
+        self._advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self._advice}"
+
+
+class StoreRefused(StoreUnavailable):
+    """The database server answers, and refuses softkv until an operator changes the address or the database."""
 
 
 class DirectoryTaken(StorageError):

@@ -152,7 +152,8 @@ def open_shared(address: str) -> SharedStore:
     """Open the store in the PostgreSQL at an address, postgresql://…, and create its tables if they are missing.
 
     Raises:
-        StorageFailed: psycopg is not installed, or the address is invalid or refuses the connection.
+        StorageFailed: psycopg is not installed, or the address or the database is unsuitable.
+        StoreRefused: the server refuses this user, password or database.
         StoreUnavailable: the server is unreachable now.
         DatabaseTooNew: a later softkv wrote the tables.
     """

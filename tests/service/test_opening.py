@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+from collections.abc import Iterator
 from threading import Event
 
 import numpy as np
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from attention.lookup import Memory
+from service.app import create_app
 from service.opening import open_in_background
 from service.settings import Settings
-from service.storage import SQLiteStore, StorageError
+from service.storage import SQLiteStore, StorageError, StoreClosed, StoreRefused, StoreUnavailable, open_shared
+from tests.postgres import running
 from tests.running import RunningService
+from tests.waiting import until
 
 PATIENCE = 60
 N, WIDTH = 6_000, 384
@@ -63,6 +70,76 @@ def test_who_waits_for_the_keys_hears_why_the_store_could_not_be_opened(tmp_path
     with pytest.raises(StorageError) as second:
         opening.keys.result(PATIENCE)
     assert first.value is second.value
+
+
+@pytest.fixture
+def away() -> Iterator[Settings]:
+    """Settings with the address of a database whose server does not run."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    with socket.socket() as free:  # bound, but not listening
+        free.bind(("127.0.0.1", 0))
+        address = f"postgresql://softkv:a-secret@127.0.0.1:{free.getsockname()[1]}/softkv"
+        yield Settings(store=address, encoder="none")
+
+
+def test_a_start_waits_for_its_database_with_one_line_and_then_says_what_to_check(away):
+    with capture_logs() as lines:
+        opening = open_in_background(away, wait_seconds=0.4)
+        with pytest.raises(StoreUnavailable) as raised:
+            opening.catalogue.result(PATIENCE)
+    assert [line["event"] for line in lines] == ["waiting for the database"]
+    assert (lines[0]["log_level"], lines[0]["at_most_s"]) == ("warning", 0.4)
+    assert "Connection refused" in lines[0]["reason"]
+    message = str(raised.value)
+    assert message.startswith("expected a database within 0.4 seconds, but PostgreSQL at postgresql://127.0.0.1:")
+    assert "Connection refused" in message
+    assert message.endswith("lets this machine in (pg_hba.conf), then start softkv again")
+    assert "a-secret" not in f"{message} {lines}"
+
+
+def test_a_start_that_waits_for_its_database_can_be_stopped(away):
+    with capture_logs() as lines:
+        opening = open_in_background(away, wait_seconds=3600)
+        until(lambda: lines)
+        opening.cancel()
+    with pytest.raises(StoreClosed):
+        opening.catalogue.result(0)
+
+
+def test_an_application_that_is_stopped_during_its_start_waits_no_longer(away):
+    """As where `Client.local` is interrupted: no thread goes on behind it."""
+    opening = open_in_background(away, wait_seconds=3600)
+
+    async def start_and_cancel() -> None:
+        app = create_app(away, opening)
+        entering = asyncio.create_task(app.router.lifespan_context(app).__aenter__())
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+    asyncio.run(start_and_cancel())
+    with pytest.raises(StoreClosed):
+        opening.keys.result(PATIENCE)
+
+
+@pytest.mark.postgres
+def test_a_start_goes_on_when_its_database_has_started():
+    with running() as server:
+        address = server.database()
+        server.kill()
+        server.start(recovers=True)
+        with pytest.raises(StoreUnavailable, match="the database system is") as raised:
+            open_shared(address)
+        assert not isinstance(raised.value, StoreRefused)
+        with capture_logs() as lines:
+            opening = open_in_background(Settings(store=address, encoder="none"), wait_seconds=PATIENCE)
+            until(lambda: lines)
+            server.promote()
+            opening.keys.result(PATIENCE)
+        opening.cancel()
+    assert [line["event"] for line in lines] == ["waiting for the database", "reached the database"]
+    assert "the database system is" in lines[0]["reason"]
 
 
 def test_a_collection_answers_and_is_written_before_its_keys_have_codes(directory, monkeypatch):

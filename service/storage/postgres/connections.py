@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from select import POLLIN, poll
@@ -12,7 +13,14 @@ import psycopg
 from psycopg import Connection, conninfo, errors
 from psycopg.pq import TransactionStatus
 
-from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreUnavailable
+from service.storage.errors import (
+    DiskFull,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+    StoreRefused,
+    StoreUnavailable,
+)
 from service.storage.postgres.schema.migrations import count_migrations, files, migrate, refuse_unfit
 from service.storage.records import DatabaseInfo
 
@@ -29,7 +37,16 @@ _TRANSIENT = (
     errors.QueryCanceled,
     errors.ReadOnlySqlTransaction,
 )
-_REFUSED = (errors.InvalidPassword, errors.InvalidAuthorizationSpecification, errors.InvalidCatalogName)
+# libpq reports why a connection failed as text alone, without a SQLSTATE.
+_STARTING = re.compile(
+    r"the database system is |too many (clients|connections)|connection slots|terminating connection"
+)
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|does not exist|not permitted to log in|pg_hba\.conf|"
+    r"permission denied|is not currently accepting connections|unrecognized configuration parameter|"
+    r"SSL was required|certificate verify failed|connection is bad: invalid"
+)
+_FROM_SERVER = re.compile(r"failed: [^\s:]+:  ")  # the severity of a server's message, in the server's language
 
 
 @contextmanager
@@ -45,14 +62,29 @@ def _translate(error: psycopg.Error, address: str) -> StorageError:
     message = " ".join(str(error).split())
     if isinstance(error, _FULL):
         return DiskFull(f"PostgreSQL at {address} has no room: {message}. Nothing was written and nothing was lost")
-    if isinstance(error, _REFUSED):
-        return StorageFailed(f"{address} refuses softkv: {message}")
+    if _is_refusal(error):
+        return StoreRefused(
+            f"PostgreSQL at {address} refuses softkv ({message})",
+            "correct the user, password or database in the address of the store, or what the server allows",
+        )
     # An OperationalError without a code is a connection that broke or could not be opened.
     if isinstance(error, _TRANSIENT) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message}): try again in a moment")
+        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message})")
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] in ("08", "57"):
-        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message}): try again in a moment")
+        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message})")
     return StorageFailed(f"{address} could not be read or written: {message}")
+
+
+def _is_refusal(error: psycopg.Error) -> bool:
+    """Return whether a connection failed because the server refuses it, and not because the server is away or starts.
+
+    If the server's messages are not English, only an error after the server has asked for a password is a refusal.
+    """
+    text = str(error)
+    if not isinstance(error, psycopg.OperationalError) or error.sqlstate is not None or _STARTING.search(text):
+        return False
+    password_used = error.pgconn is not None and error.pgconn.used_password
+    return bool(_REFUSED.search(text) or (password_used and _FROM_SERVER.search(text)))
 
 
 MAX_CONNECTIONS = 40
@@ -74,16 +106,27 @@ def redact_address(address: str) -> str:
 def parse_address(address: str) -> str:
     """Parse an address; return a connection string with the options of every connection.
 
-    Raises StorageFailed if the address is invalid.
+    Raises StorageFailed if the address is invalid. Its text quotes no part of the address: it could be of a password.
     """
     try:
         parts = conninfo.conninfo_to_dict(address)
     except psycopg.ProgrammingError as error:
-        raise StorageFailed(
-            f"expected the address of a PostgreSQL database, got an invalid one ({str(error).strip()}): write postgresql://user@host:5432/database"
-        ) from None
+        raise _invalid_address(re.sub(r'".*"', "…", str(error).strip(), flags=re.DOTALL)) from None
+    # libpq ends a password at the first @ or /, and reads the rest of it as the host, the port or the database.
+    authority = address.partition("://")[2].partition("?")[0]
+    if re.search("[@/].*@", authority):
+        raise _invalid_address("it has an @ or a / in its password")
+    if not re.fullmatch(r"[0-9, ]*", str(parts.get("port", ""))):
+        raise _invalid_address("its port is not a number")
     options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
     return conninfo.make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **parts, "options": options})
+
+
+def _invalid_address(reason: str) -> StorageFailed:
+    return StorageFailed(
+        f"expected the address of a PostgreSQL database, got an invalid one ({reason}): write "
+        "postgresql://user@host:5432/database, and in a password %40 for @, %2F for / and %25 for %"
+    )
 
 
 def prepare(address: str, name: str) -> None:
@@ -96,7 +139,8 @@ def inspect_database(address: str) -> DatabaseInfo:
     """Describe the database at an address, without changing it.
 
     Raises:
-        StorageFailed: the address is invalid, refuses the connection, or is not a suitable PostgreSQL.
+        StorageFailed: the address is invalid, or is not a suitable PostgreSQL.
+        StoreRefused: the server refuses this user, password or database.
         StoreUnavailable: the server is unreachable now.
         DatabaseTooNew: a later softkv wrote the tables.
     """
@@ -135,9 +179,7 @@ class Connections:
         if self._closed:
             raise StoreClosed(f"the store {self._name} was closed: open it again")
         if not self._permits.acquire(timeout=WAIT_SECONDS):
-            raise StoreUnavailable(
-                f"all {MAX_CONNECTIONS} connections to {self._name} are in use: try again in a moment"
-            )
+            raise StoreUnavailable(f"all {MAX_CONNECTIONS} connections to {self._name} are in use")
         try:
             connection = self._pop_idle() or psycopg.connect(self._address, autocommit=True)
             try:

@@ -58,7 +58,7 @@ class PostgresStore:
     def open(cls, address: str) -> PostgresStore:
         """Open the store in the database at `address`, postgresql://…, and create its tables if they are missing.
 
-        Raises: StorageFailed if the address is invalid or refuses the connection; StoreUnavailable; DatabaseTooNew.
+        Raises: StorageFailed if the address is invalid; StoreRefused; StoreUnavailable; DatabaseTooNew.
         """
         address, name = parse_address(address), redact_address(address)
         with translate_errors(name):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +19,16 @@ from service.storage import (
     Comparison,
     DatabaseTooNew,
     DocumentDamaged,
+    StorageError,
     StorageFailed,
     StoreClosed,
+    StoreRefused,
     StoreUnavailable,
     open_shared,
 )
-from tests.postgres import running
+from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document
+from tests.waiting import until
 
 pytestmark = pytest.mark.postgres
 
@@ -61,8 +68,102 @@ def test_an_address_that_is_none_or_leads_nowhere(address: str) -> None:
     with pytest.raises(StoreUnavailable) as refused:
         open_shared("postgresql://somebody:a-secret@127.0.0.1:1/nowhere")
     assert "a-secret" not in str(refused.value)
-    with pytest.raises((StorageFailed, StoreUnavailable), match="no_such_database"):
-        open_shared(address.rpartition("/")[0] + "/no_such_database")
+    with pytest.raises(StoreUnavailable) as unknown:
+        open_shared("postgresql://somebody:a-secret@no-such-host.invalid/nowhere")
+    assert not isinstance(unknown.value, StoreRefused)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user:a-sec%ret@host/database",
+        "postgresql://user:a-sec/ret@host/database",
+        "postgresql://user:a@sec@ret@host/database",
+        "postgresql://user:a-sec@ret@host/database",
+        "postgresql://user:123/a-sec@ret@host/database",
+        "postgresql://user:a@sec?ret@host/database",
+        "postgresql://user:a-secret/database",
+    ],
+)
+def test_an_invalid_address_is_refused_without_its_password(address: str) -> None:
+    with pytest.raises(StorageFailed, match="%40 for @") as raised:
+        open_shared(address)
+    assert not re.search("sec|ret@", str(raised.value))
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[PostgresServer]:
+    """Yield a server that asks for passwords."""
+    import psycopg
+
+    with running() as server:
+        database = server.database()
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("CREATE ROLE reader LOGIN PASSWORD 'right'")
+            connection.execute("CREATE ROLE nobody PASSWORD 'right'")
+            connection.execute("CREATE ROLE busy LOGIN PASSWORD 'right' CONNECTION LIMIT 0")
+            connection.execute("CREATE DATABASE closed")
+            connection.execute("REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+        server.require_passwords("reader,nobody,busy")
+        until(lambda: "no pg_hba.conf entry" in refusal(database))
+        yield server
+
+
+def refusal(address: str) -> str:
+    """Return the text of the error with which the store at an address cannot be opened; empty without an error."""
+    try:
+        open_shared(address).close()
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "reason"),
+    [
+        ("reader:wrong", "postgres", "password authentication failed"),
+        ("reader", "postgres", "no password supplied"),
+        ("nobody:right", "postgres", "not permitted to log in"),
+        ("stranger:right", "postgres", "no pg_hba.conf entry"),
+        ("reader:right", "missing", 'database "missing" does not exist'),
+        ("reader:right", "closed", "permission denied"),
+        ("reader:right", "postgres?sslmode=require", "SSL was required"),
+        ("reader:right", "postgres?sslmode=maybe", "invalid sslmode"),
+        ("reader:right", "postgres?options=-c%20no_such_setting%3D1", "unrecognized configuration parameter"),
+    ],
+)
+def test_a_server_that_refuses_is_told_from_one_that_is_away(
+    strict: PostgresServer, user: str, database: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    monkeypatch.setenv("PGPASSFILE", os.devnull)
+    with pytest.raises(StoreRefused, match=reason) as raised:
+        open_shared(f"postgresql://{user}@127.0.0.1:{strict.port}/{database}")
+    assert "refuses softkv" in str(raised.value)
+    assert "correct the user, password or database" in str(raised.value)
+    assert "right" not in str(raised.value)
+    assert "wrong" not in str(raised.value)
+
+
+def test_a_server_without_a_free_connection_refuses_only_for_now(strict: PostgresServer) -> None:
+    with pytest.raises(StoreUnavailable, match="too many connections") as raised:
+        open_shared(f"postgresql://busy:right@127.0.0.1:{strict.port}/postgres")
+    assert not isinstance(raised.value, StoreRefused)
+
+
+def test_a_refusal_in_another_language_is_known_by_the_password_that_was_asked_for() -> None:
+    """PostgreSQL translates its messages, and libpq hands on no code of such an error."""
+    import psycopg
+
+    from service.storage.postgres.connections import translate_errors
+
+    for used_password, kind in ((True, StoreRefused), (False, StoreUnavailable)):
+        connection: Any = SimpleNamespace(used_password=used_password)
+        text = "connection failed: FATAL:  Passwort-Authentifizierung fehlgeschlagen"
+        error = psycopg.OperationalError(text, pgconn=connection)
+        with pytest.raises(StoreUnavailable) as raised, translate_errors("postgresql://host/database"):
+            raise error
+        assert type(raised.value) is kind
 
 
 def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
