@@ -28,7 +28,12 @@ from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 
 @dataclass(frozen=True)
 class Quantile:
-    """A computed quantile, and proven limits of the true quantile: `at_least` ≤ true ≤ `at_most`."""
+    """A weighted quantile from computed weights, and proven limits of the true one.
+
+    Attributes:
+        value: the computed quantile.
+        at_least, at_most: limits between which the true quantile lies.
+    """
 
     value: float
     at_least: float
@@ -37,9 +42,12 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean, and the standard deviation around it.
+    """A weighted mean from computed weights, and a bound on its error.
 
-    `error` is a bound on the distance from the true mean; None if no finite bound is known.
+    Attributes:
+        value: the computed mean.
+        deviation: the weighted standard deviation around it.
+        error: a bound on the distance from the true mean; None if no finite bound is known.
     """
 
     value: float
@@ -50,14 +58,15 @@ class Mean:
 def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
     """Return the mean of numbers by their weights, which need not sum to one.
 
-    The error includes the rounding that the weights' bound leaves out. Each of n terms is off by a few units in its
-    last place, and by half a unit more if its number was rounded to float64. A pairwise sum is off by (24 + log₂ n)·u
-    relative, as in `bounds.weights`.
+    Its error bound covers the error of the weights, and the rounding of this computation. Each of n terms is off by a
+    few units in its last place, and by half a unit more if its number was rounded to float64. A pairwise sum is off by
+    (24 + log₂ n)·u relative, as in `bounds.weights`.
 
     Args:
         numbers: float64[n], finite, n ≥ 1; a number may occur several times.
         weights: float64[n], at least one above zero.
-        total_variation: a bound for the whole distribution, documents without a number included.
+        total_variation: a bound on the total variation between the computed and the true weights, documents without a
+            number included.
     """
     low, high = float(numbers.min()), float(numbers.max())
     shares = weights / weights.sum()
@@ -74,16 +83,25 @@ def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
 
 
 def share_error(weights: F64, total_variation: float) -> float | None:
-    """Return a bound on the error of the share of weight that any set of documents has.
+    """Return a bound on the error of any set of documents' share of the weight; None if no bound is known.
 
-    Return None if the true sum of the weights float64[n] may be zero.
+    The share of a set is its weight divided by the sum of all weights. No bound is known if the true sum may be 0.
+
+    Args:
+        weights: float64[n], the computed weights.
+        total_variation: a bound on the total variation between computed and true weights.
     """
     shift = _bound_shift(weights, total_variation)
     return None if shift is None else min(1.0, shift + _sum_error(len(weights)))
 
 
 def _bound_shift(weights: F64, total_variation: float) -> float | None:
-    """Return ε/(Ŵ − ε), the bound on a share's error; None if Ŵ ≤ ε."""
+    """Return ε/(Ŵ − ε), a bound on the error of a share of weight; None if Ŵ ≤ ε.
+
+    Args:
+        weights: float64[n], computed weights, with the sum Ŵ.
+        total_variation: ε, a bound on the total variation between computed and true weights.
+    """
     least_weight = float(weights.sum()) * (1 - _sum_error(len(weights))) - total_variation
     return total_variation / least_weight if least_weight > 0 else None
 
@@ -94,9 +112,13 @@ def _sum_error(n: int) -> float:
 
 
 def weighted_quantiles(numbers: F64, weights: F64, levels: F64, total_variation: float) -> list[Quantile]:
-    """Return the weighted quantiles of numbers at the levels, each between 0 and 1.
+    """Return the weighted quantiles of numbers at the levels, each with limits of the true quantile.
 
-    The other arguments are those of `weighted_mean`.
+    Args:
+        numbers: float64[n], finite, n ≥ 1; a number may occur several times.
+        weights: float64[n], at least one above zero.
+        levels: float64[m], each between 0 and 1.
+        total_variation: a bound on the total variation between the computed and the true weights.
     """
     order = np.argsort(numbers, kind="stable")
     numbers, below = numbers[order], np.cumsum(weights[order])

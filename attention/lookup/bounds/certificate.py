@@ -14,13 +14,16 @@ from attention.lookup.softmax.mixture import Mixture
 
 @dataclass(frozen=True)
 class Certificate:
-    """A proven bound on the distance between the returned and the true answer.
+    """A proven bound on the distance between the returned answer and the true one.
+
+    w and ŵ are the true and the returned weights, o and ô the true and the returned output (weighted sum of values).
 
     Attributes:
-        method: "exact", every similarity in float64 over the stored float32; or "quantised", a scan of 8-bit codes.
-        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
+        method: "exact" if every similarity is computed in float64 over the stored float32; "quantised" if most come
+            from a scan of 8-bit codes.
+        total_variation: an upper bound of ½·Σ|w − ŵ| over every document and the null key. If documents have several
             keys, over the documents of the answer, all others together, and the null key.
-        output_error: ‖o − ô‖₂ is at most this; None if no output was requested.
+        output_error: an upper bound of ‖o − ô‖₂; None if no output was requested.
     """
 
     method: str
@@ -28,9 +31,12 @@ class Certificate:
     output_error: float | None
 
     def error(self, value_norm: float) -> float:
-        """Return the error that `max_error` limits.
+        """Return the error bound as one number, which a question's `max_error` limits.
 
         It is the larger of two numbers: the total variation, and the output's error divided by the largest ‖v‖.
+
+        Args:
+            value_norm: the largest length ‖v‖ of a value.
         """
         return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
 
@@ -48,14 +54,17 @@ def total_variation(
     documents: int,
     alike: Callable[[], bool],
 ) -> float:
-    """Bound the total variation that rounding causes, as if every row had its similarity in float64.
+    """Bound the total variation between true and computed weights that rounding in float64 causes.
+
+    The bound takes every row's similarity as computed in float64; `tail_variation` bounds what 8-bit codes add.
 
     Args:
-        distribution: the distribution.
-        similarities: float64[n] of the rows with a float64 similarity, the best of all rows among them.
+        distribution: the computed weights.
+        normaliser: softmax, sparsemax, entmax15 or one_hot.
+        similarities: float64[n], of the rows with a float64 similarity; the best of all rows is among them.
         best: the largest similarity; unused if n is 0.
         slack: a bound on the errors of the similarities.
-        documents: the number of documents that pass.
+        documents: the number of rows that pass the mask.
         alike: returns whether all rows that tie for the best are copies of one vector; called only if it matters.
     """
     if not similarities.size:

@@ -24,7 +24,9 @@ bound has room for seven roundings, because parts are added up and sent on.
 
 @dataclass(frozen=True)
 class MissingRows:
-    """Proven limits of the similarities s of n unread rows with one query, rounding included.
+    """Proven limits of the similarities s of one query with n rows that cannot be read, for example on a lost machine.
+
+    They follow from sums over the keys that were stored earlier, and include rounding errors.
 
     Attributes:
         n: the number of rows.
@@ -41,14 +43,14 @@ class MissingRows:
 
     @classmethod
     def of(cls, summary: KeySummary, query: F64) -> MissingRows:
-        """Return the limits for the rows of a summary, which must have at least one row.
+        """Compute the limits from a summary of the rows' keys, which must have at least one row.
 
-        b is 1 for cosine, ‖q‖·max‖k‖ for dot, −½·max(0, ‖q‖ − max‖k‖)² for gaussian. No row lies farther from the
+        For cosine b is 1, for dot ‖q‖·max‖k‖, for gaussian −½·max(0, ‖q‖ − max‖k‖)². Also no s lies farther from the
         mean than √(n − 1) deviations (Samuelson 1968). For the other rows balance its distance from the mean, so that
         n·σ² ≥ (s − μ)² + (s − μ)²/(n − 1).
 
         Args:
-            summary: the sums over the rows.
+            summary: sums over the keys.
             query: float64[d]; not zero for cosine.
         """
         with np.errstate(over="ignore", invalid="ignore"):
@@ -70,10 +72,10 @@ class MissingRows:
         )
 
     def max_log_mass(self, temperature: float) -> float:
-        """Return an upper bound of ln Σ exp(s/T), at a temperature above 0.
+        """Return an upper bound of ln Σ exp(s/T) over the rows, at a temperature T above 0.
 
-        Let y = b − s ≥ 0, ν the mean of y, S the mean of y² and z = S/(ν·T). Then the mean of exp(−y/T) is at most
-        1 − (ν²/S)·(1 − exp(−z)), its mean under the two-point law with y = 0 and y = S/ν.
+        Let y = b − s ≥ 0, ν the mean of y, S the mean of y² and z = S/(ν·T). Then the mean of exp(−y/T) is at most 1 −
+        (ν²/S)·(1 − exp(−z)), its mean under the two-point law with y = 0 and y = S/ν.
 
         Proof: let p be the parabola that has the value of exp(−y/T) at 0, and its value and slope at S/ν. The
         difference of the two has no other zero, because its second derivative has only one. So p is nowhere below
@@ -92,15 +94,25 @@ class MissingRows:
         return level + share + math.log(self.n) + _rounding(abs(level) + steps)
 
     def min_log_mass(self, temperature: float) -> float:
-        """Return a lower bound of ln Σ exp(s/T): that of n·exp(μ/T), by Jensen's inequality."""
+        """Return a lower bound of ln Σ exp(s/T) over the rows, at a temperature T above 0.
+
+        It is ln(n·exp(μ/T)) for the mean similarity μ, by Jensen's inequality.
+        """
         level = self.mean_low / temperature if math.isfinite(self.mean_low) else -math.inf
         return level + math.log(self.n) - (_rounding(abs(level)) if math.isfinite(level) else 0.0)
 
 
 def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
-    """Return q′ and three numbers, such that a row's similarity is q′·x + offset; see `attention.lookup.codes.summary`.
+    """Return a vector q′ and an offset such that the similarity of every summarised row is q′·x + offset.
 
-    The numbers are an upper bound of ‖x‖ over the rows, the offset, and b, an upper bound of the similarity.
+    x is the vector of the row that a `KeySummary` sums: k for dot, k/‖k‖ for cosine, (k, −½‖k‖²) for gaussian.
+
+    Args:
+        summary: sums over the rows.
+        query, length: float64[d], and its length.
+
+    Returns:
+        q′, an upper bound of ‖x‖ over the rows, the offset, and an upper bound of the similarity.
     """
     key = summary.key_norm
     if summary.similarity == "cosine":
@@ -114,9 +126,10 @@ def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, 
 
 
 def _rounding(size: float) -> float:
-    """Return a bound on the rounding error of the logarithm of a mass Σ exp(logit).
+    """Return a bound on the rounding error of ln Σ exp(logit).
 
-    `size` is the sum of the logits' absolute values.
+    Args:
+        size: the sum of the absolute values of the terms that the logits are made of.
     """
     return 1e-12 + 16 * UNIT_ROUNDOFF * size
 

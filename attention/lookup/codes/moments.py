@@ -35,7 +35,9 @@ def gram_matrices(one: F32, other: F32) -> F32:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """The sum of the residuals v − v̂ of some vectors: what their codes v̂ leave out of them.
+    """The sum of the residuals v − v̂ of some vectors v, where v̂ is the vector that the 8-bit code of v stands for.
+
+    `+` adds the vectors of another sum, and `-` takes them away.
 
     Attributes:
         count: the number of vectors.
@@ -53,22 +55,23 @@ class Residuals:
 
     @property
     def length(self) -> float:
-        """An upper bound on the length of the total."""
+        """An upper bound on the Euclidean length of `total`."""
         return float(np.sqrt(np.einsum("i,i", self.total, self.total))) * (1 + 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
 class SpreadBound:
-    """A bound on the spread of some vectors, and on how much vectors that were added later add to it.
+    """An upper bound on the spread of some vectors v around their mean, which stays valid as vectors are appended.
 
-    A later vector v increases the largest eigenvalue of Σ (v − c)·(v − c)ᵀ by ‖v − c‖² at most; and around no point c
-    is that eigenvalue smaller than around the mean of all.
+    The spread is the largest eigenvalue of Σ (v − c)·(v − c)ᵀ. A later vector v increases it by at most ‖v − c‖². It is
+    smallest if c is the mean of all vectors, so c may stay the mean of the first ones.
 
     Attributes:
-        mean: float64[d], of the vectors.
-        spread, residual_spread, typical_eigenvalue: see `Moments`, for the vectors without the later ones.
-        added: an upper bound on Σ‖v − mean‖² of the later vectors.
-        residual_added: an upper bound on their Σ‖v − v̂‖².
+        mean: float64[d], the mean of the first vectors.
+        spread, residual_spread, typical_eigenvalue: see `Moments`, of the first vectors only.
+        added: an upper bound on Σ‖v − mean‖² over the later vectors.
+        residual_added: an upper bound on Σ‖v − v̂‖² over the later vectors, where v̂ is what the 8-bit code of v stands
+            for.
     """
 
     mean: F64
@@ -79,7 +82,7 @@ class SpreadBound:
     residual_added: float = 0.0
 
     def append(self, more: Moments) -> SpreadBound:
-        """Return the bound with more vectors appended."""
+        """Return the bound for these vectors together with more vectors, of which `more` has the sums."""
         squares, residual_squares = more.squares
         centre = float(np.einsum("i,i", self.mean, self.mean))
         around = squares - 2 * float(np.einsum("i,i", self.mean, more.total)) + more.count * centre
@@ -95,14 +98,17 @@ class SpreadBound:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over vectors v that are stored as codes v̂. They are immutable: adding vectors makes new moments.
+    """Sums over some vectors v and over their residuals v − v̂, where v̂ is what the 8-bit code of v stands for.
+
+    They are immutable: adding vectors makes new moments.
 
     Attributes:
         count: the number of vectors.
         total: float64[d], Σ v.
         residual_total: float64[d], Σ (v − v̂).
         grams: [2, d, d], Σ v·vᵀ and Σ (v − v̂)·(v − v̂)ᵀ; float32 of at most 1024 vectors, float64 after a merge.
-        earlier: the spread of the first vectors; None if it is not known.
+        earlier: a bound on the spread around the mean that was computed for fewer vectors and extended since; None if
+            there is none.
     """
 
     count: int
@@ -113,15 +119,15 @@ class Moments:
 
     @classmethod
     def empty(cls, width: int) -> Moments:
-        """Return the moments of no vectors."""
+        """Return the moments of zero vectors of this width."""
         return cls(0, np.zeros(width), np.zeros(width), np.zeros((2, width, width)))
 
     @classmethod
     def of(cls, vectors: F32, residuals: F32, residual_total: F64) -> Moments:
-        """Compute the moments of vectors float32[r, d], r ≤ 1024.
+        """Compute the moments of up to 1,024 vectors.
 
         Args:
-            vectors: float32[r, d].
+            vectors: float32[r, d], r ≤ 1024.
             residuals: float32[r, d], v − v̂.
             residual_total: float64[d], the sum of the residuals before they were rounded to float32.
         """
@@ -129,7 +135,7 @@ class Moments:
         return cls(len(vectors), total, residual_total, gram_matrices(vectors, residuals))
 
     def merge(self, more: Moments) -> Moments:
-        """Add the moments of more vectors."""
+        """Return the moments of these vectors and of the vectors of `more` together."""
         with np.errstate(invalid="ignore"):  # of spreads that are not finite
             grams = self.grams + more.grams
         total, residual_total = self.total + more.total, self.residual_total + more.residual_total
@@ -138,7 +144,7 @@ class Moments:
 
     @property
     def available_bound(self) -> SpreadBound | None:
-        """The bound on the spread, if it is known without computing eigenvalues; None if it is not.
+        """A bound on the spread around the mean, if one is known without computing eigenvalues; otherwise None.
 
         It comes from a cached spread, or from `earlier`.
         """
@@ -153,7 +159,10 @@ class Moments:
         return float(np.trace(self.grams[0])), float(np.trace(self.grams[1]))
 
     def compute_bound(self) -> SpreadBound:
-        """Return the bound on the spread from eigenvalues, which take some tens of milliseconds the first time."""
+        """Return a bound on the spread around the mean from eigenvalues.
+
+        The first call takes some tens of milliseconds; later calls use cached values.
+        """
         return SpreadBound(self.mean, self.spread, self.residual_spread, self.typical_eigenvalue)
 
     @cached_property
@@ -163,7 +172,7 @@ class Moments:
 
     @property
     def residuals(self) -> Residuals:
-        """The sum of what the codes leave out of all vectors."""
+        """The sum of v − v̂, what the 8-bit codes leave out, over all vectors."""
         return Residuals(self.count, self.residual_total)
 
     @cached_property
@@ -173,7 +182,7 @@ class Moments:
 
     @cached_property
     def typical_eigenvalue(self) -> float:
-        """Approximately the mean eigenvalue of Σ (v − mean)·(v − mean)ᵀ, each weighted by its size."""
+        """Approximately the mean eigenvalue of Σ (v − mean)·(v − mean)ᵀ, each weighted by its size: Σλ²/Σλ."""
         around = self.grams[0] - np.outer(self.total, self.mean)
         trace = float(np.trace(around))
         return float(np.einsum("ij,ij", around, around)) / trace if trace > 0 else 0.0
@@ -184,11 +193,12 @@ class Moments:
         return self._largest(self.grams[1], self.grams[1])
 
     def _largest(self, matrix: F64, gram: F64) -> float:
-        """Bound the largest eigenvalue of a matrix whose rounding error is that of the Gram matrix `gram`.
+        """Return an upper bound on the largest eigenvalue of a symmetric matrix [d, d]; infinite if it is not finite.
 
-        A Gram matrix XᵀX was summed in float32, up to 1,024 rows at a time: each element is off by at most γ₁₀₂₄ of
-        the same of |X|ᵀ|X|, whose norm is at most the trace; and by 2⁻¹²⁶ for each product that falls below float32.
-        The error of an eigenvalue in float64 is far less.
+        The bound allows for the rounding of `gram`, the Gram matrix that the matrix was computed from. A Gram matrix
+        XᵀX was summed in float32, up to 1,024 rows at a time. So each element is off by at most γ₁₀₂₄ of the same
+        element of |X|ᵀ|X|, whose norm is at most the trace. It is also off by 2⁻¹²⁶ for each product that falls below
+        float32. The error of an eigenvalue in float64 is far less.
         """
         if not np.isfinite(matrix).all():
             return np.inf
@@ -198,13 +208,13 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """The spread of all vectors of some moments.
+    """How some vectors v, and the residuals v − v̂ of their 8-bit codes v̂, are spread in space.
 
     Attributes:
         count: the number of vectors.
         mean: float64[d], their mean.
         around_mean: an upper bound on the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
-        typical_eigenvalue: approximately the mean eigenvalue of the same matrix, each weighted by its size.
+        typical_eigenvalue: approximately the mean eigenvalue of the same matrix, each weighted by its size: Σλ²/Σλ.
         square: approximately Σ‖v‖².
         residuals: Σ (v − v̂).
         residual_spread: an upper bound on the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
@@ -222,10 +232,13 @@ class Spread:
 
     @classmethod
     def of(cls, moments: Sequence[Moments]) -> Spread | None:
-        """Compute the spread of all vectors of some moments; return None if it is not finite.
+        """Compute the spread of all vectors of several blocks from each block's moments; None if it is not finite.
 
-        Vectors with mean μ_b lie around any point c as Σ (v − μ_b)·(v − μ_b)ᵀ + n_b·(μ_b − c)·(μ_b − c)ᵀ, and the
-        largest eigenvalue of a sum is at most the sum of the largest ones.
+        The n_b vectors of block b with mean μ_b contribute Σ (v − μ_b)·(v − μ_b)ᵀ + n_b·(μ_b − c)·(μ_b − c)ᵀ to the
+        matrix around any point c. The largest eigenvalue of a sum is at most the sum of the largest ones.
+
+        Args:
+            moments: one for each block, at least one.
         """
         count = sum(item.count for item in moments)
         mean = np.sum([item.total for item in moments], axis=0) / max(count, 1)
@@ -245,7 +258,11 @@ class Spread:
 
     @classmethod
     def merge(cls, spreads: Sequence[Spread]) -> Spread | None:
-        """Compute the spread of all vectors of some spreads, as `of` does; return None if it is not finite."""
+        """Compute the spread of all vectors of several shards from each shard's spread; None if it is not finite.
+
+        Args:
+            spreads: one for each shard, at least one.
+        """
         count = sum(item.count for item in spreads)
         mean = np.sum([item.count * item.mean for item in spreads], axis=0) / max(count, 1)
         apart = np.sum((np.stack([item.mean for item in spreads]) - mean) ** 2, axis=1)
@@ -262,7 +279,11 @@ class Spread:
         return cls(count, mean, around, typical_eigenvalue, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:
-        """Bound the largest eigenvalue of Σ (v − c)·(v − c)ᵀ for any c at distance `from_mean` from the mean."""
+        """Return an upper bound on the largest eigenvalue of Σ (v − c)·(v − c)ᵀ for any point c near the mean.
+
+        Args:
+            from_mean: the distance of c from the mean.
+        """
         return self.around_mean + self.count * from_mean**2
 
     @cached_property
@@ -272,14 +293,15 @@ class Spread:
 
     @cached_property
     def mean_length(self) -> float:
-        """An upper bound on the length of the mean."""
+        """An upper bound on the Euclidean length of the mean."""
         return float(np.sqrt(np.einsum("i,i", self.mean, self.mean))) * (1 + 1e-9)
 
 
 def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
-    """Return the bound on the spread of each of the moments.
+    """Return a bound on the spread around the mean for each of the moments.
 
-    If vectors that were added later make the sum of all bounds much looser, those bounds are computed again.
+    A known bound is used as it is. But if vectors that were added later make the sum of all bounds much looser, those
+    bounds are computed again from eigenvalues.
     """
     bounds = [item.available_bound or item.compute_bound() for item in moments]
     tight = sum(bound.added for bound in bounds) <= MAX_SLACK * sum(bound.spread for bound in bounds)
@@ -295,33 +317,32 @@ def _spread_bounds(moments: Sequence[Moments]) -> list[SpreadBound]:
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """The Gram matrices of all keys of a view, and of what their codes leave out.
+    """Upper bounds on the Gram matrices of all keys k of a view, and of the residuals k − k̂ of their 8-bit codes k̂.
 
     Attributes:
-        total: float64[2, d, d], upper bounds on Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ; for cosine those of the keys'
-            directions.
+        total: float64[2, d, d], upper bounds on Σ (k − k̂)(k − k̂)ᵀ and Σ k·kᵀ. For cosine, k is the direction of the
+            key.
     """
 
     total: F64
 
     @cached_property
     def unit(self) -> F32:
-        """float32[2, d, d], both matrices divided by their traces, so that float32 can multiply them."""
+        """float32[2, d, d], both matrices divided by their traces, so that float32 can hold their products."""
         return np.asarray(self.total / np.maximum(self.traces, 1e-300)[:, None, None], dtype=np.float32)
 
     @cached_property
     def traces(self) -> list[float]:
-        """The traces of both matrices."""
+        """The traces of both matrices of `total`."""
         return [float(np.trace(gram)) for gram in self.total]
 
 
 class RunningGrams:
-    """The sums of Gram matrices for the views of one memory. Many threads may use it.
+    """A cache of the sum of all blocks' Gram matrices for the successive views of one memory.
 
-    Each view's sum is computed from that of the view before.
-
-    A block never changes its matrices, but replaces them. So the sum of the same arrays is always the same. The sum of
-    all blocks but the last, which most writes change, is cached separately.
+    Many threads may use it. Each view's sum is computed from that of the view before. A block never changes its
+    matrices, but replaces them, so equal array objects have an equal sum. The sum of all blocks but the last, which
+    most writes change, is cached separately.
     """
 
     def __init__(self) -> None:
@@ -329,7 +350,11 @@ class RunningGrams:
         self._last: tuple[tuple[F64, ...], Grams | None] = ((), None)
 
     def of(self, grams: Sequence[F64]) -> Grams | None:
-        """Sum the matrices of all blocks, at least one, in their order; return None if the sum is not finite."""
+        """Return the sum of the Gram matrices of all blocks; None if it is not finite.
+
+        Args:
+            grams: for each block float64[2, d, d], in order, at least one.
+        """
         added, grams_sum = self._last
         if not _are_same(added, grams):
             total = grams[-1] if len(grams) == 1 else self._before_last(tuple(grams[:-1])) + grams[-1]

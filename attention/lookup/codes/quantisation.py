@@ -33,15 +33,15 @@ UNIT_TOLERANCE = 2.0**-10
 
 @dataclass(eq=False)
 class Codes:
-    """The 8-bit codes of many vectors.
+    """The 8-bit integer codes of many vectors x: each vector is about scale·code, which is called x̂.
 
-    The arrays have free capacity at the end, like the block that holds them.
+    The arrays have free capacity at the end, like the block of rows that they belong to.
 
     Attributes:
         codes: uint8[groups, depth, 16, 4], see `kernels.layout`.
-        scales: float32[capacity]. If directions are coded, each is divided by the vector's norm.
-        residuals: float32[capacity], an upper bound on ‖x − x̂‖; also divided by the norm if directions are coded.
-        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use; of directions if these are
+        scales: float32[capacity]. If directions x/‖x‖ are coded, each scale is divided by ‖x‖.
+        residuals: float32[capacity], an upper bound on ‖x − x̂‖; also divided by ‖x‖ if directions are coded.
+        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x·xᵀ over all vectors in use; of directions if these are
             coded. Every write replaces them, so a reader may hold matrices that count more vectors than it sees. Added
             terms are never negative, so the matrices remain upper bounds. None if the vectors are too wide.
     """
@@ -53,7 +53,12 @@ class Codes:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
-        """Allocate codes for `rows` vectors."""
+        """Allocate empty codes for up to `rows` vectors of width `dimension`.
+
+        Args:
+            room: allocates an array of a shape and a type.
+            grams: whether to keep the Gram matrices, if the vectors are not too wide.
+        """
         return cls(
             rows_room(rows, dimension, room),
             room((rows,), np.float32),
@@ -69,13 +74,14 @@ class Codes:
         self.grams = other.grams
 
     def at(self, indices: Index, width: int) -> I8:
-        """Return int8[n, width], the codes of the vectors at `indices`."""
+        """Return int8[n, width], the integer codes of the vectors at `indices`."""
         return rows_at(self.codes, indices, width)
 
     def write(self, start: int, coded: CodedVectors) -> F64 | F32 | None:
-        """Store the codes of vectors, or of their directions, from row `start` on.
+        """Store the codes of vectors, or of their directions if `coded` has norms, from row `start` on.
 
-        Return their Gram matrices, which `add_sums` takes.
+        Returns:
+            The Gram matrices [2, d, d] of these vectors, for `add_sums`; None if they are not kept.
         """
         target = slice(start, start + len(coded.codes))
         put_rows(self.codes, start, coded.codes)
@@ -85,7 +91,10 @@ class Codes:
         return None if self.grams is None else coded.grams
 
     def add_sums(self, grams: F64 | F32 | None) -> None:
-        """Add the Gram matrices that `write` returned. Only one thread at a time may call this."""
+        """Add the Gram matrices that `write` returned to `grams`.
+
+        Only one thread at a time may call this.
+        """
         if self.grams is not None and grams is not None:
             with np.errstate(invalid="ignore"):  # of those that bound nothing
                 self.grams = self.grams + grams
@@ -93,9 +102,9 @@ class Codes:
 
 @dataclass(eq=False)
 class ValueCodes:
-    """The 8-bit codes of values, transposed.
+    """The 8-bit integer codes of values v, stored by component: each value is about scale·code, which is called v̂.
 
-    The codes of one component lie side by side, so that a weighted sum of values is a product of bytes as well.
+    The codes of one component of many values lie side by side, so that a weighted sum of values is a product of bytes.
 
     Attributes:
         codes: uint8[chunks, groups, depth, 16, 4], see `kernels.layout`; a chunk has CHUNK values.
@@ -114,7 +123,11 @@ class ValueCodes:
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
-        """Allocate codes for `rows` values."""
+        """Allocate empty codes for up to `rows` values of width `dimension`.
+
+        Args:
+            room: allocates an array of a shape and a type.
+        """
         return cls(
             columns_room(-(-rows // CHUNK), CHUNK, dimension, room),
             room((rows,), np.float32),
@@ -131,9 +144,10 @@ class ValueCodes:
         self.moments = other.moments
 
     def write(self, start: int, coded: CodedVectors) -> Moments | None:
-        """Store the codes of values from row `start` on; all of these rows must lie in one chunk.
+        """Store the codes of values from row `start` on; all of these rows must lie in one chunk of CHUNK rows.
 
-        Return the moments of the values, which `add_sums` takes.
+        Returns:
+            The moments (sums) of these values, for `add_sums`; None if they are not kept.
         """
         target = slice(start, start + len(coded.codes))
         put_columns(self.codes[start // CHUNK], start % CHUNK, coded.codes)
@@ -142,25 +156,28 @@ class ValueCodes:
         return None if self.moments is None else coded.moments
 
     def add_sums(self, moments: Moments | None) -> None:
-        """Add the moments that `write` returned. Only one thread at a time may call this."""
+        """Add the moments that `write` returned to `moments`.
+
+        Only one thread at a time may call this.
+        """
         if self.moments is not None and moments is not None:
             self.moments = self.moments.merge(moments)
 
 
 @dataclass(frozen=True, eq=False)
 class CodedVectors:
-    """Up to one chunk of vectors with their 8-bit codes, from which all stored arrays are computed.
+    """Up to one chunk (CHUNK rows) of vectors x with their 8-bit codes, and what the codes leave out.
 
     Attributes:
         vectors: float32[n, d].
-        norms: float64[n], ‖x‖, if directions are needed as well; else None.
-        codes: int8[n, d].
+        norms: float64[n], ‖x‖, if directions x/‖x‖ are needed as well; else None.
+        codes: int8[n, d]; x̂ = scale·code is near x.
         scales: float64[n].
         lengths: float64[n], upper bounds on ‖x − x̂‖.
         left: float32[n, d], x − x̂.
         residual_total: float64[d], Σ (x − x̂).
-        directions: float32[2, n, d], x − x̂ and x relative to ‖x‖; None if they are not needed, or if the vectors
-            themselves bound them.
+        directions: float32[2, n, d], (x − x̂)/‖x‖ and x/‖x‖; None if they are not needed, or if all ‖x‖ are so near 1
+            that the vectors themselves serve.
     """
 
     vectors: F32
@@ -174,9 +191,11 @@ class CodedVectors:
 
     @classmethod
     def of(cls, vectors: F32, norms: F64 | None = None) -> CodedVectors:
-        """Code vectors float32[n, d], n ≤ CHUNK.
+        """Compute the 8-bit codes of vectors float32[n, d], n ≤ CHUNK.
 
-        If the caller passes norms, the directions x/‖x‖ are coded too.
+        Args:
+            vectors: float32[n, d].
+            norms: float64[n], ‖x‖ of each vector, if the directions x/‖x‖ are coded; otherwise None.
         """
         count, width = vectors.shape
         codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
@@ -189,15 +208,15 @@ class CodedVectors:
 
     @cached_property
     def moments(self) -> Moments:
-        """The sums over these vectors and over what their codes leave out."""
+        """The sums over these vectors x and over their residuals x − x̂."""
         return Moments.of(self.vectors, self.left, self.residual_total)
 
     @cached_property
     def grams(self) -> F64 | F32:
-        """[2, d, d], upper bounds on Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ, relative to ‖x‖² if directions are needed.
+        """Upper bounds [2, d, d] on the Gram matrices Σ (x − x̂)(x − x̂)ᵀ and Σ x·xᵀ.
 
-        If all norms are near one, the sums of the vectors themselves over the smallest norm's square bound those of
-        the directions from above: each summand is at least as large.
+        If the vectors have norms, each term is divided by ‖x‖². If all norms are near 1, the sums without this division
+        are used, divided once by the smallest ‖x‖². They are larger, because each term is.
         """
         if self.directions is not None:
             return gram_matrices(*self.directions)
@@ -208,17 +227,22 @@ class CodedVectors:
 
 
 def _are_near_unit(norms: F64) -> bool:
-    """Return whether all norms are so near one that the vectors can stand for their directions.
+    """Return whether all norms are so near 1 that the vectors can stand for their directions x/‖x‖.
 
-    One pair of Gram matrices is then enough.
+    One pair of Gram matrices is then enough for both.
     """
     return bool(np.abs(norms - 1).max(initial=0.0) <= UNIT_TOLERANCE)
 
 
 def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
-    """Return float32[2, n, d]: x − x̂ and x, both divided by ‖x‖.
+    """Return float32[2, n, d]: the residuals x − x̂ and the vectors x, both divided by ‖x‖.
 
     All steps are in float64, because x − x̂ may be short.
+
+    Args:
+        vectors: float32[n, d], x.
+        norms: float64[n], ‖x‖.
+        codes, scales: int8[n, d] and float64[n], with x̂ = scale·code.
     """
     directions = np.empty((2, *vectors.shape), dtype=np.float32)
     for first in range(0, len(vectors), CODING_BATCH):
@@ -231,7 +255,16 @@ def _directions(vectors: F32, norms: F64, codes: I8, scales: F64) -> F32:
 
 
 def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
-    """Return codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
+    """Round vectors x to integer codes with one scale each: x ≈ scale·code.
+
+    Args:
+        vectors: float[n, d].
+        levels: the largest absolute value of a code's component.
+
+    Returns:
+        The codes float64[n, d] (whole numbers), the scales float64[n], and the residuals x − scale·code float64[n, d].
+        A zero vector has scale 0.
+    """
     wide = vectors.astype(np.float64)
     scales = np.abs(wide).max(axis=1) / levels
     steps = np.where(scales > 0, scales, 1.0)
@@ -241,13 +274,21 @@ def quantise(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, 
 
 
 def _round_up(residuals: F64, scales: F64, width: int) -> F32:
-    """Return the residuals' norms as float32 upper bounds, for scales that are rounded to float32 as well."""
+    """Return float32[n], upper bounds on the norms of residuals, if scales are stored as float32.
+
+    The bounds include what the rounding of a scale to float32 adds to the residual.
+
+    Args:
+        residuals: float64[n], upper bounds on the residuals' norms for the scales in float64.
+        scales: float64[n].
+        width: d.
+    """
     rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
     return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
 
 
 def bound_norms(residuals: F64) -> F64:
-    """Return upper bounds on the norms of residuals, which cover the rounding of their computation."""
+    """Return float64[n], upper bounds on the norms of vectors float64[n, d] that include the rounding errors."""
     return _round_up_roots((residuals * residuals).sum(axis=1))
 
 
@@ -269,7 +310,7 @@ many values that they are short, and the residual of a query's code, which all k
 
 @dataclass(frozen=True, eq=False)
 class QueryCodes:
-    """Queries as integer codes of 8 or 16 bits: q ≈ scale·code.
+    """Queries q as integer codes of 8 or 16 bits: q is about scale·code, which is called q̂.
 
     What a query's code leaves out is the same for all keys, so it does not average out over them. So small batches of
     queries are coded in 16 bits.
@@ -296,7 +337,7 @@ class QueryCodes:
         return len(self.scales)
 
     def over(self, temperature: float) -> QueryCodes:
-        """Return the queries divided by a temperature above 0: the codes stay, the scales change."""
+        """Return the codes of the queries divided by a temperature above 0: the integers stay, the scales change."""
         return replace(
             self,
             scales=self.scales / temperature,
@@ -315,12 +356,15 @@ def code_queries(
     key_norm: float = 1.0,
     fine: bool = False,
 ) -> QueryCodes:
-    """Code queries such that code·code·scales, the product that a scan computes, is the similarity.
+    """Return queries as integer codes for which scale·code·(key's scale)·(key's code) is about the similarity.
+
+    For cosine, the queries are first divided by their lengths, and for scaled_dot by √d. A small batch gets 16 bits, a
+    large one 8 bits unless its temperatures are high.
 
     Args:
         similarity: cosine, dot or scaled_dot.
         vectors: float64[q, d].
-        outputs: whether values are to be summed as well.
+        outputs: whether the scan also computes weighted sums of values.
         temperatures: float64[q], the temperatures at which the scan sums: high ones need 16 bits. None to ignore them.
         key_norm: the largest ‖k‖, if the similarity is not cosine.
         fine: whether to use 16 bits in any case.
@@ -337,9 +381,9 @@ def code_queries(
 
 
 def quantise_queries(queries: F64, *, fine: bool) -> QueryCodes:
-    """Code queries float64[q, d] in 16 bits if `fine`, otherwise in 8 bits.
+    """Return queries float64[q, d] as integer codes of 16 bits if `fine`, otherwise of 8 bits.
 
-    16-bit codes are made smaller if 32 bits would not hold their products.
+    16-bit codes are made smaller if 32-bit integers would not hold their products with the codes of keys.
     """
     norms = np.sqrt((queries * queries).sum(axis=1))
     levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS

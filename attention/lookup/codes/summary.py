@@ -23,17 +23,18 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class KeySummary:
-    """Sums over the vectors x of some rows, from which their similarities are bounded.
+    """Sums over the keys of some rows, from which bounds on their similarities with any query follow.
 
-    `+` adds the rows of another summary. The module's docstring defines x.
+    Each row has a vector x: the key k for dot, k/‖k‖ for cosine, and k with one more component −½‖k‖² for gaussian. A
+    similarity is a product of x with a vector made from the query. `+` adds the rows of another summary.
 
     Attributes:
-        similarity: the similarity that the vectors are for.
+        similarity: the name of the similarity of queries and keys.
         n: the number of rows.
         documents: the number of documents that the rows are keys of.
         total: float64[w], Σx.
         gram: [w, w], Σx·xᵀ; float32 when stored and sent, float64 after an addition.
-        key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖.
+        key_norm, value_norm: upper bounds on ‖k‖ of the keys and ‖v‖ of the values.
         removed: the number of these rows that were removed after the sums were made.
     """
 
@@ -48,7 +49,11 @@ class KeySummary:
 
     @classmethod
     def empty(cls, similarity: str, width: int) -> Self:
-        """Return the summary of no rows, for keys of that width."""
+        """Return the summary of zero rows, for keys of this width.
+
+        Raises:
+            ParameterError: the similarity is unknown.
+        """
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         w = width + (similarity == "gaussian")
@@ -56,9 +61,12 @@ class KeySummary:
 
     @classmethod
     def of(cls, similarity: str, keys: F32, values: F32 | None = None, documents: int | None = None) -> Self:
-        """Compute the summary of keys float32[n, d] and values float32[n, d_v]; None if the values are the keys.
+        """Compute the summary of some rows from their keys and values.
 
         Args:
+            similarity: the name of the similarity.
+            keys: float32[n, d].
+            values: float32[n, d_v]; None if the values are the keys.
             documents: the number of documents that the keys belong to; None if each key is a document.
 
         Raises:
@@ -108,7 +116,7 @@ class KeySummary:
         )
 
     def message(self) -> tuple[dict[str, Any], dict[str, F64 | F32]]:
-        """Return the JSON fields and the arrays of a message that carries the summary, 4·w² + 8·w bytes."""
+        """Return the summary as a message to another process: JSON fields and arrays, of 4·w² + 8·w bytes."""
         names = ("similarity", "n", "documents", "key_norm", "value_norm", "removed")
         with np.errstate(over="ignore"):
             gram = self.gram.astype(np.float32, copy=False)
@@ -116,12 +124,19 @@ class KeySummary:
 
     @classmethod
     def of_message(cls, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
-        """Return the summary that `message` split into JSON fields and arrays."""
+        """Return the summary from the JSON fields and arrays that `message` made."""
         return cls(**fields, total=arrays["total"], gram=arrays["gram"])
 
 
 def _vectors(similarity: str, keys: F64, norms: F64) -> F64:
-    """Return float64[r, w], the vectors x of the summary's sums, for keys float64[r, d] and their norms."""
+    """Return float64[r, w], for each row the vector x that a `KeySummary` sums.
+
+    x is the key k for dot, k/‖k‖ for cosine, and k with one more component −½‖k‖² for gaussian.
+
+    Args:
+        similarity: the name of the similarity.
+        keys, norms: float64[r, d] and float64[r], the keys and their lengths.
+    """
     if similarity == "cosine":
         return np.asarray(keys / norms[:, None])
     if similarity == "gaussian":
@@ -134,5 +149,5 @@ def _norms(vectors: F64) -> F64:
 
 
 def _round_up_max(norms: F64) -> float:
-    """Return an upper bound on the largest norm, which covers the rounding of the norms."""
+    """Return an upper bound on the largest of the norms, which includes their rounding errors; 0 without norms."""
     return float(norms.max(initial=0.0)) * (1 + 1e-9)

@@ -30,14 +30,16 @@ MAX_LOOKUP_FACTOR = 4
 
 @dataclass(frozen=True, eq=False)
 class RescoredQuery:
-    """The candidates of one question: rows that were looked up in float64, and rows that were only scanned.
+    """The rows that a scan listed for one question, some of which were computed again in float64.
 
     Attributes:
-        rows, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up.
-        candidate_rows, candidates: int64[l] and float64[l], the indices and similarities of rows that were only
-            scanned, best first.
-        threshold, support: as in `Candidates`.
+        rows, similarities: int64[h] and float64[h], the indices and exact similarities of rows that were looked up in
+            float64.
+        candidate_rows, candidates: int64[l] and float64[l], the indices and approximate similarities of rows that were
+            only scanned as 8-bit codes, best first.
+        threshold: an upper bound on the scanned similarity of rows that are not listed; −∞ if all are listed.
         error: a bound on the error of a scanned similarity.
+        support: for a sparse normaliser, how far below the best a row can still have weight; else 0.
     """
 
     rows: I64
@@ -50,21 +52,22 @@ class RescoredQuery:
 
     @cached_property
     def best(self) -> float:
-        """The largest similarity of a row that was looked up."""
+        """The largest similarity among the rows that were looked up in float64."""
         return float(self.similarities.max())
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The rows listed for each of q questions, best first.
+    """The rows that a scan listed for each of q questions, concatenated, each question's best first.
 
     Attributes:
-        head_sizes: int64[q], the number of best rows that each question requests.
+        head_sizes: int64[q], k: the number of best rows that each question's answer needs.
         supports: float64[q], for a sparse normaliser, how far below the best a row can still have weight; else 0.
         starts: int64[q + 1]; the candidates of question i are those from starts[i] to starts[i + 1].
-        rows, similarities: int64[l] and float64[l], the rows' indices and scanned similarities.
-        thresholds: float64[q], the highest similarity that the scan can give a row without listing it; −∞ if all rows
-            are listed.
+        rows, similarities: int64[l] and float64[l], the rows' indices and approximate similarities from their 8-bit
+            codes.
+        thresholds: float64[q], an upper bound on the scanned similarity of rows that are not listed; −∞ if all are
+            listed.
         errors: float64[q], bounds on the errors of scanned similarities.
     """
 
@@ -77,12 +80,13 @@ class Candidates:
     errors: F64
 
     def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
-        """Return int64[q], how many of each question's first rows to look up in float64 at once.
+        """Return int64[q], how many of each question's best candidates to look up in float64 at once.
 
-        It is 0 if the scan listed fewer than k rows.
+        It is 0 if the scan listed fewer than the k rows that the answer needs.
 
         Args:
-            heavy: int64[q], the number of heavy rows, see `count_heavy`.
+            heavy: int64[q], the number of candidates that are so heavy that a lookup improves the answer, see
+                `count_heavy`.
             max_heavy: the largest number of rows that a question looks up for their weight.
         """
         margins = ERROR_MARGIN * self.errors
@@ -91,16 +95,19 @@ class Candidates:
         )
 
     def first_rows(self, counts: I64) -> tuple[I64, I64, I64]:
-        """Select the first `counts` candidates of each question, and concatenate them.
+        """Select the best `counts` candidates of each question, and concatenate them.
+
+        Args:
+            counts: int64[q], how many to select for each question.
 
         Returns:
-            (edges int64[q + 1], indices int64[Σ counts], questions int64[Σ counts]): the start of each question's
-            selection, each selected candidate's index among all, and its question.
+            Three arrays. edges int64[q + 1]: where each question's selection begins. indices int64[Σ counts]: each
+            selected candidate's index among all. questions int64[Σ counts]: its question.
         """
         return kernels().first_rows(self.starts, counts)
 
     def decisive_counts(self, exact: F64, counts: I64, max_heavy: int) -> I64:
-        """Return int64[q], how many first rows must be looked up to decide which rows are the k best.
+        """Return int64[q], how many candidates must be looked up in float64 to decide which rows are the k best.
 
         It is −1 if the scan cannot decide that.
 
@@ -110,9 +117,9 @@ class Candidates:
         decide.
 
         Args:
-            exact: float64[Σ counts], similarities of the first rows.
-            counts: int64[q], the number of first rows that were looked up.
-            max_heavy: as in `initial_counts`.
+            exact: float64[Σ counts], exact similarities of the best candidates, by question.
+            counts: int64[q], how many candidates of each question were looked up so far, best first.
+            max_heavy: the largest number of rows that a question looks up for their weight.
         """
         return kernels().decisive_counts(
             self.similarities,
@@ -128,11 +135,12 @@ class Candidates:
         )
 
     def rescore(self, exact: F64, counts: I64) -> RescoredQueries:
-        """Return the candidates with exact similarities of the first rows in place of scanned ones.
+        """Return the candidates with exact similarities in place of scanned ones for the rows that were looked up.
 
         Args:
-            exact: float64[Σ max(0, counts)], similarities of the first rows.
-            counts: int64[q], the number of first rows that were looked up; −1 if the scan cannot decide the head.
+            exact: float64[Σ max(0, counts)], exact similarities of the best candidates, by question.
+            counts: int64[q], how many candidates of each question were looked up, best first; −1 if the scan cannot
+                decide which rows are the best.
         """
         similarities = self.similarities.copy()
         _, indices, _ = self.first_rows(np.maximum(counts, 0))
@@ -142,12 +150,13 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class RescoredQueries:
-    """The candidates of each question, after the rows that decide its head were looked up.
+    """The candidates of q questions after the rows that decide each answer were looked up in float64.
 
     Attributes:
         candidates: the candidates with their scanned similarities.
         similarities: float64[l], exact for rows that were looked up, scanned for the others.
-        counts: int64[q], how many of each question's first rows were looked up; −1 if the scan cannot decide its head.
+        counts: int64[q], how many candidates of each question were looked up, best first; −1 if the scan cannot decide
+            which rows are the best.
     """
 
     candidates: Candidates
@@ -155,9 +164,12 @@ class RescoredQueries:
     counts: I64
 
     def runs(self, questions: Sequence[int]) -> RaggedRows:
-        """Return the similarities of these questions' candidates.
+        """Return the similarities of the candidates of some questions, concatenated.
 
-        The scan must have decided the head of each.
+        The scan must have decided which rows are the best for each of these questions.
+
+        Args:
+            questions: the indices of the questions.
         """
         return RaggedRows(self.similarities, self.candidates.starts, self.counts).select(questions)
 
@@ -191,21 +203,20 @@ def count_heavy(
     counts: I64,
     share: float = SCANNED_SQUARES_SHARE,
 ) -> None:
-    """Fill counts int64[q] with each question's number of heavy rows: those so heavy that a lookup pays.
+    """Count each question's heavy candidates: those with so much weight that looking them up in float64 pays.
 
-    It is the fewest first rows such that the squared weights of all other candidates add up to little, compared with
-    those of the summed rows.
-
-    The bound on the error from quantisation grows with squared weights, see `QuantisationError.mean`.
+    They are the fewest best candidates such that the squared weights of all others add up to little, compared with
+    those of the rows that were only summed. The bound on the error from 8-bit codes grows with squared weights, see
+    `QuantisationError.mean`.
 
     Args:
         running: the kernels.
         similarities: float64[l], scanned, each question's best first.
-        starts: int64[q + 1], as in `Candidates`.
+        starts: int64[q + 1]; the candidates of question i are those from starts[i] to starts[i + 1].
         inverse: float64[q], 1/T.
-        levels, summed_squares: float64[q], the similarity that sums are relative to, and Σe² relative to it.
+        levels, summed_squares: float64[q], a similarity L, and Σ exp((s − L)/T)² over the rows that were only summed.
         first, last: the first question to count for, and the end.
-        counts: int64[q], filled from `first` to `last`.
+        counts: int64[q], filled with the result from `first` to `last`.
         share: the largest share that the other candidates' squares may have of the summed rows' squares;
             MIN_SCANNED_SQUARES is scaled with it.
     """

@@ -31,15 +31,15 @@ Result = TypeVar("Result")
 def compute_all_similarities(
     similarity: str, tiles: Sequence[Tile], vectors: F64, *, beyond_memory: bool = False
 ) -> F64:
-    """Return float64[q, n], the similarity of every query with every row of the tiles.
+    """Return float64[q, n], the similarity in float64 of every query with every row of the tiles.
 
-    `bounds.similarities` bounds the errors.
+    The last bit may depend on a row's position. `bounds.similarities` bounds the errors.
 
     Args:
         similarity: the similarity's name.
         tiles: consecutive tiles, from index 0 on.
         vectors: float64[q, d], the queries.
-        beyond_memory: see `RowIndices`.
+        beyond_memory: whether keys are likely to be on disk, so that they are read ahead.
     """
     running = kernels()
     similarities = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
@@ -62,7 +62,14 @@ def compute_all_similarities(
 
 
 def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
-    """Return float64[q, d_v], for each query the sum of all values of the tiles, weighted by float64[q, n]."""
+    """Return float64[q, d_v], for each query the weighted sum of the values of all rows.
+
+    Args:
+        tiles: the rows, in consecutive tiles.
+        weights: float64[q, n], of the rows.
+        width: d_v.
+        beyond_memory: whether values are likely to be on disk, so that they are read ahead.
+    """
     running = kernels()
 
     def read(tile: Tile) -> F64:
@@ -79,11 +86,11 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
 def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indices: I64, queries: I64) -> F64:
     """Return float64[m]: the similarity of query `queries[i]` with the row at `indices[i]`, for every i.
 
-    Copies of a row have equal similarities.
+    All are summed in one fixed order, so copies of a row have equal similarities.
 
     Args:
         similarity: the similarity's name.
-        rows: finds the rows of indices.
+        rows: the sequence of rows that `indices` refer to.
         vectors: float64[q, d], the queries.
         indices, queries: int64[m], in any order.
     """
@@ -110,12 +117,12 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
 
 
 def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs: F64) -> None:
-    """Add weight·value to outputs[query] for each of m rows, each with its query and its weight.
+    """Add weight·value of each of m rows to the output of its query, in place.
 
     Args:
-        rows: finds the rows of indices.
-        indices: int64[m], in any order.
-        queries: int64[m], ascending.
+        rows: the sequence of rows that `indices` refer to.
+        indices: int64[m], the rows, in any order.
+        queries: int64[m], the query of each row, ascending.
         weights: float64[m].
         outputs: float64[q, d_v], added to.
     """
@@ -138,23 +145,23 @@ def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs
 
 
 def _split_evenly(count: int, parts: int) -> list[slice]:
-    """Return consecutive slices of `count` items: `parts` of about equal size."""
+    """Return `parts` consecutive slices of about equal length that cover `count` items."""
     edges = np.linspace(0, count, parts + 1).astype(int).tolist()
     return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def _map_tiles(read: Callable[[Tile], Result], tiles: Sequence[Tile]) -> list[Result]:
-    """Return the results of `read` for each tile, in order.
+    """Return the results of `read` for each tile (run of rows), in order.
 
-    From three tiles on, the lookup's threads read them.
+    Three or more tiles are read by a pool of threads.
     """
     return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))
 
 
 def gaussian_similarities(query: F64, keys: F64) -> F64:
-    """Return the gaussian similarities −½·‖q − k‖² of queries and keys.
+    """Return float64[r], the gaussian similarities −½·‖q − k‖² of queries and keys.
 
-    Every row is summed in the same order.
+    Every row is summed in the same order, so equal keys have equal similarities.
 
     Args:
         query: float64[d], or float64[r, d], one for each key.
@@ -168,7 +175,14 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:
-    """Turn products q·k into similarities cosine, dot or scaled_dot, in place, and return them."""
+    """Turn dot products q·k into similarities (cosine, dot or scaled_dot) in place, and return them.
+
+    Args:
+        similarity: the similarity's name.
+        products: the dot products.
+        query_norm, norms: the lengths of the queries and of the keys, in shapes that broadcast with `products`.
+        dimension: d, the width of the keys.
+    """
     if similarity == "cosine":
         products /= query_norm * norms
         return np.clip(products, -1.0, 1.0, out=products)

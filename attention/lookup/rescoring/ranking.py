@@ -17,14 +17,14 @@ from attention.lookup.rescoring.originals import compute_similarities
 
 
 class DocumentGrouping:
-    """The assignment of rows to the documents that they are keys of.
+    """Which document each of n rows (keys) belongs to, and sums and maxima over each document's rows.
 
     Args:
         owners: int64[n], the document that each row is a key of; fastest if they ascend.
 
     Attributes:
         numbers: int64[m], the documents, ascending.
-        counts: int64[m], the number of rows of each document.
+        counts: int64[m], how many of the rows each document has.
     """
 
     def __init__(self, owners: I64) -> None:
@@ -37,7 +37,7 @@ class DocumentGrouping:
 
     @cached_property
     def index(self) -> Index:
-        """int64[n], the index of each row's document among `numbers`."""
+        """int64[n], for each row the index of its document in `numbers`."""
         index = np.repeat(np.arange(len(self.numbers)), self.counts)
         if self._order is None:
             return index
@@ -46,33 +46,34 @@ class DocumentGrouping:
         return scattered
 
     def sums(self, values: F64) -> F64:
-        """Return float64[m], the sum of values float64[n] over each document's rows.
+        """Return float64[m], for each document the sum over its rows of the numbers `values` float64[n].
 
-        The order of summation is that of the rows, so documents with equal values have equal sums.
+        They are added in the order of the rows, so documents with equal numbers have equal sums.
         """
         return np.add.reduceat(self._group(values), self._starts)
 
     def best(self, values: F64) -> F64:
-        """Return float64[m], for each document the largest of values float64[n] among its rows."""
+        """Return float64[m], for each document the largest of its rows' numbers `values` float64[n]."""
         return np.maximum.reduceat(self._group(values), self._starts)
 
     def best_rows(self, values: F64) -> Index:
-        """Return int64[m], for each document the first row with the largest of values float64[n]."""
+        """Return int64[m], for each document the index of its first row with the largest of `values` float64[n]."""
         values = self._group(values)
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
         first_hits = hits[np.searchsorted(hits, self._starts)]
         return first_hits if self._order is None else self._order[first_hits]
 
     def break_ties(self, logits: F64, shown: Index, similarities_at: Callable[[Index], F64]) -> F64:
-        """Return float64[n], the similarity of each row that has its document's largest logit, −∞ for the others.
+        """Return float64[n], the similarity of each row whose logit is the largest of its document; −∞ for other rows.
 
-        Only documents at the indices `shown` count. All keys of a document have the same addend, so the most similar
-        one has the largest logit. But beside a large addend, rounding to float64 gives several keys the same logit.
+        A logit is similarity/T + bias. All keys of a document have the same bias, so the most similar key has the
+        largest logit. But beside a large bias, rounding to float64 gives several keys the same logit, and the
+        similarity decides.
 
         Args:
             logits: float64[n].
-            shown: int64[s], indices into `numbers`.
-            similarities_at: returns the similarities of the rows with these indices.
+            shown: int64[s], indices into `numbers`; only these documents are considered.
+            similarities_at: returns the similarities of the rows with the given indices.
         """
         is_shown = np.zeros(len(self.numbers), dtype=np.bool_)
         is_shown[shown] = True
@@ -82,7 +83,11 @@ class DocumentGrouping:
         return similarities
 
     def log_sums(self, logits: F64) -> F64:
-        """Return float64[m], ln Σ exp(logit) over each document's rows, without overflow or underflow."""
+        """Return float64[m], ln Σ exp(logit) over each document's rows, without overflow or underflow.
+
+        Args:
+            logits: float64[n], of the rows.
+        """
         best = self.best(logits)
         return np.asarray(best + np.log(self.sums(np.exp(logits - best[self.index]))))
 
@@ -92,13 +97,13 @@ class DocumentGrouping:
 
 
 def log_weight_of_other_parts(grouping: DocumentGrouping, similarities: F64, temperature: float) -> F64:
-    """Return float64[m]: by how much each document's log-weight exceeds that of its best key alone.
+    """Return float64[m]: by how much the logarithm of each document's weight exceeds that of its best key alone.
 
     Args:
         grouping: the rows of the m documents.
-        similarities: float64[n] of the rows, the best of all rows among them.
-        temperature: 0 or more; at 0, return the logarithm of the number of keys that tie for the best of all, at least
-            0.
+        similarities: float64[n], of the rows; the most similar of all rows is among them.
+        temperature: 0 or more. At 0, the result is the logarithm of how many of the document's keys tie for the best of
+            all, at least 0.
     """
     if temperature > 0:
         document_best = grouping.best(similarities)[grouping.index]
@@ -116,11 +121,12 @@ def refine_similarities(
     slack: float,
     logits: F64 | None = None,
 ) -> None:
-    """Recompute, in one order of summation, the similarities of all rows that can be or tie with the best k.
+    """Compute the similarities of all rows that can be among the best k again, in one fixed order of summation.
 
-    Old and new similarities are within `slack` of the true ones. Let kth be the k-th best old one. After the
-    replacement, the k rows that were best are at least kth − 2·slack. A row that is at least that good was at least kth
-    − 4·slack before.
+    Rows that can tie with the k-th best are included. Copies of a vector then tie exactly. Old and new similarities are
+    within `slack` of the true ones. Let b be the k-th best old one. After the replacement, the k rows that were best
+    are at least b − 2·slack. A row that is at least that good was at least b − 4·slack before. So rows below that need
+    no replacement.
 
     Args:
         passing: the rows.
@@ -141,12 +147,12 @@ def refine_similarities(
 
 @dataclass(frozen=True, eq=False)
 class TopRows:
-    """The best rows or documents, best first, and all that tie with the last match.
+    """The best rows or documents, best first, followed by all that tie with the last of the requested number.
 
     Attributes:
-        indices: int64[h], their indices among all.
-        matches: the number of matches, without further ties.
-        complete: False if the cap on matches prevented that they reach `top_p`.
+        indices: int64[h], their indices among all rows or documents.
+        matches: how many were requested and exist; the rest of `indices` are further ties.
+        complete: False if `top_p` is not reached because the number is limited.
     """
 
     indices: Index
@@ -174,7 +180,7 @@ def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows
 
 
 def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> TopRows:
-    """Return the `cap` heaviest rows, and all that tie with the last of them.
+    """Return the `cap` rows of largest weight, and all that tie with the last of them.
 
     Rows of equal weight are sorted by similarity.
 
@@ -201,15 +207,17 @@ def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None
 def truncate_top_p(
     head: TopRows, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0, *, by_weight: bool = False
 ) -> TopRows:
-    """Return the shortest prefix of a head that holds at least a share of the documents' weight.
+    """Return the shortest prefix of a ranking that holds at least the share `top_p` of the documents' weight.
+
+    Documents that tie with the last one are included.
 
     Args:
-        head: the result of `select_top`, or of `select_heaviest`.
-        similarities: float64[n].
-        weights: float64[n] of the documents, without the null key.
+        head: the ranking to cut, from `select_top` or `select_heaviest`.
+        similarities: float64[n], of all documents.
+        weights: float64[n], of all documents, without the null key.
         top_p: the share, above 0 and at most 1.
         elsewhere: the total weight of documents that are not in `weights`.
-        by_weight: whether `select_heaviest` made the head, so that only documents of equal weight tie.
+        by_weight: True if `select_heaviest` made the ranking, so that only documents of equal weight tie.
     """
     if head.matches == 0:
         return TopRows(head.indices, 0, not (weights.any() or elsewhere))

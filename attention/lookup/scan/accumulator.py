@@ -27,26 +27,27 @@ ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
 
 
 class Accumulator:
-    """Sums and candidate lists of one worker for q queries.
+    """The results of one worker thread of a scan for q queries: sums over most rows, and lists of the best rows.
 
-    A query's threshold never falls, and its sums are relative to the threshold, so they never overflow.
+    A row whose similarity reaches the query's threshold is listed; all others are summed. A query's threshold never
+    falls, and its sums are relative to the threshold, so they never overflow.
 
     Args:
         thresholds: float32[q], the initial thresholds.
-        inverse: float32[q], 1/T.
+        inverse: float32[q], 1/T for temperature T.
         capacity: the capacity of each list.
-        value_dimension: the width of the outputs; None if no output is requested.
+        value_dimension: the width of the outputs (weighted sums of values); None if no output is requested.
         limit: float32[q], the largest possible similarity, for a histogram; None for sums.
         lists: empty lists with these thresholds, see `empty_lists`; None to allocate them here.
 
     Attributes:
-        lists: thresholds and candidates; a row is listed if its similarity reaches the threshold, and summed otherwise.
+        lists: thresholds and candidates (the listed rows).
         inverse: float32[q], 1/T.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows below the threshold, x = (s − threshold)/T and e = exp(x).
         outputs: float64[q, d_v], Σe·v over the rows below the threshold; None if no output is requested.
         value_errors: float64[q, 5], bounds on the error of `outputs`, see `VALUE_ERRORS`.
-        histogram: float64[q, bins, 2], count and sum of the similarities below the threshold, in place of `sums`; None
-            if sums at one temperature are requested.
+        histogram: float64[q, bins, 2], for each bin the count and the sum of the similarities below the threshold, in
+            place of `sums`; None if sums at one temperature are requested.
         lows, finer: float32[q], the lower edge of the histogram's first bin, and its number of bins per unit of
             similarity.
     """
@@ -71,14 +72,15 @@ class Accumulator:
         self.finer: F32 = np.float32(BINS) / (-2 * self.lows)
 
     def raise_thresholds(self, needed: int, rows: RowIndices, weights: F32) -> None:
-        """Raise the threshold of every query whose list lacks space for `needed` more rows.
+        """Raise the threshold of every query whose candidate list lacks space for `needed` more rows.
 
-        Rows that fall below the new threshold are summed instead of listed.
+        Rows that fall below the new threshold are removed from the list and added to the sums.
 
         Args:
-            needed: the number of rows to make room for.
-            rows: finds the rows of listed indices.
-            weights: float32[q, r], terms of the current tile relative to the thresholds; rescaled in place.
+            needed: the number of rows that each list must have space for.
+            rows: maps listed indices to rows, whose values are added to the sums.
+            weights: float32[q, r], the terms exp((s − threshold)/T) of the current tile; rescaled to the new thresholds
+                in place.
         """
         capacity = self.lists.places.shape[1]
         for query in np.flatnonzero(self.lists.counts + needed > capacity):
@@ -125,9 +127,9 @@ class Accumulator:
 def make_accumulators(
     workers: int, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
 ) -> tuple[CandidateLists, list[Accumulator]]:
-    """Return one accumulator for each worker, and the candidate lists of all workers together.
+    """Return one accumulator for each worker thread, and the candidate lists of all workers together.
 
-    The lists' arrays have the worker as their first axis.
+    The lists' arrays have the worker as their first axis. Arguments are those of `Accumulator`.
     """
     lists = empty_lists(workers, thresholds, capacity)
     accumulators = [
@@ -138,7 +140,13 @@ def make_accumulators(
 
 
 def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
-    """Return empty candidate lists for `workers` workers. The first axis of each array is the worker."""
+    """Return empty candidate lists for several worker threads; the first axis of each array is the worker.
+
+    Args:
+        workers: the number of threads.
+        thresholds: float32[q], the initial threshold of each query.
+        capacity: the number of rows that each list can hold.
+    """
     q = len(thresholds)
     return CandidateLists(
         np.repeat(thresholds[None], workers, axis=0),
@@ -149,6 +157,11 @@ def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
 
 
 def shift_sums(sums: F64, shift: float) -> F64:
-    """Return the sums Σe, Σe·x and Σe² relative to another threshold, for which every x is larger by `shift`."""
+    """Return the sums Σe, Σe·x and Σe² after every logit x was increased by `shift`, with e = exp(x).
+
+    Args:
+        sums: float64[3], these sums before the shift.
+        shift: a number that is added to each x.
+    """
     mass, gap, square = sums
     return np.asarray(np.exp(shift) * np.array([mass, gap + shift * mass, np.exp(shift) * square]))

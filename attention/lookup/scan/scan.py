@@ -46,19 +46,19 @@ MAX_PRODUCT, MIN_PRODUCT = 1e30, 1e-30
 
 
 def fits_float32(facts: BlockStatistics, query: F64) -> bool:
-    """Return whether products of keys and a query stay well within the range of float32."""
+    """Return whether the products of a query with all keys stay well within the range of float32."""
     if facts.similarity == "cosine":
         return True
     return MIN_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < MAX_PRODUCT
 
 
 class ScanState:
-    """A running scan.
+    """A running scan of the 8-bit codes of all keys, which several threads share.
 
-    The other workers have already begun, so the caller can do unrelated work before it calls `finish`.
+    The other threads have already begun, so the caller can do unrelated work before it calls `finish`.
 
     Attributes:
-        lists: the candidate lists of all workers; the first axis of each array is the worker.
+        lists: the candidate lists of all threads; the first axis of each array is the thread.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ScanState:
         self._futures = [pool().submit(work, accumulator) for accumulator in accumulators[1:]]
 
     def finish(self) -> Sequence[Accumulator]:
-        """Join the other workers until all tiles are scanned, and return each worker's accumulator."""
+        """Work on the scan until all rows are read, and return the results of each thread."""
         self._work(self._accumulators[0])
         for future in self._futures:
             future.result()
@@ -89,19 +89,22 @@ def scan(
     key_norm: float | None = None,
     thresholds: F32 | None = None,
 ) -> ScanState:
-    """Start a scan, which weighs every row that passes by the 8-bit codes of query and key.
+    """Start a scan, which computes the weight of every row that passes from the 8-bit codes of query and key.
 
     Args:
-        view: the rows.
+        view: the rows (keys with values).
         mask: the rows that pass; None if all rows pass, except removed ones.
         rows: the indices of all rows of the view, see `all_rows`.
-        queries: q queries, coded so that code·code·scales is the similarity.
+        queries: q queries as integer codes, see `code_queries`.
         listed: the approximate number of rows to list for each query.
-        temperatures: float64[q], not below 0, for sums; None for a histogram, which serves any temperature.
+        temperatures: float64[q], not below 0, at which weights are summed. None to fill a histogram of similarities
+            instead, from which sums at any temperature follow.
         bias: added to each similarity, which is then a logit; None for no bias.
-        outputs: whether to sum the weighted values too.
-        key_norm: the largest ‖k‖ of all parts, if this view is one of several: their histograms have the same bins.
-        thresholds: float32[q], the lists' initial thresholds from a sample of all parts; None to sample this view.
+        outputs: whether to compute weighted sums of values too.
+        key_norm: the largest length of a key in all views, if this view is one of several whose histograms need the
+            same bins; None for that of this view.
+        thresholds: float32[q], the similarity from which a row is listed at first; None to choose it from a sample of
+            this view.
     """
     running, query_count = kernels(), len(queries.scales)
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
@@ -131,7 +134,7 @@ def scan(
 
 
 def all_rows(view: View) -> RowIndices:
-    """Return the indices of all rows of a view, removed rows included.
+    """Return all rows of a view, removed rows included, as one sequence with indices from 0 on.
 
     The result is cached, so that all callers share it.
     """
@@ -155,7 +158,7 @@ def _work(
     rows: RowIndices,
     accumulator: Accumulator,
 ) -> None:
-    """Take tiles from the shared iterator until it is empty, and add the rows of each to the accumulator."""
+    """Scan tiles (runs of rows) until the shared iterator is empty, and add their rows to one thread's accumulator."""
     weights = np.empty(room, dtype=np.float32)
     for tile, allowed in tiles:
         codes = tile.segment.block.codes
@@ -172,7 +175,7 @@ def _work(
 
 
 def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
-    """Scan keys from row `done` on until all are done or a list is full; return the number of rows done.
+    """Scan keys from row `done` on until all are scanned or a candidate list is full; return the number of rows done.
 
     See `Kernels.accumulate`.
     """
@@ -182,13 +185,22 @@ def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int,
 
 
 def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
-    """Return float64[q], for each query an upper bound on |scanned similarity| with any key of length ≤ `key_norm`."""
+    """Return float64[q], for each query an upper bound on |scanned similarity| with any key.
+
+    Args:
+        queries: q queries as integer codes.
+        similarity: the name of the similarity.
+        key_norm: the largest length of a key.
+    """
     longest = 1.05 if similarity == "cosine" else 2 * key_norm
     return (queries.norms + queries.residuals_norm) * longest
 
 
 def _tiles(view: View, mask: Mask | None, rows: RowIndices, height: int) -> Iterator[tuple[Tile, Bools]]:
-    """Yield tiles of at most `height` rows, each with bool[r] of the rows that pass; skip tiles without such rows."""
+    """Yield the rows of a view in tiles (runs of at most `height` rows), each with bool[r] of the rows that pass.
+
+    Tiles without a passing row are skipped.
+    """
     segment_starts = {id(tile.segment): tile.start for tile in rows.tiles}
     for segment, passes in view.passing(mask):
         segment_start = segment_starts[id(segment)]
@@ -204,7 +216,7 @@ ROUNDING_MARGIN = 0.99
 
 
 def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumulator, *, fine: bool) -> None:
-    """Add Σ weight·value of one tile to the accumulator's outputs, and bounds on its error to the accumulator's errors.
+    """Add Σ weight·value over the rows of one tile to the outputs, and bounds on its error to the errors.
 
     A small batch of queries has weights in 16 bits, which cost nothing while the processor waits for memory. A large
     batch has weights in 8 bits.
@@ -212,7 +224,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     Args:
         running: the kernels.
         tile: consecutive rows, from a multiple of CHUNK on.
-        weights: float32[q, ≥ r], relative to the accumulator's thresholds.
+        weights: float32[q, ≥ r], the terms exp((s − threshold)/T) of these rows.
         accumulator: the outputs and errors to add to.
         fine: whether weights have 16 bits.
     """
@@ -236,14 +248,24 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
 
 
 def _load_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
-    """Return float32[count, d_v] of the tile's segment; only rows whose values are added one by one may be used."""
+    """Return float32[count, d_v], the values of the tile's segment, read from a file only where they are needed.
+
+    Most values are summed as 8-bit codes. Only the rows whose values are added one by one may be used.
+    """
     if tile.segment.block.unchecked:
         return tile.select(_rows_added_singly(weights[:, : tile.stop - tile.start], fine=fine)).load_values()
     return tile.segment.values
 
 
 def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
-    """Return the rows whose share of the sum is too large for 8-bit weights, and perhaps some more."""
+    """Return the rows whose weight is too large a share of the sum for 8 bits, and perhaps some more.
+
+    Their values are added one by one from the float32 originals. With 16-bit weights there are none.
+
+    Args:
+        weights: float32[q, r], of the rows of one tile.
+        fine: whether weights have 16 bits.
+    """
     if fine:
         return np.empty(0, dtype=np.intp)
     limits = ROUNDING_MARGIN * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)

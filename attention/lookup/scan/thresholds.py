@@ -27,9 +27,11 @@ EVERY_ROW = np.ones(MAX_BLOCK_ROWS, dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ThresholdSample:
-    """The sample that sets initial thresholds: one row in `stride` of every segment.
+    """How a scan samples rows to choose its initial thresholds, from which rows are listed as candidates.
 
-    Only its `count` best rows matter.
+    Attributes:
+        stride: one row in this many is sampled from every segment.
+        count: how many of the best sampled rows reach the threshold.
     """
 
     stride: int
@@ -37,24 +39,30 @@ class ThresholdSample:
 
     @classmethod
     def of(cls, stride: int, rows: int, listed: int) -> ThresholdSample:
-        """Return the sample for a scan of `rows` rows that shall list about `listed` of them.
+        """Return the sample for a scan of `rows` rows that lists about `listed` of them.
 
-        The segments' own samples hold one row in `stride` or more.
+        Args:
+            stride: the stride of the segments' own samples: each has one row in this many, or more.
+            rows: the number of rows.
+            listed: the approximate number of rows to list.
         """
         stride *= max(1, round(rows / (SAMPLE_STRIDE * SAMPLED_ROWS)))
         return cls(stride, max(4, max(listed, MIN_LISTED) // stride))
 
     def of_segment(self, segment: Segment) -> I64:
-        """Return the positions of the sampled rows in a segment.
+        """Return int64[r], the positions of the sampled rows in a segment.
 
-        The segment's own sample may have more rows.
+        They are the first part of the segment's own sample, which may have more rows.
         """
         positions = segment.sample_rows
         return positions[: min(-(-segment.count // self.stride), len(positions))]
 
 
 def sample_stride(view: View, mask: Mask | None) -> int:
-    """Return the largest stride s such that every segment with passing rows samples at least one row in s."""
+    """Return the largest stride of the samples of all segments with passing rows.
+
+    A segment's sample has one row in its stride.
+    """
     if mask is None:
         strides = [segment.sample_stride for segment in view.segments if segment.n]
     else:
@@ -66,9 +74,15 @@ def sample_stride(view: View, mask: Mask | None) -> int:
 def sample_best(
     view: View, mask: Mask | None, bias: Bias | None, queries: QueryCodes, sampling: ThresholdSample
 ) -> tuple[F32, int]:
-    """Return float32[q, count], the similarities of the best sampled rows that pass, ascending.
+    """Return float32[q, count], each query's best similarities among the sampled rows that pass, ascending.
 
     Also return how many sampled rows pass.
+
+    Args:
+        view, mask: the rows, and which of them pass; None for all.
+        bias: added to the similarities; None for no bias.
+        queries: q queries as integer codes.
+        sampling: which rows to sample, and `count`.
     """
     running = kernels()
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
@@ -76,9 +90,14 @@ def sample_best(
 
 
 def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
-    """Return float32[q], the initial thresholds from the samples of all shards.
+    """Return float32[q], the initial thresholds of a scan of several shards, from which rows are listed.
 
-    Each sample has its best similarities float32[q, ≥ count] and its number of rows.
+    It is the similarity of the `count`-th best sampled row over all shards. If the samples are small, every row reaches
+    the threshold.
+
+    Args:
+        samples: for each shard float32[q, ≥ count], its best sampled similarities, and the number of sampled rows.
+        count: how many sampled rows reach the threshold.
     """
     seen = sum(rows for _, rows in samples)
     best = np.concatenate([best for best, _ in samples], axis=1)
@@ -91,7 +110,7 @@ def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
 def initial_thresholds(
     view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
 ) -> F32:
-    """Return float32[q], thresholds that about `listed` of all rows reach, estimated from a sample."""
+    """Return float32[q], for each query a threshold that about `listed` of all rows reach, estimated from a sample."""
     sampling = ThresholdSample.of(sample_stride(view, mask), view.n, listed)
     return merge_thresholds([_sample_best(view, mask, bias, running, packed, queries, sampling)], sampling.count)
 
@@ -117,6 +136,9 @@ def _sample_best(
 
 
 def addends_for(bias: Bias, segment: Segment, rows: slice | I64) -> F32:
-    """Return float32[r], the biases that a scan adds to these rows of a segment; float32[0] if the segment has none."""
+    """Return float32[r], the biases that a scan adds to the logits of some rows of a segment.
+
+    Return the empty array float32[0] if the segment has no bias.
+    """
     addends = bias.scan_addends(segment)
     return addends[rows] if len(addends) else addends

@@ -18,11 +18,11 @@ SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """The weights of all documents that pass, for one query.
+    """The weights of all rows (keys) that pass the mask, for one query.
 
     Attributes:
-        weights: float64[n], with the null's they sum to one.
-        evidence: null weight, log-partition and entropy at this temperature.
+        weights: float64[n]; together with the null key's weight they sum to one.
+        evidence: the null key's weight, log-partition and entropy at this temperature.
         mean_gap: the weighted mean distance of a logit from the largest one; rounding errors grow with it.
     """
 
@@ -32,12 +32,12 @@ class Distribution:
 
 
 def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Distribution:
-    """Return the softmax of similarity / temperature, including a null key.
+    """Return the softmax of similarity / temperature, including a null key ("none of these").
 
     Args:
-        similarities: float64[n] of the documents that pass.
+        similarities: float64[n], of the rows that pass the mask.
         null: the null key at that temperature, or None.
-        temperature: 0 or more; at 0, documents that tie for the best share the weight.
+        temperature: 0 or more; at 0, rows that tie for the best share the weight.
     """
     if similarities.size == 0:
         return _no_documents(null, temperature)
@@ -73,14 +73,14 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
 def one_hot(
     similarities: F64, null: NullKey | None, temperature: float, *, log_partition: bool = False
 ) -> Distribution:
-    """Return the distribution with all weight on the best document.
+    """Return the distribution with all weight on the best row.
 
-    Documents that tie for the best, and the null key if it ties, share evenly.
+    Rows that tie for the best, and the null key ("none of these") if it ties, share the weight evenly.
 
     Args:
-        similarities: float64[n] of the documents that pass.
+        similarities: float64[n], of the rows that pass the mask.
         null: the null key, or None.
-        temperature: passed on to the evidence.
+        temperature: the temperature that the evidence shall state. If it is infinite, all rows tie.
         log_partition: whether this is softmax at temperature 0, whose log-partition is the logarithm of the number of
             ties.
     """
@@ -106,15 +106,13 @@ def one_hot(
 
 
 def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
-    """Return the sparsemax or entmax15 of similarity / temperature, including a null key.
+    """Return the sparsemax or entmax15 of similarity / temperature, including a null key ("none of these").
 
-    At temperature 0, return `one_hot`.
-
-    Only logits within the support of the largest matter, so only they are sorted.
+    At temperature 0, return `one_hot`. Only logits near the largest can have weight, so only they are sorted.
 
     Args:
-        similarities: float64[n] of the documents that pass.
-        null: the null key of a normaliser that is not softmax, or None.
+        similarities: float64[n], of the rows that pass the mask.
+        null: the null key, or None; it must have a `log_count` of 0.
         temperature: 0 or more.
         normaliser: sparsemax or entmax15.
     """
@@ -165,33 +163,44 @@ MAX_NULL_LOGIT = 1e300
 
 
 def relative_logits(similarities: F64, biases: F64, temperature: float) -> tuple[F64, float]:
-    """Return the logits relative to a peak: (s − peak)/T + bias as float64[n], and the peak, the largest similarity.
+    """Return the logits (s − peak)/T + bias as float64[n], and the peak, which is the largest similarity.
 
     These logits are finite even if s/T would overflow.
 
     Args:
         similarities, biases: float64[n], finite.
-        temperature: above 0.
+        temperature: T, above 0.
     """
     peak = float(similarities.max()) if similarities.size else 0.0
     return (similarities - peak) / temperature + biases, peak
 
 
 def null_logit(null: NullKey | None, temperature: float, peak: float = 0.0) -> float | None:
-    """Return the logit of a null key, relative to the same peak as the other logits; None without a null key."""
+    """Return the null key's logit relative to a peak, (s₀ − peak)/T + ln(count); None without a null key.
+
+    It is clipped at ±1e300.
+
+    Args:
+        null: the null key ("none of these"), or None.
+        temperature: T, above 0.
+        peak: the similarity that all logits are relative to, see `relative_logits`.
+    """
     if null is None:
         return None
     return float(np.clip((null.similarity - peak) / temperature + null.log_count, -MAX_NULL_LOGIT, MAX_NULL_LOGIT))
 
 
 def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: float, peak: float = 0.0) -> Evidence:
-    """Return the evidence in terms of similarities, converted from evidence that was computed on logits.
+    """Convert evidence that was computed from logits with temperature 1 back to similarities at temperature T.
+
+    With a bias, softmax is computed from the logits (s − peak)/T + bias. Temperature, null similarity and log-partition
+    are converted; weights and entropy stay.
 
     Args:
-        evidence: the evidence of logits relative to the peak, at temperature 1.
-        null: the null key at the temperature, or None.
-        temperature: above 0.
-        peak: the largest similarity, see `relative_logits`.
+        evidence: the evidence of the logits.
+        null: the null key ("none of these") at temperature T, or None.
+        temperature: T, above 0.
+        peak: the similarity that the logits are relative to, see `relative_logits`.
     """
     partition = evidence.log_partition
     return replace(
@@ -203,13 +212,13 @@ def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: floa
 
 
 def one_hot_with_bias(similarities: F64, biases: F64, null: NullKey | None, *, log_partition: bool) -> Distribution:
-    """Return the distribution at temperature 0 with a bias.
+    """Return the distribution at temperature 0 if rows have a bias.
 
-    Documents that tie for the largest similarity share the weight as softmax(bias).
+    All weight lies on the rows with the largest similarity. They share it as softmax(bias).
 
     Args:
-        similarities, biases: float64[n], finite.
-        null: the null key at temperature 0, whose bias is 0; or None.
+        similarities, biases: float64[n], finite, of the rows that pass the mask.
+        null: the null key ("none of these") at temperature 0, whose bias is 0; or None.
         log_partition: whether the evidence has a log-partition: ln Σ exp(bias) over the ties.
     """
     unbiased = one_hot(similarities, null, 0.0, log_partition=log_partition)
@@ -245,18 +254,18 @@ STRIDE = 3.0
 
 
 def solve_temperature(similarities: F64, target: float, counts: F64 | None = None) -> float:
-    """Return the temperature T at which exp(entropy of softmax(s/T)) is `target`.
+    """Return the temperature T at which softmax(s/T) has a given number of effective rows, exp(entropy).
 
     The entropy H grows with T, and dH/d(ln T) is the variance of the logits. So a bracketed Newton search over ln T
     finds the root.
 
     Args:
-        similarities: float64[n] of all documents, without the null key.
-        target: the number of documents, at least 1; more than half of all is taken as half.
-        counts: float64[n], the number of documents at each similarity; None for one each.
+        similarities: float64[n], of all rows, without the null key.
+        target: the number of effective rows, at least 1; more than half of all rows is taken as half.
+        counts: float64[n], the number of rows at each similarity; None for one each.
 
     Returns:
-        T, to well under 1 % of the target; 0 if at least `target` documents tie for the best.
+        T, such that the number is within 1 % of the target; 0 if at least `target` rows tie for the best.
     """
     if similarities.size == 0:
         return 0.0

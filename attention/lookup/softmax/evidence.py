@@ -17,12 +17,13 @@ class Evidence:
 
     Attributes:
         temperature: the temperature of the softmax.
-        null_weight: the null key's weight; 0 without a null key.
-        null_similarity: s₀, the null key's similarity; None without a null key.
-        log_partition: logsumexp of all logits, including the null key's. At temperature 0, the logarithm of the number
-            of ties. Without a null key, −∞ if nothing passes. None unless the normaliser is softmax.
+        null_weight: the weight of the null key, which means "none of these"; 0 without a null key.
+        null_similarity: s₀, the similarity at which a single key weighs as much as the null key; None without a null
+            key.
+        log_partition: ln Σ exp(logit) over all keys and the null key. At temperature 0, the logarithm of the number of
+            ties. Without a null key, −∞ if no key passes the mask. None unless the normaliser is softmax.
         entropy: the entropy of the keys' weights in nats, renormalised without the null key.
-        effective_documents: exp(entropy), the number of keys that the answer rests on; 0 if no document passes.
+        effective_documents: exp(entropy), the number of keys that share the weight; 0 if no key passes the mask.
     """
 
     temperature: float
@@ -41,11 +42,11 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict that one document stands out, several share the weight, or none matches.
+    """The statement that one document stands out, several share the weight, or none matches the query.
 
     Attributes:
-        stands: "none" if the null key has at least half of all weight, or if no document passes; else "one" if the
-            heaviest document has more than half; else "several".
+        stands: "none" if the null key ("none of these") has at least half of all weight, or if no document passes; else
+            "one" if the heaviest document has more than half; else "several".
         certain: whether the true weights give the same verdict, if the bound on their total variation holds.
     """
 
@@ -56,17 +57,15 @@ class Verdict:
     def of(
         cls, evidence: Evidence, heaviest: float, variation: float, *, documents: int, at_most: float | None = None
     ) -> Verdict:
-        """Return the verdict of computed weights, and whether the bound on their error allows another one.
+        """Return the verdict of computed weights, and whether the true weights must give the same one.
 
-        `variation` bounds their total variation from the true weights.
-
-        The true weight of any set of documents differs from the returned one by at most that bound.
+        Let τ be `variation`. The true weight of any set of documents differs from the computed one by at most τ.
 
         Args:
-            evidence: the evidence with the null key's weight and similarity.
-            heaviest: the weight of the heaviest document; 0 if no document passes.
-            variation: the bound on the total variation.
-            documents: the number of documents that pass.
+            evidence: the evidence with the weight and similarity of the null key ("none of these").
+            heaviest: the computed weight of the heaviest document; 0 if no document passes the mask.
+            variation: a bound on the total variation between computed and true weights.
+            documents: the number of documents that pass the mask.
             at_most: the largest weight that a document can have; None if that is `heaviest`.
         """
         null = evidence.null_weight
@@ -89,7 +88,7 @@ MIN_WARMTH = 0.45
 class NullKey:
     """A key that means "none of these".
 
-    It weighs as much as e^`log_count` keys of the same similarity.
+    In the softmax it competes with the real keys. It weighs as much as e^`log_count` keys of the same similarity.
 
     Attributes:
         similarity: the similarity of each of these keys.
@@ -100,24 +99,33 @@ class NullKey:
     log_count: float = 0.0
 
     def logit(self, best: float, temperature: float) -> float:
-        """Return the null key's logit minus that of a key with similarity `best`, at a temperature above 0."""
+        """Return the null key's logit minus that of a key with similarity `best`.
+
+        Args:
+            best: a similarity.
+            temperature: above 0.
+        """
         return (self.similarity - best) / temperature + self.log_count
 
     def level(self, temperature: float) -> float:
-        """Return s₀, the similarity that a single key needs to weigh as much as the null key.
+        """Return s₀, the similarity at which a single key weighs as much as the null key.
 
         It is infinite if it exceeds float64.
+
+        Args:
+            temperature: 0 or more.
         """
         return self.similarity + temperature * self.log_count if self.log_count else self.similarity
 
 
 @dataclass(frozen=True)
 class Background:
-    """The similarities of unrelated queries and keys, as a normal distribution.
+    """The distribution of similarities between unrelated queries and keys, as a normal distribution.
 
-    The null key competes with the sum over all documents. So "none of these" gets the weight that n unrelated
-    documents would have together. For normal similarities that sum is known from the random energy model (Derrida
-    1981): on average n·exp(μ/T + σ²/2T²), which is n keys of similarity μ + σ²/2T. So
+    It sets the similarity s₀ of the null key, which means "none of these" and competes with the sum over all documents.
+    So "none of these" gets the weight that n unrelated documents would have together. For normal similarities that sum
+    is known from the random energy model (Derrida 1981): on average n·exp(μ/T + σ²/2T²), which is n keys of similarity
+    μ + σ²/2T. So
 
         s₀ = μ + σ²/(2t) + t·ln n,  t = max(T, 0.45·σ).
 
@@ -142,11 +150,11 @@ class Background:
             )
 
     def null_key(self, temperature: float, documents: int) -> NullKey:
-        """Return the null key that weighs as much as `documents` unrelated documents, at least 2.
+        """Return the null key ("none of these") that weighs as much as n unrelated documents together.
 
         Args:
             temperature: 0 or more, infinity included.
-            documents: n, the number that a query may attend to.
+            documents: n, the number of documents that a query may attend to; fewer than 2 count as 2.
         """
         coldest, log_count = MIN_WARMTH * self.deviation, math.log(max(documents, 2))
         warmth = max(temperature, coldest)

@@ -16,14 +16,15 @@ from attention.lookup.softmax.evidence import Evidence, NullKey
 
 @dataclass(frozen=True, eq=False)
 class RaggedRows:
-    """Concatenated rows of c cases: in each case the rows known in float64 come first, then the candidates.
+    """The similarities of the rows of c cases, concatenated; a case is one query at one temperature.
 
-    A case is one query at one temperature.
+    Within a case, rows with an exact similarity come first, then rows with an approximate one (candidates).
 
     Attributes:
         values: float64[m], the similarity of each row.
         starts: int64[c + 1]; case i has the rows from starts[i] to starts[i + 1].
-        counts: int64[c], the number of rows known in float64, at least 1; the best row of the case is one of them.
+        counts: int64[c], the number of rows with an exact similarity, at least 1; the best row of the case is one of
+            them.
     """
 
     values: F64
@@ -31,7 +32,7 @@ class RaggedRows:
     counts: I64
 
     def select(self, cases: Sequence[int]) -> RaggedRows:
-        """Return the rows of these cases."""
+        """Return the rows of some cases only, in the given order of cases."""
         if len(cases) == len(self.counts):
             return self
         lengths = np.diff(self.starts)[cases]
@@ -39,7 +40,12 @@ class RaggedRows:
         return RaggedRows(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
     def of(self, values: F64, case: int) -> tuple[F64, F64]:
-        """Return the values of one case from float64[m], as two arrays: the known rows and the candidates."""
+        """Return the values of one case as two arrays: of its exactly known rows, and of its candidates.
+
+        Args:
+            values: float64[m], a number for each row of all cases.
+            case: the index of the case.
+        """
         first, last = int(self.starts[case]), int(self.starts[case + 1])
         middle = first + int(self.counts[case])
         return values[first:middle], values[middle:last]
@@ -51,11 +57,11 @@ NO_NULL = (-math.inf, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class TailSums:
-    """Sums over the rows below b thresholds, at t temperatures.
+    """Sums over the rows that were not listed one by one, in b groups, at t temperatures.
 
     Attributes:
-        thresholds: float64[b], one for each sum.
-        sums: float64[t, b, 3]: mass Σe, gap Σe·x and square Σe², with x = (s − threshold)/T and e = exp(x).
+        thresholds: float64[b], a similarity for each group, which its sums are relative to.
+        sums: float64[t, b, 3]: Σe, Σe·x and Σe² over the rows of a group, with x = (s − threshold)/T and e = exp(x).
     """
 
     thresholds: F64
@@ -64,17 +70,18 @@ class TailSums:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The softmax weights of one query over rows known in float64 and over a tail of rows that were only scanned.
+    """The softmax weights of one query over all rows, of which only some are known exactly.
 
-    The tail has candidates, which the scan listed, and summed rows.
+    A few rows have an exact similarity. The other rows are the tail. It has candidates, each with an approximate
+    similarity, and summed rows, of which only sums are known.
 
     Attributes:
-        known: float64[h], weights of the rows known in float64.
+        known: float64[h], weights of the rows with an exact similarity.
         candidates: float64[l], weights of the candidates.
-        factors: float64[b], for each sum, the factor that turns its masses e into weights.
-        evidence: null weight, log-partition and entropy.
+        factors: float64[b], for each group of summed rows, the factor that turns its Σe into a weight, see `TailSums`.
+        evidence: the null key's weight, log-partition and entropy.
         mean_gap: the weighted mean distance of a logit from the largest one.
-        tail: the total weight of candidates and summed rows.
+        tail: the total weight of the tail.
         log_tail: the logarithm of `tail`, which is finite even if `tail` underflows.
         tail_gap: the tail's part of `mean_gap`.
         tail_square: the sum of the squared weights of the tail.
@@ -93,11 +100,11 @@ class Mixture:
     summed_square: float
 
     def heaviest(self, rows: float) -> float:
-        """Return a bound on the sum of the `rows` largest squared weights of the tail.
+        """Return a bound on the sum of the squares of the `rows` largest weights in the tail.
 
-        Each candidate's weight is known. For the summed rows, only the sum of squared weights is known, and that each
-        weight is at most its factor. So the largest weights are first those of candidates above all factors, and then
-        at most a factor each.
+        The tail has candidates, whose weights are known, and summed rows. Of the summed rows only the sum of squared
+        weights is known, and that each weight is at most the factor of its group. So the largest weights are first
+        those of candidates above all factors, and then at most a factor each.
         """
         level, above, up_to = self._heavy_candidates
         first = float(up_to[int(min(math.ceil(rows), above))])
@@ -106,9 +113,10 @@ class Mixture:
 
     @cached_property
     def _heavy_candidates(self) -> tuple[float, int, F64]:
-        """Three facts on squared weights, for `heaviest`.
+        """Three values that `heaviest` needs: a level, a count, and cumulative sums.
 
-        The largest squared factor; the number of candidates above it; and the sums of the largest 0, 1, … candidates.
+        The level is the largest squared factor. The count is the number of candidates whose squared weight is above it.
+        The sums are those of the 0, 1, 2, … largest squared weights of candidates.
         """
         level = float(self.factors.max(initial=0.0)) ** 2
         squares = self.candidates * self.candidates
@@ -121,13 +129,13 @@ class Mixture:
 def mix(
     similarities: F64, candidates: F64, tail_sums: TailSums, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> list[Mixture]:
-    """Return the softmax of similarity / temperature over all rows and the null key, at each temperature.
+    """Return the softmax of similarity / temperature over all rows and the null key, one for each temperature.
 
     Args:
-        similarities: float64[h], known in float64, h ≥ 1, the best of all rows among them.
-        candidates: float64[l], scanned similarities.
+        similarities: float64[h], exact similarities of some rows, h ≥ 1; the best of all rows is among them.
+        candidates: float64[l], approximate similarities of further rows.
         tail_sums: the sums over all other rows, at these temperatures.
-        nulls: the null key at each temperature, or None.
+        nulls: the null key ("none of these") at each temperature, or None.
         temperatures: float64[t], above 0.
     """
     rows, t = len(similarities) + len(candidates), len(temperatures)
@@ -140,12 +148,12 @@ def mix(
 def mix_cases(
     runs: RaggedRows, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> Mixtures:
-    """Return the mixtures of c cases, each with its own rows, sums and temperature.
+    """Return the softmax weights of c cases; a case is one query at one temperature, with its rows.
 
     Args:
-        runs: similarities of the rows.
-        thresholds, sums: float64[c, b] and float64[c, b, 3], see `TailSums`.
-        nulls: the null key of each case, or None.
+        runs: the similarities of the rows of all cases.
+        thresholds, sums: float64[c, b] and float64[c, b, 3], sums over all other rows of each case, see `TailSums`.
+        nulls: the null key ("none of these") of each case, or None.
         temperatures: float64[c], above 0.
     """
     thresholds, sums = np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
@@ -169,15 +177,15 @@ def mix_cases(
 
 @dataclass(frozen=True, eq=False)
 class Mixtures:
-    """The mixtures of c cases (a case is one query at one temperature), each built on access.
+    """The softmax weights of c cases (a case is one query at one temperature); a `Mixture` of each is built on access.
 
     Attributes:
-        runs: similarities of the rows.
+        runs: the similarities of the rows of all cases.
         temperatures: float64[c].
-        nulls: the null key of each case, or None.
+        nulls: the null key ("none of these") of each case, or None.
         weights: float64[m], of the rows.
         factors: float64[c, b], see `Mixture`.
-        totals: the totals of each case.
+        totals: for each case the log-partition, entropy and sums over its rows.
     """
 
     runs: RaggedRows
@@ -206,7 +214,7 @@ class Mixtures:
         )
 
     def evidence(self, case: int) -> Evidence:
-        """Return the evidence of one case: null weight, log-partition and entropy."""
+        """Return the evidence of the case with this index: null weight, log-partition and entropy."""
         totals, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
         return Evidence(
             temperature=temperature,
@@ -219,10 +227,16 @@ class Mixtures:
 
 
 def mixture_without_tail(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
-    """Return a mixture in which the known rows have all the weight, and each of the `candidates` has 0."""
+    """Return a `Mixture` in which the exactly known rows have all the weight.
+
+    Args:
+        weights: float64[h], of the known rows.
+        evidence: the null key's weight, log-partition and entropy.
+        candidates: the number of candidates, each of which gets weight 0.
+    """
     return Mixture(weights, np.zeros(candidates), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
 def log_or_minus_inf(masses: F64) -> F64:
-    """Return the logarithms of masses; that of 0 is −∞."""
+    """Return the logarithms of numbers that are not below 0; that of 0 is −∞."""
     return np.log(masses, out=np.full(masses.shape, -np.inf), where=masses > 0)
