@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from softkv.answers.answer import Answer, Certificate, Comparison, Coverage, Evidence, FullText, Read, Swept, Verdict
 from softkv.answers.arrays import Attended, Embeddings, Trace
-from softkv.answers.documents import Document, Explanation, Match, Part
+from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
 from softkv.answers.info import (
     Calibration,
     CollectionInfo,
@@ -26,7 +26,6 @@ from softkv.answers.info import (
     SlotInfo,
     Written,
 )
-from softkv.answers.writes import Backup, Refusal, Report
 from softkv.client import AsyncClient, AsyncCollection, Client, Collection
 from softkv.errors import (
     Busy,

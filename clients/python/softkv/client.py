@@ -12,7 +12,7 @@ import httpx2
 from softkv.answers.answer import Answer
 from softkv.answers.info import Readiness
 from softkv.calls import arrays, classroom, collections, documents, queries, service, writing
-from softkv.calls.call import CollectionRef, ServiceCache
+from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import (
     AttendMethod,
@@ -25,7 +25,6 @@ from softkv.methods import (
     sync_stream_method,
     sync_upload_method,
 )
-from softkv.retrying import RetryPolicy
 from softkv.sending import AsyncSender, Sender, SendOptions, adjust_options, http_options
 
 if TYPE_CHECKING:

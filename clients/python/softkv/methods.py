@@ -9,7 +9,7 @@ from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from softkv.answers.writes import Report
+from softkv.answers.documents import Report
 from softkv.calls.call import Call, EventStream, Page, Paging, Plan
 from softkv.calls.writing import Upload
 from softkv.sending import AsyncSender, Sender

@@ -11,11 +11,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from softkv import settings
-from softkv.calls.call import Call, EventStream, Plan
+from softkv.calls.call import Call, EventStream, Plan, RetryPolicy
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import Reply, foreign_response_error, invalid_value
 from softkv.record import Record
-from softkv.retrying import RetryPolicy
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0

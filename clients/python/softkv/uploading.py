@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from softkv.answers.writes import Report
+from softkv.answers.documents import Report
 from softkv.calls.writing import Batch, BatchResult, Upload
 from softkv.errors import Error
 from softkv.problems import invalid_value

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
+from softkv.answers.documents import Backup
 from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, parse_collection_info, parse_service_info
-from softkv.answers.writes import Backup
 from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache
 from softkv.problems import Reply, invalid_value, raise_flaws
 from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value

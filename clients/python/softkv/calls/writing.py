@@ -8,9 +8,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from softkv import validation
-from softkv.answers.documents import Document, encode_document, encode_fields
+from softkv.answers.documents import Document, Refusal, Report, encode_document, encode_fields
 from softkv.answers.info import Written
-from softkv.answers.writes import Refusal, Report
 from softkv.calls.call import NDJSON_TYPE, WRITE_TIMEOUT, Call, CollectionRef, Plan
 from softkv.calls.collections import info
 from softkv.calls.documents import parse_written

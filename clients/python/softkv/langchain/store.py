@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.documents import Document
 from typing_extensions import override
 
-from softkv.answers.writes import Report
+from softkv.answers.documents import Report
 from softkv.errors import Conflict, NotFound
 from softkv.integrations.retrieval import document_text
 from softkv.langchain.inputs import convert_errors, convert_filter
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
     from softkv.answers.documents import Document as Stored
+    from softkv.answers.documents import Report
     from softkv.answers.info import CollectionInfo
-    from softkv.answers.writes import Report
 
 
 _MATCH_ALL: Mapping[str, Any] = {"operator": "AND", "conditions": []}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from softkv.calls.call import Call, ignore_content
+from softkv.calls.call import Call, RetryPolicy, ignore_content
 from softkv.errors import RETRYABLE_CODES, Busy, Conflict, Invalid, Refused, TimedOut, Unavailable, Unreachable
-from softkv.retrying import RetryPolicy
 from tests.examples import Page
 
 SAFE = Call("GET", "/", ignore_content)
