@@ -31,27 +31,30 @@ from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The result of attention of one query over every row that passes the mask.
+    """The result of attention of one query over every key that passes its mask.
 
     Attributes:
-        numbers: int64[k'], the head: the best documents by weight, then by similarity, and all documents that tie with
-            the last of them in both. A document has the number of its first row.
-        parts: int64[k'], the row number of each document's most similar key, the first one if several tie.
+        numbers: int64[k'], the listed documents: the best by weight, then by similarity, and all that tie with the last
+            of them in both. A document may have several keys, each stored in a row, and has the number of its first
+            row.
+        parts: int64[k'], the row number of each listed document's most similar key, the first one if several tie.
         similarities, logits: float64[k'], of that key; the logit includes the bias, except at temperature 0.
         weights: float64[k'], of each document, summed over all of its keys.
         log_weight_of_other_parts: float64[k'], ln Σ exp(logit − logit of the best key) over the document's keys; 0 for
             one key. With softmax, ln(weight) = logit − log_partition + log_weight_of_other_parts within the
             certificate, even if the weight underflows. At temperature 0 it counts the keys that tie for the best of
             all, with their bias. 0 if the normaliser is not softmax.
-        matches: how many documents of the head count (top_k, or the smallest set that holds top_p); the others tie.
+        matches: how many of the listed documents were requested (top_k, or the smallest set that holds top_p); the
+            others tie with the last of these.
         complete: False if top_k was reached before top_p.
-        evidence: at the temperature used.
-        heaviest: the weight of the heaviest document, in the head or not; 0 if no document passes.
+        evidence: null weight, log-partition and entropy at the temperature used.
+        heaviest: the weight of the heaviest document, listed or not; 0 if no document passes.
         best_similarity: the largest similarity that passes, with a bias that of the largest logit; None if no row
             passes.
-        output: float64[d_v], Σ weight·value, not rescaled for the null; None if not requested.
+        output: float64[d_v], Σ weight·value over all keys, which is not divided by the keys' total weight; None if not
+            requested.
         certificate: a proven bound on the error of all this.
-        documents, keys: how many documents and how many rows pass.
+        documents, keys: how many documents and how many keys pass the mask.
     """
 
     numbers: I64
@@ -81,7 +84,7 @@ class Answer:
 
     @property
     def temperature(self) -> float:
-        """The temperature of the answer; with `Auto`, the one that the lookup found."""
+        """The temperature of the answer; with `Auto`, the one that was solved for."""
         return self.evidence.temperature
 
     @property
@@ -101,7 +104,7 @@ class Answer:
 
     @property
     def effective_documents(self) -> float:
-        """The number of keys that the answer rests on, exp(entropy)."""
+        """The number of keys that share the weight, exp(entropy)."""
         return self.evidence.effective_documents
 
 
@@ -110,11 +113,11 @@ class Sweep:
     """The result of one query at many temperatures, from one pass over the keys.
 
     Attributes:
-        numbers: int64[k'], the head, the same at every temperature: the best documents by similarity, and all that tie
-            with the last of them.
-        parts, similarities, best_similarity, documents, keys: as in `Answer`.
-        weights: float64[t, k'], of each document, summed over all of its keys.
-        matches: how many documents of the head count; the others tie with the last of these.
+        numbers: int64[k'], the listed documents, the same at every temperature: the best by similarity, and all that
+            tie with the last of them.
+        parts: int64[k'], the row number of each listed document's most similar key.
+        weights: float64[t, k'], of each document at each of t temperatures, summed over all of its keys.
+        matches: how many of the listed documents were requested; the others tie with the last of these.
         evidence: one for each temperature, in the order of the temperatures.
         certificates: one for each temperature.
         heaviest: float64[t, 2], bounds on the weight of the heaviest document.
@@ -143,9 +146,10 @@ class Sweep:
 
 
 class Head(NamedTuple):
-    """The best documents of one question, and their evidence.
+    """The listed documents of one question's answer (the best ones), and its evidence.
 
-    Attributes are those of `Answer`.
+    Attributes are those of `Answer`: numbers, similarities, logits and weights of the documents, how many were
+    requested, and the evidence (null weight, log-partition and entropy).
     """
 
     numbers: I64
@@ -162,11 +166,13 @@ class Head(NamedTuple):
 
 
 def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: int, output: F64 | None) -> Answer:
-    """Return the answer with this head, certificate and output.
+    """Return the answer that consists of these parts.
 
     Args:
-        documents, keys: how many documents and how many rows pass.
-        output: float64[d_v], or None.
+        head: the listed documents and the evidence.
+        certificate: the bounds on the answer's error.
+        documents, keys: how many documents and how many keys pass the mask.
+        output: float64[d_v], Σ weight·value; None if not requested.
     """
     return Answer(**head._asdict(), output=output, certificate=certificate, documents=documents, keys=keys)
 
@@ -184,19 +190,21 @@ def select_head(
     compute_similarities: Callable[[Index], F64] | None = None,
     biased: bool = False,
 ) -> Head:
-    """Return the head of one question: the best documents, and all that tie with the last of them.
+    """Return the documents to list in one question's answer: the best, and all that tie with the last of them.
 
     Args:
-        numbers: returns the row numbers at positions among the listed rows.
-        similarities, weights: float64[n], of the listed rows; the best that pass are among them.
-        unlisted_weight: the weight of documents without a listed row.
-        grouping: the documents of the listed rows. Every row of these documents is listed. None if each row is a
+        question: how many documents to list, and by which rule.
+        numbers: returns the permanent row numbers of the rows at some positions.
+        similarities, weights: float64[n], of n candidate rows; the best of all rows are among them.
+        evidence: null weight, log-partition and entropy of all rows.
+        unlisted_weight: the weight of documents without a row among these.
+        grouping: the documents of these rows; every row of these documents is among the n. None if each row is a
             document.
         order: int64[n], the sort key of rows that tie; None for their positions.
-        compute_similarities: returns the similarities at positions among the listed rows. None if `similarities` holds
-            similarities and not logits.
-        biased: whether rows that tie for the best have unequal weights because of a bias, as at temperature 0; all
-            rows that pass are listed.
+        compute_similarities: returns the similarities of the rows at some positions, if `similarities` holds logits;
+            otherwise None.
+        biased: whether rows that tie for the best have unequal weights because of a bias, as at temperature 0. All rows
+            that pass the mask are then among the n.
     """
     document_numbers: I64 | None = None
     if grouping is None:
@@ -259,14 +267,16 @@ def select_heads(
     numbers: Callable[[Index], I64],
     order: I64,
 ) -> dict[int, Head]:
-    """Return the heads of many questions, by question index. Each row must be a document of its own.
+    """Return, by question index, the documents to list in the answers of many questions.
+
+    Each row must be a document, and the weights must be softmax above temperature 0.
 
     Args:
-        caps: how many documents of each question count as matches, by its index.
-        rescored: the candidates of all questions.
-        mixtures: softmax above temperature 0; each question of `caps` has a case.
-        cases: the case of each question.
-        numbers: returns the row numbers at indices.
+        caps: for the index of each question, how many documents to list; more if they tie.
+        rescored: the candidate rows of all questions.
+        mixtures: the weights of all questions.
+        cases: for the index of each question, the index of its weights in `mixtures`.
+        numbers: returns the permanent row numbers of rows.
         order: int64[l], the sort key of candidates that tie.
     """
     candidates, counts = rescored.candidates, np.maximum(rescored.counts, 0)
@@ -313,15 +323,20 @@ def build_sweep(
     grouping: DocumentGrouping | None = None,
     order: I64 | None = None,
 ) -> Sweep:
-    """Return the sweep of one question: its head, with weights, evidence and certificate at each temperature.
+    """Return one question's answers at many temperatures: the listed documents, and what changes with temperature.
 
     Args:
-        numbers, similarities, grouping, order: as in `select_head`.
-        distributions: for each temperature the weights float64[n] of the listed rows, the evidence and a certificate;
-            taken one by one, so that they need not be in memory together.
-        documents: how many pass.
-        heaviest: float64[t, 2], see `Sweep`; None if the heaviest document is among the listed ones.
-        keys: how many rows pass; None if each row is a document.
+        question: how many documents to list.
+        numbers: returns the permanent row numbers of the rows at some positions.
+        similarities: float64[n], of n candidate rows; the best of all rows are among them.
+        distributions: for each temperature the weights float64[n] of these rows, the evidence and a certificate; taken
+            one by one, so that they need not be in memory together.
+        documents: how many documents pass the mask.
+        heaviest: float64[t, 2], bounds on the weight of the heaviest document at each temperature; None if it is among
+            the candidates.
+        keys: how many rows pass the mask; None if each row is a document.
+        grouping: the documents of the candidate rows, each with all of its rows; None if each row is a document.
+        order: int64[n], the sort key of rows that tie; None for their positions.
     """
     if grouping is None:
         top = select_top(similarities, question.cap, order)
@@ -356,7 +371,12 @@ def build_sweep(
 def _logits(similarities: F64, rows: Index, evidence: Evidence) -> F64:
     """Return the logits s/T of some rows; at T = 0, 0 for the best rows and −∞ for the others.
 
-    At T = 0, if the null key is above the best rows, all are −∞.
+    At T = 0, if the null key ("none of these") has the largest similarity, all are −∞.
+
+    Args:
+        similarities: float64[n], of all candidate rows.
+        rows: int64[m], the positions of the rows among them.
+        evidence: the temperature T and the null key's similarity.
     """
     if evidence.temperature > 0:
         return np.asarray(similarities[rows] / evidence.temperature)

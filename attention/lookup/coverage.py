@@ -24,13 +24,13 @@ from attention.lookup.softmax.evidence import NullKey
 
 @dataclass(frozen=True)
 class Coverage:
-    """The share of a collection that an answer covers.
+    """The share of a collection that an answer covers, if some of its rows could not be read.
 
     Attributes:
-        documents: how many documents answered, whether they pass a filter or not.
+        documents: how many documents could be read, whether they pass a filter or not.
         total: how many documents the collection has.
-        min_missing_weight, max_missing_weight: bounds on the weight of all missing documents together, in the
-            answer over all rows: 0 and 0 if none is missing, 0 and 1 if nothing is known.
+        min_missing_weight, max_missing_weight: bounds on the weight of all missing documents together, in the answer
+            over all rows: 0 and 0 if none is missing, 0 and 1 if nothing is known.
     """
 
     documents: int
@@ -41,13 +41,13 @@ class Coverage:
 
 @dataclass(frozen=True)
 class _DistanceBound:
-    """Bounds on the distance of an answer from the one that all rows would give.
+    """Bounds on the distance between the answer from the available rows and the one that all rows would give.
 
     Attributes:
-        missing_low, missing_high: bounds on the weight of the missing rows.
-        absent_share: a bound on the share of all mass Σ exp(logit) that the missing rows have, together with the mass
-            that the null key gains because there are more keys.
-        variation: a bound on the total variation.
+        missing_low, missing_high: bounds on the weight of the missing rows in the answer from all rows.
+        absent_share: a bound on the share of all mass Σ exp(logit) that is absent: the mass of the missing rows, and
+            the mass that the null key gains because there are more keys.
+        variation: a bound on the total variation between the two answers' weights.
     """
 
     missing_low: float
@@ -62,15 +62,17 @@ UNKNOWN = _DistanceBound(0.0, 1.0, 1.0, 1.0)
 def cover_missing_rows(
     answer: Answer, question: Question, facts: BlockStatistics, missing: KeySummary | None
 ) -> tuple[Answer, Coverage]:
-    """Return the answer with a certificate for all rows, including the missing ones.
+    """Return an answer from part of the rows with a certificate that holds for all rows, including the missing ones.
 
-    The temperature stays; for `Auto` it is the one found without the missing rows. With `top_p` the head is incomplete
-    if the missing rows may have weight. With a bias nothing is certain.
+    The temperature stays; for `Auto` it is the one that was solved for without the missing rows. With `top_p` the
+    answer is marked incomplete if the missing rows may have weight. With a bias the certificate says nothing: its
+    bounds are the largest possible.
 
     Args:
-        answer: the answer to the question by the rows that answered.
-        facts: the statistics of these rows.
-        missing: the summary of the missing rows; None if no row is missing.
+        answer: the answer from the available rows.
+        question: the question that it answers.
+        facts: the statistics of the available rows.
+        missing: sums over the keys of the missing rows, which bound their weight; None if no row is missing.
 
     Returns:
         The answer, and the share of the collection that it covers.
@@ -116,19 +118,21 @@ def _softmax_distance(
     *,
     all_pass: bool,
 ) -> _DistanceBound:
-    """Return the distance from the answer over all rows, for softmax above temperature 0.
+    """Bound the distance to the answer from all rows, for softmax above temperature 0.
 
-    Let Z be the mass of the rows that answered, ω the null key's share of it, and M the mass of the missing rows. Let Δ
-    be the mass that the null key gains with the number of keys, M = m·(Z + M + Δ) and M + Δ = c·(Z + M + Δ). The answer
-    over all rows is 1 − c times the one over those that answered, and c times something else. The missing rows gain the
-    weight m. The null key gains weight if Δ outweighs its loss: both together gain (1 − ω)·c. So the total variation
-    between the two is at most max(m, (1 − ω)·c). From an answer that is itself off by τ it is at most that plus τ, and
-    at most c + (1 − c)·τ.
+    Let Z be the mass Σ exp(logit) of the available rows and the null key, ω the null key's share of it, and M the mass
+    of the missing rows. Let Δ be the mass that the null key gains with the number of keys, M = m·(Z + M + Δ) and M + Δ
+    = c·(Z + M + Δ). The answer from all rows is 1 − c times the one from the available rows, and c times something
+    else. The missing rows gain the weight m. The null key gains weight if Δ outweighs its loss: both together gain (1 −
+    ω)·c. So the total variation between the two is at most max(m, (1 − ω)·c). From an answer that is itself off by τ it
+    is at most that plus τ, and at most c + (1 − c)·τ.
 
     Args:
+        answer: the answer from the available rows.
+        rows: limits of the similarities of the missing rows.
         rounding: the rounding error of a logit.
-        null, full_null: the null key for the keys that answered, and for all keys.
-        all_pass: whether all missing rows pass.
+        null, full_null: the null key for the number of available keys, and for the number of all keys.
+        all_pass: whether all missing rows pass the mask.
     """
     temperature, known_variation = answer.temperature, answer.certificate.total_variation
     low, high = _log_masses(answer, rounding)
@@ -152,18 +156,27 @@ def _softmax_distance(
 
 
 def _share(log_mass: float, log_beside: float) -> float:
-    """Return the share that one mass has of the sum of two; both are given by their logarithms."""
+    """Return the share a/(a + b) that one mass has of two, from their logarithms.
+
+    Args:
+        log_mass, log_beside: ln a and ln b.
+    """
     if math.isnan(log_mass - log_beside):  # both are 0, or both infinite
         return 1.0
     return logistic(log_mass - log_beside)
 
 
 def _log_masses(answer: Answer, rounding: float) -> tuple[float, float]:
-    """Return bounds on the logarithm of the true mass Σ exp(logit) of the rows that answered and the null key.
+    """Return a lower and an upper bound on ln Z, the true mass Σ exp(logit) of the available rows and the null key.
 
     The total variation τ of the answer comes from lemma 1 or lemma 2 of `docs/certificate.md`. By lemma 1 every logit
-    is off by at most ε ≤ 2·artanh τ, and so is the logarithm of the mass. By lemma 2 τ ≥ |1 − Ẑ/Z|, which is sharper.
-    Or one key stands out: its own logit is off by `rounding`, and τ is at least the relative weight of all other keys.
+    is off by at most ε ≤ 2·artanh τ, and so is ln Z. By lemma 2 τ ≥ |1 − Ẑ/Z| for the computed mass Ẑ, which is
+    sharper. Or one key stands out: its own logit is off by `rounding`, and τ is at least the relative weight of all
+    other keys.
+
+    Args:
+        answer: the answer from the available rows.
+        rounding: the rounding error of a logit.
     """
     temperature, variation = answer.temperature, answer.certificate.total_variation
     total = answer.log_partition
@@ -183,12 +196,17 @@ def _are_without_weight(
     null: NullKey | None,
     full_null: NullKey | None,
 ) -> bool:
-    """Return whether no missing row can have weight, and the null key keeps its weight.
+    """Return whether no missing row can have weight, and the null key keeps its weight if all rows are counted.
 
-    For temperature 0 and the sparse normalisers.
+    This applies to temperature 0 and the sparse normalisers, at which only rows near the best have weight. The null
+    key's similarity rises with the number of keys. Its weight stays if it has all the weight already, or if it is too
+    low to have weight even for all keys.
 
-    Only rows near the best have weight then. A null key rises with the number of keys. Its weight stays if it has all
-    the weight already, or if it is out of reach for all keys, too.
+    Args:
+        answer, question: the answer from the available rows, and its question.
+        rows: limits of the similarities of the missing rows.
+        rounding: a bound on the rounding error of a similarity.
+        null, full_null: the null key for the number of available keys, and for the number of all keys.
     """
     reach = 0.0
     if question.normaliser in SUPPORT:

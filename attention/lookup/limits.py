@@ -12,7 +12,12 @@ MAX_BLOCK_ROWS = 131_072
 
 @dataclass(frozen=True)
 class ScanWidth:
-    """The size of a scan's lists: the most rows that a query looks up in float64, and about how many it lists."""
+    """How many rows a scan keeps individually for each query, instead of only in sums.
+
+    Attributes:
+        lookups: the most rows that a query looks up in float64.
+        listed: about how many rows it lists as candidates.
+    """
 
     lookups: int
     listed: int
@@ -20,7 +25,9 @@ class ScanWidth:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one memory, which its views carry. They change the time and the memory of an answer, not its truth.
+    """Sizes that decide how one memory stores and reads rows; its views carry them.
+
+    They change the time and the memory that an answer takes, not its correctness.
 
     The defaults are measured. A test passes smaller ones, so that a few hundred rows take the path of millions:
     `Memory("dot", limits=Limits(block_rows=64, exact_max_components=0))`.
@@ -36,13 +43,14 @@ class Limits:
             on the others of its batch. −1 leaves even an empty selection to a scan.
         rows_scanned_per_exact_row: the number of rows that a scan reads while the exact path reads one.
         exact_batch_cells: the most similarities that the exact path has in memory at once.
-        scan_widths: the widths of successive scans, until the head is decided and `max_error` is kept. The scan for
-            many temperatures has the first.
+        scan_widths: the widths of successive scans. A wider scan follows if a narrower one leaves open which rows are
+            the best, or cannot prove `max_error`. The scan for many temperatures has the first width.
         min_rows_per_candidate: a scan lists at most one row in this many.
-        max_tile_rows: the most rows of a tile of a scan, which has 1,024 or more.
+        max_tile_rows: the most rows of a tile, the unit that one thread scans at a time; a tile has 1,024 or more.
         max_document_lookups: the most rows that are looked up to choose between documents of several keys; for more,
             the exact path is as fast.
-        min_prefix_rows: a view of fewer rows has no prefixes, for the whole answers in a few milliseconds.
+        min_prefix_rows: a view of fewer rows gives no early answers from part of its rows, because the whole answers in
+            a few milliseconds.
 
     Raises:
         ParameterError: a limit is out of its range.

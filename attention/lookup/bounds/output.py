@@ -16,13 +16,13 @@ MAX_EXPONENT = 8.0
 
 
 def bound_exact_output(total_variation: float, value_norm: float, terms: float) -> float:
-    """Bound the error of an output Σ w·v that is summed in float64.
+    """Bound ‖o − ô‖, the error of an output ô = Σ ŵ·v (weighted sum of values) that is summed in float64.
 
     ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and the sum itself adds γ_terms·max‖v‖.
 
     Args:
-        total_variation: a bound on TV, the total variation between true and computed weights.
-        value_norm: the largest ‖v‖.
+        total_variation: a bound on TV, the total variation between the true weights w and the computed weights ŵ.
+        value_norm: the largest length ‖v‖ of a value.
         terms: the number of additions for one component.
     """
     return (2 * total_variation + 2 * terms * UNIT_ROUNDOFF) * value_norm
@@ -40,20 +40,23 @@ def bound_quantised_output(
     variation: float,
     exact: float,
 ) -> float:
-    """Bound ‖o − ô‖, the error of an output from 8-bit codes, without the rounding of sums in float64.
+    """Bound ‖o − ô‖, the error of an output (weighted sum of values) that was computed from 8-bit codes.
 
-    Two blends lie between ô and o: true values with computed weights, and true values with weights that are true in the
-    tail. `bound_value_codes` bounds the first step and `bound_tail_output` the second. The last step is the rounding of
-    weights in the head: 2·TV·max‖v‖, as for any two distributions.
+    The rounding of sums in float64 is not included. The tail are the rows that were only scanned as codes; the others
+    were read in float64. Two sums lie between ô and o: true values with computed weights, and true values with weights
+    that are true in the tail. `bound_value_codes` bounds the first step and `bound_tail_output` the second. The last
+    step is the rounding of the weights of the other rows: 2·TV·max‖v‖, as for any two distributions.
 
     Args:
         spread: the spread of the values; None if it is unknown.
-        residuals: residuals of a set of rows that contains all summed rows, see `bound_value_codes`; None with spread.
+        residuals: Σ (v − v̂) over a set of rows that contains all summed rows, where v̂ is what the code of v stands
+            for; None if the spread is unknown.
         value_norm: the largest ‖v‖.
-        mixture: the distribution.
-        error: bounds on the error of similarities that were only scanned.
+        mixture: the computed weights.
+        error: bounds on the errors of the similarities of the tail.
         length, from_mean: upper bounds of ‖ô‖ and of the distance of ô from the mean of all values.
-        value_errors: see `accumulator.VALUE_ERRORS`, in units of weight.
+        value_errors: five bounds on the errors of coded values and weights, in units of weight, see
+            `accumulator.VALUE_ERRORS`.
         variation: a bound on the total variation between true and computed weights.
         exact: the part of `variation` that does not come from the tail.
     """
@@ -86,11 +89,13 @@ def bound_quantised_output(
 
 @dataclass(frozen=True)
 class Centre:
-    """A point c among the values v, and a bound on how far errors ε of logits move a blend relative to c.
+    """A point c near the values v, and a bound on how far errors ε of logits move the output relative to c.
+
+    ō is the output, the sum of true values with computed weights ŵ. The tail are the rows whose logits have errors.
 
     Attributes:
-        directional_shift: an upper bound of Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
-        distance: an upper bound of ‖c − ō‖, where ō is the blend.
+        directional_shift: an upper bound of Σŵ·|ε·(v − c)·y| over the tail, for any unit vector y.
+        distance: an upper bound of ‖c − ō‖.
     """
 
     directional_shift: float
@@ -108,24 +113,23 @@ def bound_tail_output(
 ) -> float:
     """Bound how far the errors of the tail's logits move the output Σ w·v.
 
-    `bound_tail` does the same for the weights.
+    The tail are the rows whose similarities come from 8-bit codes. `bound_tail` bounds the error of their weights.
 
-    With ŵ, Y, E and b of `bound_tail` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
-    E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
-    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖. In the first term, errors in different directions do not add up, see
-    `Centre`. And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b. The smallest of these
-    bounds holds.
+    With ŵ, Y, E and b of `bound_tail` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because E[Y]
+    − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c, ‖ΣD·(v − ō)‖ ≤
+    ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖. In the first term, errors in different directions do not add up, see `Centre`. And
+    ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b. The smallest of these bounds holds.
 
     Rounding in float32 is added. A tail term, which is also its value's factor, has an error of 10⁻⁶ + 2⁻²²·|x|. The
-    sum of 64 terms that normalises the weights has a relative error of 2⁻¹⁸, which only scales the blend.
+    sum of 64 terms that normalises the weights has a relative error of 2⁻¹⁸, which only scales the output.
 
     Args:
         b: a bound on |ε|.
         tail: the tail's weight.
         tail_gap: Σŵ|x| over the tail.
         mean_error: a bound on Σŵ|ε| over the tail.
-        centres: any number of points c, or none.
-        longest: the largest ‖v‖.
+        centres: any number of points c, possibly zero.
+        longest: the largest length ‖v‖ of a value.
         length: an upper bound of ‖ō‖.
 
     Returns:
@@ -142,16 +146,17 @@ def bound_tail_output(
 
 
 def bound_directional_shift(mixture: Mixture, error: QuantisationError, square: float, longest: float) -> float:
-    """Bound Σŵ·|ε·p| over the tail, where ε are the errors of logits, and p any numbers with Σp² ≤ λ and |p| ≤ R.
+    """Bound Σŵ·|ε·p| over the tail, where ε are the errors of similarities, and p any numbers with Σp² ≤ λ and |p| ≤ R.
 
-    p stands for the components of values, relative to a centre, along one direction. Each error is at most b, and the
-    squares of all errors add up to at most Q. So by Cauchy–Schwarz the sum is at most √Σ(ŵ·error)²·√λ: the worst case
-    has b on the heaviest Q/b² rows and 0 elsewhere. It is also at most √Q·√Σ(ŵp)²: the worst case has R on the
-    heaviest λ/R² rows. float32 adds at most `error.uniform` to each error.
+    The tail are the rows whose similarities come from 8-bit codes. p stands for the components of values, relative to a
+    centre, along one direction. Each error is at most b, and the squares of all errors add up to at most Q. So by
+    Cauchy–Schwarz the sum is at most √Σ(ŵ·error)²·√λ: the worst case has b on the heaviest Q/b² rows and 0 elsewhere.
+    It is also at most √Q·√Σ(ŵp)²: the worst case has R on the heaviest λ/R² rows. float32 adds at most `error.uniform`
+    to each error.
 
     Args:
-        mixture: the distribution, for the weights ŵ.
-        error: bounds on the error of similarities: b, Q and the part of float32.
+        mixture: the computed weights ŵ.
+        error: bounds on the errors of similarities: b, Q and the part of float32.
         square: λ.
         longest: R.
     """
@@ -167,26 +172,26 @@ def bound_directional_shift(mixture: Mixture, error: QuantisationError, square: 
 def bound_value_codes(
     value_errors: Sequence[float], mixture: Mixture, spread: Spread, residuals: Residuals, longest: float
 ) -> float:
-    """Bound the error that the codes of values, and the rounding of weights to 8-bit levels, cause in a sum.
+    """Bound the error of Σ a·v over the summed rows that comes from coding values v and weights a in 8 bits.
 
-    The bound is on ‖Σ a·v − ô‖ over the summed rows, where a are their weights before that rounding.
+    ô is the sum as computed from codes, so the bound is on ‖Σ a·v − ô‖, with the weights a before they are rounded.
 
-    A coded value has the residual r = v − v̂. Let λ be the largest eigenvalue of Σ r·rᵀ over all rows: then
-    ‖Σ b·r‖ ≤ ‖b‖·√λ. The mean ā of the weights causes no error. For Σ r is known of n rows, all rows summed in codes
-    among them, and ô contains ā·Σ r, see `estimate`. So the error is Σ(a − ā)·r over these n rows, with a = 0 for rows
-    that were not summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n, which is small if the weights are nearly
-    equal. Rounding the weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of √λ for v and √λ for r.
-    The sums of the norms are bounds too, and the smaller one of each pair holds.
+    A value v whose code stands for v̂ has the residual r = v − v̂. Let λ be the largest eigenvalue of Σ r·rᵀ over all
+    rows: then ‖Σ b·r‖ ≤ ‖b‖·√λ. The mean ā of the weights causes no error. For Σ r is known of n rows, all rows summed
+    in codes among them, and ô contains ā·Σ r, see `estimate`. So the error is Σ(a − ā)·r over these n rows, with a = 0
+    for rows that were not summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n, which is small if the weights are
+    nearly equal. Rounding the weights by δ moves the sum by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of √λ for v and √λ for
+    r. The sums of the norms are bounds too, and the smaller one of each pair holds.
 
     Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself. Σa and Σa² were summed in float32, up to
     1,024 terms at a time.
 
     Args:
-        value_errors: see `accumulator.VALUE_ERRORS`, in units of weight.
-        mixture: the distribution, for Σa² over all summed rows.
+        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        mixture: the computed weights, which give Σa² over all summed rows.
         spread: the spread of the values of all rows.
-        residuals: Σ r, and n.
-        longest: the largest ‖v‖.
+        residuals: Σ r over n rows, and n.
+        longest: the largest length ‖v‖ of a value.
     """
     left_out, residual, rounding, mass, rounding_square = value_errors
     mean = mass / max(residuals.count, 1)

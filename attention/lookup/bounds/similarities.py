@@ -23,13 +23,18 @@ UNIT_ROUNDOFF = 2.0**-53
 
 @dataclass(frozen=True)
 class Slack:
-    """A bound on the error of a computed similarity or logit s: `absolute` + `relative`·|s|."""
+    """A bound on the error of a computed similarity or logit s: `absolute` + `relative`·|s|.
+
+    Attributes:
+        absolute: the part that is the same for every row.
+        relative: the part in proportion to |s|.
+    """
 
     absolute: float
     relative: float
 
     def at(self, similarity: float) -> float:
-        """Return the bound for one computed similarity."""
+        """Return the bound on the error of one computed similarity."""
         return self.absolute + self.relative * abs(similarity)
 
     def in_logits(self, temperature: float, largest: float) -> Slack:
@@ -46,12 +51,12 @@ class Slack:
 
 
 def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
-    """Return the bound on the error of a similarity that is computed in float64.
+    """Return a bound on the rounding error of a similarity that is computed in float64.
 
     Args:
         similarity: the similarity's name.
         query: float64[d].
-        key_norm: the largest ‖k‖.
+        key_norm: the largest length ‖k‖ of a key.
     """
     d = query.size
     if similarity == "gaussian":
@@ -68,17 +73,20 @@ def _gamma(m: int) -> float:
 
 @dataclass(frozen=True)
 class QuantisationError:
-    """Bounds on the errors of scanned similarities, which are products of 8-bit codes.
+    """Bounds on the errors of the similarities of a scan, which are products of 8-bit codes.
 
-    q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. For one row, by Cauchy–Schwarz, that is at most ‖q̂‖·‖k − k̂‖ + ‖q − q̂‖·‖k‖.
-    Over all rows, the squares of the two parts add up to q̂ᵀ·G·q̂ and (q − q̂)ᵀ·K·(q − q̂), with the Gram matrices
-    G = Σ (k − k̂)(k − k̂)ᵀ and K = Σ k kᵀ. So by Minkowski, the squares of the whole error add up to at most the square
-    of the sum of their roots. If the query's code has 16 bits, q − q̂ is so small that trace(K)·‖q − q̂‖² suffices.
-    float32 rounds the code product times the scales by 2⁻²¹ of ‖q̂‖·‖k̂‖, and a stored scale by 2⁻²⁴ of it.
+    k̂ and q̂ are the vectors that the codes of a key k and a query q stand for.
+
+    q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. For one row, by Cauchy–Schwarz, that is at most ‖q̂‖·‖k − k̂‖ + ‖q −
+    q̂‖·‖k‖. Over all rows, the squares of the two parts add up to q̂ᵀ·G·q̂ and (q − q̂)ᵀ·K·(q − q̂), with the Gram
+    matrices G = Σ (k − k̂)(k − k̂)ᵀ and K = Σ k kᵀ. So by Minkowski, the squares of the whole error add up to at most
+    the square of the sum of their roots. If the query's code has 16 bits, q − q̂ is so small that trace(K)·‖q − q̂‖²
+    suffices. float32 rounds the code product times the scales by 2⁻²¹ of ‖q̂‖·‖k̂‖, and a stored scale by 2⁻²⁴ of it.
 
     Attributes:
         largest: a bound on any one row's error.
-        squares: a bound on the sum of squared errors over all rows, without float32's part; infinite if unknown.
+        squares: a bound on the sum of squared errors over all rows, without float32's part; infinite if no bound is
+            known.
         uniform: a bound on the part of any one row's error that float32 causes.
     """
 
@@ -91,11 +99,13 @@ class QuantisationError:
         return QuantisationError(self.largest + width, self.squares, self.uniform + width)
 
     def mean(self, tail: float, tail_square: float) -> float:
-        """Bound Σŵ|ε|, the weighted sum of the errors' sizes, over a tail of weight `tail`.
+        """Bound Σŵ|ε|, the weighted mean of the errors' sizes, over the rows that were only scanned (the tail).
 
-        `tail_square` is the sum of the tail's squared weights.
+        By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²), which is sharp if the tail's weights ŵ are nearly equal.
 
-        By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²), which is sharp if the tail's weights are nearly equal.
+        Args:
+            tail: Σŵ over the tail.
+            tail_square: Σŵ² over the tail.
         """
         if not math.isfinite(self.squares):
             return math.inf
@@ -103,7 +113,14 @@ class QuantisationError:
 
 
 def quantisation_errors(view: View, queries: QueryCodes) -> F64:
-    """Return float64[q, 3]: for each query, the three fields of its `QuantisationError`."""
+    """Return float64[q, 3], for each query bounds on the errors of its scanned similarities, from the 8-bit codes.
+
+    The columns are the fields `largest`, `squares` and `uniform` of `QuantisationError`.
+
+    Args:
+        view: the rows.
+        queries: q queries as integer codes.
+    """
     residual = max(segment.key_residual for segment in view.segments)
     key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
@@ -124,18 +141,19 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
 
 
 def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
-    """Return the bounds float64[q, 3] for logits to which the scan added a bias.
+    """Widen the bounds float64[q, 3] on scanned similarities to bounds on logits, to which the scan adds a bias.
 
     The bias is rounded to float32 and added in float32. That moves a logit z by 2⁻²⁴ of the bias, whose size is at most
-    |z| plus that of the product, and by 2⁻²⁴ of z. Both are at most a quarter of float32's part without bias, plus
-    2⁻²² of |z|. Underflow in float32 adds far less than 10⁻²⁸.
+    |z| plus that of the product, and by 2⁻²⁴ of z. Both are at most a quarter of float32's part without bias, plus 2⁻²²
+    of |z|. Underflow in float32 adds far less than 10⁻²⁸.
 
-    The bound for |z| is the largest among three: listed rows, the threshold, and 128 below the threshold. It covers
-    all rows in between. A row further below has a larger error, but by at most 2⁻²² of the further distance. So it
-    cannot be among the best, and it weighs less than e⁻¹²⁷ of the best, truly and as computed.
+    The bound for |z| is the largest among three: listed rows, the threshold, and 128 below the threshold. It covers all
+    rows in between. A row further below has a larger error, but by at most 2⁻²² of the further distance. So it cannot
+    be among the best, and it weighs less than e⁻¹²⁷ of the best, truly and as computed.
 
     Args:
-        errors: float64[q, 3], the bounds without the bias, from `quantisation_errors`.
+        errors: float64[q, 3], the bounds without the bias, from `quantisation_errors`, whose columns the result has
+            too.
         thresholds: float64[q], the highest scanned logit that a row can have without being listed; −∞ if all are.
         starts, logits: int64[q + 1] and float64[l], the listed rows' logits, each query's best first.
     """
@@ -148,13 +166,18 @@ def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) ->
 
 
 def _bound_forms(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: bool) -> F64:
-    """Return float64[q], upper bounds of xᵀ·M·x for each vector x of float64[q, d].
+    """Return float64[q], upper bounds of the quadratic form xᵀ·M·x for each vector x, with a Gram matrix M.
 
-    If `exact` is false, only the trace of M is used. The Gram matrix M was summed in float32, up to 1,024 rows at a
-    time. So its error is at most γ₁₀₂₄ of the trace, plus the underflow of the elements, `lost` in all. Its largest
-    eigenvalue is at most its trace, and so is that of the matrix of its elements' sizes. The form is computed in
-    float32 too, from vectors of length 1 and M over its trace: its error is γ of d + 8 ≤ 1,032 terms. Both together
-    are less than 2.02·2⁻¹⁴.
+    If `exact` is false, only the trace of M is used. M was summed in float32, up to 1,024 rows at a time. So its error
+    is at most γ₁₀₂₄ of the trace, plus the underflow of the elements, `lost` in all. Its largest eigenvalue is at most
+    its trace, and so is that of the matrix of its elements' sizes. The form is computed in float32 too, from vectors of
+    length 1 and M over its trace: its error is γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
+
+    Args:
+        vectors: float64[q, d], the x.
+        unit_gram, trace: float32[d, d], M divided by its trace, and the trace.
+        lost: a bound on what underflow took from M.
+        exact: whether to compute the form, instead of a bound from the trace alone.
     """
     if not exact:
         return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + lost))

@@ -14,28 +14,27 @@ from attention.lookup.softmax.mixture import Mixture
 
 
 def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:
-    """Bound the total variation of a softmax whose similarities are off by at most `slack` each.
+    """Bound the total variation that rounding causes in a softmax whose similarities are off by at most `slack`.
 
-    The bound includes the rounding of the softmax itself.
+    The bound includes the rounding of the softmax itself. u is 2⁻⁵³.
 
-    With ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε and the rest with −ε. So the
-    total variation is at most tanh(ε/2). Here ε is the slack at the best similarity, over T.
+    With true weights w, computed weights ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε
+    and the rest with −ε. So the total variation is at most tanh(ε/2). Here ε is the slack at the best similarity, over
+    T.
 
     Other errors grow with a logit's distance x from the largest: 3u·|x| for computing it, 2u for its exponential, and
-    the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ. So
-    Σ|w − ŵ| ≤ 2a/(1 − a), with a the mean of exp(ε_i) − 1. Unless an exponential vanishes, a is linear in the mean of
-    |x|, `mean_gap`.
+    the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ. So Σ|w − ŵ| ≤ 2a/(1 −
+    a), with a the mean of exp(ε_i) − 1. Unless an exponential vanishes, a is linear in the mean of |x|, `mean_gap`.
 
-    NumPy sums in pairs over runs of 128 in 8 lanes, so the relative error of a sum of n terms is at most
-    (24 + log₂ n)·u. A null key that weighs as much as n keys has ln n in its logit, which moves its weight by at most
-    log₂ n·u.
+    NumPy sums in pairs over runs of 128 in 8 lanes, so the relative error of a sum of n terms is at most (24 + log₂
+    n)·u. A null key that weighs as much as n keys has ln n in its logit, which moves its weight by at most log₂ n·u.
 
     Args:
         slack: a bound on a similarity's error.
         best: the largest computed similarity.
         temperature: T, above 0.
         mean_gap: the weighted mean distance of a logit from the largest.
-        n: the number of documents.
+        n: the number of rows.
     """
     shift = math.tanh(slack.at(best) / temperature / 2)
     drift = 1.001 * ((3 * UNIT_ROUNDOFF + slack.relative) * mean_gap + 8 * UNIT_ROUNDOFF)
@@ -47,16 +46,16 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
     """Bound the total variation if one document, or several copies of one, is far ahead of all others.
 
     This bound is sharp at low temperatures, at which `bound_rounding` is useless. A tie of t copies of one vector has
-    one true similarity. If a document is behind by g in computed similarities, it is behind by at least
-    g·(1 − relative) − 2·slack in true ones. So the mass outside the tie, relative to one copy, is at most
-    R = Σ exp(−(g·(1 − relative) − 2·slack)/T), truly and as computed, and the total variation is at most R/t.
+    one true similarity. If a document is behind by g in computed similarities, it is behind by at least g·(1 −
+    relative) − 2·slack in true ones. So the mass outside the tie, relative to one copy, is at most R = Σ exp(−(g·(1 −
+    relative) − 2·slack)/T), truly and as computed, and the total variation is at most R/t.
 
     The null key's similarity has no error. If it is the largest, R is the documents' mass relative to it. T = 0 is the
     limit: every document that may truly tie counts in full.
 
     Args:
-        similarities: float64[n], n ≥ 1.
-        null: the null key's similarity, or None.
+        similarities: float64[n], n ≥ 1, as computed.
+        null: the similarity of the null key ("none of these"), or None.
         slack: a bound on a similarity's error.
         temperature: T, 0 or more.
         alike: whether all documents that tie for the best are copies of one vector.
@@ -77,7 +76,7 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
 
 
 def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bool) -> float:
-    """Bound the total variation at temperature 0, where documents that tie for the best share as softmax(bias).
+    """Bound the total variation at temperature 0 with a bias, where rows that tie for the best share as softmax(bias).
 
     Suppose that only copies of one vector tie, and that no other document may truly tie with them. Then the true
     similarities tie as well, and the only error is the rounding of a softmax of their biases, as in `bound_rounding`,
@@ -85,7 +84,10 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
     that only truly ties.
 
     Args:
-        similarities, null, slack, alike: as in `bound_separated`.
+        similarities: float64[n], n ≥ 1, as computed.
+        null: the similarity of the null key ("none of these"), or None.
+        slack: a bound on a similarity's error.
+        alike: whether all rows that tie for the best are copies of one vector.
     """
     count = int(np.count_nonzero(similarities == similarities.max()))
     # One rival adds 1/count to that bound, rounding no more than count·u.
@@ -97,9 +99,9 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
 def bound_bias_rounding(biases: F64) -> float:
     """Bound the total variation among tied copies of one vector that comes from the rounding of biases.
 
-    A bias b is a sum of addends that is rounded once, so its error is u·|b|. Two copies with equal computed biases may
-    truly differ by twice that. If every logit has an error of at most ε, softmax has a total variation of at most ε.
-    For a single copy it is 0.
+    At temperature 0, rows that tie share the weight as softmax(bias). A bias b is a sum of numbers that is rounded
+    once, so its error is u·|b|. Two copies with equal computed biases may truly differ by twice that. If every logit
+    has an error of at most ε, softmax has a total variation of at most ε. For a single copy it is 0.
 
     Args:
         biases: float64[m] of the copies that tie, m ≥ 1.
@@ -108,17 +110,17 @@ def bound_bias_rounding(biases: F64) -> float:
 
 
 def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
-    """Bound the total variation of sparsemax (support 1) and entmax15 (support 2), given errors of similarities.
+    """Bound the total variation that errors of similarities cause in sparsemax (support 1) or entmax15 (support 2).
 
-    Both are max(z − τ, 0)^support of the logits z or their halves. τ grows with every z, by at most the largest growth
-    of any z. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), and the weights by 2ε or
-    ε·(2·√w + ε). Only the m keys within support + 2ε of the largest can have weight. So half the sum is at most m·ε
-    for sparsemax, and for entmax15, with Σ√w ≤ √m, ε·√m + m·ε²/2. The arithmetic for τ itself, sums of m terms, is
+    Both normalisers are max(z − τ, 0)^support of the logits z or their halves. τ grows with every z, by at most the
+    largest growth of any z. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), and the weights by
+    2ε or ε·(2·√w + ε). Only the m keys within support + 2ε of the largest can have weight. So half the sum is at most
+    m·ε for sparsemax, and for entmax15, with Σ√w ≤ √m, ε·√m + m·ε²/2. The arithmetic for τ itself, sums of m terms, is
     counted as m²·u.
 
     Args:
         similarities: float64[n], n ≥ 1.
-        null: the null key's similarity, or None.
+        null: the similarity of the null key ("none of these"), or None.
         slack: a bound on a similarity's error.
         temperature: T, above 0.
         support: how far below the largest logit a key can still have weight.
@@ -136,17 +138,18 @@ def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperatur
 
 
 def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, mean_error: float = np.inf) -> float:
-    """Bound the total variation if similarities in the tail are off by at most `error`, and all others are exact.
+    """Bound the total variation if similarities of the tail are off by at most `error`, and all others are exact.
 
-    The tail is the set of rows that were only scanned as 8-bit codes.
+    The tail is the set of rows whose similarities come from 8-bit codes. |x| is a logit's distance from the largest
+    one.
 
     Let ŵ be the computed weights and m = `tail` their sum over the tail. Let w_i = ŵ_i·Y_i/E[Y] be the true weights,
     with Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail, and Y_i = 1 elsewhere. E is the mean under ŵ. Then the total
     variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)).
 
-    For E|Y − 1| there are two bounds. One is m·(exp(b) − 1). The other follows from |Y − 1| ≤ |ε|·(exp(b) − 1)/b: it
-    is Σŵ|ε|·(exp(b) − 1)/b over the tail, and by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `mean_error`. Moreover, errors
-    ε within ±b never cause more than tanh(b/2).
+    For E|Y − 1| there are two bounds. One is m·(exp(b) − 1). The other follows from |Y − 1| ≤ |ε|·(exp(b) − 1)/b: it is
+    Σŵ|ε|·(exp(b) − 1)/b over the tail, and by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `mean_error`. Moreover, errors ε
+    within ±b never cause more than tanh(b/2).
 
     Rounding in float32 is added. A logit x below the threshold is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a sum
     of 64 terms by 2⁻¹⁸ of itself. So a tail term is off by 5·10⁻⁶ + 2⁻²²·|x|.
@@ -154,7 +157,7 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
     Args:
         error: a bound on the error of a similarity of the tail.
         temperature: T, above 0.
-        log_tail: the logarithm of the tail's weight.
+        log_tail: the logarithm of the tail's weight m.
         tail_gap: Σŵ|x| over the tail.
         mean_error: a bound on Σŵ|ε| over the tail, if a better one than tail·b is known.
     """
@@ -170,20 +173,21 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
 def bound_exact_documents(tail_bound: float) -> float:
     """Bound the total variation if documents' masses Σ exp(logit) are exact, but the sum over all rows is an estimate.
 
-    Let e be the true masses of all rows and ê the computed ones, N the null key's mass, Z = Σe + N and Ẑ = Σê + N. The
-    answer has the documents of a set A of rows. Each document has the weight Σe/Ẑ over its rows, and the null key N/Ẑ.
-    All other rows together are the rest. M is Σe over A, and R is Σe over the other rows, so Z = M + N + R. With Y of
-    `bound_tail`, Z/Ẑ = E[Y].
+    Documents may have several rows. All rows of the documents in an answer are read in float64; the tail are the rows
+    that were only scanned as 8-bit codes. Let e be the true masses of all rows and ê the computed ones, N the null
+    key's mass, Z = Σe + N and Ẑ = Σê + N. The answer has the documents of a set A of rows. Each document has the weight
+    Σe/Ẑ over its rows, and the null key N/Ẑ. All other rows together are the rest. M is Σe over A, and R is Σe over the
+    other rows, so Z = M + N + R. With Y of `bound_tail`, Z/Ẑ = E[Y].
 
     If M + N ≤ Ẑ, the rest gets one minus all other weights. Each document and the null key are off by the same factor,
     and the rest by as much the other way. So the total variation is (M + N)·|1/Ẑ − 1/Z|. By M + N ≤ Z that is at most
-    |Z − Ẑ|/Ẑ ≤ Σ|e − ê|/Ẑ = E|Y − 1|. And as M + N is at most both Z and Ẑ, it is at most
-    1 − min(Z, Ẑ)/max(Z, Ẑ) ≤ 1 − exp(−b).
+    |Z − Ẑ|/Ẑ ≤ Σ|e − ê|/Ẑ = E|Y − 1|. And as M + N is at most both Z and Ẑ, it is at most 1 − min(Z, Ẑ)/max(Z, Ẑ) ≤ 1 −
+    exp(−b).
 
     If M + N > Ẑ, the documents are scaled down to 1 − N/Ẑ together, and the rest is 0. Now Ẑ < M + N ≤ Z. The null key
     has (1/Ẑ − 1/Z)·N too much, the rest R/Z too little, and the documents are all off in one direction. So the total
-    variation is one of these two. The first is at most 1 − Ẑ/Z by N ≤ Ẑ, and so is the second, (Z − M − N)/Z. And
-    1 − Ẑ/Z is at most both 1 − exp(−b) and (Z − Ẑ)/Ẑ ≤ E|Y − 1|.
+    variation is one of these two. The first is at most 1 − Ẑ/Z by N ≤ Ẑ, and so is the second, (Z − M − N)/Z. And 1 −
+    Ẑ/Z is at most both 1 − exp(−b) and (Z − Ẑ)/Ẑ ≤ E|Y − 1|.
 
     `bound_tail` returns at least E|Y − 1| or at least tanh(b/2), and 1 − exp(−b) ≤ 2·tanh(b/2). So twice that bound
     covers the total variation, rounding in float32 included, which is part of Y.
@@ -200,31 +204,48 @@ def largest_slope(b: float) -> float:
 
 
 def bound_moved_mass(b: float, tail: float, mean_error: float) -> float:
-    """Bound Σŵ|exp(ε) − 1| over a tail of weight `tail`, if |ε| ≤ b and Σŵ|ε| ≤ `mean_error`."""
+    """Bound Σŵ|exp(ε) − 1| over the tail (rows with errors ε of their logits), if |ε| ≤ b and Σŵ|ε| ≤ `mean_error`.
+
+    Args:
+        b: a bound on each |ε|.
+        tail: Σŵ over the tail.
+        mean_error: a bound on Σŵ|ε| over the tail.
+    """
     return min(tail * math.expm1(b), mean_error * largest_slope(b))
 
 
 def _mass(gaps: F64, temperature: float) -> float:
-    """Return Σ exp(gap/T) over gaps of logits; at T = 0, the number of gaps that are not below zero."""
+    """Return Σ exp(gap/T); at T = 0, the number of gaps that are not below zero.
+
+    Args:
+        gaps: float64[n], differences of similarities from a reference.
+        temperature: T, 0 or more.
+    """
     if temperature == 0:
         return float(np.count_nonzero(gaps >= 0))
     return float(np.exp(np.minimum(gaps / temperature, 700.0)).sum())
 
 
 def tail_variation(mixture: Mixture, error: QuantisationError) -> float:
-    """Bound the total variation that the 8-bit codes cause in the tail, the rows that were only scanned.
+    """Bound the total variation of the weights that 8-bit codes cause in the tail (the rows that were only scanned).
 
-    By the triangle inequality it is added to the bound for rounding, `total_variation`.
+    By the triangle inequality, the bound on the whole error is this plus the bound for rounding, `total_variation`.
 
     Args:
-        mixture: the distribution.
-        error: bounds on the error of similarities that were only scanned.
+        mixture: the computed weights.
+        error: bounds on the errors of the tail's similarities.
     """
     return bound_quantisation(mixture, mixture.evidence.temperature, error)
 
 
 def bound_quantisation(tail_totals: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
-    """Return the bound of `tail_variation` from the tail's totals alone, without the rest of a `Mixture`."""
+    """Bound the total variation of the weights that 8-bit codes cause in the tail (the rows that were only scanned).
+
+    Args:
+        tail_totals: the weight of the tail, and sums over it.
+        temperature: T, above 0.
+        error: bounds on the errors of the tail's similarities.
+    """
     if tail_totals.log_tail == -math.inf:
         return 0.0
     mean = error.mean(tail_totals.tail, tail_totals.tail_square)
@@ -239,9 +260,9 @@ def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows:
     threshold. And errors matter least if all rows that stay in the tail have the same weight.
 
     Args:
-        mixture: the distribution after a scan that looked up fewer rows.
+        mixture: the weights after a scan that looked up fewer rows.
         error: bounds on the error of similarities that were only scanned.
-        keys: the number of rows that pass.
+        keys: the number of rows that pass the mask.
         rows: the number of rows that may be looked up.
     """
     tail = mixture.tail - float(mixture.candidates.sum()) - rows * float(mixture.factors.max(initial=0.0))
