@@ -6,9 +6,10 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +20,8 @@ from service.commands.command_line import AsJSON, CommandError
 from service.commands.serve import read_settings
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from service.settings import Settings
     from service.storage import CollectionRecord, SharedStore
 
@@ -60,30 +63,31 @@ def doctor(
 ) -> None:
     """Check what is installed, the model and the data directory or database; needs no service.
 
+    Each check is shown when it is done; --json shows all of them at the end.
     Run it on the machine of `softkv serve`, with the same SOFTKV_… environment.
     """
     # A loopback host: nothing listens here, so the settings need no keys.
     options = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
     settings = read_settings({name: value for name, value in options.items() if value is not None})
 
-    from rich.table import Table
-    from rich.text import Text
-
     from service.commands.console import messages, output, write_json
 
-    checks = []
-    with messages().status("checking the machine") as status:
-        for check in examine(settings):
+    steps, checks, console = examination(settings), list[Check](), output()
+    name_width = max(len(step.name) for step in steps)
+    for step in steps:
+        remaining = iter(step.run())
+        while True:
+            # Nothing is printed meanwhile: the status would redirect standard output to standard error.
+            with messages().status(f"checking: {step.name}"):
+                check = next(remaining, None)
+            if check is None:
+                break
             checks.append(check)
-            status.update(f"{check.name}: {check.state}")
+            if not as_json:
+                console.print(_row(check, name_width))
     broken = [check for check in checks if check.state == "broken"]
     if as_json:
         write_json({"sound": not broken, "checks": [asdict(check) for check in checks]})
-    else:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-        for check in checks:
-            table.add_row(Text(check.name), Text(check.state, _STYLES[check.state]), Text(check.detail))
-        output().print(table)
     if broken:
         raise CommandError(f"broken: {', '.join(dict.fromkeys(check.name for check in broken))}")
 
@@ -97,17 +101,40 @@ class Check:
     detail: str
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """Run every check, and yield the results one after another.
+@dataclass(frozen=True)
+class Step:
+    """A step of the examination. Its name is known before its checks run, so that a terminal shows which one hangs."""
 
-    Checks of the model and of the stored data take seconds.
-    """
-    yield _machine()
-    yield _packages()
-    yield from _optional_packages()
-    yield _arithmetic(settings)
-    yield _model(settings)
-    yield from _data_directory(settings.data_dir) if settings.store is None else _store(settings.store, settings)
+    name: str
+    run: Callable[[], Iterable[Check]]
+
+
+def examination(settings: Settings) -> list[Step]:
+    """Return all steps in their order; those of the model and of the stored data take seconds."""
+    address = settings.store
+    return [
+        Step("machine", lambda: [_machine()]),
+        Step("packages", lambda: [_packages()]),
+        *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
+        Step("arithmetic", lambda: [_arithmetic(settings)]),
+        Step("model", lambda: [_model(settings)]),
+        Step("data directory", lambda: _data_directory(settings.data_dir))
+        if address is None
+        else Step("store", lambda: _store(address, settings)),
+    ]
+
+
+def _row(check: Check, name_width: int) -> Table:
+    """Return a check as a table of one row, so that it can be shown before the next check has run."""
+    from rich.table import Table
+    from rich.text import Text
+
+    row = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    row.add_column(width=name_width)
+    row.add_column(width=max(map(len, _STYLES)))
+    row.add_column()
+    row.add_row(Text(check.name), Text(check.state, _STYLES[check.state]), Text(check.detail))
+    return row
 
 
 def _cores() -> int:
@@ -129,12 +156,11 @@ def _packages() -> Check:
     return Check("packages", "ok", ", ".join(versions))
 
 
-def _optional_packages() -> Iterator[Check]:
-    for name, use in _OPTIONAL.items():
-        try:
-            yield Check(name, "ok", f"{version(name)}: {use}")
-        except PackageNotFoundError:
-            yield Check(name, "note", f"not installed (optional): {use}")
+def _optional_package(name: str) -> Iterator[Check]:
+    try:
+        yield Check(name, "ok", f"{version(name)}: {_OPTIONAL[name]}")
+    except PackageNotFoundError:
+        yield Check(name, "note", f"not installed (optional): {_OPTIONAL[name]}")
 
 
 def _arithmetic(settings: Settings) -> Check:

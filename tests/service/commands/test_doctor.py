@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from service.encoding.registry import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
-from tests.service.commands.conftest import Softkv, serving
+from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
 def checks(bare: Softkv, data_dir: Path, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -82,6 +83,30 @@ def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_
     assert "see that the server runs" in report["store"]["detail"]
     assert "secret" not in str(report)
     assert "data directory" not in report
+
+
+def test_each_check_is_shown_before_the_next_one_ends(tmp_path: Path) -> None:
+    """Check that a user sees which check hangs: here the last one, at a database that accepts and says nothing."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql://softkv@127.0.0.1:{silent.getsockname()[1]}/softkv"
+        command = [*COMMAND, "doctor", "--encoder", "none", "--store", address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            connection, _ = silent.accept()
+            with connection:
+                names: list[str] = []
+                while "model" not in names:
+                    line = process.stdout.readline()
+                    assert line, names
+                    if not line.startswith(" "):  # as the rest of a long detail does
+                        names.append(line.split()[0])
+                assert process.poll() is None
+            silent.close()
+            rest, errors = process.communicate(timeout=60)
+    assert names[:2] == ["machine", "packages"]
+    assert re.match(r"store +broken", rest)
+    assert (process.returncode, errors) == (1, "softkv: broken: store\n")
 
 
 @pytest.mark.postgres

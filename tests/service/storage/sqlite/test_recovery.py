@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.doctor import examine
+from service.commands.doctor import examination
 from service.settings import Settings
 from service.storage import LogMissing, SQLiteStore
 from service.storage.sqlite.schema.migrations import log_path
@@ -71,7 +71,8 @@ def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     refused(path)
     (checked,) = (
         check
-        for check in examine(Settings(host="127.0.0.1", data_dir=tmp_path, encoder="none"))
+        for step in examination(Settings(host="127.0.0.1", data_dir=tmp_path, encoder="none"))
+        for check in step.run()
         if check.name == "data directory"
     )
     assert checked.state == "broken"

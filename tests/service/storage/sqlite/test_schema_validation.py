@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.doctor import examine
+from service.commands.doctor import examination
 from service.settings import Settings
 from service.storage import DatabaseAltered, SQLiteStore, restore
 from service.storage.sqlite.schema.migrations import SCHEMA
@@ -103,7 +103,8 @@ def test_whatever_is_strange_is_named(path: Path, statements: str, message: str)
 def test_a_checkup_calls_it_broken(path: Path) -> None:
     edit(path, EVIL)
     settings = Settings(host="127.0.0.1", data_dir=path.parent, encoder="none")
-    (check_result,) = (check for check in examine(settings) if check.name == "data directory")
+    (step,) = (step for step in examination(settings) if step.name == "data directory")
+    (check_result,) = step.run()
     assert check_result.state == "broken"
     assert "trigger 'evil' is not softkv's" in check_result.detail
 
