@@ -42,7 +42,7 @@ from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null
 from attention.lookup.filtered import Filtered
 from attention.lookup.limits import Limits, ScanWidth
-from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.bitmaps import RowSelection
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
@@ -56,15 +56,27 @@ from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segme
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
 from attention.lookup.shards.remote.summaries import SAMPLE_ROWS, SampleKeys, summary_of
-from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, ShardHosts
+from attention.lookup.shards.remote.view import (
+    BIAS_ADDENDS,
+    BIAS_DOCUMENTS,
+    DocumentArrays,
+    Message,
+    RemoteBias,
+    RemoteMask,
+    RemoteView,
+    ShardHosts,
+)
 from attention.lookup.shards.remote.wire import join_statistics, of_bytes, to_bytes, unpack_messages
 from attention.lookup.softmax.evidence import HALF, Background, Evidence, Stands, Verdict
 
 __all__ = [
+    "BIAS_ADDENDS",
+    "BIAS_DOCUMENTS",
     "HALF",
     "SAMPLE_ROWS",
     "SCANNING_CALLS",
     "Answer",
+    "AnyBias",
     "AnyMask",
     "AnyView",
     "Auto",
@@ -73,6 +85,7 @@ __all__ = [
     "BlockStatistics",
     "Certificate",
     "Coverage",
+    "DocumentArrays",
     "Evidence",
     "Filtered",
     "KeySummary",
@@ -82,6 +95,7 @@ __all__ = [
     "Message",
     "Prefix",
     "Question",
+    "RemoteBias",
     "RemoteMask",
     "RemoteView",
     "RowSelection",

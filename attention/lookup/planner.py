@@ -14,7 +14,7 @@ from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.bias import AnyBias
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.view import AnyMask, AnyView, View
 from attention.lookup.quantised import quantised_answers
@@ -35,7 +35,7 @@ def attend(
     temperature: float | Auto,
     null: float | Background | None = None,
     mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: Bias | None = None,
+    bias: AnyBias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
     top_p: float | None = None,
@@ -52,7 +52,7 @@ def attend(
     temperature: float | Auto,
     null: float | Background | None = None,
     mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: Bias | None = None,
+    bias: AnyBias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
     top_p: float | None = None,
@@ -68,7 +68,7 @@ def attend(
     temperature: float | Auto,
     null: float | Background | None = None,
     mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: Bias | None = None,
+    bias: AnyBias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
     top_p: float | None = None,

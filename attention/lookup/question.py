@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from attention.arrays import F64
 from attention.errors import ParameterError, ShapeError
 from attention.logits import check_temperature
-from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.view import AnyMask, AnyView, Mask
+from attention.lookup.memory.bias import AnyBias
+from attention.lookup.memory.view import AnyMask, AnyView
 from attention.lookup.softmax.distribution import SUPPORT, null_logit
 from attention.lookup.softmax.evidence import Background, NullKey
 from attention.normalisers import NORMALISERS
@@ -78,7 +78,7 @@ class Question:
     top_p: float | None = None
     output: bool = True
     max_error: float | None = None
-    bias: Bias | None = None
+    bias: AnyBias | None = None
 
     def __post_init__(self) -> None:
         query = _vector(self.query)
@@ -110,7 +110,7 @@ class Question:
             raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
         if self.max_error is not None and not (_is_finite(self.max_error) and self.max_error > 0):
             raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
-        if self.bias is not None and not isinstance(self.bias, Bias):
+        if self.bias is not None and not isinstance(self.bias, AnyBias):
             raise ParameterError(
                 f"bias must be a Bias, got {type(self.bias).__name__}: make it with Bias.of(view, numbers, addends)"
             )
@@ -247,15 +247,14 @@ def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
 
     Questions that share mask and bias share the new mask.
     """
-    masks: dict[tuple[int, int], Mask] = {}
+    masks: dict[tuple[int, int], AnyMask | None] = {}
     masked = []
     for question in questions:
-        allowed = None if question.bias is None else question.bias.mask
-        if allowed is not None:
-            pair = id(question.mask), id(question.bias)
+        bias = question.bias
+        if bias is not None and bias.mask is not None:
+            pair = id(question.mask), id(bias)
             if pair not in masks:
-                assert question.mask is None or isinstance(question.mask, Mask)
-                masks[pair] = allowed if question.mask is None else question.mask & allowed
+                masks[pair] = bias.restrict(question.mask)
             question = replace(question, mask=masks[pair])
         masked.append(question)
     return masked

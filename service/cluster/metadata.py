@@ -18,6 +18,7 @@ from attention.arrays import I64, Index
 from attention.lookup import (
     SAMPLE_ROWS,
     BlockStatistics,
+    DocumentArrays,
     KeySummary,
     Message,
     RemoteMask,
@@ -283,11 +284,17 @@ class RoutedShards:
             [max(first_row + SHARD_ROWS, statistics[first_row].end) for first_row in self._first_rows.tolist()]
         )
 
-    def ask_all(self, message: Message) -> Sequence[Message]:
+    def ask_all(self, message: Message, beside: DocumentArrays | None = None) -> Sequence[Message]:
         """Send one message about all rows to the nodes, and return all replies."""
-        return [answer for _, answer in self._router.ask(self._version, self._first_rows.tolist(), lambda _: message)]
 
-    def ask_about(self, numbers: I64, message: Callable[[Index], Message]) -> Sequence[tuple[Index, Message]]:
+        def message_for(first_rows: Sequence[int]) -> Message:
+            return _add_arrays(message, beside, first_rows)
+
+        return [answer for _, answer in self._router.ask(self._version, self._first_rows.tolist(), message_for)]
+
+    def ask_about(
+        self, numbers: I64, message: Callable[[Index], Message], beside: DocumentArrays | None = None
+    ) -> Sequence[tuple[Index, Message]]:
         """Send messages only to the nodes that hold the rows or documents with these numbers, and return the
         replies.
         """
@@ -299,5 +306,19 @@ class RoutedShards:
         def positions_in(first_rows: Sequence[int]) -> Index:
             return np.sort(np.concatenate([positions[first_row] for first_row in first_rows]))
 
-        replies = self._router.ask(self._version, list(positions), lambda first_rows: message(positions_in(first_rows)))
+        def message_for(first_rows: Sequence[int]) -> Message:
+            return _add_arrays(message(positions_in(first_rows)), beside, first_rows)
+
+        replies = self._router.ask(self._version, list(positions), message_for)
         return [(positions_in(first_rows), answer) for first_rows, answer in replies]
+
+
+def _add_arrays(message: Message, beside: DocumentArrays | None, first_rows: Sequence[int]) -> Message:
+    """Return a message with the elements of the documents in these shards."""
+    if beside is None:
+        return message
+    shard_rows = np.sort(np.array(first_rows, dtype=np.int64))
+    begins, ends = (np.searchsorted(beside.documents, shard_rows + offset) for offset in (0, SHARD_ROWS))
+    positions = [np.arange(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+    fields, arrays = message
+    return fields, {**arrays, **beside.at(np.concatenate(positions))}

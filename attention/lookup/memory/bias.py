@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,27 @@ from attention.kernels import NO_ADDENDS
 from attention.lookup.memory.rows import document_ranges, expand_ranges
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import RowIndices, Tile
-from attention.lookup.memory.view import Mask, View
+from attention.lookup.memory.view import AnyMask, Mask, View
+
+
+@runtime_checkable
+class AnyBias(Protocol):
+    """A number added to the logits of each document's rows, of an `AnyView`. Attributes are those of `Bias`."""
+
+    @property
+    def view(self) -> Any:
+        """The view that the bias was made for."""
+
+    @property
+    def mask(self) -> AnyMask | None:
+        """The rows with a bias above −∞; None if all rows have one."""
+
+    @property
+    def largest(self) -> float:
+        """The largest |addend|, or an upper bound on it."""
+
+    def restrict(self, mask: AnyMask | None) -> AnyMask | None:
+        """Return the rows that pass a mask and have a bias above −∞; None if all rows do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +70,9 @@ class Bias:
             ShapeError: the number of addends differs from the number of documents.
             ParameterError: a document is listed twice, or an addend is NaN or ∞.
         """
-        documents, amounts = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
-        if documents.ndim != 1 or amounts.shape != documents.shape:
-            raise ShapeError(
-                f"a bias is one addend for each document, got numbers {documents.shape} and addends {amounts.shape}: "
-                "send two vectors of one length"
-            )
-        if not (np.append(amounts, elsewhere) < np.inf).all():
-            raise ParameterError(
-                "a bias must be finite, or minus infinity to forbid a document: it holds NaN or infinity"
-            )
-        if not (documents[1:] > documents[:-1]).all():
-            order = np.argsort(documents, kind="stable")
-            documents, amounts = documents[order], amounts[order]
-            twice = documents[1:][documents[1:] == documents[:-1]]
-            if len(twice):
-                raise ParameterError(f"document {twice[0]} has two addends in a bias: add them up, and send one")
+        documents, amounts = sort_addends(numbers, addends)
+        if not elsewhere < np.inf:
+            raise ParameterError(_NOT_FINITE)
         columns = [_segment_addends(segment, documents, amounts, float(elsewhere)) for segment in view.segments]
         forbidden = tuple(_forbidden_rows(column) for column in columns)
         mask = None if all(rows is None for rows in forbidden) else ~Mask.of(view, forbidden)
@@ -82,6 +90,13 @@ class Bias:
         masks = [None] * len(self.view.runs) if self.mask is None else self.mask.runs
         slices = zip(self.view.runs, self.view.run_slices, masks, strict=True)
         return tuple(Bias(run, self.addends[segments], mask, self.largest) for run, segments, mask in slices)
+
+    def restrict(self, mask: AnyMask | None) -> AnyMask | None:
+        """Return the rows that pass a mask and have a bias above −∞; None if all rows do."""
+        assert mask is None or isinstance(mask, Mask)
+        if mask is None or self.mask is None:
+            return self.mask if mask is None else mask
+        return mask & self.mask
 
     def scan_addends(self, segment: Segment) -> F32:
         """Return float32[count], the biases that a scan adds to the logits of one segment's rows.
@@ -131,6 +146,33 @@ class Bias:
     @cached_property
     def _float32_cache(self) -> dict[int, F32]:
         return {}
+
+
+_NOT_FINITE = "a bias must be finite, or minus infinity to forbid a document: it holds NaN or infinity"
+
+
+def sort_addends(numbers: ArrayLike, addends: ArrayLike) -> tuple[I64, F64]:
+    """Return the documents int64[r], ascending, and their addends float64[r].
+
+    Raises:
+        ShapeError: the number of addends differs from the number of documents.
+        ParameterError: a document is listed twice, or an addend is NaN or ∞.
+    """
+    documents, amounts = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
+    if documents.ndim != 1 or amounts.shape != documents.shape:
+        raise ShapeError(
+            f"a bias is one addend for each document, got numbers {documents.shape} and addends {amounts.shape}: "
+            "send two vectors of one length"
+        )
+    if not (amounts < np.inf).all():
+        raise ParameterError(_NOT_FINITE)
+    if not (documents[1:] > documents[:-1]).all():
+        order = np.argsort(documents, kind="stable")
+        documents, amounts = documents[order], amounts[order]
+        twice = documents[1:][documents[1:] == documents[:-1]]
+        if len(twice):
+            raise ParameterError(f"document {twice[0]} has two addends in a bias: add them up, and send one")
+    return documents, amounts
 
 
 def _forbidden_rows(addends: F64 | None) -> Bools | None:

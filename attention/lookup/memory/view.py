@@ -252,6 +252,12 @@ class View:
         documents_allowed = np.asarray(numbers, dtype=np.int64)
         return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
 
+    def count_documents(self, numbers: I64, mask: AnyMask | None) -> int:
+        """Return how many of the documents with these numbers pass the mask; unknown documents are ignored."""
+        assert mask is None or isinstance(mask, Mask)
+        documents = self.mask(np.asarray(numbers, dtype=np.int64))
+        return (documents if mask is None else documents & mask).documents
+
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Yield each segment with rows that pass the mask, and bool[count] that is True for these rows.
 

@@ -16,20 +16,20 @@ looks up all of their rows. It does nothing if each row is a document by itself.
 from __future__ import annotations
 
 from attention.errors import ParameterError
-from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.shards.local import BiasedShard, LocalShard
 from attention.lookup.shards.merged import MergedShards
-from attention.lookup.shards.remote.shard import RemoteShard
-from attention.lookup.shards.remote.view import RemoteMask, RemoteView
+from attention.lookup.shards.remote.shard import BiasedRemoteShard, RemoteShard
+from attention.lookup.shards.remote.view import RemoteBias, RemoteMask, RemoteView
 from attention.lookup.shards.shard import Shard
 from attention.lookup.shards.uncoded import UncodedShard
 
 __all__ = ["Shard", "open_shard"]
 
 
-def open_shard(view: AnyView, mask: AnyMask | None, bias: Bias | None = None, temperature: float = 0.0) -> Shard:
+def open_shard(view: AnyView, mask: AnyMask | None, bias: AnyBias | None = None, temperature: float = 0.0) -> Shard:
     """Return the rows of a view that a mask lets through, as a shard.
 
     Args:
@@ -45,9 +45,13 @@ def open_shard(view: AnyView, mask: AnyMask | None, bias: Bias | None = None, te
         raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
     if isinstance(view, RemoteView):
         assert mask is None or isinstance(mask, RemoteMask)
-        return RemoteShard(view, mask)
+        if bias is None:
+            return RemoteShard(view, mask)
+        assert isinstance(bias, RemoteBias)
+        return BiasedRemoteShard(view, mask, bias, temperature)
     assert isinstance(view, View)
     assert mask is None or isinstance(mask, Mask)
+    assert bias is None or isinstance(bias, Bias)
     if not view.runs:
         return _open_local(view, mask, bias, temperature)
     masks = [None] * len(view.runs) if mask is None else mask.runs

@@ -93,6 +93,7 @@ class StoredRows:
         addends: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
             if bias is not None and id(bias) not in addends:
+                assert isinstance(bias, Bias)
                 addends[id(bias)] = bias.all_of(self._passing.row_indices)
         return [addends.get(id(question.bias)) for question in questions]
 
@@ -390,27 +391,21 @@ class BiasedShard(LocalShard):
         """Return whether float32 can hold the logits of a query. See `Shard.fits`.
 
         Temperature 0 has no logits, so the result is then False.
-
-        Temperature 0 has no logits, so the result is then False.
         """
-        if not (super().fits(query) and self._temperature > 0):
-            return False
-        length = 1.0 if self.facts.similarity == "cosine" else float(np.linalg.norm(query))
-        reach = self._reach(query) / self._temperature + self._addends.largest
-        return length / self._temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT
+        return fits_logits(self.facts, query, self._temperature, self._addends.largest)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """Return a function that computes similarities, without the temperature and the bias."""
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)
-            return LocalShard.similarities_at(self, query[None], rows[positions], queries)
+            return self.unbiased_similarities_at(query[None], rows[positions], queries)
 
         return compute
 
     def slack(self, query: F64) -> Slack:
         """Return a bound on the rounding errors of float64 logits. See `Shard.slack`."""
-        return super().slack(query).in_logits(self._temperature, self._reach(query))
+        return super().slack(query).in_logits(self._temperature, bound_similarity(self.facts, query))
 
     def codes(self, request: ScanRequest) -> QueryCodes:
         """Return the queries as integer codes, divided by the temperature. See `LocalShard.codes`."""
@@ -419,8 +414,12 @@ class BiasedShard(LocalShard):
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """Return float64[m], the logits of pairs of query and row. See `Shard.similarities_at`."""
-        similarities = super().similarities_at(vectors, rows, queries)
+        similarities = self.unbiased_similarities_at(vectors, rows, queries)
         return np.asarray(similarities / self._temperature + self._addends.at(self._rows, rows))
+
+    def unbiased_similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
+        """Return float64[m], the similarities of pairs of query and row, without the temperature and the bias."""
+        return super().similarities_at(vectors, rows, queries)
 
     def alike(self, rows: Index) -> bool:
         """Return whether the rows hold copies of one key and have the same bias. See `Shard.alike`."""
@@ -440,7 +439,21 @@ class BiasedShard(LocalShard):
     def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         return widen_for_addends(errors, thresholds, starts, similarities)
 
-    def _reach(self, query: F64) -> float:
-        """Return an upper bound on the absolute similarity of any row."""
-        longest = float(np.linalg.norm(query)) * self.facts.key_norm * (1 + 1e-9)
-        return 1.0 if self.facts.similarity == "cosine" else longest
+
+def bound_similarity(facts: BlockStatistics, query: F64) -> float:
+    """Return an upper bound on the absolute similarity of any row."""
+    longest = float(np.linalg.norm(query)) * facts.key_norm * (1 + 1e-9)
+    return 1.0 if facts.similarity == "cosine" else longest
+
+
+def fits_logits(facts: BlockStatistics, query: F64, temperature: float, largest: float) -> bool:
+    """Return whether float32 can hold the logits of a query with a bias; False at temperature 0, which has none.
+
+    Args:
+        largest: an upper bound on |bias|.
+    """
+    if not (fits_float32(facts, query) and temperature > 0):
+        return False
+    length = 1.0 if facts.similarity == "cosine" else float(np.linalg.norm(query))
+    reach = bound_similarity(facts, query) / temperature + largest
+    return length / temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.errors import ParameterError
 from attention.kernels import pin_kernels
+from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.originals import compute_all_sums
 from attention.lookup.scan.thresholds import ThresholdSample
-from attention.lookup.shards.local import TILE_ROWS, LocalShard
+from attention.lookup.shards.local import TILE_ROWS, BiasedShard, LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.wire import (
     MutableMessage,
+    exact_positions,
     join_record,
     pack_messages,
     split_result,
@@ -33,7 +36,12 @@ SCANNING_CALLS = frozenset({"gather", "sampled", "rows", "sums"})
 
 
 def respond(
-    views: Sequence[View], mask: Mask | None, view: View, fields: Mapping[str, Any], arrays: Mapping[str, Array]
+    views: Sequence[View],
+    mask: Mask | None,
+    view: View,
+    fields: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    bias: Bias | None = None,
 ) -> MutableMessage:
     """Return the reply to one message of a `RemoteView` or a `RemoteShard`.
 
@@ -42,9 +50,11 @@ def respond(
         mask: the rows of `view` that pass; None for all.
         view: the same shards as one view.
         fields, arrays: the message.
+        bias: of `view`, the bias that the message names; None if it names none.
 
     Raises:
         KeyError: an unknown call, or a row that is not in these shards.
+        ParameterError: a scan with a bias, of rows that have no codes.
     """
     if fields["call"] == "facts":
         return _facts(views)
@@ -53,7 +63,7 @@ def respond(
     if fields["call"] == "sample":
         return _sample(view, fields["stride"])
     with pin_kernels():
-        return _MessageHandler(view, mask, fields).reply(fields["call"], arrays)
+        return _MessageHandler(view, mask, fields, bias).reply(fields["call"], arrays)
 
 
 def _facts(views: Sequence[View]) -> MutableMessage:
@@ -82,12 +92,14 @@ def _sample(view: View, stride: int) -> MutableMessage:
 class _MessageHandler:
     """The rows that one message is about, with a method for each call (the kind of the message)."""
 
-    def __init__(self, view: View, mask: Mask | None, fields: Mapping[str, Any]) -> None:
-        self._view, self._mask, self._fields = view, mask, fields
-        kind = UncodedShard if view.bare else LocalShard
-        self._shard = kind(view, mask, facts=_statistics(view, fields.get("all")))
+    def __init__(self, view: View, mask: Mask | None, fields: Mapping[str, Any], bias: Bias | None) -> None:
+        self._view, self._mask, self._fields, self._bias = view, mask, fields, bias
+        self._shard = _open_shard(view, mask, fields, bias)
         self._calls: dict[str, Callable[[Mapping[str, Array]], MutableMessage]] = {
             "counts": self._counts,
+            "bias": self._describe_bias,
+            "biases": self._biases,
+            "documents among": self._count_documents,
             "sampled": self._sample_similarities,
             "gather": self._gather,
             "similarities": self._similarities,
@@ -113,6 +125,21 @@ class _MessageHandler:
             counts = {"n": mask.n, "scanned": mask.scanned, "documents": mask.documents}
         return {**counts, "stride": self._shard.sample_stride}, {}
 
+    def _describe_bias(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        assert self._bias is not None
+        mask = self._bias.mask
+        counts, _ = _MessageHandler(self._view, mask, self._fields, None).reply("counts", arrays)
+        return {**counts, "largest": self._bias.largest, "forbids": mask is not None}, {}
+
+    def _biases(self, _: Mapping[str, Array]) -> MutableMessage:
+        assert self._bias is not None
+        passing = PassingRows(self._view, self._mask, TILE_ROWS)
+        numbers = passing.row_indices.numbers(np.arange(passing.n))
+        return {}, {"numbers": numbers, "biases": self._bias.all_of(passing.row_indices)}
+
+    def _count_documents(self, arrays: Mapping[str, Array]) -> MutableMessage:
+        return {"documents": int(np.count_nonzero(self._shard.key_counts(arrays["numbers"])))}, {}
+
     def _request(self, arrays: Mapping[str, Array]) -> ScanRequest:
         return join_record(ScanRequest, self._fields, arrays)
 
@@ -129,7 +156,16 @@ class _MessageHandler:
         fields, result_arrays = split_result(result)
         if request.outputs and request.temperatures is not None:
             result_arrays["candidate sums"] = self._sum_candidate_values(result, request.temperatures)
+        if isinstance(self._shard, BiasedShard):
+            result_arrays["known similarities"] = self._known_similarities(self._shard, request, result)
         return fields, {**result_arrays, "rows": self._shard.numbers(result.rows)}
+
+    @staticmethod
+    def _known_similarities(shard: BiasedShard, request: ScanRequest, result: ScanResult) -> F64:
+        """Return the similarities float64[h], without temperature and bias, of the candidates that were looked up."""
+        queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.known_starts))
+        rows = result.rows[exact_positions(result.starts, result.known_starts)]
+        return shard.unbiased_similarities_at(request.vectors, rows, queries)
 
     def _sum_candidate_values(self, result: ScanResult, temperatures: F64) -> F64:
         """Return float64[q, d_v], for each query the weighted sum of its candidates' values.
@@ -143,8 +179,11 @@ class _MessageHandler:
         return outputs
 
     def _similarities(self, arrays: Mapping[str, Array]) -> MutableMessage:
-        rows = self._find_rows(arrays["numbers"])
-        return {}, {"similarities": self._shard.similarities_at(arrays["vectors"], rows, arrays["queries"])}
+        rows, vectors, queries = self._find_rows(arrays["numbers"]), arrays["vectors"], arrays["queries"]
+        similarities = {"similarities": self._shard.similarities_at(vectors, rows, queries)}
+        if isinstance(self._shard, BiasedShard):
+            similarities["unbiased"] = self._shard.unbiased_similarities_at(vectors, rows, queries)
+        return {}, similarities
 
     def _values(self, arrays: Mapping[str, Array]) -> MutableMessage:
         order = np.argsort(arrays["queries"], kind="stable")
@@ -206,6 +245,16 @@ class _MessageHandler:
         if (rows < 0).any():
             raise KeyError(f"row {int(numbers[rows < 0][0])} is not among those asked about")
         return rows
+
+
+def _open_shard(view: View, mask: Mask | None, fields: Mapping[str, Any], bias: Bias | None) -> LocalShard:
+    """Return the rows that a message is about; with a bias and a temperature, they are compared by logits."""
+    facts, temperature = _statistics(view, fields.get("all")), fields.get("temperature")
+    if bias is not None and temperature is not None:
+        if view.bare:
+            raise ParameterError("Some rows have no codes yet, and a scan with a bias needs them. Ask another replica.")
+        return BiasedShard(view, mask, bias, temperature, facts)
+    return UncodedShard(view, mask, facts=facts) if view.bare else LocalShard(view, mask, facts=facts)
 
 
 def _statistics(view: View, all_rows: Mapping[str, Any] | None) -> BlockStatistics:

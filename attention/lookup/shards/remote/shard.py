@@ -20,10 +20,18 @@ from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan.scan import fits_float32
 from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
-from attention.lookup.shards.local import TILE_ROWS
+from attention.lookup.shards.local import TILE_ROWS, bound_similarity, fits_logits
 from attention.lookup.shards.merged import MERGED_LIST_FACTOR, candidate_similarities, merge_results
-from attention.lookup.shards.remote.view import Message, RemoteMask, RemoteView, condition_of, residuals_of
-from attention.lookup.shards.remote.wire import join_result, split_record
+from attention.lookup.shards.remote.view import (
+    DocumentArrays,
+    Message,
+    RemoteBias,
+    RemoteMask,
+    RemoteView,
+    residuals_of,
+    selection_of,
+)
+from attention.lookup.shards.remote.wire import exact_positions, join_result, split_record
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.shared_memory import Array
 
@@ -85,7 +93,7 @@ class RemoteShard:
 
     @property
     def rows(self) -> I64:
-        """int64[keys], the numbers of the passing rows, in the order of the hosts' replies.
+        """int64[keys], the numbers of the passing rows, ascending.
 
         Available after `read_similarities`. See `Shard.rows`.
         """
@@ -105,8 +113,20 @@ class RemoteShard:
         return DocumentGrouping(self._owners) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return None for each question, because a bias needs rows in this process. See `Shard.read_biases`."""
-        return [None] * len(questions)
+        """Return each question's biases of all passing rows, from the hosts, or None. See `Shard.read_biases`."""
+        biases: dict[int, F64] = {}
+        for bias in (question.bias for question in questions):
+            if bias is not None and id(bias) not in biases:
+                assert isinstance(bias, RemoteBias)
+                biases[id(bias)] = self._read_bias(bias)
+        return [biases.get(id(question.bias)) for question in questions]
+
+    def _read_bias(self, bias: RemoteBias) -> F64:
+        if not self.keys:
+            return np.empty(0)
+        replies = [arrays for _, arrays in self._ask_all("biases", {"terms": bias.terms}, {}, bias.addends)]
+        numbers, biases = (np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "biases"))
+        return np.asarray(biases[np.argsort(numbers, kind="stable")])
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
         """Return the similarities of all passing rows, from the hosts. See `Shard.read_similarities`.
@@ -117,10 +137,10 @@ class RemoteShard:
             return np.empty((len(questions), 0))
         vectors = np.array([question.vector for question in questions])
         replies = [arrays for _, arrays in self._ask_all("rows", {}, {"vectors": vectors})]
-        self._numbers, self._owners = (
-            np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "owners")
-        )
-        return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)
+        numbers, owners = (np.concatenate([arrays[name] for arrays in replies]) for name in ("numbers", "owners"))
+        order = np.argsort(numbers, kind="stable")
+        self._numbers, self._owners = numbers[order], owners[order]
+        return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)[:, order]
 
     def recompute(self, question: Question, similarities: F64) -> F64:
         """Return the similarities unchanged: the hosts summed all in one fixed order. See `Shard.recompute`."""
@@ -151,9 +171,12 @@ class RemoteShard:
         Each host looks up a few more rows than it would as the only host.
         """
         fields, arrays = self._message(replace(request, scanned_share=request.scanned_share / LOOKUP_FACTOR))
-        replies = self._ask_all("gather", fields, {**arrays, "thresholds": self._thresholds(request)})
+        arrays = {**arrays, "thresholds": self._thresholds(request)}
+        replies = self._ask_all("gather", {**fields, **self._bias_fields}, arrays, self._addends)
         replies = [reply for reply in replies if reply[0]["keys"]]
         results = [join_result(*reply) for reply in replies]
+        for result, (_, arrays) in zip(results, replies, strict=True):
+            self._note_known(request.vectors, result, arrays)
         compute_similarities = partial(self.similarities_at, request.vectors)
         merged = merge_results(results, request, self.documents, self.keys, compute_similarities)
         if request.outputs and request.temperatures is not None:
@@ -169,11 +192,13 @@ class RemoteShard:
         It comes from the local sample of keys, or else from samples of the hosts.
         """
         listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
-        if self._mask is None and sample is not None:
+        if self._mask is None and sample is not None and not self.in_logits:
             return sample.thresholds(request.vectors, self.keys, listed)
-        sampling = ThresholdSample.of(1 if self._mask is None else self._mask.stride, self.facts.n, listed)
+        stride = self._view.sample_stride if self._mask is None else self._mask.stride
+        sampling = ThresholdSample.of(stride, self.facts.n, listed)
         fields, arrays = self._message(request)
-        replies = self._ask_all("sampled", {**fields, "stride": sampling.stride, "count": sampling.count}, arrays)
+        fields = {**fields, **self._bias_fields, "stride": sampling.stride, "count": sampling.count}
+        replies = self._ask_all("sampled", fields, arrays, self._addends)
         return merge_thresholds([(arrays["best"], fields["seen"]) for fields, arrays in replies], sampling.count)
 
     def _message(self, request: ScanRequest) -> Message:
@@ -199,8 +224,10 @@ class RemoteShard:
         def arrays_for(positions: Index) -> dict[str, Array]:
             return {"vectors": vectors[used], "queries": query_indices[positions]}
 
-        for positions, arrays in self._ask_about("similarities", rows, arrays_for):
+        replies = self._ask_about("similarities", rows, arrays_for, self._addends, **self._bias_fields)
+        for positions, arrays in replies:
             similarities[positions] = arrays["similarities"]
+            self._note_similarities(vectors, rows[positions], queries[positions], arrays)
         return similarities
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
@@ -256,16 +283,47 @@ class RemoteShard:
     def alike(self, rows: Index) -> bool:
         """Return whether these rows hold copies of one key, by a digest from each host. See `Shard.alike`."""
         numbers = self.numbers(rows)
-        fields = {"call": "digest", "condition": None}
-        replies = self._hosts.ask_about(numbers, lambda positions: (fields, {"numbers": numbers[positions]}))
+        fields = {"call": "digest", "condition": None, **self._bias_fields}
+
+        def message(positions: Index) -> Message:
+            return fields, {"numbers": numbers[positions]}
+
+        replies = self._hosts.ask_about(numbers, message, self._addends)
         digests = {reply["digest"] for _, (reply, _) in replies}
         return None not in digests and len(digests) < 2
 
-    def _ask_all(self, call: str, fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Sequence[Message]:
-        return self._hosts.ask_all(({"call": call, "condition": condition_of(self._mask), **fields}, arrays))
+    @property
+    def _bias_fields(self) -> Mapping[str, Any]:
+        """The fields of a message by which its host compares rows by logits; empty for similarities."""
+        return {}
+
+    @property
+    def _addends(self) -> DocumentArrays | None:
+        """The addends of a bias that such a message carries."""
+        return None
+
+    def _note_known(self, vectors: F64, result: ScanResult, arrays: Mapping[str, Array]) -> None:
+        """Keep the similarities of rows that a host looked up in a scan, if rows are compared by logits."""
+
+    def _note_similarities(self, vectors: F64, rows: I64, queries: I64, arrays: Mapping[str, Array]) -> None:
+        """Keep the similarities of rows that a host looked up, if rows are compared by logits."""
+
+    def _ask_all(
+        self,
+        call: str,
+        fields: Mapping[str, Any],
+        arrays: Mapping[str, Array],
+        beside: DocumentArrays | None = None,
+    ) -> Sequence[Message]:
+        return self._hosts.ask_all(({"call": call, **selection_of(self._mask), **fields}, arrays), beside)
 
     def _ask_about(
-        self, call: str, numbers: I64, arrays_for: Callable[[Index], Mapping[str, Array]], **more_fields: Any
+        self,
+        call: str,
+        numbers: I64,
+        arrays_for: Callable[[Index], Mapping[str, Array]],
+        beside: DocumentArrays | None = None,
+        **more_fields: Any,
     ) -> list[tuple[Index, Mapping[str, Array]]]:
         """Ask each host about its rows among `numbers`.
 
@@ -274,13 +332,73 @@ class RemoteShard:
         Args:
             arrays_for: returns the arrays that a message carries besides the numbers, for the numbers at some
                 positions.
+            beside: arrays that a message carries too, of all documents of its host.
         """
-        fields = {"call": call, "condition": condition_of(self._mask), **more_fields}
+        fields = {"call": call, **selection_of(self._mask), **more_fields}
 
         def message(positions: Index) -> Message:
             return fields, {**arrays_for(positions), "numbers": numbers[positions]}
 
-        return [(positions, arrays) for positions, (_, arrays) in self._hosts.ask_about(numbers, message)]
+        return [(positions, arrays) for positions, (_, arrays) in self._hosts.ask_about(numbers, message, beside)]
+
+
+class BiasedRemoteShard(RemoteShard):
+    """The rows that a mask lets through, for questions that share one bias and one temperature.
+
+    The hosts scan a `BiasedShard` each, so everything is in logits. See there.
+    """
+
+    in_logits = True
+
+    def __init__(self, view: RemoteView, mask: RemoteMask | None, bias: RemoteBias, temperature: float) -> None:
+        super().__init__(view, mask)
+        self._bias, self._temperature = bias, temperature
+        self._known: dict[bytes, list[tuple[I64, F64]]] = {}
+
+    @property
+    def _bias_fields(self) -> Mapping[str, Any]:
+        return {"terms": self._bias.terms, "temperature": self._temperature}
+
+    @property
+    def _addends(self) -> DocumentArrays | None:
+        return self._bias.addends
+
+    def fits(self, query: F64) -> bool:
+        """Return whether float32 can hold the logits of a query. See `Shard.fits`."""
+        return fits_logits(self.facts, query, self._temperature, self._bias.largest)
+
+    def slack(self, query: F64) -> Slack:
+        """Return a bound on the rounding errors of float64 logits. See `Shard.slack`."""
+        return super().slack(query).in_logits(self._temperature, bound_similarity(self.facts, query))
+
+    def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
+        """Return a function that computes similarities, without the temperature and the bias.
+
+        It sends no message, because the hosts sent the similarities together with the logits.
+        """
+        parts = self._known.get(query.tobytes(), [(np.empty(0, dtype=np.int64), np.empty(0))])
+        numbers, similarities = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+        order = np.argsort(numbers, kind="stable")
+        numbers, similarities = numbers[order], similarities[order]
+
+        def compute(positions: Index) -> F64:
+            indices = np.searchsorted(numbers, rows[positions])
+            assert (numbers[indices] == rows[positions]).all()  # a row has a logit only if a host looked it up
+            return np.asarray(similarities[indices])
+
+        return compute
+
+    def _note_known(self, vectors: F64, result: ScanResult, arrays: Mapping[str, Array]) -> None:
+        rows = result.rows[exact_positions(result.starts, result.known_starts)]
+        for query, (first, last) in enumerate(pairwise(result.known_starts.tolist())):
+            known = rows[first:last], arrays["known similarities"][first:last]
+            self._known.setdefault(vectors[query].tobytes(), []).append(known)
+
+    def _note_similarities(self, vectors: F64, rows: I64, queries: I64, arrays: Mapping[str, Array]) -> None:
+        for query in np.unique(queries).tolist():
+            of_query = queries == query
+            known = rows[of_query], arrays["unbiased"][of_query]
+            self._known.setdefault(vectors[query].tobytes(), []).append(known)
 
 
 def _no_arrays(positions: Index) -> Mapping[str, Array]:

@@ -94,7 +94,7 @@ def split_result(result: ScanResult) -> MutableMessage:
     Of candidates that were looked up, only the exact similarity is included.
     """
     fields, arrays = split_record(result)
-    arrays["similarities"] = np.delete(result.similarities, _exact_positions(result.starts, result.known_starts))
+    arrays["similarities"] = np.delete(result.similarities, exact_positions(result.starts, result.known_starts))
     return fields, arrays
 
 
@@ -104,13 +104,13 @@ def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanR
     Exact similarities replace the scanned ones that it left out.
     """
     is_exact = np.zeros(len(arrays["rows"]), dtype=np.bool_)
-    is_exact[_exact_positions(arrays["starts"], arrays["known_starts"])] = True
+    is_exact[exact_positions(arrays["starts"], arrays["known_starts"])] = True
     similarities = np.empty(len(is_exact))
     similarities[is_exact], similarities[~is_exact] = arrays["known"], arrays["similarities"]
     return join_record(ScanResult, fields, {**arrays, "similarities": similarities})
 
 
-def _exact_positions(starts: I64, known_starts: I64) -> Index:
+def exact_positions(starts: I64, known_starts: I64) -> Index:
     """Return the positions of all candidates that were looked up; these are the first ones of each query."""
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 

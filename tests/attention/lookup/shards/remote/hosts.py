@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import (
+    BIAS_ADDENDS,
+    BIAS_DOCUMENTS,
+    Bias,
     BlockStatistics,
     RemoteView,
     SampleKeys,
@@ -21,7 +24,10 @@ from attention.lookup import (
 
 
 class Holder:
-    """Holds some rows: a message of bytes in, one out. A condition is a list of numbers."""
+    """Holds some rows: a message of bytes in, one out.
+
+    A condition is a list of numbers. Terms are two lists, documents and their addends, and the addend of all others.
+    """
 
     def __init__(self, views):
         self.views = views
@@ -36,7 +42,18 @@ class Holder:
         self.calls.append(fields["call"])
         condition = fields.get("condition")
         mask = None if condition is None else self.view.mask(np.array(json.loads(condition), dtype=np.int64))
-        return to_bytes(*respond(self.views, mask, self.view, fields, arrays))
+        if "forbidden by" in fields:
+            mask = self._bias(fields["forbidden by"], {}).restrict(mask)
+        bias = self._bias(fields["terms"], arrays) if "terms" in fields else None
+        return to_bytes(*respond(self.views, mask, self.view, fields, arrays, bias))
+
+    def _bias(self, terms, arrays):
+        numbers, addends, elsewhere = ([], [], 0.0) if terms is None else json.loads(terms)
+        total = dict(zip(numbers, map(float, addends), strict=True))
+        for number, addend in zip(arrays.get(BIAS_DOCUMENTS, []), arrays.get(BIAS_ADDENDS, []), strict=True):
+            assert number in self.numbers
+            total[int(number)] = total.get(int(number), elsewhere) + addend
+        return Bias.of(self.view, list(total), list(total.values()), elsewhere)
 
 
 class InHand:
@@ -45,16 +62,23 @@ class InHand:
     def __init__(self, holders):
         self.holders = holders
 
-    def ask_all(self, message):
-        return [of_bytes(holder.answer(to_bytes(*message))) for holder in self.holders]
+    def ask_all(self, message, beside=None):
+        return [self._ask(holder, message, beside) for holder in self.holders]
 
-    def ask_about(self, numbers, message):
+    def ask_about(self, numbers, message, beside=None):
         replies = []
         for holder in self.holders:
             indices = np.flatnonzero(np.isin(numbers, holder.numbers))
             if len(indices):
-                replies.append((indices, of_bytes(holder.answer(to_bytes(*message(indices))))))
+                replies.append((indices, self._ask(holder, message(indices), beside)))
         return replies
+
+    @staticmethod
+    def _ask(holder, message, beside):
+        fields, arrays = message
+        if beside is not None:
+            arrays = {**arrays, **beside.at(np.flatnonzero(np.isin(beside.documents, holder.numbers)))}
+        return of_bytes(holder.answer(to_bytes(fields, arrays)))
 
 
 @dataclass(frozen=True, eq=False)
