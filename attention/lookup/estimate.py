@@ -42,12 +42,12 @@ ROUNDING_SQUARE = VALUE_ERRORS.index("rounding_square")
 
 @dataclass(frozen=True, eq=False)
 class WeightEstimate:
-    """The distribution for one question (the weights of all rows), and a bound on its error.
+    """The weights of all rows for one question from a scan of 8-bit codes, and a bound on their error.
 
     Attributes:
-        rescored: the listed rows.
-        mixture: their weights, and those of the tail.
-        total_variation: a bound on the error of all weights.
+        rescored: the candidate rows, the best of which were looked up in float64.
+        mixture: the weights of the looked-up rows, and those of the tail (all other rows).
+        total_variation: a bound on the total variation of all weights.
         rounding_variation: the part of that bound that does not come from the tail.
     """
 
@@ -58,24 +58,25 @@ class WeightEstimate:
 
     @property
     def document_variation(self) -> float:
-        """The bound on total variation if documents have several keys.
+        """A bound on the total variation of the documents' weights, if documents have several keys.
 
-        All keys of the documents in the answer are read in float64.
+        It holds for an answer for which all keys of the listed documents are read in float64.
         """
         return min(1.0, self.rounding_variation + bound_exact_documents(self.total_variation - self.rounding_variation))
 
 
 class WeightEstimates:
-    """The estimates for the questions of one scan, each built on access.
+    """The weights for each question of one scan, built on access by question index.
 
-    An estimate is None if the exact path has to answer.
+    An item is None if the question must be answered in float64.
 
     Attributes:
         scan: the result of the scan.
-        rescored: the candidates of all questions, after some were looked up.
-        cases: the index of each question among `mixtures`; only of questions that give every row a weight.
-        mixtures: the softmax distributions of all of these questions; None without such questions.
-        variations: for each question of `cases`, the bound on total variation and its part without the tail.
+        rescored: the candidate rows of all questions, after some were looked up in float64.
+        cases: for the index of each question that gives every row a weight, its index in `mixtures`.
+        mixtures: the softmax weights of all of these questions; None without such questions.
+        variations: for each question of `cases`, the bound on total variation, and its part without the tail (rows that
+            were not looked up).
     """
 
     def __init__(
@@ -143,9 +144,12 @@ class WeightEstimates:
 def estimate_weights(
     shard: Shard, questions: Sequence[Question], width: ScanWidth, *, fine: bool = False
 ) -> WeightEstimates:
-    """Return the estimated weights of all questions from one scan.
+    """Return the weights of all questions, with bounds on their errors, from one scan of 8-bit codes.
 
     Args:
+        shard: the rows to scan.
+        questions: the questions, in the form that `scan_question` returns.
+        width: how many rows to list and to look up.
         fine: whether codes of queries, and of the weights that values are multiplied by, have 16 bits instead of 8.
     """
     request = request_scan(shard, questions, width, fine=fine)
@@ -155,9 +159,15 @@ def estimate_weights(
 def request_scan(
     shard: Shard, questions: Sequence[Question], width: ScanWidth, *, histogram: bool = False, fine: bool = False
 ) -> ScanRequest:
-    """Return the request for one scan.
+    """Return the request for one scan that serves all of these questions.
 
-    The scan sums at the temperature of each question, or fills a histogram that serves every temperature.
+    Args:
+        shard: the rows to scan.
+        questions: the questions, in the form that `scan_question` returns.
+        width: how many rows to list and to look up.
+        histogram: whether to fill a histogram of similarities, which serves every temperature, instead of sums at each
+            question's temperature.
+        fine: whether codes of queries and weights have 16 bits instead of 8.
     """
     max_listed = shard.keys // shard.limits.min_rows_per_candidate
     max_cap = max(question.cap for question in questions)
@@ -175,11 +185,15 @@ def request_scan(
 def scan_and_look_up(
     shard: Shard, questions: Sequence[Question], request: ScanRequest
 ) -> tuple[ScanResult, RescoredQueries]:
-    """Scan once, and look up in float64 all rows that can be in the head (the best rows) of each question.
+    """Scan once, and look up in float64 all rows that can be among the best rows of a question.
 
-    A scan may fail to decide which rows these are; see `RescoredQuery`.
+    A scan may fail to decide which rows these are, see `RescoredQueries.counts`. The first rows that were looked up
+    show which other candidates may be as good. A second round looks these up.
 
-    The first rows that were looked up show which other candidates may be as good. A second round looks these up.
+    Args:
+        shard: the rows to scan.
+        questions: the questions of the request.
+        request: from `request_scan`.
     """
     scan = shard.gather(request)
     candidates = scan.candidates(request.head_sizes, [question.support for question in questions])
@@ -205,9 +219,14 @@ def bound_weights(
     error: QuantisationError,
     rounding: Slack | None = None,
 ) -> WeightEstimate:
-    """Return the distribution with a bound on its error: the sum of the bounds for the head and for the tail.
+    """Return the weights of one question with a bound on their error.
+
+    The bound is the sum of two. One is for the rounding of rows that were looked up in float64. The other is for the
+    8-bit codes of the tail, the rows that were only scanned.
 
     Args:
+        rescored: the candidate rows, the best of which were looked up.
+        mixture: the computed weights.
         error: bounds on the errors of similarities that were only scanned.
         rounding: a bound on the rounding of the question's similarities; None to compute it.
     """
@@ -230,9 +249,13 @@ def _rounding_variation(
 
 
 def mix_coldest(question: Question, rescored: RescoredQuery, keys: int, temperature: float) -> Mixture:
-    """Return the distribution that puts all weight on the best row.
+    """Return the weights at temperature 0, or of one_hot: all weight on the best row, shared if rows tie.
 
-    That is softmax at temperature 0, or the normaliser one_hot at any temperature.
+    Args:
+        question: the question.
+        rescored: the candidate rows, the best of which were looked up in float64.
+        keys: how many rows pass the mask.
+        temperature: the temperature that the evidence shall state.
     """
     null = question.null_key(temperature, keys)
     distribution = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
@@ -240,7 +263,15 @@ def mix_coldest(question: Question, rescored: RescoredQuery, keys: int, temperat
 
 
 def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> Mixture:
-    """Return the distribution of a question if all weight lies on rows that were looked up in float64."""
+    """Return the weights of a question for which only rows that were looked up in float64 can have weight.
+
+    That is so at temperature 0, and for every normaliser except softmax.
+
+    Args:
+        question: the question.
+        rescored: the candidate rows, the best of which were looked up.
+        keys: how many rows pass the mask.
+    """
     assert not isinstance(question.temperature, Auto)
     if question.normaliser in SUPPORT and question.temperature > 0:
         null = question.null_key(question.temperature, keys)
@@ -250,7 +281,7 @@ def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> 
 
 
 def scan_temperature(question: Question) -> float:
-    """Return the temperature at which a scan sums for this question.
+    """Return the temperature at which a scan sums weights for this question.
 
     Normalisers other than softmax get 0, at which only the best row has weight.
     """
@@ -260,13 +291,13 @@ def scan_temperature(question: Question) -> float:
 
 @dataclass(frozen=True, eq=False)
 class OutputEstimate:
-    """The output of one question, the weighted sum of all values, and a bound on its error.
+    """The output of one question, which is the weighted sum of all values, and a bound on its error.
 
     Attributes:
         output: float64[d_v], Σ weight·value over all rows.
-        error: a bound on its error, summing in float64 included.
-        coarse: whether the output is so short that the rounding of queries, weights or rows is expected to show in it,
-            so that a more precise way has to compute it.
+        error: a bound on ‖true output − output‖, summing in float64 included.
+        coarse: whether the output is so short that errors of the 8-bit codes are expected to show in it, so that a more
+            precise method must compute it.
     """
 
     output: F64
@@ -275,9 +306,14 @@ class OutputEstimate:
 
 
 def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequence[int]) -> dict[int, OutputEstimate]:
-    """Return the outputs of the questions with these indices, by index.
+    """Return the outputs Σ weight·value of some questions, by question index, with bounds on their errors.
 
     Questions without an estimate of their weights are left out.
+
+    Args:
+        shard: the scanned rows.
+        estimates: the weights of all questions of the scan.
+        questions: the indices of the questions.
     """
     scan = estimates.scan
     if scan.outputs is None:
@@ -342,17 +378,20 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
 def _add_residuals(
     shard: Shard, scan: ScanResult, indices: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
-    """Correct outputs float64[w, d_v] by what the value codes leave out on average.
+    """Correct outputs by the mean residual v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
-    Each unit of summed weight adds the mean residual v − v̂ once.
+    Each unit of weight that was summed as codes adds the mean residual once.
 
     The mean over all rows is known. If few of them pass, or many are listed, the mean over the rows that were summed
     differs: then it is computed for the passing rows, once for each mask, and for all except the listed ones. The sum
     of n residuals is about √n times as long as one of them, so the size of this correction is known beforehand.
 
     Args:
-        indices: int64[w], of the questions.
-        masses: float64[w], the weight of all rows that were summed.
+        shard, scan: the scanned rows, and the result of the scan.
+        indices: int64[w], the indices of w questions.
+        masses: float64[w], the weight of all rows that were summed as codes.
+        outputs: float64[w, d_v], corrected in place.
+        spread: mean and spread of all values, with the sum of all residuals.
 
     Returns:
         For each question the residuals that were used, of rows that include all summed ones.
@@ -376,15 +415,27 @@ def _add_residuals(
 
 
 def _relative_distance(count: int, part: int) -> float:
-    """Return how far the mean of a part of `count` independent numbers is expected to be from the mean of all.
+    """Return the expected distance of the mean of some of n independent numbers from the mean of all n.
 
-    The result is relative to the size of one number.
+    The result is relative to the standard deviation of one number: √(1/m − 1/n).
+
+    Args:
+        count: n.
+        part: m, how many of them the first mean is of.
     """
     return math.sqrt(max(1 / part - 1 / max(count, 1), 0.0)) if part > 0 else 0.0
 
 
 def _shift_lengths(mixtures: Sequence[Mixture], tail_sums: F64, outputs: F64) -> list[float]:
-    """Return ‖Σ ŵ·(v − ô)‖ for each of w questions, with ô its output in float64[w, d_v]."""
+    """Return for each of w questions ‖Σ ŵ·(v − ô)‖ over the rows that were summed as codes.
+
+    ŵ are their weights, v their values and ô the output of the question.
+
+    Args:
+        mixtures: the weights of each question.
+        tail_sums: float64[w, d_v], Σ ŵ·v over these rows.
+        outputs: float64[w, d_v], ô.
+    """
     masses = np.array([mixture.tail - mixture.candidates.sum() for mixture in mixtures])
     lengths: list[float] = _lengths(tail_sums - masses[:, None] * outputs).tolist()
     return lengths
@@ -408,18 +459,18 @@ def predict_error_16_bits(
     residuals: Residuals,
     from_mean: float,
 ) -> float:
-    """Return about ‖o − ô‖, the error to expect of an output computed with queries and weights in 16 bits.
+    """Estimate ‖o − ô‖, the error to expect of an output (weighted sum of values) from queries and weights in 16 bits.
 
-    o is the true output, ô the computed one. The similarities of the tail are off by q·(k − k̂), independently, with
-    root mean square σ. That leaves Σŵ·ε/T·(v − ô), about σ/T·√(Σŵ²) times how far values lie from ô. The codes of the
-    values leave out Σ(a − ā)·r.
+    o is the true output, ô the computed one. The similarities of the tail (rows that were only scanned as codes) are
+    off by q·(k − k̂), independently, with root mean square σ. That leaves Σŵ·ε/T·(v − ô), about σ/T·√(Σŵ²) times how
+    far values lie from ô. The codes of the values leave out Σ(a − ā)·r.
 
     Args:
-        mixture: the distribution.
+        mixture: the computed weights.
         error: bounds on the errors of scanned similarities.
-        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
+        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
         spread: the spread of the values.
-        residuals: the residuals of the value codes that were added to the output.
+        residuals: the sum Σ r of the residuals r = v − v̂ whose mean was added to the output.
         from_mean: the distance of ô from the mean of all values.
     """
     deviation = _logit_deviation(error, mixture, spread)
@@ -436,16 +487,18 @@ def predict_error_8_bits(
     shift_length: float,
     keys: int,
 ) -> float:
-    """Return about ‖o − ô‖, the error to expect of an output computed with queries and weights in 8 bits.
+    """Estimate ‖o − ô‖, the error to expect of an output (weighted sum of values) from queries and weights in 8 bits.
 
-    See `predict_error_16_bits`. A query's code leaves out about as much as all codes of the keys. That turns the output
-    along what keys and values have in common, at most by the spread of each. If the keys share a direction, it
-    multiplies all that was summed by one factor, which moves the output by `shift_length` times that. Weights are
-    rounded to levels evenly, but those below half a level are lost, each with about the mean value.
+    o is the true output, ô the computed one. The parts that `predict_error_16_bits` counts are included. A query's code
+    leaves out about as much as all codes of the keys. That turns the output along what keys and values have in common,
+    at most by the spread of each. If the keys share a direction, it multiplies all that was summed by one factor, which
+    moves the output by `shift_length` times that. Weights are rounded to levels evenly, but those below half a level
+    are lost, each with about the mean value.
 
     Args:
-        shift_length: ‖Σ ŵ·(v − ô)‖ over the rows that were summed.
-        keys: how many rows pass.
+        mixture, error, value_errors, spread, residuals, from_mean: as for `predict_error_16_bits`.
+        shift_length: ‖Σ ŵ·(v − ô)‖ over the rows that were summed as codes.
+        keys: how many rows pass the mask.
     """
     deviation, rows = _logit_deviation(error, mixture, spread) / 2, max(spread.count, 1)
     half_level = value_errors[ROUNDING_SQUARE] / rows
@@ -462,7 +515,7 @@ def predict_error_8_bits(
 
 
 def _logit_deviation(error: QuantisationError, mixture: Mixture, spread: Spread) -> float:
-    """Return about the root mean square of the errors of scanned logits."""
+    """Estimate the root mean square of the errors of logits that come from 8-bit codes."""
     if not mixture.tail > 0:
         return 0.0
     return math.sqrt(error.squares / max(spread.count, 1)) / mixture.evidence.temperature
@@ -476,7 +529,15 @@ def _row_error(
     residuals: Residuals,
     from_mean: float,
 ) -> float:
-    """Return the output's expected error from the codes of keys and values, which is independent from row to row."""
+    """Estimate the part of an output's error that is independent from row to row.
+
+    It comes from the 8-bit codes of keys and of values.
+
+    Args:
+        mixture: the computed weights.
+        deviation: the root mean square of the errors of logits.
+        value_errors, spread, residuals, from_mean: as for `predict_error_16_bits`.
+    """
     rows = max(spread.count, 1)
     around = max(spread.square / rows - spread.mean_length**2, 0.0) + from_mean**2
     uneven = max(mixture.summed_square - value_errors[MASS] ** 2 / max(residuals.count, 1), 0.0)
@@ -486,13 +547,12 @@ def _row_error(
 
 
 def _mass_below(level: float, mass: float, square: float, rows: int) -> float:
-    """Return about the sum of all weights below a level, if the logarithms of the weights are normally distributed.
+    """Estimate the sum of all weights below a level.
 
-    Logits are roughly normal, so their weights are log-normal.
-
-    Logits are about normal, so the logarithms of weights are taken to be.
+    Logits are roughly normal, so the weights are taken to be log-normal.
 
     Args:
+        level: a weight.
         mass, square: the sums of the rows' weights, and of their squares.
         rows: the number of rows.
     """

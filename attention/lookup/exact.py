@@ -38,7 +38,7 @@ METHOD = "exact"
 
 
 def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
-    """Answer each question over every row that passes its mask.
+    """Answer each question with every similarity computed in float64.
 
     Questions with the same mask share one reading of the keys.
     """
@@ -56,7 +56,7 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
 def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep:
     """Answer one question at many temperatures, all in float64.
 
-    The question's own temperature, normaliser and `top_p` are not used.
+    Each temperature uses softmax. The question's own temperature, normaliser and `top_p` are not used.
     """
     shard = open_shard(view, question.mask)
     (biases,) = shard.read_biases([question])
@@ -85,18 +85,20 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
 
 @dataclass(frozen=True, eq=False)
 class Weighting:
-    """One question's distribution over all rows that pass: their weights and the evidence.
+    """One question's similarities, logits and weights for all n rows that pass its mask.
+
+    With a bias above temperature 0, weights are computed from logits (s − peak)/T + bias at temperature 1. Otherwise
+    they are computed from the similarities s at temperature T. Both are called levels here.
 
     Attributes:
         question: the question.
         similarities: float64[n].
         biases: float64[n], or None.
-        softmax_question: the question to ask of the levels: the same question, or its form in logits if the levels are
+        softmax_question: the question about the levels: the same question, or `Question.in_logits` if the levels are
             logits.
-        levels: float64[n], what the softmax is computed from: the similarities, or the logits relative to the peak.
-            They are logits if there is a bias and the temperature is above 0.
+        levels: float64[n], the similarities or the logits.
         peak: the largest similarity if the levels are logits, else 0.
-        distribution: the distribution of the levels.
+        distribution: the weights, and the evidence in terms of the levels.
     """
 
     question: Question
@@ -109,7 +111,13 @@ class Weighting:
 
     @classmethod
     def of(cls, question: Question, similarities: F64, biases: F64 | None) -> Weighting:
-        """Return the weighting of rows with these similarities and biases."""
+        """Compute the weights of n rows.
+
+        Args:
+            question: the question.
+            similarities: float64[n].
+            biases: float64[n], each row's bias; None for no bias.
+        """
         temperature, n = question.temperature, similarities.size
         if biases is None:
             distribution = _distribution(question, similarities)
@@ -126,12 +134,12 @@ class Weighting:
 
     @property
     def in_logits(self) -> bool:
-        """Whether the levels are logits, which include a bias, instead of similarities."""
+        """Whether the weights are computed from logits, which include a bias, instead of similarities."""
         return self.softmax_question is not self.question
 
     @property
     def temperature(self) -> float:
-        """The temperature of the answer; with `Auto`, the one that the search found."""
+        """The temperature of the answer; with `Auto`, the one that was solved for."""
         temperature = self.question.temperature
         return self.distribution.evidence.temperature if isinstance(temperature, Auto) else temperature
 
@@ -205,7 +213,7 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
 
 
 def bound_variation(shard: Shard, weighting: Weighting) -> float:
-    """Return a bound on the total variation that rounding causes in the weights of all rows."""
+    """Return a bound on the total variation of all rows' weights that rounding in float64 causes."""
     question, similarities, levels = weighting.question, weighting.similarities, weighting.levels
     if not levels.size:
         return 0.0
@@ -239,10 +247,10 @@ def _bound_rounding(weighting: Weighting, rounding: Slack, n: int, alike: Callab
 
 
 class Similarities(NamedTuple):
-    """The similarities of all rows that pass, in the order of the view's rows.
+    """The similarities of q queries with all n rows that pass a mask, in the order of the view's rows.
 
     Attributes:
-        numbers: int64[n], of the rows.
+        numbers: int64[n], the rows' permanent numbers.
         owners: int64[n], the number of the document that each row is a key of.
         similarities: float64[q, n].
     """
@@ -253,13 +261,13 @@ class Similarities(NamedTuple):
 
 
 def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) -> Similarities:
-    """Return the similarity of each query with every row that passes.
+    """Return the similarity of each query with every row (key) that passes the mask, in float64.
 
     `bounds.similarities` bounds the rounding errors.
 
     Args:
         vectors: float64[q, d], finite, at least one, and few enough that float64[q, n] fits in memory.
-        mask: of this view; None for all rows.
+        mask: a mask of this view; None for all rows.
 
     Raises:
         ShapeError: a query has another width than the keys.
@@ -276,12 +284,13 @@ def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) ->
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of all documents that pass.
+    """The weights of all documents that pass the mask.
 
     Attributes:
         numbers: int64[m], the documents, ascending.
-        weights: float64[m], of each with all of its keys; with the null key's weight they sum to one.
-        total_variation: ½·Σ|w − ŵ| over all of them and the null key is at most this.
+        weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
+        total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
+            weights ŵ.
     """
 
     numbers: I64
@@ -290,7 +299,9 @@ class Weights:
 
 
 def weights_of(view: AnyView, question: Question) -> Weights:
-    """Return the weight of every document that passes; `top_k` and `top_p` are not used.
+    """Return the weight of every document that passes the question's mask, computed in float64.
+
+    `top_k` and `top_p` of the question are not used.
 
     Raises:
         ShapeError: the query has another width than the keys.
@@ -316,10 +327,11 @@ def weights_of(view: AnyView, question: Question) -> Weights:
 def weights_without_null(view: AnyView, question: Question) -> Weights:
     """Return the weight of every document for a caller that uses only the ratios of the weights.
 
-    With softmax above temperature 0 the null key is left out. So the ratios stay certain even if it has nearly all of
-    the weight.
+    With softmax above temperature 0 the null key ("none of these") is left out. So the ratios stay precise even if it
+    has nearly all of the weight.
 
     Raises:
-        ShapeError, ParameterError: as `weights_of`.
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
     return weights_of(view, replace(question, null=None) if question.weighs_all else question)

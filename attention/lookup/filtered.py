@@ -19,12 +19,14 @@ from attention.lookup.memory.view import Mask, View
 
 @dataclass(frozen=True, eq=False)
 class _BlockBits:
-    """Bitmaps of the rows of one block that pass the condition.
+    """Bitmaps of the rows of one block that pass the condition of a `Filtered`.
 
     Attributes:
-        seen: the rows that pass among the first rows of the block, removed rows included.
-        live: the rows that were not removed in the last view, see `Segment.live_bits`.
-        passing: the rows that are in both.
+        block: a weak reference to the block.
+        seen: for the first rows of the block, to which the condition was applied, whether they pass; removed rows are
+            included.
+        live: the rows that were not removed in the last view; None if no row was removed.
+        passing: the rows that pass and were not removed.
     """
 
     block: ref[Block]
@@ -34,29 +36,33 @@ class _BlockBits:
 
 
 class Filtered:
-    """The rows that are known to pass one condition.
+    """A cache of the rows that pass one condition, block by block, which is extended from view to view.
 
-    A filter is immutable: `with_more` returns another one.
-
-    It refers to blocks weakly, and to no views. A row that was removed before it was evaluated may pass or not, so the
-    filter must not be used for views older than the last one.
+    It is immutable: `with_more` returns another one. It refers to blocks weakly, and to no views. A row that was
+    removed before the condition was applied to it may pass or not, so it must not be used for views older than the last
+    one.
     """
 
     def __init__(self, blocks: Mapping[int, _BlockBits] = MappingProxyType({})) -> None:
         self._blocks = blocks
 
     def unseen(self, view: View) -> Sequence[I64]:
-        """Return, block by block, the owners (documents) of the rows to which the condition was not applied yet.
+        """Return, block by block, the rows to which the condition was not applied yet, as int64[r] of their documents.
 
-        They are the spans of the `RowSelection` that `with_more` takes.
+        The caller applies the condition to these documents, and passes a `RowSelection` over these spans to
+        `with_more`.
         """
         spans = (segment.owners[self._count_seen(segment) :] for segment in view.segments)
         return [owners for owners in spans if len(owners)]
 
     def with_more(self, view: View, picked: RowSelection) -> Filtered:
-        """Return the filter for this view, with the result of the condition for the rows of `unseen`.
+        """Return the cache for this view, extended by the rows of `unseen`.
 
         It covers only the blocks of this view.
+
+        Args:
+            view: the view that `unseen` was called with.
+            picked: which of the rows of `unseen` pass the condition.
         """
         spans, blocks = iter(picked.passes), {}
         for segment in view.segments:
@@ -74,13 +80,16 @@ class Filtered:
         return Filtered(blocks)
 
     def mask(self, view: View) -> Mask:
-        """Return the mask of the rows that pass. The view must be the one that `with_more` was last called with."""
+        """Return the mask of the view's rows that pass the condition.
+
+        The view must be the one that `with_more` was last called with.
+        """
         bitmaps = (self._blocks[id(segment.block)].passing for segment in view.segments)
         return Mask(view, tuple(bits if bits.n else None for bits in bitmaps))
 
     @property
     def nbytes(self) -> int:
-        """The memory that the filter uses, in bytes."""
+        """The memory that the cache uses, in bytes."""
         return sum(
             bits.seen.nbytes + (bits.passing is not bits.seen) * bits.passing.nbytes for bits in self._blocks.values()
         )

@@ -77,31 +77,35 @@ def attend(
 ) -> Answer | list[Answer]:
     """Attend over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
 
+    A row is a key with its value. A document has one or more rows.
+
     Parameters
     ----------
     query : float[d] or float[q, d]
-        One query, or several that share one reading of the keys. A NumPy array, a list, or a torch tensor on the CPU
-        that needs no gradient.
+        One query, or several that are answered in one reading of the keys. A NumPy array, a list, or a torch tensor on
+        the CPU that needs no gradient.
     memory : Memory, View, RemoteView, or a list of views
-        A memory is asked at its current view, a list of views as `View.merged` of them.
+        The rows: a memory's current view (snapshot), a view, or several views merged by `View.merged`.
     temperature : float or Auto
-        0, or from 1e-30 to infinity; `Auto` finds the temperature.
+        0, or from 1e-30 to infinity; `Auto` solves for the temperature that gives a number of effective keys.
     null : float, Background, or None
-        The similarity of the null key, or the background that it weighs as much as. None for no null key.
+        The similarity of the null key, which means "none of these"; or the background (the distribution of unrelated
+        similarities) from which it follows. None for no null key.
     mask : Mask, bool[n], or None
         The documents that may be attended to; booleans stand in the order of the documents' numbers.
     bias : Bias or None
-        What is added to the logits of some documents, −∞ to forbid one.
+        A number added to the logits of each document, −∞ to forbid it.
     normaliser : str
         softmax, sparsemax, entmax15 or one_hot.
     top_k : int or None
-        The least number of documents in the head: 10 by default, or 1,000 with `top_p`.
+        How many documents the answer lists, apart from further ties: 10 by default, or at most 1,000 with `top_p`.
     top_p : float or None
-        The share of the documents' weight that the head holds, above 0 and at most 1.
+        List the fewest documents that have this share of the weight, above 0 and at most 1.
     output : bool
-        Whether to compute the blended value.
+        Whether to compute the output Σ weight·value.
     max_error : float or None
-        A bound on total variation, and on the output's error relative to the largest value.
+        The largest allowed error: total variation of the weights, and the output's error relative to the largest
+        ‖value‖.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def attend(
 
 
 def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | RemoteView:
-    """Return the one view that questions are put to.
+    """Return the view (snapshot) to query: that of a memory, a view itself, or several views merged into one.
 
     Raises:
         ParameterError: the argument is not a memory, a view or a list of views.
@@ -141,7 +145,7 @@ def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | Remo
 
 
 def answer(view: Memory | View | RemoteView | Sequence[View], question: Question) -> Answer:
-    """Answer one question over every row of the view that passes its mask.
+    """Answer one question over every row (key with its value) of the view that passes the question's mask.
 
     Raises:
         ShapeError: the query has another width than the keys.
@@ -151,11 +155,12 @@ def answer(view: Memory | View | RemoteView | Sequence[View], question: Question
 
 
 def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
-    """Answer many questions in one reading of the keys. Each answer is that of `answer`.
+    """Answer many questions in one reading of the keys; each answer equals that of a call of `answer`.
 
     Args:
         memory: a memory, of which the current view is used; a view; or several views, which are merged by
             `View.merged`.
+        questions: any number of questions.
 
     Raises:
         ShapeError: a query has another width than the keys.
@@ -171,7 +176,11 @@ def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequ
 
 
 def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
-    """Call each path once with its questions: the solver of `Auto`, the scan, and the exact path for the rest."""
+    """Answer the questions, each on the path that suits it, with one call of each path.
+
+    The paths are a search for the temperature of `Auto`, a scan of 8-bit codes, and the exact path in float64. The
+    exact path also answers what the other two cannot decide.
+    """
     answers: list[Answer | None] = [None] * len(questions)
     exact, auto, scanned = list[int](), list[int](), dict[int, Question]()
     for index, question in enumerate(questions):
@@ -209,7 +218,7 @@ def sweep(
 
     Args:
         question: with softmax and without `top_p`. Its temperature must be a number, which is not used. With a bias
-            every row is read in float64, because one scan cannot have the logits of several temperatures.
+            every key is read in float64, because one scan cannot have the logits of several temperatures.
         temperatures: each 0, or from 1e-30 to infinity.
 
     Raises:
@@ -230,12 +239,12 @@ def sweep(
 
 
 def reads_exactly(view: AnyView, question: Question) -> bool:
-    """Return whether reading the passing rows' originals takes no longer than a scan.
+    """Return whether the exact path in float64 shall answer a question, instead of a scan of 8-bit codes.
 
-    It is also True until the machine code for scans is compiled. And it is True if some rows have no 8-bit codes and
-    one of these holds: the question has a bias or `Auto`, or documents have several keys (see `UncodedShard`).
-    Otherwise only view, mask and question decide. So the path does not depend on the other questions, and a sweep takes
-    the path of `attend`.
+    It shall if reading the float32 originals of the passing rows takes no longer than a scan. It also shall until the
+    machine code for scans is compiled. And it shall if some rows have no 8-bit codes and one of these holds: the
+    question has a bias or `Auto`, or documents have several keys. Otherwise only view, mask and question decide. So the
+    path does not depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several

@@ -30,11 +30,11 @@ BATCH_SIZE = 64
 
 
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
-    """Answer each question from a scan of the 8-bit codes; None if the exact path has to answer.
+    """Answer each question from a scan of 8-bit codes; None for a question that must be answered in float64.
 
-    The exact path has to answer in four cases. float32 cannot hold the products. The codes do not decide which rows are
-    the best. A scan cannot prove `max_error`, even if it looks many rows up. Or the output is so short that errors of
-    the codes would show in it.
+    That is the case if float32 cannot hold the products, or if the codes do not decide which rows are the best. It is
+    also the case if a scan cannot prove `max_error`, even if it looks many rows up. And it is the case if the output is
+    so short that errors of the codes would show in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in group_by_logits(questions):
@@ -59,9 +59,9 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
 
 
 def shard_of(view: AnyView, question: Question) -> Shard:
-    """Return the rows that a scan of a question reads.
+    """Return the rows of a view that pass the question's mask, in the form that a scan reads.
 
-    If the question has a bias, they are compared by logits, otherwise by similarities.
+    If the question has a bias, the scan compares rows by logits (similarity/T + bias), otherwise by similarities.
     """
     if question.bias is None:
         return open_shard(view, question.mask)
@@ -72,19 +72,30 @@ def shard_of(view: AnyView, question: Question) -> Shard:
 def fits_scan(shard: Shard, question: Question) -> bool:
     """Return whether a scan at one temperature can answer a question.
 
-    It cannot for one_hot at an infinite temperature, at which all rows tie.
+    It cannot if float32 cannot hold the products, if the temperature is yet to be solved for, or for one_hot at an
+    infinite temperature, at which all rows tie.
     """
     all_tie = question.normaliser == "one_hot" and question.temperature == np.inf
     return shard.fits(question.vector) and not all_tie and not isinstance(question.temperature, Auto)
 
 
 def scan_question(shard: Shard, question: Question) -> Question:
-    """Return the question as a scan answers it: in logits if the shard compares rows by logits."""
+    """Return the question in the form in which a scan answers it.
+
+    If the shard compares rows by logits, that is the question about its logits at temperature 1, see
+    `Question.in_logits`.
+    """
     return question.in_logits(shard.keys) if shard.in_logits else question
 
 
 def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
-    """Return the answer to the question, converted from the answer to its form in `scan_question`."""
+    """Return a scan's answer with its evidence converted from logits back to similarities.
+
+    Args:
+        shard: the scanned rows.
+        question: the caller's question.
+        answer: the answer to the form of the question that `scan_question` returns.
+    """
     if not shard.in_logits:
         return answer
     temperature = question.temperature
@@ -94,7 +105,11 @@ def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
 
 
 class NextStep(Enum):
-    """The step that follows if a scan could not answer a question."""
+    """What to do with a question that a scan of 8-bit codes could not answer.
+
+    A wider scan looks more rows up. A finer scan has queries and weights in 16 bits. The exact path reads every row in
+    float64.
+    """
 
     WIDER = "a wider scan"
     FINER = "a scan in 16 bits"
@@ -132,10 +147,16 @@ def _answer_batch(
 def answer_alone(
     shard: Shard, question: Question, estimate: WeightEstimate, output: OutputEstimate | None
 ) -> Answer | None:
-    """Return the answer to one question of any kind; None if the scan does not suffice.
+    """Return the answer to one question of any kind from a scan; None if the scan does not suffice.
 
-    It does not suffice if the error bound exceeds `max_error`. Nor does it if it leaves open which documents are the
-    best, where documents have several keys.
+    It does not suffice if the error bound exceeds `max_error`, or if it leaves open which documents with several keys
+    are the best.
+
+    Args:
+        shard: the scanned rows.
+        question: the question as the scan answers it.
+        estimate: the weights from the scan.
+        output: the output from the scan; None if not requested.
     """
     variation = estimate.document_variation if shard.facts.several else estimate.total_variation
     certificate = certificate_of(shard, variation, output)
@@ -171,13 +192,17 @@ def answer_together(
     estimates: WeightEstimates,
     outputs: Mapping[int, OutputEstimate],
 ) -> dict[int, Answer]:
-    """Return the answers to all plain questions at once, by index. They equal those of `answer_alone` to the last bit.
+    """Return, by question index, the answers to all questions that can be answered at once in arrays.
 
-    A plain question has softmax above temperature 0, and neither `top_p` nor a bias, and each row is a document.
-    Questions whose bound exceeds `max_error`, or whose output is coarse (see `OutputEstimate`), are left out too.
+    These have softmax above temperature 0, and neither `top_p` nor a bias, and each row is a document. Questions whose
+    error bound exceeds `max_error`, or whose output is not precise enough (`OutputEstimate.coarse`), are left out. The
+    answers equal those of `answer_alone` to the last bit.
 
     Args:
-        outputs: the outputs of the questions that need one.
+        shard: the scanned rows.
+        questions: all questions of the scan.
+        estimates: their weights from the scan.
+        outputs: the outputs of the questions that need one, by index.
     """
     mixtures = estimates.mixtures
     if mixtures is None or shard.facts.several or shard.in_logits:
@@ -206,7 +231,13 @@ def answer_together(
 
 
 def certificate_of(shard: Shard, variation: float, output: OutputEstimate | None) -> Certificate:
-    """Return the certificate of an answer with this total variation, and with the output if there is one."""
+    """Return the certificate (error bounds) of an answer from a scan.
+
+    Args:
+        shard: the scanned rows.
+        variation: a bound on the total variation of the weights.
+        output: the output with its error bound; None if not requested.
+    """
     return Certificate(shard.method, variation, None if output is None else output.error)
 
 

@@ -25,16 +25,18 @@ TOP_K_WITH_TOP_P = 1000
 
 @dataclass(frozen=True)
 class Auto:
-    """A temperature to be found: the one at which the answer has this number of effective keys.
+    """A temperature to be solved for, such that the answer has a given number of effective keys, exp(entropy).
 
-    If each document has one key, effective keys are effective documents.
+    If each document has one key, effective keys are effective documents. A target above half of the keys that pass the
+    mask counts as that half. If at least as many keys tie for the best, the temperature is 0. Keys are counted because
+    their entropy rises with the temperature, so that some temperature has the target. The entropy of documents with
+    several keys need not rise.
 
-    A target above half of the passing keys counts as that half. If at least as many keys tie for the best, the
-    temperature is 0. Keys are counted because their entropy rises with the temperature, so that some temperature has
-    the target. The entropy of documents with several keys need not rise.
+    Args:
+        effective_documents: the target number, at least 1.
 
     Raises:
-        ParameterError: a target below one document.
+        ParameterError: a target below 1.
     """
 
     effective_documents: float = 8.0
@@ -53,16 +55,19 @@ class Question:
     Args:
         query: float[d], finite; not zero where the similarity is cosine.
         temperature: 0, or from 1e-30 to infinity; or `Auto`.
-        null: the null key's similarity, or the background that it weighs as much as; None for no null key.
-        mask: which documents may be attended to; None for all. It must be of the view that is asked.
+        null: the similarity of the null key, which means "none of these"; or the background (the distribution of
+            unrelated similarities) from which it follows; None for no null key.
+        mask: which documents may be attended to; None for all. It must be made for the view that is queried.
         normaliser: softmax, sparsemax, entmax15 or one_hot.
-        top_k: how many documents the head holds at least; None for 10, or for 1,000 with `top_p`.
-        top_p: the share of the documents' weight that the head holds, above 0 and at most 1.
-        output: whether to compute the blended value.
-        max_error: a bound to keep on total variation, and on the output's error relative to the largest
-            value.
-        bias: what is added to the logits of some documents, −∞ to forbid one; None for nothing. Of the view that is
-            asked, like the mask; a null key has none.
+        top_k: how many documents the answer lists, apart from further ties; None for 10, or for at most 1,000 with
+            `top_p`.
+        top_p: the answer lists the fewest documents that have this share of the weight, above 0 and at most 1; None to
+            list `top_k`.
+        output: whether to compute the output Σ weight·value.
+        max_error: the largest allowed error: total variation of the weights, and the output's error relative to the
+            largest ‖value‖. None for the default precision.
+        bias: a number added to the logits of each document, −∞ to forbid it; None for nothing. It must be made for the
+            view that is queried. The null key has none.
 
     Raises:
         ShapeError: the query is not a vector.
@@ -122,19 +127,22 @@ class Question:
 
     @cached_property
     def cap(self) -> int:
-        """The most documents that count as matches."""
+        """The largest number of documents that the answer lists, apart from further ties with the last one."""
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
 
     @cached_property
     def weighs_all(self) -> bool:
-        """Whether every row that passes has a weight above 0, as with softmax above temperature 0."""
+        """Whether every row that passes the mask has a weight above 0, as with softmax above temperature 0."""
         return self.normaliser == "softmax" and self.temperature != 0
 
     @cached_property
     def support(self) -> float:
-        """The distance below the best row within which a row can have weight; 0 for softmax and one_hot."""
+        """How far below the best similarity a row can still have weight; 0 for softmax and one_hot.
+
+        It is the width of the support of sparsemax or entmax15 in logits, times the temperature.
+        """
         if self.normaliser not in SUPPORT:
             return 0.0
         assert not isinstance(self.temperature, Auto)
@@ -144,29 +152,30 @@ class Question:
         """Return how many of the best rows or documents must be known to build the answer, at least one.
 
         Args:
-            passing: how many rows or documents pass.
+            passing: how many rows or documents pass the mask.
         """
         return max(1, min(self.cap, passing))
 
     def null_key(self, temperature: float, keys: int) -> NullKey | None:
-        """Return the null key (the key "none of these") at a temperature.
+        """Return the null key (the key "none of these") at a temperature; None if the question has none.
 
         Without softmax, return the null key at temperature 0.
 
         Args:
-            keys: how many keys pass.
+            temperature: 0 or more.
+            keys: how many keys pass the mask.
         """
         if isinstance(self.null, Background):
             return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, keys)
         return None if self.null is None else NullKey(self.null)
 
     def in_logits(self, keys: int, peak: float = 0.0) -> Question:
-        """Return the same question about logits s/T + bias − peak/T, with temperature 1.
+        """Return the same question about logits s/T + bias − peak/T instead of similarities s, at temperature 1.
 
-        The question's temperature must be above 0.
+        The question's temperature T must be above 0.
 
         Args:
-            keys: how many rows pass.
+            keys: how many rows pass the mask.
             peak: the similarity that logits are relative to.
         """
         assert not isinstance(self.temperature, Auto)
@@ -174,7 +183,7 @@ class Question:
         return replace(self, temperature=1.0, null=null, bias=None)
 
     def check(self, view: AnyView) -> None:
-        """Raise an error if the question does not fit the view.
+        """Raise an error if the question cannot be put to the view.
 
         Raises:
             ShapeError: the query has another width than the keys.
@@ -199,7 +208,12 @@ class Question:
 
 
 def _vector(query: object) -> F64:
-    """Return the caller's query as float64[d]."""
+    """Return the caller's query as float64[d].
+
+    Raises:
+        ShapeError: the query is not one vector.
+        ParameterError: the query is not numeric, or needs a gradient.
+    """
     if getattr(query, "requires_grad", False):
         raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
     try:
@@ -223,7 +237,7 @@ def _is_finite(value: object) -> bool:
 
 
 def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, list[int]]]:
-    """Return each mask with the indices of the questions that share it."""
+    """Return each distinct mask with the indices of the questions that have it."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
         groups.setdefault(id(question.mask), []).append(index)
@@ -231,9 +245,10 @@ def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, l
 
 
 def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
-    """Return groups of question indices that one scan can answer.
+    """Return groups of question indices such that one scan can answer the questions of a group.
 
-    The questions of a group share the mask and the bias, and with a bias also the temperature.
+    The questions of a group share the mask and the bias, and with a bias also the temperature. So they have the same
+    logits apart from the query.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):
@@ -243,7 +258,7 @@ def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
 
 
 def mask_forbidden(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions with masks that also leave out the documents that a bias of −∞ forbids.
+    """Return the questions with masks that also exclude the documents whose bias is −∞.
 
     Questions that share mask and bias share the new mask.
     """

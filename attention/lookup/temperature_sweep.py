@@ -26,10 +26,10 @@ BATCH_SIZE = 64
 
 
 class Tail:
-    """The rows below the threshold as a histogram: the number of rows, and their mean similarity, for each bin.
+    """A histogram of the similarities of all rows that were not listed as candidates.
 
     Attributes:
-        counts, means: float64[b], of the bins that are not empty.
+        counts, means: float64[b], the number of rows and their mean similarity, for each bin that is not empty.
     """
 
     def __init__(self, histogram: F64) -> None:
@@ -37,7 +37,14 @@ class Tail:
         self.means = sums / self.counts
 
     def sums(self, temperatures: F64) -> TailSums:
-        """Return the sums of the tail at temperatures float64[t] above 0."""
+        """Return sums of weights over the rows of the histogram, relative to a level, at each temperature.
+
+        The level is the largest mean similarity of a bin. The sums are Σe, Σe·x and Σe², with x = (s − level)/T and e =
+        exp(x).
+
+        Args:
+            temperatures: float64[t], T, above 0.
+        """
         if not len(self.counts):
             return TailSums(np.zeros(0), np.zeros((len(temperatures), 0, 3)))
         level = float(self.means.max())
@@ -50,9 +57,12 @@ class Tail:
 
 @dataclass(frozen=True, eq=False)
 class HistogramEstimate:
-    """One question's similarities after a scan into a histogram.
+    """What a scan that fills a histogram knows about one question's similarities.
 
-    They are the rows known in float64, the tail as a histogram, and bounds on the tail's errors.
+    Attributes:
+        rescored: the candidates, the best of which have an exact similarity.
+        tail: a histogram of the similarities of all other rows.
+        error: bounds on the errors of similarities that are not exact, the width of a bin included.
     """
 
     rescored: RescoredQuery
@@ -62,9 +72,11 @@ class HistogramEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The temperature that was found for a question with `Auto`, and its answer.
+    """The temperature that was solved for a question with `Auto`, and the answer at that temperature.
 
-    The answer is None if it needs another scan.
+    Attributes:
+        temperature: the temperature.
+        answer: the answer; None if it needs another scan at that temperature.
     """
 
     temperature: float
@@ -72,7 +84,7 @@ class Solution:
 
 
 def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
-    """Answer one question at many temperatures; None if the exact path has to answer."""
+    """Answer one question at many temperatures from one scan of 8-bit codes; None if it must be answered in float64."""
     shard = shard_of(view, question)
     (estimate,) = _estimate_from_histograms(shard, [question])
     if estimate is None:
@@ -105,12 +117,11 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
 
 
 def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Solution | None]:
-    """Find the temperature of each question with `Auto` from one scan.
+    """Solve for the temperature of each question with `Auto`, and answer it if possible, from one scan.
 
-    A result is None if the exact path has to find it.
-
-    The answer needs another scan if the question has an output, which takes every weight at that temperature, or a
-    `max_error` for which the bins of the histogram are too wide.
+    A result is None if the temperature must be solved for in float64. An answer needs another scan if the question has
+    an output, which takes every weight at that temperature, or a `max_error` for which the bins of the histogram are
+    too wide.
     """
     solutions: list[Solution | None] = [None] * len(questions)
     for _, group in group_by_mask(questions):
@@ -135,9 +146,9 @@ def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Sol
 
 
 def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
-    """Scan into histograms once, and return the estimate of each question.
+    """Scan once, filling a histogram of similarities for each question, and return what the scan knows about each.
 
-    It is None if the scan does not decide which rows are the best.
+    A result is None if the scan does not decide which rows are the best.
     """
     fitting = [index for index, question in enumerate(questions) if shard.fits(question.vector)]
     estimates: list[HistogramEstimate | None] = [None] * len(questions)
@@ -156,7 +167,14 @@ def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> li
 
 
 def _mix(question: Question, keys: int, estimate: HistogramEstimate, temperatures: Sequence[float]) -> list[Mixture]:
-    """Return the question's distribution at each temperature."""
+    """Return the question's weights at each temperature.
+
+    Args:
+        question: the question.
+        keys: how many rows pass the mask.
+        estimate: the similarities from the scan.
+        temperatures: each 0 or more.
+    """
     mixtures: list[Mixture] = []
     rescored = estimate.rescored
     for first in range(0, len(temperatures), BATCH_SIZE):

@@ -20,7 +20,7 @@ from attention.lookup.memory.view import AnyMask, Mask, View
 
 @runtime_checkable
 class AnyBias(Protocol):
-    """A number added to the logits of each document's rows, of an `AnyView`. Attributes are those of `Bias`."""
+    """A number added to the logits of each document's keys: a `Bias`, or a `RemoteBias` for rows in other processes."""
 
     @property
     def view(self) -> Any:
@@ -28,11 +28,11 @@ class AnyBias(Protocol):
 
     @property
     def mask(self) -> AnyMask | None:
-        """The rows with a bias above −∞; None if all rows have one."""
+        """The rows with a bias above −∞; None if no row has −∞."""
 
     @property
     def largest(self) -> float:
-        """The largest |addend|, or an upper bound on it."""
+        """The largest |bias| of a row, or an upper bound on it; rows with −∞ are left out."""
 
     def restrict(self, mask: AnyMask | None) -> AnyMask | None:
         """Return the rows that pass a mask and have a bias above −∞; None if all rows do."""
@@ -152,11 +152,15 @@ _NOT_FINITE = "a bias must be finite, or minus infinity to forbid a document: it
 
 
 def sort_addends(numbers: ArrayLike, addends: ArrayLike) -> tuple[I64, F64]:
-    """Return the documents int64[r], ascending, and their addends float64[r].
+    """Return the documents int64[r], ascending, and the bias float64[r] of each.
+
+    Args:
+        numbers: int64[r], the documents, in any order.
+        addends: float[r], the bias of each.
 
     Raises:
-        ShapeError: the number of addends differs from the number of documents.
-        ParameterError: a document is listed twice, or an addend is NaN or ∞.
+        ShapeError: the number of biases differs from the number of documents.
+        ParameterError: a document is listed twice, or a bias is NaN or ∞.
     """
     documents, amounts = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
     if documents.ndim != 1 or amounts.shape != documents.shape:

@@ -30,11 +30,12 @@ LOG_SUM_ERROR = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class AnswerRows:
-    """The rows that an answer is built from, with their similarities in float64.
+    """The rows that an answer is built from after a scan, with their similarities in float64.
 
     Attributes:
-        indices, similarities: int64[r] and float64[r]; ascending if there is a grouping.
-        grouping: the documents of the rows. Every row of these documents is included. None if each row is a document.
+        indices, similarities: int64[r] and float64[r], the rows and their similarities; the rows ascend if there is a
+            grouping.
+        grouping: the documents of the rows, each with all of its rows. None if each row is a document.
     """
 
     indices: I64
@@ -42,11 +43,16 @@ class AnswerRows:
     grouping: DocumentGrouping | None
 
     def weights(self, shard: Shard, question: Question, rescored: RescoredQuery, mixture: Mixture) -> tuple[F64, float]:
-        """Return the weights float64[r] of the rows, and the total weight of documents without a row among them.
+        """Return the weights float64[r] of these rows, and the total weight of documents without a row among them.
 
         The weights come from exact similarities, but the partition (the sum that they are divided by) is an estimate.
         If the partition is too small, the weights would sum to more than one. Then they are scaled down, see
         `bound_exact_documents`.
+
+        Args:
+            shard, question: the scanned rows, and the question.
+            rescored: the candidate rows of the scan, the best of which were looked up in float64.
+            mixture: the weights of all rows after the scan.
         """
         if self.grouping is None:
             return mixture.known, mixture.tail
@@ -70,7 +76,7 @@ class AnswerRows:
 def find_answer_rows(
     shard: Shard, question: Question, rescored: RescoredQuery, mixture: Mixture | None
 ) -> AnswerRows | None:
-    """Return all rows of the documents that can be in the head, and of the document with the best key.
+    """Return all rows of the documents that the answer may list, and of the document with the best key.
 
     Documents are ranked by a number, the level. If weights decide, it is the logarithm of the document's mass Σ
     exp(logit), relative to that of the best key. Otherwise it is the similarity of the document's best key. k documents
@@ -78,7 +84,9 @@ def find_answer_rows(
     best, and does not tie with the last of them. A row that is not listed was scanned below the threshold.
 
     Args:
-        mixture: the distribution whose weights decide; None if similarity decides.
+        shard, question: the scanned rows, and the question.
+        rescored: the candidate rows of the scan, the best of which were looked up in float64.
+        mixture: the weights of all rows, which decide; None if similarity decides.
 
     Returns:
         The rows; None if the scan leaves open which rows these are, or if there are too many.
@@ -122,7 +130,7 @@ def find_answer_rows(
 
 
 def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, error: float) -> tuple[float, float]:
-    """Return a lower and an upper bound on the true weight of the heaviest document; softmax only.
+    """Return a lower and an upper bound on the true weight of the heaviest document, for softmax.
 
     A document weighs at least as much as its listed rows. Its other rows add at most the weight of as many rows at the
     threshold. This holds for listed documents, for the documents with most rows, and for any other. The true partition
@@ -130,6 +138,9 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
     factor 1 − m·(1 − e⁻ᵇ).
 
     Args:
+        shard: the scanned rows.
+        rescored: the candidate rows of the scan, which were listed, and the threshold that all other rows are below.
+        mixture: the weights of all rows.
         error: a bound on the error of the scanned similarity of an unlisted row.
     """
     weights = np.concatenate([mixture.known, mixture.candidates])
@@ -155,7 +166,7 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
 
 
 def _all_have_weight(question: Question, mixture: Mixture) -> bool:
-    """Return whether every row has a weight above 0, so that rows of the tail can decide the head.
+    """Return whether every row has a weight above 0, as with softmax above temperature 0.
 
     If not, all rows with weight were looked up in float64.
     """
@@ -165,9 +176,16 @@ def _all_have_weight(question: Question, mixture: Mixture) -> bool:
 def _bound_levels(
     shard: Shard, rescored: RescoredQuery, unit: float, *, by_weight: bool
 ) -> tuple[DocumentGrouping, F64, F64]:
-    """Return the documents of all listed rows, and a lower and an upper bound on each document's level.
+    """Return the documents of all listed rows, and a lower and an upper bound on the level of each.
 
-    The level is the number that documents are ranked by, see `find_answer_rows`.
+    The level is the number that documents are ranked by. By weight it is ln Σ exp((s − best)/unit) over the document's
+    listed rows, otherwise the largest (s − best)/unit.
+
+    Args:
+        shard: the scanned rows.
+        rescored: the candidate rows of the scan, which were listed, and the largest similarity `best`.
+        unit: the temperature if documents are ranked by weight, otherwise 1.
+        by_weight: whether weight decides, otherwise similarity.
     """
     grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.rows, rescored.candidate_rows])))
     join = grouping.log_sums if by_weight else grouping.best

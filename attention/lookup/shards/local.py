@@ -41,11 +41,11 @@ MAX_HISTOGRAM_LOOKUPS = 256
 
 
 class StoredRows:
-    """The half of a `Shard` that the exact path uses, over originals that this process can read.
+    """The methods of a `Shard` that the exact path uses, for rows whose float32 originals this process can read.
 
     Attributes:
-        facts: statistics of the view, or of all shards if this is one of several.
-        limits: of the view.
+        facts: statistics of all rows of the view, or of all shards if this is one of several.
+        limits: the limits of the view.
     """
 
     def __init__(self, view: View, mask: Mask | None, facts: BlockStatistics | None = None) -> None:
@@ -58,7 +58,7 @@ class StoredRows:
 
     @cached_property
     def rows(self) -> I64:
-        """int64[keys], the passing rows, ascending. See `Shard.rows`."""
+        """int64[keys], the indices in the view of the rows that pass the mask, ascending."""
         segments, passing = self._view.segments, self._passing
         if passing.n == sum(segment.count for segment in segments):
             return np.arange(passing.n)
@@ -71,25 +71,28 @@ class StoredRows:
 
     @property
     def row_order(self) -> I64 | None:
-        """None, because rows that tie are sorted in the order of the rows. See `Shard.row_order`."""
+        """None, because rows that tie are sorted by their index."""
         return None
 
     @property
     def term_count(self) -> int:
-        """The most numbers added one by one: tiles are summed one by one, and within a tile its rows.
+        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it.
 
-        See `Shard.term_count`.
+        Tiles (runs of rows) are added one by one, and within a tile its rows.
         """
         tiles = self._passing.tiles
         return len(tiles) + max((tile.stop - tile.start for tile in tiles), default=0)
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """The assignment of rows to documents; None if each document has one key. See `Shard.grouping`."""
+        """The document of each row of `rows`; None if no document has several rows."""
         return DocumentGrouping(self._passing.owners()) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return each question's biases of all passing rows, or None. See `Shard.read_biases`."""
+        """Return for each question float64[keys], the bias of each passing row; None for a question without a bias.
+
+        Questions with the same bias get the same array.
+        """
         addends: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
             if bias is not None and id(bias) not in addends:
@@ -98,9 +101,14 @@ class StoredRows:
         return [addends.get(id(question.bias)) for question in questions]
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """Return the similarities of all passing rows. See `Shard.read_similarities`.
+        """Return float64[q, keys], the similarity of each query with each row that passes the mask.
 
-        They are computed tile by tile. Rows that can be in the head are computed again in one fixed order of summation.
+        They are computed tile by tile. Rows that can be among the best are computed again in one fixed order of
+        summation, so that copies tie exactly.
+
+        Args:
+            questions: q questions.
+            biases: the result of `read_biases` for them; with a bias, the logits decide which rows are the best.
         """
         queries = np.array([question.vector for question in questions])
         view, similarity, passing = self._view, self._view.similarity, self._passing
@@ -120,14 +128,23 @@ class StoredRows:
         return similarities
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """Return the similarities, each computed again in one fixed order of summation. See `Shard.recompute`."""
+        """Return float64[keys], the similarities computed again in one fixed order of summation.
+
+        Copies of a key then have equal similarities.
+
+        Copies of a key then have equal similarities.
+        """
         refined = similarities.copy()
         if self._passing.n:
             refine_similarities(self._passing, self._view.similarity, question.vector, refined, self._passing.n, 0.0)
         return refined
 
     def sum_values(self, weights: F64) -> F64:
-        """Return the weighted sum of the values of all passing rows. See `Shard.sum_values`."""
+        """Return float64[q, d_v], for each query the weighted sum of the values of all rows that pass the mask.
+
+        Args:
+            weights: float64[q, keys].
+        """
         view = self._view
         return compute_all_sums(
             self._passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory
@@ -135,12 +152,15 @@ class StoredRows:
 
 
 class LocalShard(StoredRows):
-    """The rows of a view that a mask lets through, which a scan reads as 8-bit codes.
+    """The rows of a view that pass a mask, stored in this process, which a scan reads as 8-bit codes.
 
     Attributes:
-        facts: statistics of the view, or of all shards if this is one of several.
-        limits: of the view.
-        method, in_logits, documents, keys, beyond_memory: see `Shard`.
+        facts: statistics of all rows of the view, or of all shards if this is one of several.
+        limits: the limits of the view.
+        method: "quantised", because most similarities come from 8-bit codes.
+        in_logits: whether `similarities_at` returns logits instead of similarities.
+        documents, keys: how many documents and how many rows pass the mask.
+        beyond_memory: whether the float32 originals are likely to be on disk.
     """
 
     method = "quantised"
@@ -160,23 +180,23 @@ class LocalShard(StoredRows):
 
     @property
     def room(self) -> int:
-        """The number of rows of the view, including those that the mask leaves out."""
+        """The number of rows of the view, including removed rows and those that do not pass the mask."""
         return self._rows.tiles[-1].stop if self._rows.tiles else 0
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
+        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
         return fits_float32(self.facts, query)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return None, because this shard compares rows by similarities already. See `Shard.similarity_function`."""
+        """Return None, because `similarities_at` returns similarities already, and not logits."""
         return None
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
+        """Return a bound on the rounding errors of the similarities of a query in float64."""
         return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """Return the queries as integer codes of 8 or 16 bits."""
+        """Return the queries of a request as integer codes of 8 or 16 bits."""
         return code_queries(
             self.facts.similarity,
             request.vectors,
@@ -187,10 +207,12 @@ class LocalShard(StoredRows):
         )
 
     def gather(self, request: ScanRequest, thresholds: F32 | None = None) -> ScanResult:
-        """Scan every passing row, and look up the best candidates in float64. See `Shard.gather`.
+        """Scan every row that passes the mask, and look up the best candidates in float64.
 
         Args:
-            thresholds: float32[q], at which lists open if this is one of several shards; None if it is the only one.
+            request: the queries, and what to compute for them.
+            thresholds: float32[q], the similarity from which a row is listed at first, if this is one of several
+                shards; None if it is the only one.
         """
         queries = self.codes(request)
         raw = self._scan(request, queries, thresholds)
@@ -231,9 +253,12 @@ class LocalShard(StoredRows):
         )
 
     def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> RawScan:
-        """Scan every passing row, and return the result before any row is looked up.
+        """Scan every row that passes the mask, and return the result before any row is looked up in float64.
 
-        Arguments are those of `gather`.
+        Args:
+            request: the queries, and what to compute for them.
+            queries: the queries as integer codes.
+            thresholds: float32[q], the similarity from which a row is listed at first; None to choose it from a sample.
         """
         state = scan(
             self._view,
@@ -268,59 +293,80 @@ class LocalShard(StoredRows):
 
     @property
     def sample_stride(self) -> int:
-        """The least distance between the rows of a sample: each segment has one sampled row in this many, or more."""
+        """The sampling rate of the segment with the fewest samples: one row in this many."""
         return sample_stride(self._view, self._mask)
 
     def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """Return the best similarities of a sample, and its number of rows; see `thresholds.sample_best`."""
+        """Return float32[q, count], each query's best similarities in a sample of rows, and the size of the sample.
+
+        Args:
+            request: the queries.
+            sampling: which rows to sample, and `count`.
+        """
         return sample_best(self._view, self._mask, self._bias, self.codes(request), sampling)
 
     def _widen_errors(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
-        """Return the bounds float64[q, 3] on scanned similarities, with the part that adding a bias causes.
+        """Return the bounds on the errors of a scan's similarities with the error that adding a bias causes.
 
         Without a bias, they stay the same.
+
+        Args:
+            errors: float64[q, 3], the bounds without the bias, see `QuantisationError`.
+            thresholds: float64[q], an upper bound on the scanned similarity of unlisted rows.
+            starts, similarities: int64[q + 1] and float64[m], of the listed rows, each query's best first.
         """
         return errors
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
+        """The sum over all passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
+        """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+
+        Args:
+            rows: int64[m], indices of rows in the view.
+        """
         sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(rows)]
         return Residuals(len(rows), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
+        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, for every i.
+
+        Copies of a key have equal similarities.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], indices of rows in the view, and of queries.
+        """
         return compute_similarities(self._view.similarity, self._rows, vectors, rows, queries)
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·value of each row to the output of its query. See `Shard.add_values`."""
+        """Add weight·value of each of m rows to the output float64[q, d_v] of its query, in place."""
         add_rows(self._rows, rows, queries, weights, outputs)
 
     def numbers(self, rows: Index) -> I64:
-        """Return the row numbers of these rows. See `Shard.numbers`."""
+        """Return int64[m], the permanent row numbers of the rows with these indices in the view."""
         return self._rows.numbers(rows)
 
     def order(self, rows: I64) -> I64:
-        """Return the rows themselves, because ties are sorted in the order of the rows. See `Shard.order`."""
+        """Return int64[m], numbers by which these rows are sorted if they tie: their indices."""
         return rows
 
     def owners(self, rows: Index) -> I64:
-        """Return the documents that the rows are keys of. See `Shard.owners`."""
+        """Return int64[m], the document that each of these rows is a key of."""
         return self._rows.owners(rows)
 
     def key_counts(self, documents: I64) -> I64:
-        """Return how many passing rows each document has. See `Shard.key_counts`."""
+        """Return int64[m], how many rows of each document pass the mask."""
         counts = np.zeros(len(documents), dtype=np.int64)
         for first, last in self._ranges(documents):
             counts += last - first
         return counts
 
     def rows_of(self, documents: I64) -> I64:
-        """Return all passing rows of some documents, ascending within a segment. See `Shard.rows_of`."""
+        """Return the indices in the view of all rows of some documents that pass the mask, ascending within a block."""
         return np.concatenate([expand_ranges(first, last) for first, last in self._ranges(documents)])
 
     def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
@@ -330,13 +376,16 @@ class LocalShard(StoredRows):
             yield first + starts[id(segment)], last + starts[id(segment)]
 
     def alike(self, rows: Index) -> bool:
-        """Return whether these rows hold copies of one key. See `Shard.alike`."""
+        """Return whether these rows are all copies of one key."""
         return are_copies(self._rows, rows)
 
     def digest(self, rows: Index) -> bytes | None:
-        """Return a digest of the key that all these rows, which ascend, hold; None if they hold several keys.
+        """Return a hash of the key that all these rows share; None if they have different keys.
 
-        Two shards that hold copies of one key have the same digest.
+        Two shards that have copies of one key compute the same hash.
+
+        Args:
+            rows: int64[m], indices of rows in the view, ascending.
         """
         if not self.alike(rows):
             return None
@@ -347,10 +396,17 @@ class LocalShard(StoredRows):
 def _sort_candidates(
     lists: CandidateLists, inverse: F64, totals: Sums, scanned_share: float
 ) -> tuple[I64, I64, F64, I64]:
-    """Return the candidates of all workers, each query's best first.
+    """Return the candidates (listed rows) of all worker threads, each query's best first.
+
+    Args:
+        lists: the lists of all threads.
+        inverse: float64[q], 1/T.
+        totals: the sums over the rows that were not listed.
+        scanned_share: the largest share of squared weights that rows without a lookup may have, see `count_heavy`.
 
     Returns:
-        The start of each query int64[q + 1], the rows, the scanned similarities, and the heavy counts int64[q].
+        The start of each query int64[q + 1], the rows int64[m], their scanned similarities float64[m], and int64[q],
+        how many rows of each query to look up because of their weight.
     """
     pinned = kernels()
     starts = np.append(0, lists.counts.sum(axis=0).cumsum())
@@ -372,11 +428,10 @@ MAX_LOGIT, MIN_QUERY_LENGTH = 1e30, 1e-30
 
 
 class BiasedShard(LocalShard):
-    """The rows that a mask lets through, for questions that share one bias and one temperature.
+    """The rows of a view that pass a mask, for questions that share one bias and one temperature T.
 
-    The softmax of q·k/T + bias at temperature 1 is that of the query and the bias at T. So this class computes
-    everything in logits: the sums, lists and bounds of a scan, and the similarities in float64. See
-    `Question.in_logits`.
+    Everything is computed in logits similarity/T + bias, for softmax at temperature 1: the sums, lists and bounds of a
+    scan, and the values in float64. So the rest of the code needs no special case for a bias. See `Question.in_logits`.
     """
 
     in_logits = True
@@ -388,14 +443,19 @@ class BiasedShard(LocalShard):
         self._addends, self._temperature = bias, temperature
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the logits of a query. See `Shard.fits`.
+        """Return whether float32 can hold the logits of a query, so that a scan can compute them.
 
-        Temperature 0 has no logits, so the result is then False.
+        At temperature 0 there are no logits, so the result is False.
         """
         return fits_logits(self.facts, query, self._temperature, self._addends.largest)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities, without the temperature and the bias."""
+        """Return a function that computes similarities without temperature and bias, for the rows at some positions.
+
+        Args:
+            query: float64[d].
+            rows: int64[m], indices of rows in the view, which the positions refer to.
+        """
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)
@@ -404,34 +464,47 @@ class BiasedShard(LocalShard):
         return compute
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of float64 logits. See `Shard.slack`."""
+        """Return a bound on the rounding errors of the logits of a query in float64."""
         return super().slack(query).in_logits(self._temperature, bound_similarity(self.facts, query))
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """Return the queries as integer codes, divided by the temperature. See `LocalShard.codes`."""
+        """Return the queries of a request as integer codes of 8 or 16 bits, divided by the temperature."""
         temperatures = np.full(len(request.vectors), self._temperature)
         return super().codes(replace(request, temperatures=temperatures)).over(self._temperature)
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the logits of pairs of query and row. See `Shard.similarities_at`."""
+        """Return float64[m], the logit similarity/T + bias of query `queries[i]` with the row `rows[i]`, for every i.
+
+        Copies of a key with the same bias have equal logits.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], indices of rows in the view, and of queries.
+        """
         similarities = self.unbiased_similarities_at(vectors, rows, queries)
         return np.asarray(similarities / self._temperature + self._addends.at(self._rows, rows))
 
     def unbiased_similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarities of pairs of query and row, without the temperature and the bias."""
+        """Return float64[m], the similarity of query `queries[i]` with the row `rows[i]`, without temperature and bias.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], indices of rows in the view, and of queries.
+        """
         return super().similarities_at(vectors, rows, queries)
 
     def alike(self, rows: Index) -> bool:
-        """Return whether the rows hold copies of one key and have the same bias. See `Shard.alike`."""
+        """Return whether these rows are all copies of one key and have the same bias."""
         biases = self._addends.at(self._rows, rows)
         return bool((biases == biases[0]).all()) and super().alike(rows)
 
     def digest(self, rows: Index) -> bytes | None:
-        """Return a digest of the key and the bias that all these rows, which ascend, share.
+        """Return a hash of the key and the bias that all these rows share; None if they have different ones.
 
-        Return None if they have several keys or biases.
+        Two shards that have copies of one key with the same bias compute the same hash.
 
-        Return None if they have several keys or biases.
+        Args:
+            rows: int64[m], indices of rows in the view, ascending.
         """
         key_digest = super().digest(rows)
         return None if key_digest is None else key_digest + (self._addends.at(self._rows, rows[:1]) + 0.0).tobytes()
@@ -441,15 +514,23 @@ class BiasedShard(LocalShard):
 
 
 def bound_similarity(facts: BlockStatistics, query: F64) -> float:
-    """Return an upper bound on the absolute similarity of any row."""
+    """Return an upper bound on the absolute similarity of a query with any key.
+
+    Args:
+        facts: the statistics of the rows, which have the largest key norm.
+        query: float64[d].
+    """
     longest = float(np.linalg.norm(query)) * facts.key_norm * (1 + 1e-9)
     return 1.0 if facts.similarity == "cosine" else longest
 
 
 def fits_logits(facts: BlockStatistics, query: F64, temperature: float, largest: float) -> bool:
-    """Return whether float32 can hold the logits of a query with a bias; False at temperature 0, which has none.
+    """Return whether float32 can hold the logits similarity/T + bias of a query; False at temperature 0.
 
     Args:
+        facts: the statistics of the rows.
+        query: float64[d].
+        temperature: T.
         largest: an upper bound on |bias|.
     """
     if not (fits_float32(facts, query) and temperature > 0):

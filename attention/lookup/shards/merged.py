@@ -30,14 +30,18 @@ threshold, and several shards must not know less than one would."""
 
 
 class MergedShards(StoredRows):
-    """The runs of a view as one `Shard`; the rows of a run follow those of the runs before.
+    """Several views in this process as one `Shard`, whose rows are those of the first view, then the second, and so on.
 
     Args:
-        view, mask: the merged view, and a mask of that view.
-        shards: one shard for each run, at least one, which all use the facts of the view.
+        view, mask: the view that merges all of them, and a mask of that view.
+        shards: one shard for each view of `View.runs`, at least one, all with the statistics of the merged view.
 
     Attributes:
-        facts, method, in_logits, documents, keys, beyond_memory: see `Shard`.
+        facts, limits: statistics of all rows of the merged view, and its limits.
+        method: "exact" if all similarities are computed in float64, otherwise "quantised".
+        in_logits: whether `similarities_at` returns logits instead of similarities.
+        documents, keys: how many documents and how many rows pass the mask.
+        beyond_memory: whether the float32 originals are likely to be on disk.
     """
 
     def __init__(self, view: View, mask: Mask | None, shards: Sequence[LocalShard]) -> None:
@@ -53,22 +57,29 @@ class MergedShards(StoredRows):
 
     @property
     def row_order(self) -> I64 | None:
-        """int64[keys], the row numbers, because the rows of several runs do not ascend. See `Shard.row_order`."""
+        """int64[keys], the row numbers, by which rows that tie are sorted.
+
+        The rows of several views do not ascend by number.
+        """
         return self.numbers(self.rows)
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`.
+        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them.
 
-        All shards give the same result, because all use the largest key norm of the view.
+        All shards give the same result, because all use the largest key norm of the merged view.
         """
         return self._first.fits(query)
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
+        """Return a bound on the rounding errors of what `similarities_at` computes in float64."""
         return self._first.slack(query)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """Scan each shard, and merge the results. See `Shard.gather`."""
+        """Scan each shard, and merge the results into one.
+
+        Args:
+            request: the queries, and what to compute for them.
+        """
         stride = max(shard.sample_stride for shard, _ in self._shards)
         sampling = ThresholdSample.of(stride, self.facts.n, MERGED_LIST_FACTOR * request.listed)
         samples = [shard.sample_similarities(request, sampling) for shard, _ in self._shards]
@@ -81,22 +92,40 @@ class MergedShards(StoredRows):
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
+        """The sum over all passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
         return reduce(add, [shard.value_residuals for shard, _ in self._shards])
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
+        """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+
+        Args:
+            rows: int64[m], indices of rows in the merged view.
+        """
         return reduce(add, [shard.residuals_at(local) for shard, local, _ in self._split(rows)])
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
+        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, for every i.
+
+        If `in_logits`, they are logits.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], indices of rows in the merged view, and of queries.
+        """
         similarities = np.empty(len(rows))
         for shard, local, positions in self._split(rows):
             similarities[positions] = shard.similarities_at(vectors, local, queries[positions])
         return similarities
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities; None if rows are compared by similarities already."""
+        """Return a function that computes similarities for the rows at some positions; None unless `in_logits`.
+
+        Without logits, `similarities_at` returns similarities already.
+
+        Args:
+            query: float64[d].
+            rows: int64[m], indices of rows in the merged view, which the positions refer to.
+        """
         if not self.in_logits:
             return None
 
@@ -111,43 +140,43 @@ class MergedShards(StoredRows):
         return compute
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·value of each row to the output of its query. See `Shard.add_values`."""
+        """Add weight·value of each of m rows to the output float64[q, d_v] of its query, in place."""
         for shard, local, positions in self._split(rows):
             shard.add_values(local, queries[positions], weights[positions], outputs)
 
     def numbers(self, rows: Index) -> I64:
-        """Return the row numbers of these rows. See `Shard.numbers`."""
+        """Return int64[m], the permanent row numbers of the rows with these indices in the merged view."""
         numbers = np.empty(len(rows), dtype=np.int64)
         for shard, local, positions in self._split(rows):
             numbers[positions] = shard.numbers(local)
         return numbers
 
     def order(self, rows: I64) -> I64:
-        """Return the row numbers, which order rows that tie in the same way in all shards. See `Shard.order`."""
+        """Return int64[m], numbers by which these rows are sorted if they tie: their permanent row numbers."""
         return self.numbers(rows)
 
     def owners(self, rows: Index) -> I64:
-        """Return the documents that the rows are keys of. See `Shard.owners`."""
+        """Return int64[m], the document that each of these rows is a key of."""
         owners = np.empty(len(rows), dtype=np.int64)
         for shard, local, positions in self._split(rows):
             owners[positions] = shard.owners(local)
         return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """Return how many passing rows each document has in all shards together. See `Shard.key_counts`."""
+        """Return int64[m], how many rows of each document pass the mask, over all shards."""
         return reduce(np.add, [shard.key_counts(documents) for shard, _ in self._shards])
 
     def rows_of(self, documents: I64) -> I64:
-        """Return all passing rows of some documents. See `Shard.rows_of`."""
+        """Return the indices in the merged view of all rows of some documents that pass the mask."""
         return np.concatenate([shard.rows_of(documents) + start for shard, start in self._shards])
 
     def alike(self, rows: Index) -> bool:
-        """Return whether these rows hold copies of one key, by a digest from each shard. See `Shard.alike`."""
+        """Return whether these rows are all copies of one key, by comparing a hash from each shard."""
         digests = {shard.digest(local) for shard, local, _ in self._split(rows)}
         return None not in digests and len(digests) < 2
 
     def _split(self, rows: Index) -> Iterator[tuple[LocalShard, Index, Index]]:
-        """Yield each shard that has any of the rows, with these rows' indices in the shard and positions in `rows`."""
+        """Yield each shard that has any of these rows, with their indices in it and their positions in `rows`."""
         shard_indices = np.searchsorted(self._starts, rows, side="right") - 1
         for index, (shard, start) in enumerate(self._shards):
             positions = np.flatnonzero(shard_indices == index)
@@ -162,16 +191,16 @@ def merge_results(
     keys: int,
     compute_similarities: Callable[[I64, I64], F64],
 ) -> ScanResult:
-    """Merge the results of several shards into one.
+    """Merge the scan results of several shards into one.
 
-    Candidates that the merged head needs, and that no shard looked up, are looked up here.
-
-    A candidate that a shard looked up is sorted by its exact similarity. That is allowed, because exact and scanned
+    Candidates (listed rows) that the merged result needs, and that no shard looked up in float64, are looked up here. A
+    candidate that a shard looked up is sorted by its exact similarity. That is allowed, because exact and scanned
     similarities differ by no more than the error of the scan.
 
     Args:
-        results: the results, at least one; their places are indices of the merged rows.
-        documents, keys: how many documents and how many rows pass in all shards.
+        results: the results, at least one; their rows are indices of the merged rows.
+        request: the request of these scans.
+        documents, keys: how many documents and how many rows pass the mask in all shards.
         compute_similarities: returns float64[m], the similarity of each of the rows int64[m] with its query int64[m].
     """
     inverse = (
@@ -221,7 +250,10 @@ def merge_results(
 
 
 def candidate_similarities(result: ScanResult) -> F64:
-    """Return float64[m], the similarity of each candidate: exact if it was looked up, otherwise scanned."""
+    """Return float64[m], the similarity of each candidate (listed row) of a scan.
+
+    It is exact if the row was looked up in float64, otherwise as scanned from 8-bit codes.
+    """
     similarities = result.similarities.copy()
     for query in range(len(result.starts) - 1):
         exact, first = result.exact_similarities(query), result.starts[query]
@@ -230,10 +262,11 @@ def candidate_similarities(result: ScanResult) -> F64:
 
 
 def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bools]:
-    """Return the candidates of all shards, each query's best first.
+    """Return the candidates (listed rows) of all shards, each query's best first.
 
     Returns:
-        The start of each query int64[q + 1], the rows, the similarities, and bool[m], True if exact.
+        The start of each query int64[q + 1], the rows int64[m], their similarities float64[m], and bool[m], True if the
+        similarity is exact.
     """
     starts = np.sum([result.starts for result in results], axis=0)
     rows, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
@@ -256,15 +289,24 @@ def _sort_candidates(results: Sequence[ScanResult]) -> tuple[I64, I64, F64, Bool
 
 
 def _leading_counts(starts: I64, is_exact: Bools) -> I64:
-    """Return int64[q], how many of each query's candidates are exact before the first one that is not."""
+    """Return int64[q], how many of each query's candidates are exact before the first one that is not.
+
+    Args:
+        starts: int64[q + 1], where each query's candidates begin.
+        is_exact: bool[m], whether the similarity of each candidate is exact.
+    """
     spans = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     return np.array([int(np.append(is_exact[first:last], False).argmin()) for first, last in spans], dtype=np.int64)
 
 
 def _heavy_counts(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
-    """Return int64[q], how many candidates to look up because they are heavy, see `count_heavy`.
+    """Return int64[q], how many of each query's candidates to look up in float64 because of their weight.
 
-    For a histogram, fewer are looked up.
+    Args:
+        similarities, starts: float64[m] and int64[q + 1], of the candidates, each query's best first.
+        inverse: float64[q], 1/T.
+        totals: the sums over the rows that were not listed.
+        histogram: whether the scan filled a histogram, for which fewer are looked up.
     """
     counts = np.empty(len(inverse), dtype=np.int64)
     squares = totals.sums[:, 2].copy()

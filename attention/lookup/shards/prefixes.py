@@ -25,15 +25,15 @@ MAX_SHARE = 1 / 2
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """A part of a view: some of its blocks.
+    """Some blocks of a view, which answer a question early, before the whole view does.
 
-    It answers a question before the whole view does.
+    A summary of the other blocks bounds how far the early answer can be off.
 
     Attributes:
         view: the view of these blocks alone.
         rest: the view of all other blocks.
         segments: the indices of these blocks among the segments of the whole view.
-        summing: a lock, shared by all prefixes of the view, which a thread holds while it sums keys.
+        summing: a lock, shared by all prefixes of the view, which a thread holds while it sums keys of the rest.
     """
 
     view: View
@@ -43,7 +43,7 @@ class Prefix:
     _summaries: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
     def restrict(self, question: Question) -> Question:
-        """Return the question to the whole view as a question to these blocks. It has no `max_error`.
+        """Return a question about the whole view as a question about these blocks, without `max_error`.
 
         Without `max_error`, one reading of the blocks is enough. The question must not have a bias.
         """
@@ -54,18 +54,18 @@ class Prefix:
 
     @property
     def is_known(self) -> bool:
-        """Whether the keys of the other blocks were summed already."""
+        """Whether the sums over the keys of `rest` are already computed."""
         return bool(self._summaries) or is_summarised(self.rest)
 
     @property
     def is_due(self) -> bool:
-        """Whether the keys of the other blocks still need to be summed, and no thread is doing so."""
+        """Whether the sums over the keys of `rest` still have to be computed, and no thread is doing so."""
         return not self.is_known and not self.summing.locked()
 
     def sum_up(self) -> None:
-        """Sum the keys of the other blocks, unless a thread is doing so.
+        """Compute the sums over the keys of `rest`, unless a thread is doing so.
 
-        Each key is read once, because a block's sums are kept.
+        The sums are cached by block, so each key is read only once.
         """
         if self.summing.acquire(blocking=False):
             try:
@@ -78,9 +78,9 @@ class Prefix:
             self._summaries.append(summary_of(self.rest))
 
     def summarise_rest(self) -> KeySummary:
-        """Return the summary of the other blocks.
+        """Return the summary of the keys of `rest`, from which bounds on their similarities follow.
 
-        Until their keys are summed, it has only their counts and largest norms.
+        Until `sum_up` has run, it has only counts and largest norms.
         """
         if not self._summaries and is_summarised(self.rest):
             self._sum_up()
@@ -91,10 +91,10 @@ _prefixes: WeakKeyDictionary[View, tuple[Prefix, ...]] = WeakKeyDictionary()
 
 
 def view_prefixes(view: AnyView) -> tuple[Prefix, ...]:
-    """Return the prefixes of a view, each with more rows than the one before, small blocks first.
+    """Return the prefixes of a view, parts of it that give early answers, each with more rows than the one before.
 
-    The result is always the same for one view. It is empty if the view has few rows, few blocks, several parts, or
-    remote rows.
+    Small blocks come first. The result is cached for each view. It is empty if the view has few rows or few blocks,
+    merges several views, or has remote rows.
     """
     if not isinstance(view, View) or view.parts:
         return ()
@@ -124,7 +124,7 @@ def _view_of(view: View, segments: list[int]) -> View:
 
 
 def _summarise_without_keys(view: View) -> KeySummary:
-    """Return the summary of a view before any key is read: counts, largest norms, and infinite sums."""
+    """Return the summary of a view's keys before any key is read: counts, largest norms, and infinite sums."""
     empty = KeySummary.empty(view.similarity, view.dimension or 0)
     rows, width = sum(segment.count for segment in view.segments), empty.total.size
     return replace(

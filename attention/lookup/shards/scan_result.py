@@ -16,18 +16,21 @@ from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accum
 
 @dataclass(frozen=True, eq=False)
 class ScanRequest:
-    """The request for a scan of q queries.
+    """A request to scan all rows of a shard for q queries, and what to compute for each.
 
     Attributes:
         vectors: float64[q, d], the queries.
-        head_sizes: the size of each query's head, at least 1.
-        listed: about how many rows to list for each query.
+        head_sizes: for each query, k: the number of best rows that its answer needs, at least 1.
+        listed: about how many rows to list as candidates for each query; all others are only summed.
         max_lookups: the most rows to look up in float64 because of their weight; fewer for a histogram. Rows near the
             k-th best are looked up as well.
-        temperatures: float64[q], of the sums, not below 0; None for a histogram, which serves any temperature.
-        outputs: whether to sum the weighted values as well.
-        fine: whether codes of queries, and of the weights of values, have 16 bits even for a large batch of queries.
-        scanned_share: the largest sum of squared weights of rows that are only scanned, see `candidates.count_heavy`.
+        temperatures: float64[q], not below 0, at which weights are summed; None to fill a histogram of similarities
+            instead, which serves any temperature.
+        outputs: whether to compute weighted sums of values as well.
+        fine: whether integer codes of queries, and of the weights of values, have 16 bits even for a large batch of
+            queries.
+        scanned_share: the largest share of squared weights that candidates without a lookup in float64 may have,
+            relative to the summed rows, see `candidates.count_heavy`.
     """
 
     vectors: F64
@@ -42,22 +45,24 @@ class ScanRequest:
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """Sums, candidates and error bounds of one shard, over all of its workers.
+    """The result of scanning one shard for q queries: sums, candidates and bounds on their errors.
 
     Each passing row is either listed as a candidate or summed. The best candidates have been looked up in float64.
 
     Attributes:
-        documents, keys: how many documents and how many rows pass.
+        documents, keys: how many documents and how many rows pass the mask.
         thresholds: float64[q], an upper bound on the scanned similarity of unlisted rows; −∞ if all rows are listed.
         levels: float64[q], the similarity that the sums are relative to.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the summed rows, x = (s − level)/T and e = exp(x).
         starts: int64[q + 1]; the candidates of query i are those from starts[i] to starts[i + 1].
-        rows, similarities: int64[m] and float64[m], of the candidates, by their scanned similarity, best first.
-        known_starts, known: int64[q + 1] and float64[h], the exact similarities of the first candidates of each query.
-        errors: float64[q, 3], see `QuantisationError`.
+        rows, similarities: int64[m] and float64[m], the candidates and their scanned similarities, each query's best
+            first.
+        known_starts, known: int64[q + 1] and float64[h], the exact similarities of the best candidates; those of query
+            i are from known_starts[i] to known_starts[i + 1].
+        errors: float64[q, 3], bounds on the errors of scanned similarities, see `QuantisationError`.
         outputs: float64[q, d_v], Σe·v over the summed rows; None if no output was requested.
         value_errors: float64[q, 5], bounds on the errors of `outputs`, see `accumulator.VALUE_ERRORS`.
-        bits: of the queries' codes, 8 or 16.
+        bits: the width of the queries' codes, 8 or 16.
         histogram: float64[q, bins, 2], count and sum of similarities, instead of sums; None if the request has
             temperatures.
         bin_widths: float64[q], the largest distance of a row from the mean of its bin.
@@ -90,15 +95,15 @@ class ScanResult:
         return QuantisationError(*self.errors[query].tolist())
 
     def exact_similarities(self, query: int) -> F64:
-        """Return float64[h], the exact similarities of a query's first candidates."""
+        """Return float64[h], the exact similarities of a query's best candidates, which were looked up in float64."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
     def candidates(self, head_sizes: Sequence[int], supports: Sequence[float]) -> Candidates:
-        """Return the candidates of all queries.
+        """Return the candidates (listed rows) of all queries, with what each answer needs.
 
         Args:
-            head_sizes: how many rows the head of each query has, if each row is a document.
-            supports: see `Candidates`.
+            head_sizes: how many best rows each query's answer needs, if each row is a document.
+            supports: how far below the best a row can still have weight, for a sparse normaliser; else 0.
         """
         # If documents have several keys, rows do not form a head: it is enough to know the best row.
         return Candidates(
@@ -114,9 +119,14 @@ class ScanResult:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums of several workers or shards, added up.
+    """The sums of a scan over the rows that were not listed, for q queries.
 
-    Fields are those of `ScanResult`.
+    Attributes:
+        thresholds: float64[q], an upper bound on the similarity of these rows; −∞ if all rows are listed.
+        levels: float64[q], the similarity that the sums are relative to.
+        sums: float64[q, 3]: Σe, Σe·x and Σe² over these rows, with x = (s − level)/T and e = exp(x).
+        outputs: float64[q, d_v], Σe·v over these rows; None if no output was requested.
+        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `accumulator.VALUE_ERRORS`.
     """
 
     thresholds: F64
@@ -128,12 +138,16 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class RawScan:
-    """The result of a shard's scan before any row is looked up in float64.
-
-    Fields are those of `ScanResult`, except for `heavy_counts`.
+    """The result of scanning one shard for q queries, before any row is looked up in float64.
 
     Attributes:
+        totals: sums over the rows that were not listed.
+        errors: float64[q, 3], bounds on the errors of scanned similarities, see `QuantisationError`.
+        starts: int64[q + 1]; the candidates of query i are those from starts[i] to starts[i + 1].
+        rows, similarities: int64[m] and float64[m], the candidates, each query's best first.
         heavy_counts: int64[q], how many candidates to look up because of their weight, see `candidates.count_heavy`.
+        histogram: float64[q, bins, 2], count and sum of similarities; None if the request has temperatures.
+        bin_widths: float64[q], the largest distance of a row from the mean of its bin.
     """
 
     totals: Sums
@@ -147,7 +161,10 @@ class RawScan:
 
 
 def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
-    """Return the sums over all workers, relative to the highest threshold of a worker that summed rows."""
+    """Return the sums of all worker threads of a scan together.
+
+    They are relative to the highest threshold of a thread that summed rows.
+    """
     if len(accumulators) == 1:
         (accumulator,) = accumulators
         levels = accumulator.lists.thresholds.astype(np.float64)
@@ -168,11 +185,13 @@ def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
 
 
 def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
-    """Return the sums over all shards, relative to the highest level of a shard that summed rows.
+    """Return the sums of all shards together.
 
-    A shard's level is the similarity that its sums are relative to.
+    A shard's sums are relative to a similarity, its level. The result is relative to the highest level of a shard that
+    summed rows.
 
     Args:
+        shard_sums: the sums of each shard.
         inverse: float64[q], 1/T as in the scans.
     """
     levels = np.array([sums.levels for sums in shard_sums])
@@ -183,14 +202,16 @@ def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
 def _add_sums(
     terms: Sequence[Accumulator | Sums], levels: F64, default_levels: F64, inverse: F64 | F32, thresholds: F64
 ) -> Sums:
-    """Return the sum of all terms, relative to the highest level of a term that has rows.
+    """Return the sum of all terms, which are the sums of several worker threads or shards.
 
-    A term's level is the similarity that its sums are relative to.
+    A term's sums are relative to a similarity, its level. The result is relative to the highest level of a term that
+    has rows.
 
     Args:
-        levels: float64[terms, q], the similarity that each term is relative to.
-        default_levels: float64[q], used if all terms are empty.
-        inverse: 1/T of each query.
+        terms: the sums to add.
+        levels: float64[terms, q], the level of each term for each query.
+        default_levels: float64[q], the level of the result if all terms are empty.
+        inverse: float[q], 1/T of each query.
         thresholds: float64[q], the thresholds of the result.
     """
     has_rows = np.array([term.sums[:, 0] for term in terms]) > 0
@@ -209,14 +230,20 @@ def _add_sums(
 
 
 def _listing_thresholds(levels: F64) -> F64:
-    """Return float64[q], the thresholds from which rows were listed; −∞ if a query has no threshold."""
+    """Return float64[q], the thresholds from which rows were listed; −∞ for a query whose rows were all listed.
+
+    Args:
+        levels: float64[q], the thresholds as a scan stores them, with `NO_THRESHOLD` for none.
+    """
     return np.where(levels > NO_THRESHOLD, levels, -np.inf)
 
 
 def _rebase(term: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
-    """Return sums, outputs and value errors of a worker or shard, relative to another level.
+    """Return sums, outputs and value errors of a worker thread or shard, relative to another similarity.
 
-    It is the level at which each logit is larger by its query's number in `shifts` float64[q].
+    Args:
+        term: the sums, which are relative to some level.
+        shifts: float64[q], for each query the number by which every logit grows; 0 to keep its level.
     """
     sums, outputs, value_errors = term.sums, term.outputs, term.value_errors
     if not shifts.any():

@@ -16,18 +16,19 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 
 
 class Shard(Protocol):
-    """The rows of a view that a mask lets through, wherever they lie.
+    """The interface of a set of rows to scans and to the exact path: those rows of a view that pass a mask.
 
-    Methods take rows by their places. A place is the index of a row among all rows of the view, masked rows included.
-    In a remote shard it is the row number. The exact path reads every row of `rows`, in that order.
+    The rows may be in this process or in others, with or without 8-bit codes. Methods take rows by index among all rows
+    of the view, masked rows included. In a remote shard the index is the permanent row number. The exact path reads
+    every row of `rows`, in that order.
 
     Attributes:
         facts: statistics of all rows of the view, masked rows included.
         limits: the limits of the view, see `Limits`.
-        method: how similarities are computed, see `Certificate`: "exact" if all are computed in float64.
-        in_logits: whether `similarities_at` returns logits instead of similarities.
+        method: "exact" if all similarities are computed in float64, "quantised" if most come from 8-bit codes.
+        in_logits: whether `similarities_at` returns logits similarity/T + bias instead of similarities.
         documents, keys: how many documents and how many rows pass the mask.
-        beyond_memory: whether originals are likely to be on disk.
+        beyond_memory: whether the float32 originals are likely to be on disk.
     """
 
     method: str
@@ -40,92 +41,127 @@ class Shard(Protocol):
 
     @property
     def term_count(self) -> int:
-        """The most numbers that are added one by one for a component of `sum_values`; rounding errors grow with it."""
+        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it."""
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of the residuals v − v̂, what the value codes leave out, over all passing rows.
+        """The sum over all passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
-        It needs a known value spread, see `BlockStatistics.value_spread`.
+        It is available if `BlockStatistics.value_spread` is known.
         """
 
     @property
     def rows(self) -> I64:
-        """int64[keys], the passing rows; in a remote shard only after `read_similarities`."""
+        """int64[keys], the indices of the rows that pass the mask; in a remote shard only after `read_similarities`."""
 
     @property
     def row_order(self) -> I64 | None:
-        """int64[keys], the numbers that order those `rows` that tie; None for the order of the rows themselves."""
+        """int64[keys], numbers by which those of `rows` that tie are sorted; None for the order of `rows`."""
 
     @property
     def grouping(self) -> DocumentGrouping | None:
-        """The assignment of `rows` to documents; None if no document has several keys."""
+        """The document of each row of `rows`; None if no document has several rows."""
 
     # The scan.
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys."""
+        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities at positions of `rows`.
+        """Return a function that computes similarities for the rows at some positions; None unless `in_logits`.
 
-        Return None unless `in_logits`; otherwise `similarities_at` returns similarities already.
+        Without logits, `similarities_at` returns similarities already.
+
+        Args:
+            query: float64[d].
+            rows: int64[m], indices of rows, which the positions refer to.
         """
 
     def slack(self, query: F64) -> Slack:
         """Return a bound on the rounding errors of what `similarities_at` computes in float64."""
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """Scan every passing row, and look up in float64 the candidates that weigh most."""
+        """Scan every row that passes the mask, and look up in float64 the candidates that weigh most.
+
+        Args:
+            request: the queries, and what to compute for them.
+        """
 
     # Some rows.
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """Return the sum of the residuals v − v̂, what the value codes leave out, over these rows."""
+        """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+
+        Args:
+            rows: int64[m], indices of rows.
+        """
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarity of query `queries[i]` and row `rows[i]` for every i.
+        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, for every i.
 
-        Copies of a key get equal similarities.
+        If `in_logits`, they are logits. Copies of a key have equal similarities.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], indices of rows and of queries.
         """
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·value of each row to the output float64[q, d_v] of its query."""
+        """Add weight·value of each of m rows to the output float64[q, d_v] of its query, in place."""
 
     def numbers(self, rows: Index) -> I64:
-        """Return the numbers of these rows, which may be in any order."""
+        """Return int64[m], the permanent row numbers of these rows, which may be in any order."""
 
     def order(self, rows: I64) -> I64:
-        """Return int64[m], the numbers that order these rows if they tie."""
+        """Return int64[m], numbers by which these rows are sorted if they tie."""
 
     def owners(self, rows: Index) -> I64:
-        """Return the documents that the rows are keys of."""
+        """Return int64[m], the document that each of these rows is a key of."""
 
     def key_counts(self, documents: I64) -> I64:
-        """Return int64[m], how many passing rows each document has; 0 if the document does not pass."""
+        """Return int64[m], how many rows of each document pass the mask; 0 if the document does not pass."""
 
     def rows_of(self, documents: I64) -> I64:
-        """Return all passing rows of the documents, which ascend."""
+        """Return the indices of all rows of some documents that pass the mask.
+
+        Args:
+            documents: int64[m], ascending.
+        """
 
     def alike(self, rows: Index) -> bool:
-        """Return whether these rows, which ascend, hold copies of one key."""
+        """Return whether these rows, which ascend, are all copies of one key."""
 
     # Every row, for the exact path.
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return float64[keys], the bias of each passing row, for each question that has a bias; None for the others.
+        """Return for each question float64[keys], the bias of each passing row; None for a question without a bias.
 
         Questions with the same bias get the same array.
         """
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """Return float64[q, keys], the similarity of each query with each passing row.
+        """Return float64[q, keys], the similarity of each query with each row that passes the mask.
 
-        Rows that can be in the head, by similarity or by logit, are summed in one fixed order, so that copies tie.
+        Rows that can be among the best are summed in one fixed order, so that copies tie exactly.
+
+        Args:
+            questions: q questions.
+            biases: the result of `read_biases` for them; with a bias, the logits decide which rows are the best.
         """
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """Return the similarities float64[keys], each computed again in one fixed order of summation."""
+        """Return float64[keys], the similarities computed again in one fixed order of summation.
+
+        Copies of a key then have equal similarities.
+
+        Args:
+            question: the question.
+            similarities: float64[keys], the result of `read_similarities` for it.
+        """
 
     def sum_values(self, weights: F64) -> F64:
-        """Return float64[q, d_v], for each query the sum of all passing values, weighted by float64[q, keys]."""
+        """Return float64[q, d_v], for each query the weighted sum of the values of all rows that pass the mask.
+
+        Args:
+            weights: float64[q, keys].
+        """

@@ -35,7 +35,7 @@ MIN_LOGIT = -700.0
 
 
 class UncodedShard(LocalShard):
-    """The rows of a view that a mask lets through, scanned in float64 because they have no 8-bit codes.
+    """The rows of a view that pass a mask, scanned in float64 because they have no 8-bit codes.
 
     Scanned similarities have only the rounding errors of float64. The scan does not make histograms.
     """
@@ -43,13 +43,15 @@ class UncodedShard(LocalShard):
     method = "exact"
 
     def fits(self, query: F64) -> bool:
-        """Return True, because everything is computed in float64. See `Shard.fits`."""
+        """Return True, because a scan computes everything in float64, in which the products of any query fit."""
         return True
 
     def sample_similarities(self, request: ScanRequest, sampling: ThresholdSample) -> tuple[F32, int]:
-        """Return the best similarities of a sample, and its number of rows.
+        """Return float32[q, count], each query's best similarities in a sample of rows, and the size of the sample.
 
-        See `LocalShard.sample_similarities`.
+        Args:
+            request: the queries.
+            sampling: which rows to sample, and `count`.
         """
         vectors = request.vectors
         samples, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
@@ -64,13 +66,22 @@ class UncodedShard(LocalShard):
         return ascending[:, -sampling.count :].astype(np.float32), seen
 
     def codes(self, request: ScanRequest) -> QueryCodes:
-        """Return empty codes, because queries are not coded; nothing is left out. See `LocalShard.codes`."""
+        """Return empty integer codes, because this scan reads the queries in float64.
+
+        The errors that they state are 0.
+        """
         vectors = request.vectors
         count, zeros = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), zeros, zeros, np.zeros_like(vectors), zeros, fine=True)
 
     def _scan(self, request: ScanRequest, queries: QueryCodes, thresholds: F32 | None) -> RawScan:
-        """Read every passing row once: list it or sum it. See `LocalShard._scan`."""
+        """Scan every row that passes the mask in float64, and return its candidates and the sums over all other rows.
+
+        Args:
+            request: the queries, and what to compute for them.
+            queries: not used.
+            thresholds: float32[q], the similarity from which a row is listed; None to choose it from a sample.
+        """
         assert request.temperatures is not None
         if thresholds is None:
             sampling = ThresholdSample.of(self.sample_stride, self.facts.n, request.listed)
@@ -120,11 +131,12 @@ class UncodedShard(LocalShard):
 
 @dataclass(frozen=True, eq=False)
 class _TileScan:
-    """The result of scanning one tile: sums, and the rows at or above each query's threshold.
+    """The result of scanning one tile (run of rows) for q queries: sums, and the rows above each query's threshold.
 
     Attributes:
-        sums: float64[q, 3], see `ScanResult`.
-        rows, similarities: for each query the rows at or above its threshold.
+        sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows below the threshold, with x = (s − threshold)/T and e =
+            exp(x).
+        rows, similarities: for each query the rows at or above its threshold, and their similarities.
         largest: float64[q], the largest absolute similarity.
     """
 
@@ -137,13 +149,15 @@ class _TileScan:
     def of(
         cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, temperatures: F64, outputs: F64
     ) -> _TileScan:
-        """Scan one tile and return the result.
-
-        If d_v > 0, add Σe·v to the outputs float64[q, d_v].
+        """Scan one tile (run of rows), and add Σe·v over the rows below the threshold to `outputs` in place.
 
         Args:
-            start: the index of the first row in the tile's segment.
-            levels, temperatures: float64[q].
+            similarity: the name of the similarity.
+            tile: the rows.
+            start: the index in the view of the first row of the tile's segment.
+            vectors: float64[q, d], the queries.
+            levels, temperatures: float64[q], the threshold and the temperature of each query.
+            outputs: float64[q, d_v], the weighted sums of values v; d_v = 0 if none are requested.
         """
         single = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
         similarities = compute_all_similarities(similarity, [single], vectors)
@@ -167,9 +181,10 @@ def _sum_in_pairs(terms: Sequence[F64]) -> F64:
 
 
 def _sort_candidates(scans: Sequence[_TileScan]) -> tuple[I64, I64, F64]:
-    """Return all tiles' candidates, each query's best first.
+    """Return the candidates (listed rows) of all tiles, each query's best first.
 
-    The result is the start of each query int64[q + 1], the rows and the similarities.
+    Returns:
+        The start of each query int64[q + 1], the rows int64[m], and their similarities float64[m].
     """
     rows, similarities = [], []
     for query in range(len(scans[0].rows)):

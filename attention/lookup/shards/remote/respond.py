@@ -43,18 +43,20 @@ def respond(
     arrays: Mapping[str, Array],
     bias: Bias | None = None,
 ) -> MutableMessage:
-    """Return the reply to one message of a `RemoteView` or a `RemoteShard`.
+    """Return a host's reply to one message of a `RemoteView` or a `RemoteShard`.
+
+    A host is a process that stores some shards (ranges of rows).
 
     Args:
-        views: of the shards that the message is about.
+        views: the views of the shards that the message is about.
         mask: the rows of `view` that pass; None for all.
         view: the same shards as one view.
-        fields, arrays: the message.
-        bias: of `view`, the bias that the message names; None if it names none.
+        fields, arrays: the message; fields["call"] names its kind.
+        bias: the bias of `view` that the message names; None if it names no bias.
 
     Raises:
-        KeyError: an unknown call, or a row that is not in these shards.
-        ParameterError: a scan with a bias, of rows that have no codes.
+        KeyError: an unknown kind of message, or a row that is not in these shards.
+        ParameterError: a scan with a bias, of rows that have no 8-bit codes.
     """
     if fields["call"] == "facts":
         return _facts(views)
@@ -67,7 +69,7 @@ def respond(
 
 
 def _facts(views: Sequence[View]) -> MutableMessage:
-    """Return the reply with the statistics of each shard, and a number above the numbers of all rows."""
+    """Return the reply with the statistics of each shard, its key width, and a number above its largest row number."""
     messages = []
     for view in views:
         statistics, arrays = split_statistics(view.facts)
@@ -90,7 +92,14 @@ def _sample(view: View, stride: int) -> MutableMessage:
 
 
 class _MessageHandler:
-    """The rows that one message is about, with a method for each call (the kind of the message)."""
+    """The rows that one message is about, with one method for each kind of message, which makes the reply.
+
+    Args:
+        view: the rows that this host has.
+        mask: the rows that pass; None for all.
+        fields: the JSON fields of the message.
+        bias: the bias that the message names; None if it names no bias.
+    """
 
     def __init__(self, view: View, mask: Mask | None, fields: Mapping[str, Any], bias: Bias | None) -> None:
         self._view, self._mask, self._fields, self._bias = view, mask, fields, bias
@@ -115,7 +124,12 @@ class _MessageHandler:
         }
 
     def reply(self, call: str, arrays: Mapping[str, Array]) -> MutableMessage:
-        """Return the reply to a call, which names what the message asks about these rows."""
+        """Return the reply to the message.
+
+        Args:
+            call: the kind of the message.
+            arrays: the arrays of the message.
+        """
         return self._calls[call](arrays)
 
     def _counts(self, _: Mapping[str, Array]) -> MutableMessage:
@@ -162,7 +176,12 @@ class _MessageHandler:
 
     @staticmethod
     def _known_similarities(shard: BiasedShard, request: ScanRequest, result: ScanResult) -> F64:
-        """Return the similarities float64[h], without temperature and bias, of the candidates that were looked up."""
+        """Return float64[h], the similarities of the candidates that were looked up, without temperature and bias.
+
+        Args:
+            shard: the scanned rows.
+            request, result: the request and the result of the scan.
+        """
         queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.known_starts))
         rows = result.rows[exact_positions(result.starts, result.known_starts)]
         return shard.unbiased_similarities_at(request.vectors, rows, queries)
@@ -170,7 +189,11 @@ class _MessageHandler:
     def _sum_candidate_values(self, result: ScanResult, temperatures: F64) -> F64:
         """Return float64[q, d_v], for each query the weighted sum of its candidates' values.
 
-        Weights are relative to that of the query's best candidate.
+        Candidates are the rows that the scan listed. A query's best candidate has weight 1.
+
+        Args:
+            result: the result of the scan.
+            temperatures: float64[q].
         """
         weights, _ = relative_weights(result, temperatures)
         queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.starts))
@@ -231,7 +254,7 @@ class _MessageHandler:
         return {}, {"outputs": compute_all_sums(passing.tiles, weights, self._view.value_dimension or 0)}
 
     def _find_rows(self, numbers: I64) -> I64:
-        """Return the places of the rows with these numbers in the view.
+        """Return int64[m], the indices in the view of the rows with these permanent row numbers.
 
         Raises:
             KeyError: a row is not in the view.
@@ -248,7 +271,13 @@ class _MessageHandler:
 
 
 def _open_shard(view: View, mask: Mask | None, fields: Mapping[str, Any], bias: Bias | None) -> LocalShard:
-    """Return the rows that a message is about; with a bias and a temperature, they are compared by logits."""
+    """Return the rows that a message is about, as a shard to scan.
+
+    If the message names a bias and has a temperature, the shard compares rows by logits, otherwise by similarities.
+
+    Raises:
+        ParameterError: a bias and a temperature, but some rows have no 8-bit codes.
+    """
     facts, temperature = _statistics(view, fields.get("all")), fields.get("temperature")
     if bias is not None and temperature is not None:
         if view.bare:
@@ -258,9 +287,11 @@ def _open_shard(view: View, mask: Mask | None, fields: Mapping[str, Any], bias: 
 
 
 def _statistics(view: View, all_rows: Mapping[str, Any] | None) -> BlockStatistics:
-    """Return the statistics of all rows, as the sender knows them, with only the fields that a scan needs.
+    """Return the statistics of all rows of a collection, from a message, with only the fields that a scan needs.
 
-    Without such statistics in the message, return those of the view.
+    Args:
+        view: the rows of this host.
+        all_rows: the statistics in the message; None to return those of this host's rows.
     """
     if all_rows is None:
         return view.facts

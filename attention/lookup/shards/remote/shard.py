@@ -44,13 +44,14 @@ The weight of all hosts' rows decides, which no host knows, and a row that was n
 
 @dataclass(frozen=True, eq=False)
 class HostSums:
-    """The weighted sums of the values of the rows that one host listed.
+    """Weighted sums of values that one host computed over its candidates, the rows that its scan listed.
 
-    The host computed the weights.
+    A host is a process with some of the rows.
 
     Attributes:
-        starts, rows: int64[q + 1] and int64[m], where each query's rows begin, and the rows' places, ascending.
-        weights: float64[m], relative to that of the query's best row of this host, which has 1.
+        starts, rows: int64[q + 1] and int64[m]; the rows of query i are from starts[i] to starts[i + 1], by ascending
+            number.
+        weights: float64[m], relative to that of the query's best row on this host, which has 1.
         logits: float64[m], the logarithms of the weights.
         sums: float64[q, d_v], Σ weight·value.
     """
@@ -63,10 +64,16 @@ class HostSums:
 
 
 class RemoteShard:
-    """The rows of a `RemoteView` that a mask lets through.
+    """The rows of a `RemoteView` that pass a mask; other processes, the hosts, store them and answer messages.
+
+    A row is identified by its permanent number, not by an index.
 
     Attributes:
-        facts, limits, method, in_logits, documents, keys, beyond_memory: see `Shard`.
+        facts, limits: statistics of all rows of the view, and its limits.
+        method: "exact" if all similarities are computed in float64, otherwise "quantised".
+        in_logits: whether `similarities_at` returns logits similarity/T + bias instead of similarities.
+        documents, keys: how many documents and how many rows pass the mask.
+        beyond_memory: False, because only the hosts know whether originals are on disk.
     """
 
     beyond_memory = False
@@ -85,35 +92,39 @@ class RemoteShard:
 
     @property
     def term_count(self) -> int:
-        """The most numbers added one by one, over the tiles of all hosts. See `Shard.term_count`.
+        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it.
 
-        The last tile of each block may be short, and the hosts' sums are added up.
+        Each host adds tiles (runs of rows) one by one. The last tile of each block may be short, and the hosts' sums
+        are added up.
         """
         return self.keys // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
 
     @property
     def rows(self) -> I64:
-        """int64[keys], the numbers of the passing rows, ascending.
+        """int64[keys], the numbers of the rows that pass the mask, ascending.
 
-        Available after `read_similarities`. See `Shard.rows`.
+        Available after `read_similarities`.
         """
         return self._numbers
 
     @property
     def row_order(self) -> I64 | None:
-        """int64[keys], the row numbers, by which rows that tie are sorted. See `Shard.row_order`."""
+        """int64[keys], the row numbers, by which rows that tie are sorted."""
         return self._numbers
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:
-        """The assignment of rows to documents; None if each document has one key.
+        """The document of each row of `rows`; None if no document has several rows.
 
-        Available after `read_similarities`. See `Shard.grouping`.
+        Available after `read_similarities`.
         """
         return DocumentGrouping(self._owners) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return each question's biases of all passing rows, from the hosts, or None. See `Shard.read_biases`."""
+        """Return for each question float64[keys], the bias of each passing row, from the hosts; None without a bias.
+
+        Questions with the same bias get the same array.
+        """
         biases: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
             if bias is not None and id(bias) not in biases:
@@ -129,9 +140,13 @@ class RemoteShard:
         return np.asarray(biases[np.argsort(numbers, kind="stable")])
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """Return the similarities of all passing rows, from the hosts. See `Shard.read_similarities`.
+        """Return float64[q, keys], the similarity of each query with each row that passes the mask, from the hosts.
 
-        All are summed in one fixed order.
+        All are summed in one fixed order, so that copies tie exactly.
+
+        Args:
+            questions: q questions.
+            biases: not used.
         """
         if not self.keys:
             return np.empty((len(questions), 0))
@@ -143,32 +158,39 @@ class RemoteShard:
         return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)[:, order]
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """Return the similarities unchanged: the hosts summed all in one fixed order. See `Shard.recompute`."""
+        """Return the similarities unchanged, because the hosts summed all of them in one fixed order."""
         return similarities
 
     def sum_values(self, weights: F64) -> F64:
-        """Return the weighted sum of the values of all passing rows, from the hosts. See `Shard.sum_values`."""
+        """Return float64[q, d_v], for each query the weighted sum of the values of all rows that pass, from the hosts.
+
+        Args:
+            weights: float64[q, keys].
+        """
         total = np.zeros((len(weights), self._view.value_dimension or 0))
         for _, arrays in self._ask_about("sums", self._numbers, lambda positions: {"weights": weights[:, positions]}):
             total += arrays["outputs"]
         return total
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys. See `Shard.fits`."""
+        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
         return not self._view.coded or fits_float32(self.facts, query)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return None, because this shard compares rows by similarities already. See `Shard.similarity_function`."""
+        """Return None, because `similarities_at` returns similarities already, and not logits."""
         return None
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of float64 similarities. See `Shard.slack`."""
+        """Return a bound on the rounding errors of the similarities of a query in float64."""
         return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """Ask each host to scan its rows, and merge the results. See `Shard.gather`.
+        """Ask each host to scan its rows, and merge the results into one.
 
-        Each host looks up a few more rows than it would as the only host.
+        Each host looks up a few more rows in float64 than it would as the only host.
+
+        Args:
+            request: the queries, and what to compute for them.
         """
         fields, arrays = self._message(replace(request, scanned_share=request.scanned_share / LOOKUP_FACTOR))
         arrays = {**arrays, "thresholds": self._thresholds(request)}
@@ -187,9 +209,9 @@ class RemoteShard:
         return merged
 
     def _thresholds(self, request: ScanRequest) -> F32:
-        """Return float32[q], for each query the threshold from which rows are listed.
+        """Return float32[q], for each query the similarity from which a host lists a row as a candidate.
 
-        It comes from the local sample of keys, or else from samples of the hosts.
+        It comes from the local sample of keys, if there is one and no mask, or else from samples of the hosts.
         """
         listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
         if self._mask is None and sample is not None and not self.in_logits:
@@ -202,22 +224,31 @@ class RemoteShard:
         return merge_thresholds([(arrays["best"], fields["seen"]) for fields, arrays in replies], sampling.count)
 
     def _message(self, request: ScanRequest) -> Message:
-        """Return the message for a scan request: its JSON fields and arrays, with the statistics of all rows."""
+        """Return a scan request as a message: JSON fields and arrays, with the statistics of all rows."""
         fields, arrays = split_record(request)
         statistics = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         return {**fields, "head_sizes": list(map(int, request.head_sizes)), "all": statistics}, arrays
 
     @property
     def value_residuals(self) -> Residuals:
-        """The sum of what the value codes leave out of all passing rows. See `Shard.value_residuals`."""
+        """The sum over all passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
         return self._view.value_residuals if self._mask is None else self._mask.value_residuals
 
     def residuals_at(self, rows: I64) -> Residuals:
-        """Return the sum of what the value codes leave out of these rows. See `Shard.residuals_at`."""
+        """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+
+        Args:
+            rows: int64[m], row numbers.
+        """
         return residuals_of(self._view, None, rows)
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarities of pairs of query and row. See `Shard.similarities_at`."""
+        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, from the hosts.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], row numbers and indices of queries.
+        """
         used, query_indices = np.unique(queries, return_inverse=True)
         similarities = np.empty(len(rows))
 
@@ -231,9 +262,14 @@ class RemoteShard:
         return similarities
 
     def add_values(self, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·value of each row to the output of its query. See `Shard.add_values`.
+        """Add weight·value of each of m rows to the output float64[q, d_v] of its query, in place.
 
-        Sums that a host computed with its scan are used if their weights agree. The values of other rows are fetched.
+        Sums that a host computed with its scan are used if their weights agree. The other values are summed by the
+        hosts on request.
+
+        Args:
+            rows, queries, weights: int64[m], int64[m] and float64[m].
+            outputs: float64[q, d_v], added to.
         """
         remaining = weights.copy()
         for host_sums in self._all_host_sums:
@@ -250,15 +286,15 @@ class RemoteShard:
             outputs[used] += arrays["outputs"]
 
     def numbers(self, rows: Index) -> I64:
-        """Return the rows themselves, because in this shard a row is its number. See `Shard.numbers`."""
+        """Return int64[m], the rows themselves, because this shard identifies a row by its number."""
         return np.asarray(rows, dtype=np.int64)
 
     def order(self, rows: I64) -> I64:
-        """Return the row numbers, by which rows that tie are sorted. See `Shard.order`."""
+        """Return int64[m], numbers by which these rows are sorted if they tie: their row numbers."""
         return rows
 
     def owners(self, rows: Index) -> I64:
-        """Return the documents that the rows are keys of. See `Shard.owners`."""
+        """Return int64[m], the document that each of these rows is a key of, from the hosts."""
         if not self.facts.several:
             return self.numbers(rows)
         if rows is self._numbers:
@@ -269,19 +305,19 @@ class RemoteShard:
         return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """Return how many passing rows each document has. See `Shard.key_counts`."""
+        """Return int64[m], how many rows of each document pass the mask, from the hosts."""
         counts = np.zeros(len(documents), dtype=np.int64)
         for positions, arrays in self._ask_about("key counts", documents, _no_arrays):
             counts[positions] = arrays["counts"]
         return counts
 
     def rows_of(self, documents: I64) -> I64:
-        """Return all passing rows of some documents, ascending. See `Shard.rows_of`."""
+        """Return the numbers of all rows of some documents that pass the mask, ascending."""
         numbers = [arrays["numbers"] for _, arrays in self._ask_about("rows of", documents, _no_arrays)]
         return np.sort(np.concatenate(numbers))
 
     def alike(self, rows: Index) -> bool:
-        """Return whether these rows hold copies of one key, by a digest from each host. See `Shard.alike`."""
+        """Return whether these rows are all copies of one key, by comparing a hash from each host."""
         numbers = self.numbers(rows)
         fields = {"call": "digest", "condition": None, **self._bias_fields}
 
@@ -294,19 +330,33 @@ class RemoteShard:
 
     @property
     def _bias_fields(self) -> Mapping[str, Any]:
-        """The fields of a message by which its host compares rows by logits; empty for similarities."""
+        """The JSON fields of a message that make a host compare rows by logits; empty to compare by similarities."""
         return {}
 
     @property
     def _addends(self) -> DocumentArrays | None:
-        """The addends of a bias that such a message carries."""
+        """For some documents a number to add to the bias that hosts compute; None without a bias.
+
+        Messages carry it to the hosts.
+        """
         return None
 
     def _note_known(self, vectors: F64, result: ScanResult, arrays: Mapping[str, Array]) -> None:
-        """Keep the similarities of rows that a host looked up in a scan, if rows are compared by logits."""
+        """Remember the similarities without bias that a host sent with a scan's result; do nothing without a bias.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            result, arrays: the result of the host's scan, and the arrays of its reply.
+        """
 
     def _note_similarities(self, vectors: F64, rows: I64, queries: I64, arrays: Mapping[str, Array]) -> None:
-        """Keep the similarities of rows that a host looked up, if rows are compared by logits."""
+        """Remember the similarities without bias that a host sent for rows it looked up; do nothing without a bias.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows, queries: int64[m], the row numbers, and the query of each.
+            arrays: the arrays of the host's reply.
+        """
 
     def _ask_all(
         self,
@@ -325,14 +375,18 @@ class RemoteShard:
         beside: DocumentArrays | None = None,
         **more_fields: Any,
     ) -> list[tuple[Index, Mapping[str, Array]]]:
-        """Ask each host about its rows among `numbers`.
-
-        Return, for each host, the positions of its rows among `numbers` and the arrays of its reply.
+        """Send each host a message about its rows (or documents) among `numbers`.
 
         Args:
+            call: the kind of the message.
+            numbers: int64[m], of rows or documents.
             arrays_for: returns the arrays that a message carries besides the numbers, for the numbers at some
                 positions.
-            beside: arrays that a message carries too, of all documents of its host.
+            beside: further arrays with an element for each document; each host gets those of its documents.
+            more_fields: further JSON fields of each message.
+
+        Returns:
+            For each host, the positions of its rows in `numbers` and the arrays of its reply.
         """
         fields = {"call": call, **selection_of(self._mask), **more_fields}
 
@@ -343,9 +397,10 @@ class RemoteShard:
 
 
 class BiasedRemoteShard(RemoteShard):
-    """The rows that a mask lets through, for questions that share one bias and one temperature.
+    """The rows of a `RemoteView` that pass a mask, for questions that share one bias and one temperature T.
 
-    The hosts scan a `BiasedShard` each, so everything is in logits. See there.
+    Everything is computed in logits similarity/T + bias, for softmax at temperature 1. Each host scans its rows as a
+    `BiasedShard`.
     """
 
     in_logits = True
@@ -364,17 +419,21 @@ class BiasedRemoteShard(RemoteShard):
         return self._bias.addends
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the logits of a query. See `Shard.fits`."""
+        """Return whether float32 can hold the logits of a query, so that a scan can compute them."""
         return fits_logits(self.facts, query, self._temperature, self._bias.largest)
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of float64 logits. See `Shard.slack`."""
+        """Return a bound on the rounding errors of the logits of a query in float64."""
         return super().slack(query).in_logits(self._temperature, bound_similarity(self.facts, query))
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return a function that computes similarities, without the temperature and the bias.
+        """Return a function that gives similarities without temperature and bias, for the rows at some positions.
 
         It sends no message, because the hosts sent the similarities together with the logits.
+
+        Args:
+            query: float64[d].
+            rows: int64[m], row numbers, which the positions refer to.
         """
         parts = self._known.get(query.tobytes(), [(np.empty(0, dtype=np.int64), np.empty(0))])
         numbers, similarities = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
@@ -406,7 +465,14 @@ def _no_arrays(positions: Index) -> Mapping[str, Array]:
 
 
 def relative_weights(result: ScanResult, temperatures: F64) -> tuple[F64, F64]:
-    """Return the weights float64[m] of the candidates, relative to the best of each query, and their logarithms."""
+    """Return the weights float64[m] of the listed rows of a scan, and their logarithms float64[m].
+
+    They are exp((s − best)/T), relative to the best row of each query.
+
+    Args:
+        result: the result of the scan of q queries.
+        temperatures: float64[q].
+    """
     similarities, counts = candidate_similarities(result), np.diff(result.starts)
     divisors = np.maximum(temperatures, 1e-30)
     best = np.array([similarities[first:last].max(initial=-np.inf) for first, last in pairwise(result.starts.tolist())])
@@ -425,14 +491,18 @@ def _host_sums(result: ScanResult, sums: F64, temperatures: F64) -> HostSums:
 
 
 def _add_host_sums(host_sums: HostSums, rows: I64, queries: I64, remaining: F64, outputs: F64) -> None:
-    """Add the sums of a host to the outputs, and subtract what they contain from the remaining weights.
+    """Add a host's sums of values to the outputs, and subtract what they contain from the remaining weights.
 
-    The sums are scaled to the weight of the host's best row.
+    The sums are scaled to the weight of the host's best row. The host and this process compute exp((s − best)/T), each
+    relative to its own best row. So they agree to a few units in the last place of the logarithm, unless they used
+    different similarities. Weights add up to 1, and Σ −w·ln w is at most the logarithm of the number of rows. So the
+    disagreement moves the output by less than the bound on summing it.
 
-    The host and this process compute exp((s − best)/T), each relative to its own best row. So they agree to a few units
-    in the last place of the logarithm, unless they used different similarities. Weights add up to 1, and Σ −w·ln w is
-    at most the logarithm of the number of rows. So the disagreement moves the output by less than the bound on summing
-    it.
+    Args:
+        host_sums: the sums of one host.
+        rows, queries: int64[m], row numbers, and the query of each.
+        remaining: float64[m], the weight of each row that is not yet added to its output; changed in place.
+        outputs: float64[q, d_v], added to.
     """
     for query in np.unique(queries).tolist():
         first, last = host_sums.starts[query : query + 2].tolist()

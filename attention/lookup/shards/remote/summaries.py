@@ -29,9 +29,10 @@ _summaries: WeakKeyDictionary[Block, tuple[int, KeySummary]] = WeakKeyDictionary
 
 
 def summary_of(view: View) -> KeySummary:
-    """Return the summary of all rows of a view, removed rows included.
+    """Return sums over the keys of all rows of a view, removed rows included.
 
-    It reads only keys that were not summed before.
+    They bound the similarities of the rows with any query. They are cached by block, so only keys that were not summed
+    before are read.
     """
     summaries = [_summarise(view.similarity, segment) for segment in view.segments]
     total = reduce(add, summaries, KeySummary.empty(view.similarity, view.dimension or 0))
@@ -40,7 +41,7 @@ def summary_of(view: View) -> KeySummary:
 
 
 def is_summarised(view: View) -> bool:
-    """Return whether all keys of the view were summed before, so that `summary_of` reads none."""
+    """Return whether the keys of all rows of a view were summed before, so that `summary_of` reads none."""
     return all(_summaries.get(segment.block, (-1, None))[0] == segment.count for segment in view.segments)
 
 
@@ -68,15 +69,25 @@ MIN_ROWS_ABOVE = 4
 
 @dataclass(frozen=True, eq=False)
 class SampleKeys:
-    """A sample of keys: float32[m, d] of evenly drawn rows, and the similarity that compares them with a query."""
+    """A random sample of a collection's keys, from which a scan's thresholds are chosen without asking the hosts.
+
+    Attributes:
+        similarity: the name of the similarity of queries and keys.
+        keys: float32[m, d].
+    """
 
     similarity: str
     keys: F32
 
     def thresholds(self, vectors: F64, rows: int, listed: int) -> F32:
-        """Return float32[q], for each query a threshold that about `listed` of `rows` rows reach.
+        """Return float32[q], for each query a similarity that about `listed` of all rows reach.
 
-        If the sample is small, all rows reach it.
+        If the sample is too small, it is so low that every row reaches it.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            rows: the number of all rows.
+            listed: how many of them a scan shall list.
         """
         count = max(MIN_ROWS_ABOVE, round(listed * len(self.keys) / max(rows, 1)))
         if len(self.keys) < 4 * count:

@@ -26,10 +26,12 @@ Message = tuple[Mapping[str, Any], Mapping[str, Array]]
 
 @dataclass(frozen=True, eq=False)
 class DocumentArrays:
-    """Arrays with one element for each of some documents. A host is sent only the elements of its own documents.
+    """Arrays with one element for each of some documents, for messages to hosts.
+
+    Each host is sent only the elements of its own documents.
 
     Attributes:
-        name: the name of the documents in a message.
+        name: the name of the array of documents in a message.
         documents: int64[r], ascending.
         columns: arrays [r], by their names in a message.
     """
@@ -39,48 +41,52 @@ class DocumentArrays:
     columns: Mapping[str, Array]
 
     def at(self, positions: Index) -> dict[str, Array]:
-        """Return the arrays of a message about the documents at these positions."""
+        """Return the arrays, by name, for a message about the documents at these positions only."""
         columns = {name: column[positions] for name, column in self.columns.items()}
         return {self.name: self.documents[positions], **columns}
 
 
 class ShardHosts(Protocol):
-    """The processes that hold the rows of one view.
+    """The connection to the processes (hosts) that hold the rows of one view.
 
-    A row is identified by its number, and one process, its host, answers for it.
+    A row is identified by its number, and one host answers for it.
     """
 
     def ask_all(self, message: Message, beside: DocumentArrays | None = None) -> Sequence[Message]:
-        """Send one message to all hosts, each about its own rows, and return their replies.
+        """Send the same message to all hosts, each about its own rows, and return their replies.
 
         Args:
-            beside: arrays that a message carries too, of the documents of its host.
+            message: the JSON fields and arrays.
+            beside: further arrays with an element for each document; each host gets those of its documents.
         """
 
     def ask_about(
         self, numbers: I64, message: Callable[[Index], Message], beside: DocumentArrays | None = None
     ) -> Sequence[tuple[Index, Message]]:
-        """Send messages about some rows or documents to their hosts.
+        """Send each host a message about its rows or documents among `numbers`.
 
         Args:
             numbers: int64[m], of the rows or documents, in any order.
-            message: returns the message about the numbers at these positions, which ascend.
-            beside: arrays that a message carries too, of all documents of its host.
+            message: returns the message about the numbers at the given positions, which ascend.
+            beside: further arrays with an element for each document; each host gets those of its documents.
 
         Returns:
-            For each host that was asked, the positions of its numbers and its reply.
+            For each host that got a message, the positions of its numbers in `numbers`, and its reply.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class RemoteView:
-    """A view whose rows other processes hold.
+    """An immutable snapshot of a collection whose rows (keys with values) are in other processes, the hosts.
 
     Attributes:
-        similarity, dimension, value_dimension, facts, limits: see `View`.
-        hosts: the processes that hold the rows.
-        coded: whether all rows have codes.
-        sample: keys of some rows, from which thresholds are chosen; None to ask the hosts for samples.
+        similarity: the name of the similarity of queries and keys.
+        dimension, value_dimension: the widths of keys and values; None before the first write.
+        hosts: the connection to the processes that hold the rows.
+        facts: statistics of all rows.
+        coded: whether all rows have 8-bit codes.
+        sample: keys of some rows, from which a scan's thresholds are chosen; None to ask the hosts for samples.
+        limits: the sizes by which the planner chooses between the exact path and a scan.
     """
 
     similarity: str
@@ -104,21 +110,21 @@ class RemoteView:
 
     @property
     def bare(self) -> bool:
-        """Whether some rows have no 8-bit codes."""
+        """Whether some rows have no 8-bit codes, so that only their float32 originals can be read."""
         return not self.coded
 
     @property
     def beyond_memory(self) -> bool:
-        """False, because only the hosts know whether originals are on disk."""
+        """False, because only the hosts know whether the float32 originals are on disk."""
         return False
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The sum of what the value codes leave out of all rows."""
+        """The sum over all rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
         return residuals_of(self, None)
 
     def mask(self, numbers: I64 | Bools) -> RemoteMask:
-        """Raise an error, because the hosts know rows by conditions only.
+        """Raise an error, because the hosts select rows by a condition only, see `where`.
 
         Raises:
             ParameterError: always.
@@ -126,15 +132,19 @@ class RemoteView:
         raise ParameterError("A remote view has no mask of numbers or booleans. Use view.where(condition).")
 
     def where(self, condition: str | None, terms: str | None = None) -> RemoteMask:
-        """Return the mask of the documents that pass a condition, and that a bias does not forbid.
+        """Return the mask of the documents that pass a condition and that a bias does not forbid with −∞.
 
-        The condition and the terms of the bias are texts that the hosts understand; None for no condition or bias.
+        All hosts are asked how many rows and documents these are.
+
+        Args:
+            condition: a text that the hosts understand; None for all documents.
+            terms: a text from which the hosts compute a bias for each document; None for no bias.
         """
         fields = {"call": "counts", **_selection(condition, terms)}
         return _mask_of(self, condition, terms, [reply for reply, _ in self.hosts.ask_all((fields, {}))])
 
     def bias(self, terms: str) -> RemoteBias:
-        """Return the bias that the hosts compute from terms, a text that they understand."""
+        """Return the bias that the hosts compute for each document from `terms`, a text that they understand."""
         fields = {"call": "bias", "condition": None, "terms": terms}
         replies = [reply for reply, _ in self.hosts.ask_all((fields, {}))]
         largest = max((reply["largest"] for reply in replies), default=0.0)
@@ -143,7 +153,7 @@ class RemoteView:
 
     @cached_property
     def sample_stride(self) -> int:
-        """The sample of a host has at most one row in this many."""
+        """The sampling rate of the hosts: a host's sample has at most one row in this many."""
         replies = self.hosts.ask_all(({"call": "counts", "condition": None}, {}))
         return max((reply["stride"] for reply, _ in replies), default=1)
 
@@ -152,6 +162,7 @@ class RemoteView:
 
         Args:
             numbers: int64[r], ascending.
+            mask: of this view; None for all rows.
         """
         assert mask is None or isinstance(mask, RemoteMask)
         beside = DocumentArrays("numbers", numbers, {})
@@ -162,16 +173,17 @@ class RemoteView:
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteMask:
-    """The rows of a remote view that pass a condition, and that a bias does not forbid.
+    """The rows of a remote view that a query may attend to; each host determines which of its rows these are.
 
-    Each host determines which of its rows pass.
+    They are the rows that pass a condition and that a bias does not forbid with −∞.
 
     Attributes:
-        condition: the condition, as a text that the hosts understand; None for all rows.
-        n, scanned, documents: see `Mask`.
-        stride: the sample of a host has at most one row in `stride`.
-        terms: the terms of a bias, as a text that the hosts understand. Documents with a bias of −∞ do not pass. None
-            without such documents.
+        view: the view that the mask was made for.
+        condition: a text that the hosts understand; None for all rows.
+        n, documents: how many rows and how many documents pass.
+        scanned: how many rows the hosts' scans read to reach the passing ones.
+        stride: the sampling rate of the hosts: at most one row in this many.
+        terms: a text from which the hosts compute a bias; documents with −∞ do not pass. None without such documents.
     """
 
     view: RemoteView
@@ -184,7 +196,7 @@ class RemoteMask:
 
     @cached_property
     def value_residuals(self) -> Residuals:
-        """The sum of what the value codes leave out of the rows that pass."""
+        """The sum over the passing rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out."""
         return residuals_of(self.view, self)
 
 
@@ -195,15 +207,16 @@ MAX_RESTRICTED_MASKS = 64
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteBias:
-    """A number added to the logit of every row of a remote view. Each host computes it for its own documents.
+    """A number added to the logit of every row of a remote view; each host computes it for its own documents.
 
-    The number of a document is the sum of its terms and of its addend, rounded once.
+    The number of a document is the sum of what the terms give and of its addend, rounded once.
 
     Attributes:
-        terms: a text, from which the hosts compute an addend for each document; None for no terms.
-        mask: the rows with a bias above −∞; None if all rows have one.
-        largest: an upper bound on the largest |number|.
-        addends: more addends, of some documents; None if there are none.
+        view: the view that the bias was made for.
+        terms: a text from which the hosts compute a number for each document; None for no terms.
+        mask: the rows with a bias above −∞; None if no row has −∞.
+        largest: an upper bound on the largest |bias|.
+        addends: for some documents a further number; None for no further numbers.
     """
 
     view: RemoteView
@@ -221,7 +234,7 @@ class RemoteBias:
 
         Args:
             numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
-            addends: float[r], one for each document, finite.
+            addends: float[r], the number for each document, finite.
             terms: a bias of the hosts, to which these numbers are added; None for 0.
 
         Raises:
@@ -244,7 +257,10 @@ class RemoteBias:
     def restrict(self, mask: AnyMask | None) -> AnyMask | None:
         """Return the rows that pass a mask and have a bias above −∞; None if all rows do.
 
-        The same condition gets the same object, so that its questions share a scan.
+        For the same condition, return the same object, so that questions with it share a scan.
+
+        Raises:
+            ParameterError: the mask was made for another bias.
         """
         assert mask is None or isinstance(mask, RemoteMask)
         if mask is None or self.mask is None:
@@ -267,7 +283,12 @@ BIAS_DOCUMENTS, BIAS_ADDENDS = "bias documents", "bias addends"
 def _mask_of(
     view: RemoteView, condition: str | None, terms: str | None, counts: Sequence[Mapping[str, Any]]
 ) -> RemoteMask:
-    """Return the mask of the rows that each host has counted."""
+    """Return a mask with counts that are the sums over the hosts' replies.
+
+    Args:
+        view, condition, terms: the fields of the mask, see `RemoteMask`.
+        counts: the reply of each host, with its numbers of rows and documents.
+    """
     n, scanned, documents = (sum(reply[name] for reply in counts) for name in ("n", "scanned", "documents"))
     return RemoteMask(
         view, condition, n, scanned, documents, max((reply["stride"] for reply in counts), default=1), terms
@@ -275,7 +296,7 @@ def _mask_of(
 
 
 def selection_of(mask: RemoteMask | None) -> dict[str, Any]:
-    """Return the fields of a message that say which rows it is about."""
+    """Return the JSON fields by which a message to the hosts says which rows it is about."""
     return _selection(None, None) if mask is None else _selection(mask.condition, mask.terms)
 
 
@@ -284,9 +305,12 @@ def _selection(condition: str | None, terms: str | None) -> dict[str, Any]:
 
 
 def residuals_of(view: RemoteView, mask: RemoteMask | None, numbers: I64 | None = None) -> Residuals:
-    """Return the sum of what the value codes leave out of some rows of a remote view.
+    """Ask the hosts for the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
 
-    These are the rows with the numbers int64[m], or all rows that pass if `numbers` is None.
+    Args:
+        view: the rows.
+        mask: the rows that pass; None for all.
+        numbers: int64[m], the row numbers to sum; None for all rows that pass.
     """
     total = Residuals(0, np.zeros(view.value_dimension or 0))
     if numbers is None:

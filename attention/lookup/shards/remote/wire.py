@@ -28,10 +28,11 @@ _COMPRESSION_LEVEL = 1
 
 
 def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """Encode one message as bytes: the length of its head, the head (JSON), and the arrays.
+    """Encode a message (JSON fields and arrays) as bytes.
 
-    The message contains no code that the receiver would execute. float64 numbers that float32 can hold, and int64
-    numbers within a small range, take half of their bytes or less.
+    They are the length of the head, the head in compressed JSON, and the arrays. The message contains no code that the
+    receiver would execute. float64 numbers that float32 can hold, and int64 numbers within a small range, take half of
+    their bytes or less.
     """
     sections, pieces = dict[str, tuple[str, tuple[int, ...], str, int]](), list[bytes]()
     for name, array in arrays.items():
@@ -44,7 +45,7 @@ def to_bytes(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
 
 
 def of_bytes(message: bytes) -> MutableMessage:
-    """Return the fields and arrays of an encoded message."""
+    """Decode a message that `to_bytes` encoded, and return its JSON fields and its arrays."""
     start = _HEAD.size + _HEAD.unpack_from(message)[0]
     fields, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
     arrays = dict[str, Array]()
@@ -57,9 +58,9 @@ def of_bytes(message: bytes) -> MutableMessage:
 
 
 def _narrow(array: Array) -> tuple[Array, int]:
-    """Return the array in the smallest type that holds its numbers.
+    """Return an array in the smallest number type that holds it, and an offset.
 
-    Also return the offset that the receiver adds to each number.
+    The receiver adds the offset to each number.
     """
     if array.dtype == np.float64 and array.size:
         with np.errstate(over="ignore"):
@@ -74,14 +75,19 @@ def _narrow(array: Array) -> tuple[Array, int]:
 
 
 def split_record(record: ScanRequest | ScanResult) -> MutableMessage:
-    """Split a scan's request or result into JSON fields and arrays."""
+    """Return a scan's request or result as JSON fields and arrays, for a message."""
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in values.items() if name not in arrays}, arrays
 
 
 def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
-    """Return the record that was split into these fields and arrays by `split_record`."""
+    """Return the scan's request or result that `split_record` split into these JSON fields and arrays.
+
+    Args:
+        kind: the class of the record.
+        fields, arrays: from `split_record`.
+    """
     values: dict[str, Any] = {
         field.name: arrays.get(field.name, fields.get(field.name)) for field in dataclasses.fields(kind)
     }
@@ -89,9 +95,10 @@ def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[s
 
 
 def split_result(result: ScanResult) -> MutableMessage:
-    """Split a scan's result into JSON fields and arrays.
+    """Return a scan's result as JSON fields and arrays, for a message.
 
-    Of candidates that were looked up, only the exact similarity is included.
+    For candidates (listed rows) that were looked up in float64, only the exact similarity is included, and not the
+    scanned one.
     """
     fields, arrays = split_record(result)
     arrays["similarities"] = np.delete(result.similarities, exact_positions(result.starts, result.known_starts))
@@ -99,9 +106,10 @@ def split_result(result: ScanResult) -> MutableMessage:
 
 
 def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
-    """Return the result from the fields and arrays that `split_result` made.
+    """Return the scan's result that `split_result` split into these JSON fields and arrays.
 
-    Exact similarities replace the scanned ones that it left out.
+    For candidates that were looked up in float64, the exact similarity replaces the scanned one, which the message
+    leaves out.
     """
     is_exact = np.zeros(len(arrays["rows"]), dtype=np.bool_)
     is_exact[exact_positions(arrays["starts"], arrays["known_starts"])] = True
@@ -111,12 +119,17 @@ def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanR
 
 
 def exact_positions(starts: I64, known_starts: I64) -> Index:
-    """Return the positions of all candidates that were looked up; these are the first ones of each query."""
+    """Return int64, the positions of all candidates that were looked up in float64, the first ones of each query.
+
+    Args:
+        starts: int64[q + 1], where each query's candidates begin.
+        known_starts: int64[q + 1], where each query's exact similarities begin in the array of these.
+    """
     return expand_ranges(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
 def split_statistics(statistics: BlockStatistics) -> MutableMessage:
-    """Split the statistics of rows into JSON fields and arrays, for a process that does not have these rows."""
+    """Return the statistics of rows as JSON fields and arrays, for a message to a process without these rows."""
     plain = ("similarity", "n", "documents", "most_keys", "value_dimension", "key_norm", "value_norm", "blocks")
     fields = {name: getattr(statistics, name) for name in plain}
     arrays: dict[str, Array] = {"longest": statistics.longest}
@@ -129,7 +142,7 @@ def split_statistics(statistics: BlockStatistics) -> MutableMessage:
 
 
 def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> BlockStatistics:
-    """Return the statistics from the fields and arrays that `split_statistics` made."""
+    """Return the statistics that `split_statistics` split into these JSON fields and arrays."""
     plain = dict(fields)
     spread = plain.pop("spread", None)
     spreads: tuple[Spread, ...] = ()
@@ -140,13 +153,13 @@ def join_statistics(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> B
 
 
 def pack_messages(messages: Sequence[MutableMessage]) -> MutableMessage:
-    """Pack several messages into one message."""
+    """Return one message (JSON fields and arrays) that contains several."""
     packed = {f"{index} {name}": array for index, (_, arrays) in enumerate(messages) for name, array in arrays.items()}
     return {"each": [fields for fields, _ in messages]}, packed
 
 
 def unpack_messages(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[MutableMessage]:
-    """Return the messages that `pack_messages` packed into one."""
+    """Return the messages that `pack_messages` packed into one with these JSON fields and arrays."""
     messages = [(dict(own_fields), dict[str, Array]()) for own_fields in fields["each"]]
     for packed_name, array in arrays.items():
         index, _, name = packed_name.partition(" ")
