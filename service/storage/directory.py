@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -23,7 +24,9 @@ class Directory:
         self.database = path / "softkv.sqlite3"
         self.ballast = path / "softkv.ballast"
         self._owner = path / "softkv.pid"
-        self._lock = FileLock(path / "softkv.lock", thread_local=False)
+        self._lock_file = path / "softkv.lock"
+        self._lock = FileLock(self._lock_file, thread_local=False)
+        self._created: list[Path] = []  # by `acquire`, the parents first
 
     def new_copy(self) -> Path:
         """Return a path for a copy of the database; `acquire` deletes copies that an earlier process left behind."""
@@ -32,8 +35,7 @@ class Directory:
     def acquire(self) -> None:
         """Create the directory and lock it, or raise DirectoryLocked or DirectoryUnusable without waiting."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
+            self._create()
         except Timeout:
             raise DirectoryLocked(self.path, self._pid()) from None
         except OSError as error:
@@ -53,6 +55,43 @@ class Directory:
         """Release the lock on the directory, so that another process may use it."""
         self._owner.unlink(missing_ok=True)
         self._lock.release()
+
+    def withdraw(self) -> None:
+        """Release the lock, and remove what `acquire` created, so that a refusal leaves no directories."""
+        self._owner.unlink(missing_ok=True)
+        # Removed before the release: a process that has opened the file meanwhile sees that it has no name any more.
+        self._remove_created()
+        self._lock.release()
+
+    def _create(self) -> None:
+        """Create the directory and its missing parents, and lock it; or remove again what was created, and raise."""
+        missing = takewhile(lambda directory: not directory.exists(), (self.path, *self.path.parents))
+        try:
+            for directory in reversed(list(missing)):
+                try:
+                    directory.mkdir()
+                except FileExistsError:  # another process was first
+                    if not directory.is_dir():
+                        raise
+                else:
+                    self._created.append(directory)
+            lock_is_new = not self._lock_file.exists()
+            self._lock.acquire(blocking=False)
+        except BaseException:
+            self._remove_created()
+            raise
+        if lock_is_new:
+            self._created.append(self._lock_file)
+
+    def _remove_created(self) -> None:
+        """Remove what `acquire` created; a directory that another process has written to stays."""
+        while self._created:
+            path = self._created.pop()
+            with suppress(OSError):
+                if path == self._lock_file:
+                    path.unlink()
+                else:
+                    path.rmdir()
 
     def _pid(self) -> int | None:
         """Return the id of the process that has the lock, or None if that process could not write its id into the lock

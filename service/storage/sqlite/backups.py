@@ -125,7 +125,10 @@ def backup(store: Store) -> Iterator[Backup]:
 def restore(source: BinaryIO, directory: Path) -> BackupHeader:
     """Restore a backup into a data directory without a store, completely or not at all.
 
+    A refused restore leaves the file system as it was, without the directories that it created.
+
     Raises:
+        OSError: the file cannot be read, or the disk has no space for the store.
         DirectoryTaken: the directory has a store, which stays as it is.
         BackupDamaged: the content of the backup differs from its checksum, or is truncated.
         DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as when a store is opened.
@@ -142,10 +145,13 @@ def restore(source: BinaryIO, directory: Path) -> BackupHeader:
             _verify(copy)
             copy.replace(data.database)
         finally:
-            copy.unlink(missing_ok=True)
+            for path in directory.glob(f"{copy.name}*"):  # with a journal of SQLite
+                path.unlink(missing_ok=True)
         _sync(directory)
-    finally:
-        data.release()
+    except BaseException:
+        data.withdraw()
+        raise
+    data.release()
     return header
 
 

@@ -14,6 +14,12 @@ from tests.waiting import until
 DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {number}th"} for number in range(50)]
 
 
+def header(**fields: object) -> bytes:
+    """Return the first line of a backup, with some fields replaced."""
+    valid = {"softkv_backup": 1, "schema": 4, "made": "2026-01-01T00:00:00+00:00", "length": 0, "sha256": "0" * 64}
+    return json.dumps(valid | fields).encode() + b"\n"
+
+
 @pytest.fixture
 def made(bare: Softkv, tmp_path: Path) -> Path:
     """A backup of a service with 50 documents."""
@@ -60,7 +66,35 @@ def test_what_is_no_whole_backup_is_refused(
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 1
     assert message in result.stderr
-    assert not (tmp_path / "second" / "softkv.sqlite3").exists()
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (None, 2, "file not found"),
+        (b"", 1, "not a backup of softkv"),
+        (b"PK\x03\x04 an archive of another program", 1, "not a backup of softkv"),
+        (header(softkv_backup=9), 1, "a later softkv wrote this backup (format 9)"),
+        (header(length="many"), 1, "length is wrong"),
+        (header(length=100), 1, "ends 100 bytes before its end"),
+        (header(length=2) + b"no", 1, "by its checksum"),
+    ],
+)
+def test_a_refused_restore_leaves_no_directory(
+    bare: Softkv, tmp_path: Path, content: bytes | None, code: int, message: str
+) -> None:
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    result = bare("restore", str(file), "--data-dir", str(tmp_path / "new" / "deep"))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert list(tmp_path.rglob("*")) == ([] if content is None else [file])
+    if content is not None:
+        from_input = bare("restore", "-", "--data-dir", str(tmp_path / "new" / "deep"), input=content)
+        assert (from_input.exit_code, from_input.stderr) == (code, result.stderr)
+        assert list(tmp_path.rglob("*")) == [file]
 
 
 def test_a_store_that_is_there_stays(bare: Softkv, made: Path, tmp_path: Path) -> None:

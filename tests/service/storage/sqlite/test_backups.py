@@ -15,17 +15,24 @@ import pytest
 
 from service.storage import (
     BackupDamaged,
+    DatabaseAltered,
+    DatabaseDamaged,
+    DatabaseForeign,
     DatabaseTooNew,
     DirectoryLocked,
     DirectoryTaken,
+    DirectoryUnusable,
     DiskFull,
     SQLiteStore,
+    StorageFailed,
     StoreClosed,
     restore,
 )
 from service.storage import backup as backed_up
 from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document, plain
+
+PATH_MAX = 4096  # of Linux
 
 
 def copy_of(store: SQLiteStore) -> bytes:
@@ -111,9 +118,9 @@ def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
 ) -> None:
     collection(store, [document(str(i), i) for i in range(30)])
     with pytest.raises(BackupDamaged) as refused:
-        restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new")
+        restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new" / "deep")
     assert message in str(refused.value)
-    assert left_in(tmp_path / "new") == set()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -142,10 +149,10 @@ def test_a_head_that_no_backup_has_is_refused_by_its_field(
         f'"{name}": {written if name == field else json.dumps(was)}' for name, was in json.loads(head).items()
     )
     with pytest.raises(BackupDamaged, match=f"{field} is wrong") as refused:
-        restore(io.BytesIO(f"{{{fields}}}\n".encode() + content), tmp_path / "new")
+        restore(io.BytesIO(f"{{{fields}}}\n".encode() + content), tmp_path / "new" / "deep")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 200
-    assert left_in(tmp_path / "new") == set()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQLiteStore, tmp_path: Path) -> None:
@@ -157,10 +164,106 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQ
     content = (tmp_path / "other").read_bytes()
     with backed_up(store) as made:
         fields = json.loads(made.header.line())
-    fields |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     with pytest.raises(DatabaseTooNew):
-        restore(io.BytesIO(json.dumps(fields).encode() + b"\n" + content), tmp_path / "new")
-    assert left_in(tmp_path / "new") == set()
+        restore(io.BytesIO(with_header(fields, content)), tmp_path / "new" / "deep")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("CREATE TRIGGER evil AFTER INSERT ON documents BEGIN SELECT 1; END", DatabaseAltered),
+        ("PRAGMA application_id = 7", DatabaseForeign),
+        ("PRAGMA user_version = 99", DatabaseTooNew),
+        ("PRAGMA user_version = 3", StorageFailed),  # a migration begins, and finds another schema
+        ("PRAGMA journal_mode = WAL", None),
+    ],
+)
+def test_a_restore_that_is_refused_after_its_checksum_leaves_nothing(
+    store: SQLiteStore, tmp_path: Path, statement: str, error: type[Exception] | None
+) -> None:
+    collection(store, [document(str(i), i) for i in range(30)])
+    file = tmp_path / "file"
+    with backed_up(store) as made:
+        fields = json.loads(made.header.line())
+        file.write_bytes(made.database.read())
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+    before = list_files(tmp_path)
+    altered = with_header(fields, file.read_bytes())
+    if error is None:  # SQLite writes a log beside such a file, and removes it
+        restore(io.BytesIO(altered), tmp_path / "new" / "deep")
+        assert left_in(tmp_path / "new" / "deep") == {"softkv.sqlite3"}
+        return
+    with pytest.raises(error):
+        restore(io.BytesIO(altered), tmp_path / "new" / "deep")
+    assert list_files(tmp_path) == before
+
+
+def test_a_file_with_damaged_pages_and_a_right_checksum_is_refused_and_leaves_nothing(
+    store: SQLiteStore, tmp_path: Path
+) -> None:
+    collection(store, [document(str(i), i) for i in range(300)])
+    with backed_up(store) as made:
+        fields, content = json.loads(made.header.line()), bytearray(made.database.read())
+    content[8192 * 3 : 8192 * 20] = b"\xff" * (8192 * 17)
+    before = list_files(tmp_path)
+    with pytest.raises((DatabaseDamaged, DatabaseAltered)):
+        restore(io.BytesIO(with_header(fields, bytes(content))), tmp_path / "new" / "deep")
+    assert list_files(tmp_path) == before
+
+
+def test_a_restore_without_room_leaves_nothing(store: SQLiteStore, small_disk: Path) -> None:
+    number = collection(store, [])
+    with store.writing() as writer:
+        writer.upsert(number, [document(str(i), i, key="a text of some length " * 40) for i in range(2000)])
+    with pytest.raises(OSError, match="No space left"):
+        restore(io.BytesIO(copy_of(store)), small_disk / "new" / "deep")
+    assert list_files(small_disk) == []
+
+
+def test_a_refused_restore_leaves_what_was_in_its_directory(store: SQLiteStore, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "notes").write_text("of somebody else")
+    before = list_files(tmp_path)
+    with pytest.raises(BackupDamaged):
+        restore(io.BytesIO(copy_of(store)[:-1]), target)
+    assert list_files(tmp_path) == before
+
+
+def test_an_interrupted_restore_leaves_nothing(store: SQLiteStore, tmp_path: Path) -> None:
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise KeyboardInterrupt
+
+    before = list_files(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        restore(Interrupted(copy_of(store)), tmp_path / "new" / "deep")
+    assert list_files(tmp_path) == before
+
+
+def test_a_directory_that_cannot_be_locked_is_removed_with_its_parents(store: SQLiteStore, tmp_path: Path) -> None:
+    before = list_files(tmp_path)
+    target = tmp_path / "new"
+    while len(str(target)) < PATH_MAX - 205:
+        target /= "x" * 200
+    target /= "x" * (PATH_MAX - len(str(target)) - 6)  # it can be made, and the path of its lock is too long
+    with pytest.raises(DirectoryUnusable, match="File name too long"):
+        restore(io.BytesIO(copy_of(store)), target)
+    assert list_files(tmp_path) == before
+
+
+def list_files(directory: Path) -> list[Path]:
+    """Return all files and directories below a directory."""
+    return sorted(directory.rglob("*"))
+
+
+def with_header(fields: dict[str, Any], content: bytes) -> bytes:
+    """Return a backup with this content, and the length and the checksum of it."""
+    fields |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return json.dumps(fields).encode() + b"\n" + content
 
 
 def test_a_store_is_never_written_over(store: SQLiteStore, tmp_path: Path) -> None:
