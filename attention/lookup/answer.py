@@ -146,7 +146,7 @@ class Sweep:
 
 
 class Head(NamedTuple):
-    """The listed documents of one question's answer (the best ones), and its evidence.
+    """The documents that one question's answer lists, which are the best ones, and the evidence.
 
     Attributes are those of `Answer`: numbers, similarities, logits and weights of the documents, how many were
     requested, and the evidence (null weight, log-partition and entropy).
@@ -166,7 +166,7 @@ class Head(NamedTuple):
 
 
 def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: int, output: F64 | None) -> Answer:
-    """Return the answer that consists of these parts.
+    """Return the answer that consists of the listed documents, error bounds, counts and output.
 
     Args:
         head: the listed documents and the evidence.

@@ -66,7 +66,7 @@ class WeightEstimate:
 
 
 class WeightEstimates:
-    """The weights for each question of one scan, built on access by question index.
+    """The weights for each question of one scan of 8-bit codes, built on access by question index.
 
     An item is None if the question must be answered in float64.
 
@@ -185,7 +185,7 @@ def request_scan(
 def scan_and_look_up(
     shard: Shard, questions: Sequence[Question], request: ScanRequest
 ) -> tuple[ScanResult, RescoredQueries]:
-    """Scan once, and look up in float64 all rows that can be among the best rows of a question.
+    """Scan the 8-bit codes once, and look up in float64 all rows that can be among the best of a question.
 
     A scan may fail to decide which rows these are, see `RescoredQueries.counts`. The first rows that were looked up
     show which other candidates may be as good. A second round looks these up.
@@ -281,7 +281,7 @@ def mix_without_tail(question: Question, rescored: RescoredQuery, keys: int) -> 
 
 
 def scan_temperature(question: Question) -> float:
-    """Return the temperature at which a scan sums weights for this question.
+    """Return the temperature at which a scan (one pass over the 8-bit codes) sums weights for this question.
 
     Normalisers other than softmax get 0, at which only the best row has weight.
     """
@@ -311,7 +311,7 @@ def estimate_outputs(shard: Shard, estimates: WeightEstimates, questions: Sequen
     Questions without an estimate of their weights are left out.
 
     Args:
-        shard: the scanned rows.
+        shard: the rows that were scanned as 8-bit codes.
         estimates: the weights of all questions of the scan.
         questions: the indices of the questions.
     """
@@ -496,7 +496,12 @@ def predict_error_8_bits(
     are lost, each with about the mean value.
 
     Args:
-        mixture, error, value_errors, spread, residuals, from_mean: as for `predict_error_16_bits`.
+        mixture: the computed weights.
+        error: bounds on the errors of scanned similarities.
+        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        spread: the spread of the values.
+        residuals: the sum of the residuals v − v̂ whose mean was added to the output.
+        from_mean: the distance of ô from the mean of all values.
         shift_length: ‖Σ ŵ·(v − ô)‖ over the rows that were summed as codes.
         keys: how many rows pass the mask.
     """
@@ -536,7 +541,10 @@ def _row_error(
     Args:
         mixture: the computed weights.
         deviation: the root mean square of the errors of logits.
-        value_errors, spread, residuals, from_mean: as for `predict_error_16_bits`.
+        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        spread: the spread of the values.
+        residuals: the sum of what the codes leave out of the values.
+        from_mean: the distance of the output from the mean of all values.
     """
     rows = max(spread.count, 1)
     around = max(spread.square / rows - spread.mean_length**2, 0.0) + from_mean**2

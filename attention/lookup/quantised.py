@@ -32,9 +32,9 @@ BATCH_SIZE = 64
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
     """Answer each question from a scan of 8-bit codes; None for a question that must be answered in float64.
 
-    That is the case if float32 cannot hold the products, or if the codes do not decide which rows are the best. It is
-    also the case if a scan cannot prove `max_error`, even if it looks many rows up. And it is the case if the output is
-    so short that errors of the codes would show in it.
+    That is the case if float32 cannot hold the products of query and keys, or if the codes do not decide which rows are
+    the best. It is also the case if a scan cannot prove `max_error`, even if it looks many rows up. And it is the case
+    if the output is so short that errors of the codes would show in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in group_by_logits(questions):
@@ -59,7 +59,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
 
 
 def shard_of(view: AnyView, question: Question) -> Shard:
-    """Return the rows of a view that pass the question's mask, in the form that a scan reads.
+    """Return the rows of a view that pass the question's mask, as the shard that a scan of 8-bit codes reads.
 
     If the question has a bias, the scan compares rows by logits (similarity/T + bias), otherwise by similarities.
     """
@@ -70,17 +70,17 @@ def shard_of(view: AnyView, question: Question) -> Shard:
 
 
 def fits_scan(shard: Shard, question: Question) -> bool:
-    """Return whether a scan at one temperature can answer a question.
+    """Return whether a scan of 8-bit codes at one temperature can answer a question.
 
-    It cannot if float32 cannot hold the products, if the temperature is yet to be solved for, or for one_hot at an
-    infinite temperature, at which all rows tie.
+    It cannot if float32 cannot hold the products of query and keys, if the temperature is yet to be solved for, or for
+    one_hot at an infinite temperature, at which all rows tie.
     """
     all_tie = question.normaliser == "one_hot" and question.temperature == np.inf
     return shard.fits(question.vector) and not all_tie and not isinstance(question.temperature, Auto)
 
 
 def scan_question(shard: Shard, question: Question) -> Question:
-    """Return the question in the form in which a scan answers it.
+    """Return the question in the form in which a scan of 8-bit codes answers it.
 
     If the shard compares rows by logits, that is the question about its logits at temperature 1, see
     `Question.in_logits`.
@@ -147,7 +147,7 @@ def _answer_batch(
 def answer_alone(
     shard: Shard, question: Question, estimate: WeightEstimate, output: OutputEstimate | None
 ) -> Answer | None:
-    """Return the answer to one question of any kind from a scan; None if the scan does not suffice.
+    """Return the answer to one question from a scan of 8-bit codes; None if the scan does not suffice.
 
     It does not suffice if the error bound exceeds `max_error`, or if it leaves open which documents with several keys
     are the best.
@@ -192,7 +192,7 @@ def answer_together(
     estimates: WeightEstimates,
     outputs: Mapping[int, OutputEstimate],
 ) -> dict[int, Answer]:
-    """Return, by question index, the answers to all questions that can be answered at once in arrays.
+    """Return, by question index, those answers from a scan of 8-bit codes that can be built together in arrays.
 
     These have softmax above temperature 0, and neither `top_p` nor a bias, and each row is a document. Questions whose
     error bound exceeds `max_error`, or whose output is not precise enough (`OutputEstimate.coarse`), are left out. The
@@ -231,7 +231,7 @@ def answer_together(
 
 
 def certificate_of(shard: Shard, variation: float, output: OutputEstimate | None) -> Certificate:
-    """Return the certificate (error bounds) of an answer from a scan.
+    """Return the certificate (error bounds) of an answer from a scan of 8-bit codes.
 
     Args:
         shard: the scanned rows.

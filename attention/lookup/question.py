@@ -245,10 +245,9 @@ def group_by_mask(questions: Sequence[Question]) -> list[tuple[AnyMask | None, l
 
 
 def group_by_logits(questions: Sequence[Question]) -> list[list[int]]:
-    """Return groups of question indices such that one scan can answer the questions of a group.
+    """Return groups of question indices, such that one scan of 8-bit codes can answer the questions of a group.
 
-    The questions of a group share the mask and the bias, and with a bias also the temperature. So they have the same
-    logits apart from the query.
+    The questions of a group share the mask and the bias, and with a bias also the temperature.
     """
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, question in enumerate(questions):

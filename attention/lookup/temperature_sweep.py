@@ -57,7 +57,7 @@ class Tail:
 
 @dataclass(frozen=True, eq=False)
 class HistogramEstimate:
-    """What a scan that fills a histogram knows about one question's similarities.
+    """The similarities of one question's rows as a scan of 8-bit codes into a histogram gives them.
 
     Attributes:
         rescored: the candidates, the best of which have an exact similarity.
@@ -117,7 +117,7 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
 
 
 def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Solution | None]:
-    """Solve for the temperature of each question with `Auto`, and answer it if possible, from one scan.
+    """Solve for the temperature of each question with `Auto`, and answer it if possible, from one scan of 8-bit codes.
 
     A result is None if the temperature must be solved for in float64. An answer needs another scan if the question has
     an output, which takes every weight at that temperature, or a `max_error` for which the bins of the histogram are
@@ -146,7 +146,7 @@ def solve_temperatures(view: AnyView, questions: Sequence[Question]) -> list[Sol
 
 
 def _estimate_from_histograms(shard: Shard, questions: Sequence[Question]) -> list[HistogramEstimate | None]:
-    """Scan once, filling a histogram of similarities for each question, and return what the scan knows about each.
+    """Scan the 8-bit codes once to fill a histogram of similarities for each question; return one estimate each.
 
     A result is None if the scan does not decide which rows are the best.
     """

@@ -99,7 +99,7 @@ class QuantisationError:
         return QuantisationError(self.largest + width, self.squares, self.uniform + width)
 
     def mean(self, tail: float, tail_square: float) -> float:
-        """Bound Σŵ|ε|, the weighted mean of the errors' sizes, over the rows that were only scanned (the tail).
+        """Bound Σŵ|ε|, the weighted mean of the errors' sizes, over the tail, the rows scanned as 8-bit codes.
 
         By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²), which is sharp if the tail's weights ŵ are nearly equal.
 
@@ -141,7 +141,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
 
 
 def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
-    """Widen the bounds float64[q, 3] on scanned similarities to bounds on logits, to which the scan adds a bias.
+    """Widen the bounds float64[q, 3] on scanned similarities to bounds on logits, to which a scan adds a bias.
 
     The bias is rounded to float32 and added in float32. That moves a logit z by 2⁻²⁴ of the bias, whose size is at most
     |z| plus that of the product, and by 2⁻²⁴ of z. Both are at most a quarter of float32's part without bias, plus 2⁻²²

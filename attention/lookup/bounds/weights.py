@@ -254,14 +254,15 @@ def bound_quantisation(tail_totals: Mixture | Totals, temperature: float, error:
 
 
 def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
-    """Estimate the smallest `tail_variation` that a scan can reach if it looks up to `rows` rows up in float64.
+    """Estimate the smallest error bound that a scan of 8-bit codes can reach if it looks up `rows` rows in float64.
 
-    If even this is too large, no such scan suffices. A row in the tail weighs at most as much as a row at the
-    threshold. And errors matter least if all rows that stay in the tail have the same weight.
+    The bound is `tail_variation`, on the total variation of the weights. If even the estimate is too large, no such
+    scan suffices. A row in the tail (the rows that are not looked up) weighs at most as much as a row at the threshold,
+    from which rows are listed. And errors matter least if all rows that stay in the tail have the same weight.
 
     Args:
         mixture: the weights after a scan that looked up fewer rows.
-        error: bounds on the error of similarities that were only scanned.
+        error: bounds on the errors of similarities that were only scanned.
         keys: the number of rows that pass the mask.
         rows: the number of rows that may be looked up.
     """

@@ -68,7 +68,10 @@ class SpreadBound:
 
     Attributes:
         mean: float64[d], the mean of the first vectors.
-        spread, residual_spread, typical_eigenvalue: see `Moments`, of the first vectors only.
+        spread: an upper bound on the spread of the first vectors around their mean.
+        residual_spread: an upper bound on the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ over the first vectors.
+        typical_eigenvalue: approximately the mean eigenvalue of Σ (v − mean)·(v − mean)ᵀ over the first vectors, each
+            weighted by its size.
         added: an upper bound on Σ‖v − mean‖² over the later vectors.
         residual_added: an upper bound on Σ‖v − v̂‖² over the later vectors, where v̂ is what the 8-bit code of v stands
             for.

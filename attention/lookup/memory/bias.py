@@ -99,7 +99,7 @@ class Bias:
         return mask & self.mask
 
     def scan_addends(self, segment: Segment) -> F32:
-        """Return float32[count], the biases that a scan adds to the logits of one segment's rows.
+        """Return float32[count], the biases that a scan of 8-bit codes adds to the logits of one segment's rows.
 
         Return the empty array float32[0] if all are 0.
 

@@ -51,7 +51,7 @@ class Bitmap:
 
     @cached_property
     def scanned(self) -> int:
-        """The number of rows that a scan reads to reach the passing ones.
+        """The number of rows that a scan of 8-bit codes reads to reach the passing ones.
 
         A scan reads rows in panels of 64, and skips panels without a passing row.
         """

@@ -256,6 +256,8 @@ class Block:
     def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> ChunkSums:
         """Write the part of `rows` that belongs at the indices `first` to `stop`, which lie in one chunk.
 
+        A chunk is CHUNK consecutive rows.
+
         Args:
             start: the index in the block at which `rows` begin.
             rows: all rows of the write.
@@ -274,7 +276,7 @@ class Block:
         return self._code_run(first, stop)
 
     def _code_run(self, first: int, stop: int) -> ChunkSums:
-        """Compute the 8-bit codes of the rows `first` to `stop`, which lie in one chunk.
+        """Compute the 8-bit codes of the rows `first` to `stop`, which lie in one chunk (CHUNK consecutive rows).
 
         Returns:
             The Gram matrices of the keys and the moments of the values, see `ChunkSums`; None for both if the block has

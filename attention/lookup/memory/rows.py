@@ -52,7 +52,10 @@ class Rows:
         """Return rows with the numbers 0 to n − 1.
 
         Args:
-            keys, values, owners: as in `Rows`.
+            keys: float32[n, d].
+            values: float32[n, d_v], or None if the values are the keys.
+            owners: int64[n], the document of each row, given by the number of its first row; None if every row is a
+                document.
         """
         keys = _floats("keys", keys)
         return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
@@ -61,7 +64,14 @@ class Rows:
     def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
         """Return rows without checking them, for arrays that come from stored or checked rows.
 
-        The rows may be in any order, and a document may have more rows elsewhere. Arguments are those of `Rows`.
+        The rows may be in any order, and a document may have more rows elsewhere.
+
+        Args:
+            numbers: int64[n], the rows' numbers.
+            keys: float32[n, d].
+            values: float32[n, d_v], or None if the values are the keys.
+            owners: int64[n], the document of each row, given by the number of its first row; None if every row is a
+                document.
         """
         rows = object.__new__(cls)
         rows._keep(numbers, keys, values, owners)

@@ -45,7 +45,7 @@ class AnyView(Protocol):
 
     @property
     def limits(self) -> Limits:
-        """The sizes by which the planner chooses between the exact path and a scan."""
+        """Sizes by which the planner chooses between reading all keys in float64 and a scan of 8-bit codes."""
 
     @property
     def n(self) -> int:
@@ -78,7 +78,7 @@ class AnyMask(Protocol):
 
     @property
     def scanned(self) -> int:
-        """The number of rows that a scan reads to reach the allowed ones."""
+        """The number of rows that a scan of 8-bit codes reads to reach the allowed ones."""
 
     @property
     def documents(self) -> int:
@@ -337,7 +337,7 @@ class Mask:
 
     @cached_property
     def scanned(self) -> int:
-        """The number of rows that a scan reads to reach the allowed ones.
+        """The number of rows that a scan of 8-bit codes reads to reach the allowed ones.
 
         A scan reads rows in panels of 64, and skips panels without an allowed row.
         """

@@ -82,7 +82,8 @@ class Candidates:
     def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
         """Return int64[q], how many of each question's best candidates to look up in float64 at once.
 
-        It is 0 if the scan listed fewer than the k rows that the answer needs.
+        Candidates are the rows that a scan of 8-bit codes listed. The result is 0 if these are fewer than the k rows
+        that the answer needs.
 
         Args:
             heavy: int64[q], the number of candidates that are so heavy that a lookup improves the answer, see
@@ -109,7 +110,7 @@ class Candidates:
     def decisive_counts(self, exact: F64, counts: I64, max_heavy: int) -> I64:
         """Return int64[q], how many candidates must be looked up in float64 to decide which rows are the k best.
 
-        It is −1 if the scan cannot decide that.
+        It is −1 if the scan of 8-bit codes cannot decide that. Candidates are the rows that it listed.
 
         The k-th best of the exact similarities is at most the k-th best of all. If a row's scanned similarity lies
         below it by more than the error, the row is not among the k best and does not tie with them. All other rows must
@@ -135,7 +136,7 @@ class Candidates:
         )
 
     def rescore(self, exact: F64, counts: I64) -> RescoredQueries:
-        """Return the candidates with exact similarities in place of scanned ones for the rows that were looked up.
+        """Return the candidates with the exact similarities of those that were looked up in float64.
 
         Args:
             exact: float64[Σ max(0, counts)], exact similarities of the best candidates, by question.
@@ -150,13 +151,13 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class RescoredQueries:
-    """The candidates of q questions after the rows that decide each answer were looked up in float64.
+    """The rows that a scan of 8-bit codes listed for q questions, the best of which were looked up in float64.
 
     Attributes:
-        candidates: the candidates with their scanned similarities.
+        candidates: the listed rows with their scanned similarities.
         similarities: float64[l], exact for rows that were looked up, scanned for the others.
-        counts: int64[q], how many candidates of each question were looked up, best first; −1 if the scan cannot decide
-            which rows are the best.
+        counts: int64[q], how many rows of each question were looked up, best first; −1 if the scan cannot decide which
+            rows are the best.
     """
 
     candidates: Candidates
@@ -164,9 +165,9 @@ class RescoredQueries:
     counts: I64
 
     def runs(self, questions: Sequence[int]) -> RaggedRows:
-        """Return the similarities of the candidates of some questions, concatenated.
+        """Return the similarities of the rows that were listed for some questions, concatenated.
 
-        The scan must have decided which rows are the best for each of these questions.
+        The scan of 8-bit codes must have decided which rows are the best for each of these questions.
 
         Args:
             questions: the indices of the questions.
@@ -174,7 +175,7 @@ class RescoredQueries:
         return RaggedRows(self.similarities, self.candidates.starts, self.counts).select(questions)
 
     def of(self, question: int) -> RescoredQuery | None:
-        """Return the candidates of the question with this index; None if the scan cannot decide its best rows."""
+        """Return the rows that were listed for the question with this index; None if its best rows are not decided."""
         candidates, count = self.candidates, int(self.counts[question])
         if count < 0:
             return None

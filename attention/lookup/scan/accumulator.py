@@ -27,7 +27,7 @@ ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
 
 
 class Accumulator:
-    """The results of one worker thread of a scan for q queries: sums over most rows, and lists of the best rows.
+    """The results of one thread of a scan of 8-bit codes for q queries: sums over most rows, and lists of the best.
 
     A row whose similarity reaches the query's threshold is listed; all others are summed. A query's threshold never
     falls, and its sums are relative to the threshold, so they never overflow.
@@ -127,9 +127,17 @@ class Accumulator:
 def make_accumulators(
     workers: int, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
 ) -> tuple[CandidateLists, list[Accumulator]]:
-    """Return one accumulator for each worker thread, and the candidate lists of all workers together.
+    """Return the empty results of each worker thread of a scan, and the candidate lists of all threads together.
 
-    The lists' arrays have the worker as their first axis. Arguments are those of `Accumulator`.
+    The lists' arrays have the thread as their first axis.
+
+    Args:
+        workers: the number of threads.
+        thresholds: float32[q], the similarity from which a row is listed at first.
+        inverse: float32[q], 1/T for temperature T.
+        capacity: the number of rows that each list can hold.
+        value_dimension: the width of the outputs (weighted sums of values); None if no output is requested.
+        limit: float32[q], the largest possible similarity, for a histogram; None for sums.
     """
     lists = empty_lists(workers, thresholds, capacity)
     accumulators = [

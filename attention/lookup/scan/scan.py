@@ -177,7 +177,15 @@ def _work(
 def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int, packed: Any, weights: F32) -> int:
     """Scan keys from row `done` on until all are scanned or a candidate list is full; return the number of rows done.
 
-    See `Kernels.accumulate`.
+    The lists, sums or histogram of `target` are updated.
+
+    Args:
+        running: the kernels.
+        target: the results of this thread.
+        keys: the 8-bit codes of a tile (run of rows).
+        done: the number of rows that are scanned already.
+        packed: the codes of the queries.
+        weights: float32[q, ≥ r], filled with the terms exp((s − threshold)/T); not used for a histogram.
     """
     if target.histogram is not None:
         return running.fill_histogram(keys, done, packed, target.lists, target.lows, target.finer, target.histogram)

@@ -27,7 +27,7 @@ EVERY_ROW = np.ones(MAX_BLOCK_ROWS, dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ThresholdSample:
-    """How a scan samples rows to choose its initial thresholds, from which rows are listed as candidates.
+    """How a scan of 8-bit codes samples rows to choose thresholds; rows above its threshold are listed one by one.
 
     Attributes:
         stride: one row in this many is sampled from every segment.
@@ -136,7 +136,7 @@ def _sample_best(
 
 
 def addends_for(bias: Bias, segment: Segment, rows: slice | I64) -> F32:
-    """Return float32[r], the biases that a scan adds to the logits of some rows of a segment.
+    """Return float32[r], the biases that a scan of 8-bit codes adds to the logits of some rows of a segment.
 
     Return the empty array float32[0] if the segment has no bias.
     """

@@ -30,13 +30,13 @@ __all__ = ["Shard", "open_shard"]
 
 
 def open_shard(view: AnyView, mask: AnyMask | None, bias: AnyBias | None = None, temperature: float = 0.0) -> Shard:
-    """Return the rows of a view that pass a mask as a `Shard`, the interface of scans and of the exact path.
+    """Return the rows of a view that pass a mask as a `Shard`, the interface by which they are read.
 
     Args:
         view: rows in this process or in others.
         mask: of this view; None for all rows.
-        bias: what a scan adds to the logits; None to add nothing. The exact path passes None too, because it adds
-            biases itself.
+        bias: a number that a scan of 8-bit codes adds to the logits of each row; None to add nothing. A caller that
+            reads all keys in float64 passes None too, because it adds biases itself.
         temperature: the temperature of the question, which a scan with a bias needs.
 
     Raises:

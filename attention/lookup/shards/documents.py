@@ -30,7 +30,7 @@ LOG_SUM_ERROR = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class AnswerRows:
-    """The rows that an answer is built from after a scan, with their similarities in float64.
+    """The rows that an answer is built from after a scan of 8-bit codes, with their similarities in float64.
 
     Attributes:
         indices, similarities: int64[r] and float64[r], the rows and their similarities; the rows ascend if there is a
@@ -50,7 +50,7 @@ class AnswerRows:
         `bound_exact_documents`.
 
         Args:
-            shard, question: the scanned rows, and the question.
+            shard, question: the rows that were scanned as 8-bit codes, and the question.
             rescored: the candidate rows of the scan, the best of which were looked up in float64.
             mixture: the weights of all rows after the scan.
         """
@@ -84,7 +84,7 @@ def find_answer_rows(
     best, and does not tie with the last of them. A row that is not listed was scanned below the threshold.
 
     Args:
-        shard, question: the scanned rows, and the question.
+        shard, question: the rows that were scanned as 8-bit codes, and the question.
         rescored: the candidate rows of the scan, the best of which were looked up in float64.
         mixture: the weights of all rows, which decide; None if similarity decides.
 
@@ -138,7 +138,7 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
     factor 1 − m·(1 − e⁻ᵇ).
 
     Args:
-        shard: the scanned rows.
+        shard: the rows that were scanned as 8-bit codes.
         rescored: the candidate rows of the scan, which were listed, and the threshold that all other rows are below.
         mixture: the weights of all rows.
         error: a bound on the error of the scanned similarity of an unlisted row.

@@ -41,7 +41,7 @@ MAX_HISTOGRAM_LOOKUPS = 256
 
 
 class StoredRows:
-    """The methods of a `Shard` that the exact path uses, for rows whose float32 originals this process can read.
+    """The methods of a `Shard` that read every key in float64, for rows whose originals this process can read.
 
     Attributes:
         facts: statistics of all rows of the view, or of all shards if this is one of several.
@@ -184,7 +184,10 @@ class LocalShard(StoredRows):
         return self._rows.tiles[-1].stop if self._rows.tiles else 0
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
+        """Return whether float32 can hold the products of a query and the keys, which a scan computes.
+
+        A scan is one pass over the 8-bit codes of all keys.
+        """
         return fits_float32(self.facts, query)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
@@ -443,7 +446,7 @@ class BiasedShard(LocalShard):
         self._addends, self._temperature = bias, temperature
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the logits of a query, so that a scan can compute them.
+        """Return whether float32 can hold the logits of a query, which a scan of 8-bit codes computes.
 
         At temperature 0 there are no logits, so the result is False.
         """

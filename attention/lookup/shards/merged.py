@@ -64,7 +64,7 @@ class MergedShards(StoredRows):
         return self.numbers(self.rows)
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them.
+        """Return whether float32 can hold the products of a query and the keys, which a scan computes.
 
         All shards give the same result, because all use the largest key norm of the merged view.
         """
@@ -191,7 +191,7 @@ def merge_results(
     keys: int,
     compute_similarities: Callable[[I64, I64], F64],
 ) -> ScanResult:
-    """Merge the scan results of several shards into one.
+    """Merge the results of scans of several shards (sets of rows) into one.
 
     Candidates (listed rows) that the merged result needs, and that no shard looked up in float64, are looked up here. A
     candidate that a shard looked up is sorted by its exact similarity. That is allowed, because exact and scanned

@@ -91,7 +91,7 @@ class ScanResult:
         return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
 
     def error(self, query: int) -> QuantisationError:
-        """Return bounds on the errors of a query's scanned similarities."""
+        """Return bounds on the errors of a query's similarities that come from 8-bit codes."""
         return QuantisationError(*self.errors[query].tolist())
 
     def exact_similarities(self, query: int) -> F64:
@@ -119,7 +119,7 @@ class ScanResult:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """The sums of a scan over the rows that were not listed, for q queries.
+    """Sums of a scan (one pass over the 8-bit codes) over the rows that it did not list, for q queries.
 
     Attributes:
         thresholds: float64[q], an upper bound on the similarity of these rows; −∞ if all rows are listed.
@@ -161,7 +161,7 @@ class RawScan:
 
 
 def add_accumulators(accumulators: Sequence[Accumulator]) -> Sums:
-    """Return the sums of all worker threads of a scan together.
+    """Return the sums of all worker threads of one scan together.
 
     They are relative to the highest threshold of a thread that summed rows.
     """

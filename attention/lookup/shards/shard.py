@@ -16,11 +16,11 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 
 
 class Shard(Protocol):
-    """The interface of a set of rows to scans and to the exact path: those rows of a view that pass a mask.
+    """The interface by which the rows of a view that pass a mask are read, by a scan of 8-bit codes or exactly.
 
     The rows may be in this process or in others, with or without 8-bit codes. Methods take rows by index among all rows
-    of the view, masked rows included. In a remote shard the index is the permanent row number. The exact path reads
-    every row of `rows`, in that order.
+    of the view, masked rows included. In a remote shard the index is the permanent row number. The exact path computes
+    every similarity in float64, in the order of `rows`.
 
     Attributes:
         facts: statistics of all rows of the view, masked rows included.
@@ -65,7 +65,10 @@ class Shard(Protocol):
     # The scan.
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
+        """Return whether float32 can hold the products of a query and the keys, which a scan computes.
+
+        A scan is one pass over the 8-bit codes of all keys.
+        """
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
         """Return a function that computes similarities for the rows at some positions; None unless `in_logits`.

@@ -173,7 +173,10 @@ class RemoteShard:
         return total
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the products of a query and the keys, so that a scan can compute them."""
+        """Return whether float32 can hold the products of a query and the keys, which a scan computes.
+
+        A scan is one pass over the 8-bit codes of all keys.
+        """
         return not self._view.coded or fits_float32(self.facts, query)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
@@ -185,7 +188,7 @@ class RemoteShard:
         return similarity_slack(self.facts.similarity, query, self.facts.key_norm)
 
     def gather(self, request: ScanRequest) -> ScanResult:
-        """Ask each host to scan its rows, and merge the results into one.
+        """Ask each host (a process with some of the rows) to scan its rows, and merge the results into one.
 
         Each host looks up a few more rows in float64 than it would as the only host.
 
@@ -344,6 +347,8 @@ class RemoteShard:
     def _note_known(self, vectors: F64, result: ScanResult, arrays: Mapping[str, Array]) -> None:
         """Remember the similarities without bias that a host sent with a scan's result; do nothing without a bias.
 
+        A host is a process with some of the rows.
+
         Args:
             vectors: float64[q, d], the queries.
             result, arrays: the result of the host's scan, and the arrays of its reply.
@@ -419,7 +424,7 @@ class BiasedRemoteShard(RemoteShard):
         return self._bias.addends
 
     def fits(self, query: F64) -> bool:
-        """Return whether float32 can hold the logits of a query, so that a scan can compute them."""
+        """Return whether float32 can hold the logits of a query, which a scan of 8-bit codes computes."""
         return fits_logits(self.facts, query, self._temperature, self._bias.largest)
 
     def slack(self, query: F64) -> Slack:

@@ -86,7 +86,7 @@ class RemoteView:
         facts: statistics of all rows.
         coded: whether all rows have 8-bit codes.
         sample: keys of some rows, from which a scan's thresholds are chosen; None to ask the hosts for samples.
-        limits: the sizes by which the planner chooses between the exact path and a scan.
+        limits: the sizes by which the planner chooses between reading all keys in float64 and a scan of 8-bit codes.
     """
 
     similarity: str

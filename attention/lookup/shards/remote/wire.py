@@ -75,14 +75,14 @@ def _narrow(array: Array) -> tuple[Array, int]:
 
 
 def split_record(record: ScanRequest | ScanResult) -> MutableMessage:
-    """Return a scan's request or result as JSON fields and arrays, for a message."""
+    """Return the request or the result of a scan as JSON fields and arrays, for a message to another process."""
     values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     return {name: value for name, value in values.items() if name not in arrays}, arrays
 
 
 def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Record:
-    """Return the scan's request or result that `split_record` split into these JSON fields and arrays.
+    """Return the request or the result of a scan that `split_record` split into JSON fields and arrays.
 
     Args:
         kind: the class of the record.
@@ -95,7 +95,7 @@ def join_record(kind: type[Record], fields: Mapping[str, Any], arrays: Mapping[s
 
 
 def split_result(result: ScanResult) -> MutableMessage:
-    """Return a scan's result as JSON fields and arrays, for a message.
+    """Return the result of a scan as JSON fields and arrays, for a message to another process.
 
     For candidates (listed rows) that were looked up in float64, only the exact similarity is included, and not the
     scanned one.
@@ -106,7 +106,7 @@ def split_result(result: ScanResult) -> MutableMessage:
 
 
 def join_result(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> ScanResult:
-    """Return the scan's result that `split_result` split into these JSON fields and arrays.
+    """Return the result of a scan that `split_result` split into JSON fields and arrays.
 
     For candidates that were looked up in float64, the exact similarity replaces the scanned one, which the message
     leaves out.
