@@ -78,7 +78,7 @@ class Answer:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether one document stands out, several share the weight, or no document matches."""
+        """The verdict: one document stands out, several share the weight, or no document matches the query."""
         variation = self.certificate.total_variation
         return Verdict.of(self.evidence, self.heaviest, variation, documents=self.documents)
 
@@ -137,7 +137,7 @@ class Sweep:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """The verdict at each temperature: one document stands out, several share the weight, or none matches."""
+        """For each temperature, the verdict: one document stands out, several share the weight, or none matches."""
         columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
         return [
             Verdict.of(evidence, low, certificate.total_variation, documents=self.documents, at_most=high)

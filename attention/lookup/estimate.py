@@ -574,5 +574,5 @@ def _mass_below(level: float, mass: float, square: float, rows: int) -> float:
 
 
 def _finite(length: float) -> float:
-    """Return the length, or 0 if it is not finite, which means unknown."""
+    """Return the number, or 0 if it is infinite or NaN, which means that it is unknown."""
     return length if math.isfinite(length) else 0.0

@@ -145,7 +145,7 @@ class Weighting:
 
     @property
     def evidence(self) -> Evidence:
-        """The evidence, such as the null key's weight and the entropy, in terms of similarities."""
+        """The evidence (null weight, log-partition and entropy), in terms of similarities instead of logits."""
         if not self.in_logits:
             return self.distribution.evidence
         null = self.question.null_key(self.temperature, self.levels.size)

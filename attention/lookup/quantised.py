@@ -242,5 +242,5 @@ def certificate_of(shard: Shard, variation: float, output: OutputEstimate | None
 
 
 def keeps_max_error(shard: Shard, question: Question, certificate: Certificate) -> bool:
-    """Return whether the certified error is within the question's `max_error`."""
+    """Return whether the error bounds of an answer are within the question's `max_error`; True if it has none."""
     return question.max_error is None or certificate.error(shard.facts.value_norm) <= question.max_error

@@ -72,11 +72,11 @@ class HistogramEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The temperature that was solved for a question with `Auto`, and the answer at that temperature.
+    """The temperature that solves a question with `Auto`, which asks for a number of effective keys, and the answer.
 
     Attributes:
-        temperature: the temperature.
-        answer: the answer; None if it needs another scan at that temperature.
+        temperature: the temperature at which exp(entropy) of the weights is that number.
+        answer: the answer at that temperature; None if it needs another scan.
     """
 
     temperature: float

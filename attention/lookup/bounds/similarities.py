@@ -38,7 +38,7 @@ class Slack:
         return self.absolute + self.relative * abs(similarity)
 
     def in_logits(self, temperature: float, largest: float) -> Slack:
-        """Return the bound for logits z = (s − c)/T + bias, if this slack bounds the similarities s.
+        """Return the bound for logits z = (s − c)/T + bias, if this is a bound for the similarities s.
 
         c is one of the computed similarities, or 0. The error of s is at most that at the largest |s|. s − c adds
         2u·largest to it, the quotient adds as much again, all over T; and the last sum adds u·|z|.

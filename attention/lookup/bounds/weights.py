@@ -173,11 +173,12 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
 def bound_exact_documents(tail_bound: float) -> float:
     """Bound the total variation if documents' masses Σ exp(logit) are exact, but the sum over all rows is an estimate.
 
-    Documents may have several rows. All rows of the documents in an answer are read in float64; the tail are the rows
-    that were only scanned as 8-bit codes. Let e be the true masses of all rows and ê the computed ones, N the null
-    key's mass, Z = Σe + N and Ẑ = Σê + N. The answer has the documents of a set A of rows. Each document has the weight
-    Σe/Ẑ over its rows, and the null key N/Ẑ. All other rows together are the rest. M is Σe over A, and R is Σe over the
-    other rows, so Z = M + N + R. With Y of `bound_tail`, Z/Ẑ = E[Y].
+    The bound is twice the argument, for which this is the proof. Documents may have several rows. All rows of the
+    documents in an answer are read in float64; the tail are the rows that were only scanned as 8-bit codes. Let e be
+    the true masses of all rows and ê the computed ones, N the null key's mass, Z = Σe + N and Ẑ = Σê + N. The answer
+    has the documents of a set A of rows. Each document has the weight Σe/Ẑ over its rows, and the null key N/Ẑ. All
+    other rows together are the rest. M is Σe over A, and R is Σe over the other rows, so Z = M + N + R. With Y of
+    `bound_tail`, Z/Ẑ = E[Y].
 
     If M + N ≤ Ẑ, the rest gets one minus all other weights. Each document and the null key are off by the same factor,
     and the rest by as much the other way. So the total variation is (M + N)·|1/Ẑ − 1/Z|. By M + N ≤ Z that is at most
@@ -193,7 +194,7 @@ def bound_exact_documents(tail_bound: float) -> float:
     covers the total variation, rounding in float32 included, which is part of Y.
 
     Args:
-        tail_bound: the result of `bound_tail` with these rows still in the tail.
+        tail_bound: the result of `bound_tail`, if the rows of these documents count as part of the tail.
     """
     return 2 * tail_bound
 

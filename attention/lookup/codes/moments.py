@@ -282,10 +282,10 @@ class Spread:
         return cls(count, mean, around, typical_eigenvalue, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:
-        """Return an upper bound on the largest eigenvalue of Σ (v − c)·(v − c)ᵀ for any point c near the mean.
+        """Return an upper bound on the largest eigenvalue of Σ (v − c)·(v − c)ᵀ around a point c.
 
         Args:
-            from_mean: the distance of c from the mean.
+            from_mean: the distance of c from the mean of the vectors v.
         """
         return self.around_mean + self.count * from_mean**2
 

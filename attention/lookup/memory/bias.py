@@ -59,16 +59,16 @@ class Bias:
 
     @classmethod
     def of(cls, view: View, numbers: ArrayLike, addends: ArrayLike, elsewhere: float = 0.0) -> Bias:
-        """Return the bias that adds a number to the logits of all rows of the given documents.
+        """Return the bias that adds a number to the logits of all rows (keys) of each given document.
 
         Args:
             numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
-            addends: float[r], one for each document. −∞ forbids the document; all others are finite.
-            elsewhere: the addend of all other documents.
+            addends: float[r], the number for each document. −∞ forbids the document; all others are finite.
+            elsewhere: the number for all other documents.
 
         Raises:
-            ShapeError: the number of addends differs from the number of documents.
-            ParameterError: a document is listed twice, or an addend is NaN or ∞.
+            ShapeError: the length of `addends` differs from the number of documents.
+            ParameterError: a document is listed twice, or a number is NaN or ∞.
         """
         documents, amounts = sort_addends(numbers, addends)
         if not elsewhere < np.inf:

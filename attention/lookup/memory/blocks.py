@@ -40,7 +40,7 @@ class BlockFormat:
     limits: Limits = Limits()
 
     def codes(self, width: int) -> bool:
-        """Return whether keys of that width are stored as 8-bit codes too."""
+        """Return whether keys of this width are stored as 8-bit codes beside their float32 originals."""
         return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
 
 

@@ -22,7 +22,7 @@ SMALL_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Replacement:
-    """Neighbouring segments of a view, and the one segment that replaces them.
+    """Neighbouring segments (blocks of rows) of a view, and the one segment that replaces them.
 
     Attributes:
         old: the segments to replace, in the view's order.
@@ -129,5 +129,8 @@ def _live_rows(segment: Segment) -> Bools:
 
 
 def _share_values(group: Sequence[Segment], segment: Segment) -> bool:
-    """Return whether a segment may join a group: both have separate values, or both use their keys as values."""
+    """Return whether a segment (block of rows) may join a group: either all have separate values, or none has.
+
+    Without separate values, a block's keys are its values.
+    """
     return not group or (group[0].block.values is None) == (segment.block.values is None)

@@ -129,7 +129,7 @@ class Memory:
         return self._view
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """Remove documents and add rows in one step: a reader sees both changes or neither.
+        """Remove documents and add rows (keys with values) in one step: a reader sees both changes or neither.
 
         Only one writer may call this at a time.
 

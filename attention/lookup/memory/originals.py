@@ -27,13 +27,13 @@ class OriginalsCheck(Protocol):
         """Whether all keys and values were checked."""
 
     def check_keys(self, rows: slice | Index) -> None:
-        """Check the keys of these rows before they are used."""
+        """Compare the keys of these rows with their checksums before they are used."""
 
     def check_values(self, rows: slice | Index) -> None:
-        """Check the values of these rows before they are used."""
+        """Compare the values of these rows with their checksums before they are used."""
 
     def check_next(self, size: int) -> None:
-        """Check about `size` more bytes of keys and values that were not checked yet."""
+        """Compare about `size` more bytes of keys and values, which were not checked yet, with their checksums."""
 
 
 def allocate_originals(rows: int, width: int, directory: Path | None, min_file_bytes: int) -> F32:

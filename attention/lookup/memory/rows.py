@@ -178,7 +178,8 @@ def longest_documents(numbers: I64, owners: I64, live: Bools | None) -> I64:
     The result has one document more than LONGEST_DOCUMENTS. No document that it leaves out has more rows.
 
     Args:
-        numbers, owners: int64[r], the number of each row of a segment and of its document, both ascending.
+        numbers, owners: int64[r], the number of each row of a segment (block of rows) and of its document, both
+            ascending.
         live: bool[r], False for removed rows, equal for all rows of a document; None if no row was removed.
     """
     starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))

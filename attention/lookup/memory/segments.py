@@ -71,7 +71,7 @@ class Segment:
 
     @property
     def numbers(self) -> I64:
-        """int64[count], the row numbers, ascending, removed rows included."""
+        """int64[count], the permanent row numbers, ascending, removed rows included."""
         return self.block.numbers[: self.count]
 
     @property
@@ -81,12 +81,15 @@ class Segment:
 
     @cached_property
     def documents(self) -> int:
-        """The number of documents whose first row is in this segment and was not removed."""
+        """The number of documents that begin in this segment (block of rows) and were not removed."""
         return count_documents(self.numbers, self.owners, self.live) if self.several else self.n
 
     @cached_property
     def longest(self) -> I64:
-        """int64[l], ascending: the documents with the most rows, and all documents that begin in another segment."""
+        """int64[l], ascending: the documents with the most rows, and all documents that begin in another segment.
+
+        A segment is a block of rows as a view sees it.
+        """
         return longest_documents(self.numbers, self.owners, self.live)
 
     @cached_property
@@ -99,7 +102,7 @@ class Segment:
 
     @cached_property
     def sample(self) -> SegmentSample:
-        """The 8-bit codes of the rows at `sample_rows`."""
+        """The 8-bit codes of a sample of the segment's rows, which are the rows at the positions `sample_rows`."""
         assert self.block.codes is not None
         positions = self.sample_rows
         cached = _samples.get(self.block)

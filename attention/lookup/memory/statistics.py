@@ -49,7 +49,7 @@ class BlockStatistics:
 
     @classmethod
     def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> BlockStatistics:
-        """Return the statistics of the rows of all segments of one view."""
+        """Return the statistics of all rows of a view, from its segments (blocks of rows)."""
         codes = [segment.block.value_codes for segment in segments]
         moments = tuple(
             value_codes.moments for value_codes in codes if value_codes is not None and value_codes.moments is not None

@@ -43,7 +43,7 @@ class Tile:
 
     @property
     def indices(self) -> I64:
-        """int64[r], the positions of the tile's rows in its segment."""
+        """int64[r], the positions of the tile's rows in its segment (block of rows)."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
 
     def load_keys(self) -> F32:
@@ -61,7 +61,7 @@ class Tile:
         return self.segment.load_values(self.rows)
 
     def keys(self) -> F64:
-        """Return float64[r, d], the keys of the tile's rows."""
+        """Return float64[r, d], the keys of the tile's r rows."""
         return self.load_keys()[self.rows].astype(np.float64)
 
     @property
@@ -79,7 +79,7 @@ class Tile:
         read_ahead(block.keys if block.values is None else block.values, self.indices)
 
     def values(self) -> F64:
-        """Return float64[r, d_v], the values of the tile's rows."""
+        """Return float64[r, d_v], the values of the tile's r rows."""
         return self.load_values()[self.rows].astype(np.float64)
 
 
@@ -100,7 +100,7 @@ class RowIndices:
         return np.array([tile.start for tile in self.tiles], dtype=np.intp)
 
     def iterate_ascending(self, indices: Index) -> Iterator[tuple[slice, Tile]]:
-        """Yield the rows at some indices, grouped into tiles, each with the slice of `indices` that it covers.
+        """Yield the rows at some indices, grouped into tiles (rows of one block), each with its slice of `indices`.
 
         Args:
             indices: int64[m], ascending.
@@ -115,7 +115,7 @@ class RowIndices:
             yield slice(first, last), tile.select(indices[first:last] - tile.start)
 
     def iterate_tiles(self, indices: Index) -> Iterator[tuple[slice | Index, Tile]]:
-        """Yield the rows at some indices, grouped into tiles, each with the positions in `indices` of its rows.
+        """Yield the rows at some indices, grouped into tiles (rows of one block), each with its positions in `indices`.
 
         Args:
             indices: int64[m], in any order.
@@ -164,7 +164,7 @@ def are_copies(rows: RowIndices, indices: Index) -> bool:
 
 
 class PassingRows:
-    """All rows of a view that pass a mask, in a fixed order, as tiles of at most `tile_rows` rows.
+    """All rows of a view that pass a mask, in a fixed order, in tiles (runs of at most `tile_rows` rows of one block).
 
     Attributes:
         row_indices: the same rows as one sequence, with an index from 0 on for each.

@@ -49,7 +49,7 @@ class AnyView(Protocol):
 
     @property
     def n(self) -> int:
-        """The number of rows, without removed ones."""
+        """The number of rows (keys), without removed ones."""
 
     @property
     def documents(self) -> int:
@@ -171,7 +171,7 @@ class View:
         return tuple(slice(first, last) for first, last in pairwise(edges))
 
     def with_segments(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
-        """Return the next view after a write, with these segments and widths of keys and values."""
+        """Return the next view after a write, with these segments (blocks of rows) and widths of keys and values."""
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams, limits=self.limits)
 
     @cached_property
@@ -183,7 +183,7 @@ class View:
 
     @cached_property
     def n(self) -> int:
-        """The number of rows, without removed ones."""
+        """The number of rows (keys), without removed ones."""
         return self.facts.n
 
     @cached_property
@@ -259,7 +259,7 @@ class View:
         return (documents if mask is None else documents & mask).documents
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
-        """Yield each segment with rows that pass the mask, and bool[count] that is True for these rows.
+        """Yield each segment (block of rows) with rows that pass the mask, and bool[count] that is True for these rows.
 
         Yield None instead of bool[count] if all rows of the segment pass. Removed rows never pass. Without a mask, all
         other rows pass.
@@ -332,7 +332,7 @@ class Mask:
 
     @cached_property
     def n(self) -> int:
-        """The number of rows that may be attended to."""
+        """The number of rows (keys) that a query may attend to."""
         return sum(bits.n for bits in self.bits if bits is not None)
 
     @cached_property
@@ -345,7 +345,7 @@ class Mask:
 
     @cached_property
     def documents(self) -> int:
-        """The number of documents that may be attended to."""
+        """The number of documents that a query may attend to."""
         return sum(
             count_documents(segment.numbers, segment.owners, bits.passes()) if segment.several else bits.n
             for segment, bits in zip(self.view.segments, self.bits, strict=True)

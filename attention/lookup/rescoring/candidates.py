@@ -96,7 +96,7 @@ class Candidates:
         )
 
     def first_rows(self, counts: I64) -> tuple[I64, I64, I64]:
-        """Select the best `counts` candidates of each question, and concatenate them.
+        """Select the best `counts` candidates (listed rows) of each question, and concatenate them.
 
         Args:
             counts: int64[q], how many to select for each question.

@@ -92,7 +92,7 @@ class DocumentGrouping:
         return np.asarray(best + np.log(self.sums(np.exp(logits - best[self.index]))))
 
     def _group(self, values: F64) -> F64:
-        """Return the values reordered such that each document's rows are consecutive."""
+        """Return float64[n], the rows' numbers `values`, reordered so that each document's rows are consecutive."""
         return values if self._order is None else values[self._order]
 
 
@@ -165,8 +165,8 @@ def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows
 
     Args:
         similarities: float64[n].
-        cap: the largest number of matches.
-        order: int64[n], tied rows are sorted by it; None for the order of the rows.
+        cap: how many rows to return, apart from further ties.
+        order: int64[n], by which tied rows are sorted; None for the order of the rows.
     """
     n = similarities.size
     k = min(cap, n)
@@ -186,8 +186,8 @@ def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None
 
     Args:
         weights, similarities: float64[n]; rows tie if they are equal in both.
-        cap: the largest number of matches.
-        order: int64[n], tied rows are sorted by it; None for the order of the rows.
+        cap: how many rows to return, apart from further ties.
+        order: int64[n], by which tied rows are sorted; None for the order of the rows.
     """
     if order is not None:
         ordered_rows = np.argsort(order)

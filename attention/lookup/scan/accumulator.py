@@ -148,7 +148,9 @@ def make_accumulators(
 
 
 def empty_lists(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
-    """Return empty candidate lists for several worker threads; the first axis of each array is the worker.
+    """Return empty candidate lists for each query and worker thread; the first axis of each array is the thread.
+
+    Candidates are the rows that a scan keeps one by one, because their similarity reaches the query's threshold.
 
     Args:
         workers: the number of threads.

@@ -193,7 +193,7 @@ def _run_pass(running: Kernels, target: Accumulator, keys: CodedKeys, done: int,
 
 
 def max_similarities(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
-    """Return float64[q], for each query an upper bound on |scanned similarity| with any key.
+    """Return float64[q], for each query an upper bound on |similarity| with any key, as computed from 8-bit codes.
 
     Args:
         queries: q queries as integer codes.

@@ -50,7 +50,7 @@ class ThresholdSample:
         return cls(stride, max(4, max(listed, MIN_LISTED) // stride))
 
     def of_segment(self, segment: Segment) -> I64:
-        """Return int64[r], the positions of the sampled rows in a segment.
+        """Return int64[r], the positions of the sampled rows in a segment (block of rows).
 
         They are the first part of the segment's own sample, which may have more rows.
         """
@@ -61,7 +61,7 @@ class ThresholdSample:
 def sample_stride(view: View, mask: Mask | None) -> int:
     """Return the largest stride of the samples of all segments with passing rows.
 
-    A segment's sample has one row in its stride.
+    A segment is a block of rows; its sample has one row in `stride`.
     """
     if mask is None:
         strides = [segment.sample_stride for segment in view.segments if segment.n]
@@ -90,7 +90,7 @@ def sample_best(
 
 
 def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
-    """Return float32[q], the initial thresholds of a scan of several shards, from which rows are listed.
+    """Return float32[q], for each query the similarity from which a scan of several shards lists a row at first.
 
     It is the similarity of the `count`-th best sampled row over all shards. If the samples are small, every row reaches
     the threshold.

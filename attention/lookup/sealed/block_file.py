@@ -62,7 +62,7 @@ class CheckedPieces:
             raise SealedError(path, f"has {expected.size} checksums of {len(self._sound)} pieces of its {name}")
 
     def check(self, rows: slice | Index) -> None:
-        """Check the pieces that contain these rows, unless they were checked before.
+        """Compare the pieces that contain these rows with their checksums, unless they were checked before.
 
         Raises:
             SealedError: a piece differs from what was written.
@@ -71,9 +71,9 @@ class CheckedPieces:
             self._check(self._of(rows))
 
     def check_next(self, size: int) -> int:
-        """Check the next unchecked pieces, and return how many bytes they have.
+        """Compare the next unchecked pieces (runs of rows) with their checksums, and return how many bytes they have.
 
-        At least one piece is checked, and otherwise at most `size` bytes.
+        At least one piece is checked, even if it is larger than `size` bytes; more are checked if they fit into `size`.
 
         Raises:
             SealedError: a piece differs from what was written.

@@ -132,7 +132,9 @@ class StoredRows:
 
         Copies of a key then have equal similarities.
 
-        Copies of a key then have equal similarities.
+        Args:
+            question: the question.
+            similarities: float64[keys], the result of `read_similarities` for it.
         """
         refined = similarities.copy()
         if self._passing.n:
@@ -405,7 +407,8 @@ def _sort_candidates(
         lists: the lists of all threads.
         inverse: float64[q], 1/T.
         totals: the sums over the rows that were not listed.
-        scanned_share: the largest share of squared weights that rows without a lookup may have, see `count_heavy`.
+        scanned_share: how much squared weight the candidates that are not looked up in float64 may have, relative to
+            that of the rows that were not listed, see `count_heavy`.
 
     Returns:
         The start of each query int64[q + 1], the rows int64[m], their scanned similarities float64[m], and int64[q],

@@ -87,7 +87,7 @@ class ScanResult:
 
     @property
     def totals(self) -> Sums:
-        """The sums over all rows that were not listed, without the rest of the result."""
+        """The sums over all rows that the scan did not list as candidates, without the rest of the result."""
         return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
 
     def error(self, query: int) -> QuantisationError:
@@ -202,7 +202,7 @@ def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
 def _add_sums(
     terms: Sequence[Accumulator | Sums], levels: F64, default_levels: F64, inverse: F64 | F32, thresholds: F64
 ) -> Sums:
-    """Return the sum of all terms, which are the sums of several worker threads or shards.
+    """Return the sum of all terms; a term is what one worker thread or one shard has summed over the rows it scanned.
 
     A term's sums are relative to a similarity, its level. The result is relative to the highest level of a term that
     has rows.

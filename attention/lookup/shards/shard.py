@@ -81,7 +81,7 @@ class Shard(Protocol):
         """
 
     def slack(self, query: F64) -> Slack:
-        """Return a bound on the rounding errors of what `similarities_at` computes in float64."""
+        """Return a bound on the rounding errors of what `similarities_at` computes for a query in float64."""
 
     def gather(self, request: ScanRequest) -> ScanResult:
         """Scan every row that passes the mask, and look up in float64 the candidates that weigh most.

@@ -149,15 +149,16 @@ class _TileScan:
     def of(
         cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, temperatures: F64, outputs: F64
     ) -> _TileScan:
-        """Scan one tile (run of rows), and add Σe·v over the rows below the threshold to `outputs` in place.
+        """Scan one tile (run of rows) in float64 for q queries.
 
         Args:
             similarity: the name of the similarity.
             tile: the rows.
-            start: the index in the view of the first row of the tile's segment.
+            start: the index in the view of the first row of the tile's segment (block).
             vectors: float64[q, d], the queries.
             levels, temperatures: float64[q], the threshold and the temperature of each query.
-            outputs: float64[q, d_v], the weighted sums of values v; d_v = 0 if none are requested.
+            outputs: float64[q, d_v], to which Σ v·exp((s − threshold)/T) over the rows below the threshold is added;
+                d_v = 0 if no output is requested.
         """
         single = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
         similarities = compute_all_similarities(similarity, [single], vectors)

@@ -99,7 +99,7 @@ class NullKey:
     log_count: float = 0.0
 
     def logit(self, best: float, temperature: float) -> float:
-        """Return the null key's logit minus that of a key with similarity `best`.
+        """Return the logit of the null key ("none of these") minus that of a key with similarity `best`.
 
         Args:
             best: a similarity.

@@ -32,7 +32,7 @@ class RaggedRows:
     counts: I64
 
     def select(self, cases: Sequence[int]) -> RaggedRows:
-        """Return the rows of some cases only, in the given order of cases."""
+        """Return the rows of some cases only, in the given order; a case is one query at one temperature."""
         if len(cases) == len(self.counts):
             return self
         lengths = np.diff(self.starts)[cases]
@@ -40,7 +40,9 @@ class RaggedRows:
         return RaggedRows(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
     def of(self, values: F64, case: int) -> tuple[F64, F64]:
-        """Return the values of one case as two arrays: of its exactly known rows, and of its candidates.
+        """Return the values of one case as two arrays: of its rows with exact similarities, and of its candidates.
+
+        A case is one query at one temperature. Candidates have approximate similarities.
 
         Args:
             values: float64[m], a number for each row of all cases.
@@ -227,7 +229,7 @@ class Mixtures:
 
 
 def mixture_without_tail(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
-    """Return a `Mixture` in which the exactly known rows have all the weight.
+    """Return a `Mixture` (weights of all rows) in which the exactly known rows have all the weight.
 
     Args:
         weights: float64[h], of the known rows.

@@ -121,9 +121,9 @@ class RemoteShard:
         return DocumentGrouping(self._owners) if self.facts.several else None
 
     def read_biases(self, questions: Sequence[Question]) -> list[F64 | None]:
-        """Return for each question float64[keys], the bias of each passing row, from the hosts; None without a bias.
+        """Return for each question float64[keys], the bias of each row that passes the mask; None without a bias.
 
-        Questions with the same bias get the same array.
+        The processes that hold the rows compute it. Questions with the same bias get the same array.
         """
         biases: dict[int, F64] = {}
         for bias in (question.bias for question in questions):
@@ -140,9 +140,9 @@ class RemoteShard:
         return np.asarray(biases[np.argsort(numbers, kind="stable")])
 
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-        """Return float64[q, keys], the similarity of each query with each row that passes the mask, from the hosts.
+        """Return float64[q, keys], the similarity of each query with each row that passes the mask.
 
-        All are summed in one fixed order, so that copies tie exactly.
+        The processes that hold the rows compute it. All are summed in one fixed order, so that copies tie exactly.
 
         Args:
             questions: q questions.
@@ -158,11 +158,13 @@ class RemoteShard:
         return np.concatenate([arrays["similarities"] for arrays in replies], axis=1)[:, order]
 
     def recompute(self, question: Question, similarities: F64) -> F64:
-        """Return the similarities unchanged, because the hosts summed all of them in one fixed order."""
+        """Return the similarities unchanged, because each process that holds rows summed them in one fixed order."""
         return similarities
 
     def sum_values(self, weights: F64) -> F64:
-        """Return float64[q, d_v], for each query the weighted sum of the values of all rows that pass, from the hosts.
+        """Return float64[q, d_v], for each query the weighted sum of the values of all rows that pass the mask.
+
+        The processes that hold the rows compute it.
 
         Args:
             weights: float64[q, keys].
@@ -212,9 +214,10 @@ class RemoteShard:
         return merged
 
     def _thresholds(self, request: ScanRequest) -> F32:
-        """Return float32[q], for each query the similarity from which a host lists a row as a candidate.
+        """Return float32[q], for each query the similarity from which a scan lists a row as a candidate.
 
-        It comes from the local sample of keys, if there is one and no mask, or else from samples of the hosts.
+        It comes from the local sample of keys, if there is one and no mask, or else from samples of the hosts, the
+        processes that hold the rows.
         """
         listed, sample = MERGED_LIST_FACTOR * request.listed, self._view.sample
         if self._mask is None and sample is not None and not self.in_logits:
@@ -246,7 +249,9 @@ class RemoteShard:
         return residuals_of(self._view, None, rows)
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
-        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, from the hosts.
+        """Return float64[m], the similarity in float64 of query `queries[i]` with the row `rows[i]`, for every i.
+
+        The hosts, which are the processes that hold the rows, compute it. In a shard with a bias, it is the logit.
 
         Args:
             vectors: float64[q, d], the queries.
@@ -297,7 +302,10 @@ class RemoteShard:
         return rows
 
     def owners(self, rows: Index) -> I64:
-        """Return int64[m], the document that each of these rows is a key of, from the hosts."""
+        """Return int64[m], the document that each of these rows is a key of.
+
+        The processes that hold the rows are asked, unless each row is a document.
+        """
         if not self.facts.several:
             return self.numbers(rows)
         if rows is self._numbers:
@@ -308,7 +316,10 @@ class RemoteShard:
         return owners
 
     def key_counts(self, documents: I64) -> I64:
-        """Return int64[m], how many rows of each document pass the mask, from the hosts."""
+        """Return int64[m], how many rows of each document pass the mask.
+
+        The processes that hold the rows count them.
+        """
         counts = np.zeros(len(documents), dtype=np.int64)
         for positions, arrays in self._ask_about("key counts", documents, _no_arrays):
             counts[positions] = arrays["counts"]
@@ -320,7 +331,7 @@ class RemoteShard:
         return np.sort(np.concatenate(numbers))
 
     def alike(self, rows: Index) -> bool:
-        """Return whether these rows are all copies of one key, by comparing a hash from each host."""
+        """Return whether these rows are all copies of one key, by a hash from each process that holds some of them."""
         numbers = self.numbers(rows)
         fields = {"call": "digest", "condition": None, **self._bias_fields}
 
@@ -333,7 +344,7 @@ class RemoteShard:
 
     @property
     def _bias_fields(self) -> Mapping[str, Any]:
-        """The JSON fields of a message that make a host compare rows by logits; empty to compare by similarities."""
+        """The JSON fields of a message by which other processes compare rows by logits; empty for similarities."""
         return {}
 
     @property
@@ -380,7 +391,7 @@ class RemoteShard:
         beside: DocumentArrays | None = None,
         **more_fields: Any,
     ) -> list[tuple[Index, Mapping[str, Array]]]:
-        """Send each host a message about its rows (or documents) among `numbers`.
+        """Send each host, a process with some rows, a message about its rows or documents among `numbers`.
 
         Args:
             call: the kind of the message.

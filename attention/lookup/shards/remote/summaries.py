@@ -69,7 +69,10 @@ MIN_ROWS_ABOVE = 4
 
 @dataclass(frozen=True, eq=False)
 class SampleKeys:
-    """A random sample of a collection's keys, from which a scan's thresholds are chosen without asking the hosts.
+    """A random sample of a collection's keys, by which a coordinator chooses thresholds without asking the hosts.
+
+    Rows with a similarity above the threshold are listed one by one; all others are summed. The hosts are the processes
+    that hold the rows.
 
     Attributes:
         similarity: the name of the similarity of queries and keys.

@@ -100,7 +100,7 @@ class RemoteView:
 
     @property
     def n(self) -> int:
-        """The number of rows, without removed ones."""
+        """The number of rows (keys), without removed ones."""
         return self.facts.n
 
     @property
@@ -115,7 +115,7 @@ class RemoteView:
 
     @property
     def beyond_memory(self) -> bool:
-        """False, because only the hosts know whether the float32 originals are on disk."""
+        """False, because only the processes that hold the rows know whether their float32 originals are on disk."""
         return False
 
     @cached_property
@@ -124,7 +124,7 @@ class RemoteView:
         return residuals_of(self, None)
 
     def mask(self, numbers: I64 | Bools) -> RemoteMask:
-        """Raise an error, because the hosts select rows by a condition only, see `where`.
+        """Raise an error, because the processes that hold the rows select them by a condition only, see `where`.
 
         Raises:
             ParameterError: always.
@@ -134,7 +134,7 @@ class RemoteView:
     def where(self, condition: str | None, terms: str | None = None) -> RemoteMask:
         """Return the mask of the documents that pass a condition and that a bias does not forbid with −∞.
 
-        All hosts are asked how many rows and documents these are.
+        The hosts, which are the processes that hold the rows, count these rows and documents.
 
         Args:
             condition: a text that the hosts understand; None for all documents.
@@ -144,7 +144,11 @@ class RemoteView:
         return _mask_of(self, condition, terms, [reply for reply, _ in self.hosts.ask_all((fields, {}))])
 
     def bias(self, terms: str) -> RemoteBias:
-        """Return the bias that the hosts compute for each document from `terms`, a text that they understand."""
+        """Return the bias that the processes that hold the rows compute for each document.
+
+        Args:
+            terms: a text that these processes understand.
+        """
         fields = {"call": "bias", "condition": None, "terms": terms}
         replies = [reply for reply, _ in self.hosts.ask_all((fields, {}))]
         largest = max((reply["largest"] for reply in replies), default=0.0)
@@ -153,7 +157,7 @@ class RemoteView:
 
     @cached_property
     def sample_stride(self) -> int:
-        """The sampling rate of the hosts: a host's sample has at most one row in this many."""
+        """The sampling rate of the processes that hold the rows: a sample has at most one row in this many."""
         replies = self.hosts.ask_all(({"call": "counts", "condition": None}, {}))
         return max((reply["stride"] for reply, _ in replies), default=1)
 
@@ -173,7 +177,7 @@ class RemoteView:
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteMask:
-    """The rows of a remote view that a query may attend to; each host determines which of its rows these are.
+    """The rows of a remote view that a query may attend to; each process determines which of its rows these are.
 
     They are the rows that pass a condition and that a bias does not forbid with −∞.
 
@@ -207,7 +211,7 @@ MAX_RESTRICTED_MASKS = 64
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteBias:
-    """A number added to the logit of every row of a remote view; each host computes it for its own documents.
+    """A number added to the logit of every row of a remote view; each process computes it for its own documents.
 
     The number of a document is the sum of what the terms give and of its addend, rounded once.
 
@@ -305,7 +309,9 @@ def _selection(condition: str | None, terms: str | None) -> dict[str, Any]:
 
 
 def residuals_of(view: RemoteView, mask: RemoteMask | None, numbers: I64 | None = None) -> Residuals:
-    """Ask the hosts for the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+    """Return the sum over some rows of v − v̂, the part of a value v that its 8-bit code v̂ leaves out.
+
+    The processes that hold the rows compute it.
 
     Args:
         view: the rows.
