@@ -117,7 +117,7 @@ def weighted_quantiles(numbers: F64, weights: F64, levels: F64, total_variation:
     Args:
         numbers: float64[n], finite, n ≥ 1; a number may occur several times.
         weights: float64[n], at least one above zero.
-        levels: float64[m], each between 0 and 1.
+        levels: float64[m], each between 0 and 1; 0.5 is the median.
         total_variation: a bound on the total variation between the computed and the true weights.
     """
     order = np.argsort(numbers, kind="stable")

@@ -127,7 +127,9 @@ class Moments:
 
     @classmethod
     def of(cls, vectors: F32, residuals: F32, residual_total: F64) -> Moments:
-        """Compute the moments of up to 1,024 vectors.
+        """Compute the sums (moments) over up to 1,024 vectors v and over their residuals v − v̂.
+
+        v̂ is what the 8-bit code of v stands for.
 
         Args:
             vectors: float32[r, d], r ≤ 1024.
@@ -158,7 +160,10 @@ class Moments:
 
     @cached_property
     def squares(self) -> tuple[float, float]:
-        """The sums Σ‖v‖² and Σ‖v − v̂‖², both approximate."""
+        """The sums Σ‖v‖² and Σ‖v − v̂‖² over the vectors v, both approximate.
+
+        v̂ is what the 8-bit code of v stands for.
+        """
         return float(np.trace(self.grams[0])), float(np.trace(self.grams[1]))
 
     def compute_bound(self) -> SpreadBound:
@@ -180,7 +185,7 @@ class Moments:
 
     @cached_property
     def spread(self) -> float:
-        """An upper bound on the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ."""
+        """An upper bound on the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ over the vectors v."""
         return self._largest(self.grams[0] - np.outer(self.total, self.mean), self.grams[0])
 
     @cached_property
@@ -192,7 +197,10 @@ class Moments:
 
     @cached_property
     def residual_spread(self) -> float:
-        """An upper bound on the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ."""
+        """An upper bound on the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ over the vectors v.
+
+        v̂ is what the 8-bit code of v stands for.
+        """
         return self._largest(self.grams[1], self.grams[1])
 
     def _largest(self, matrix: F64, gram: F64) -> float:
@@ -291,7 +299,7 @@ class Spread:
 
     @cached_property
     def around_zero(self) -> float:
-        """An upper bound on the largest eigenvalue of Σ v·vᵀ."""
+        """An upper bound on the largest eigenvalue of Σ v·vᵀ over the vectors v."""
         return self.around(self.mean_length)
 
     @cached_property

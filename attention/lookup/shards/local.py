@@ -193,7 +193,7 @@ class LocalShard(StoredRows):
         return fits_float32(self.facts, query)
 
     def similarity_function(self, query: F64, rows: I64) -> Callable[[Index], F64] | None:
-        """Return None, because `similarities_at` returns similarities already, and not logits."""
+        """Return None: `similarities_at` already returns similarities, so no other function for them is needed."""
         return None
 
     def slack(self, query: F64) -> Slack:

@@ -202,7 +202,7 @@ def merge_sums(shard_sums: Sequence[Sums], inverse: F64) -> Sums:
 def _add_sums(
     terms: Sequence[Accumulator | Sums], levels: F64, default_levels: F64, inverse: F64 | F32, thresholds: F64
 ) -> Sums:
-    """Return the sum of all terms; a term is what one worker thread or one shard has summed over the rows it scanned.
+    """Return the sum of all terms; a term is the `Sums` of one worker thread or shard over the rows it scanned.
 
     A term's sums are relative to a similarity, its level. The result is relative to the highest level of a term that
     has rows.

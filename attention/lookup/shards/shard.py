@@ -125,7 +125,7 @@ class Shard(Protocol):
         """Return int64[m], how many rows of each document pass the mask; 0 if the document does not pass."""
 
     def rows_of(self, documents: I64) -> I64:
-        """Return the indices of all rows of some documents that pass the mask.
+        """Return the indices of all rows that belong to some documents and pass the mask.
 
         Args:
             documents: int64[m], ascending.

@@ -177,9 +177,10 @@ class RemoteView:
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteMask:
-    """The rows of a remote view that a query may attend to; each process determines which of its rows these are.
+    """The rows of a remote view that a query may attend to; each host determines which of its rows these are.
 
-    They are the rows that pass a condition and that a bias does not forbid with −∞.
+    A host is a process that holds some of the rows. These are the rows that pass a condition and that a bias does not
+    forbid with −∞.
 
     Attributes:
         view: the view that the mask was made for.
@@ -211,9 +212,10 @@ MAX_RESTRICTED_MASKS = 64
 @final
 @dataclass(frozen=True, eq=False)
 class RemoteBias:
-    """A number added to the logit of every row of a remote view; each process computes it for its own documents.
+    """A number added to the logit of every row of a remote view; each host computes it for its own documents.
 
-    The number of a document is the sum of what the terms give and of its addend, rounded once.
+    A host is a process that holds some of the rows. The number of a document is the sum of what the terms give and of
+    its addend, rounded once.
 
     Attributes:
         view: the view that the bias was made for.
