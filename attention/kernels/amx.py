@@ -43,9 +43,9 @@ _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 
 @cache
 def allowed() -> bool:
-    """Return whether Linux permits this process to use the matrix unit.
+    """Return whether Linux permits this process to use AMX, the matrix unit.
 
-    Each process must ask once.
+    The first call asks for the permission, which each process needs. Return False on other systems.
     """
     if platform.system() != "Linux":
         return False
@@ -53,14 +53,20 @@ def allowed() -> bool:
 
 
 def instruction(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
-    """Return a function that emits one of the matrix unit's instructions."""
+    """Return a function that emits one of AMX's instructions.
+
+    Args:
+        builder: the LLVM builder.
+        name: LLVM's name of the instruction, without "llvm.x86.".
+        kinds: the LLVM types of its operands.
+    """
     function = builder.module.declare_intrinsic(f"llvm.x86.{name}", fnty=ir.FunctionType(ir.VoidType(), kinds))
     return lambda *operands: builder.call(function, operands)
 
 
 @intrinsic
-def begin(typing_context: Any, shapes: Any) -> Any:
-    """Configure the unit's tile registers with the shapes in SHAPES (ldtilecfg)."""
+def configure_tiles(typing_context: Any, shapes: Any) -> Any:
+    """Configure AMX's tile registers with the shapes in SHAPES (the instruction ldtilecfg)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # ldtilecfg reads 64 bytes: the palette, and of tmm0 to tmm7 the bytes a row (uint16) and the rows (uint8).
@@ -72,8 +78,8 @@ def begin(typing_context: Any, shapes: Any) -> Any:
 
 
 @intrinsic
-def end(typing_context: Any) -> Any:
-    """Release the unit's tile registers (tilerelease)."""
+def release_tiles(typing_context: Any) -> Any:
+    """Release AMX's tile registers (the instruction tilerelease)."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         instruction(builder, "tilerelease")()
@@ -87,21 +93,21 @@ FEW_QUERIES = 4
 
 
 def has_amx() -> bool:
-    """Return whether the processor that numba compiles for has AMX, the matrix unit."""
+    """Return whether the processor that numba compiles for can multiply bytes by AMX, the matrix unit."""
     return compiles_for("amx-tile", "amx-int8")
 
 
 @cache
 def amx_usable() -> bool:
-    """Return whether AMX, the matrix unit, can be used: the processor has it and the system permits it."""
+    """Return whether bytes can be multiplied by AMX: the processor has it and the system permits it."""
     return has_amx() and allowed()
 
 
 def _block(sixteens: int, groups: int) -> Callable[..., None]:
-    """Return an intrinsic that multiplies `sixteens` · 16 queries with `groups` · 16 rows, in four tiles of sums.
+    """Return an intrinsic that multiplies `sixteens` · 16 queries with `groups` · 16 rows of bytes, by AMX.
 
-    An intrinsic is a function that emits machine instructions. Its loop runs over the words, 16 words of four
-    components at a time, and prefetches the next 64 rows.
+    An intrinsic is a function that emits machine instructions. The sums are in four tiles. The loop runs over the words
+    of four components, 16 words at a time, and prefetches the next 64 rows.
     """
     # Registers: tmm0 to tmm3 hold sums, int32[16 queries, 16 rows] each; from tmm4 on stand `sixteens` tiles of
     # queries, int8[16 queries, 64]; what is left takes keys in turn, uint8[16 words, 16 rows · 4]. tdpbsud adds to each
@@ -162,20 +168,31 @@ _two_by_two, _one_by_four = _block(2, 2), _block(1, 4)
 
 @njit(nogil=True)
 def pad_rows(rows: int, words: int, amx: bool) -> int:
-    """Return the number of packed query rows to allocate: `rows`, or the next multiple of 16 if AMX multiplies them."""
+    """Return the number of packed query rows to allocate: `rows`, or the next multiple of 16 if AMX multiplies them.
+
+    `words` is the length of a row in words of four bytes, and `amx` says whether AMX may be used.
+    """
     return -(-rows // TILE_ROWS) * TILE_ROWS if amx and rows > FEW_QUERIES and words % TILE_WORDS == 0 else rows
 
 
 @njit(nogil=True)
 def by_amx(codes: Bytes, group: int, packed: I32, products: I32) -> int:
-    """Fill products int32[q, 64] with AMX, for a multiple of 16 queries; see `dot.by_instruction`.
+    """Fill products int32[q, 64] with dot products of the first coded queries and 64 rows of codes, by AMX.
+
+    AMX, the matrix unit, multiplies a multiple of 16 queries; `dot.by_instruction` multiplies the rest.
+
+    Args:
+        codes: uint8[groups, words, 16, 4], the rows, contiguous.
+        group: the first of the rows' groups of 16, a multiple of 4.
+        packed: int32[q, words], the queries.
+        products: filled.
 
     Returns:
-        The number of queries done; 0 if the depth of the rows is not a multiple of a tile.
+        The number of queries done; 0 if the number of words is not a multiple of 16.
     """
     if codes.shape[1] % TILE_WORDS != 0:
         return 0
-    begin(SHAPES)
+    configure_tiles(SHAPES)
     query = 0
     while query + 2 * TILE_ROWS <= packed.shape[0]:
         _two_by_two(codes, group, packed, query, products)
@@ -184,5 +201,5 @@ def by_amx(codes: Bytes, group: int, packed: I32, products: I32) -> int:
     if query + TILE_ROWS <= packed.shape[0]:
         _one_by_four(codes, group, packed, query, products)
         query += TILE_ROWS
-    end()
+    release_tiles()
     return query

@@ -43,27 +43,30 @@ _directory: Path | None = None
 
 
 def default_directory() -> Path:
-    """Return the directory for machine code by default: softkv's folder in the user's cache directory."""
+    """Return the default directory for machine code: softkv's folder in the user's cache directory."""
     try:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home
         return Path(tempfile.gettempdir()) / "softkv"
 
 
-def keep_in(directory: Path | None) -> None:
+def set_directory(directory: Path | None) -> None:
     """Set the directory in which machine code is cached; None for `default_directory()`."""
     global _directory
     _directory = directory
 
 
 def folder() -> Path:
-    """Return the folder of this process's machine code, named by `key()`. It may not exist yet."""
+    """Return the folder with the machine code that this process can load. It may not exist yet.
+
+    Its name is `key()`.
+    """
     return (_directory or default_directory()) / "kernels" / key()
 
 
 @cache
 def key() -> str:
-    """Return a hash of everything that this process's machine code depends on."""
+    """Return a hash of everything that machine code depends on: sources, versions and the compiler's target."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(path for path in root.rglob("*.py") if path.name not in NOT_COMPILED):
@@ -75,7 +78,10 @@ def key() -> str:
 
 @cache
 def package_directory() -> Path | None:
-    """Return the folder of the installed package that matches `key()`, or None."""
+    """Return the folder of the installed package of machine code that matches `key()`, or None.
+
+    Log a warning if the package is installed but has no such folder.
+    """
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -157,7 +163,7 @@ class KernelCache(_Cache):
 def prune() -> None:
     """Delete all but the newest KEPT folders of machine code.
 
-    Several processes may do so at once.
+    Several processes may call this at the same time.
     """
     made: dict[Path, float] = {}
     for path in folder().parent.glob("*"):

@@ -25,7 +25,11 @@ SIGN = np.uint32(0x80000000)
 def sort_candidates(
     row_numbers: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
 ) -> None:
-    """Merge the workers' candidate lists, best row first. See `CandidateKernels.sort_candidates`."""
+    """Merge the candidate lists of all workers into one run per query, sorted by similarity, largest first.
+
+    A run is the part of `ordered` and `descending` that belongs to one query. Only the runs of queries `first` to
+    `last` are filled. Shapes and details are those of `CandidateKernels.sort_candidates`.
+    """
     # LSD radix sort: a few passes over a few hundred rows, which the L1 cache holds.
     longest = 0
     for query in range(first, last):
@@ -87,9 +91,10 @@ def heavy_counts(
     last: int,
     counts: I64,
 ) -> None:
-    """Count each query's candidates that are worth a lookup for their weight.
+    """Count the first candidates of each query that hold nearly all of its squared softmax weight.
 
-    See `CandidateKernels.heavy_counts`.
+    The candidates are sorted, best first. The counts of queries `first` to `last` are written to `counts`. Shapes and
+    details are those of `CandidateKernels.heavy_counts`.
     """
     for query in range(first, last):
         begin, end = starts[query], starts[query + 1]
@@ -109,8 +114,8 @@ def heavy_counts(
 
 
 @njit(nogil=True)
-def _down_to(similarities: F64, first: int, last: int, least: float) -> int:
-    """Return how many similarities of a run, in descending order, are at least `least`."""
+def _count_at_least(similarities: F64, first: int, last: int, least: float) -> int:
+    """Return how many of similarities[first : last], in descending order, are at least `least`."""
     low, high = first, last
     while low < high:
         middle = (low + high) // 2
@@ -126,20 +131,29 @@ def _down_to(similarities: F64, first: int, last: int, least: float) -> int:
     fastmath=False,
 )
 def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
-    """Return how many rows of each query to rescore first. See `CandidateKernels.initial_counts`."""
+    """Return int64[q], how many of each query's candidates to compute again in float64 first.
+
+    The candidates are sorted, best first, so a count selects the best ones. Shapes and details are those of
+    `CandidateKernels.initial_counts`.
+    """
     counts = np.zeros(len(ks), dtype=np.int64)
     for query in range(len(ks)):
         first, last, k = starts[query], starts[query + 1], ks[query]
         if last - first >= max(k, 1):
             enough = min(max(k, heavy[query]), min(last - first, maximum))
             least = min(similarities[first + enough - 1], similarities[first + k - 1] - margins[query])
-            counts[query] = min(_down_to(similarities, first, last, least), max(times * maximum, 2 * k))
+            counts[query] = min(_count_at_least(similarities, first, last, least), max(times * maximum, 2 * k))
     return counts
 
 
 @kernel(array(int64, 1), array(int64, 1), fastmath=False)
 def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-    """Select the first rows of each run, a query's candidates. See `CandidateKernels.first_rows`."""
+    """Select the first `counts[i]` candidates of each query i.
+
+    Returns:
+        (edges, indices, runs): where each query's selection begins, the selected indices into the concatenated
+        candidates, and the query of each. Shapes are those of `CandidateKernels.first_rows`.
+    """
     edges = np.empty(len(counts) + 1, dtype=np.int64)
     edges[0] = 0
     for run in range(len(counts)):
@@ -154,7 +168,7 @@ def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
 
 @njit(nogil=True)
 def kth_largest(values: F64, k: int) -> float:
-    """Return the k-th largest value, k ≥ 1, with a heap of k values.
+    """Return the k-th largest value of float64[n], for 1 ≤ k ≤ n, by a heap.
 
     Compiling `np.partition` would take as long as compiling everything else in this module.
     """
@@ -189,11 +203,16 @@ def kth_largest(values: F64, k: int) -> float:
 def _count_needed(
     similarities: F64, first: int, last: int, least: float, count: int, threshold: float, limit: int
 ) -> int:
-    """Return how many rows must be rescored in float64 to cover all from similarity `least` on.
+    """Return how many of a query's candidates to compute in float64, to include all from similarity `least` on.
 
-    Return −1 if that is unknown or above `limit`.
+    Return −1 if rows from `least` on may be missing from the candidates, or if more than `limit` are needed.
+
+    Args:
+        similarities: float64[m], of all queries; elements `first` to `last` are those of this query, descending.
+        count: how many candidates are computed already; the result is not smaller.
+        threshold: the similarity from which on the scan listed every row as a candidate.
     """
-    reached = max(_down_to(similarities, first, last, least), count)
+    reached = max(_count_at_least(similarities, first, last, least), count)
     return reached if threshold <= least and reached <= limit else -1
 
 
@@ -214,9 +233,9 @@ def decisive_counts(
     maximum: int,
     times: int,
 ) -> I64:
-    """Return how many rows to rescore to decide the k best of each query.
+    """Return int64[q], how many of each query's candidates to compute in float64 to know its k best rows.
 
-    See `CandidateKernels.decisive_counts`.
+    It is −1 if the candidates cannot decide that. Shapes and details are those of `CandidateKernels.decisive_counts`.
     """
     needed = np.full(len(ks), -1, dtype=np.int64)
     stop = 0
@@ -239,9 +258,9 @@ def decisive_counts(
 
 @njit(nogil=True, inline="always")
 def _add(sums: F64, index: int, term: float) -> None:
-    """Add a term to the compensated sums float64[2, n].
+    """Add a term to the sum with this index, in compensated sums float64[2, n].
 
-    Neumaier's method keeps the rounding errors in row 1.
+    Row 0 has the sums, and row 1 their rounding errors (Neumaier's method).
     """
     before = sums[0, index]
     after = before + term
@@ -251,7 +270,13 @@ def _add(sums: F64, index: int, term: float) -> None:
 
 @njit(nogil=True)
 def _log_sum(values: F64, first: int, last: int, best: float, temperature: float, distances: F64, masses: F64) -> float:
-    """Return ln Σ exp over rows, and over sums at distances float64[b], even if every term underflows."""
+    """Return ln(Σ exp((values[i] − best)/temperature) + Σ masses[j]·exp(distances[j])), even if every term underflows.
+
+    Args:
+        values: float64[m]; only elements `first` to `last` count.
+        best: the similarity that logits are relative to.
+        distances, masses: float64[b], sums over further rows: a mass, and the logit that it is relative to.
+    """
     largest = -np.inf
     for row in range(first, last):
         largest = max(largest, (values[row] - best) / temperature)
@@ -288,7 +313,11 @@ def softmax_weights(
     factors: F64,
     totals: F64,
 ) -> None:
-    """Compute the softmax weights of each case. See `CandidateKernels.softmax_weights`."""
+    """Compute the softmax weights over candidates and summed rows, for each query and temperature.
+
+    A case is one query at one temperature; cases `first` to `last` are computed. Results are written to `weights`,
+    `factors` and `totals`. Shapes and details are those of `CandidateKernels.softmax_weights`.
+    """
     added, distances = np.empty((2, 5)), np.empty(thresholds.shape[1])
     for case in range(first, last):
         begin, end, temperature = starts[case], starts[case + 1], temperatures[case]
@@ -351,7 +380,10 @@ def softmax_weights(
 
 @kernel(array(float64, 1), array(int64, 1), array(int64, 1), array(int64, 1), array(int64, 1), fastmath=False)
 def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-    """Select the k best rows of each query, and all that tie with the k-th. See `CandidateKernels.top_rows`."""
+    """Select the k best rows among the first candidates of each query, and all rows that tie with the k-th best.
+
+    Shapes and details are those of `CandidateKernels.top_rows`.
+    """
     edges = np.zeros(len(counts) + 1, dtype=np.int64)
     rows, runs = np.empty(counts.sum(), dtype=np.int64), np.empty(counts.sum(), dtype=np.int64)
     end = 0

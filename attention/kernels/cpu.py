@@ -29,14 +29,13 @@ TRANSFORMER: Compiled = []
 
 
 def kernel(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
-    """Return a decorator that declares a kernel: a compiled function that runs without the GIL.
+    """Return a decorator that declares a kernel: a function that numba compiles and that runs without the GIL.
 
-    Its machine code is cached on disk, see `cache`.
-
-    The kernel is compiled on its first call, or by `machine_code.prepare`.
+    The kernel is compiled on its first call, or by `machine_code.prepare`. Its machine code is cached on disk by
+    `cache.KernelCache`.
 
     Args:
-        arguments: the types of all arguments.
+        arguments: numba's types of all arguments.
         fastmath: whether the compiler may reorder sums.
         among: the list that the kernel is added to; None for KERNELS.
     """
@@ -52,7 +51,7 @@ def kernel(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Ca
 
 
 def array(kind: Any, dimensions: int) -> Any:
-    """Return numba's type of a contiguous array."""
+    """Return numba's type of a contiguous array with elements of type `kind` and this number of dimensions."""
     return types.Array(kind, dimensions, "C")
 
 
@@ -79,12 +78,15 @@ def fetch(typing_context: Any, address: Any) -> Any:
 
 
 def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
-    """Return the arguments at these positions as numba's array structs, which have `data` and `shape`."""
+    """Return the arguments at the positions `numbers` as numba's array structs, which have `data` and `shape`.
+
+    The other arguments are those that numba passes to the builder of an intrinsic.
+    """
     return [context.make_array(signature.args[index])(context, builder, value=arguments[index]) for index in numbers]
 
 
 def outline(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., None]) -> Any:
-    """Return an LLVM function, which is built once per module.
+    """Return the LLVM function with this name, which is built at the first call for each module.
 
     Code that is inlined instead would be compiled again at every use.
 
@@ -92,7 +94,7 @@ def outline(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., N
         module: the LLVM module.
         name: the function's name, unique in the program.
         kinds: the types of its arguments.
-        build: called with a builder and the arguments.
+        build: emits its body; called with a builder and the arguments.
     """
     existing = module.globals.get(name)
     if existing is not None:
@@ -107,7 +109,10 @@ def outline(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., N
 
 
 def prefetch(builder: Any, pointer: Any, level: Any = TO_SECOND_LEVEL) -> None:
-    """Emit a prefetch of the cache line that a pointer points to."""
+    """Emit a prefetch of the cache line that a pointer points to.
+
+    `level` says into which caches: the second level and above by default.
+    """
     # llvm.prefetch(address, 0 = to read, locality 3 = every level or 2 = from the second on, 1 = data)
     kind = ir.FunctionType(ir.VoidType(), [_PLACE, *[_WORD] * 3])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")

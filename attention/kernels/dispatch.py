@@ -45,7 +45,10 @@ def use_kernels(chosen: Kernels | None) -> None:
 
 @contextmanager
 def pin_kernels() -> Iterator[None]:
-    """Keep the current kernels within the `with` block, even if `use_kernels` is called meanwhile."""
+    """Keep using the same kernels, compiled or NumPy, within the `with` block.
+
+    A call of `use_kernels` by another thread does not change them meanwhile.
+    """
     token = _pinned.set(kernels())
     try:
         yield
@@ -70,7 +73,10 @@ def machine_code() -> Kernels:
 
 
 def products_are_exact() -> bool:
-    """Return whether the kernels multiply bytes exactly on this processor. Every bound relies on that."""
+    """Return whether the kernels multiply bytes exactly on this processor, by an example.
+
+    Every bound on the error of an answer relies on that.
+    """
     codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
     stored, best, ones = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32), np.ones(64, dtype=np.float32)
     put_rows(stored, 0, codes)
@@ -81,7 +87,7 @@ def products_are_exact() -> bool:
 
 @cache
 def workers() -> int:
-    """Return the number of threads that scan: this process's cores, or the limit set by `limit_workers`."""
+    """Return the number of threads that scan: this process's cores, or less if `limit_workers` was called."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _maximum_workers or cores)
 
@@ -111,6 +117,7 @@ class BlasLimit:
     Attributes:
         callers: how many callers are inside `one_blas_thread`.
         limiter: restores the previous number of threads; None if `callers` is 0.
+        lock: guards the attributes.
         thread: a pool of one thread, which calls threadpoolctl.
     """
 
@@ -161,14 +168,12 @@ def blas_controller() -> Any:
 
 
 def run_in_parallel(work: Callable[[int, int], None], count: int, rows: int) -> None:
-    """Call `work(first, last)` for ranges of queries that cover `count` queries.
-
-    Several threads do so if the queries have many rows.
+    """Call `work(first, last)` for ranges that together cover `count` queries, by several threads if the work is large.
 
     Args:
         work: called once per range.
         count: the number of queries.
-        rows: the number of rows of all queries together.
+        rows: the number of rows of all queries together, which measures the work.
     """
     parts = min(workers(), rows // ROWS_A_THREAD, count)
     if parts < 2:

@@ -41,7 +41,7 @@ _WORD, _HALF, _BYTE = ir.IntType(32), ir.IntType(16), ir.IntType(8)
 
 @dataclass(frozen=True)
 class DotProduct:
-    """An instruction that adds the products of four bytes at once.
+    """A dot-product instruction: it adds four products of bytes to each 32-bit sum of a register.
 
     Attributes:
         name: the name shown to users.
@@ -66,32 +66,42 @@ class DotProduct:
 
     @property
     def offset(self) -> int:
-        """The number added to each key's code before it is multiplied; its effect is subtracted later."""
+        """The number that every key's code is too large by when it is multiplied: 128, or 0.
+
+        The caller subtracts its contribution from the products.
+        """
         return 0 if self.signed else OFFSET
 
     def pack(self, codes: I16, *, fine: bool) -> I32:
-        """Pack queries int16[q, d] into int32[planes·q, words], four components to a word.
+        """Pack coded queries int16[q, d] into int32[planes·q, words], four components to a word.
 
-        A query of 16 bits (`fine`) takes two planes of 8 bits, any other takes one.
+        A query of 16 bits (`fine`) is split into two planes of 8 bits, of which the first counts 256 times. Any other
+        query has one plane.
         """
         low = ((codes + OFFSET) & 255) - OFFSET
         planes = [(codes - low) >> 8, low] if fine else [codes]
         return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))
 
     def keys(self, builder: Any, codes: Any) -> Any:
-        """Prepare a register of key codes uint8[rows, 4], once for all queries."""
+        """Prepare a register of key codes uint8[rows, 4] for the instruction, once for all queries.
+
+        Return it as the builder's value.
+        """
         kind = ir.VectorType(_BYTE, 4 * self.rows)
         codes = builder.bitcast(codes, kind)
         return builder.xor(codes, ir.Constant(kind, [OFFSET] * kind.count)) if self.signed else codes
 
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
-        """Return the sums int32[rows] plus the products of each row's four codes with a query's four numbers.
+        """Emit code for the sums int32[rows] plus the products of each row's four codes with four numbers of a query.
 
         Args:
             builder: the LLVM builder.
-            totals: int32[rows].
+            totals: int32[rows], the sums.
             keys: the result of `keys`.
             factors: `words` registers, each with one word of the query broadcast.
+
+        Returns:
+            The new sums, int32[rows], as the builder's value.
         """
         sums, numbers = totals.type, keys.type
         instruction = builder.module.declare_intrinsic(
@@ -121,7 +131,10 @@ class PairsOf16Bits:
     offset = OFFSET
 
     def pack(self, codes: I16, *, fine: bool) -> I32:
-        """Pack queries int16[q, d] into int32[q, 2·words]: of every four numbers, the pairs (0, 2) and (1, 3)."""
+        """Pack coded queries int16[q, d] into int32[q, 2·words], two components to a number.
+
+        A word is four components. They become the pairs (0, 2) and (1, 3), in the order of `keys`.
+        """
         words = -(-codes.shape[1] // DEEP)
         whole = np.zeros((len(codes), words * DEEP), dtype=np.int16)
         whole[:, : codes.shape[1]] = codes
@@ -129,20 +142,26 @@ class PairsOf16Bits:
         return pairs.reshape(len(codes), words * DEEP).view(np.int32)
 
     def keys(self, builder: Any, codes: Any) -> tuple[Any, Any]:
-        """Split the codes uint8[rows, 4] of a register into the pairs (0, 2) and (1, 3), each int16[rows, 2]."""
+        """Split a register of key codes uint8[rows, 4] into the pairs (0, 2) and (1, 3), each int16[rows, 2]."""
         halves = ir.VectorType(_HALF, 2 * self.rows)
         whole = builder.bitcast(codes, ir.VectorType(_WORD, self.rows))
         even = builder.bitcast(builder.and_(whole, ir.Constant(whole.type, [0x00FF00FF] * self.rows)), halves)
         return even, builder.lshr(builder.bitcast(codes, halves), ir.Constant(halves, [8] * halves.count))
 
     def add_products(self, builder: Any, totals: Any, keys: Any, factors: Any) -> Any:
-        """Return the sums plus the products of codes and query numbers. See `DotProduct.add_products`."""
+        """Emit code for the sums int32[rows] plus the products of each row's four codes with four numbers of a query.
+
+        `DotProduct.add_products` explains the arguments.
+        """
         for codes, numbers in zip(keys, factors, strict=True):
             totals = builder.add(totals, self._multiply_pairs(builder, codes, builder.bitcast(numbers, codes.type)))
         return totals
 
     def _multiply_pairs(self, builder: Any, one: Any, other: Any) -> Any:
-        """Return int32[rows], for each row the sum of the two products of `one` and `other` int16[rows, 2]."""
+        """Emit code for the sum of the two products one·other of each row, as int32[rows].
+
+        Both factors are int16[rows, 2].
+        """
         wide = ir.VectorType(_WORD, one.type.count)
         products = builder.mul(builder.sext(one, wide), builder.sext(other, wide))
         firsts, seconds = (
@@ -173,7 +192,7 @@ ANY = PairsOf16Bits("plain", rows=4, registers=32)
 
 
 def instruction_of(*features: str) -> Instruction:
-    """Return the fastest instruction for a processor that has these features."""
+    """Return the fastest dot-product instruction of a processor with these features, which LLVM names."""
     return next((instruction for feature, instruction in INSTRUCTIONS.items() if feature in features), ANY)
 
 
@@ -188,15 +207,19 @@ _LINE = LANES * DEEP
 
 
 def groups_of(instruction: Instruction, queries: int) -> int:
-    """Return the number of groups of 16 rows in a block, such that its sums take half of the registers."""
+    """Return how many groups of 16 rows are multiplied at a time with `queries` queries.
+
+    Their sums take half of the processor's vector registers.
+    """
     return max(1, min(GROUPS, instruction.registers // 2 * instruction.rows // (LANES * queries)))
 
 
 def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
-    """Return a function that emits the code of a block: products of `groups_of` groups of rows with some queries.
+    """Return a function that emits the code of a block: products of some groups of 16 rows with `queries` queries.
 
-    Its loop runs over the words of four components. All sums stay in registers, and each load of keys serves every
-    query. The next 64 rows are prefetched, except if a block of many queries reads 64 rows in several passes.
+    `groups_of` is the number of groups. The block's loop runs over the words of four components. All sums stay in
+    registers, and each load of keys serves every query. The next 64 rows are prefetched, except if a block of many
+    queries reads 64 rows in several passes.
     """
     registers = LANES // instruction.rows
     sums = ir.VectorType(_WORD, instruction.rows)
@@ -254,9 +277,9 @@ def block_of(instruction: Instruction, queries: int) -> Callable[..., None]:
 
 
 def _block(queries: int) -> Callable[..., None]:
-    """Return an intrinsic (a function that emits instructions) for one block and `queries` queries.
+    """Return an intrinsic that multiplies one block of rows with `queries` queries, by the code of `block_of`.
 
-    See `block_of`.
+    An intrinsic is a function that emits instructions.
     """
     build_block = block_of(INSTRUCTION, queries)
 
@@ -289,12 +312,14 @@ _OF_ONE, _OF_TWO, _OF_FOUR = (groups_of(INSTRUCTION, queries) for queries in (1,
 
 @njit(nogil=True)
 def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: I32) -> None:
-    """Fill products int32[q, 64] of the queries from `query` on with the 64 rows from `group` on.
+    """Fill products int32[q, 64] with dot products of coded queries and 64 rows of codes, by dot-product instructions.
 
     Args:
-        codes: uint8[groups, words, 16, 4], contiguous.
-        group: a multiple of 4.
-        packed: int32[q, ≥ words], from `Instruction.pack`.
+        codes: uint8[groups, words, 16, 4], the rows, contiguous.
+        group: the first of the rows' groups of 16, a multiple of 4.
+        packed: int32[q, ≥ words], the queries, from `DotProduct.pack` or `PairsOf16Bits.pack`.
+        query: the first query to multiply; products[: query] are left as they are.
+        products: filled from line `query` on.
     """
     while query + 4 <= packed.shape[0]:
         for part in range(0, GROUPS, _OF_FOUR):
@@ -311,20 +336,23 @@ def by_instruction(codes: Bytes, group: int, packed: I32, query: int, products: 
 
 @njit(nogil=True, inline="always")
 def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Fill products int32[q, 64] of all queries with the 64 rows from `group` on, by vector instructions.
+    """Fill products int32[q, 64] with dot products of coded queries and 64 rows of codes, by dot-product instructions.
 
-    Args:
-        codes, group, packed: see `by_instruction`.
-        amx: whether AMX may be used, see `amx.amx_usable`. It is an argument because compiled code is cached.
+    The rows are those from `group` on. `by_instruction` explains the arguments. `amx` is ignored: this is the code for
+    processors without AMX, the matrix unit.
     """
     by_instruction(codes, group, packed, 0, products)
 
 
 @njit(nogil=True, inline="always")
 def _with_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
-    """Fill products int32[q, 64] of all queries with the 64 rows from `group` on.
+    """Fill products int32[q, 64] with dot products of coded queries and 64 rows of codes, by AMX and by instructions.
 
-    The matrix unit (AMX) multiplies multiples of 16 queries, vector instructions the rest.
+    AMX, the matrix unit, multiplies multiples of 16 queries, and dot-product instructions the rest. The rows are those
+    from `group` on. `by_instruction` explains the other arguments.
+
+    Args:
+        amx: whether AMX may be used, from `amx_usable`. It is an argument because compiled code is cached.
     """
     done = by_amx(codes, group, packed, products) if amx and packed.shape[0] >= TILE_ROWS else 0
     if done < packed.shape[0]:

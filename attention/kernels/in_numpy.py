@@ -36,11 +36,11 @@ CODED_STEP = 128
 
 
 class Queries(NamedTuple):
-    """Queries in the form that the NumPy kernels multiply.
+    """Coded queries in the form that the NumPy kernels multiply.
 
     Attributes:
         codes: [q, d], of a floating-point type in which every partial sum of products is an exact integer.
-        steps: float32[q]; similarity = product·scale·step.
+        steps: float32[q]; similarity = product of codes · key scale · step.
     """
 
     codes: NDArray[Any]
@@ -48,16 +48,22 @@ class Queries(NamedTuple):
 
 
 def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Queries:
-    """Return queries for the passes over keys, from codes int16[q, d] and steps float32[q].
+    """Return coded queries in the form that the scans over coded keys read.
 
-    A step is the number that one unit of product·scale stands for.
+    Args:
+        codes: int16[q, d], each query as integers, within −127 to 127 unless `fine`.
+        steps: float32[q], the size of one unit of each query's codes.
+        fine: whether the codes have 16 bits instead of 8.
     """
     exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
     return Queries(codes.astype(np.float32 if exact else np.float64), steps)
 
 
 def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
-    """Return float32[q, r], the similarities of the rows in the slice `part` with each query."""
+    """Return float32[q, r], the similarities of the rows in the slice `part` with each query.
+
+    similarity = product of codes · scale · step + addend.
+    """
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
     whole, scales = products.astype(np.float32), keys.scales[part] * queries.steps[:, None]
@@ -68,7 +74,7 @@ def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
 
 
 def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:
-    """Yield slices of rows from `first` on, each small enough for the free space of every list.
+    """Yield slices of rows from `first` on, each small enough for the free space of every candidate list.
 
     Stop if a list is full.
     """
@@ -90,9 +96,10 @@ def accumulate(
     sums: F64,
     weights: F32,
 ) -> int:
-    """Scan rows from `first` on: list those at or above the threshold, and sum the others.
+    """Scan rows from `first` on: list rows at or above a query's threshold, and sum softmax terms of the others.
 
-    See `Kernels.accumulate`.
+    A term is e = exp((similarity − threshold)/T). Return the row to continue from: the scan stops if a list is full.
+    `Kernels.accumulate` has shapes and details.
     """
     thresholds = lists.thresholds[:, None]
     for part in _parts(keys, first, lists):
@@ -121,9 +128,10 @@ def fill_histogram(
     finer: F32,
     histogram: F64,
 ) -> int:
-    """Scan rows from `first` on: list those at or above the threshold, and count the others in a histogram.
+    """Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
 
-    See `Kernels.fill_histogram`.
+    A histogram has the similarities of one query. Return the row to continue from: the scan stops if a list is full.
+    `Kernels.fill_histogram` has shapes and details.
     """
     bins = histogram.shape[1]
     for part in _parts(keys, first, lists):
@@ -140,13 +148,19 @@ def fill_histogram(
 
 
 def sample_top(keys: CodedKeys, queries: Queries, best: F32) -> None:
-    """Insert the similarities of these keys into each query's list of the largest. See `Kernels.sample_top`."""
+    """Insert the similarities of these keys into each query's list of the b largest similarities.
+
+    The lists are `best` float32[q, b], ascending; they are updated.
+    """
     s = _similarities(keys, slice(0, len(keys.scales)), queries)[:, keys.allowed]
     best[:] = np.sort(np.concatenate([best, s], axis=1), axis=1)[:, -best.shape[1] :]
 
 
 def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> None:
-    """Append the rows that are True in `hit` bool[q, r] to each query's candidate list."""
+    """Append the rows that are True in `hit` bool[q, r] to each query's candidate list.
+
+    `base` is the number of the first of these rows among all rows. `similarities` is float32[q, r].
+    """
     for j in np.flatnonzero(hit.any(axis=1)):
         hits = np.flatnonzero(hit[j])
         used = slice(lists.counts[j], lists.counts[j] + len(hits))
@@ -156,7 +170,10 @@ def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> No
 
 
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """Return float64[q] twice: the sum and the maximum of the first `rows` weights of float32[q, ≥ r]."""
+    """Return the sum and the maximum of the first `rows` weights of each query, as float64[q] each.
+
+    `weights` is float32[q, ≥ rows].
+    """
     attended = weights[:, :rows]
     return attended.sum(axis=1, dtype=np.float64), attended.max(axis=1).astype(np.float64)
 
@@ -164,7 +181,10 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
 def blend(
     codes: Bytes, weights: F32, scales: F32, steps: F32, max_level: int, values: F32, outputs: F64, amx: bool = False
 ) -> None:
-    """Add Σ weight·value over coded values to the outputs. See `value_passes.blend`."""
+    """Add Σ weight·value over r coded values to the outputs float64[q, d_v].
+
+    Weights are rounded to integer levels first. Shapes and details are those of `value_passes.blend`.
+    """
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
     above = levels > max_level
@@ -179,7 +199,10 @@ def blend(
 
 
 def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool) -> None:
-    """Add Σ weight·value over a tile of coded values, and bounds on its error. See `Kernels.add_values`."""
+    """Add Σ weight·value over a block of coded values to the outputs, and bounds on the error to `errors`.
+
+    Shapes and details are those of `Kernels.add_values`.
+    """
     rows, levels = len(tile.scales), WEIGHT_LEVELS if fine else LEVELS
     masses, tops = weight_of(weights, rows)
     if (masses <= NEGLIGIBLE * counts).all():
@@ -205,16 +228,19 @@ def add_rows(
     weights: F64,
     outputs: F64,
 ) -> None:
-    """Add weight·value of each row to the output of its query. See `Kernels.add_rows`."""
+    """Add weight·value of each of m rows to the output of one query.
+
+    Row rows[i] of `values` goes to outputs[queries[i]] with weights[i]. `Kernels.add_rows` has the shapes.
+    """
     for query in np.unique(queries):
         of = queries == query
         outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
 
 
 def _rows(vectors: F32, rows: I64) -> F32:
-    """Return float32[m, d], the vectors at rows int64[m].
+    """Return float32[m, d], the vectors at the indices `rows` int64[m].
 
-    The result is a view, without copying, if the rows are consecutive.
+    The result is a view, without copying, if the indices are consecutive.
     """
     if len(rows) and (np.diff(rows) == 1).all():
         return vectors[rows[0] : rows[-1] + 1]
@@ -222,17 +248,23 @@ def _rows(vectors: F32, rows: I64) -> F32:
 
 
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-    """Fill in the product of every query with every row. See `Kernels.all_products`."""
+    """Fill products float64[q, m] with the dot product of every query float64[q, d] with each of m rows.
+
+    The rows are those of `vectors` float32[n, d] at the indices `rows`.
+    """
     products[:] = queries @ _rows(vectors, rows).astype(np.float64).T
 
 
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-    """Add the weighted sums of rows to the outputs. See `Kernels.all_sums`."""
+    """Add the sum of m rows, weighted by float64[q, m], to the outputs float64[q, d].
+
+    The rows are those of `vectors` float32[n, d] at the indices `rows`.
+    """
     outputs += weights @ _rows(vectors, rows).astype(np.float64)
 
 
 def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-    """Return the product of query and row for each of m pairs. See `Kernels.row_products`."""
+    """Return float64[m], the dot product of vectors[rows[i]] and queries[query_of[i]] for each pair i."""
     products = np.empty(len(rows))
     for first in range(0, len(rows), 256):
         part = slice(first, first + 256)
@@ -241,7 +273,10 @@ def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
 
 
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-    """Code the rows of vectors in 8 bits. See `Kernels.code_rows`."""
+    """Code n vectors in 8 bits: each component x becomes the integer nearest to x/scale, with scale = max|x|/127.
+
+    Codes, residuals `left`, scales and sums are written to the other arguments; see `Kernels.code_rows`.
+    """
     for first in range(0, len(vectors), CODED_STEP):
         part = slice(first, first + CODED_STEP)
         residuals = vectors[part].astype(np.float64)
@@ -254,7 +289,10 @@ def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, tot
 
 
 def residual_sum(vectors: F32, rows: I64) -> F64:
-    """Return the sum of what 8-bit codes leave out of some rows. See `Kernels.residual_sum`."""
+    """Return float64[d], the sum of x − x̂ over the rows of `vectors` at the indices `rows`.
+
+    x̂ is the row x decoded from its 8-bit code.
+    """
     total = np.zeros(vectors.shape[1])
     for first in range(0, len(rows), 256):
         left = vectors[rows[first : first + 256]].astype(np.float64)
@@ -265,7 +303,11 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
 
 
 def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
-    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x. See `Kernels.quadratic_forms`."""
+    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x, as float64[q] each.
+
+    `vectors` is float64[q, d], and `matrix` float32[d, d] is the symmetric M. `Kernels.quadratic_forms` bounds the
+    error.
+    """
     squares = (vectors * vectors).sum(axis=1)
     units = vectors / np.sqrt(np.maximum(squares, 1e-300))[:, None]
     return squares, ((units @ matrix.astype(np.float64)) * units).sum(axis=1)
@@ -274,7 +316,11 @@ def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
 def sort_candidates(
     row_numbers: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
 ) -> None:
-    """Merge the workers' candidate lists, best row first. See `CandidateKernels.sort_candidates`."""
+    """Merge the candidate lists of all workers into one run per query, sorted by similarity, largest first.
+
+    A run is the part of `ordered` and `descending` that belongs to one query. Only the runs of queries `first` to
+    `last` are filled. Shapes and details are those of `CandidateKernels.sort_candidates`.
+    """
     for query in range(first, last):
         used = np.arange(row_numbers.shape[2]) < counts[:, query, None]
         scanned, run = similarities[:, query][used], slice(starts[query], starts[query + 1])
@@ -294,9 +340,10 @@ def heavy_counts(
     last: int,
     counts: I64,
 ) -> None:
-    """Count each query's candidates that are worth a lookup for their weight.
+    """Count the first candidates of each query that hold nearly all of its squared softmax weight.
 
-    See `CandidateKernels.heavy_counts`.
+    The candidates are sorted, best first. The counts of queries `first` to `last` are written to `counts`. Shapes and
+    details are those of `CandidateKernels.heavy_counts`.
     """
     for query in range(first, last):
         run = similarities[starts[query] : starts[query + 1]]
@@ -308,24 +355,34 @@ def heavy_counts(
             counts[query] = np.count_nonzero(beyond > max(few * summed, least))
 
 
-def _down_to(run: F64, least: float) -> int:
+def _count_at_least(run: F64, least: float) -> int:
+    """Return how many similarities of `run`, in descending order, are at least `least`."""
     return int(np.searchsorted(-run, -least, side="right"))
 
 
 def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
-    """Return how many rows of each query to rescore first. See `CandidateKernels.initial_counts`."""
+    """Return int64[q], how many of each query's candidates to compute again in float64 first.
+
+    The candidates are sorted, best first, so a count selects the best ones. Shapes and details are those of
+    `CandidateKernels.initial_counts`.
+    """
     counts = np.zeros(len(ks), dtype=np.int64)
     for query, (first, last) in enumerate(pairwise(starts.tolist())):
         run, k = similarities[first:last], int(ks[query])
         if len(run) >= max(k, 1):
             enough = min(max(k, int(heavy[query])), len(run), maximum)
-            down = _down_to(run, min(run[enough - 1], run[k - 1] - margins[query]))
+            down = _count_at_least(run, min(run[enough - 1], run[k - 1] - margins[query]))
             counts[query] = min(down, max(times * maximum, 2 * k))
     return counts
 
 
 def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-    """Select the first rows of each run, a query's candidates. See `CandidateKernels.first_rows`."""
+    """Select the first `counts[i]` candidates of each query i.
+
+    Returns:
+        (edges, indices, runs): where each query's selection begins, the selected indices into the concatenated
+        candidates, and the query of each. Shapes are those of `CandidateKernels.first_rows`.
+    """
     edges = np.append(0, counts.cumsum())
     runs = np.repeat(np.arange(len(counts)), counts)
     return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
@@ -343,9 +400,9 @@ def decisive_counts(
     maximum: int,
     times: int,
 ) -> I64:
-    """Return how many rows to rescore to decide the k best of each query.
+    """Return int64[q], how many of each query's candidates to compute in float64 to know its k best rows.
 
-    See `CandidateKernels.decisive_counts`.
+    It is −1 if the candidates cannot decide that. Shapes and details are those of `CandidateKernels.decisive_counts`.
     """
     needed = np.full(len(ks), -1, dtype=np.int64)
     for query, run_known in enumerate(np.split(rescored, counts.cumsum()[:-1])):
@@ -356,7 +413,7 @@ def decisive_counts(
         run, limit = similarities[starts[query] : starts[query + 1]], max(times * maximum, 2 * k)
         for level in (run_known[:k].min(), np.partition(run_known, count - k)[count - k]):
             least = min(level, lowest) - errors[query]
-            reached = max(_down_to(run, least), count)
+            reached = max(_count_at_least(run, least), count)
             if thresholds[query] <= least and reached <= limit:
                 needed[query] = reached
                 break
@@ -377,7 +434,11 @@ def softmax_weights(
     factors: F64,
     totals: F64,
 ) -> None:
-    """Compute the softmax weights of each case. See `CandidateKernels.softmax_weights`."""
+    """Compute the softmax weights over candidates and summed rows, for each query and temperature.
+
+    A case is one query at one temperature; cases `first` to `last` are computed. Results are written to `weights`,
+    `factors` and `totals`. Shapes and details are those of `CandidateKernels.softmax_weights`.
+    """
     for case in range(first, last):
         begin, end, temperature = int(starts[case]), int(starts[case + 1]), temperatures[case]
         run, known_count = values[begin:end], int(counts[case])
@@ -426,7 +487,10 @@ def softmax_weights(
 
 
 def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-    """Select the k best rows of each query, and all that tie with the k-th. See `CandidateKernels.top_rows`."""
+    """Select the k best rows among the first candidates of each query, and all rows that tie with the k-th best.
+
+    Shapes and details are those of `CandidateKernels.top_rows`.
+    """
     rows = []
     for first, count, k in zip(starts.tolist(), counts.tolist(), ks.tolist(), strict=False):
         run, k = similarities[first : first + count], min(k, count)

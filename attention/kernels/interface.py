@@ -14,9 +14,11 @@ from attention.arrays import F32, F64, I8, I16, I64, Bools, Bytes
 
 
 class Totals(NamedTuple):
-    """Sums over all rows of one query, such as the entropy.
+    """Sums over all rows for one query, such as the entropy of its weights.
 
-    Weights are normalised over all rows and the null key, the additional key that means "none of these".
+    Weights are normalised over all rows and the null key, the additional key that means "none of these". The tail is
+    all rows whose similarity was not computed in float64. The scan listed some of them as candidates, and summed the
+    others.
 
     Attributes:
         best: the largest similarity.
@@ -24,11 +26,11 @@ class Totals(NamedTuple):
         log_partition: logsumexp of all logits.
         entropy: the entropy of the rows' weights in nats, without the null key.
         mean_gap: the weighted mean distance of the logits from the largest logit.
-        tail: the weight of all rows that are known from the scan only, listed or summed.
+        tail: the weight of the tail.
         log_tail: the logarithm of `tail`, finite even if `tail` underflows.
         tail_gap: the tail's part of `mean_gap`, before the null key is added.
         tail_square: the sum of the squared weights of the tail.
-        summed_square: the part of `tail_square` that comes from sums.
+        summed_square: the part of `tail_square` from rows that the scan summed.
     """
 
     best: float
@@ -61,7 +63,8 @@ LEAST_LOGIT = -745.0
 class CandidateKernels(Protocol):
     """Kernels over the candidates, the rows that a scan listed for each query.
 
-    The rows of all queries are concatenated: run i holds those of query i, from starts[i] to starts[i + 1].
+    Arrays concatenate the candidates of q queries. Run i is the part that belongs to query i: the elements from
+    starts[i] to starts[i + 1].
     """
 
     def sort_candidates(
@@ -75,14 +78,18 @@ class CandidateKernels(Protocol):
         ordered: I64,
         descending: F64,
     ) -> None:
-        """Merge the lists of w workers: fill each run of ordered int64[m] and descending float64[m], best row first.
+        """Merge the candidate lists of w workers into one run per query, sorted by similarity, largest first.
 
-        The sort is stable: rows of equal similarity keep their order, the first worker's before the second's.
+        Only the runs of queries `first` to `last` are filled. The sort is stable: rows of equal similarity keep their
+        order, the first worker's before the second's.
 
         Args:
-            row_numbers, similarities: int64[w, q, c] and float32[w, q, c], without NaN.
+            row_numbers: int64[w, q, c], the rows of each list.
+            similarities: float32[w, q, c], their similarities, without NaN.
             counts: int64[w, q], the used length of each list.
-            starts: int64[q + 1].
+            starts: int64[q + 1], where each run begins.
+            ordered: int64[m], filled with row numbers.
+            descending: float64[m], filled with their similarities.
         """
 
     def heavy_counts(
@@ -98,37 +105,41 @@ class CandidateKernels(Protocol):
         last: int,
         counts: I64,
     ) -> None:
-        """Fill counts int64[q] with each run's number of heavy rows: they hold nearly all squared weight.
+        """Count the first candidates of each query that hold nearly all of its squared softmax weight.
 
-        It is the length of the shortest prefix of the run beyond which the squared weights are small.
-
-        The squared weights exp(2·(s − best)/T) beyond the prefix sum to at most `few` times those of the summed rows,
-        or to at most `least`.
+        A count is the smallest n such that the squared weights of the candidates after the first n are negligible. They
+        are if Σ exp(2·(s − best)/T) over them is at most `few` times the same sum over the rows that the scan summed,
+        or at most `least`.
 
         Args:
             similarities: float64[m], each run descending.
+            starts: int64[q + 1], where each run begins.
             inverse: float64[q], 1/T.
-            levels, squares: float64[q], the similarity that the sums are relative to, and Σe² relative to it.
+            levels: float64[q], the similarity that each query's sums over summed rows are relative to.
+            squares: float64[q], the sum of squares Σe² over summed rows, relative to that level.
+            first, last: the range of queries to count.
+            counts: int64[q], filled.
         """
 
     def initial_counts(
         self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
     ) -> I64:
-        """Return int64[q], how many rows of each run to rescore (compute again in float64) first.
+        """Return int64[q], how many of each run's best rows to compute again in float64 first.
 
-        It is 0 for a run of fewer than k rows.
-
-        A count covers the `heavy` rows (at least k, at most `maximum`), and every row whose scanned similarity is
-        within the margin of the k-th. It is at most max(times · maximum, 2k).
+        A count covers the heavy rows, which hold nearly all squared weight (at least k rows, at most `maximum`). It
+        also covers every row whose scanned similarity is within the margin of the k-th. It is at most max(times ·
+        maximum, 2k), and 0 for a run of fewer than k rows.
 
         Args:
             similarities: float64[m], each run descending.
-            heavy, ks: int64[q].
-            margins: float64[q].
+            starts: int64[q + 1], where each run begins.
+            heavy: int64[q], the number of heavy rows, from `heavy_counts`.
+            ks: int64[q], how many best rows each query asks for.
+            margins: float64[q], differences of similarities.
         """
 
     def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-        """Select the first rows of each run.
+        """Select the first rows of each run, the part of the arrays that belongs to one query.
 
         Args:
             starts: int64[≥ q], where runs begin.
@@ -154,16 +165,16 @@ class CandidateKernels(Protocol):
     ) -> I64:
         """Return int64[q], how many rows of each run must be rescored in float64 to decide the k best.
 
-        It is −1 if that is unknown. See `Candidates.decisive_counts`.
-
-        See `Candidates.decisive_counts`.
+        It is −1 if the candidates cannot decide that. `Candidates.decisive_counts` explains why the counts suffice.
 
         Args:
             similarities: float64[m], each run descending.
-            rescored: float64[Σ counts], exact similarities of the first rows.
-            counts, ks: int64[q].
-            supports, thresholds, errors: float64[q], see `Candidates`.
-            maximum, times: see `initial_counts`.
+            starts: int64[q + 1], where each run begins.
+            rescored: float64[Σ counts], exact similarities of the first rows of each run.
+            counts: int64[q], how many rows of each run are rescored already.
+            ks: int64[q], how many best rows each query asks for.
+            supports, thresholds, errors: float64[q], attributes of `Candidates`.
+            maximum, times: if more than max(times · maximum, 2k) rows are needed, the result is −1.
         """
 
     def softmax_weights(
@@ -181,33 +192,40 @@ class CandidateKernels(Protocol):
         factors: F64,
         totals: F64,
     ) -> None:
-        """Fill weights float64[m], factors float64[c, b] and totals float64[c, 10] of c cases.
+        """Compute the softmax weights of c cases, over candidates, summed rows and the null key.
 
-        A case is one query at one temperature. See `Mixture` and `Totals`.
-
-        The error of a sum of n terms is at most (24 + log₂ n)·2⁻⁵³ times the sum of their absolute values.
+        A case is one query at one temperature; cases `first` to `last` are computed. The error of a sum of n terms is
+        at most (24 + log₂ n)·2⁻⁵³ times the sum of their absolute values.
 
         Args:
-            values: float64[m], similarities.
-            starts: int64[c + 1].
-            counts: int64[c], how many rows of each run are rescored, at least 1; the best row is one of them.
+            values: float64[m], the similarities of the candidates of all cases, concatenated.
+            starts: int64[c + 1], where each case's candidates begin.
+            counts: int64[c], how many first candidates are known in float64, at least 1; the best is one of them.
             temperatures: float64[c], above 0.
-            thresholds, sums: float64[c, b] and float64[c, b, 3], see `TailSums`.
+            thresholds: float64[c, b], the thresholds below which rows were summed.
+            sums: float64[c, b, 3], the sums of these rows, see `TailSums`.
             nulls: float64[c, 2], the null key's similarity (−∞ for no null key) and the logarithm of its count.
+            weights: float64[m], filled with the candidates' weights.
+            factors: float64[c, b], filled with the factor that turns the mass of each sum into weight.
+            totals: float64[c, 10], filled with the fields of `Totals`.
         """
 
     def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
         """Select the k best of each run's first rows, best first, and all rows that tie with the k-th.
 
-        Ties are ordered by `row_numbers`.
+        Ties are ordered by row number.
 
         Args:
-            similarities, row_numbers: float64[m] and int64[m].
-            starts: int64[q + 1].
-            counts, ks: int64[q], 0 or more.
+            similarities: float64[m], of all runs.
+            row_numbers: int64[m].
+            starts: int64[q + 1], where each run begins.
+            counts: int64[q], how many first rows of each run to consider, 0 or more.
+            ks: int64[q], how many to select, 0 or more.
 
         Returns:
-            (edges int64[q + 1], indices int64[h], runs int64[h]), as from `first_rows`.
+            (edges int64[q + 1], indices int64[h], runs int64[h]): where each run's selection begins, the selected
+                indices
+            into all runs, and the run of each.
         """
 
 
@@ -223,12 +241,15 @@ NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
-    """A tile of keys as 8-bit codes, interleaved as dot-product instructions read them.
+    """A block of r keys as 8-bit codes, in the order in which dot-product instructions read them.
+
+    Each component of a key is about code·scale, with one scale per key.
 
     Attributes:
-        codes: uint8[groups, words, 16, 4], at least r keys; see `layout`.
+        codes: uint8[groups, words, 16, 4], at least r keys, 16 keys interleaved four components at a time; see
+            `layout`.
         scales: float32[r].
-        allowed: bool[r], True where a row may be attended to.
+        allowed: bool[r], True where a query may attend to the row.
         base: the number of the first of these rows among all rows.
         addends: float32[r], added to the similarities, within ±1e30; float32[0] for no addends.
     """
@@ -246,7 +267,7 @@ class CandidateLists(NamedTuple):
     Attributes:
         thresholds: float32[q]; rows of at least this similarity are listed.
         places: int64[q, c], the listed rows, as indices among all rows.
-        similarities: float32[q, c].
+        similarities: float32[q, c], the similarities of the listed rows.
         counts: int64[q], the used length of each list.
     """
 
@@ -257,14 +278,18 @@ class CandidateLists(NamedTuple):
 
 
 class CodedValues(NamedTuple):
-    """A tile of values as 8-bit codes, transposed. It starts at a multiple of a chunk's rows.
+    """A block of r values as 8-bit codes, transposed. Its first row is at a multiple of CHUNK.
+
+    Each component of a value v is about code·scale, with one scale per value; the decoded value is v̂.
 
     Attributes:
         codes: uint8[chunks, groups, words, 16, 4], at least r values; see `layout`.
         scales: float32[r].
         values: float32[r, d_v], the originals.
         inverse_squares: float64[chunks], upper bounds of Σ scale⁻².
-        residual, length, code_length: upper bounds of ‖v − v̂‖, of ‖v‖ and of the norm of a code.
+        residual: the upper bound of ‖v − v̂‖.
+        length: the upper bound of ‖v‖.
+        code_length: the upper bound of the norm of a row of codes.
     """
 
     codes: Bytes
@@ -277,7 +302,10 @@ class CodedValues(NamedTuple):
 
 
 class Kernels(CandidateKernels, Protocol):
-    """All kernels. Shapes: q queries, r rows, width d, values of width d_v."""
+    """All kernels: the loops over many rows, compiled or in NumPy.
+
+    Shapes in this class: q queries, r rows, keys of width d, values of width d_v.
+    """
 
     NAME: str
     """The implementation's name, shown to users."""
@@ -292,28 +320,36 @@ class Kernels(CandidateKernels, Protocol):
     """Whether 16-bit queries and weights cost no more than 8-bit ones, so that all have 16 bits."""
 
     def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
-        """Return the queries in the form that the passes over keys need, from codes int16[q, d] and steps float32[q].
+        """Return coded queries in the form that the scans over coded keys read.
 
-        Similarity = product of codes · scale · step + addend. Codes are within −127 to 127 unless `fine`, which means
-        16 bits.
+        similarity = (Σ key code · query code) · key scale · step + addend.
+
+        Args:
+            codes: int16[q, d], each query as integers, within −127 to 127 unless `fine`.
+            steps: float32[q], the size of one unit of each query's codes.
+            fine: whether the codes have 16 bits instead of 8.
         """
 
     def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:
-        """Insert the similarities of these keys into best float32[q, b].
+        """Insert the similarities of these keys into each query's list of the b largest similarities.
 
-        For each query it holds the largest similarities so far, ascending.
+        Args:
+            keys: r keys.
+            queries: the result of `pack_queries`.
+            best: float32[q, b], the largest similarities so far, ascending; updated.
         """
 
     def accumulate(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
     ) -> int:
-        """Scan rows from `first` on: list those at or above a query's threshold, and sum the others.
+        """Scan rows from `first` on: list rows at or above a query's threshold, and sum softmax terms of the others.
 
         Stop early if a query's list may be too short for the next 64 rows.
 
         Args:
             keys: r keys.
             first: a multiple of 64.
+            queries: the result of `pack_queries`.
             lists: rows of at least the threshold are appended; others are summed.
             inverse: float32[q], 1/T.
             sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − threshold)/T, not below −87, and e = exp(x).
@@ -330,91 +366,110 @@ class Kernels(CandidateKernels, Protocol):
         """Scan rows like `accumulate`, but count rows below the threshold in a histogram instead of summing them.
 
         Args:
-            lows: float32[q], where the first bin begins.
+            keys, first, queries, lists: those of `accumulate`.
+            lows: float32[q], the lower edge of the first bin.
             finer: float32[q], bins per unit of similarity.
-            histogram: float64[q, bins, 2], count and sum of similarities; added to.
+            histogram: float64[q, bins, 2], the number of rows and the sum of their similarities in each bin; added to.
+
+        Returns:
+            The row to continue from; r if all rows are done.
         """
 
     def add_values(
         self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
     ) -> None:
-        """Add Σ weight·value over a tile of coded values to the outputs.
-
-        A tile that weighs next to nothing is left out.
+        """Add Σ weight·value over a block of coded values to the outputs, and bounds on the error to `errors`.
 
         weight·scale is rounded to a multiple of a step. The multiple, an integer, is the level: at most 127, or 16 bits
         if `fine`. With 127 levels, rows that weigh more than ABOVE_MEAN times the mean are added one by one. Rounding
-        in float32 changes weight·scale by at most (½ + levels·2⁻²¹)·step, and so the weight by that divided by scale.
+        in float32 changes weight·scale by at most (½ + levels·2⁻²¹)·step, and so the weight by that divided by scale. A
+        block that weighs next to nothing is left out.
 
         Args:
             tile: r values.
             weights: float32[q, ≥ r], contiguous, relative to a threshold.
-            counts: int64[q], the number of listed rows, each of which has a term of at least 1. A tile far below all of
-                them is omitted.
-            fine: whether weights have 16 bits.
+            counts: int64[q], the number of listed rows, each of which has a weight of at least 1. A block whose weights
+                are far below that is left out.
+            fine: whether levels have 16 bits.
             outputs: float64[q, d_v], added to.
             errors: float64[q, 5], added to; see `scan.accumulator.VALUE_ERRORS`.
-            amx: whether the matrix unit may be used.
+            amx: whether AMX, the matrix unit, may be used.
         """
 
     def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·values[row] to outputs[query] for each of m rows, with its query and its weight.
+        """Add weight·value of each of m rows to the output of one query.
 
         Args:
             values: float32[r, d_v].
-            rows, queries: int64[m].
+            rows: int64[m], the rows to add.
+            queries: int64[m], the query that each row is added to.
             weights: float64[m].
             outputs: float64[q, d_v], added to.
         """
 
     def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-        """Fill products float64[q, m] with query·row for every query and each of m rows.
+        """Fill products float64[q, m] with the dot product of every query with each of m rows.
 
-        The queries are float64[q, d], and the rows are taken from vectors float32[n, d].
+        Args:
+            vectors: float32[n, d], from which the rows are taken.
+            rows: int64[m], the indices of the rows.
+            queries: float64[q, d].
+            products: filled.
         """
 
     def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-        """Add the sums of m rows, weighted by float64[q, m], to outputs float64[q, d].
+        """Add the weighted sum of m rows to the output of each query.
 
-        The rows are taken from vectors float32[n, d].
+        Args:
+            vectors: float32[n, d], from which the rows are taken.
+            rows: int64[m], the indices of the rows.
+            weights: float64[q, m].
+            outputs: float64[q, d], added to.
         """
 
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-        """Return float64[m], the product query·row of each of m pairs.
+        """Return float64[m], the dot product of query and row for each of m pairs.
 
         All rows are summed in the same order, so copies of a row give equal products.
 
         Args:
-            vectors: float32[n, d].
-            rows, query_of: int64[m], the row and the query of each pair.
+            vectors: float32[n, d], from which the rows are taken.
+            rows: int64[m], the index of each pair's row.
             queries: float64[q, d].
+            query_of: int64[m], the index of each pair's query.
         """
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-        """Code the rows of vectors float32[n, d] in 8 bits.
+        """Code n vectors in 8 bits: each component x becomes the integer nearest to x/scale.
 
-        Every step is in float64 and reproducible to the bit.
+        Every step is in float64 and reproducible to the bit. x̂ = code·scale is the decoded vector.
 
         Args:
-            vectors: the rows x, contiguous and finite.
+            vectors: float32[n, d], the rows x, contiguous and finite.
             codes: int8[n, d], filled with the nearest integers to x/scale.
-            left: float32[n, d], filled with x − x̂, x̂ = code·scale.
+            left: float32[n, d], filled with the residuals x − x̂.
             scales: float64[n], filled with max|x_j|/127, 0 for a vector of zeros.
             squares: float64[n], filled with Σ (x_j − x̂_j)², summed in any order.
             total: float64[d], to which Σ (x − x̂) over the rows is added.
         """
 
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
-        """Return float64[d], the sum of x − x̂ over m rows x of vectors float32[n, d].
+        """Return float64[d], the sum of the residuals x − x̂ over m rows x.
 
-        x̂ is the row decoded from its 8-bit code.
+        x̂ is the row decoded from its 8-bit code; see `code_rows`.
+
+        Args:
+            vectors: float32[n, d], from which the rows are taken.
+            rows: int64[m], the indices of the rows.
         """
 
     def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
-        """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x of float64[q, d], as float64[q] each.
-
-        M is a symmetric matrix.
+        """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x, as float64[q] each.
 
         The error of the form is at most d + 8 float32 roundings of |x|ᵀ·|M|·|x|/‖x‖². For the zero vector, the form is
         0.
+
+        Args:
+            vectors: float64[q, d], the vectors x.
+            matrix: float32[d, d], M, symmetric.
         """

@@ -21,14 +21,15 @@ from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and
 
 
 class Packed(NamedTuple):
-    """Queries in the form that the compiled passes multiply.
+    """Coded queries in the form that the compiled scans multiply with coded keys.
 
     Attributes:
-        planes: int32[≥ each·q, words], the queries' codes; see `Instruction.pack`.
-        each: planes (bytes of a query's number) per query: 1, or 2, of which the first counts 256 times.
-        offsets: int32[q], what the 128 added to each key byte contributes to a product.
+        planes: int32[≥ each·q, words], the queries' codes as bytes, four to a word; see `DotProduct.pack`.
+        each: rows of `planes` per query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256
+            times.
+        offsets: int32[q], the part of a product that comes from the 128 added to each key byte.
         steps: float32[q]; similarity = product·scale·step.
-        amx: whether AMX may be used.
+        amx: whether AMX, the matrix unit, may be used.
     """
 
     planes: I32
@@ -44,9 +45,12 @@ _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(f
 
 
 def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
-    """Return queries for the passes over keys, from codes int16[q, d] and steps float32[q].
+    """Return coded queries in the form that the scans over coded keys read.
 
-    Codes are within −127 to 127 unless `fine`, which means 16 bits.
+    Args:
+        codes: int16[q, d], each query as integers, within −127 to 127 unless `fine`.
+        steps: float32[q], the size of one unit of each query's codes.
+        fine: whether the codes have 16 bits instead of 8.
     """
     offsets = (INSTRUCTION.offset * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
     planes = INSTRUCTION.pack(codes, fine=fine)
@@ -56,8 +60,8 @@ def pack_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
 
 
 @njit(inline="always")
-def _nothing(weights: F32, start: int, stop: int) -> None:
-    """Set the weights of rows `start` to `stop` to 0 for every query."""
+def _clear_weights(weights: F32, start: int, stop: int) -> None:
+    """Set weights[:, start : stop] to 0."""
     for j in range(weights.shape[0]):
         for i in range(start, stop):
             weights[j, i] = float32(0.0)
@@ -65,7 +69,15 @@ def _nothing(weights: F32, start: int, stop: int) -> None:
 
 @njit(inline="always")
 def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
-    """Append the rows of a panel (64 rows) that reach the threshold to a query's list. Return its new length."""
+    """Append those of 64 rows that reach a query's threshold to its candidate list. Return the new length of the list.
+
+    Args:
+        lists: the lists of all queries.
+        query: the index of the query.
+        used: the length of its list before.
+        similarities: float32[64], of this query with the rows.
+        base: the number of the first row among all rows.
+    """
     for i in range(PANEL):
         if similarities[i] >= lists.thresholds[query] and similarities[i] > NOT_ALLOWED:
             lists.places[query, used] = base + i
@@ -76,9 +88,9 @@ def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, 
 
 @njit(inline="always")
 def keep_best(best: F32, query: int, similarities: F32) -> None:
-    """Insert the similarities of a panel (64 rows) into a query's ascending list of the largest.
+    """Insert 64 similarities into best[query], the ascending list of the query's largest similarities.
 
-    The list has a fixed length.
+    The list keeps its length: smaller similarities drop out.
     """
     for s in similarities:
         if s > best[query, 0]:
@@ -99,9 +111,10 @@ def accumulate(
     sums: F64,
     weights: F32,
 ) -> int:
-    """Scan rows from `first` on: list those at or above the threshold, and sum the others.
+    """Scan rows from `first` on: list rows at or above a query's threshold, and sum softmax terms of the others.
 
-    See `Kernels.accumulate`.
+    A term is e = exp((similarity − threshold)/T). Return the row to continue from: the scan stops if a list is full.
+    `Kernels.accumulate` has shapes and details.
     """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
@@ -118,7 +131,7 @@ def accumulate(
     start = first
     while start < rows and longest <= room:
         if not scale_and_mask(scales, allowed, start, scaling):
-            _nothing(weights, start, min(start + PANEL, rows))
+            _clear_weights(weights, start, min(start + PANEL, rows))
             start += PANEL
             continue
         if len(addends):
@@ -156,9 +169,10 @@ def fill_histogram(
     finer: F32,
     histogram: F64,
 ) -> int:
-    """Scan rows from `first` on: list those at or above the threshold, and count the others in a histogram.
+    """Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
 
-    See `Kernels.fill_histogram`.
+    A histogram has the similarities of one query. Return the row to continue from: the scan stops if a list is full.
+    `Kernels.fill_histogram` has shapes and details.
     """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
@@ -204,7 +218,10 @@ def fill_histogram(
 
 @kernel(_KEYS, PACKED, array(float32, 2), fastmath=True)
 def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
-    """Insert the similarities of these keys into each query's list of the largest. See `Kernels.sample_top`."""
+    """Insert the similarities of these keys into each query's list of the b largest similarities.
+
+    The lists are `best` float32[q, b], ascending; they are updated.
+    """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps = queries.planes, queries.offsets, queries.steps
     products = np.empty((factors.shape[0], PANEL), dtype=np.int32)

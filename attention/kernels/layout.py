@@ -33,37 +33,45 @@ WEIGHT_LEVELS = (2**31 - 1) // (LEVELS * CHUNK)
 
 
 def rows_room(rows: int, width: int, room: Room = private) -> Bytes:
-    """Return memory for the codes of `rows` rows, uint8[groups, words, 16, 4].
+    """Return uninitialised memory for the codes of `rows` vectors, uint8[groups, words, 16, 4].
 
-    Padding components are 0 once rows are written.
+    A group has 16 rows, and a word four components. The number of rows is rounded up to a multiple of 64. Padding
+    components are 0 once rows are written. `room` allocates an array of a shape and a type.
     """
     return room((-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP), np.uint8)
 
 
 def put_rows(into: Bytes, start: int, rows: I8) -> None:
-    """Store codes int8[n, d] from row `start` on, interleaved."""
+    """Store codes int8[n, d] as rows `start` to `start + n` of uint8[groups, words, 16, 4].
+
+    16 rows are interleaved, four components at a time, and 128 is added to each code.
+    """
     rows_of = np.arange(start, start + len(rows))
     words = into.view(np.uint32)[..., 0]
     words[rows_of // LANES, :, rows_of % LANES] = _shift(rows, DEEP).view(np.uint32)
 
 
 def rows_at(stored: Bytes, indices: Index, width: int) -> I8:
-    """Return int8[n, width], the codes of the rows at `indices`."""
+    """Return int8[n, width], the codes of the rows at `indices` [n] of uint8[groups, words, 16, 4]."""
     words = stored.view(np.uint32)[..., 0]
     bytes_of_rows = np.ascontiguousarray(words[indices // LANES, :, indices % LANES]).view(np.uint8)
     return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
 def columns_room(chunks: int, rows: int, width: int, room: Room = private) -> Bytes:
-    """Return memory for `chunks` transposed matrices of codes, with columns interleaved.
+    """Return uninitialised memory for transposed codes, uint8[chunks, groups, words, 16, 4].
 
-    Each has `rows` rows, a multiple of 4.
+    Each chunk is one matrix of `rows` rows, a multiple of 4, and `width` columns. Its columns are interleaved in groups
+    of 16, four rows to a word. `room` allocates an array of a shape and a type.
     """
     return room((chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP), np.uint8)
 
 
 def put_columns(into: Bytes, start: int, rows: I8) -> None:
-    """Store codes int8[n, d] from row `start` on, in one transposed matrix uint8[groups, words, 16, 4]."""
+    """Store codes int8[n, d] as rows `start` to `start + n` of one transposed matrix uint8[groups, words, 16, 4].
+
+    16 columns are interleaved, four rows at a time, and 128 is added to each code.
+    """
     wide = _shift(rows, into.shape[0] * LANES).reshape(len(rows), into.shape[0], LANES)
     # Four interleaved rows form one word: moving words is several times faster than moving bytes.
     first = min(-start % DEEP, len(rows))
@@ -80,23 +88,29 @@ def put_columns(into: Bytes, start: int, rows: I8) -> None:
 
 
 def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
-    """Return int8[n, width], the codes of rows `first` to `stop` of one transposed matrix."""
+    """Return int8[stop − first, width], the codes of rows `first` to `stop` of one transposed matrix.
+
+    The matrix is uint8[groups, words, 16, 4], from `columns_room`.
+    """
     indices = np.arange(first, stop)
     bytes_of_rows = stored[:, indices // DEEP, :, indices % DEEP].reshape(len(indices), -1)
     return (bytes_of_rows[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
 def pack(rows: I8) -> I32:
-    """Pack the other factor of a product, int8[n, d], into int32[n, words], four components to a word."""
+    """Pack codes int8[n, d] into int32[n, words], four components to a word, with zeros after the last.
+
+    This is the form of queries and weights, which stored codes are multiplied with.
+    """
     wide = np.zeros((len(rows), -(-rows.shape[1] // DEEP) * DEEP), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.int32)
 
 
 def _shift(rows: I8, step: int) -> Bytes:
-    """Return rows with 128 added, as uint8[n, ≥ d].
+    """Return codes with 128 added, as uint8[n, ≥ d].
 
-    The width is rounded up to a multiple of `step`.
+    The width is rounded up to a multiple of `step`; padding components are 0 before 128 is added.
     """
     wide = np.zeros((len(rows), -(-rows.shape[1] // step) * step), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows

@@ -41,11 +41,9 @@ _transformer_settled.set()
 
 
 def use_numpy_until_ready() -> None:
-    """Answer and encode without machine code until it is loaded.
+    """Let NumPy answer and encode until machine code is loaded, so that no request waits for the compiler.
 
-    `prepare` ends this for answers, `prepare_transformer` for encoding.
-
-    Answers are then slower but the same, and they never wait for the compiler.
+    Answers are slower but the same. `prepare` ends this for answers, `prepare_transformer` for encoding.
     """
     global _numpy_encodes
     dispatch.use_kernels(in_numpy)
@@ -54,7 +52,9 @@ def use_numpy_until_ready() -> None:
 
 
 def transformer_ready(seconds: float = 0.0) -> bool:
-    """Return whether to encode with machine code: False only after `use_numpy_until_ready`.
+    """Return whether to encode with machine code.
+
+    It is False only after `use_numpy_until_ready`, until `prepare_transformer` is done.
 
     Args:
         seconds: how long to wait while `prepare_transformer` loads cached code. It never waits for compilation.
@@ -87,7 +87,7 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
     """Load the Transformer's machine code, and encode with it from then on.
 
     Args:
-        directory, target: as in `prepare`; the first call of either decides.
+        directory, target: as in `prepare`; the first call of either function decides them.
 
     Raises:
         ImportError: numba is not installed.
@@ -103,7 +103,10 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
 
 
 def stop() -> None:
-    """Kill the child processes that compile. Every `prepare` and `prepare_transformer` in progress raises."""
+    """Kill the child processes that compile.
+
+    Every `prepare` and `prepare_transformer` in progress raises InterruptedError.
+    """
     for load in list(_loads):
         load.set()
     for child in list(_children):
@@ -114,7 +117,7 @@ def stop() -> None:
 def configure(directory: Path | None, target: Target | None = None) -> None:
     """Set the cache directory and the processor that numba compiles for.
 
-    Do nothing if the kernels were already imported.
+    Do nothing if the kernels were already imported, because that fixes the processor.
 
     Args:
         directory, target: as in `prepare`.
@@ -130,7 +133,7 @@ def configure(directory: Path | None, target: Target | None = None) -> None:
             settings.CPU_NAME, settings.CPU_FEATURES = target.processor, target.flags
         from attention.kernels import cache
 
-        cache.keep_in(directory)
+        cache.set_directory(directory)
         import attention.kernels.cpu  # noqa: F401  (fixes the target)
 
 
@@ -146,9 +149,12 @@ def _kernels(part: str) -> Compiled:
 
 
 def _load(part: str, target: Target | None) -> None:
-    """Load the kernels of a part, the lookup or the Transformer.
+    """Load the kernels of a part, LOOKUP or TRANSFORMER.
 
-    A child process first compiles those that are not cached.
+    If some are not cached, a child process compiles them first.
+
+    Raises:
+        InterruptedError: `stop` was called meanwhile.
     """
     kernels, stopped = _kernels(part), Event()
     _loads.add(stopped)
@@ -175,9 +181,14 @@ def _program() -> list[str]:
 
 
 def _compile_in_child(part: str, target: Target | None, stopped: Event) -> None:
-    """Compile a part in a child process.
+    """Compile a part, LOOKUP or TRANSFORMER, in a child process, and wait for its end.
 
-    If that fails, this process compiles the part when it is loaded.
+    If the child fails, log a warning: this process then compiles the part when it loads it. If the cache directory is
+    not writable, switch to a temporary directory.
+
+    Args:
+        target: the kind of processor to compile for; None for this process's choice.
+        stopped: set by `stop`, which kills the child.
     """
     from attention.kernels import cache
 
@@ -188,7 +199,7 @@ def _compile_in_child(part: str, target: Target | None, stopped: Event) -> None:
             pass
     except OSError:
         directory = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
-        cache.keep_in(directory)
+        cache.set_directory(directory)
     command = [*_program(), str(directory), "--part", part, "--while-asked"]
     command += ["--target", target.name] if target is not None else []
     logger.info("compiling the %s's machine code, once", part)

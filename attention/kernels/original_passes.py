@@ -26,7 +26,7 @@ AHEAD = 3
 
 @njit(nogil=True, inline="always")
 def _fetch_row(vectors: F32, row: int) -> None:
-    """Prefetch a row into the cache.
+    """Prefetch vectors[row] into the cache.
 
     Rows lie far apart, so the hardware cannot predict the next one.
     """
@@ -43,7 +43,10 @@ def add_rows(
     weights: F64,
     outputs: F64,
 ) -> None:
-    """Add weight·value of each row to the output of its query. See `Kernels.add_rows`."""
+    """Add weight·value of each of m rows to the output of one query.
+
+    Row rows[i] of `values` goes to outputs[queries[i]] with weights[i]. `Kernels.add_rows` has the shapes.
+    """
     m, last = 0, len(rows) - 1
     while m <= last:
         query = queries[m]
@@ -68,7 +71,7 @@ def add_rows(
 
 @njit(fastmath=True)
 def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None:
-    """Fill products float64[m] for one query.
+    """Fill products float64[m] with the dot product of one query float64[d] with each of m rows.
 
     Rows are not converted to float64 first.
     """
@@ -93,7 +96,10 @@ def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-    """Fill in the product of every query with every row. See `Kernels.all_products`."""
+    """Fill products float64[q, m] with the dot product of every query float64[q, d] with each of m rows.
+
+    The rows are those of `vectors` float32[n, d] at the indices `rows`.
+    """
     if len(queries) == 1:
         _products_of_one(vectors, rows, queries[0], products[0])
         return
@@ -116,7 +122,10 @@ def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-    """Add the weighted sums of rows to the outputs. See `Kernels.all_sums`."""
+    """Add the sum of m rows, weighted by float64[q, m], to the outputs float64[q, d].
+
+    The rows are those of `vectors` float32[n, d] at the indices `rows`.
+    """
     four = np.zeros((4, vectors.shape[1]))
     shares = np.zeros(4)
     for first in range(0, len(rows), 4):
@@ -134,7 +143,7 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
 
 @njit(fastmath=True)
 def _square_sum(row: F64) -> float:
-    """Return Σ x² over a row, in any order.
+    """Return Σ x² over a row float64[d], in any order.
 
     It is the only step of `code_rows` that the compiler may reorder.
     """
@@ -154,7 +163,10 @@ def _square_sum(row: F64) -> float:
     fastmath=False,
 )
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-    """Code the rows of vectors in 8 bits. See `Kernels.code_rows`."""
+    """Code n vectors in 8 bits: each component x becomes the integer nearest to x/scale, with scale = max|x|/127.
+
+    Codes, residuals `left`, scales and sums are written to the other arguments; see `Kernels.code_rows`.
+    """
     # One pass over a row, which the L1 cache holds. Two loops write two arrays each, because the compiler vectorises a
     # loop only if it has to check few pairs of arrays for overlap.
     width = vectors.shape[1]
@@ -182,7 +194,10 @@ def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, tot
 
 @kernel(array(float32, 2), array(int64, 1), fastmath=False)
 def residual_sum(vectors: F32, rows: I64) -> F64:
-    """Return the sum of what 8-bit codes leave out of some rows. See `Kernels.residual_sum`."""
+    """Return float64[d], the sum of x − x̂ over the rows of `vectors` at the indices `rows`.
+
+    x̂ is the row x decoded from its 8-bit code.
+    """
     # Each step is in float64, in the order of `codes.quantisation.to_codes`, and never fused with another. So a
     # component halfway between two codes is rounded as it was when it was coded. The bits of floats without their sign
     # are ordered like the floats, and a maximum of integers vectorises.
@@ -209,7 +224,7 @@ def residual_sum(vectors: F32, rows: I64) -> F64:
 
 @kernel(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
 def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-    """Return the product of query and row for each of m pairs. See `Kernels.row_products`."""
+    """Return float64[m], the dot product of vectors[rows[i]] and queries[query_of[i]] for each pair i."""
     products = np.empty(len(rows))
     for m in range(len(rows)):
         if m + AHEAD < len(rows):
@@ -232,9 +247,9 @@ _LONG = ir.IntType(64)
 
 
 def _rows(count: int) -> Callable[..., None]:
-    """Return an intrinsic (a function that emits instructions) that multiplies `count` matrix rows with 16 vectors.
+    """Return an intrinsic that fills float32[count, 16] with the products of `count` matrix rows with 16 vectors.
 
-    It fills float32[count, 16].
+    An intrinsic is a function that emits instructions. Only columns `begin` to `end` of the matrix are multiplied.
     """
     # A register holds one component of each of 16 vectors; an element of the matrix is broadcast to all lanes.
 
@@ -257,7 +272,7 @@ def _rows(count: int) -> Callable[..., None]:
             vectors = Lanes.load(builder, REALS, builder.gep(side.data, [builder.mul(column, _LONG(LANES))]))
             added = []
             for row, total in zip(rows, totals, strict=True):
-                element = Lanes.everywhere(builder, builder.load(builder.gep(row, [column])))
+                element = Lanes.broadcast(builder, builder.load(builder.gep(row, [column])))
                 added.append((Lanes(builder, total) + element * vectors).value)
             following = builder.add(column, _LONG(1))
             column.add_incoming(following, loop)
@@ -284,7 +299,7 @@ _eight, _one = _rows(ROWS), _rows(1)
 
 @njit(nogil=True, fastmath=True)
 def _form(unit: F32, matrix: F32) -> float:
-    """Return the quadratic form xᵀ·M·x of one vector x of length one."""
+    """Return the quadratic form xᵀ·M·x of one vector x of length one, for a symmetric matrix float32[d, d]."""
     form = 0.0
     for i in range(len(matrix)):
         row, total = matrix[i], float32(0.0)
@@ -296,9 +311,15 @@ def _form(unit: F32, matrix: F32) -> float:
 
 @njit(nogil=True, fastmath=True)
 def _add(below: F32, within: F32, side: F32, first: int, rows: int, forms: F64) -> None:
-    """Add the contribution of a block of rows to forms float64[16].
+    """Add the contribution of a block of matrix rows to the quadratic forms float64[16] of 16 vectors.
 
-    Elements left of the diagonal count twice, because the matrix is symmetric.
+    The products left of the block's diagonal square count twice, because the matrix is symmetric.
+
+    Args:
+        below: float32[≥ rows, 16], products of the matrix rows with the vectors, over the columns before `first`.
+        within: float32[≥ rows, 16], the same over the columns from `first` to `first + rows`.
+        side: float32[d, 16], the vectors, one per column.
+        first, rows: the block's first matrix row and their number.
     """
     for i in range(rows):
         for lane in range(LANES):
@@ -308,7 +329,11 @@ def _add(below: F32, within: F32, side: F32, first: int, rows: int, forms: F64) 
 
 @kernel(array(float64, 2), array(float32, 2), fastmath=False)
 def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
-    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x. See `Kernels.quadratic_forms`."""
+    """Return ‖x‖² and xᵀ·M·x/‖x‖² of each vector x, as float64[q] each.
+
+    `vectors` is float64[q, d], and `matrix` float32[d, d] is the symmetric M. `Kernels.quadratic_forms` bounds the
+    error.
+    """
     width = len(matrix)
     squares, forms = np.zeros(len(vectors)), np.empty(len(vectors))
     units = np.zeros((-(-len(vectors) // LANES) * LANES, width), dtype=np.float32)

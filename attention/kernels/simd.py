@@ -19,9 +19,9 @@ _CONTRACTED = ("contract",)
 
 
 class Lanes:
-    """A vector of 16 integers, floats or bools in code being built: its arithmetic emits instructions.
+    """A vector of 16 integers, floats or bools in LLVM code that is being built: each operation emits instructions.
 
-    The other operand is of the same kind, or a Python number that is broadcast.
+    The other operand of an operator is a vector of the same kind, or a Python number that is broadcast.
     """
 
     def __init__(self, builder: Any, value: Any) -> None:
@@ -29,11 +29,11 @@ class Lanes:
 
     @classmethod
     def load(cls, builder: Any, kind: Any, pointer: Any) -> Lanes:
-        """Load 16 numbers from a pointer."""
+        """Emit a load of 16 numbers from a pointer. `kind` is the LLVM type of the vector."""
         return cls(builder, builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1))
 
     @classmethod
-    def everywhere(cls, builder: Any, number: Any) -> Lanes:
+    def broadcast(cls, builder: Any, number: Any) -> Lanes:
         """Return a vector with the same number in all lanes.
 
         The number is a value of the code being built, or a Python float, which becomes float32.
@@ -46,7 +46,7 @@ class Lanes:
         return cls(builder, builder.shuffle_vector(lone, ir.Constant(kind, ir.Undefined), first))
 
     def store(self, pointer: Any) -> None:
-        """Store the vector at a pointer."""
+        """Emit a store of the vector at a pointer."""
         self.builder.store(self.value, self.builder.bitcast(pointer, self.value.type.as_pointer()), align=1)
 
     def __add__(self, other: Lanes | float) -> Lanes:
@@ -94,12 +94,15 @@ class Lanes:
         """Return `where` in the lanes that are true in this bool[16], and `elsewhere` in the others."""
         return Lanes(self.builder, self.builder.select(self.value, where.value, elsewhere.value))
 
-    def real(self, kind: Any = REALS) -> Lanes:
-        """Return the integers as floats."""
+    def to_floats(self, kind: Any = REALS) -> Lanes:
+        """Return integers converted to floats; `kind` is the LLVM type of the result."""
         return Lanes(self.builder, self.builder.sitofp(self.value, kind))
 
-    def whole(self, kind: Any) -> Lanes:
-        """Return floats truncated to integers, or integers cut to a narrower type."""
+    def to_integers(self, kind: Any) -> Lanes:
+        """Return floats truncated to integers, or integers cut to a narrower type.
+
+        `kind` is the LLVM type of the result.
+        """
         make = self.builder.fptosi if self._is_real() else self.builder.trunc
         return Lanes(self.builder, make(self.value, kind))
 
@@ -112,12 +115,12 @@ class Lanes:
         """Return the bits of float32[16] as int32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, WORDS))
 
-    def of_bits(self) -> Lanes:
-        """Return the float32[16] whose bits are int32[16]."""
+    def from_bits(self) -> Lanes:
+        """Return the float32[16] whose bits are this int32[16]."""
         return Lanes(self.builder, self.builder.bitcast(self.value, REALS))
 
-    def true(self) -> Lanes:
-        """Return bool[16], True for integers that are not 0."""
+    def is_nonzero(self) -> Lanes:
+        """Return bool[16], True in the lanes of integers that are not 0."""
         return Lanes(self.builder, self.builder.icmp_unsigned("!=", self.value, self._like(0).value))
 
     def any(self) -> Any:
@@ -153,7 +156,7 @@ class Lanes:
         for coefficient in (9.618129107628477e-3, 5.550410866482158e-2, 0.2402265069591007, 0.6931471805599453, 1.0):
             p = p * f + coefficient
         # 2ⁿ by writing n into the exponent's bits.
-        return p * ((n.whole(WORDS) + 127) << 23).of_bits()
+        return p * ((n.to_integers(WORDS) + 127) << 23).from_bits()
 
     def _is_real(self) -> bool:
         return self.value.type in (REALS, DOUBLES)

@@ -21,8 +21,13 @@ SMALLEST = -87.0
 """The logarithm of the smallest normal float32."""
 
 
-def parts(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
-    """Return pointers to four groups of 16 elements, the 64 elements from `first` on of a contiguous array."""
+def lane_pointers(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
+    """Return four pointers to the 64 elements from `first` on of a contiguous array: one for each 16 elements.
+
+    Args:
+        context, builder: numba's context and the LLVM builder.
+        kind: numba's type of the array.
+    """
     data = context.make_array(kind)(context, builder, value=array).data
     return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, PANEL, LANES)]
 
@@ -32,16 +37,16 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes: float32 scales and bool8 leave in, float32 factors and terms out.
         (scales, allowed, first, scaling), kinds = arguments, signature.args
-        zero, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
+        zero, far_below = (Lanes.broadcast(builder, number) for number in (0.0, float(FAR_BELOW)))
         allowed_lanes = []
         for scale, leave, factor, term in zip(
-            parts(context, builder, kinds[0], scales, first),
-            parts(context, builder, kinds[1], allowed, first),
-            parts(context, builder, kinds[3], scaling, first.type(0)),
-            parts(context, builder, kinds[3], scaling, first.type(PANEL)),
+            lane_pointers(context, builder, kinds[0], scales, first),
+            lane_pointers(context, builder, kinds[1], allowed, first),
+            lane_pointers(context, builder, kinds[3], scaling, first.type(0)),
+            lane_pointers(context, builder, kinds[3], scaling, first.type(PANEL)),
             strict=True,
         ):
-            allowed_lanes.append(Lanes.load(builder, BYTES, leave).true())
+            allowed_lanes.append(Lanes.load(builder, BYTES, leave).is_nonzero())
             allowed_lanes[-1].choose(Lanes.load(builder, REALS, scale), zero).store(factor)
             allowed_lanes[-1].choose(zero, far_below).store(term)
         return ((allowed_lanes[0] | allowed_lanes[1]) | (allowed_lanes[2] | allowed_lanes[3])).any()
@@ -51,14 +56,13 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
 
 @njit(nogil=True)
 def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> bool:
-    """Fill scaling float32[2, 64] with a factor and a term for each row.
+    """Fill scaling float32[2, 64] with a factor and a term for each of the 64 rows from `first` on.
 
-    similarity = product·factor·step + term.
-
-    Rows that are not allowed, and rows beyond the last, get the term FAR_BELOW.
+    They turn products of codes into similarities: similarity = product·factor·step + term. A row's factor is its scale.
+    The term is 0 for allowed rows, and FAR_BELOW for rows that are not allowed and beyond the last row.
 
     Returns:
-        Whether any of the 64 rows from `first` on is allowed.
+        Whether any of the 64 rows is allowed.
     """
     if first + PANEL <= len(scales):
         return _scale_and_mask_panel(scales, allowed, first, scaling)
@@ -75,7 +79,10 @@ def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> boo
 
 @njit(nogil=True)
 def add_to_terms(addends: F32, first: int, scaling: F32) -> None:
-    """Add the addends of the rows from `first` on, within ±1e30, to the terms in scaling float32[2, 64]."""
+    """Add the addends of up to 64 rows, from `first` on, to the terms in scaling float32[2, 64].
+
+    `addends` float32[r] are within ±1e30. `scale_and_mask` fills the terms.
+    """
     for i in range(min(PANEL, len(addends) - first)):
         scaling[1, i] += addends[first + i]
 
@@ -96,18 +103,18 @@ def _similarities(planes: int) -> Callable[..., None]:
             first = builder.mul(query, query.type(planes * PANEL))
             last = builder.add(first, query.type((planes - 1) * PANEL))
             for high, low, factor, term, pointer in zip(
-                parts(context, builder, kinds[0], products, first),
-                parts(context, builder, kinds[0], products, last),
-                parts(context, builder, kinds[2], scaling, query.type(0)),
-                parts(context, builder, kinds[2], scaling, query.type(PANEL)),
-                parts(context, builder, kinds[5], similarities, query.type(0)),
+                lane_pointers(context, builder, kinds[0], products, first),
+                lane_pointers(context, builder, kinds[0], products, last),
+                lane_pointers(context, builder, kinds[2], scaling, query.type(0)),
+                lane_pointers(context, builder, kinds[2], scaling, query.type(PANEL)),
+                lane_pointers(context, builder, kinds[5], similarities, query.type(0)),
                 strict=True,
             ):
-                product = Lanes.load(builder, WORDS, low) - Lanes.everywhere(builder, offset)
+                product = Lanes.load(builder, WORDS, low) - Lanes.broadcast(builder, offset)
                 if planes == 2:
                     product = (Lanes.load(builder, WORDS, high) << 8) + product
-                scale = Lanes.load(builder, REALS, factor) * Lanes.everywhere(builder, step)
-                (product.real() * scale + Lanes.load(builder, REALS, term)).store(pointer)
+                scale = Lanes.load(builder, REALS, factor) * Lanes.broadcast(builder, step)
+                (product.to_floats() * scale + Lanes.load(builder, REALS, term)).store(pointer)
             return context.get_dummy_value()
 
         return types.void(products, types.int64, scaling, types.int32, types.float32, similarities), build
@@ -128,14 +135,16 @@ def to_similarities(
     step: float,
     similarities: F32,
 ) -> None:
-    """Fill float32[64] with the similarities of a panel of rows to a query.
+    """Fill similarities float32[64] with the similarities of 64 rows to one query, from products of their codes.
 
     Args:
-        products: int32[planes·q, 64].
+        products: int32[planes·q, 64], of all queries.
         planes: bytes per code of a query, 1 or 2, the first of which counts 256 times.
-        scaling: float32[2, 64], see `scale_and_mask`.
-        offset: what the 128 added to each key byte contributes to a product.
-        step: similarity = product·factor·step + term.
+        query: the index of the query.
+        scaling: float32[2, 64], the factor and the term of each row, from `scale_and_mask`.
+        offset: the part of a product that comes from the 128 added to each key byte.
+        step: similarity = (product − offset)·factor·step + term.
+        similarities: filled.
     """
     if planes == 2:
         _in_two_bytes(products, query, scaling, offset, step, similarities)
@@ -145,24 +154,24 @@ def to_similarities(
 
 @intrinsic
 def terms_of(typing_context: Any, similarities: Any, threshold: Any, inverse: Any, terms: Any, first: Any) -> Any:
-    """Return (Σe, Σe·x, Σe², listed) over the similarities float32[64] below the threshold.
+    """Compute the softmax terms e = exp(x), x = (s − threshold)·inverse, of 64 similarities s, and their sums.
 
-    e are the softmax terms.
+    Only similarities below the threshold count, and x is at least −87. The 64 elements from `first` on of the
+    contiguous float32 array `terms` are set to e, or to 0 for rows that reach the threshold or are not allowed.
 
-    x = (s − threshold)·inverse, but at least −87, and e = exp(x). `listed` is true if any similarity reaches the
-    threshold. The 64 elements from `first` of the contiguous float32 array `terms` are set to e, or to 0 for rows that
-    reach the threshold or are not allowed.
+    Returns:
+        (Σe, Σe·x, Σe², listed): `listed` is true if any similarity reaches the threshold.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes of float32 with three sums each. The four are added in pairs, then the 16 lanes.
         (similarities, threshold, inverse, terms, first), kinds = arguments, signature.args
-        threshold, inverse = Lanes.everywhere(builder, threshold), Lanes.everywhere(builder, inverse)
-        zero = Lanes.everywhere(builder, 0.0)
+        threshold, inverse = Lanes.broadcast(builder, threshold), Lanes.broadcast(builder, inverse)
+        zero = Lanes.broadcast(builder, 0.0)
         sums, listed = [], []
         for pointer, term in zip(
-            parts(context, builder, kinds[0], similarities, first.type(0)),
-            parts(context, builder, kinds[3], terms, first),
+            lane_pointers(context, builder, kinds[0], similarities, first.type(0)),
+            lane_pointers(context, builder, kinds[3], terms, first),
             strict=True,
         ):
             s = Lanes.load(builder, REALS, pointer)

@@ -35,7 +35,7 @@ class Target:
 
     @property
     def flags(self) -> str:
-        """LLVM's feature string.
+        """The features as one string, in the form that LLVM reads.
 
         With AVX-512, it asks for 512-bit registers, which LLVM avoids by default.
         """

@@ -20,24 +20,27 @@ from attention.kernels.dot import INSTRUCTION, byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
 from attention.kernels.layout import DEEP, LANES, LEVELS, PANEL, WEIGHT_LEVELS
 from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
-from attention.kernels.softmax_terms import parts
+from attention.kernels.softmax_terms import lane_pointers
 
 _LONG, _HALF = ir.IntType(64), ir.IntType(16)
 
 
 def _scale_weights(builder: Any, weight: Any, scale: Any, inverse: Any) -> Lanes:
     product = Lanes.load(builder, REALS, weight) * Lanes.load(builder, REALS, scale)
-    return (product * Lanes.everywhere(builder, inverse)).round_to_nearest()
+    return (product * Lanes.broadcast(builder, inverse)).round_to_nearest()
 
 
 @intrinsic
 def sum_and_largest(typing_context: Any, weights: Any, index: Any) -> Any:
-    """Return the sum and the maximum of 64 weights, 0 or more, from element `index` of a contiguous float32 array."""
+    """Return the sum and the maximum of 64 weights, from element `index` on of a contiguous float32 array.
+
+    Weights are 0 or more.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes of float32, added in pairs.
         a, b, c, d = (
-            Lanes.load(builder, REALS, part) for part in parts(context, builder, signature.args[0], *arguments)
+            Lanes.load(builder, REALS, part) for part in lane_pointers(context, builder, signature.args[0], *arguments)
         )
         largest = a.at_least(b).at_least(c.at_least(d)).largest()
         return context.make_tuple(builder, signature.return_type, (((a + b) + (c + d)).sum(), largest))
@@ -57,29 +60,31 @@ def coarse_levels(
     planes: Any,
     offset: Any,
 ) -> Any:
-    """Write 64 levels, weight·scale·inverse rounded to a byte each.
+    """Write 64 levels as bytes: a level is a weight as an integer, weight·scale·inverse rounded.
 
-    Return (total, above): the sum of the levels, and whether one is too large.
+    `inverse` is 1 / the step between levels. A level above `max_level` is written as 0. All arrays are contiguous. The
+    weights begin at element `index` of `weights`, the scales at element `first` of `scales`, and the bytes at element
+    `offset` of `planes`.
 
-    A level above `max_level` is written as 0. The weights begin at element `index` of their array, the scales at
-    `first`, the bytes at `offset`. All arrays are contiguous.
+    Returns:
+        (total, above): the sum of the levels, and whether one was above `max_level`.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # Four times 16 lanes: float32 weight·scale·inverse, rounded, to int32 (for the total) and to int8.
         (weights, index, scales, first, inverse, max_level, planes, offset), kinds = arguments, signature.args
-        max_level = Lanes.everywhere(builder, max_level)
+        max_level = Lanes.broadcast(builder, max_level)
         totals, above = [], []
         for weight, scale, byte in zip(
-            parts(context, builder, kinds[0], weights, index),
-            parts(context, builder, kinds[2], scales, first),
-            parts(context, builder, kinds[6], planes, offset),
+            lane_pointers(context, builder, kinds[0], weights, index),
+            lane_pointers(context, builder, kinds[2], scales, first),
+            lane_pointers(context, builder, kinds[6], planes, offset),
             strict=True,
         ):
             level = _scale_weights(builder, weight, scale, inverse)
             above.append(level > max_level)
-            whole = above[-1].choose(Lanes.everywhere(builder, 0.0), level).whole(WORDS)
-            whole.whole(BYTES).store(byte)
+            whole = above[-1].choose(Lanes.broadcast(builder, 0.0), level).to_integers(WORDS)
+            whole.to_integers(BYTES).store(byte)
             totals.append(whole)
         total = ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
         any_above = ((above[0] | above[1]) | (above[2] | above[3])).any()
@@ -101,9 +106,14 @@ def fine_levels(
     high: Any,
     low: Any,
 ) -> Any:
-    """Write 64 levels (rounded weights) as two bytes each. Return their sum.
+    """Write 64 levels as two bytes each: a level is a weight as an integer, weight·scale·inverse rounded.
 
-    The bytes at `high` count 256 times, those at `low` once.
+    `inverse` is 1 / the step between levels. The upper bytes, which count 256 times, begin at element `high` of
+    `planes`, and the lower bytes at element `low`. The weights begin at element `index` of `weights`, the scales at
+    element `first` of `scales`.
+
+    Returns:
+        The sum of the levels.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -111,16 +121,16 @@ def fine_levels(
         (weights, index, scales, first, inverse, planes, high, low), kinds = arguments, signature.args
         totals = []
         for weight, scale, upper, lower in zip(
-            parts(context, builder, kinds[0], weights, index),
-            parts(context, builder, kinds[2], scales, first),
-            parts(context, builder, kinds[5], planes, high),
-            parts(context, builder, kinds[5], planes, low),
+            lane_pointers(context, builder, kinds[0], weights, index),
+            lane_pointers(context, builder, kinds[2], scales, first),
+            lane_pointers(context, builder, kinds[5], planes, high),
+            lane_pointers(context, builder, kinds[5], planes, low),
             strict=True,
         ):
-            whole = _scale_weights(builder, weight, scale, inverse).whole(WORDS)
+            whole = _scale_weights(builder, weight, scale, inverse).to_integers(WORDS)
             # The nearest multiple of 256, and the rest from −128 to 127, which is the lowest byte.
-            ((whole + 128) >> 8).whole(BYTES).store(upper)
-            whole.whole(BYTES).store(lower)
+            ((whole + 128) >> 8).to_integers(BYTES).store(upper)
+            whole.to_integers(BYTES).store(lower)
             totals.append(whole)
         return ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
 
@@ -132,9 +142,14 @@ def fine_levels(
 def level_pairs(
     typing_context: Any, weights: Any, index: Any, scales: Any, first: Any, inverse: Any, into: Any, offset: Any
 ) -> Any:
-    """Write 64 levels (rounded weights) as int16 from element `offset` on. Return their sum.
+    """Write 64 levels as int16: a level is a weight as an integer, weight·scale·inverse rounded.
 
-    Every four levels are in the order 0, 2, 1, 3.
+    `inverse` is 1 / the step between levels. Every four levels are in the order 0, 2, 1, 3, as `PairsOf16Bits`
+    multiplies them. They begin at element `offset` of `into`. The weights begin at element `index` of `weights`, the
+    scales at element `first` of `scales`.
+
+    Returns:
+        The sum of the levels.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -143,12 +158,12 @@ def level_pairs(
         order = ir.Constant(WORDS, [lane + index for lane in range(0, LANES, DEEP) for index in (0, 2, 1, 3)])
         totals = []
         for weight, scale, start in zip(
-            parts(context, builder, kinds[0], weights, index),
-            parts(context, builder, kinds[2], scales, first),
-            parts(context, builder, kinds[5], into, offset),
+            lane_pointers(context, builder, kinds[0], weights, index),
+            lane_pointers(context, builder, kinds[2], scales, first),
+            lane_pointers(context, builder, kinds[5], into, offset),
             strict=True,
         ):
-            whole = _scale_weights(builder, weight, scale, inverse).whole(WORDS)
+            whole = _scale_weights(builder, weight, scale, inverse).to_integers(WORDS)
             narrow = builder.trunc(whole.value, ir.VectorType(_HALF, LANES))
             Lanes(builder, builder.shuffle_vector(narrow, narrow, order)).store(start)
             totals.append(whole)
@@ -161,9 +176,9 @@ def level_pairs(
 def _sums(planes: int) -> Callable[..., None]:
     """Return an intrinsic that adds step·(product − offset) to 64 elements of a float64 array.
 
-    An intrinsic is a function that emits instructions.
-
-    Products wrap around at 32 bits, but the difference fits into 32 bits (see `WEIGHT_LEVELS`).
+    An intrinsic is a function that emits instructions. A product is that of weights and codes, both integers. `planes`
+    is the number of bytes of such a weight: with 2, the first plane's products count 256 times. Products wrap around at
+    32 bits, but the difference fits into 32 bits (see `WEIGHT_LEVELS`).
     """
 
     @intrinsic
@@ -171,18 +186,18 @@ def _sums(planes: int) -> Callable[..., None]:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             # Four times 16 lanes: int32 products, the first plane's 256 times, as float64, added to float64 outputs.
             (products, row, offset, step, outputs, first), kinds = arguments, signature.args
-            offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
+            offset, step = Lanes.broadcast(builder, offset), Lanes.broadcast(builder, step)
             start = builder.mul(row, _LONG(PANEL))
             for high, low, output in zip(
-                parts(context, builder, kinds[0], products, start),
-                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * PANEL))),
-                parts(context, builder, kinds[4], outputs, first),
+                lane_pointers(context, builder, kinds[0], products, start),
+                lane_pointers(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * PANEL))),
+                lane_pointers(context, builder, kinds[4], outputs, first),
                 strict=True,
             ):
                 product = Lanes.load(builder, WORDS, low) - offset
                 if planes == 2:
                     product = (Lanes.load(builder, WORDS, high) << 8) + product
-                (product.real(DOUBLES) * step + Lanes.load(builder, DOUBLES, output)).store(output)
+                (product.to_floats(DOUBLES) * step + Lanes.load(builder, DOUBLES, output)).store(output)
             return context.get_dummy_value()
 
         return types.void(products, types.int64, types.int32, types.float64, outputs, types.int64), build
@@ -210,7 +225,10 @@ _VALUES = record(
 
 @njit(nogil=True, fastmath=True)
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """Return float64[q] twice: the sum and the maximum of the first `rows` weights of float32[q, ≥ r]."""
+    """Return the sum and the maximum of the first `rows` weights of each query, as float64[q] each.
+
+    `weights` is float32[q, ≥ rows].
+    """
     width, full = weights.shape[1], rows - rows % PANEL
     sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
@@ -230,10 +248,11 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
 def _levels_of_bytes(
     weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I8
 ) -> tuple[int, bool]:
-    """Fill a query's rows of packed int8[planes·q, chunk] with levels, weight·scale·inverse rounded.
+    """Fill the lines of packed int8[planes·q, chunk] that belong to one query with levels.
 
-    The rows are those from `first` on. A level has one byte, or two, of which the first counts 256 times. With one
-    byte, a level above `max_level` is written as 0.
+    A level is a row's weight as an integer: weight·scale·inverse rounded, where `inverse` is 1 / the step between
+    levels. The rows are those from `first` on, one chunk of them. If `max_level` is at most 127, a level has one byte,
+    and larger levels are written as 0. Otherwise it has two bytes in two lines, of which the first counts 256 times.
 
     Returns:
         The sum of all levels, and whether one was too large.
@@ -272,9 +291,13 @@ def _levels_of_bytes(
 def _levels_of_pairs(
     weights: F32, query: int, scales: F32, first: int, inverse: float, max_level: int, packed: I16
 ) -> tuple[int, bool]:
-    """Fill packed int16[q, chunk] with a query's levels (rounded weights).
+    """Fill packed[query], a line of int16[q, chunk], with levels.
 
-    Every four levels are in the order 0, 2, 1, 3. No level is too large.
+    A level is a row's weight as an integer: weight·scale·inverse rounded, where `inverse` is 1 / the step between
+    levels. The rows are those from `first` on, one chunk of them. Every four levels are in the order 0, 2, 1, 3.
+
+    Returns:
+        The sum of all levels, and False: no level is too large for 16 bits.
     """
     chunk, width = packed.shape[1], weights.shape[1]
     stop = min(first + chunk, len(scales))
@@ -308,7 +331,9 @@ def blend(
     outputs: F64,
     amx: bool,
 ) -> None:
-    """Add Σ weight·value over chunks of coded values to the outputs.
+    """Add Σ weight·value over r coded values to the output of each query.
+
+    Weights are rounded to integer levels, which are multiplied with the codes of the values.
 
     Args:
         codes: uint8[chunks, groups, words, 16, 4], transposed; see `ValueCodes`.
@@ -319,7 +344,7 @@ def blend(
             one.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
-        amx: whether AMX may be used.
+        amx: whether AMX, the matrix unit, may be used.
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
     planes = 1 if WIDE or max_level <= LEVELS else 2
@@ -381,7 +406,10 @@ def add_values(
     errors: F64,
     amx: bool,
 ) -> None:
-    """Add Σ weight·value over a tile of coded values, and bounds on its error. See `Kernels.add_values`."""
+    """Add Σ weight·value over a block of coded values to the outputs, and bounds on the error to `errors`.
+
+    Shapes and details are those of `Kernels.add_values`.
+    """
     rows, scales = len(tile.scales), tile.scales
     levels = WEIGHT_LEVELS if fine or WIDE else LEVELS
     masses, tops = weight_of(weights, rows)

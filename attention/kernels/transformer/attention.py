@@ -21,8 +21,11 @@ _LONG = ir.IntType(64)
 
 
 @intrinsic
-def _turn(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any, apart: Any) -> Any:
-    """Transpose 16 words of 16 rows into 16 lines, `apart` words from one line to the next."""
+def _transpose(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any, apart: Any) -> Any:
+    """Transpose a square of 16 by 16 words: words `word` to `word + 16` of the rows from `row` on.
+
+    The square becomes 16 lines of `into`, from element `start` on, `apart` words from one line to the next.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, row, word, _, start, apart = arguments
@@ -51,10 +54,13 @@ def _turn(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start:
 
 
 @intrinsic
-def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: Any, start: Any, apart: Any) -> Any:
-    """Interleave 32 bfloat16 of a row with those of the next row, or with zeros.
+def _interleave_rows(
+    typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: Any, start: Any, apart: Any
+) -> Any:
+    """Interleave 32 bfloat16 of one row with those of the next row, or with zeros if `both` is false.
 
-    The result is two lines of 16 words, `apart` words apart.
+    They are read from word `word` of row `row` on. The result is two lines of 16 words in `into`, from element `start`
+    on, `apart` words apart.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -80,7 +86,7 @@ def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: 
 
 @intrinsic
 def _copy(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any) -> Any:
-    """Copy 16 words of a row to `into`."""
+    """Copy 16 words of row `row`, from word `word` on, to `into` from element `start` on."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, row, word, _, start = arguments
@@ -94,10 +100,17 @@ def _copy(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start:
 
 
 @njit(nogil=True)
-def _keys(projected: Words, first: int, length: int, word: int, words: int, across: int, keys: Words) -> int:
-    """Write a head's keys as panels, each of `across` interleaved keys.
+def _arrange_keys(projected: Words, first: int, length: int, word: int, words: int, across: int, keys: Words) -> int:
+    """Write the keys of one head and one text as panels of `across` keys each, which queries can be multiplied with.
 
-    Keys after the text's last token are meaningless.
+    Keys of the last panel after the text's last token are meaningless.
+
+    Args:
+        projected: uint32[parts, rows, words], queries, keys and values of all heads.
+        first, length: the first row and the number of rows of the text.
+        word, words: the first word of the head's keys and their number.
+        across: the number of keys that a panel interleaves.
+        keys: the buffer to write to.
 
     Returns:
         The number of words of each part.
@@ -109,13 +122,19 @@ def _keys(projected: Words, first: int, length: int, word: int, words: int, acro
             for side in range(0, across, LANES):
                 for count in range(0, words, LANES):
                     pointer = part * size + block * words + count * across + side
-                    _turn(projected, row + block + side, word + count, keys, pointer, across)
+                    _transpose(projected, row + block + side, word + count, keys, pointer, across)
     return size
 
 
 @njit(nogil=True)
-def _values(projected: Words, first: int, length: int, word: int, words: int, values: Words) -> int:
-    """Write a head's float32 values: 16 components of all tokens, then the next 16 components.
+def _arrange_values(projected: Words, first: int, length: int, word: int, words: int, values: Words) -> int:
+    """Write the float32 values of one head and one text: 16 components of all tokens, then the next 16 components.
+
+    Args:
+        projected: uint32[parts, rows, words], queries, keys and values of all heads.
+        first, length: the first row and the number of rows of the text.
+        word, words: the first word of the head's values and their number.
+        values: the buffer to write to.
 
     Returns:
         The number of words of each 16 components.
@@ -128,12 +147,18 @@ def _values(projected: Words, first: int, length: int, word: int, words: int, va
 
 
 @njit(nogil=True)
-def _value_pairs(
+def _arrange_value_pairs(
     projected: Words, first: int, length: int, padded: int, word: int, words: int, across: int, values: Words
 ) -> int:
-    """Write a head's bfloat16 values, two tokens to a word, with zeros up to `padded` tokens.
+    """Write the bfloat16 values of one head and one text as panels, two tokens to a word.
 
-    They are written panel by panel.
+    Args:
+        projected: uint32[parts, rows, words], queries, keys and values of all heads.
+        first, length: the first row and the number of rows of the text.
+        padded: the number of tokens to write; those after the text's last are zeros.
+        word, words: the first word of the head's values and their number.
+        across: the number of components that a panel interleaves.
+        values: the buffer to write to.
 
     Returns:
         The number of words of each part of a panel.
@@ -146,7 +171,7 @@ def _value_pairs(
             row, start = part * projected.shape[1] + first, (2 * count // across * parts + part) * size
             for token in range(0, length, 2):
                 pointer = start + token // 2 * across
-                _pair(projected, row + token, word + count, token + 1 < length, values, pointer, apart)
+                _interleave_rows(projected, row + token, word + count, token + 1 < length, values, pointer, apart)
             if across == PANEL:
                 for pointer in range(start + (length + 1) // 2 * across, start + size):
                     values[pointer] = 0
@@ -166,36 +191,36 @@ def attend(
     scratch: Scratch,
     out: Words,
 ) -> None:
-    """Compute the outputs of one head for some tokens of one text.
+    """Compute the outputs of one attention head for some tokens of one text.
 
     Args:
-        way: how numbers are packed and multiplied; see `parameters`.
+        way: how numbers are packed and multiplied, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         projected: uint32[parts, rows, 3·n_heads·words], scaled queries, keys and values; the 32 rows after the last
             text must be finite.
-        first, length: the text's rows.
+        first, length: the first row and the number of rows of the text.
         begin, end: the rows whose outputs are computed; they attend to all of the text.
         head: the number of the head.
         words: words of a head, a multiple of 16.
         scratch: buffers for a text of this length.
-        out: uint32[parts, rows, n_heads·words]
+        out: uint32[parts, rows, n_heads·words], filled in the rows from `begin` to `end`.
     """
     keys, values, logits, weights, sums = scratch.keys, scratch.values, scratch.logits, scratch.weights, scratch.sums
     stride = projected.shape[2]
     width = stride // 3
     query, key, value = head * words, width + head * words, 2 * width + head * words
     whole, across = way == FLOAT32, columns_of(way)
-    behind = _keys(projected, first, length, key, words, across, keys)
+    behind = _arrange_keys(projected, first, length, key, words, across, keys)
     padded = -(-length // PANEL) * PANEL
     # Vector instructions read only existing words. Tiles are always full, padded with zeros.
     deep = length if whole else (padded if way >= TILES else length + 1) // 2
     numbers = words if whole else 2 * words
     flat, apart, size = values, across, 0
     if not whole:
-        size = _value_pairs(projected, first, length, padded, value, words, across, values)
+        size = _arrange_value_pairs(projected, first, length, padded, value, words, across, values)
     elif WIDE:
         flat, apart = projected.reshape(-1), stride
     else:
-        size = _values(projected, first, length, value, words, values)
+        size = _arrange_values(projected, first, length, value, words, values)
     some_at_most = TILE_QUERIES if way >= TILES else QUERIES
     for index in range(begin, end, some_at_most):
         count = min(some_at_most, end - index)

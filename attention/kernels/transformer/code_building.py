@@ -16,12 +16,12 @@ from attention.kernels.transformer.parameters import FLOAT32, THREE
 
 @dataclass(frozen=True)
 class Strided:
-    """A matrix in code being built, given by a pointer and strides.
+    """A matrix in LLVM code that is being built, given by a pointer and strides.
 
     Attributes:
         start: a pointer to the first element.
         stride: elements from one line to the next.
-        behind: elements from the first part to the second; None if there is one part.
+        behind: elements from the matrix's first part to its second, if each number is split into two; else None.
     """
 
     start: Any
@@ -29,16 +29,16 @@ class Strided:
     behind: Any = None
 
     def line(self, builder: Any, number: int, column: int = 0) -> Any:
-        """Return a pointer to an element.
+        """Return a pointer to the element in line `number` and this column.
 
-        Its line and column are numbers that are known while the code is built.
+        Both are Python numbers, known while the code is built.
         """
         return builder.gep(self.start, [builder.add(builder.mul(self.stride, LONG(number)), LONG(column))])
 
     def second(self, builder: Any) -> Strided:
-        """Return the second part of the matrix.
+        """Return the matrix of the second parts, if each number is split into two.
 
-        If numbers are split into two parts, each part has the same shape.
+        It has the shape of the first.
         """
         return Strided(builder.gep(self.start, [self.behind]), self.stride)
 
@@ -50,35 +50,49 @@ INTEGER, _FIRST = types.int64, LONG(0)
 
 
 def stride_of(builder: Any, array: Any) -> Any:
-    """Return the length of a contiguous array's last axis."""
+    """Emit code for the length of a contiguous array's last axis."""
     return builder.extract_value(array.shape, array.shape.type.count - 1)
 
 
 def pointer_to(builder: Any, array: Any, line: Any, column: Any = _FIRST) -> Any:
-    """Return a pointer to an element; `line` counts the lines of all leading axes."""
+    """Emit code for a pointer to an element of a contiguous array.
+
+    `line` counts the lines of all leading axes, and `column` the elements of the last axis.
+    """
     return builder.gep(array.data, [builder.add(builder.mul(line, stride_of(builder, array)), column)])
 
 
 def second_part(builder: Any, words: Any) -> Any:
-    """Return the distance, in elements, from the first part of uint32[parts, lines, words] to the second."""
+    """Emit code for the distance, in elements, from the first part of uint32[parts, lines, words] to the second."""
     _, lines, width = cgutils.unpack_tuple(builder, words.shape)
     return builder.mul(lines, width)
 
 
 def lanes_at(builder: Any, start: Any, offset: Any) -> Lanes:
-    """Load 16 float32 numbers from an offset on."""
+    """Emit a load of 16 float32, from `offset` elements after the pointer `start` on."""
     return Lanes.load(builder, REALS, builder.gep(start, [offset]))
 
 
-def sixteens(builder: Any, count: Any) -> Any:
-    """Begin a loop over `count` numbers, 16 at a time."""
+def loop_by_16(builder: Any, count: Any) -> Any:
+    """Return a context manager that builds a loop over `count` numbers, 16 at a time.
+
+    Code built in the `with` block is the body of the loop.
+    """
     return cgutils.for_range_slice(builder, LONG(0), count, LONG(LANES))
 
 
-def put(builder: Any, way: Any, x: Lanes, line: Any, column: Any, behind: Any) -> None:
-    """Store 16 numbers, packed, from number `column` of a line on.
+def store_packed(builder: Any, way: Any, x: Lanes, line: Any, column: Any, behind: Any) -> None:
+    """Emit a store of 16 float32, packed as `way` says, from number `column` of a line on.
 
-    Store their second part too, if the way of packing has two.
+    Packed numbers are one float32 to a word, or two bfloat16.
+
+    Args:
+        builder: the LLVM builder.
+        way: one of FLOAT32, BFLOAT16, TILES and THREE, known at run time only; see `parameters`.
+        x: float32[16].
+        line: a pointer to the line's first word.
+        column: a multiple of 16.
+        behind: elements from the line to the line of the second parts, which THREE stores too.
     """
     whole = builder.icmp_signed("==", way, LONG(FLOAT32))
     with builder.if_else(whole) as (one, two):
@@ -89,11 +103,11 @@ def put(builder: Any, way: Any, x: Lanes, line: Any, column: Any, behind: Any) -
             pointer = builder.gep(line, [builder.lshr(column, LONG(1))])
             _halves(near).store(pointer)
             with builder.if_then(builder.icmp_signed("==", way, LONG(THREE))):
-                _halves(_nearest(x - near.of_bits())).store(builder.gep(pointer, [behind]))
+                _halves(_nearest(x - near.from_bits())).store(builder.gep(pointer, [behind]))
 
 
 def _nearest(x: Lanes) -> Lanes:
-    """Round float32 to bfloat16, ties to even, and return the bits as float32 bits."""
+    """Round float32[16] to bfloat16, ties to even, and return the bits as those of float32."""
     bits = x.bits()
     one = Lanes(x.builder, ir.Constant(WORDS, [1] * LANES))
     upper = Lanes(x.builder, ir.Constant(WORDS, [-65536] * LANES))
@@ -101,4 +115,4 @@ def _nearest(x: Lanes) -> Lanes:
 
 
 def _halves(bits: Lanes) -> Lanes:
-    return (bits >> 16).whole(_HALVES)
+    return (bits >> 16).to_integers(_HALVES)

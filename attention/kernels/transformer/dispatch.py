@@ -8,9 +8,10 @@ from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, T
 
 
 def way_of(precision: str) -> int:
-    """Return the way to multiply for "float32" or "bfloat16", with AMX (the matrix unit) if it is usable.
+    """Return the fastest way to multiply at a precision, "float32" or "bfloat16", on this processor.
 
-    A way is a number that `parameters` defines. This imports the compiler.
+    A way is a number that `parameters` defines: it says how numbers are packed and which instruction multiplies them.
+    With AMX, the matrix unit, another way is faster. This imports the compiler.
     """
     from attention.kernels.transformer.products import usable
 
@@ -36,9 +37,9 @@ def multiplies_bfloat16() -> bool:
 
 
 def columns_of(way: int) -> int:
-    """Return the number of columns that a panel interleaves in this way of packing.
+    """Return the number of columns of a matrix that are packed side by side, as one panel, for this way to multiply.
 
-    This imports the compiler.
+    A way is one of FLOAT32, BFLOAT16, TILES and THREE. This imports the compiler.
     """
     from attention.kernels.transformer import products
 

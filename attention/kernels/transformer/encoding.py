@@ -37,9 +37,9 @@ from attention.kernels.transformer.products import WIDE, columns_of, leave_unit,
 
 @njit(nogil=True, inline="always")
 def _pass_rows(way: int, left: int) -> int:
-    """Return how many of the `left` remaining rows to compute next.
+    """Return how many of the `left` remaining tokens to compute at a time.
 
-    It is at most ROWS or MORE_ROWS, and such that passes have similar sizes.
+    It is at most ROWS or MORE_ROWS, such that passes have similar sizes and intermediate results stay in the cache.
     """
     block = TILE_QUERIES if way >= TILES else QUERIES
     maximum = ROWS if WIDE or way >= TILES else MORE_ROWS
@@ -48,7 +48,7 @@ def _pass_rows(way: int, left: int) -> int:
 
 
 @njit(nogil=True, inline="always")
-def _through(
+def _activate_products(
     way: int,
     rows: int,
     a: Words,
@@ -63,9 +63,17 @@ def _through(
     line: int,
     sums: F32,
 ) -> None:
-    """Set some rows of `out` to curve(a · matrix + bias), packed, for columns `begin` to `end`.
+    """Set some rows of `out` to curve(a · matrix + bias), packed, for columns `begin` to `end` of the matrix.
 
-    `curve` is the activation. Rows are read from `row` and written from `line` on.
+    Args:
+        way: how numbers are packed and multiplied; see `parameters`.
+        rows: the number of rows.
+        a: uint32[parts, …, words], of which rows from `row` on are multiplied.
+        matrices: the panels of all layers' matrices, flat; `layer` chooses one.
+        bias: float32[layers, n].
+        curve: the activation, a value of `CURVES`.
+        out: uint32[parts, …, words], written from row `line` on; column `begin` becomes its first.
+        sums: float32[≥ rows, 32], a buffer.
     """
     words, across = a.shape[2], columns_of(way)
     part = bias.shape[1] * words
@@ -76,12 +84,18 @@ def _through(
 
 
 @njit(nogil=True, inline="always")
-def _onto(
+def _store_products(
     way: int, rows: int, a: Words, row: int, matrices: Words, layer: int, depth: int, begin: int, end: int, y: F32
 ) -> None:
-    """Set y[: rows] to a · matrix, for words `begin` to `end` of the matrix's depth.
+    """Set y[: rows] to a · matrix, over words `begin` to `end` of the matrix's depth; if `begin` is not 0, add to y.
 
-    If `begin` is not 0, add to y instead.
+    Args:
+        way: how numbers are packed and multiplied; see `parameters`.
+        rows: the number of rows.
+        a: uint32[parts, …, words], of which rows from `row` on are multiplied.
+        matrices: the panels of all layers' matrices, flat; `layer` chooses one.
+        depth: the number of words of a column of the matrix.
+        y: float32[≥ rows, n].
     """
     part, across = y.shape[1] * depth, columns_of(way)
     first = layer * a.shape[0] * part + begin * across
@@ -92,7 +106,7 @@ def _onto(
 
 @njit(nogil=True, inline="always")
 def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: F32) -> None:
-    """Set y to the embeddings of `rows` tokens from `row` on: the sums of token and position vectors."""
+    """Set y[: rows] to the embeddings of `rows` tokens from token `row` on: the sums of token and position vectors."""
     first = 0
     for length in lengths:
         for index in range(max(first, row), min(first + length, row + rows)):
@@ -106,7 +120,7 @@ def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: 
 def _attend(
     way: int, heads: int, projected: Words, lengths: I64, first: int, last: int, room: Activations, scratch: Scratch
 ) -> None:
-    """Compute the heads' outputs of tokens `first` to `last` into `room.joined`.
+    """Compute the outputs of all attention heads for tokens `first` to `last`, and store them in `room.joined`.
 
     Each token attends to its own text.
     """
@@ -120,22 +134,23 @@ def _attend(
 
 
 @njit(nogil=True, inline="always")
-def _rest_of_layer(
+def _finish_layer(
     way: int, network: Network, layer: int, curve: int, room: Activations, scratch: Scratch, row: int, rows: int
 ) -> None:
-    """Compute what follows attention in a layer, for some tokens.
+    """Compute what follows attention in a layer, for `rows` tokens from `row` on.
 
-    It goes from the heads' outputs to the input of the layer's second normalisation, in y.
+    It starts at the heads' outputs in `room.joined`, and ends before the layer's second normalisation. The result is in
+    `scratch.y`.
     """
-    bent, y = scratch.bent, scratch.y
+    hidden, y = scratch.hidden, scratch.y
     joined = room.joined.shape[2]
-    _onto(way, rows, room.joined, row, network.output, layer, joined, 0, joined, y)
+    _store_products(way, rows, room.joined, row, network.output, layer, joined, 0, joined, y)
     add(y, rows, network.output_bias, layer, room.x, row)
-    _norm(way, rows, network, 2 * layer + 1, room, y, row)
+    _normalise_rows(way, rows, network, 2 * layer + 1, room, y, row)
     width = network.inner_bias.shape[1]
     for begin in range(0, width, WIDENED):
         end = min(begin + WIDENED, width)
-        _through(
+        _activate_products(
             way,
             rows,
             room.read,
@@ -146,25 +161,33 @@ def _rest_of_layer(
             begin,
             end,
             curve,
-            bent,
+            hidden,
             0,
             scratch.sums,
         )
         numbers = 1 if way == FLOAT32 else 2  # per word
-        _onto(way, rows, bent, 0, network.outer, layer, width // numbers, begin // numbers, end // numbers, y)
+        _store_products(
+            way, rows, hidden, 0, network.outer, layer, width // numbers, begin // numbers, end // numbers, y
+        )
     add(y, rows, network.outer_bias, layer, room.x, row)
 
 
 @njit(nogil=True, inline="always")
-def _norm(way: int, rows: int, network: Network, number: int, room: Activations, y: F32, row: int) -> None:
-    """Normalise rows of y, and store them as rows of `room.x` and, packed, of `room.read`."""
+def _normalise_rows(way: int, rows: int, network: Network, number: int, room: Activations, y: F32, row: int) -> None:
+    """Normalise rows of y by the network's normalisation `number`, and store them from row `row` of the activations on.
+
+    They are stored as float32 in `room.x`, and packed in `room.read`.
+    """
     epsilon = network.epsilons[number]
     normalise(way, y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read, row)
 
 
 @njit(nogil=True, inline="always")
 def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
-    """Set `out` to one vector per text, pooled from the vectors of its tokens."""
+    """Set out[i] to one vector of text i, pooled from the vectors x of its tokens, for all texts.
+
+    `pooling` is a value of `POOLINGS`: the mean, the maximum, or the first token's vector.
+    """
     row = 0
     for text in range(len(lengths)):
         into = out[text]
@@ -220,14 +243,14 @@ def encode(
     end: int,
     out: F32,
 ) -> None:
-    """Compute the vectors of b texts, or only some stages and tokens of them.
+    """Compute the vectors of b texts, or only some stages of that for some of their tokens.
 
-    The texts' tokens are concatenated.
+    The texts' tokens are concatenated. Stage 0 embeds tokens, stages 1 to l compute the layers, and stage l + 1 pools.
 
     Args:
-        way: how the network's matrices and the activations are packed; see `parameters`.
+        way: how numbers are packed and multiplied, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         network: the parameters of l layers.
-        heads: the number of heads.
+        heads: the number of attention heads.
         curve: the activation, a value of `CURVES`.
         tokens: int64[t], below n_vocabulary.
         lengths: int64[b], from 1 to n_positions; they sum to t.
@@ -252,10 +275,10 @@ def encode(
             if stage == 0:
                 _embed(network, tokens, lengths, row, rows, scratch.y)
             else:
-                _rest_of_layer(way, network, stage - 1, curve, room, scratch, row, rows)
-            _norm(way, rows, network, 2 * stage, room, scratch.y, row)
+                _finish_layer(way, network, stage - 1, curve, room, scratch, row, rows)
+            _normalise_rows(way, rows, network, 2 * stage, room, scratch.y, row)
             if stage < layers:
-                _through(
+                _activate_products(
                     way,
                     rows,
                     room.read,

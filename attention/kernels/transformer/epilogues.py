@@ -20,10 +20,10 @@ from attention.kernels.transformer.code_building import (
     REAL_PLACE,
     WORD_PLACE,
     lanes_at,
+    loop_by_16,
     pointer_to,
-    put,
     second_part,
-    sixteens,
+    store_packed,
     stride_of,
 )
 from attention.kernels.transformer.parameters import GELU, GELU_TANH, NONE, RELU, SILU
@@ -49,7 +49,7 @@ def relu(x: Lanes) -> Lanes:
 
 
 def gelu(x: Lanes) -> Lanes:
-    """Return x·Φ(x), with error 8e-7·max(1, x)."""
+    """Return x·Φ(x), Φ the normal distribution function, with error 8e-7·max(1, x)."""
     x = x.at_least(-_FARTHEST * 1.4142135623730951)
     z = (x * 0.7071067811865476).at_most(_FARTHEST).at_least(-_FARTHEST)
     square = z * z
@@ -59,12 +59,12 @@ def gelu(x: Lanes) -> Lanes:
 
 
 def gelu_tanh(x: Lanes) -> Lanes:
-    """Return GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³)."""
+    """Return GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³), σ the logistic function."""
     return x * _logistic((x + x * x * x * 0.044715) * 1.5957691216057308)
 
 
 def silu(x: Lanes) -> Lanes:
-    """Return x·σ(x)."""
+    """Return x·σ(x), σ the logistic function."""
     return x * _logistic(x)
 
 
@@ -78,7 +78,7 @@ BY_NUMBER: Sequence[tuple[int, Callable[[Lanes], Lanes]]] = (
 
 
 def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
-    """Evaluate a polynomial by Horner's rule, coefficients in descending powers."""
+    """Return a polynomial of x by Horner's rule, with coefficients in descending powers."""
     value = x * coefficients[0] + coefficients[1]
     for coefficient in coefficients[2:]:
         value = value * x + coefficient
@@ -92,7 +92,7 @@ def _logistic(x: Lanes) -> Lanes:
     """
     positive: Any = x > 0.0
     small = positive.choose(x * -1.0, x).at_least(_LEAST).exponential()
-    return positive.choose(Lanes.everywhere(x.builder, 1.0), small) / (small + 1.0)
+    return positive.choose(Lanes.broadcast(x.builder, 1.0), small) / (small + 1.0)
 
 
 @intrinsic
@@ -110,17 +110,20 @@ def finish(
     row: Any,
     into: Any,
 ) -> Any:
-    """Add the bias to a product's sums, apply the activation `curve`, and store the result packed.
+    """Add the bias to the sums of a product, apply an activation, and store the result packed.
 
     out[row : row + rows, into : into + columns] = curve(sums + bias[first_column :]).
 
     Args:
-        way: how out is packed; see `parameters`.
+        way: how `out` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         sums: float32[≥ rows, ≥ columns]
+        rows: the number of rows.
         bias: float32[layers, n]; row `layer` is used.
-        columns: a multiple of 16.
-        curve: a number of `CURVES`.
+        first_column: the column of the bias that belongs to the first column of sums.
+        columns: the number of columns, a multiple of 16.
+        curve: the activation, a number of `CURVES`.
         out: uint32[parts, …, words]
+        row, into: the first row and column of `out` that are written.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -164,20 +167,20 @@ def _finish(
         case = builder.append_basic_block(f"curve_{number}")
         choice.add_case(LONG(number), case)
         builder.position_at_end(case)
-        with cgutils.for_range(builder, rows) as line, sixteens(builder, columns) as (column, _):
+        with cgutils.for_range(builder, rows) as line, loop_by_16(builder, columns) as (column, _):
             source = builder.gep(sums, [builder.mul(line.index, stride)])
             into = builder.gep(out, [builder.mul(line.index, out_stride)])
             x = bend(lanes_at(builder, source, column) + lanes_at(builder, bias, column))
-            put(builder, way, x, into, builder.add(first_column, column), behind)
+            store_packed(builder, way, x, into, builder.add(first_column, column), behind)
         builder.branch(end)
     builder.position_at_end(end)
 
 
 @intrinsic
 def add(typing_context: Any, y: Any, rows: Any, bias: Any, layer: Any, x: Any, row: Any) -> Any:
-    """Add bias and the residual x[row : row + rows] to y[: rows].
+    """Add a layer's bias and the residual branch x to y: y[: rows] += bias[layer] + x[row : row + rows].
 
-    x float32[…, d], y float32[…, d], bias float32[layers, d].
+    x and y are float32[…, d], and bias is float32[layers, d].
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -195,7 +198,7 @@ def add(typing_context: Any, y: Any, rows: Any, bias: Any, layer: Any, x: Any, r
 
 
 def _add(builder: Any, y: Any, width: Any, rows: Any, bias: Any, x: Any) -> None:
-    with cgutils.for_range(builder, rows) as line, sixteens(builder, width) as (column, _):
+    with cgutils.for_range(builder, rows) as line, loop_by_16(builder, width) as (column, _):
         offset = builder.add(builder.mul(line.index, width), column)
         total = lanes_at(builder, y, offset) + lanes_at(builder, bias, column) + lanes_at(builder, x, offset)
         total.store(builder.gep(y, [offset]))
@@ -215,7 +218,14 @@ def scale(
 ) -> Any:
     """Multiply each row of a product's sums by its factor, and store the result packed.
 
-    out[row : row + rows, first_column : first_column + columns] = factors · sums.
+    out[row : row + rows, first_column : first_column + columns] = factors[: rows, None] · sums[: rows, : columns].
+
+    Args:
+        way: how `out` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
+        sums: float32[≥ rows, ≥ columns]
+        columns: a multiple of 16.
+        factors: float32[≥ rows]
+        out: uint32[parts, …, words]
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -247,11 +257,11 @@ def _scale(
     behind: Any,
 ) -> None:
     with cgutils.for_range(builder, rows) as line:
-        factor = Lanes.everywhere(builder, builder.load(builder.gep(factors, [line.index])))
+        factor = Lanes.broadcast(builder, builder.load(builder.gep(factors, [line.index])))
         source = builder.gep(sums, [builder.mul(line.index, stride)])
         into = builder.gep(out, [builder.mul(line.index, out_stride)])
-        with sixteens(builder, columns) as (column, _):
-            put(
+        with loop_by_16(builder, columns) as (column, _):
+            store_packed(
                 builder,
                 way,
                 lanes_at(builder, source, column) * factor,

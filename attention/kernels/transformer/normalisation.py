@@ -19,10 +19,10 @@ from attention.kernels.transformer.code_building import (
     REAL_PLACE,
     WORD_PLACE,
     lanes_at,
+    loop_by_16,
     pointer_to,
-    put,
     second_part,
-    sixteens,
+    store_packed,
     stride_of,
 )
 
@@ -44,13 +44,14 @@ def normalise(
     words: Any,
     row: Any,
 ) -> Any:
-    """Normalise rows of y to mean 0 and variance 1, scale and shift them, and store them from `row` on.
+    """Normalise rows of y to mean 0 and variance 1, then scale and shift them (layer normalisation).
 
-    They are stored as float32 in x, and packed in `words`.
+    The results are stored from row `row` on, as float32 in x and packed in `words`.
 
     Args:
-        way: how words are packed; see `parameters`.
+        way: how `words` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         y, x: float32[≥ rows, d], d a multiple of 16.
+        rows: the number of rows.
         scale, shift: float32[norms, d]; row `number` is used.
         epsilon: float32, added to the variance.
         words: uint32[parts, ≥ rows, …]
@@ -95,34 +96,35 @@ def _normalise(
 
         def mean_of(of: Any) -> Any:
             builder.store(ir.Constant(REALS, [0.0] * LANES), total)
-            with sixteens(builder, width) as (column, _):
+            with loop_by_16(builder, width) as (column, _):
                 one = of(lanes_at(builder, row_in, column))
                 builder.store((Lanes(builder, builder.load(total)) + one).value, total)
             return builder.fdiv(Lanes(builder, builder.load(total)).sum(), count)
 
-        mean = Lanes.everywhere(builder, mean_of(lambda one: one))
+        mean = Lanes.broadcast(builder, mean_of(lambda one: one))
         variance = mean_of(lambda one: (one - mean) * (one - mean))
         deviation = builder.call(root, [builder.fadd(variance, epsilon)])
-        inverse = Lanes.everywhere(builder, builder.fdiv(REAL(1.0), deviation))
-        with sixteens(builder, width) as (column, _):
+        inverse = Lanes.broadcast(builder, builder.fdiv(REAL(1.0), deviation))
+        with loop_by_16(builder, width) as (column, _):
             one = (lanes_at(builder, row_in, column) - mean) * inverse
             one = one * lanes_at(builder, scale, column) + lanes_at(builder, shift, column)
             one.store(builder.gep(out, [column]))
-            put(builder, way, one, into, column, behind)
+            store_packed(builder, way, one, into, column, behind)
 
 
 @intrinsic
 def exponentials(
     typing_context: Any, way: Any, logits: Any, rows: Any, count: Any, padded: Any, words: Any, factors: Any
 ) -> Any:
-    """Store exp(z − max z) for the first `count` logits z of each row, packed, with zeros after them.
+    """Compute the terms of a softmax: exp(z − max z) for the logits z of each row, and 1/Σ of each row.
 
-    Store 1/Σ of each row in factors.
+    The terms are stored packed in `words`, followed by zeros, and the reciprocals in `factors`.
 
     Args:
-        way: how words are packed; see `parameters`.
+        way: how `words` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         logits: float32[≥ rows, …]
-        count: the number of logits.
+        rows: the number of rows.
+        count: the number of logits in a row.
         padded: the number of numbers written to each row, zeros included; a multiple of 16.
         words: uint32[parts, ≥ rows, …]
         factors: float32[≥ rows]
@@ -155,13 +157,13 @@ def _exponentials(
     behind: Any,
     factors: Any,
 ) -> None:
-    lowest, nothing = Lanes.everywhere(builder, _LOWEST), Lanes.everywhere(builder, 0.0)
+    lowest, nothing = Lanes.broadcast(builder, _LOWEST), Lanes.broadcast(builder, 0.0)
     peak, total = (cgutils.alloca_once(builder, REALS) for _ in range(2))
     lanes = ir.Constant(ir.VectorType(LONG, LANES), list(range(LANES)))
 
     def present(column: Any) -> Lanes:
-        """Return which of 16 numbers from a column on are among the first `count`."""
-        left = Lanes.everywhere(builder, builder.sub(count, column))
+        """Return bool[16], True for those of 16 numbers from `column` on that are among the first `count`."""
+        left = Lanes.broadcast(builder, builder.sub(count, column))
         return Lanes(builder, builder.icmp_signed("<", lanes, left.value))
 
     with cgutils.for_range(builder, rows) as row:
@@ -169,14 +171,14 @@ def _exponentials(
         into = builder.gep(words, [builder.mul(row.index, words_stride)])
         builder.store(lowest.value, peak)
         builder.store(nothing.value, total)
-        with sixteens(builder, count) as (column, _):
+        with loop_by_16(builder, count) as (column, _):
             values = present(column).choose(lanes_at(builder, logits_row, column), lowest)
             builder.store(Lanes(builder, builder.load(peak)).at_least(values).value, peak)
-        largest = Lanes.everywhere(builder, Lanes(builder, builder.load(peak)).largest())
-        with sixteens(builder, padded) as (column, _):
+        largest = Lanes.broadcast(builder, Lanes(builder, builder.load(peak)).largest())
+        with loop_by_16(builder, padded) as (column, _):
             below = (lanes_at(builder, logits_row, column) - largest).at_least(_LEAST).at_most(0.0)
             values = present(column).choose(below.exponential(), nothing)
             builder.store((Lanes(builder, builder.load(total)) + values).value, total)
-            put(builder, way, values, into, column, behind)
+            store_packed(builder, way, values, into, column, behind)
         factor = builder.fdiv(REAL(1.0), Lanes(builder, builder.load(total)).sum())
         builder.store(factor, builder.gep(factors, [row.index]))

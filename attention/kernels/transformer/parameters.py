@@ -29,17 +29,26 @@ high by high, low by high and high by low.
 
 
 def parts(way: int) -> int:
-    """Return the number of parts that this way of packing splits a number into."""
+    """Return how many bfloat16 a number is split into in this way to multiply: two for THREE, else one.
+
+    With one part, the number is a float32 or a bfloat16.
+    """
     return 2 if way == THREE else 1
 
 
 def depth(numbers: int, way: int) -> int:
-    """Return the number of words that hold `numbers` numbers, an even count, packed."""
+    """Return how many words of four bytes hold `numbers` packed numbers, an even count.
+
+    A word is one float32 for the way FLOAT32, else two bfloat16.
+    """
     return numbers if way == FLOAT32 else numbers // 2
 
 
 def zero_rows(count: int, width: int, way: int) -> Words:
-    """Return rows of zeros for packed numbers, uint32[parts, count, words]."""
+    """Return uint32[parts, count, words], `count` rows of `width` packed zeros.
+
+    `way` says how numbers are packed.
+    """
     room = empty_words(parts(way), count, depth(width, way))
     room[...] = 0
     return room
@@ -51,42 +60,49 @@ def empty_words(*shape: int) -> Words:
 
 
 def pack_panels(matrices: Sequence[F32], way: int, columns: int) -> Words:
-    """Pack matrices float32[depth, n] into uint32[layers, parts, n/columns, words, columns].
+    """Pack l matrices float32[depth, n] as panels, uint32[l, parts, n/columns, words, columns].
+
+    A panel is some columns of a matrix, side by side: each word of the first column, then the same word of the next.
 
     Args:
-        matrices: of one shape; n is a multiple of `columns`.
-        way: how numbers are packed.
-        columns: columns of a panel; see `columns_of`.
+        matrices: l matrices of one shape; n is a multiple of `columns`.
+        way: how numbers are packed, one of FLOAT32, BFLOAT16, TILES and THREE.
+        columns: the number of columns of a panel, from `columns_of`.
     """
     numbers, width = matrices[0].shape
     packed = empty_words(len(matrices), parts(way), width // columns, depth(numbers, way), columns)
     for into, matrix in zip(packed, matrices, strict=True):
         if way == FLOAT32:
-            into[0] = side_by_side(np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns)
+            into[0] = interleave_columns(
+                np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns
+            )
             continue
         rest = np.asarray(matrix, dtype=np.float32)
         for part in into:
-            near = bfloat16(rest)
-            part[...] = side_by_side(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32), columns)
-            rest = rest - widen(near)
+            near = to_bfloat16(rest)
+            part[...] = interleave_columns(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32), columns)
+            rest = rest - from_bfloat16(near)
     return packed
 
 
-def side_by_side(numbers: Words, columns: int) -> Words:
-    """Interleave the bits of numbers [words, numbers per word, n] by columns, as uint32[n/columns, words, columns]."""
+def interleave_columns(numbers: Words, columns: int) -> Words:
+    """Interleave columns of a matrix, as uint32[n/columns, words, columns].
+
+    `numbers` is [words, numbers per word, n]: the bits of the numbers. All numbers of a word are joined in it.
+    """
     shifts = np.arange(numbers.shape[1], dtype=np.uint32)[:, None] * np.uint32(16)
     whole: Words = np.bitwise_or.reduce(numbers << shifts, axis=1)
     return whole.reshape(len(whole), -1, columns).transpose(1, 0, 2)
 
 
-def bfloat16(numbers: F32) -> npt.NDArray[np.uint16]:
-    """Return the bits of the nearest bfloat16 numbers, ties to even."""
+def to_bfloat16(numbers: F32) -> npt.NDArray[np.uint16]:
+    """Return the bits of the bfloat16 nearest to each number, ties to even, in the shape of `numbers`."""
     bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
     return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
-def widen(bits: npt.NDArray[np.uint16]) -> F32:
-    """Return the float32 numbers of bfloat16 numbers that are given by their bits."""
+def from_bfloat16(bits: npt.NDArray[np.uint16]) -> F32:
+    """Return as float32 the bfloat16 numbers with these bits."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
@@ -120,15 +136,17 @@ POOLINGS: Mapping[str, int] = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
 
 
 class Network(NamedTuple):
-    """The parameters of an encoder of l layers, each of which normalises its sums (post-norm).
+    """The packed parameters of an encoder of l layers, each of which normalises after its residual sums (post-norm).
 
     Attributes:
-        tokens: float32[n_vocabulary, d]
-        positions: float32[n_positions, d], from the first token on, with the token type added.
-        projections, output, inner, outer: uint32[…], the layers' matrices from `pack_panels`; queries are scaled.
+        tokens: float32[n_vocabulary, d], the token vectors.
+        positions: float32[n_positions, d], the position vectors, with that of the token type added.
+        projections: uint32[…], the matrices W_Q, W_K and W_V of each layer, from `pack_panels`; W_Q is scaled.
+        output: uint32[…], the matrix after each layer's heads.
+        inner, outer: uint32[…], the two matrices of each layer's feed-forward network.
         projections_bias, output_bias, inner_bias, outer_bias: float32[l, n]
-        scales, shifts: float32[1 + 2·l, d]: of the embeddings, then of each layer's two.
-        epsilons: float32[1 + 2·l]
+        scales, shifts: float32[1 + 2·l, d], of the normalisations: of the embeddings, then two of each layer.
+        epsilons: float32[1 + 2·l], of the same normalisations.
     """
 
     tokens: F32
@@ -150,11 +168,12 @@ class Activations(NamedTuple):
     """Activations of the tokens of some texts, shared by the threads that compute them.
 
     Attributes:
-        x: float32[rows, d], the normalised vectors of the tokens, which the next branch reads.
-        read: uint32[parts, rows, …], x packed.
-        projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer. With two, layers alternate, so
-            that a thread can write the next layer's while another still reads this one's.
-        joined: uint32[parts, rows, …], the heads' outputs.
+        x: float32[rows, d], the normalised vectors of the tokens, which attention or the feed-forward network reads
+            next.
+        read: uint32[parts, rows, …], the same as x, packed.
+        projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer, packed. With two, layers
+            alternate, so that a thread can write the next layer's while another still reads this one's.
+        joined: uint32[parts, rows, …], the outputs of all heads side by side, packed.
     """
 
     x: F32
@@ -164,13 +183,14 @@ class Activations(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Buffers of one thread.
+    """Buffers that one thread needs while it encodes.
 
     Attributes:
-        keys, values, logits, weights, factors: buffers of one head; see `attend`.
-        bent: uint32[parts, MORE_ROWS, …], hidden units of the feed-forward layer after the activation.
-        sums: float32[MORE_ROWS, 32], sums of a panel.
-        y: float32[MORE_ROWS, d], the output of a residual branch, and then the sum with its input.
+        keys, values, logits, weights, factors: buffers of one attention head; see `attention.attend`.
+        hidden: uint32[parts, MORE_ROWS, …], hidden units of the feed-forward network after the activation, packed.
+        sums: float32[MORE_ROWS, 32], the product of some rows with a panel of a matrix.
+        y: float32[MORE_ROWS, d], the output of attention or of the feed-forward network, and then its sum with the
+            input.
     """
 
     keys: Words
@@ -178,13 +198,16 @@ class Scratch(NamedTuple):
     logits: F32
     weights: Words
     factors: F32
-    bent: Words
+    hidden: Words
     sums: F32
     y: F32
 
 
 def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activations:
-    """Return memory for the activations of `rows` tokens, which `threads` threads share."""
+    """Return memory for the activations of `rows` tokens, which `threads` threads share.
+
+    `way` says how numbers are packed and multiplied.
+    """
     width = network.output_bias.shape[1]
     read = zero_rows(rows + SPARE, width, way)
     projected = [zero_rows(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
@@ -198,7 +221,10 @@ def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activati
 
 
 def scratch(network: Network, way: int, longest: int) -> Scratch:
-    """Return the buffers of one thread, for texts of up to `longest` tokens."""
+    """Return the buffers of one thread, for texts of up to `longest` tokens.
+
+    `way` says how numbers are packed and multiplied.
+    """
     width = network.output_bias.shape[1]
     across = -(-longest // PANEL) * PANEL + PANEL
     return Scratch(
@@ -207,7 +233,7 @@ def scratch(network: Network, way: int, longest: int) -> Scratch:
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
         weights=zero_rows(TILE_QUERIES, across, way),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
-        bent=zero_rows(MORE_ROWS, WIDENED, way),
+        hidden=zero_rows(MORE_ROWS, WIDENED, way),
         sums=np.zeros((MORE_ROWS, PANEL), dtype=np.float32),
         y=np.zeros((MORE_ROWS, width), dtype=np.float32),
     )

@@ -27,9 +27,9 @@ from attention.kernels.amx import (
     TILE_WORDS,
     TILES_OF_UNIT,
     allowed,
-    begin,
-    end,
+    configure_tiles,
     instruction,
+    release_tiles,
 )
 from attention.kernels.cpu import arrays, compiles_for, outline, prefetch
 from attention.kernels.layout import LANES
@@ -87,13 +87,16 @@ MULTIPLIES_PAIRS = compiles_for("avx512bf16")
 
 
 def fma(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """Emit code for total + row · column in float32, rounded once."""
+    """Emit code for total + row · column in float32, rounded once (fused multiply-add). All are vectors of 16."""
     multiply = builder.module.declare_intrinsic("llvm.fma.v16f32", fnty=ir.FunctionType(REALS, [REALS] * 3))
     return builder.call(multiply, [builder.bitcast(row, REALS), builder.bitcast(column, REALS), total])
 
 
 def fma_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
-    """Emit code for total + the two products of pairs of bfloat16."""
+    """Emit code for total float32[16] plus the two products of each pair of bfloat16, row · column.
+
+    Row and column are 16 words, each of which holds two bfloat16.
+    """
     if MULTIPLIES_PAIRS:
         name, kind = "llvm.x86.avx512bf16.dpbf16ps.512", ir.FunctionType(REALS, [REALS, _PAIRS, _PAIRS])
         multiply = builder.module.declare_intrinsic(name, fnty=kind)
@@ -114,13 +117,18 @@ def rows_by_panel(
     goes_on: Any,
     ahead: Any,
 ) -> None:
-    """Emit code that multiplies `count` rows, at most MAX_ROWS, with a panel of columns.
+    """Emit code that multiplies `count` rows, at most MAX_ROWS, with a panel of columns, by vector instructions.
 
-    Sums start at 0 or at c, and are stored in c.
+    c = a · b, or c + a · b. All sums stay in registers until they are stored.
 
     Args:
+        builder: the LLVM builder.
         multiply_add: `fma` or `fma_pairs`.
-        goes_on: whether the sums start at c.
+        a: the rows, in words.
+        b: the panel, one line of columns per word.
+        words: the number of words of a row.
+        c: the sums, float32.
+        goes_on: whether the sums start at c instead of 0.
         ahead: elements from a word of the panel to the one that is prefetched; None for AHEAD words.
     """
     if ahead is None:
@@ -144,7 +152,7 @@ def rows_by_panel(
     columns = [Lanes.load(builder, WORDS, builder.gep(panel, [LONG(LANES * side)])).value for side in range(_SIXTEENS)]
     sums = []
     for row, total in zip(rows, totals, strict=True):
-        factor = Lanes.everywhere(builder, builder.load(builder.gep(row, [step]))).value
+        factor = Lanes.broadcast(builder, builder.load(builder.gep(row, [step]))).value
         sums.append([multiply_add(builder, factor, column, one) for column, one in zip(columns, total, strict=True)])
     following = builder.add(step, LONG(1))
     for phi, first, later in (
@@ -171,12 +179,15 @@ _SIDES = PANEL // TILE_ROWS
 
 @cache
 def usable() -> bool:
-    """Return whether AMX, the matrix unit, can be used: the processor has it and the system permits it."""
+    """Return whether AMX, the matrix unit, can multiply bfloat16: the processor has it and the system permits it."""
     return HAS_UNIT and allowed()
 
 
 class Unit:
-    """The matrix unit (AMX) in code being built: each method emits an instruction. Tiles are given by number."""
+    """AMX, the matrix unit, in LLVM code that is being built: each method emits an instruction.
+
+    A tile is a register of 16 rows of 64 bytes, given by its number from 0 to 7.
+    """
 
     def __init__(self, builder: Any) -> None:
         self._clear = instruction(builder, "tilezero", BYTE)
@@ -185,27 +196,27 @@ class Unit:
         self._multiply = instruction(builder, "tdpbf16ps", BYTE, BYTE, BYTE)
 
     def clear(self, tile: int) -> None:
-        """Set a tile to zeros."""
+        """Emit an instruction that sets a tile to zeros."""
         self._clear(BYTE(tile))
 
     def load(self, tile: int, pointer: Any, stride: Any) -> None:
-        """Load 16 rows of 64 bytes, `stride` bytes apart."""
+        """Emit a load of 16 rows of 64 bytes, `stride` bytes apart, into a tile."""
         self._load(BYTE(tile), pointer, stride)
 
     def store(self, tile: int, pointer: Any, stride: Any) -> None:
-        """Store 16 rows of 64 bytes, `stride` bytes apart."""
+        """Emit a store of a tile as 16 rows of 64 bytes, `stride` bytes apart."""
         self._store(BYTE(tile), pointer, stride)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """Add rows · columns to a tile: total[r, c] += Σ rows[r, w] · columns[w, c].
+        """Emit an instruction that adds the product of two tiles to a third: total += rows · columns.
 
-        A word w holds two bfloat16.
+        total[r, c] += Σ rows[r, w] · columns[w, c], over 16 words w. A word holds two bfloat16; a sum is float32.
         """
         self._multiply(BYTE(total), BYTE(rows), BYTE(columns))
 
 
-class WithoutUnit:
-    """An emulation of `Unit` for targets without AMX: slow, with the same results to the last digit."""
+class EmulatedUnit:
+    """An emulation of `Unit` for processors without AMX: slow, with the same results to the last digit."""
 
     def __init__(self, builder: Any) -> None:
         self._builder = builder
@@ -221,48 +232,56 @@ class WithoutUnit:
         return cgutils.for_range(self._builder, LONG(TILE_ROWS))
 
     def clear(self, tile: int) -> None:
-        """Set a tile to zeros. See `Unit.clear`."""
+        """Emit code that sets a tile to zeros. See `Unit.clear`."""
         with self._lines() as loop:
             Lanes(self._builder, ir.Constant(WORDS, [0] * LANES)).store(self._line(tile, loop.index))
 
     def load(self, tile: int, pointer: Any, stride: Any) -> None:
-        """Load 16 rows of 64 bytes, `stride` bytes apart. See `Unit.load`."""
+        """Emit code that loads 16 rows of 64 bytes, `stride` bytes apart, into a tile. See `Unit.load`."""
         with self._lines() as loop:
             line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, line).store(self._line(tile, loop.index))
 
     def store(self, tile: int, pointer: Any, stride: Any) -> None:
-        """Store 16 rows of 64 bytes, `stride` bytes apart. See `Unit.store`."""
+        """Emit code that stores a tile as 16 rows of 64 bytes, `stride` bytes apart. See `Unit.store`."""
         with self._lines() as loop:
             line = self._builder.gep(pointer, [self._builder.mul(loop.index, stride)])
             Lanes.load(self._builder, WORDS, self._line(tile, loop.index)).store(line)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """Add the product of two tiles to a third. See `Unit.multiply`."""
+        """Emit code that adds the product of two tiles to a third: total += rows · columns. See `Unit.multiply`."""
         builder = self._builder
         with self._lines() as row, self._lines() as word:
             factor = builder.load(builder.gep(self._line(rows, row.index), [word.index]))
             column = Lanes.load(builder, WORDS, self._line(columns, word.index)).value
             pointer = self._line(total, row.index)
             before = Lanes.load(builder, REALS, pointer).value
-            Lanes(builder, fma_pairs(builder, Lanes.everywhere(builder, factor).value, column, before)).store(pointer)
+            Lanes(builder, fma_pairs(builder, Lanes.broadcast(builder, factor).value, column, before)).store(pointer)
 
 
 def by_tiles(
     builder: Any, sixteens: int, parts: int, a: Strided, b: Strided, words: Any, c: Strided, goes_on: Any
 ) -> None:
-    """Emit code that multiplies `sixteens` · 16 rows (16 or 32) with a panel of columns.
+    """Emit code that multiplies 16 or 32 rows of bfloat16 with a panel of 32 columns, by AMX.
+
+    c = a · b, or c + a · b.
 
     Args:
-        parts: parts of a number; with two, three products are added.
-        words: a multiple of 16.
-        goes_on: whether the sums start at c.
+        builder: the LLVM builder.
+        sixteens: the number of rows, divided by 16: 1 or 2.
+        parts: into how many bfloat16 each number is split. With two, three products are added, which nearly have the
+            precision of float32.
+        a: the rows, in words of two bfloat16.
+        b: the panel, one line of columns per word.
+        words: the number of words of a row, a multiple of 16.
+        c: the sums, float32.
+        goes_on: whether the sums start at c instead of 0.
     """
     # Registers: tmm0 to tmm3 hold sums, float32[16 rows, 16 columns] each; then 16 rows each, and columns.
     sums = [[_SIDES * row + side for side in range(_SIDES)] for row in range(sixteens)]
     factors = [4 + row for row in range(sixteens)]
     columns = [6 + side for side in range(_SIDES)]
-    unit = (Unit if HAS_UNIT else WithoutUnit)(builder)
+    unit = (Unit if HAS_UNIT else EmulatedUnit)(builder)
     c_bytes = bytes_of(builder, c.stride)
     totals = [
         (tile, builder.bitcast(c.line(builder, TILE_ROWS * number, LANES * side), PLACE))
@@ -297,27 +316,27 @@ def by_tiles(
 
 
 def bytes_of(builder: Any, stride: Any) -> Any:
-    """Return a stride in bytes, from a stride in words."""
+    """Emit code that converts a stride in words of four bytes to bytes."""
     return builder.mul(stride, LONG(4))
 
 
 @njit(nogil=True, inline="always")
 def take_unit() -> None:
-    """Configure AMX, the matrix unit, if the processor has it. `leave_unit` releases it."""
+    """Configure AMX, the matrix unit, for this thread, if the processor has it. `leave_unit` releases it."""
     if HAS_UNIT:
-        begin(SHAPES)
+        configure_tiles(SHAPES)
 
 
 @njit(nogil=True, inline="always")
 def leave_unit() -> None:
     """Release AMX, the matrix unit, if the processor has it."""
     if HAS_UNIT:
-        end()
+        release_tiles()
 
 
 @register_jitable
 def columns_of(way: int) -> int:
-    """Return the number of columns of a panel in this way of packing."""
+    """Return the number of columns of a matrix that are packed side by side, as one panel, for this way to multiply."""
     return PANEL if way >= TILES else COLUMNS
 
 
@@ -337,20 +356,21 @@ def multiply(
     column: int,
     goes_on: bool,
 ) -> None:
-    """Set c[: rows, column :] = a[row : row + rows, word : word + words] · b, or add the product to it.
+    """Set c[: rows, column :] = a[row : row + rows, word : word + words] · b, or add the product to c.
 
-    b is one panel of columns.
+    b is one panel: some columns of a matrix, stored side by side.
 
     Args:
-        way: how numbers are multiplied; see `parameters`. With tiles, rows of a and c are read and written in
-            multiples of 16.
+        way: how numbers are packed and multiplied, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`. With
+            tiles, rows of a and c are read and written in multiples of 16.
         rows: the number of rows, at least 1.
         a: uint32[parts, n, words].
         row, word: the first row and word of a.
-        b: uint32[…], the panel: one line of words every `stride` elements, from element `start` on.
-        behind: elements from b's first part to its second.
+        b: uint32[…], which has one line of the panel's words every `stride` elements, from element `start` on.
+        behind: elements from b's first part to its second, if numbers have two parts.
         words: the number of words, at least 1; with tiles a multiple of 16.
         c: float32[≥ rows, m].
+        column: the first column of c.
         goes_on: whether to add to c.
     """
     # If rows take a few blocks, prefetch the next panel from memory while this one is multiplied again.
@@ -384,9 +404,10 @@ def _block(
     goes_on: Any,
     ahead: Any,
 ) -> Any:
-    """Multiply one block of rows with a panel. See `multiply`.
+    """Multiply one block of rows with a panel, the inner step of `multiply`.
 
-    With tiles, a block has 16 or 32 rows.
+    A block has at most MAX_ROWS rows, or with tiles 16 or 32. `line` is the block's first row in c, and `ahead` is the
+    distance in elements at which the panel is prefetched. `multiply` explains the other arguments.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -396,7 +417,7 @@ def _block(
         panel = [builder.gep(b.data, [start]), stride, behind]
         into = [pointer_to(builder, c, line, column), stride_of(builder, c)]
         kinds = [LONG, LONG, *[WORD_PLACE, LONG, LONG] * 2, LONG, REAL_PLACE, LONG, goes_on.type, LONG]
-        block = outline(builder.module, "softkv_block", kinds, _by_way)
+        block = outline(builder.module, "softkv_block", kinds, _choose_block)
         builder.call(block, [way, rows, *rows_of, *panel, words, *into, goes_on, ahead])
         return context.get_dummy_value()
 
@@ -404,8 +425,11 @@ def _block(
     return types.void(*kinds), build
 
 
-def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
-    """Emit code that chooses, at run time, among code for each way of packing and each number of rows."""
+def _choose_block(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
+    """Emit code that jumps, at run time, to the code for one way to multiply and one number of rows.
+
+    Code for every combination of the two is emitted. `arguments` are those of `_lanes` and `_tiles`.
+    """
     end = builder.append_basic_block("end")
     ways = builder.switch(way, end)
 
@@ -419,20 +443,26 @@ def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
 
     for mine in cases(ways, (FLOAT32, BFLOAT16)):
         for count in cases(builder.switch(rows, end), range(1, MAX_ROWS + 1)):
-            _in_line_or_called(builder, f"lanes_{mine}_{count}", partial(_lanes, mine, count), arguments)
+            _emit_inline_or_call(builder, f"lanes_{mine}_{count}", partial(_lanes, mine, count), arguments)
             builder.branch(end)
     for mine in cases(ways, (TILES, THREE)):
         for count in cases(builder.switch(rows, end), (TILE_ROWS, 2 * TILE_ROWS)):
-            _in_line_or_called(builder, f"tiles_{mine}_{count}", partial(_tiles, mine, count), arguments)
+            _emit_inline_or_call(builder, f"tiles_{mine}_{count}", partial(_tiles, mine, count), arguments)
             builder.branch(end)
     builder.position_at_end(end)
 
 
-def _in_line_or_called(builder: Any, name: str, build: Any, arguments: Any) -> None:
-    """Emit code for one way of packing and one number of rows, inline or as a function of its own.
+def _emit_inline_or_call(builder: Any, name: str, build: Any, arguments: Any) -> None:
+    """Emit code for one way to multiply and one number of rows, inline or as a call of a function.
 
     With few registers it is a function: inline, LLVM would keep the panel's address in memory, which costs more than
     the products of a step, and would reserve stack for each block.
+
+    Args:
+        builder: the LLVM builder.
+        name: the name of the function.
+        build: called with a builder and the arguments, to emit the code.
+        arguments: values of the code being built.
     """
     if WIDE:
         build(builder, *arguments)

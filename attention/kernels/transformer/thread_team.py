@@ -21,14 +21,14 @@ Stage: TypeAlias = Callable[[int, int, int], None]
 
 @cache
 def encoder_pool() -> ThreadPoolExecutor:
-    """Return the thread pool of all encoding in the process. Lookups have a pool of their own."""
+    """Return the thread pool for all encoding in this process. Lookups have a pool of their own."""
     return ThreadPoolExecutor(workers(), thread_name_prefix="encode")
 
 
 def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in this thread and in up to `threads` − 1 idle threads.
+    """Call `work` in this thread and, at the same time, in up to `threads` − 1 idle threads.
 
-    Calls that have not started when this thread is done are cancelled.
+    Calls that have not started when this thread is done are cancelled; for the others, the function waits.
     """
     with _run_elsewhere(work, threads - 1):
         work()
@@ -38,7 +38,7 @@ def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:
 def _run_elsewhere(work: Callable[[], None], count: int) -> Iterator[None]:
     """Call `work` in up to `count` idle threads while the `with` block runs.
 
-    Afterwards, cancel or await each call.
+    At the end of the block, calls that have not started are cancelled, and the others are awaited.
     """
     futures: list[Future[None]] = [encoder_pool().submit(work) for _ in range(count)]
     try:
@@ -78,13 +78,13 @@ class _Team:
         self._barrier: Barrier | None = None
 
     def _split(self, count: int) -> list[tuple[int, int]]:
-        """Split the rows into at most `count` parts."""
+        """Split the rows into at most `count` ranges (first, last), at multiples of `multiple`."""
         blocks = -(-self._rows // self._multiple)
         edges = [min(blocks * part // count * self._multiple, self._rows) for part in range(count + 1)]
         return [(first, last) for first, last in pairwise(edges) if first < last]
 
     def work(self) -> None:
-        """Join the team, and compute its parts of all stages. Every thread calls this."""
+        """Join the team, and compute a member's share of all stages. Each thread of the team calls this."""
         number: int | None = None
         try:
             while (part := self._take_part(new=number is None)) is not None:
@@ -99,7 +99,14 @@ class _Team:
             raise
 
     def _take_part(self, *, new: bool) -> tuple[int, tuple[int, int]] | None:
-        """Return a member's number and a part of the first stage, or None if all parts are taken."""
+        """Take a range of rows of the first stage, and return (number, range).
+
+        The number is that of the newest member, which is the calling thread if `new`. Return None if all ranges are
+        taken. The last one taken fixes how many members there are.
+
+        Args:
+            new: whether the calling thread joins the team by this.
+        """
         with self._lock:
             if not self._parts:
                 return None

@@ -29,7 +29,7 @@ def compiled(kind, operations):
             a, b = Lanes.load(builder, kind, left.data), Lanes.load(builder, kind, right.data)
             for row, operation in enumerate(operations):
                 result = operation(a, b)
-                result = result if isinstance(result, Lanes) else Lanes.everywhere(builder, result)
+                result = result if isinstance(result, Lanes) else Lanes.broadcast(builder, result)
                 result.store(builder.gep(made.data, [ir.IntType(64)(LANES * row)]))
             return context.get_dummy_value()
 
@@ -51,7 +51,7 @@ def compiled(kind, operations):
 
 def one_or_none(condition):
     """Convert bool[16] to 1 for True and 0 for False."""
-    one, zero = (Lanes.everywhere(condition.builder, number) for number in (1.0, 0.0))
+    one, zero = (Lanes.broadcast(condition.builder, number) for number in (1.0, 0.0))
     return condition.choose(one, zero)
 
 
@@ -75,7 +75,7 @@ FLOATS = {
     "larger": (lambda a, b: a.at_least(b), np.maximum),
     "at most a number": (lambda a, b: a.at_most(3.0), lambda a, b: np.minimum(a, 3)),
     "nearest": (lambda a, b: a.round_to_nearest(), lambda a, b: np.rint(a)),
-    "towards 0 and back": (lambda a, b: a.whole(WORDS).real(), lambda a, b: np.trunc(a)),
+    "towards 0 and back": (lambda a, b: a.to_integers(WORDS).to_floats(), lambda a, b: np.trunc(a)),
     "largest": (lambda a, b: a.largest(), lambda a, b: np.full(LANES, a.max())),
     "any": (lambda a, b: one_or_none_of_all(a > b), lambda a, b: np.full(LANES, (a > b).any())),
 }
@@ -99,7 +99,7 @@ INTEGERS = {
     "lower, with the sign": (lambda a, b: a >> 8, lambda a, b: a >> 8),
     "and": (lambda a, b: a & b, lambda a, b: a & b),
     "or": (lambda a, b: a | b, lambda a, b: a | b),
-    "which are not 0": (lambda a, b: a.true().choose(a, b), lambda a, b: np.where(a != 0, a, b)),
+    "which are not 0": (lambda a, b: a.is_nonzero().choose(a, b), lambda a, b: np.where(a != 0, a, b)),
     "total": (lambda a, b: a.sum(), lambda a, b: np.full(LANES, a.sum())),
 }
 on_integers = compiled(WORDS, [operation for operation, _ in INTEGERS.values()])
@@ -112,8 +112,8 @@ def test_integers(a, b):
         np.testing.assert_array_equal(actual, expected(a, b), err_msg=name)
 
 
-to_bytes = compiled(WORDS, [lambda a, b: a.whole(BYTES)])
-to_doubles = compiled(WORDS, [lambda a, b: a.real(DOUBLES) * 256.0 + b.real(DOUBLES)])
+to_bytes = compiled(WORDS, [lambda a, b: a.to_integers(BYTES)])
+to_doubles = compiled(WORDS, [lambda a, b: a.to_floats(DOUBLES) * 256.0 + b.to_floats(DOUBLES)])
 
 
 @settings(deadline=None)
