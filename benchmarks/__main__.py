@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from attention.kernels.targets import TARGETS
+from attention.kernels.machine_code import TARGETS
 from benchmarks import results
 
 REPOSITORY = Path(__file__).parents[1]

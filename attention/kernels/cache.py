@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = "softkv_kernels"
 """An optional package with machine code for common processors."""
 
-NOT_COMPILED = {"dispatch.py", "in_numpy.py", "machine_code.py", "targets.py"}
+NOT_COMPILED = {"dispatch.py", "in_numpy.py", "machine_code.py"}
 """Source files that hold no compiled code: changing them does not change the key."""
 
 KEPT = 16

@@ -24,7 +24,7 @@ from attention.kernels.dot import (
     instruction_of,
 )
 from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, put_rows, rows_room
-from attention.kernels.targets import targets_of, this_target
+from attention.kernels.machine_code import targets_of, this_target
 
 BLOCKS = (1, 2, 4)
 FEATURES = llvm.get_host_cpu_features()

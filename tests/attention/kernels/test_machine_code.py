@@ -1,4 +1,4 @@
-"""Machine code is made before the first question waits for it, and kept for the next process."""
+"""Machine code is made before the first question waits for it, and kept for the next process; kinds of processors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
 from attention.kernels import dispatch, machine_code
-from attention.kernels.targets import TARGETS, targets_of, this_target
+from attention.kernels.dot import INSTRUCTIONS
+from attention.kernels.machine_code import TARGETS, targets_of, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +27,7 @@ import sys
 from pathlib import Path
 from attention.kernels import dispatch
 from attention.kernels.machine_code import prepare
-from attention.kernels.targets import TARGETS
+from attention.kernels.machine_code import TARGETS
 prepare(Path(sys.argv[1]), TARGETS.get(sys.argv[2]))
 from attention.kernels.cpu import KERNELS
 print(sum(sum(kernel.stats.cache_hits.values()) for kernel, _ in KERNELS))
@@ -217,3 +219,45 @@ def test_where_nothing_can_be_written_it_is_made_in_a_temporary_directory(tmp_pa
     blocked.write_text("not a directory")
     source, made, _ = kept(blocked / "cache")
     assert (source > 8, made) == (True, 0)
+
+
+NAMES = ["avx2", "avxvnni", "avx512-vnni", "amx", "aarch64", "aarch64-dotprod", "aarch64-i8mm"]
+
+
+def test_there_is_a_kind_for_every_instruction_that_multiplies_bytes():
+    assert TARGETS.keys() >= set(NAMES)
+    features = {feature for target in TARGETS.values() for feature in target.features}
+    assert features.issuperset(INSTRUCTIONS)
+
+
+def test_a_machine_has_kinds_of_its_own_family_the_best_first():
+    assert [target.name for target in targets_of("aarch64")] == ["aarch64-i8mm", "aarch64-dotprod", "aarch64"]
+    assert {target.machine for target in targets_of("x86_64")} == {"x86_64"}
+    assert targets_of("riscv64") == []
+    for machine in ("x86_64", "aarch64"):
+        sizes = [len(target.features) for target in targets_of(machine)]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_this_processor_is_of_the_best_kind_whose_features_it_has():
+    target, has = this_target(), llvm.get_host_cpu_features()
+    if platform.machine() == "x86_64":
+        able = [kind for kind in targets_of("x86_64") if all(has.get(feature) for feature in kind.features)]
+        assert target == (able[0] if able else None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_compiler_knows_every_feature(name, capfd):
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    target = TARGETS[name]
+    triple = f"{target.machine}-unknown-linux-gnu"
+    llvm.Target.from_triple(triple).create_target_machine(cpu=target.processor, features=target.flags)
+    assert "not a recognized" not in capfd.readouterr().err
+
+
+def test_features_that_the_compiler_does_not_tell_are_those_of_linux(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor : 0\nFeatures : fp asimd asimddp i8mm\n")
+    assert machine_code._features_of_linux(cpuinfo) == {"dotprod", "i8mm"}
+    assert machine_code._features_of_linux(tmp_path / "none") == set()
