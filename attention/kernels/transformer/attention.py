@@ -12,10 +12,9 @@ from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import WORDS, Lanes
 from attention.kernels.transformer.code_building import pointer_to
-from attention.kernels.transformer.epilogues import scale
-from attention.kernels.transformer.normalisation import exponentials
 from attention.kernels.transformer.parameters import FLOAT32, PANEL, QUERIES, TILE_QUERIES, TILES, Scratch, Words
 from attention.kernels.transformer.products import WIDE, columns_of, multiply
+from attention.kernels.transformer.row_operations import exponentials, scale
 
 _LONG = ir.IntType(64)
 

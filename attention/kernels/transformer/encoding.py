@@ -13,8 +13,6 @@ from numba import float32, int64, njit, uint32
 from attention.arrays import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, kernel, record
 from attention.kernels.transformer.attention import attend
-from attention.kernels.transformer.epilogues import add, finish
-from attention.kernels.transformer.normalisation import normalise
 from attention.kernels.transformer.parameters import (
     FIRST,
     FLOAT32,
@@ -33,6 +31,7 @@ from attention.kernels.transformer.parameters import (
     Words,
 )
 from attention.kernels.transformer.products import WIDE, columns_of, leave_unit, multiply, take_unit
+from attention.kernels.transformer.row_operations import add, finish, normalise
 
 
 @njit(nogil=True, inline="always")

@@ -12,8 +12,8 @@ from numba.extending import intrinsic
 from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, Lanes
-from attention.kernels.transformer.epilogues import BY_NUMBER
 from attention.kernels.transformer.parameters import CURVES, NONE
+from attention.kernels.transformer.row_operations import BY_NUMBER
 from attention.transformer import ACTIVATIONS
 
 

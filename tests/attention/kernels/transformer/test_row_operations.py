@@ -1,4 +1,4 @@
-"""Rows are normalised, and made a softmax of, as NumPy does it in float64."""
+"""What is done to rows between products is what NumPy computes in float64."""
 
 from __future__ import annotations
 
@@ -6,21 +6,45 @@ import numba
 import numpy as np
 import pytest
 
-from attention.kernels.transformer import normalisation
-from attention.kernels.transformer.parameters import zero_rows
+from attention.kernels.transformer import row_operations
+from attention.kernels.transformer.parameters import NONE, zero_rows
 from tests.attention.kernels.transformer.kept import kept, numbers_of
+
+
+@numba.njit
+def call_all(way, sums, n, bias, layer, offset, columns, curve, x, y, words, factors, scaled):
+    row_operations.finish(way, sums, n, bias, layer, offset, columns, curve, words, 2, 32)
+    row_operations.add(y, n, bias, layer, x, 2)
+    row_operations.scale(way, sums, n, columns, factors, scaled, 2, offset)
+
+
+def test_biases_residuals_and_factors(way):
+    random = np.random.default_rng(3)
+    sums, bias, x = (random.standard_normal(shape).astype(np.float32) for shape in ((4, 32), (2, 96), (6, 96)))
+    y, words, scaled = random.standard_normal((5, 96)).astype(np.float32), zero_rows(6, 96, way), zero_rows(6, 96, way)
+    before = y.copy()
+    factors = np.array([1, 0.5, -2, 3], np.float32)
+    call_all(way, sums, 4, bias, 1, 64, 32, NONE, x, y, words, factors, scaled)
+    slices = (slice(2, 6), slice(64, 96))
+    np.testing.assert_array_equal(numbers_of(words, way)[2:6, 32:64], kept(sums + bias[1, 64:], way))
+    np.testing.assert_array_equal(y[:4], before[:4] + bias[1] + x[2:])
+    np.testing.assert_array_equal(y[4], before[4])
+    np.testing.assert_array_equal(numbers_of(scaled, way)[slices], kept(sums * factors[:, None], way))
+    for written in (numbers_of(words, way), numbers_of(scaled, way)):
+        assert np.count_nonzero(written) == 4 * 32
+
 
 KEPT = {0: 6e-6, 1: 2**-8, 2: 2**-8, 3: 2**-15}
 
 
 @numba.njit
 def call_normalise(way, y, n, scale, shift, number, epsilon, x, words):
-    normalisation.normalise(way, y, n, scale, shift, number, epsilon, x, words, 2)
+    row_operations.normalise(way, y, n, scale, shift, number, epsilon, x, words, 2)
 
 
 @numba.njit
 def call_exponentials(way, logits, n, count, padded, words, factors):
-    normalisation.exponentials(way, logits, n, count, padded, words, factors)
+    row_operations.exponentials(way, logits, n, count, padded, words, factors)
 
 
 def test_rows_are_normalised(way):
