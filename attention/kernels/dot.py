@@ -66,7 +66,7 @@ class DotProduct:
 
     @property
     def offset(self) -> int:
-        """The number that every key's code is too large by when it is multiplied: 128, or 0.
+        """How much larger each code is, when it is multiplied, than the number it stands for: 128, or 0.
 
         The caller subtracts its contribution from the products.
         """

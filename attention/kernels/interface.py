@@ -163,15 +163,16 @@ class CandidateKernels(Protocol):
         maximum: int,
         times: int,
     ) -> I64:
-        """Return int64[q], how many rows of each run must be rescored in float64 to decide the k best.
+        """Return int64[q], how many rows of each run must be computed again in float64 to decide the k best.
 
-        It is −1 if the candidates cannot decide that. `Candidates.decisive_counts` explains why the counts suffice.
+        A run is the candidates of one query. A result is −1 if the candidates cannot decide.
+        `Candidates.decisive_counts` explains why the counts suffice.
 
         Args:
-            similarities: float64[m], each run descending.
+            similarities: float64[m], from the scan, each run descending.
             starts: int64[q + 1], where each run begins.
             rescored: float64[Σ counts], exact similarities of the first rows of each run.
-            counts: int64[q], how many rows of each run are rescored already.
+            counts: int64[q], how many rows of each run have an exact similarity already.
             ks: int64[q], how many best rows each query asks for.
             supports, thresholds, errors: float64[q], attributes of `Candidates`.
             maximum, times: if more than max(times · maximum, 2k) rows are needed, the result is −1.
@@ -213,7 +214,7 @@ class CandidateKernels(Protocol):
     def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
         """Select the k best of each run's first rows, best first, and all rows that tie with the k-th.
 
-        Ties are ordered by row number.
+        A run is the part of the arrays that belongs to one query. Ties are ordered by row number.
 
         Args:
             similarities: float64[m], of all runs.
@@ -224,8 +225,7 @@ class CandidateKernels(Protocol):
 
         Returns:
             (edges int64[q + 1], indices int64[h], runs int64[h]): where each run's selection begins, the selected
-                indices
-            into all runs, and the run of each.
+            indices into all runs, and the run of each.
         """
 
 
@@ -392,7 +392,7 @@ class Kernels(CandidateKernels, Protocol):
                 are far below that is left out.
             fine: whether levels have 16 bits.
             outputs: float64[q, d_v], added to.
-            errors: float64[q, 5], added to; see `scan.accumulator.VALUE_ERRORS`.
+            errors: float64[q, 5], added to; see `lookup.scan.VALUE_ERRORS`.
             amx: whether AMX, the matrix unit, may be used.
         """
 

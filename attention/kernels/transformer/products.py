@@ -434,7 +434,7 @@ def _choose_block(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
     ways = builder.switch(way, end)
 
     def cases(choice: Any, numbers: Any) -> Any:
-        """Begin one case of a switch for each of these numbers."""
+        """Begin the case of a switch for each of these numbers, and yield the number: the caller emits its code."""
         for number in numbers:
             case = builder.append_basic_block("case")
             choice.add_case(LONG(number), case)
