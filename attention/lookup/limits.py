@@ -12,7 +12,7 @@ MAX_BLOCK_ROWS = 131_072
 
 @dataclass(frozen=True)
 class ScanWidth:
-    """How many rows a scan of 8-bit codes keeps one by one for each query, instead of only in sums.
+    """The numbers of rows that a scan of 8-bit codes keeps one by one for each query, instead of only in sums.
 
     Attributes:
         lookups: the most rows that a query looks up in float64.

@@ -105,7 +105,7 @@ def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
 
 
 class NextStep(Enum):
-    """What to do with a question that a scan of 8-bit codes could not answer.
+    """The way to answer a question after a scan of 8-bit codes could not answer it.
 
     A wider scan looks more rows up. A finer scan has queries and weights in 16 bits. The exact path reads every row in
     float64.

@@ -139,7 +139,7 @@ class Question:
 
     @cached_property
     def support(self) -> float:
-        """How far below the best similarity a row can still have weight; 0 for softmax and one_hot.
+        """The largest distance below the best similarity at which a row can have weight; 0 for softmax and one_hot.
 
         It is the width of the support of sparsemax or entmax15 in logits, times the temperature.
         """

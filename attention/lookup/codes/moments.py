@@ -101,7 +101,7 @@ class SpreadBound:
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over some vectors v and over their residuals v − v̂, where v̂ is what the 8-bit code of v stands for.
+    """Sums over some vectors v and over their residuals v − v̂; the 8-bit code of v stands for v̂.
 
     They are immutable: adding vectors makes new moments.
 
@@ -111,7 +111,7 @@ class Moments:
         residual_total: float64[d], Σ (v − v̂).
         grams: [2, d, d], Σ v·vᵀ and Σ (v − v̂)·(v − v̂)ᵀ; float32 of at most 1024 vectors, float64 after a merge.
         earlier: a bound on the spread around the mean that was computed for fewer vectors and extended since; None if
-            there is none.
+            it was not computed.
     """
 
     count: int
@@ -219,7 +219,7 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """How some vectors v, and the residuals v − v̂ of their 8-bit codes v̂, are spread in space.
+    """The spread in space of some vectors v, and of the residuals v − v̂ of their 8-bit codes v̂.
 
     Attributes:
         count: the number of vectors.

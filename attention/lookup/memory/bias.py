@@ -180,7 +180,7 @@ def sort_addends(numbers: ArrayLike, addends: ArrayLike) -> tuple[I64, F64]:
 
 
 def _forbidden_rows(addends: F64 | None) -> Bools | None:
-    """Return bool[count], True for each row whose bias is −∞ (the row is forbidden); None if there is no such row."""
+    """Return bool[count], True for each row whose bias is −∞, which forbids it; None if all biases are finite."""
     rows = None if addends is None else np.isneginf(addends)
     return rows if rows is not None and rows.any() else None
 

@@ -34,7 +34,7 @@ class CodedBlock:
     block: Block
     count: int
 
-    def coded_segment(self, bare: Segment) -> Segment:
+    def segment_with_codes(self, bare: Segment) -> Segment:
         """Return the segment `bare`, which has no codes, over this block instead.
 
         Rows that were written after the codes were made are coded now.
@@ -207,7 +207,7 @@ class Memory:
         if not any(segment.block in self._coded for segment in view.segments):
             return view
         segments = tuple(
-            segment if (made := self._coded.get(segment.block)) is None else made.coded_segment(segment)
+            segment if (made := self._coded.get(segment.block)) is None else made.segment_with_codes(segment)
             for segment in view.segments
         )
         return _with_segments(view, segments)

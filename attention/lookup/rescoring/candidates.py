@@ -204,7 +204,7 @@ def count_heavy(
     counts: I64,
     share: float = SCANNED_SQUARES_SHARE,
 ) -> None:
-    """Count each question's heavy candidates: those with so much weight that looking them up in float64 pays.
+    """Count each question's heavy candidates: those whose weight is so large that a lookup in float64 pays.
 
     They are the fewest best candidates such that the squared weights of all others add up to little, compared with
     those of the rows that were only summed. The bound on the error from 8-bit codes grows with squared weights, see

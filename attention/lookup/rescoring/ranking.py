@@ -17,7 +17,7 @@ from attention.lookup.rescoring.originals import compute_similarities
 
 
 class DocumentGrouping:
-    """Which document each of n rows (keys) belongs to, and sums and maxima over each document's rows.
+    """The assignment of n rows (keys) to documents, with sums and maxima over each document's rows.
 
     Args:
         owners: int64[n], the document that each row is a key of; fastest if they ascend.

@@ -256,7 +256,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
 
 
 def _load_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
-    """Return float32[count, d_v], the values of the tile's segment, read from a file only where they are needed.
+    """Return float32[count, d_v], the values of the tile's segment, reading from a file only the rows that are needed.
 
     Most values are summed as 8-bit codes. Only the rows whose values are added one by one may be used.
     """
@@ -266,9 +266,9 @@ def _load_values(tile: Tile, weights: F32, *, fine: bool) -> F32:
 
 
 def _rows_added_singly(weights: F32, *, fine: bool) -> Index:
-    """Return the rows whose weight is too large a share of the sum for 8 bits, and perhaps some more.
+    """Return the rows whose share of the weight is too large for 8-bit weights, and perhaps some more.
 
-    Their values are added one by one from the float32 originals. With 16-bit weights there are none.
+    Their values are added one by one from the float32 originals. With 16-bit weights the result is empty.
 
     Args:
         weights: float32[q, r], of the rows of one tile.

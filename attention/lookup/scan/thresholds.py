@@ -27,7 +27,7 @@ EVERY_ROW = np.ones(MAX_BLOCK_ROWS, dtype=np.bool_)
 
 @dataclass(frozen=True)
 class ThresholdSample:
-    """How a scan of 8-bit codes samples rows to choose thresholds; rows above its threshold are listed one by one.
+    """The sample of rows from which a scan of 8-bit codes chooses thresholds; rows above them are listed one by one.
 
     Attributes:
         stride: one row in this many is sampled from every segment.

@@ -451,7 +451,7 @@ class BiasedShard(LocalShard):
     def fits(self, query: F64) -> bool:
         """Return whether float32 can hold the logits of a query, which a scan of 8-bit codes computes.
 
-        At temperature 0 there are no logits, so the result is False.
+        At temperature 0 logits are not defined, so the result is False.
         """
         return fits_logits(self.facts, query, self._temperature, self._addends.largest)
 
@@ -465,7 +465,7 @@ class BiasedShard(LocalShard):
 
         def compute(positions: Index) -> F64:
             queries = np.zeros(len(positions), dtype=np.int64)
-            return self.unbiased_similarities_at(query[None], rows[positions], queries)
+            return self.similarities_without_bias_at(query[None], rows[positions], queries)
 
         return compute
 
@@ -487,10 +487,10 @@ class BiasedShard(LocalShard):
             vectors: float64[q, d], the queries.
             rows, queries: int64[m], indices of rows in the view, and of queries.
         """
-        similarities = self.unbiased_similarities_at(vectors, rows, queries)
+        similarities = self.similarities_without_bias_at(vectors, rows, queries)
         return np.asarray(similarities / self._temperature + self._addends.at(self._rows, rows))
 
-    def unbiased_similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
+    def similarities_without_bias_at(self, vectors: F64, rows: I64, queries: I64) -> F64:
         """Return float64[m], the similarity of query `queries[i]` with the row `rows[i]`, without temperature and bias.
 
         Args:

@@ -171,11 +171,11 @@ class _MessageHandler:
         if request.outputs and request.temperatures is not None:
             result_arrays["candidate sums"] = self._sum_candidate_values(result, request.temperatures)
         if isinstance(self._shard, BiasedShard):
-            result_arrays["known similarities"] = self._known_similarities(self._shard, request, result)
+            result_arrays["known similarities"] = self._similarities_without_bias(self._shard, request, result)
         return fields, {**result_arrays, "rows": self._shard.numbers(result.rows)}
 
     @staticmethod
-    def _known_similarities(shard: BiasedShard, request: ScanRequest, result: ScanResult) -> F64:
+    def _similarities_without_bias(shard: BiasedShard, request: ScanRequest, result: ScanResult) -> F64:
         """Return float64[h], the similarities of the candidates that were looked up, without temperature and bias.
 
         Args:
@@ -184,7 +184,7 @@ class _MessageHandler:
         """
         queries = np.repeat(np.arange(len(result.starts) - 1), np.diff(result.known_starts))
         rows = result.rows[exact_positions(result.starts, result.known_starts)]
-        return shard.unbiased_similarities_at(request.vectors, rows, queries)
+        return shard.similarities_without_bias_at(request.vectors, rows, queries)
 
     def _sum_candidate_values(self, result: ScanResult, temperatures: F64) -> F64:
         """Return float64[q, d_v], for each query the weighted sum of its candidates' values.
@@ -205,7 +205,7 @@ class _MessageHandler:
         rows, vectors, queries = self._find_rows(arrays["numbers"]), arrays["vectors"], arrays["queries"]
         similarities = {"similarities": self._shard.similarities_at(vectors, rows, queries)}
         if isinstance(self._shard, BiasedShard):
-            similarities["unbiased"] = self._shard.unbiased_similarities_at(vectors, rows, queries)
+            similarities["unbiased"] = self._shard.similarities_without_bias_at(vectors, rows, queries)
         return {}, similarities
 
     def _values(self, arrays: Mapping[str, Array]) -> MutableMessage:

@@ -466,14 +466,14 @@ class BiasedRemoteShard(RemoteShard):
     def _note_known(self, vectors: F64, result: ScanResult, arrays: Mapping[str, Array]) -> None:
         rows = result.rows[exact_positions(result.starts, result.known_starts)]
         for query, (first, last) in enumerate(pairwise(result.known_starts.tolist())):
-            known = rows[first:last], arrays["known similarities"][first:last]
-            self._known.setdefault(vectors[query].tobytes(), []).append(known)
+            pair = rows[first:last], arrays["known similarities"][first:last]
+            self._known.setdefault(vectors[query].tobytes(), []).append(pair)
 
     def _note_similarities(self, vectors: F64, rows: I64, queries: I64, arrays: Mapping[str, Array]) -> None:
         for query in np.unique(queries).tolist():
             of_query = queries == query
-            known = rows[of_query], arrays["unbiased"][of_query]
-            self._known.setdefault(vectors[query].tobytes(), []).append(known)
+            pair = rows[of_query], arrays["unbiased"][of_query]
+            self._known.setdefault(vectors[query].tobytes(), []).append(pair)
 
 
 def _no_arrays(positions: Index) -> Mapping[str, Array]:
