@@ -140,5 +140,5 @@ def test_a_wrong_import_is_found():
     graph.add_import(importer=edge[0], imported=edge[1])
     assert [wrong for wrong in past_a_face(graph) if not is_known(wrong)] == [edge]
     assert strangers(graph, "service.storage.sqlite") == [edge[0]]
-    graph.add_import(importer="service.retrieval.queries.bias", imported="numba")
-    assert strangers(graph, "numba") == ["service.retrieval.queries.bias"]
+    graph.add_import(importer="service.retrieval.terms.bias", imported="numba")
+    assert strangers(graph, "numba") == ["service.retrieval.terms.bias"]

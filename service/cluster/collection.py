@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeVar
 
 from attention.lookup import RemoteMask
 from service.cluster.metadata import CollectionMetadata, MetadataCache
@@ -15,6 +16,8 @@ from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import ReplicatedCollection, Snapshot, retry_forever, start_background
 from service.storage import CollectionMissing, CollectionRecord, Column, Condition, Extent, SharedStore, StorageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class ShardedSnapshot(Snapshot):
         """Return the mask of the rows that pass a condition, which the nodes evaluate."""
         assert self.metadata is not None
         return self.metadata.mask(condition)
+
+    def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return the value of `make`, which depends only on the version; later snapshots of it share the value."""
+        metadata = self.metadata
+        assert metadata is not None
+        return self.once(name, lambda: metadata.once(name, make))
 
     def columns(self, field: str, pointer: str) -> list[Column]:
         """Read a metadata field from the store; the column is not cached in this process."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from threading import Lock
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -38,8 +39,10 @@ MAX_SUMMARY_BYTES = 2**30
 
 SUMMARIES_PER_REQUEST = 8
 
-MAX_MASKS = 256
-"""Cached masks per version. Each is a few numbers, because the nodes evaluate the condition."""
+MAX_MASKS = MAX_DERIVED = 256
+"""Cached masks and biases per version. Each is a few numbers, because the nodes evaluate conditions and terms."""
+
+T = TypeVar("T")
 
 SAMPLE_DRIFT = 1 / 8
 """A new sample of keys is drawn when the number of rows has changed by this fraction."""
@@ -67,6 +70,7 @@ class CollectionMetadata:
         lost: the first rows of shards for which no node answers now.
         missing: the summary of the rows in lost shards; None if these have no rows.
         masks: recent masks of the view, by the digests of their conditions.
+        derived: recent values that depend only on the version, by their names.
     """
 
     version: int
@@ -74,6 +78,7 @@ class CollectionMetadata:
     lost: frozenset[int]
     missing: KeySummary | None
     masks: OrderedDict[bytes, RemoteMask] = field(default_factory=OrderedDict)
+    derived: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
 
     def mask(self, condition: Condition) -> RemoteMask:
@@ -92,6 +97,20 @@ class CollectionMetadata:
             while len(self.masks) > MAX_MASKS:
                 self.masks.popitem(last=False)
         return mask
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return the value of `make`; the last MAX_DERIVED values are cached by their names."""
+        with self.lock:
+            if name in self.derived:
+                self.derived.move_to_end(name)
+                cached: T = self.derived[name]
+                return cached
+        made = make()
+        with self.lock:
+            value: T = self.derived.setdefault(name, made)
+            while len(self.derived) > MAX_DERIVED:
+                self.derived.popitem(last=False)
+        return value
 
 
 class MetadataCache:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
+from typing import Any, TypeAlias
 
+import numpy as np
 import structlog
 
+from attention.arrays import I64
 from attention.errors import AttentionError
-from attention.lookup import Mask, SealedError, View
+from attention.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Mask, Message, SealedError, View
+from attention.shared_memory import Array
 from service.cluster.node.maintenance import ReplicaFiles
 from service.cluster.node.replica import LogStep, Replica, plan_steps, read_written_rows
 from service.cluster.node.source import SourceStore, VersionCleared
+from service.cluster.node.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
 from service.cluster.placement import SHARD_ROWS
 from service.retrieval.collections import KeyStorage
-from service.storage import CollectionRecord, Extent, condition_digest, parse_condition
+from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
+from service.storage import CollectionRecord, Extent, parse_condition
+
+Respond: TypeAlias = Callable[..., Message]
+"""The signature of `attention.lookup.respond`."""
 
 log = structlog.get_logger("softkv")
 
@@ -34,17 +43,47 @@ class CombinedShards:
         view: the combined view.
     """
 
-    def __init__(self, ranges: Sequence[Replica], views: Sequence[View], before: View) -> None:
+    def __init__(self, ranges: Sequence[Replica], views: Sequence[View], before: View, biases: BiasCache) -> None:
         self.views = tuple(views)
         widths = [(view.dimension, view.value_dimension) for view in views if view.dimension is not None]
         segments = tuple(segment for view in views for segment in view.segments)
         self.view = before.with_segments(segments, *(widths[0] if widths else (None, None)))
         self._ranges = tuple(ranges)
-        self._masks: OrderedDict[str, Mask] = OrderedDict()
+        self._biases = biases
+        self._masks: OrderedDict[tuple[str | None, str | None], Mask] = OrderedDict()
         self._lock = Lock()
 
-    def mask(self, store: SourceStore, version: int, condition: str) -> Mask:
-        """Return the mask of the rows that pass a JSON condition; equal texts share one object.
+    def respond(
+        self, store: SourceStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
+    ) -> Message:
+        """Return the reply to a message about these shards.
+
+        Args:
+            version: a version at which all shards have these views.
+            respond: answers messages of the lookup, see `attention.lookup.respond`.
+
+        Raises:
+            StorageError: the condition is invalid, or the store cannot be reached.
+        """
+        sources = self._sources(store, version)
+        if fields.get("call") == ORIGINS_CALL:
+            return {"origins": self._find_origins(sources, fields["terms"])}, {}
+        if fields.get("call") == EXPLAIN_CALL:
+            return {"explanations": self._explain(sources, fields["terms"], arrays["numbers"])}, {}
+        condition, forbidden_by, bias = fields.get("condition"), fields.get("forbidden by"), None
+        mask = self.mask(store, version, condition, forbidden_by)
+        if "terms" in fields:
+            documents = arrays.get(BIAS_DOCUMENTS, np.empty(0, dtype=np.int64))
+            addends = arrays.get(BIAS_ADDENDS, np.empty(0))
+            bias = self._biases.of(self.view, sources, fields["terms"], documents, addends)
+        return respond(self.views, mask, self.view, fields, arrays, bias)
+
+    def mask(
+        self, store: SourceStore, version: int, condition: str | None, forbidden_by: str | None = None
+    ) -> Mask | None:
+        """Return the mask of the rows that pass a JSON condition, and that the terms of a bias do not forbid.
+
+        Equal texts share one object. Return None if all rows pass.
 
         Args:
             version: a version at which all shards have these views.
@@ -52,22 +91,53 @@ class CombinedShards:
         Raises:
             StorageError: the condition is invalid, or the store cannot be reached.
         """
+        if condition is None and forbidden_by is None:
+            return None
+        name = condition, forbidden_by
         with self._lock:
-            if (mask := self._masks.get(condition)) is not None:
-                self._masks.move_to_end(condition)
-                return mask
-        parsed = parse_condition(json.loads(condition))
-        name = condition_digest(parsed)
-        shard_masks = [
-            replica.mask(store, version, view, parsed, name)
-            for replica, view in zip(self._ranges, self.views, strict=True)
-        ]
-        mask = Mask(self.view, tuple(bits for shard_mask in shard_masks for bits in shard_mask.bits))
+            if (cached := self._masks.get(name)) is not None:
+                self._masks.move_to_end(name)
+                return cached
+        if forbidden_by is None:
+            assert condition is not None
+            mask = self._evaluate(self._sources(store, version), condition)
+        else:
+            mask = ~self.view.mask(find_forbidden(self._sources(store, version), forbidden_by))
+            if (passing := self.mask(store, version, condition)) is not None:
+                mask = mask & passing
         with self._lock:
-            mask = self._masks.setdefault(condition, mask)
+            mask = self._masks.setdefault(name, mask)
             while len(self._masks) > MASKS_PER_VIEW:
                 self._masks.popitem(last=False)
             return mask
+
+    def _evaluate(self, sources: Sequence[ReplicaFields], condition: str) -> Mask:
+        parsed = parse_condition(json.loads(condition))
+        shard_masks = [source.mask(parsed) for source in sources]
+        return Mask(self.view, tuple(bits for shard_mask in shard_masks for bits in shard_mask.bits))
+
+    def _sources(self, store: SourceStore, version: int) -> list[ReplicaFields]:
+        pairs = zip(self._ranges, self.views, strict=True)
+        return [ReplicaFields(replica, store, version, view) for replica, view in pairs]
+
+    @staticmethod
+    def _find_origins(sources: Sequence[ReplicaFields], text: str) -> list[float | None]:
+        """Return the largest of the shards' default origins, for each term; None without one."""
+        terms = parse_terms(text)
+        columns = zip(*(source.find_origins(terms) for source in sources), strict=True)
+        return [max((origin for origin in origins if origin is not None), default=None) for origins in columns]
+
+    @staticmethod
+    def _explain(sources: Sequence[ReplicaFields], text: str, rows: I64) -> list[list[Explanation]]:
+        """Return the explanations of these documents, which may be in any order, in the shards that have them."""
+        terms, explanations = parse_terms(text), [list[Explanation]() for _ in range(len(rows))]
+        for source in sources:
+            first_row = source.replica.first_row
+            positions = np.flatnonzero((rows >= first_row) & (rows < first_row + SHARD_ROWS))
+            if len(positions):
+                for position, lines in zip(positions.tolist(), source.explain(terms, rows[positions]), strict=True):
+                    explanations[position] = lines
+        return explanations
 
 
 class CollectionReplicas:
@@ -84,6 +154,7 @@ class CollectionReplicas:
         self._storage, self._files = storage, files
         self._ranges: dict[int, Replica] = {}  # replaced as a whole, so that it can be read without the lock
         self._combined: OrderedDict[tuple[int, ...], list[CombinedShards]] = OrderedDict()
+        self._biases = BiasCache()
         self._lock = Lock()
 
     @property
@@ -195,7 +266,7 @@ class CollectionReplicas:
                 if all(old is new for old, new in zip(combination.views, views, strict=True)):
                     return combination
             empty = View(self.record.settings.similarity, limits=self._storage.limits)
-            combination = CombinedShards(ranges, views, cached[-1].view if cached else empty)
+            combination = CombinedShards(ranges, views, cached[-1].view if cached else empty, self._biases)
             cached.append(combination)
             del cached[:-VERSIONS_PER_COMBINATION]
             while len(self._combined) > MAX_COMBINATIONS:

@@ -158,10 +158,8 @@ class Node:
             if not isinstance(views, CombinedShards):
                 return to_bytes(views, {})
             with self._scans.acquire(fields.get("call"), deadline - self._clock()):
-                start, mask = self._clock(), None
-                if request.condition is not None:
-                    mask = views.mask(self._store, request.version, request.condition)
-                response, response_arrays = self._respond(views.views, mask, views.view, fields, arrays)
+                start = self._clock()
+                response, response_arrays = views.respond(self._store, request.version, fields, arrays, self._respond)
                 return to_bytes({**response, "seconds": self._clock() - start}, response_arrays)
         except VersionCleared:
             return to_bytes(GONE, {})

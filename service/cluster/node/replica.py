@@ -15,8 +15,25 @@ import structlog
 from attention.lookup import Mask, Memory, Rows, SealedError, View
 from service.cluster.node.source import SourceReader, SourceStore, require_kept
 from service.cluster.placement import SHARD_ROWS
-from service.retrieval.collections import KeyStorage, Masks, SealedBlocks, Source, concatenate_rows, fill_memory
-from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, KeyRows, RowNumbers, VersionChange
+from service.retrieval.collections import (
+    MAX_COLUMN_BYTES,
+    KeyStorage,
+    Masks,
+    SealedBlocks,
+    Source,
+    concatenate_rows,
+    fill_memory,
+)
+from service.storage import (
+    CollectionRecord,
+    Column,
+    Condition,
+    DocumentDamaged,
+    KeyRows,
+    RowNumbers,
+    StorageError,
+    VersionChange,
+)
 
 MIN_VERSIONS = 64
 """Versions that are always kept, beside all of the last VERSION_SECONDS."""
@@ -345,6 +362,21 @@ class Replica:
         """Return the mask of the rows that pass a condition, in the view of a version. May raise StorageError."""
         reader = _ShardFields(store, version, self.first_row)
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
+
+    def columns(self, store: SourceStore, version: int, view: View, field: str) -> list[Column]:
+        """Return a metadata field of the shard's documents, in parts by row number.
+
+        Raises:
+            StorageError: the field takes more than MAX_COLUMN_BYTES, or the store cannot be read.
+        """
+        reader = _ShardFields(store, version, self.first_row)
+        columns = self.masks.columns(field, Source(self._collection, version, view, reader))
+        if columns is not None:
+            return columns
+        column = reader.column(self._collection, field, most_bytes=MAX_COLUMN_BYTES)
+        if column is None:
+            raise StorageError(f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes in one shard")
+        return [column]
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:
         """Forget damaged documents that were removed.

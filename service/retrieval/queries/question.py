@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention.lookup import HALF, AnyMask, Auto, Background, Bias, Evidence, Question, Verdict
+from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, LoadingEncoder
 from service.retrieval.collections import (
     Collection,
@@ -260,7 +260,7 @@ def question(
     options: Options,
     null: float | Background | None,
     mask: AnyMask | None = None,
-    bias: Bias | None = None,
+    bias: AnyBias | None = None,
 ) -> Question:
     """Build the question for the lookup."""
     temperature: float | Auto

@@ -19,7 +19,8 @@ from service.retrieval.queries.question import (
     Options,
     build_mask,
 )
-from service.retrieval.queries.terms import Explanation, LogitTerms
+from service.retrieval.queries.terms import LogitTerms
+from service.retrieval.terms import Explanation
 from service.storage import CollectionRecord, DocumentRecord, Reader, StoredDocument, TextSpan
 
 Document = StoredDocument | DocumentRecord

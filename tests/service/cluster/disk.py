@@ -15,7 +15,7 @@ from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH
 QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
 
 
-def told(views, mask, view, message, arrays):
+def told(views, mask, view, message, arrays, bias=None):
     """Return the lookup's answers, and the rows behind them."""
     outcomes = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
     names = ("numbers", "weights", "output")

@@ -173,7 +173,7 @@ class Link:
             return store.holders(collection)
 
 
-def told(views, mask, view, message, arrays):
+def told(views, mask, view, message, arrays, bias=None):
     """Return which rows pass, after a check of their keys against the written ones."""
     assert view.n == sum(segment_view.n for segment_view in views)
     assert [segment for segment_view in views for segment in segment_view.segments] == list(view.segments)

@@ -27,10 +27,10 @@ NAMED = {"field": "id", "operator": ">=", "value": "15"}
 FILTERS = [None, LARGE, NAMED, {"operator": "NOT", "conditions": [LARGE]}]
 
 
-def told(views, mask, view, message, arrays):
+def told(views, mask, view, message, arrays, bias=None):
     """Return the expected rows if a message requests them, else the lookup's answer."""
     if message["call"] != "rows":
-        return respond(views, mask, view, message, arrays)
+        return respond(views, mask, view, message, arrays, bias)
     owners = [segment.owners if passing is None else segment.owners[passing] for segment, passing in view.passing(mask)]
     return {}, {"rows": np.unique(np.concatenate([np.empty(0, np.int64), *owners]))}
 

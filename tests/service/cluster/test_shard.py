@@ -27,7 +27,7 @@ class Slots:
         self.number = self.store.create()
 
     def slot(self, name: str, copies: int = 1) -> Node:
-        def told(views, mask, view, message, arrays):
+        def told(views, mask, view, message, arrays, bias=None):
             self.seen.append((view, mask))
             self.now += self.takes
             numbers = [s.numbers if passing is None else s.numbers[passing] for s, passing in view.passing(mask)]

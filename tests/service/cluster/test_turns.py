@@ -51,7 +51,7 @@ def test_a_turn_is_given_back_after_an_error():
 def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
     store, go, begun = SimulatedStore(lambda: 0.0), Event(), []
 
-    def told(views, mask, view, message, arrays):
+    def told(views, mask, view, message, arrays, bias=None):
         begun.append(message["call"])
         if message["call"] == "gather":
             assert go.wait(60)

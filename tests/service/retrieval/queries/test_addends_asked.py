@@ -7,13 +7,12 @@ import gc
 import threading
 import weakref
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Question, RemoteView, answer
+from attention.lookup import Limits, Question, answer
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection
 from service.retrieval.collections import snapshot as columns
@@ -220,14 +219,6 @@ def test_what_cannot_be_added_is_refused_before_anything_is_read(
     assert refused.value.flaws[0].pointer == pointer
     nothing = {name: 0 if name == "full_text" else [] if name == "bias" else query for name, query in options.items()}
     assert len(attended(few, [keys(1)[0]], **nothing)) == 1
-
-
-def test_keys_in_slots_are_refused() -> None:
-    elsewhere: Any = SimpleNamespace(view=object.__new__(RemoteView), local_view=None)
-    for options, pointer in (((["a cat"], 0.1, RECENT), "/full_text"), (([[1, 0]], 0, RECENT), "/bias")):
-        with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
-            build_terms(*options)(elsewhere)
-        assert refused.value.flaws[0].pointer == pointer
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2)])

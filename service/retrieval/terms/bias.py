@@ -6,7 +6,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -149,6 +149,22 @@ def parse_bias(sent: Any) -> tuple[Term, ...]:
     if len(sent) > MAX_TERMS:
         raise InvalidContent.at("/bias", f"a bias has at most {MAX_TERMS} terms, {len(sent)} came: leave some out")
     return tuple(_parse_term(term, f"/bias/{i}") for i, term in enumerate(sent))
+
+
+def format_bias(sent: Any, origins: Sequence[float | None]) -> str:
+    """Return a valid bias as JSON, with an origin in every recency term.
+
+    Args:
+        sent: the bias as it was sent.
+        origins: the origin of each term that needs one; None for 0 or for another term.
+    """
+    terms = sent if isinstance(sent, list) else [sent]
+    return json.dumps(
+        [
+            {**term, "origin": origin or 0.0} if "half_life" in term and "origin" not in term else term
+            for term, origin in zip(terms, origins, strict=True)
+        ]
+    )
 
 
 _TERM_FIELDS = {

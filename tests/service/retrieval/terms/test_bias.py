@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent
-from service.retrieval.queries.bias import MAX_ADDEND, ValueWeights, parse_bias
+from service.retrieval.terms import MAX_ADDEND, ValueWeights, parse_bias
 from service.storage import DistinctValues, EncodedValue, encode_value
 
 YEAR = {"field": "metadata.year"}

@@ -1,0 +1,232 @@
+"""Terms evaluated over documents: the addend of each document, its explanation, and the exact sum of all terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from attention.arrays import F64, I64
+from attention.lookup import AnyMask, Mask, View
+from service.retrieval.terms.bias import FieldTerm, FilterTerm, Recency, Term
+from service.storage import Column, Condition, Entries
+
+Explanation: TypeAlias = Mapping[str, Any]
+"""The explanation of one term for one document, as JSON."""
+
+
+ORIGINS_CALL, EXPLAIN_CALL = "origins", "explain"
+"""Calls to a node: for the results of `find_origins`, and of `LogitTerm.explain`, for its own documents."""
+
+
+class FieldSource(Protocol):
+    """The metadata of the documents of one view in this process."""
+
+    def columns(self, field: str, pointer: str) -> Sequence[Column]:
+        """Return a metadata field of every document, in parts by row number; it may include removed documents.
+
+        Raises:
+            RetrievalError: the field takes too much memory; the error has this pointer.
+        """
+
+    def mask(self, condition: Condition) -> AnyMask:
+        """Return the mask of the documents that pass a condition."""
+
+
+class LogitTerm(Protocol):
+    """The protocol of a term that is added to the logits of documents."""
+
+    def of(self, rows: I64) -> F64:
+        """Return float64[n], the addends for documents with these row numbers; −∞ excludes a document."""
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return an explanation of the addend of each document with these row numbers, as JSON."""
+
+
+@dataclass(frozen=True, eq=False)
+class FieldLogitTerm:
+    """A term that depends on a metadata field.
+
+    Attributes:
+        parts: the field's values, and float64[c + 1], the addend of each; the last is that of documents without the
+            field.
+    """
+
+    term: FieldTerm
+    parts: Sequence[tuple[Entries, F64]]
+
+    @classmethod
+    def read(cls, source: FieldSource, documents: I64, term: FieldTerm) -> FieldLogitTerm:
+        """Read the field and evaluate the term.
+
+        Args:
+            documents: int64[n], all documents; the largest of their numbers is the default origin.
+
+        Raises:
+            RetrievalError: the field takes too much memory.
+        """
+        fields = [column.field for column in source.columns(term.field, "/bias")]
+        largest = 0.0
+        if isinstance(term, Recency) and term.origin is None:
+            largest = _find_largest(fields, documents) or 0.0
+        return cls(term, [(entries, _compute_by_value(term, entries, largest)) for entries in fields])
+
+    def of(self, rows: I64) -> F64:
+        """Return float64[n], the addends for documents with these row numbers."""
+        result = np.full(len(rows), self.term.missing)
+        for entries, addends in self.parts:
+            codes = entries.codes_of(rows)
+            np.copyto(result, addends[codes], where=codes >= 0)
+        return result
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return an explanation of the addend of each document with these row numbers.
+
+        Its value is null if the field is missing or a list.
+        """
+        values: list[Any] = [None] * len(rows)
+        for entries, _ in self.parts:
+            for i, code in enumerate(entries.codes_of(rows).tolist()):
+                values[i] = values[i] if code < 0 else entries.distinct.scalar(code)
+        field = f"metadata.{self.term.field}"
+        pairs = zip(values, self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "field": field, "value": value, "addend": addend} for value, addend in pairs]
+
+
+@dataclass(frozen=True, eq=False)
+class FilterLogitTerm:
+    """A term for documents that pass a condition: the ascending rows int64[r]."""
+
+    addend: float
+    passing: I64
+
+    def of(self, rows: I64) -> F64:
+        """Return float64[n], the addends for documents with these row numbers."""
+        return np.where(self._passes(rows), self.addend, 0.0)
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return an explanation of the addend of each document with these row numbers."""
+        pairs = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in pairs]
+
+    def _passes(self, rows: I64) -> Any:
+        return np.isin(rows, self.passing, assume_unique=True)
+
+
+def evaluate_terms(source: FieldSource, view: View, documents: I64, terms: Sequence[Term]) -> list[LogitTerm]:
+    """Evaluate terms over the documents int64[n] of a view.
+
+    Raises:
+        RetrievalError: a field takes too much memory.
+    """
+    return [
+        FilterLogitTerm(term.addend, find_documents(view, source.mask(term.condition)))
+        if isinstance(term, FilterTerm)
+        else FieldLogitTerm.read(source, documents, term)
+        for term in terms
+    ]
+
+
+def find_documents(view: View, mask: AnyMask | None) -> I64:
+    """Return int64[n], the ascending row numbers of the documents that pass a mask of the view; None for all."""
+    batches = [np.empty(0, dtype=np.int64)]
+    assert mask is None or isinstance(mask, Mask)
+    for segment, passes in view.passing(mask):
+        begins = segment.owners == segment.numbers
+        batches.append(segment.numbers[begins if passes is None else begins & passes])
+    return np.sort(np.concatenate(batches))
+
+
+def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> list[float | None]:
+    """Return the largest number of each recency term's field among the documents int64[n], if it has no origin.
+
+    None stands for every other term, and for a field without numbers.
+    """
+    return [
+        _find_largest([column.field for column in source.columns(term.field, "/bias")], documents)
+        if isinstance(term, Recency) and term.origin is None
+        else None
+        for term in terms
+    ]
+
+
+def _find_largest(fields: Sequence[Entries], documents: I64) -> float | None:
+    """Return the largest number among the documents; None without numbers."""
+    largest = -np.inf
+    for entries in fields:
+        codes = entries.codes_of(documents)
+        numbers = entries.distinct.numbers()[codes[codes >= 0]]
+        largest = max(largest, float(np.fmax.reduce(numbers, initial=-np.inf)))
+    return largest if largest > -np.inf else None
+
+
+def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
+    addends = term.of(entries.distinct, largest)
+    return np.append(np.where(np.isnan(addends), term.missing, addends), term.missing)
+
+
+@dataclass(frozen=True, eq=False)
+class TermSum:
+    """The sum of the terms of each document, in three parts with about three times the digits of float64.
+
+    Attributes:
+        documents: int64[n], ascending.
+        parts: float64[3, n], the rounded sum, its rounding error, and the rounding error of that error.
+    """
+
+    documents: I64
+    parts: F64
+
+    @property
+    def rounded(self) -> F64:
+        """float64[n], the sum of each document, rounded once; −∞ excludes a document."""
+        total, first, last = self.parts
+        return np.asarray(total + (first + last))
+
+    @property
+    def forbidden(self) -> I64:
+        """int64[r], the documents whose sum is −∞."""
+        return np.asarray(self.documents[np.isneginf(self.parts[0])])
+
+    def with_addends(self, documents: I64, addends: F64) -> TermSum:
+        """Return the sum with one more term, of the documents int64[r], which ascend; others are ignored.
+
+        Args:
+            addends: float64[r].
+        """
+        known = np.isin(documents, self.documents, assume_unique=True)
+        indices, parts = np.searchsorted(self.documents, documents[known]), self.parts.copy()
+        parts[:, indices] = _add_term(parts[:, indices], addends[known])
+        return TermSum(self.documents, parts)
+
+
+def sum_terms(documents: I64, terms: Sequence[LogitTerm]) -> TermSum:
+    """Return the sum of the terms of each of the documents int64[n], which ascend."""
+    parts = np.zeros((3, len(documents)))
+    for term in terms:
+        parts = _add_term(parts, term.of(documents))
+    # Sum the three parts again: if terms cancel, the remainder may lie in the last part.
+    total, first = _two_sum(parts[0], parts[1])
+    first, last = _two_sum(first, parts[2])
+    return TermSum(documents, np.stack([total, first, last]))
+
+
+def _add_term(parts: F64, addend: F64) -> F64:
+    """Return float64[3, n]: the sum, its rounding error, and the rounding error of that error."""
+    total, error = _two_sum(parts[0], addend)
+    first, error = _two_sum(parts[1], error)
+    return np.stack([total, first, parts[2] + error])
+
+
+def _two_sum(total: F64, addend: F64) -> tuple[F64, F64]:
+    """Return the sum and its rounding error (Knuth 1969), so that terms that cancel leave an exact remainder.
+
+    −∞ stays −∞, without an error.
+    """
+    with np.errstate(invalid="ignore"):
+        result = total + addend
+        difference = result - total
+        error = (total - (result - difference)) + (addend - difference)
+    return result, np.where(np.isfinite(result), error, 0.0)
