@@ -141,12 +141,12 @@ def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, op
 
 def with_limits(snapshot: Snapshot, limits: Limits) -> Snapshot:
     """Return a snapshot of which a view with these limits is asked."""
-    view = replace(snapshot.view, limits=limits)
     if isinstance(snapshot, ShardedSnapshot):
         assert snapshot.metadata is not None
+        view = replace(snapshot.metadata.view, limits=limits)
         metadata = replace(snapshot.metadata, view=view, masks=OrderedDict(), derived=OrderedDict())
         return replace(snapshot, view=view, metadata=metadata)
-    return replace(snapshot, view=view)
+    return replace(snapshot, view=replace(snapshot.view, limits=limits))
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(exact_max_components=0)], ids=["exact", "scanned"])
