@@ -91,7 +91,7 @@ class Codes:
         return None if self.grams is None else coded.grams
 
     def add_sums(self, grams: F64 | F32 | None) -> None:
-        """Add the Gram matrices that `write` returned to `grams`.
+        """Add the Gram matrices of newly written vectors, which `write` returned, to those of all vectors in `grams`.
 
         Only one thread at a time may call this.
         """
@@ -156,7 +156,7 @@ class ValueCodes:
         return None if self.moments is None else coded.moments
 
     def add_sums(self, moments: Moments | None) -> None:
-        """Add the moments that `write` returned to `moments`.
+        """Add the sums over newly written values, which `write` returned, to those of all values in `moments`.
 
         Only one thread at a time may call this.
         """

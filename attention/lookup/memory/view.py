@@ -29,7 +29,7 @@ class AnyView(Protocol):
 
     @property
     def similarity(self) -> str:
-        """The name of the similarity that queries are compared by."""
+        """The name of the similarity of queries and keys: cosine, dot, scaled_dot or gaussian."""
 
     @property
     def dimension(self) -> int | None:

@@ -168,7 +168,7 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
 def _all_have_weight(question: Question, mixture: Mixture) -> bool:
     """Return whether every row has a weight above 0, as with softmax above temperature 0.
 
-    If not, all rows with weight were looked up in float64.
+    If not, all rows with weight were looked up in float64, so these decide which documents the answer lists.
     """
     return question.normaliser == "softmax" and mixture.evidence.temperature > 0
 

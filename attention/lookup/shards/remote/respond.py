@@ -92,7 +92,7 @@ def _sample(view: View, stride: int) -> MutableMessage:
 
 
 class _MessageHandler:
-    """The rows that one message is about, with one method for each kind of message, which makes the reply.
+    """The rows that one message from another process is about, with one method for each kind of message.
 
     Args:
         view: the rows that this host has.
