@@ -66,7 +66,7 @@ class DotProduct:
 
     @property
     def offset(self) -> int:
-        """How much larger each code is, when it is multiplied, than the number it stands for: 128, or 0.
+        """The number by which a code, when it is multiplied, is larger than the number it stands for: 128, or 0.
 
         The caller subtracts its contribution from the products.
         """

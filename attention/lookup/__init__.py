@@ -15,12 +15,12 @@ mask and options, never on the other questions of a batch.
     exact       every similarity in float64, then softmax, and a bound on rounding: if few rows pass the mask
     quantised   a scan of 8-bit codes, the best candidates again in float64, and a bound on what the codes leave out
 
-The packages below, each with the file to begin with:
+Packages, each with the file to begin with, and two modules, `sealed` and `scan`:
 
     memory      rows, blocks that only grow, immutable views, compaction, tiles: `view.py`
-    sealed      one full block in one file with checksums, mapped at the next start: `block_file.py`
+    sealed      one full block in one file with checksums, mapped at the next start
     codes       keys, values and queries as bytes with a scale, and statistics of the residuals: `quantisation.py`
-    scan        one reading of all codes in every core: thresholds, candidates, sums: `scan.py`
+    scan        one reading of all codes in every core: thresholds, candidates, sums
     rescoring   candidates again from float32 originals, the head with its ties, sums by document: `candidates.py`
     softmax     from similarities to a distribution; known rows mixed with the sums of the tail: `mixture.py`
     bounds      every proof: rounding, quantisation, weights, the blended value: `certificate.py`
@@ -51,8 +51,7 @@ from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
-from attention.lookup.sealed.array_file import SealedError
-from attention.lookup.sealed.block_file import SealedBlock, seal, sealable_segments, unseal
+from attention.lookup.sealed import SealedBlock, SealedError, seal, sealable_segments, unseal
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
 from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
 from attention.lookup.shards.remote.summaries import SAMPLE_ROWS, SampleKeys, summary_of

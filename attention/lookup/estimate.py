@@ -23,7 +23,7 @@ from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.limits import ScanWidth
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import RescoredQueries, RescoredQuery
-from attention.lookup.scan.accumulator import ERROR_DEGREES, MASS, VALUE_ERRORS
+from attention.lookup.scan import ERROR_DEGREES, MASS, VALUE_ERRORS
 from attention.lookup.shards import Shard
 from attention.lookup.shards.local import TILE_ROWS
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
@@ -468,7 +468,7 @@ def predict_error_16_bits(
     Args:
         mixture: the computed weights.
         error: bounds on the errors of scanned similarities.
-        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        value_errors: five bounds from the scan, in units of weight, see `scan.VALUE_ERRORS`.
         spread: the spread of the values.
         residuals: the sum Σ r of the residuals r = v − v̂ whose mean was added to the output.
         from_mean: the distance of ô from the mean of all values.
@@ -498,7 +498,7 @@ def predict_error_8_bits(
     Args:
         mixture: the computed weights.
         error: bounds on the errors of scanned similarities.
-        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        value_errors: five bounds from the scan, in units of weight, see `scan.VALUE_ERRORS`.
         spread: the spread of the values.
         residuals: the sum of the residuals v − v̂ whose mean was added to the output.
         from_mean: the distance of ô from the mean of all values.
@@ -541,7 +541,7 @@ def _row_error(
     Args:
         mixture: the computed weights.
         deviation: the root mean square of the errors of logits.
-        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        value_errors: five bounds from the scan, in units of weight, see `scan.VALUE_ERRORS`.
         spread: the spread of the values.
         residuals: the sum of what the codes leave out of the values.
         from_mean: the distance of the output from the mean of all values.

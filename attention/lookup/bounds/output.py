@@ -56,7 +56,7 @@ def bound_quantised_output(
         error: bounds on the errors of the similarities of the tail.
         length, from_mean: upper bounds of ‖ô‖ and of the distance of ô from the mean of all values.
         value_errors: five bounds on the errors of coded values and weights, in units of weight, see
-            `accumulator.VALUE_ERRORS`.
+            `scan.VALUE_ERRORS`.
         variation: a bound on the total variation between true and computed weights.
         exact: the part of `variation` that does not come from the tail.
     """
@@ -187,7 +187,7 @@ def bound_value_codes(
     1,024 terms at a time.
 
     Args:
-        value_errors: five bounds from the scan, in units of weight, see `accumulator.VALUE_ERRORS`.
+        value_errors: five bounds from the scan, in units of weight, see `scan.VALUE_ERRORS`.
         mixture: the computed weights, which give Σa² over all summed rows.
         spread: the spread of the values of all rows.
         residuals: Σ r over n rows, and n.

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Index
-from attention.lookup.memory.originals import read_ahead
+from attention.lookup.memory.blocks import read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 

@@ -15,7 +15,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
 from attention.lookup.limits import Limits
 from attention.lookup.memory.bitmaps import Bitmap, RowSelection
-from attention.lookup.memory.originals import bytes_in_file, machine_memory
+from attention.lookup.memory.blocks import bytes_in_file, machine_memory
 from attention.lookup.memory.rows import count_documents
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.statistics import BlockStatistics, sum_masked_residuals, sum_residuals

@@ -28,8 +28,7 @@ from attention.lookup.rescoring.originals import (
     compute_similarities,
 )
 from attention.lookup.rescoring.ranking import DocumentGrouping, refine_similarities
-from attention.lookup.scan.scan import all_rows, fits_float32, scan
-from attention.lookup.scan.thresholds import ThresholdSample, sample_best, sample_stride
+from attention.lookup.scan import ThresholdSample, all_rows, fits_float32, sample_best, sample_stride, scan
 from attention.lookup.shards.scan_result import RawScan, ScanRequest, ScanResult, Sums, add_accumulators
 from attention.lookup.softmax.distribution import relative_logits
 

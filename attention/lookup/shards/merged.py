@@ -20,7 +20,7 @@ from attention.lookup.bounds.similarities import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.candidates import Candidates, count_heavy
-from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
+from attention.lookup.scan import ThresholdSample, merge_thresholds
 from attention.lookup.shards.local import MAX_HISTOGRAM_LOOKUPS, LocalShard, StoredRows
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, Sums, merge_sums
 

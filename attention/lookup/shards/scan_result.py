@@ -11,7 +11,7 @@ import numpy as np
 from attention.arrays import F32, F64, I64
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.rescoring.candidates import SCANNED_SQUARES_SHARE, Candidates
-from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
+from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class ScanResult:
             i are from known_starts[i] to known_starts[i + 1].
         errors: float64[q, 3], bounds on the errors of scanned similarities, see `QuantisationError`.
         outputs: float64[q, d_v], Σe·v over the summed rows; None if no output was requested.
-        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `accumulator.VALUE_ERRORS`.
+        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `scan.VALUE_ERRORS`.
         bits: the width of the queries' codes, 8 or 16.
         histogram: float64[q, bins, 2], count and sum of similarities, instead of sums; None if the request has
             temperatures.
@@ -126,7 +126,7 @@ class Sums:
         levels: float64[q], the similarity that the sums are relative to.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over these rows, with x = (s − level)/T and e = exp(x).
         outputs: float64[q, d_v], Σe·v over these rows; None if no output was requested.
-        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `accumulator.VALUE_ERRORS`.
+        value_errors: float64[q, 5], bounds on the errors of `outputs`, see `scan.VALUE_ERRORS`.
     """
 
     thresholds: F64

@@ -18,8 +18,7 @@ from attention.kernels import kernels, pool, workers
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.rescoring.originals import compute_all_similarities
-from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
-from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
+from attention.lookup.scan import NO_THRESHOLD, VALUE_ERRORS, ThresholdSample, merge_thresholds
 from attention.lookup.shards.local import TILE_ROWS, LocalShard
 from attention.lookup.shards.scan_result import RawScan, ScanRequest, Sums
 

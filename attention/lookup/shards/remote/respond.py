@@ -15,7 +15,7 @@ from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.originals import compute_all_sums
-from attention.lookup.scan.thresholds import ThresholdSample
+from attention.lookup.scan import ThresholdSample
 from attention.lookup.shards.local import TILE_ROWS, BiasedShard, LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
 from attention.lookup.shards.remote.summaries import summary_of

@@ -18,8 +18,7 @@ from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarit
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
-from attention.lookup.scan.scan import fits_float32
-from attention.lookup.scan.thresholds import ThresholdSample, merge_thresholds
+from attention.lookup.scan import ThresholdSample, fits_float32, merge_thresholds
 from attention.lookup.shards.local import TILE_ROWS, bound_similarity, fits_logits
 from attention.lookup.shards.merged import MERGED_LIST_FACTOR, candidate_similarities, merge_results
 from attention.lookup.shards.remote.view import (

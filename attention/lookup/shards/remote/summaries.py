@@ -22,7 +22,7 @@ from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import View
 from attention.lookup.rescoring.originals import compute_all_similarities
-from attention.lookup.scan.accumulator import NO_THRESHOLD
+from attention.lookup.scan import NO_THRESHOLD
 
 _summaries: WeakKeyDictionary[Block, tuple[int, KeySummary]] = WeakKeyDictionary()
 """For each block the number of its first rows that are summed, removed ones included, and their summary."""

@@ -6,7 +6,7 @@ import mmap
 
 import numpy as np
 
-from attention.lookup.memory.originals import allocate_originals, bytes_in_file, read_ahead
+from attention.lookup.memory.blocks import allocate_originals, bytes_in_file, read_ahead
 
 
 def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
 from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.scan.accumulator import BINS, ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
+from attention.lookup.scan import BINS, ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
 
 N, QUERIES, CAPACITY, STEP = 1000, 3, 128, 50
 VALUES = np.random.default_rng(0).standard_normal((N, 4)).astype(np.float32)

@@ -7,8 +7,14 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.scan.accumulator import NO_THRESHOLD
-from attention.lookup.scan.thresholds import MIN_LISTED, ThresholdSample, merge_thresholds, sample_best, sample_stride
+from attention.lookup.scan import (
+    MIN_LISTED,
+    NO_THRESHOLD,
+    ThresholdSample,
+    merge_thresholds,
+    sample_best,
+    sample_stride,
+)
 
 RANDOM = np.random.default_rng(8)
 N = 40_000

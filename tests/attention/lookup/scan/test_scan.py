@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from attention.lookup import Limits, Memory, Rows
+from attention.lookup import scan as scan_module
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.scan import scan as scan_module
-from attention.lookup.scan.accumulator import NO_THRESHOLD, shift_sums
-from attention.lookup.scan.scan import all_rows, fits_float32, scan
+from attention.lookup.scan import NO_THRESHOLD, all_rows, fits_float32, scan, shift_sums
 
 WIDTH = 21
 LIMITS = Limits(max_tile_rows=1024)

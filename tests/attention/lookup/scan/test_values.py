@@ -12,8 +12,7 @@ from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS
 from attention.lookup import Memory, Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import Tile
-from attention.lookup.scan.accumulator import Accumulator
-from attention.lookup.scan.scan import add_values
+from attention.lookup.scan import Accumulator, add_values
 
 LEFT_OUT, RESIDUAL, ROUNDING, MASS, ROUNDING_SQUARE = range(5)
 QUERIES = 3

@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, Rows, SealedError, answer, seal, sealable_segments, unseal
+from attention.lookup import (
+    Limits,
+    Memory,
+    Question,
+    Rows,
+    SealedError,
+    answer,
+    seal,
+    sealable_segments,
+    sealed,
+    unseal,
+)
 from attention.lookup.memory import compaction
 from attention.lookup.memory.blocks import BlockFormat
 from attention.lookup.memory.tiles import Tile
-from attention.lookup.sealed import block_file
 
 N = 9_500
 LIMITS = Limits(block_rows=4096)
@@ -73,7 +83,7 @@ def test_it_answers_as_before(tmp_path, running, similarity, own_values, several
 @pytest.mark.parametrize("name", ["keys", "values"])
 def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, name):
     """Whatever reads it; what does not read it is answered."""
-    monkeypatch.setattr(block_file, "PIECE_BYTES", 64 * 40)  # 40 keys, or 64 values
+    monkeypatch.setattr(sealed, "PIECE_BYTES", 64 * 40)  # 40 keys, or 64 values
     memory = filled("dot", own=True, keys=NARROW)
     (first, second) = sealable_segments(memory.view)
     path = tmp_path / "a"

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.sealed import block_file as pieces
-from attention.lookup.sealed.array_file import SealedError
-from attention.lookup.sealed.block_file import PIECE_BYTES, CheckedPieces, SealedOriginals, checksums
+from attention.lookup import sealed as pieces
+from attention.lookup.sealed import PIECE_BYTES, CheckedPieces, SealedError, SealedOriginals, checksums
 
 PATH = Path("a.block")
 

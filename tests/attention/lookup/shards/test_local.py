@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attention.lookup import Limits, Memory, Rows
+from attention.lookup import scan as scan_module
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.scan import scan as scan_module
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Limits, Memory, Question, Rows, ScanWidth, planner
+from attention.lookup import scan as scan_module
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.scan import scan as scan_module
-from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator
+from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
 from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import SampleKeys
-from attention.lookup.scan.accumulator import NO_THRESHOLD
+from attention.lookup.scan import NO_THRESHOLD
 
 RANDOM = np.random.default_rng(5)
 KEYS = RANDOM.standard_normal((40_000, 12)).astype(np.float32)
