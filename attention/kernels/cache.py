@@ -155,7 +155,10 @@ class KernelCache(_Cache):
         """Do nothing, because changed code has another key, and so another folder."""
 
     def _paths(self, signature: Any) -> list[Path]:
-        """Return the path in the cache directory, then that in the installed package if there is one."""
+        """Return the paths of the files that may hold this kernel's code for these argument types.
+
+        The first is in the cache directory; the second, if a package of machine code is installed, is in the package.
+        """
         name = f"{self._name}-{hashlib.sha256(repr(signature).encode()).hexdigest()[:8]}"
         return [folder() / name] + ([package_folder / name] if (package_folder := package_directory()) else [])
 

@@ -130,7 +130,7 @@ def fill_histogram(
 ) -> int:
     """Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
 
-    A histogram has the similarities of one query. Return the row to continue from: the scan stops if a list is full.
+    Each query has a histogram of similarities. Return the row to continue from: the scan stops if a list is full.
     `Kernels.fill_histogram` has shapes and details.
     """
     bins = histogram.shape[1]
@@ -318,8 +318,9 @@ def sort_candidates(
 ) -> None:
     """Merge the candidate lists of all workers into one run per query, sorted by similarity, largest first.
 
-    A run is the part of `ordered` and `descending` that belongs to one query. Only the runs of queries `first` to
-    `last` are filled. Shapes and details are those of `CandidateKernels.sort_candidates`.
+    A worker is one thread of a scan, and lists the best rows that it read. A run is the part of `ordered` and
+    `descending` that belongs to one query. Only the runs of queries `first` to `last` are filled. Shapes and details
+    are those of `CandidateKernels.sort_candidates`.
     """
     for query in range(first, last):
         used = np.arange(row_numbers.shape[2]) < counts[:, query, None]
@@ -342,8 +343,8 @@ def heavy_counts(
 ) -> None:
     """Count the first candidates of each query that hold nearly all of its squared softmax weight.
 
-    The candidates are sorted, best first. The counts of queries `first` to `last` are written to `counts`. Shapes and
-    details are those of `CandidateKernels.heavy_counts`.
+    Candidates are the rows that a scan listed, sorted, best first. The counts of queries `first` to `last` are written
+    to `counts`. Shapes and details are those of `CandidateKernels.heavy_counts`.
     """
     for query in range(first, last):
         run = similarities[starts[query] : starts[query + 1]]
@@ -363,8 +364,8 @@ def _count_at_least(run: F64, least: float) -> int:
 def initial_counts(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int) -> I64:
     """Return int64[q], how many of each query's candidates to compute again in float64 first.
 
-    The candidates are sorted, best first, so a count selects the best ones. Shapes and details are those of
-    `CandidateKernels.initial_counts`.
+    Candidates are the rows that a scan listed, sorted, best first: a count selects the best ones. Shapes and details
+    are those of `CandidateKernels.initial_counts`.
     """
     counts = np.zeros(len(ks), dtype=np.int64)
     for query, (first, last) in enumerate(pairwise(starts.tolist())):
@@ -402,7 +403,8 @@ def decisive_counts(
 ) -> I64:
     """Return int64[q], how many of each query's candidates to compute in float64 to know its k best rows.
 
-    It is −1 if the candidates cannot decide that. Shapes and details are those of `CandidateKernels.decisive_counts`.
+    Candidates are the rows that a scan listed, sorted, best first. A result is −1 if they cannot decide. Shapes and
+    details are those of `CandidateKernels.decisive_counts`.
     """
     needed = np.full(len(ks), -1, dtype=np.int64)
     for query, run_known in enumerate(np.split(rescored, counts.cumsum()[:-1])):
@@ -434,7 +436,7 @@ def softmax_weights(
     factors: F64,
     totals: F64,
 ) -> None:
-    """Compute the softmax weights over candidates and summed rows, for each query and temperature.
+    """Compute softmax weights over the rows that a scan listed and over the sums of all other rows.
 
     A case is one query at one temperature; cases `first` to `last` are computed. Results are written to `weights`,
     `factors` and `totals`. Shapes and details are those of `CandidateKernels.softmax_weights`.
@@ -489,7 +491,7 @@ def softmax_weights(
 def top_rows(similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
     """Select the k best rows among the first candidates of each query, and all rows that tie with the k-th best.
 
-    Shapes and details are those of `CandidateKernels.top_rows`.
+    Candidates are the rows that a scan listed. Shapes and details are those of `CandidateKernels.top_rows`.
     """
     rows = []
     for first, count, k in zip(starts.tolist(), counts.tolist(), ks.tolist(), strict=False):

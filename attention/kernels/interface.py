@@ -193,13 +193,13 @@ class CandidateKernels(Protocol):
         factors: F64,
         totals: F64,
     ) -> None:
-        """Compute the softmax weights of c cases, over candidates, summed rows and the null key.
+        """Compute softmax weights over the rows that a scan listed, over sums of all other rows, and over the null key.
 
         A case is one query at one temperature; cases `first` to `last` are computed. The error of a sum of n terms is
         at most (24 + log₂ n)·2⁻⁵³ times the sum of their absolute values.
 
         Args:
-            values: float64[m], the similarities of the candidates of all cases, concatenated.
+            values: float64[m], the similarities of the listed rows (candidates) of all cases, concatenated.
             starts: int64[c + 1], where each case's candidates begin.
             counts: int64[c], how many first candidates are known in float64, at least 1; the best is one of them.
             temperatures: float64[c], above 0.
@@ -363,7 +363,9 @@ class Kernels(CandidateKernels, Protocol):
     def fill_histogram(
         self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, lows: F32, finer: F32, histogram: F64
     ) -> int:
-        """Scan rows like `accumulate`, but count rows below the threshold in a histogram instead of summing them.
+        """Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
+
+        It stops early like `accumulate`, which sums the other rows instead.
 
         Args:
             keys, first, queries, lists: those of `accumulate`.

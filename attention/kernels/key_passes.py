@@ -171,7 +171,7 @@ def fill_histogram(
 ) -> int:
     """Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
 
-    A histogram has the similarities of one query. Return the row to continue from: the scan stops if a list is full.
+    Each query has a histogram of similarities. Return the row to continue from: the scan stops if a list is full.
     `Kernels.fill_histogram` has shapes and details.
     """
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends

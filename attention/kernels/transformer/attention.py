@@ -127,7 +127,9 @@ def _arrange_keys(projected: Words, first: int, length: int, word: int, words: i
 
 @njit(nogil=True)
 def _arrange_values(projected: Words, first: int, length: int, word: int, words: int, values: Words) -> int:
-    """Write the float32 values of one head and one text: 16 components of all tokens, then the next 16 components.
+    """Write the float32 values of one head and one text in the order in which a product reads them.
+
+    First come 16 components of all tokens, then the next 16 components of all tokens, and so on.
 
     Args:
         projected: uint32[parts, rows, words], queries, keys and values of all heads.
