@@ -16,7 +16,7 @@ from attention.errors import AttentionError
 from attention.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Mask, Message, SealedError, View
 from attention.shared_memory import Array
 from service.cluster.node.maintenance import ReplicaFiles
-from service.cluster.node.replica import LogStep, Replica, plan_steps, read_written_rows
+from service.cluster.node.replica import FieldTooLarge, LogStep, Replica, plan_steps, read_written_rows
 from service.cluster.node.source import SourceStore, VersionCleared
 from service.cluster.node.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
 from service.cluster.placement import SHARD_ROWS
@@ -58,6 +58,8 @@ class CombinedShards:
     ) -> Message:
         """Return the reply to a message about these shards.
 
+        A bias of a field that takes too much memory is refused in the reply, because no other node can evaluate it.
+
         Args:
             version: a version at which all shards have these views.
             respond: answers messages of the lookup, see `attention.lookup.respond`.
@@ -65,6 +67,14 @@ class CombinedShards:
         Raises:
             StorageError: the condition is invalid, or the store cannot be reached.
         """
+        try:
+            return self._respond(store, version, fields, arrays, respond)
+        except FieldTooLarge as error:
+            return {"refused": str(error)}, {}
+
+    def _respond(
+        self, store: SourceStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
+    ) -> Message:
         sources = self._sources(store, version)
         if fields.get("call") == ORIGINS_CALL:
             return {"origins": self._find_origins(sources, fields["terms"])}, {}

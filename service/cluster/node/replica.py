@@ -22,6 +22,7 @@ from service.retrieval.collections import (
     SealedBlocks,
     Source,
     concatenate_rows,
+    describe_large_field,
     fill_memory,
 )
 from service.storage import (
@@ -111,6 +112,10 @@ class Versions:
 
     def _is_outdated(self, seconds: float) -> bool:
         return seconds > MAX_VERSION_SECONDS or (len(self._views) > MIN_VERSIONS and seconds > VERSION_SECONDS)
+
+
+class FieldTooLarge(StorageError):
+    """A metadata field takes too much memory for the terms of a bias."""
 
 
 UNREACHABLE_SECONDS = 10.0
@@ -367,7 +372,8 @@ class Replica:
         """Return a metadata field of the shard's documents, in parts by row number.
 
         Raises:
-            StorageError: the field takes more than MAX_COLUMN_BYTES, or the store cannot be read.
+            FieldTooLarge: the field takes more than MAX_COLUMN_BYTES.
+            StorageError: the store cannot be read.
         """
         reader = _ShardFields(store, version, self.first_row)
         columns = self.masks.columns(field, Source(self._collection, version, view, reader))
@@ -375,7 +381,7 @@ class Replica:
             return columns
         column = reader.column(self._collection, field, most_bytes=MAX_COLUMN_BYTES)
         if column is None:
-            raise StorageError(f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes in one shard")
+            raise FieldTooLarge(describe_large_field(field))
         return [column]
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:

@@ -39,4 +39,12 @@ from service.retrieval.collections.settings import (
     get_model_queue,
     resolve_settings,
 )
-from service.retrieval.collections.snapshot import MAX_COLUMN_BYTES, FieldReader, Masks, Snapshot, Source, parse_filter
+from service.retrieval.collections.snapshot import (
+    MAX_COLUMN_BYTES,
+    FieldReader,
+    Masks,
+    Snapshot,
+    Source,
+    describe_large_field,
+    parse_filter,
+)

@@ -307,6 +307,11 @@ MAX_COLUMN_BYTES = 2**30
 """The largest column that is read for one query."""
 
 
+def describe_large_field(field: str) -> str:
+    """Return the error for a metadata field that takes more than MAX_COLUMN_BYTES."""
+    return f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes: take a field with shorter ones"
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A collection at one version, valid while the reader is open.
@@ -361,11 +366,7 @@ class Snapshot:
     def _read_column(self, field: str, pointer: str) -> list[Column]:
         column = self.reader.column(self.record.id, field, most_bytes=MAX_COLUMN_BYTES)
         if column is None:
-            raise InvalidContent.at(
-                pointer,
-                f"the values of metadata.{field} take more than {MAX_COLUMN_BYTES:,} bytes: "
-                "take a field with shorter ones",
-            )
+            raise InvalidContent.at(pointer, describe_large_field(field))
         return [column]
 
     @property

@@ -1,7 +1,7 @@
 """Queries: attend, stream, sweep, compare, calibrate, aggregate, and trace the model.
 
 Each query becomes a `Question` of the lookup (`question.py`). Its filter becomes a mask. Its full-text ranks and
-metadata terms (`terms.py`, `bias.py`) become a bias. A filter is evaluated on cached columns, and after a write only
+metadata terms (`terms.py`) become a bias. A filter is evaluated on cached columns, and after a write only
 for new rows. SQL evaluates ids, fields too large for memory, and filters of readers that are older than the cache.
 """
 

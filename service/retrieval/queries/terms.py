@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.errors import ParameterError
 from attention.lookup import AnyBias, AnyMask, Bias, RemoteBias, RemoteView, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
@@ -222,12 +223,21 @@ def _build_remote_terms(
     """Return the terms of one query whose documents other processes hold. These evaluate the bias, as JSON."""
     bias: RemoteBias | None = None
     if terms:
-        bias = snapshot.lasting(terms, lambda: view.bias(format_bias(sent, _read_origins(view, terms, sent))))
+        bias = snapshot.lasting(terms, lambda: _read_bias(view, terms, sent))
     explain = partial(_explain_remotely, bias)
     if words is not None:
         bias = RemoteBias.of(view, words.rows, words.of(words.rows), bias)
     assert bias is not None
     return LogitTerms(words, explain, bias)
+
+
+def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any) -> RemoteBias:
+    """Return the bias that the nodes compute; raise InvalidContent if a field takes too much memory."""
+    text = format_bias(sent, _read_origins(view, terms, sent))
+    try:
+        return view.bias(text)
+    except ParameterError as error:
+        raise InvalidContent.at("/bias", str(error)) from None
 
 
 def _read_origins(view: RemoteView, terms: Sequence[Term], sent: Any) -> list[float | None]:
@@ -237,6 +247,8 @@ def _read_origins(view: RemoteView, terms: Sequence[Term], sent: Any) -> list[fl
         return origins
     message = {"call": ORIGINS_CALL, "terms": json.dumps(sent if isinstance(sent, list) else [sent])}
     for reply, _ in view.hosts.ask_all((message, {})):
+        if "refused" in reply:
+            raise InvalidContent.at("/bias", reply["refused"])
         for i, origin in enumerate(reply["origins"]):
             if origin is not None:
                 origins[i] = origin if (largest := origins[i]) is None else max(largest, origin)

@@ -14,7 +14,10 @@ import pytest
 from attention.lookup import Limits, Question, answers, sweep
 from service.cluster import Router, ShardedCatalogue
 from service.cluster.collection import ShardedSnapshot
+from service.cluster.node import replica
+from service.retrieval import InvalidContent
 from service.retrieval.collections import SharedCatalogue, Snapshot
+from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import (
     Aggregation,
     Options,
@@ -53,6 +56,7 @@ def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
         "large": 1e17 + seed,
         "shelf": ["QA76", 2, True][seed % 3],
     }
+    metadata["words"] = f"number {seed}"
     if seed % 7 == 0:
         del metadata["year"]
     text = f"word{seed % 5} {'rare' if seed % 31 == 0 else 'and'}"
@@ -76,7 +80,7 @@ def processes(
     sharded_store, own_store = open_shared(address), open_shared(address)
     nodes = LocalNodes(address, SLOTS, copies=2)
     until(lambda: len(sharded_store.nodes.members()) == len(SLOTS))
-    sharded = ShardedCatalogue(sharded_store, None, Router(nodes, sharded_store.nodes, 2, seconds=20.0))
+    sharded = ShardedCatalogue(sharded_store, None, Router(nodes, sharded_store.nodes, 2, seconds=120.0))
     sharded.rebuild()
     collection = asyncio.run(sharded.create("c", {"similarity": request.param, "temperature": 0.3}))[0]
     for first in range(0, COUNT, 50):
@@ -194,6 +198,23 @@ def test_a_sweep_and_a_stream_are_those_of_one_process(processes: tuple[Any, Any
     (actual,), (expected,) = (asyncio.run(streamed(process, options)) for process in processes)
     assert actual.final
     check(actual.result, expected.result)
+
+
+def test_a_field_that_is_too_large_is_refused_as_in_one_process(
+    processes: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in (("MIN_CACHE_BYTES", 10), ("CACHE_BYTES_PER_DOCUMENT", 0), ("MAX_COLUMN_BYTES", 10)):
+        monkeypatch.setattr(snapshots, name, limit)
+    monkeypatch.setattr(replica, "MAX_COLUMN_BYTES", 10)
+    for bias in (RECENT | {"field": "metadata.words"}, SHELF | {"field": "metadata.words"}):
+        refusals = []
+        for process in processes:
+            with pytest.raises(InvalidContent, match="words take more than ") as refused:
+                attended(process, bias=bias)
+            refusals.append([flaw.pointer for flaw in refused.value.flaws])
+        assert refusals == [["/bias"], ["/bias"]]
+    monkeypatch.undo()
+    check(*(attended(process) for process in processes))  # and no shard counts as lost
 
 
 def test_after_a_write_a_bias_is_of_the_new_version(processes: tuple[Any, Any]) -> None:

@@ -148,9 +148,14 @@ class RemoteView:
 
         Args:
             terms: a text that these processes understand.
+
+        Raises:
+            ParameterError: a host refuses the terms.
         """
         fields = {"call": "bias", "condition": None, "terms": terms}
         replies = [reply for reply, _ in self.hosts.ask_all((fields, {}))]
+        if refusal := next((reply["refused"] for reply in replies if "refused" in reply), None):
+            raise ParameterError(refusal)
         largest = max((reply["largest"] for reply in replies), default=0.0)
         forbids = any(reply["forbids"] for reply in replies)
         return RemoteBias(self, terms, _mask_of(self, None, terms, replies) if forbids else None, largest)
