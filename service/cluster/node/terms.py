@@ -90,12 +90,8 @@ def build_bias(view: View, sources: Sequence[ReplicaFields], text: str | None, d
         return Bias.of(view, documents, addends)
     terms = parse_terms(text)
     sums = [source.sum_terms(terms) for source in sources]
-    total = TermSum(
-        np.concatenate([one.documents for one in sums]), np.concatenate([one.parts for one in sums], axis=1)
-    )
-    if len(documents):
-        total = total.with_addends(documents, addends)
-    return Bias.of(view, total.documents, total.rounded)
+    amounts = [total.rounded_with(documents, addends) if len(documents) else total.rounded for total in sums]
+    return Bias.of(view, np.concatenate([total.documents for total in sums]), np.concatenate(amounts))
 
 
 def find_forbidden(sources: Sequence[ReplicaFields], text: str) -> I64:

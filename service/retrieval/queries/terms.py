@@ -212,8 +212,7 @@ def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | Non
         return LogitTerms(words, explain, Bias.of(view, words.rows, words.of(words.rows)))
     total, bias = snapshot.lasting(terms, sum_of_bias)
     if words is not None:
-        total = total.with_addends(words.rows, words.of(words.rows))
-        bias = Bias.of(view, total.documents, total.rounded)
+        bias = Bias.of(view, total.documents, total.rounded_with(words.rows, words.of(words.rows)))
     return LogitTerms(words, explain, bias)
 
 

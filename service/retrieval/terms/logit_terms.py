@@ -190,16 +190,18 @@ class TermSum:
         """int64[r], the documents whose sum is −∞."""
         return np.asarray(self.documents[np.isneginf(self.parts[0])])
 
-    def with_addends(self, documents: I64, addends: F64) -> TermSum:
-        """Return the sum with one more term, of the documents int64[r], which ascend; others are ignored.
+    def rounded_with(self, documents: I64, addends: F64) -> F64:
+        """Return float64[n], the sum of each document with one more term, rounded once.
 
         Args:
-            addends: float64[r].
+            documents: int64[r], ascending; those without a sum are ignored.
+            addends: float64[r], the new term of these documents; it is 0 for all others.
         """
         known = np.isin(documents, self.documents, assume_unique=True)
-        indices, parts = np.searchsorted(self.documents, documents[known]), self.parts.copy()
-        parts[:, indices] = _add_term(parts[:, indices], addends[known])
-        return TermSum(self.documents, parts)
+        indices, rounded = np.searchsorted(self.documents, documents[known]), self.rounded
+        total, first, last = _add_term(self.parts[:, indices], addends[known])
+        rounded[indices] = total + (first + last)
+        return rounded
 
 
 def sum_terms(documents: I64, terms: Sequence[LogitTerm]) -> TermSum:
