@@ -90,7 +90,7 @@ def build_bias(view: View, sources: Sequence[ReplicaFields], text: str | None, d
         return Bias.of(view, documents, addends)
     terms = parse_terms(text)
     sums = [source.sum_terms(terms) for source in sources]
-    amounts = [total.rounded_with(documents, addends) if len(documents) else total.rounded for total in sums]
+    amounts = [total.amounts_with(documents, addends) if len(documents) else total.amounts for total in sums]
     return Bias.of(view, np.concatenate([total.documents for total in sums]), np.concatenate(amounts))
 
 

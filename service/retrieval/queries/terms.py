@@ -202,7 +202,7 @@ def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | Non
 
     def sum_of_bias() -> tuple[TermSum, Bias]:
         total = sum_terms(documents(), evaluate())
-        return total, Bias.of(view, total.documents, total.rounded)
+        return total, Bias.of(view, total.documents, total.amounts)
 
     def explain(rows: I64) -> list[list[Explanation]]:
         explanations = [term.explain(rows) for term in evaluate()]
@@ -212,7 +212,7 @@ def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | Non
         return LogitTerms(words, explain, Bias.of(view, words.rows, words.of(words.rows)))
     total, bias = snapshot.lasting(terms, sum_of_bias)
     if words is not None:
-        bias = Bias.of(view, total.documents, total.rounded_with(words.rows, words.of(words.rows)))
+        bias = Bias.of(view, total.documents, total.amounts_with(words.rows, words.of(words.rows)))
     return LogitTerms(words, explain, bias)
 
 

@@ -180,7 +180,7 @@ class TermSum:
     parts: F64
 
     @property
-    def rounded(self) -> F64:
+    def amounts(self) -> F64:
         """float64[n], the sum of each document, rounded once; −∞ excludes a document."""
         total, first, last = self.parts
         return np.asarray(total + (first + last))
@@ -190,18 +190,18 @@ class TermSum:
         """int64[r], the documents whose sum is −∞."""
         return np.asarray(self.documents[np.isneginf(self.parts[0])])
 
-    def rounded_with(self, documents: I64, addends: F64) -> F64:
+    def amounts_with(self, documents: I64, addends: F64) -> F64:
         """Return float64[n], the sum of each document with one more term, rounded once.
 
         Args:
             documents: int64[r], ascending; those without a sum are ignored.
             addends: float64[r], the new term of these documents; it is 0 for all others.
         """
-        known = np.isin(documents, self.documents, assume_unique=True)
-        indices, rounded = np.searchsorted(self.documents, documents[known]), self.rounded
-        total, first, last = _add_term(self.parts[:, indices], addends[known])
-        rounded[indices] = total + (first + last)
-        return rounded
+        is_known = np.isin(documents, self.documents, assume_unique=True)
+        indices, amounts = np.searchsorted(self.documents, documents[is_known]), self.amounts
+        total, first, last = _add_term(self.parts[:, indices], addends[is_known])
+        amounts[indices] = total + (first + last)
+        return amounts
 
 
 def sum_terms(documents: I64, terms: Sequence[LogitTerm]) -> TermSum:
