@@ -49,13 +49,19 @@ def recall(
 ) -> Recalled:
     """Move each state step by step towards the stored patterns that it resembles.
 
+    A step attends from the state to the patterns, and the output is the next state (a modern Hopfield network: Ramsauer
+    et al. 2020, arXiv 2008.02217).
+
     Args:
         state: [..., m, d]
         patterns: [..., n, d], both keys and values.
-        steps: the number of steps, each of which attends once; one is often enough.
+        steps: the number of steps; one is often enough.
         similarity: "dot", "scaled_dot" or "gaussian"; for these the energy is known.
-        temperature: 1/β of the paper, from 0 to ∞; at 0, one step goes to the best pattern.
+        temperature: from 0 to ∞, the paper's 1/β; at 0, one step goes to the best pattern.
         mask: bool, broadcasts to [..., m, n]; True where a pattern may be recalled.
+
+    Returns:
+        the states after 0, 1, …, `steps` steps, with the patterns' weights and the energy of each state.
 
     Raises:
         ParameterError: the steps are negative, the similarity lacks an energy, or `attend` raises the error.

@@ -38,9 +38,9 @@ NAMES = {
     "sizing": "memory and disk a document, and what a core does in a second",
     "kills": "a thousand times kill -9 under writers of every kind",
     "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",
-    "cluster": "slots on Ray beside one process: milliseconds, calls and bytes, list lengths",
-    "faults": "machines, services, head and PostgreSQL of a cluster killed in turn under 16 clients and a writer",
-    "ranges": "a range of a cluster's slot held again, from its sealed file and from PostgreSQL",
+    "cluster": "shard servers on Ray beside one process: milliseconds, calls and bytes, list lengths",
+    "faults": "servers, machines, services, Ray's head and PostgreSQL killed in turn under 16 clients and a writer",
+    "ranges": "a shard held again by a server, from its sealed file and from PostgreSQL",
     "soak": "an hour of mixed load: memory and disk",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }

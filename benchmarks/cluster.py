@@ -1,26 +1,23 @@
-"""A collection held by slots on Ray, beside one process that has all of its keys: calls, bytes, and what they cost.
+"""A collection on shard servers, beside one process that has all of its keys: calls, bytes, and what they cost.
 
-    python -m benchmarks.cluster [--rows 1000000] [--machines 2] [--slots 2] [--copies 1] [--repeats 21]
+    python -m benchmarks.cluster [--rows 1000000] [--servers 4] [--copies 1] [--repeats 21]
 
-A PostgreSQL, Ray's head, and machines with slots each, all on this one. The same rows lie in this process as well; both
-are asked the same questions in turn, and the heads have to be the same to the bit. A slot says how long it took for
-itself: what an answer takes beyond the slowest of them is what sharding costs. How many rows were listed for a question
-by all slots together stands beside how many one holder of all rows lists for the same message. Medians, but for how
-many calls a slot had; of fewer turns than `--repeats` where these take more than a minute. Needs Ray: `make cluster`
-has an environment with it.
+A PostgreSQL, Ray's head, and machines with a server each, all on this one. The same rows are in this process as well;
+both are asked the same questions in turn, and the heads have to be the same to the bit. A server says how long it took
+for itself: what an answer takes beyond the slowest of them is what sharding costs. How many rows were listed for a
+question by all servers together stands beside how many one holder of all rows lists for the same message. Medians, but
+for how many calls a server had; of fewer turns than `--repeats` where these take more than a minute. Needs Ray:
+`make cluster` has an environment with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 from rich import box
@@ -31,12 +28,11 @@ from attention.lookup import Answer, Memory, Question, Rows, View, answers, prep
 from benchmarks.keys import Array, clustered, near
 from benchmarks.messages import Counted, Measured
 from benchmarks.ray_python import with_ray
-from service.cluster import Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport, shard_starts
-from service.cluster.ray_node import RayNode
-from service.cluster.ray_node import prepare as prepare_ray
+from service.cluster import Roster, Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
 from tests.postgres import running
-from tests.service.cluster.running import Machine
+from tests.service.cluster.machines import RayMachines
+from tests.service.cluster.running import run
 
 COUNTS = (1, 8, 64)
 TEMPERATURES = (0.05, 0.2, 1.0)
@@ -44,14 +40,14 @@ WRITTEN = 2_000
 COLUMNS = (
     "questions",
     "one process, ms",
-    "slots, ms",
-    "slowest slot, ms",
+    "servers, ms",
+    "slowest server, ms",
     "beyond it, ms",
     "a question, ms",
-    "calls a slot",
-    "bytes a slot and question",
+    "calls a server",
+    "bytes a server and question",
     "listed by all · by one",
-    "10⁹ products a second, all slots",
+    "10⁹ products a second, all servers",
 )
 WAIT_SECONDS = 1800.0
 LEAST_TURNS, LONGEST_SECONDS = len(TEMPERATURES), 60.0
@@ -93,7 +89,7 @@ def check(expected: Sequence[Answer], actual: Sequence[Answer]) -> None:
 def measured(
     view: View, memory: Memory, counted: Counted, queries: Array, count: int, output: bool, turns: int
 ) -> Measured:
-    """Ask one process and the slots the same questions, in turn."""
+    """Ask one process and the servers the same questions, in turn."""
     actual, random = Measured(), np.random.default_rng(3)
     began = time.monotonic()
     for turn in range(turns):
@@ -107,7 +103,7 @@ def measured(
         actual.alone.append(time.perf_counter() - start)
         start = time.perf_counter()
         together = answers(view, questions)
-        actual.slots.append(time.perf_counter() - start)
+        actual.servers.append(time.perf_counter() - start)
         check(expected, together)
         actual.note(counted.taken(), count, memory.view)
     return actual
@@ -124,19 +120,8 @@ def compared(view: View, memory: Memory, counted: Counted, queries: Array, turns
     return table
 
 
-def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
-    """Until all ranges have their copies."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    _, extent = store.extent(number)
-    expected = len(shard_starts(extent.next_row)) * copies
-    while len(store.nodes.members()) < slots or len(store.nodes.holders(number)) < expected:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the slots hold {len(store.nodes.holders(number))} of {expected} ranges")
-        time.sleep(0.5)
-
-
 def warm(view: View, queries: Array) -> None:
-    """Ask until slots have their machine code, and every way of asking was taken once."""
+    """Ask until servers have their machine code, and every way of asking was taken once."""
     deadline = time.monotonic() + WAIT_SECONDS
     for count in COUNTS:
         while True:
@@ -152,42 +137,34 @@ def main() -> int:
     """Fill, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--machines", type=int, default=2)
-    parser.add_argument("--slots", type=int, default=2, help="of each machine")
+    parser.add_argument("--servers", type=int, default=4)
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=21)
     options = parser.parse_args()
     if not with_ray("benchmarks.cluster"):
         return 1
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
-    prepare_ray()
     prepare()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="softkv-cluster-")))
         address = stack.enter_context(running()).database()
-        head = RayNode(None)
-        stack.callback(head.close)
+        ray = stack.enter_context(RayMachines(options.servers))
+        os.environ.update(ray.environment)  # Ray reads it when it is imported
         store = open_shared(address)
-        stack.callback(store.close)
         memory = Memory("cosine", expected=options.rows)
-        number, queries = filled(store, options.rows, memory)
-        for name in (f"m{i}" for i in range(options.machines)):
-            machine = Machine(name, address, head.address, folder, slots=options.slots, copies=options.copies)
-            machine.start()
-            stack.callback(machine.kill)
-        wait_for(store, number, options.machines * options.slots, options.copies)
-        membership = join_cluster(f"ray://{head.address}", folder)
-        stack.callback(membership.close)
+        _, queries = filled(store, options.rows, memory)
+        up = ["up", "--servers", str(options.servers), "--copies", str(options.copies), "--data-dir", "none"]
+        done = run(ray.environment, "cluster", *up, "--store", address, "--shards", ray.address)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        cluster = join_cluster(ray.address)
         counted = Counted(open_transport())
-        catalogue = ShardedCatalogue(
-            store, None, Router(counted, store.nodes, options.copies, seconds=PATIENCE_SECONDS)
-        )
+        router = Router(counted, Roster(store, counted), seconds=PATIENCE_SECONDS)
+        catalogue = ShardedCatalogue(store, None, router, cluster.close)
+        stack.callback(store.close)
+        stack.callback(catalogue.close)
         with catalogue.collection("c").snapshot() as snapshot:
             warm(snapshot.view, queries)
             counted.taken()
-            print(
-                f"{options.rows:,} rows, {options.machines} machines of {options.slots} slots, {options.copies} copies"
-            )
+            print(f"{options.rows:,} rows, {options.servers} servers, {options.copies} copies")
             Console(width=230).print(compared(snapshot.view, memory, counted, queries, options.repeats))
     return 0
 

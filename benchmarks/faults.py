@@ -1,13 +1,14 @@
-"""A cluster of several machines, whose parts are killed one by one under sixteen clients and a writer.
+"""A deployment on several machines, whose parts are killed one by one under sixteen clients and a writer.
 
-    python -m benchmarks.faults [--head-seconds 120] [--only NAME …]
+    python -m benchmarks.faults [--repeats 10] [--far-keys 1000000] [--width 384] [--only FAULT …]
 
-The parts are processes of this machine: three `softkv shard` with a slot each, two `softkv serve` in front of them, a
-PostgreSQL 15 or later, and a head of Ray. One after another gets SIGKILL. Each range has two copies. Every answer is
-compared with softmax in float64, and shows whether it mixes two versions (`tests/service/cluster/shelf.py`). "full
-after" are the seconds from the kill to the end of the last unanswered question. A client that cannot connect to a
-service turns to the other one, as a proxy would do; "moved" counts that. Then, with one copy, a machine is killed, and
-partial answers are compared with float64 over all rows at six temperatures. The exit code is 1 if anything was wrong.
+The parts are processes of this machine: a Ray head and four machines of one processor, three shard servers with two
+copies of each shard, two `softkv serve` in front of them, and a PostgreSQL 15 or later. One part after another gets
+SIGKILL, `--repeats` times. Every answer is compared with softmax in float64, and shows whether it mixes two versions
+(`tests/service/cluster/shelf.py`). A client that cannot connect to a service turns to the other one, as a proxy would
+do. "recovery" are the seconds from the kill until every shard has all copies again, or until the killed part answers;
+medians, and the longest. For Ray's head they include the time that it is away. The exit code is 1 if an answer was
+wrong, or a query was refused that should not be.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from rich import box
 from rich.console import Console
@@ -27,186 +31,172 @@ from rich.table import Table
 
 from benchmarks.ray_python import with_ray
 from tests.postgres import OLDEST, programs
-from tests.service.cluster.asking import Told
-from tests.service.cluster.fleet import Fleet, Moving
-from tests.service.cluster.parts import Parts
-from tests.service.cluster.running import Api, Machine
+from tests.service.cluster.asking import CLIENTS, Asking, Record
+from tests.service.cluster.fleet import Fleet
+from tests.service.cluster.machines import Machine
+from tests.waiting import until
 
-BEFORE_SECONDS, AFTER_SECONDS = 3.0, 10.0
 AWAY_SECONDS = 2.0
-"""Seconds until the database starts again."""
-ROUNDS = 16
-"""The number of rounds of four questions at each temperature."""
-Fault = Callable[[Fleet], str]
+"""Seconds until the database is started again."""
+Fault = Callable[[Fleet, Asking], None]
+"""Kills a part, and returns as soon as the deployment has recovered."""
+COLUMNS = ("killed", "times", "answers", "wrong", "refused", "writes", "longest answer, s", "recovery, s", "longest, s")
 
 
-def slot(fleet: Fleet) -> str:
-    """Kill a slot of one machine; Ray starts it again."""
-    os.kill(fleet.machines[0].slots()[0], signal.SIGKILL)
-    fleet.wait_until_slots()
-    fleet.wait_until_whole()
-    return ""
+@dataclass
+class Outcome:
+    """The answers while a part was killed several times.
+
+    Attributes:
+        record: all answers.
+        recoveries: seconds, one for each kill.
+    """
+
+    record: Record = field(default_factory=Record)
+    recoveries: list[float] = field(default_factory=list)
+
+    def cells(self) -> list[str]:
+        """Return the cells of a row of the table, without the name of the part."""
+        record = self.record
+        return [
+            str(len(self.recoveries)),
+            f"{len(record.answers) - record.refusals.total():,}",
+            str(len(record.errors)),
+            ", ".join(f"{count} {code}" for (_, code), count in record.refusals.items()) or "0",
+            f"{record.writes:,}",
+            f"{record.longest:.2f}",
+            f"{median(self.recoveries):.1f}",
+            f"{max(self.recoveries):.1f}",
+        ]
 
 
-def again(chosen: Callable[[Fleet], Machine | Api]) -> Fault:
-    """All processes of a machine, its node and its slots too, or of a service; started again under its name."""
-
-    def kill(fleet: Fleet) -> str:
-        chosen(fleet).kill()
-        chosen(fleet).start()
-        chosen(fleet).wait_until_ready()
-        fleet.wait_until_whole()
-        return ""
-
-    return kill
+def kill_server(fleet: Fleet, _: Asking) -> None:
+    """Kill the process of a shard server; Ray starts it again."""
+    os.kill(serving_machine(fleet).servers[0], signal.SIGKILL)
+    fleet.wait_until_whole_again()
 
 
-def postgres(fleet: Fleet) -> str:
-    """With all of its processes; started again."""
+def kill_machine(fleet: Fleet, _: Asking) -> None:
+    """Kill all processes of a machine; Ray starts its server on the machine that had none."""
+    serving_machine(fleet).kill()
+    fleet.wait_until_whole_again()
+
+
+def kill_agent(fleet: Fleet, _: Asking) -> None:
+    """Kill the dashboard agent of a machine. Its Ray node then ends by itself, and a supervisor starts another one."""
+    machine = serving_machine(fleet)
+    [agent] = machine.processes("ray::DashboardAgent")
+    os.kill(agent, signal.SIGKILL)
+    until(lambda: not machine.runs)
+    fleet.wait_until_whole_again()
+
+
+def kill_service(fleet: Fleet, _: Asking) -> None:
+    """Kill a service, and start it again."""
+    service = fleet.services[0]
+    service.kill()
+    service.start()
+    service.wait_until_ready()
+
+
+def kill_database(fleet: Fleet, _: Asking) -> None:
+    """Kill PostgreSQL with all of its processes, and start it again."""
     fleet.postgres.crash()
     time.sleep(AWAY_SECONDS)
     fleet.postgres.start()
-    return f"away {AWAY_SECONDS:g} s"
-
-
-def more_and_fewer(fleet: Fleet) -> str:
-    """A fourth machine comes, and leaves again."""
-    more, before = fleet.another("more"), fleet.placed()
-    with Moving(fleet) as coming:
-        more.start()
-        try:
-            more.wait_until_ready()
-            fleet.wait_until_whole()
-            placement = fleet.placed()
-        except BaseException:
-            more.close()
-            raise
-    with Moving(fleet) as leaving:
-        more.stop()
-        fleet.wait_until_whole()
-    return f"read {coming.told(before, placement)}; then {leaving.told(placement, fleet.placed())}"
-
-
-def upgrade(fleet: Fleet) -> str:
-    """Each machine is stopped, waited for, started under its name, and waited for; then each service."""
-    for machine in (*fleet.machines, *fleet.services):
-        if code := machine.stop():
-            return f"{machine.name} ended with exit code {code}"
-        machine.start()
-        machine.wait_until_ready()
-    return ""
-
-
-def head(seconds: float) -> Fault:
-    """Return a fault that kills Ray's head and starts no other one; it ends after `seconds`."""
-
-    def kill(fleet: Fleet) -> str:
-        fleet.head.kill()
-        time.sleep(seconds)
-        ended = [machine.name for machine in (*fleet.machines, *fleet.services) if not machine.runs]
-        return f"dead {seconds:g} s; " + (f"ended: {ended}" if ended else "no process ended")
-
-    return kill
-
-
-def under(fleet: Fleet, fault: Fault) -> tuple[Told, str]:
-    """Run clients while something breaks; return their answers, and a description."""
-    with fleet.asking() as asking:
-        time.sleep(BEFORE_SECONDS)
-        asking.broken()
-        description = fault(fleet)
-        time.sleep(AFTER_SECONDS)
     fleet.wait_until_whole()
-    return asking.told, description
 
 
-def cells(name: str, results: Told, message: str) -> list[str]:
-    """A row of the table."""
-    refused = results.refused + results.write_refusals
-    return [
-        name,
-        f"{results.good:,}",
-        str(len(results.wrong)),
-        str(results.refused.total()),
-        f"{results.writes:,}",
-        str(results.moved),
-        f"{results.longest:.2f}",
-        f"{results.full_after:.1f}",
-        "; ".join(filter(None, [message, ", ".join(f"{status} {code}" for status, code in sorted(refused))])),
-    ]
+def kill_head(fleet: Fleet, asking: Asking, *, seconds: float = 0.0) -> None:
+    """Kill Ray's head, and start it again after some seconds and answers; then kill a server, which it restarts."""
+    fleet.ray.kill_head()
+    began = time.monotonic()
+    asking.wait_for_answers(10 * CLIENTS)
+    time.sleep(max(0.0, began + seconds - time.monotonic()))
+    fleet.ray.start_head()
+    kill_server(fleet, asking)
 
 
-def two_copies(console: Console, folder: Path, faults: dict[str, Fault]) -> bool:
-    """One fault after another → whether nothing was wrong."""
-    columns = ("fault", "answers", "wrong", "refused", "writes", "moved", "longest, s", "full after, s", "and")
-    table = Table(*columns, box=box.MARKDOWN, title="two copies, three machines, two services")
-    wrong = list[str]()
-    with Fleet(folder) as fleet:
-        for name, fault in faults.items():
-            results, description = under(fleet, fault)
-            wrong += [f"{name}: {each}" for each in results.wrong]
-            if "ended" in description and "no process" not in description:
-                wrong.append(f"{name}: {description}")
-            table.add_row(*cells(name, results, description))
-            print(f"{name}: {results.good} answers, {len(results.wrong)} wrong", file=sys.stderr)
-    console.print(table)
-    for error in wrong[:10]:
-        print(error, file=sys.stderr)
-    return not wrong
+def kill_command(fleet: Fleet, _: Asking) -> None:
+    """Kill `softkv cluster up` while it adds a server, and let another one remove the server."""
+    more = fleet.servers + 1
+    with fleet.process("up-killed", *fleet.up_arguments(more, fleet.copies)) as command:
+        until(lambda: len([pid for machine in fleet.machines for pid in machine.servers]) == more, 120)
+        command.kill()
+    fleet.up(fleet.servers, fleet.copies)
+    fleet.wait_until_whole()
 
 
-def one_copy(console: Console, folder: Path) -> bool:
-    """Answers in part, at each temperature → whether nothing was wrong."""
-    columns = ("T", "answers in part", "within the certificate", "missing weight", "said at most")
-    with Fleet(folder, services=1, copies=1) as fleet:
-        parts = Parts(fleet)
-        parts.lose(fleet.machines[1])
-        table = Table(
-            *columns,
-            box=box.MARKDOWN,
-            title=f"one copy, one of three machines killed: {parts.missing.sum()} of {len(parts.missing)} documents",
-        )
-        result = parts.asked(ROUNDS)
-    for temperature, part in result.items():
-        table.add_row(f"{temperature:g}", *part.cells())
-    console.print(table)
-    wrong = [each for one in result.values() for each in one.wrong]
-    wrong += [f"nothing was answered at T = {each:g}" for each, one in result.items() if not one.answers]
-    for part in wrong[:10]:
-        print(part, file=sys.stderr)
-    return not wrong
+FAULTS: dict[str, Fault] = {
+    "a server": kill_server,
+    "a machine": kill_machine,
+    "a dashboard agent": kill_agent,
+    "a service": kill_service,
+    "PostgreSQL": kill_database,
+    "Ray's head": kill_head,
+    "cluster up": kill_command,
+}
+
+
+def serving_machine(fleet: Fleet) -> Machine:
+    """Return a machine that has a shard server."""
+    return next(machine for machine in fleet.machines if machine.servers)
+
+
+def measure(fleet: Fleet, fault: Fault, *, repeats: int = 1, answers: int = 10 * CLIENTS) -> Outcome:
+    """Kill a part several times under clients, and wait each time for its return and for further answers."""
+    outcome = Outcome()
+    for _ in range(repeats):
+        with fleet.asking() as asking:
+            asking.wait_for_answers(CLIENTS)
+            began = time.monotonic()
+            fault(fleet, asking)
+            outcome.recoveries.append(time.monotonic() - began)
+            fleet.restart_machines()
+            asking.wait_for_answers(answers)
+        outcome.record += asking.record
+        fleet.wait_until_whole()
+    return outcome
+
+
+def failures(name: str, outcome: Outcome) -> list[str]:
+    """Return everything that must not happen when this part is killed."""
+    allowed = {"store_unavailable"} if name == "PostgreSQL" else set()
+    refused = {code for _, code in (*outcome.record.refusals, *outcome.record.write_refusals)} - allowed
+    problems = [*outcome.record.errors, *(f"refused: {code}" for code in sorted(refused))]
+    return [f"{name}: {error}" for error in problems + ([] if outcome.record.writes else ["no write was acknowledged"])]
 
 
 def main() -> int:
     """Kill, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--head-seconds", type=float, default=120)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="faults, or 'one copy'")
-    arguments = parser.parse_args()
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--far-keys", type=int, default=1_000_000)
+    parser.add_argument("--width", type=int, default=384)
+    parser.add_argument("--head-seconds", type=float, default=70, help="Ray's own limit is 60")
+    parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="FAULT")
+    options = parser.parse_args()
     if programs() is None:
         print(f"there is no PostgreSQL {OLDEST} or later here: install Debian's package postgresql", file=sys.stderr)
         return 1
     if not with_ray("benchmarks.faults"):
         return 1
-    faults: dict[str, Fault] = {
-        "a slot": slot,
-        "a machine": again(lambda fleet: fleet.machines[1]),
-        "a service": again(lambda fleet: fleet.services[0]),
-        "PostgreSQL": postgres,
-        "one more, one fewer": more_and_fewer,
-        "a new version": upgrade,
-        "the head": head(arguments.head_seconds),  # the last: no cluster outlives it here
-    }
-    console, good = Console(width=240), True
-    expected = {name: fault for name, fault in faults.items() if not arguments.only or name in arguments.only}
-    with tempfile.TemporaryDirectory() as directory:
-        for folder in ("two", "one"):
-            (Path(directory) / folder).mkdir()
-        if expected:
-            good &= two_copies(console, Path(directory) / "two", expected)
-        if not arguments.only or "one copy" in arguments.only:
-            good &= one_copy(console, Path(directory) / "one")
-    return 0 if good else 1
+    faults = FAULTS | {"Ray's head": partial(kill_head, seconds=options.head_seconds)}
+    table, wrong = Table(*COLUMNS, box=box.MARKDOWN), list[str]()
+    with (
+        tempfile.TemporaryDirectory(prefix="softkv-faults-") as folder,
+        Fleet(Path(folder), far_keys=options.far_keys, width=options.width, vectors="files") as fleet,
+    ):
+        print(f"{options.far_keys:,} keys of width {options.width}, two copies, {fleet.servers} servers")
+        for name in options.only:
+            outcome = measure(fleet, faults[name], repeats=options.repeats)
+            wrong += failures(name, outcome)
+            table.add_row(name, *outcome.cells())
+            print(name, *outcome.cells(), sep=" | ", file=sys.stderr)
+    Console(width=160).print(table)
+    for error in wrong[:10]:
+        print(error, file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

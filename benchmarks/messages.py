@@ -1,4 +1,4 @@
-"""The messages to slots and back: their number, their length, and the time of the slots."""
+"""The messages to shard servers and back: their number, their length, and the time of the servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attention.lookup import Message, View, of_bytes, respond
 from service.cluster import Transport
 
 LISTED = 2
-"""Turns in which one holder of all is asked, too: it takes as long as all slots together."""
+"""Turns in which one holder of all is asked, too: it takes as long as all servers together."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Call:
     """One message and what came back.
 
     Attributes:
-        seconds: that the slot took for itself.
+        seconds: that the server took for itself.
         length: bytes, there and back.
         listed: rows, of all questions of the message; 0 where none were asked for.
     """
 
-    slot: str
+    server: str
     message: Message
     seconds: float
     length: int
@@ -39,21 +39,25 @@ class Counted:
     inner: Transport
     kept: list[tuple[str, bytes, Future[bytes]]] = field(default_factory=list)
 
-    def send(self, node: str, message: bytes) -> Future[bytes]:
+    def send(self, server: str, message: bytes) -> Future[bytes]:
         """See `Transport`."""
-        answered = self.inner.send(node, message)
-        self.kept.append((node, message, answered))
+        answered = self.inner.send(server, message)
+        self.kept.append((server, message, answered))
         return answered
+
+    def report(self, server: str) -> Future[bytes]:
+        """See `Transport`."""
+        return self.inner.report(server)
 
     def taken(self) -> list[Call]:
         """Return the calls since the last call of this function."""
         messages, self.kept = self.kept, []
         calls = []
-        for slot, message, answered in messages:
+        for server, message, answered in messages:
             reply = answered.result()
             fields, arrays = of_bytes(reply)
             length, listed = len(message) + len(reply), len(arrays.get("rows", ()))
-            calls.append(Call(slot, of_bytes(message), fields["seconds"], length, listed))
+            calls.append(Call(server, of_bytes(message), fields["seconds"], length, listed))
         return calls
 
 
@@ -62,17 +66,17 @@ class Measured:
     """The measurements of a number of questions together, turn by turn.
 
     Attributes:
-        alone, slots, slowest: seconds of the one process, of the slots with everything around them, and of the
-            slowest slot by itself.
-        calls: the number of calls of the busiest slot.
-        sizes: bytes a slot and question.
-        listed, listed_alone: rows a question, by all slots in each turn, and by one holder of all in the first ones.
-        rates: products of bytes a second, of all slots that scan at the same time; for one question, the bytes of codes
-            that are read.
+        alone, servers, slowest: seconds of the one process, of the servers with everything around them, and of the
+            slowest server by itself.
+        calls: the number of calls of the busiest server.
+        sizes: bytes a server and question.
+        listed, listed_alone: rows a question, by all servers in each turn, and by one holder of all in the first ones.
+        rates: products of bytes a second, of all servers that scan at the same time; for one question, the bytes of
+            codes that are read.
     """
 
     alone: list[float] = field(default_factory=list)
-    slots: list[float] = field(default_factory=list)
+    servers: list[float] = field(default_factory=list)
     slowest: list[float] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
@@ -81,25 +85,25 @@ class Measured:
     rates: list[float] = field(default_factory=list)
 
     def note(self, calls: Sequence[Call], count: int, view: View) -> None:
-        """Record the slots' calls for a number of questions, and the view of all rows."""
-        by_slot = defaultdict[str, list[Call]](list)
+        """Record the servers' calls for a number of questions, and the view of all rows."""
+        by_server = defaultdict[str, list[Call]](list)
         for call in calls:
-            by_slot[call.slot].append(call)
-        self.slowest.append(max(sum(call.seconds for call in slot_calls) for slot_calls in by_slot.values()))
-        self.calls.append(max(map(len, by_slot.values())))
-        self.sizes.append(sum(call.length for call in calls) / len(by_slot) / count)
+            by_server[call.server].append(call)
+        self.slowest.append(max(sum(call.seconds for call in server_calls) for server_calls in by_server.values()))
+        self.calls.append(max(map(len, by_server.values())))
+        self.sizes.append(sum(call.length for call in calls) / len(by_server) / count)
         self.listed.append(sum(call.listed for call in calls) / count)
         if len(self.listed_alone) < LISTED:
             gathering = next(call.message for call in calls if call.listed)
             _, arrays = respond([view], None, view, *gathering)
             self.listed_alone.append(len(arrays["rows"]) / count)
-        seconds = sum(call.seconds for call in calls) / len(by_slot)
+        seconds = sum(call.seconds for call in calls) / len(by_server)
         self.rates.append(view.n * (view.dimension or 0) * count / seconds)
 
     def cells(self, count: int) -> list[str]:
         """Return the cells of a row of the table."""
-        beyond = [all_of_it - slot for all_of_it, slot in zip(self.slots, self.slowest, strict=True)]
-        times = [1000 * median(seconds) for seconds in (self.alone, self.slots, self.slowest, beyond)]
+        beyond = [whole - slowest for whole, slowest in zip(self.servers, self.slowest, strict=True)]
+        times = [1000 * median(seconds) for seconds in (self.alone, self.servers, self.slowest, beyond)]
         once = 100 * sum(call == 1 for call in self.calls) / len(self.calls)
         return [
             *(f"{time:.1f}" for time in times),

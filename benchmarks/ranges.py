@@ -1,6 +1,6 @@
-"""One range of a cluster's slot, held again: from PostgreSQL and coded, or from its sealed file.
+"""A shard that a server loads again: from PostgreSQL, with its codes computed, or from its sealed file.
 
-    python -m benchmarks.ranges --rows 133072 --repeats 4
+    python -m benchmarks.ranges --repeats 4
 
 In turn, from a PostgreSQL of this machine; then how long a file's vectors take to be checked, all of them.
 """
@@ -15,40 +15,47 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psycopg
 
 from benchmarks.keys import clustered
-from service.cluster import SHARD_ROWS
-from service.cluster.node.maintenance import ReplicaFiles
-from service.cluster.node.replica import Replica
+from service.cluster import shard_stop
+from service.cluster.server.files import ReplicaFiles
+from service.cluster.server.replica import Replica
+from service.retrieval.collections import KeyStorage
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SharedStore, open_shared
 from tests.postgres import running
 
 WIDTH = 384
 BATCH = 4096
-ROWS = SHARD_ROWS + 2000
-"""The rows of a complete range, and some after it."""
+FIRST_ROW = 2**20
+"""The first row of the first shard of full size."""
+ROWS = shard_stop(FIRST_ROW) - FIRST_ROW + 2000
+"""The rows of this shard, and some after it."""
 
 
 def main() -> int:
     """Print seconds of each way, turn by turn, and their medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=ROWS, help="of the collection, whose first range is held")
+    parser.add_argument("--rows", type=int, default=ROWS, help="of the collection, whose first shard is loaded")
     parser.add_argument("--repeats", type=int, default=4)
     options = parser.parse_args()
     with running() as server, TemporaryDirectory() as folder:
-        store = open_shared(server.database())
+        address = server.database()
+        store = open_shared(address)
         try:
-            record = filled(store, options.rows)
+            record = filled(store, address, options.rows)
             compare(store, record, Path(folder), options.repeats)
         finally:
             store.close()
     return 0
 
 
-def filled(store: SharedStore, rows: int) -> CollectionRecord:
-    """Return a collection of `rows` rows."""
+def filled(store: SharedStore, address: str, rows: int) -> CollectionRecord:
+    """Return a collection of `rows` rows, from `FIRST_ROW` on."""
     with store.writing() as writer:
         number = writer.create_collection("c", CollectionSettings("cosine", 0.05, dimension=WIDTH)).id
+    with psycopg.connect(address) as connection:
+        connection.execute("UPDATE softkv.collections SET next_row = %s", (FIRST_ROW,))
     first = 0
     for keys in clustered(rows, width=WIDTH):
         for begin in range(0, len(keys), BATCH):
@@ -64,12 +71,12 @@ def filled(store: SharedStore, rows: int) -> CollectionRecord:
 
 
 def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats: int) -> None:
-    """Hold the range both ways in turn, and print how long each took."""
+    """Load the shard both ways in turn, and print how long each took."""
     files, no_files = ReplicaFiles(folder, "with"), ReplicaFiles(None, "without")
 
     def held(chosen: ReplicaFiles) -> tuple[Replica, float]:
         begun = time.perf_counter()
-        result = Replica.read(store, record, 0, None, chosen.of(store, record.id, 0))
+        result = Replica.read(store, record, FIRST_ROW, KeyStorage(None), chosen.of(store, record.id, FIRST_ROW))
         return result, time.perf_counter() - begun
 
     first, _ = held(files)
@@ -81,7 +88,7 @@ def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats:
     written = [path.stat().st_size for path in folder.glob("*/*")]
     print(f"{first.rows:,} rows of width {WIDTH} in {len(written)} files of {sum(written) / 1e6:,.0f} MB together")
     del first
-    print("seconds until it is held    from PostgreSQL   from its files   checking all vectors of these")
+    print("seconds until it is loaded  from PostgreSQL   from its files   checking all vectors of these")
     seconds: dict[str, list[float]] = {"read": [], "files": [], "checked": []}
     for turn in range(repeats):
         again, read = held(no_files)

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from service.commands.attend import attend
 from service.commands.bench import bench
 from service.commands.calibrate import calibrate
+from service.commands.cluster import cluster
 from service.commands.command_line import CommandError, Misused
 from service.commands.demo import demo
 from service.commands.doctor import doctor
@@ -21,7 +22,6 @@ from service.commands.load import load
 from service.commands.mcp import mcp
 from service.commands.page import page
 from service.commands.serve import serve
-from service.commands.shard import shard
 from service.commands.stores import backup, copy, restore
 
 
@@ -81,9 +81,9 @@ def _softkv(
 
 
 app.command(cls=ServiceCommand)(serve)
-app.command(cls=ServiceCommand)(shard)
 for command in (demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
+app.add_typer(cluster, name="cluster")
 app.add_typer(page, name="page")
 # All options belong to the benchmarks, including --help.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)

@@ -72,7 +72,7 @@ def open_in_background(settings: Settings, limits: Limits | None = None, wait_se
     """Open the store and read its keys in a separate thread, which holds the GIL only a small part of the time.
 
     Args:
-        limits: of the collections' memories, unless nodes hold them; None for the defaults.
+        limits: of the collections' memories, unless shard servers hold them; None for the defaults.
         wait_seconds: how long to wait for a database that cannot be reached yet.
     """
     stopped = Event()
@@ -140,16 +140,17 @@ def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore
 
 
 def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
-    """Join the cluster whose nodes hold the keys, and return the collections."""
-    from service.cluster import ClusterError, Router, ShardedCatalogue, join_cluster, open_transport
+    """Join the Ray cluster whose servers hold the keys, and return the collections."""
+    from service.cluster import ClusterError, Roster, Router, ShardedCatalogue, join_cluster, open_transport
 
     try:
-        membership = join_cluster(address, settings.cache_dir / "cluster")
+        cluster = join_cluster(address)
     except ClusterError as error:
         store.close()
         raise StorageFailed(str(error)) from None
-    router = Router(open_transport(), store.nodes, settings.copies)
-    return ShardedCatalogue(store, _encoder(settings), router, membership.close)
+    transport = open_transport()
+    router = Router(transport, Roster(store, transport))
+    return ShardedCatalogue(store, _encoder(settings), router, cluster.close)
 
 
 def _originals(settings: Settings) -> Path | None:

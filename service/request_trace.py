@@ -140,12 +140,14 @@ class Wait:
 
 @contextmanager
 def batch_stage(waits: Sequence[Wait], size: int) -> Iterator[None]:
-    """End the waits of a batch's requests, and add the time of the block to a stage of each request.
+    """Record the time of a batch, which is the block, in the traces of all its requests.
 
-    The listener receives one event for the whole batch. If the block raises, its time is not recorded.
+    At the beginning each request stops waiting in its queue. At the end the time of the block is added to each trace,
+    as the stage that has the queue's name. The listener receives one event for the whole batch. If the block raises,
+    its time is not recorded.
 
     Args:
-        waits: one for each request of the batch.
+        waits: the wait of each request of the batch in the queue, see `Wait`.
         size: the number of texts or queries in the batch.
     """
     began = time.perf_counter()

@@ -21,11 +21,9 @@ FRAME_ANCESTOR = re.compile(
 HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 # An origin as in the Origin header; `null` is not accepted, since any sandboxed page sends it.
 ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({HOST_NAME.pattern})(:[0-9]{{1,5}})?")
-MAX_SLOTS = 64  # per machine
-MAX_COPIES = 8
-# The address of Ray's head, as `ray start --head` prints it.
-RAY_ADDRESS = re.compile(r"ray://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?/?")
-RAY_PORT = 6379
+# The address of Ray's head, as `ray start --head` prints it; with ray:// that of its client server.
+RAY_ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?/?")
+RAY_PORT, RAY_CLIENT_PORT = 6379, 10001
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
 RENAMED = {
@@ -37,6 +35,10 @@ RENAMED = {
     "slow_ms": "slow_request_ms",
 }
 """New names of settings by their old ones, which are refused."""
+REMOVED = {
+    name: f"`softkv cluster up` takes --{option}" for name, option in (("slots", "servers"), ("copies", "copies"))
+}
+"""Replacements of settings that were removed."""
 
 
 class Settings(BaseSettings):
@@ -69,8 +71,6 @@ class Settings(BaseSettings):
     keepalive_timeout: float = Field(30, gt=0)
     drain_seconds: float = Field(1.0, ge=0, le=3600)
     shards: str | None = None
-    slots: int = Field(4, ge=1, le=MAX_SLOTS)
-    copies: int = Field(2, ge=1, le=MAX_COPIES)
     vector_storage: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     lab: Literal["writers", "readers"] = "writers"
@@ -86,6 +86,8 @@ class Settings(BaseSettings):
             prefix, _, old = name.upper().partition("_")
             if prefix == "SOFTKV" and (new := RENAMED.get(old.lower())):
                 raise ValueError(f"{name} is called SOFTKV_{new.upper()} now: set that instead")
+            if prefix == "SOFTKV" and (instead := REMOVED.get(old.lower())):
+                raise ValueError(f"{name} was removed: leave it out, {instead}")
         return values
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
@@ -119,12 +121,14 @@ class Settings(BaseSettings):
         if address == "auto":
             return address
         match = RAY_ADDRESS.fullmatch(address)
-        if not match or not 0 < int(match[2] or RAY_PORT) <= 65535:
+        port = int(match[3] or (RAY_CLIENT_PORT if match[1] else RAY_PORT)) if match else 0
+        if not match or not 0 < port <= 65535:
             raise ValueError(
-                f"expected the address of Ray's head such as ray://head.internal:{RAY_PORT}, auto for a cluster on "
-                f"this machine, or none; got {address!r}"
+                f"expected auto for the Ray cluster of this machine, the address of its head such as "
+                f"head.internal:{RAY_PORT}, ray://head.internal:{RAY_CLIENT_PORT} to join it from outside, or none; "
+                f"got {address!r}"
             )
-        return f"ray://{match[1]}:{match[2] or RAY_PORT}"
+        return f"{match[1] or ''}{match[2]}:{port}"
 
     @field_validator("allowed_hosts")
     @classmethod

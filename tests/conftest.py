@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from _pytest.mark.expression import Expression
 
 from attention.kernels.machine_code import configure
-from service.cluster.ray_node import RayNode, prepare
 from tests.machine_code import KEPT
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
@@ -81,13 +79,3 @@ def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
     yield make
     for path in made:
         client.delete(path)
-
-
-@pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yield the address of a head for this test alone."""
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
-    prepare()
-    node = RayNode(None)
-    yield node.address
-    node.close()

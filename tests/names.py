@@ -98,7 +98,8 @@ EXPLAINED = {
         "asking-a-trained-model": "picture source source_attention probability open training models",
     },
     "OPERATIONS.md": {
-        "slots-and-what-they-hold": "shards copies ranges whole unheld slots node leaving coming lag trouble"
+        "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
+        " trouble"
     },
     "errors.md": {"errors": "type title status detail code errors pointer"},
 }

@@ -38,7 +38,7 @@ ONLY = {
     "mcp_types": ["service.mcp.**"],
     "numba": ["attention.kernels.**"],
     "psycopg": ["service.storage.postgres.**"],
-    "ray": ["service.cluster.ray_actors"],
+    "ray": ["service.cluster.ray_cluster"],
     "service.schemas": ["service.api.**"],
     "service.settings": [
         *(

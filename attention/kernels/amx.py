@@ -66,7 +66,11 @@ def instruction(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
 
 @intrinsic
 def configure_tiles(typing_context: Any, shapes: Any) -> Any:
-    """Configure AMX's tile registers with the shapes in SHAPES (the instruction ldtilecfg)."""
+    """Emit AMX's instruction ldtilecfg, which sets how many rows and bytes each tile register has.
+
+    Args:
+        shapes: uint8[64], the operand of the instruction; callers pass SHAPES, eight tiles of 16 rows of 64 bytes.
+    """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # ldtilecfg reads 64 bytes: the palette, and of tmm0 to tmm7 the bytes a row (uint16) and the rows (uint8).

@@ -73,10 +73,11 @@ class DotProduct:
         return 0 if self.signed else OFFSET
 
     def pack(self, codes: I16, *, fine: bool) -> I32:
-        """Pack coded queries int16[q, d] into int32[planes·q, words], four components to a word.
+        """Pack coded queries int16[q, d] for the instruction, as int32[planes·q, words].
 
-        A query of 16 bits (`fine`) is split into two planes of 8 bits, of which the first counts 256 times. Any other
-        query has one plane.
+        A word holds four components of 8 bits. If the codes have 8 bits, each query has one plane (row). If they have
+        16 bits (`fine`), a query has two planes: the high bytes, then the low ones. The product with the high bytes
+        then counts 256 times.
         """
         low = ((codes + OFFSET) & 255) - OFFSET
         planes = [(codes - low) >> 8, low] if fine else [codes]

@@ -124,18 +124,23 @@ class CandidateKernels(Protocol):
     def initial_counts(
         self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
     ) -> I64:
-        """Return int64[q], how many of each run's best rows to compute again in float64 first.
+        """Return int64[q], how many of each query's best candidates to compute again in float64 first.
 
-        A count covers the heavy rows, which hold nearly all squared weight (at least k rows, at most `maximum`). It
-        also covers every row whose scanned similarity is within the margin of the k-th. It is at most max(times ·
-        maximum, 2k), and 0 for a run of fewer than k rows.
+        A run is the candidates of one query, sorted by scanned similarity, best first. A count is 0 if the run has
+        fewer than k rows. Otherwise it covers these rows, but is at most max(times · maximum, 2k):
+
+        - the k best rows;
+        - the heavy rows, which hold nearly all squared weight, up to `maximum`;
+        - all rows whose scanned similarity is within the query's margin of the k-th, which might be among the k best.
 
         Args:
-            similarities: float64[m], each run descending.
-            starts: int64[q + 1], where each run begins.
-            heavy: int64[q], the number of heavy rows, from `heavy_counts`.
-            ks: int64[q], how many best rows each query asks for.
+            similarities: float64[m], the scanned similarities of all runs, one run after the other.
+            starts: int64[q + 1], the index at which each run begins; the last one is m.
+            heavy: int64[q], the number of heavy rows of each run, from `heavy_counts`.
+            ks: int64[q], k of each query: how many best rows it asks for.
             margins: float64[q], differences of similarities.
+            maximum: the largest number of rows to compute for their weight alone.
+            times: how many times `maximum` a count may be.
         """
 
     def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:

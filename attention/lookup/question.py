@@ -159,7 +159,8 @@ class Question:
     def null_key(self, temperature: float, keys: int) -> NullKey | None:
         """Return the null key (the key "none of these") at a temperature; None if the question has none.
 
-        Without softmax, return the null key at temperature 0.
+        If the null key follows from a background of similarities, its similarity depends on the temperature and the
+        number of keys. Under a normaliser other than softmax, it is the one for temperature 0.
 
         Args:
             temperature: 0 or more.

@@ -297,7 +297,18 @@ def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
 def initial_thresholds(
     view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
 ) -> F32:
-    """Return float32[q], for each query a threshold that about `listed` of all rows reach, estimated from a sample."""
+    """Return float32[q], for each query a threshold that about `listed` rows reach, so that a scan lists only those.
+
+    The threshold is estimated from a sample of the rows.
+
+    Args:
+        view: the keys to scan.
+        mask, bias: those of the scan; None without one.
+        running: the kernels that compute the scan.
+        packed: the queries as these kernels pack them.
+        queries: q, the number of queries.
+        listed: about how many rows of each query the scan should list.
+    """
     sampling = ThresholdSample.of(sample_stride(view, mask), view.n, listed)
     return merge_thresholds([_sample_best(view, mask, bias, running, packed, queries, sampling)], sampling.count)
 

@@ -53,11 +53,11 @@ class GRU(GatedCell):
         return self.width
 
     def step(self, projected: Array, state: Array) -> Array:
-        """Return the next state [..., d].
+        """Return the state [..., d] after one more input.
 
         Args:
-            projected: [..., 3·d], the map `input` of the next input.
-            state: [..., d]
+            projected: [..., 3·d], the input after the affine map `input`.
+            state: [..., d], the state before.
         """
         d, hidden = self.width, self.hidden(state)
         reset = sigmoid(projected[..., :d] + hidden[..., :d])
@@ -85,11 +85,11 @@ class LSTM(GatedCell):
         return 2 * self.width
 
     def step(self, projected: Array, state: Array) -> Array:
-        """Return the next state [..., 2·d].
+        """Return the state [..., 2·d] after one more input.
 
         Args:
-            projected: [..., 4·d], the map `input` of the next input.
-            state: [..., 2·d]
+            projected: [..., 4·d], the input after the affine map `input`.
+            state: [..., 2·d], the state before.
         """
         xp, d = array_namespace(projected), self.width
         gates = projected + self.hidden(state[..., :d])
@@ -250,15 +250,16 @@ class RecurrentEncoderDecoder:
         return EncodedSource(states, memory, None if lengths is None else padding(lengths, source.shape[-1]))
 
     def step(self, token: Array, states: States, encoded: EncodedSource) -> tuple[Array, Array | None, States]:
-        """Compute the logits of the next token.
+        """Read one token of the target, and return the logits of the token after it.
 
         Args:
             token: integers [...], the last token that was written.
             states: the decoder's states; before the first token, those of `encoded`.
-            encoded: the result of `read`.
+            encoded: the encoded source, the result of `read`.
 
         Returns:
-            logits [..., n_vocabulary], weights [..., n] or None, and the decoder's next states.
+            logits [..., n_vocabulary]; the attention weights [..., n] over the source, None without attention; and the
+            decoder's next states.
         """
         xp, x, weights = array_namespace(token), rows("token", self.target, token), None
         context = None

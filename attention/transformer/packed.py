@@ -224,7 +224,12 @@ def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
 
 
 def group_by_length(lengths: Integers) -> list[Group]:
-    """Return the groups of sequences with lengths [b], which ascend."""
+    """Return a group for each different length, with the sequences that have it.
+
+    Args:
+        lengths: integers [b], ascending; the number of tokens of each sequence. The tokens of all sequences follow each
+            other in one array.
+    """
     values, counts = np.unique(lengths, return_counts=True)
     ends = np.cumsum(values * counts)
     starts = ends - values * counts

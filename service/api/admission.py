@@ -65,13 +65,16 @@ class CallerShares:
         self._of: Counter[str] = Counter()
 
     def full(self, amount: int = 1) -> bool:
-        """Return whether less than this amount is free."""
+        """Return whether less than this amount of the capacity is free."""
         return self.taken + amount > self.capacity
 
     def over(self, caller: str, amount: int = 1, always: int = 1) -> bool:
-        """Return whether this further amount would exceed the caller's share.
+        """Return whether a further amount would exceed the caller's share of the capacity.
 
-        A total use of up to `always` never exceeds it.
+        Args:
+            caller: the caller's identity.
+            amount: the further amount.
+            always: a caller may always use this much in all, even beyond its share.
         """
         free = self.capacity - self.taken - amount
         return self._of[caller] + amount > max(always, TIMES_THE_FREE * free)
@@ -85,7 +88,7 @@ class CallerShares:
 
 
 class Admission:
-    """A limited number of slots for each kind of call; a call without a free slot is refused at once.
+    """A limited number of slots for each kind of call: each running call holds one, and a call without one is refused.
 
     Args:
         capacity: the number of slots of each kind.
@@ -104,7 +107,11 @@ class Admission:
         return {kind: shares.taken for kind, shares in self._shares.items()}
 
     def check(self, kind: Kind, caller: str = "") -> None:
-        """Raise QueueFull if the call cannot be admitted.
+        """Raise QueueFull if a call of this kind cannot be admitted.
+
+        Args:
+            kind: the kind of call, which has a limited number of slots (running calls).
+            caller: the caller's identity.
 
         Raises:
             QueueFull: all slots of the kind are in use, or the caller's share of them is.
@@ -123,7 +130,11 @@ class Admission:
 
     @contextmanager
     def admit(self, kind: Kind, caller: str = "") -> Iterator[None]:
-        """Hold one of the kind's slots for the caller while the block runs.
+        """Hold one of the slots for calls of this kind while the block runs.
+
+        Args:
+            kind: the kind of call, which has a limited number of slots.
+            caller: the caller's identity.
 
         Raises:
             QueueFull: all slots of the kind are in use, or the caller's share of them is.
@@ -138,7 +149,7 @@ class Admission:
 
 @contextmanager
 def cancel_on_disconnect(scope: Scope) -> Iterator[None]:
-    """Cancel the block if the client disconnects, so that its slot and memory are released.
+    """Cancel the block if the client disconnects, so that the call's slot and memory are released.
 
     Raises:
         ClientDisconnect: the client disconnected before the response began.

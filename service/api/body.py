@@ -95,9 +95,12 @@ class JSONRequest(Request):
         return self._parsed
 
     async def validate_large(self, field: Any) -> None:
-        """Validate a large body as the value of a field, in a thread.
+        """Validate a large body in a thread, so that other requests are served meanwhile.
 
         Afterwards `json` returns the validated object, so that FastAPI's own validation takes no time.
+
+        Args:
+            field: FastAPI's field of the body.
 
         Raises:
             RequestValidationError: the body does not fit the field.

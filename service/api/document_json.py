@@ -43,7 +43,10 @@ def shape(
 
     Args:
         document: with its vectors if they are included.
+        include: the names of the fields to return.
+        vector_format: "numbers" or "base64".
         best_key: the most similar of its keys, for a match with several keys.
+        numbers: further fields, such as similarity and weight.
     """
     stored = isinstance(document, StoredDocument)  # its value and metadata are JSON already
     answer: dict[str, Any] = {"id": document.id, **numbers}
@@ -64,15 +67,21 @@ def shape(
 
 
 def required_detail(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
-    """Return how much of each document to read from the store for these fields, and at least `least`."""
+    """Return how much of each document must be read from the store: its id, its texts, or also its vectors.
+
+    Args:
+        include: the fields that were requested.
+        least: read at least this much.
+    """
     if not VECTORS.isdisjoint(include):
         return "vectors"
     return least if TEXTS.isdisjoint(include) else "texts"
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
-    """Return the JSON field of a document's keys: one as `key_vector` (null if it has no key), several as
-    `key_vectors`.
+    """Return the JSON field with the keys of a document: `key_vector` for one key, `key_vectors` for several.
+
+    `key_vector` is null if the document has no key.
     """
     keys = [write_vector(key, vector_format) for key in document.keys]
     if len(keys) < 2:
@@ -82,7 +91,12 @@ def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
 
 
 def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
-    """Return the vector that the output blends for a document or its key; None if it has neither value nor key."""
+    """Return the vector of a document's value, which answers blend; None if it has neither value nor key.
+
+    Args:
+        document: the document.
+        part: the index of one of its keys, which is the value vector if the document has no other.
+    """
     if document.value_vector is not None:
         return document.value_vector
     return document.keys[part] if len(document.keys) else None

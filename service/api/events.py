@@ -44,7 +44,11 @@ class Event(NamedTuple):
 
 
 def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
-    """Return the entry in a route's `responses` (its OpenAPI description) for a stream of events."""
+    """Return the OpenAPI description of a route's stream of events, as FastAPI's `responses`.
+
+    Args:
+        example: an example of the stream.
+    """
     schema = {"type": "string", "description": "Server-sent events; the data of each is JSON."}
     return {200: {"content": {MEDIA_TYPE: {"schema": schema, "example": example}}}}
 
@@ -61,7 +65,10 @@ class Events(StreamingResponse):
         super().__init__(_event_bytes(events, shutdown), headers=UNBUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call. `service.api.admission.cancel_on_disconnect` handles a disconnect of the client."""
+        """Send the events of the stream until it ends; an ASGI call.
+
+        `service.api.admission.cancel_on_disconnect` handles a disconnect of the client.
+        """
         await self.stream_response(send)
 
 

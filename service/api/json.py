@@ -31,7 +31,7 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
 def find_excess(body: bytes) -> tuple[int, int] | None:
-    """Return the numbers of lists and objects, and of commas, if a body has too many of them; else return None."""
+    """Return how many lists and objects, and how many commas a body has, if they are too many; else None."""
     if body.count(b"{") + body.count(b"[") <= MAX_LISTS and body.count(b",") <= MAX_VALUES:
         return None
     lists = values = 0
@@ -61,7 +61,13 @@ def parse_large(body: bytes) -> Any:
 
 
 def _elements(body: bytes, first: int, last: int, commas: Array) -> list[Any]:
-    """Parse the list between two brackets, at byte offsets `first` and `last`, whose elements these commas separate."""
+    """Return the elements of a long list in a JSON text, parsed a few at a time.
+
+    Args:
+        body: the text.
+        first, last: the byte offsets of the list's brackets.
+        commas: the byte offsets of the commas between its elements.
+    """
     elements, start = list[Any](), first + 1
     for comma in (*commas[np.diff(commas // PART_BYTES, prepend=commas[:1] // PART_BYTES) > 0].tolist(), last):
         part = orjson.loads(b"".join((b"[", body[start:comma], b"]")))
@@ -73,7 +79,11 @@ def _elements(body: bytes, first: int, last: int, commas: Array) -> list[Any]:
 
 
 def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
-    """Return byte offsets of the brackets and commas of each long list that is a field of the outermost object."""
+    """Return where the long lists in a JSON text are, those that are fields of its outermost object.
+
+    Returns:
+        For each list the byte offsets of its two brackets, and of the commas between its elements.
+    """
     text = np.frombuffer(body, np.uint8)
     if not body[:PART_BYTES].lstrip().startswith(b"{"):
         return []
@@ -92,8 +102,11 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
 
 
 def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
-    """Yield each block's offset in the body, and for each of its bytes the nesting depth and whether it opens,
-    separates or closes a value.
+    """Yield the structure of a JSON text, block by block.
+
+    Yields:
+        The offset of the block in the text; and for each of its bytes the nesting depth, and whether the byte opens,
+        separates or closes a value.
     """
     text, inside, depth, escapes = np.frombuffer(body, np.uint8), 0, 0, False
     for start in range(0, len(text), BLOCK):
@@ -173,8 +186,9 @@ def serialise_parts(content: Any) -> Iterator[bytes]:
 
 
 def _in_parts(content: Any) -> Iterator[bytes]:
-    """Yield the JSON of the elements of a list or an array: many small elements at a time, and each large element in
-    parts.
+    """Yield the JSON of the elements of a list or an array, in parts.
+
+    A part has many small elements, or a piece of a large one.
     """
     if isinstance(content, list):
         heaviest = max(
@@ -214,7 +228,7 @@ class JSONAnswer(JSONResponse):
         return bytes(self.body) if self._large is None else b"".join(serialise_parts(self._large))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call: a large response is serialised in a thread and sent in parts."""
+        """Send the response; a large one is serialised in a thread and sent in parts. An ASGI call."""
         if self._large is None:
             await super().__call__(scope, receive, send)
             return

@@ -60,7 +60,7 @@ KeyEntry = tuple[bytes, Holder]
 
 
 def digest_of(key: str) -> bytes:
-    """Return the SHA-256 of a key.
+    """Return the SHA-256 of an API key.
 
     256 random bits cannot be guessed, so neither salt nor a slow hash is needed.
     """
@@ -68,7 +68,7 @@ def digest_of(key: str) -> bytes:
 
 
 def new_key() -> str:
-    """Return a new random key, whose prefix lets scanners find leaked ones."""
+    """Return a new random API key. Its prefix lets scanners find keys that leaked."""
     return "softkv_" + secrets.token_urlsafe(32)
 
 
@@ -131,7 +131,8 @@ def _read_line(line: str, where: str) -> KeyEntry:
 
 @dataclass
 class KeyFile:
-    """A key file that is read again when it changes. If the new content is invalid, the previous keys stay valid.
+    """A file of API keys that is read again when it changes. If the new content is invalid, the previous keys stay
+    valid.
 
     Attributes:
         entries: the keys of the last valid version.
@@ -212,11 +213,11 @@ class Keyring:
 
     @property
     def has_keys(self) -> bool:
-        """Whether the service has any keys."""
+        """Whether the service has any API keys."""
         return bool(self._entries or self.file)
 
     def holder(self, key: str) -> Holder | None:
-        """Return the holder of a key, or None for an unknown key.
+        """Return the holder of an API key, or None for an unknown key.
 
         The key is compared with every known key, so that the time of the answer reveals nothing about the keys.
         """
@@ -229,8 +230,13 @@ class Keyring:
 
 
 def _number_keys(keys: Iterable[str], level: Level) -> list[KeyEntry]:
-    """Return the digests of the keys in a setting and their holders, named after the setting and the key's position in
-    it.
+    """Return the digests of the API keys in a setting, each with its holder.
+
+    A holder is named after the setting and the key's position in it.
+
+    Args:
+        keys: the keys in the setting.
+        level: what their holders may do.
     """
     setting = {"write": "API_KEYS", "read": "READ_KEYS"}[level]
     return [

@@ -15,11 +15,11 @@ OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracesta
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """A transport that sends inner calls to the application of an outer request, with the key, client address and Host
-    of the outer one.
+    """A transport that sends inner calls to this service itself, on behalf of an outer request.
 
-    Each inner call is checked, admitted, counted and logged like any other. So the outer request needs no slot, and a
-    shutdown cancels the inner call instead (`Call.waiting`).
+    An inner call has the key, client address and Host of the outer request. It is checked, admitted, counted and logged
+    like any other. So the outer request needs no slot for running calls, and a shutdown cancels the inner call instead
+    (`Call.waiting`).
     """
 
     def __init__(self, outer: Scope) -> None:

@@ -49,8 +49,9 @@ def _below(kind: type[JSONObject]) -> Iterator[type[JSONObject]]:
 
 
 def _beside_the_routes() -> Schemas:
-    """Return the schemas that no body and no single response has: those of problems, which any call may return, and of
-    lines in streams.
+    """Return the schemas that no route declares: those of problems, and of the lines in streams.
+
+    Any call may return a problem, and a stream is declared as one text.
     """
     schemas: Schemas = {}
     kinds: tuple[Any, ...] = (Problem, *LINES)
@@ -193,9 +194,13 @@ def _to(operation: str, parameters: dict[str, str], body: dict[str, Any] | None 
 
 
 def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
-    """Return OpenAPI links from a document to queries with its content.
+    """Return OpenAPI links from the answer about a document to calls that query with its content.
 
     The best match of such a query is that document.
+
+    Args:
+        query: the expression for the query.
+        parameters: the expressions for the parameters of the calls.
     """
     return {
         "attend": _to("attend", parameters, {"query": query}),

@@ -27,11 +27,10 @@ from service.scheduling import CALLER
 
 @dataclass(frozen=True)
 class DirectCall:
-    """A direct call of a route's function, without FastAPI's dependency injection, which takes most of a short
-    request's time.
+    """A direct call of a route's function, without FastAPI's dependency injection.
 
-    The function may take path parameters, the body, the service's state and the request. Values are validated by
-    FastAPI's own fields, with the same errors.
+    That injection takes most of a short request's time. The function may take path parameters, the body, the service's
+    state and the request. Values are validated by FastAPI's own fields, with the same errors.
 
     Attributes:
         endpoint: the function; it returns a Response.
@@ -48,10 +47,12 @@ class DirectCall:
 
     @classmethod
     def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
-        """Return the direct call of a route's function, or None if the function has other parameters or does not return
-        a Response.
+        """Return the direct call of a route's function, or None if FastAPI must call it.
+
+        FastAPI must if the function has other parameters than a direct call gives, or does not return a Response.
 
         Args:
+            route: the route.
             settled: returns whether a dependency needs no call, because the route itself does its work.
         """
         dependant = route.dependant
@@ -105,7 +106,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A dependency that declares the level that a caller needs.
+    """A dependency that declares the level of access that a caller needs: none, read or write.
 
     Of several declarations for a route, the highest level counts.
     """
@@ -119,7 +120,10 @@ class RequiredLevel:
 
 @dataclass(frozen=True)
 class AdmissionKind:
-    """A dependency that declares the kind of admission slot. A route's own declaration overrides that of its router."""
+    """A dependency that declares of which kind a route's calls are, since each kind has its limit of running calls.
+
+    A route's own declaration overrides that of its router.
+    """
 
     kind: Kind
 
@@ -129,7 +133,10 @@ class AdmissionKind:
 
 @dataclass(frozen=True)
 class DeclaredReach:
-    """A dependency that declares which data a route reaches. A route's own declaration overrides that of its router."""
+    """A dependency that declares which data a route reaches, since an API key may cover only some collections.
+
+    A route's own declaration overrides that of its router.
+    """
 
     reach: Reach
 
@@ -149,14 +156,15 @@ def declared_reach(route: Any) -> Reach | None:
 
 
 def takes(kind: Kind) -> Any:
-    """Return a dependency that declares the kind of admission slot of a router's or a route's calls, for
-    `dependencies`.
+    """Return a dependency that declares the kind of calls of a router or a route, for `dependencies`.
+
+    Each kind has its own slots, a limited number of calls that run at once.
     """
     return Depends(AdmissionKind(kind))
 
 
 def declared_kind(route: Any) -> Kind | None:
-    """Return the kind of slot that a route declares, or None."""
+    """Return the kind of calls that a route declares, or None. Each kind has its own limit of running calls."""
     kinds = _declarations(route, AdmissionKind)
     return kinds[-1].kind if kinds else None
 
@@ -188,14 +196,14 @@ async def require_write_by_default(request: Request) -> None:
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the level of the caller, the length of the body, and admission.
+    """A route that checks the caller's level, the length of the body and the limit of running calls (slots).
 
     The level is declared with `requires`, the kind of slot with `takes`, the data with `reaches`. A call about one
     collection is refused while it is a demo collection that is still loading.
 
     A route without declarations is for callers that may write, and takes a slot for writes. A route that is open to all
-    needs no slot. A key for some collections is accepted only if `reaches` declares that the route touches no other
-    collections.
+    needs no slot. An API key for some collections is accepted only if `reaches` declares that the route touches no
+    other collections.
     """
 
     reads_any_length = False
@@ -250,11 +258,11 @@ class GuardedRoute(APIRoute):
 
     @cached_property
     def kind(self) -> Kind | None:
-        """The kind of admission slot that calls of this route need, or None."""
+        """The kind of slot that calls of this route hold while they run, or None if they need none."""
         return None if self.required_level == "none" else declared_kind(self) or "write"
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return the kind of slot that one call needs.
+        """Return the kind of slot that one call holds while it runs, or None if it needs none.
 
         A call that encodes texts needs `stream` if the client accepts NDJSON.
         """
@@ -262,7 +270,7 @@ class GuardedRoute(APIRoute):
         return "stream" if streams else self.kind
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an admitted call."""
+        """Answer a call that was admitted; an ASGI call."""
         await super().handle(scope, receive, send)
 
 
@@ -312,9 +320,14 @@ def _settled(dependency: Any) -> bool:
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
-    """Return a router for JSON calls with one kind of slot, for callers that may read.
+    """Return a router for JSON calls, for callers that may read. Routes that write declare a higher level.
 
-    Routes that write declare a higher level.
+    Args:
+        prefix: the beginning of the routes' paths.
+        tag: the heading of these calls in the OpenAPI description.
+        kind: the kind of slot that the calls hold while they run.
+        reach: which data the calls reach.
+        responses: the OpenAPI descriptions of refusals.
     """
     return APIRouter(
         prefix=prefix,

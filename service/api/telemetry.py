@@ -33,7 +33,7 @@ VARIATIONS = (1e-15, 1e-12, 1e-9, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
 
 
 class Meters:
-    """The Prometheus metrics of one app. It is a `Listener` of request traces, called from any thread."""
+    """The Prometheus metrics of one service. It is a `Listener` of request traces, called from any thread."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -72,10 +72,10 @@ class Meters:
         self.collections = gauge("collections", "Collections.")
         self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
         self.keys = gauge("document_keys", "Keys of all these documents.")
-        self.ranges = gauge("ranges", "Ranges whose copies are all, partly or not at all ready.", "copies")
-        self.slot_ranges = gauge("slot_ranges", "Ranges that a slot has ready.", "slot")
-        self.slot_keys = gauge("slot_keys", "Keys in the ranges of a slot that can be attended to.", "slot")
-        self.slot_lag = gauge("slot_lag_versions", "Versions that a slot is behind the store.", "slot")
+        self.ranges = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
+        self.server_ranges = gauge("server_ranges", "Shards that a server holds.", "server")
+        self.server_keys = gauge("server_keys", "Keys in these shards that can be attended to.", "server")
+        self.server_lag = gauge("server_lag_versions", "Versions that a server is behind the store.", "server")
         self.stored = gauge("storage_bytes", "Bytes on the disk: the database, its log, other files.", "part")
         self.room = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
@@ -93,7 +93,7 @@ class Meters:
         self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
         self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
-        self._slots = set[str]()
+        self._servers = set[str]()
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def series_of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
@@ -110,7 +110,7 @@ class Meters:
         self._waits[queue].observe(seconds)
 
     def record_stage(self, stage: Stage, seconds: float, size: int) -> None:
-        """Record how long a stage of processing took, and for how many items."""
+        """Record how long a stage of processing took, and for how many items, such as texts or queries."""
         self._stages[stage].observe(seconds)
         if stage == "encode":
             self.texts.inc(size)
@@ -126,19 +126,19 @@ class Meters:
         self.variation.labels(method).observe(total_variation)
 
     def set_cluster(self, shards: ClusterStatus) -> None:
-        """Set the metrics of the slots that hold shards. Unknown numbers are NaN, and removed slots get no series."""
+        """Set the metrics of the shard servers. Unknown numbers are NaN, and removed servers get no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():
             self.ranges.labels(copies).set(_or_nan(count))
-        for slot in shards.slots:
-            self.slot_ranges.labels(slot.name).set(slot.ranges)
-            self.slot_keys.labels(slot.name).set(_or_nan(slot.keys))
-            self.slot_lag.labels(slot.name).set(_or_nan(slot.lag))
-        current = {slot.name for slot in shards.slots}
-        for gone in self._slots - current:
-            for series in (self.slot_ranges, self.slot_keys, self.slot_lag):
+        for server in shards.servers:
+            self.server_ranges.labels(server.name).set(server.ranges)
+            self.server_keys.labels(server.name).set(_or_nan(server.keys))
+            self.server_lag.labels(server.name).set(_or_nan(server.lag))
+        current = {server.name for server in shards.servers}
+        for gone in self._servers - current:
+            for series in (self.server_ranges, self.server_keys, self.server_lag):
                 series.remove(gone)
-        self._slots = current
+        self._servers = current
 
 
 def _or_nan(count: int | None) -> float:
@@ -198,7 +198,16 @@ class Tracing:
         ended: float,
         details: dict[str, Any],
     ) -> None:
-        """Record an answered request; the times are of `time.perf_counter`."""
+        """Record the spans of an answered request.
+
+        Args:
+            scope: its ASGI scope.
+            route: the path template of its route.
+            status: the status of the response.
+            request: the trace of its stages.
+            started, ended: times of `time.perf_counter`.
+            details: further attributes of the span.
+        """
         if route in QUIET:
             return
         from opentelemetry import trace

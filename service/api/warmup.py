@@ -30,7 +30,10 @@ Call = tuple[str, dict[str, Any]]
 
 
 async def warm(app: FastAPI, catalogue: Catalogue) -> None:
-    """Make a first call of each kind, without metrics, logs and access checks; their responses are ignored."""
+    """Make a first call of each kind to the service itself, so that later calls find all code loaded.
+
+    The calls pass no metrics, logs and access checks, and their responses are ignored.
+    """
     await asyncio.to_thread(catalogue.warm)
     # Each thread gets its stack and its buffers for matrix products now: without memory, the BLAS under NumPy would
     # end the process later.

@@ -1,66 +1,48 @@
-"""Collections whose keys are sharded over several machines: which nodes hold which shards, and queries to these nodes.
+"""Collections whose keys are sharded over several machines: which servers hold which shards, and queries to them.
 
-A shard is a range of row numbers. A node is one process (`node/`): it holds replicas of shards, follows the store, and
-answers from exactly the version in the request. A node that loses its replicas can read them from the store again.
+A shard is a range of row numbers. A shard server is a process (`server/`): it holds replicas of shards, follows the
+store, and answers from exactly the version in the request. Servers are Ray actors, which Ray places and restarts
+(`ray_cluster.py`, the only file that imports Ray). The store's plan says how many servers there are and how many of
+them hold each shard; from it everybody computes the `placement.py`.
 
-In a coordinator, `placement.py` assigns shards to nodes, and `router.py` sends one message to all nodes concerned. If a
-node is lost or slow, the router asks another replica. `metadata.py` caches the statistics of each shard at one version.
-`collection.py` is a collection whose view is a `RemoteView` over all shards.
-
-Only `ray_actors.py` imports Ray; `ray_node.py` starts a Ray node for each process that joins.
+In a coordinator, `roster.py` knows which servers have which shards ready, and `router.py` sends one message to all
+servers concerned. If a server is lost or slow, the router asks another replica. `metadata.py` caches the statistics of
+each shard at one version. `collection.py` is a collection whose view is a `RemoteView` over all shards.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from service.cluster.catalogue import ShardedCatalogue, read_cluster_status
-from service.cluster.errors import (
-    ClusterError,
-    ClusterUnreachable,
-    NodeLost,
-    NodeNameTaken,
-    RayMissing,
-    ShardsLost,
-    TokenRefused,
-    VersionGone,
-)
-from service.cluster.node.messages import NodeReport, NodeRequest
-from service.cluster.node.node import Node
-from service.cluster.placement import SHARD_ROWS, place_shard, shard_start, shard_starts
-from service.cluster.router import Router, Transport
+from service.cluster.catalogue import ShardedCatalogue, cluster_status
+from service.cluster.errors import ClusterError, RayMissing, RayUnreachable, ServerLost, ShardsLost, VersionGone
+from service.cluster.messages import ServerReport
+from service.cluster.placement import choose_servers, place_shard, shard_rows, shard_start, shard_starts, shard_stop
+from service.cluster.roster import Roster, Transport, fetch_reports
+from service.cluster.router import Router
+from service.cluster.server.server import ShardServer
 
 if TYPE_CHECKING:  # Ray may not be installed
-    from service.cluster.ray_actors import Membership, RayTransport
+    from service.cluster.ray_cluster import RayCluster, RayTransport
 
 
-def join_cluster(address: str, folder: Path) -> Membership:
-    """Make this process a member of a cluster, and return the membership.
+def join_cluster(address: str) -> RayCluster:
+    """Make this process a driver in a Ray cluster.
 
-    Raises: RayMissing; ClusterUnreachable; TokenRefused.
+    Raises: RayMissing; RayUnreachable.
     """
-    return cast("Membership", _ray().Membership(address, folder))
+    return cast("RayCluster", _ray().RayCluster(address))
 
 
 def open_transport() -> RayTransport:
-    """Return the transport that sends messages to the nodes of the joined cluster."""
+    """Return the transport that sends messages to the servers of the joined cluster."""
     return cast("RayTransport", _ray().RayTransport())
 
 
-def require_ray() -> None:
-    """Raise RayMissing if Ray is not installed."""
-    _ray()
-
-
 def _ray() -> ModuleType:
-    """Import and return the module that uses Ray, after setting the environment that Ray reads."""
-    from service.cluster import ray_node
-
-    ray_node.prepare()
     try:
-        from service.cluster import ray_actors
+        from service.cluster import ray_cluster
     except ImportError as error:
         raise RayMissing(f"shards need Ray, which is not there ({error}): pip install 'softkv[cluster]'") from None
-    return ray_actors
+    return ray_cluster

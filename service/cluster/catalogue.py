@@ -1,33 +1,28 @@
-"""The collections of a store whose keys are on nodes, and the status of all nodes."""
+"""The collections of a store whose keys are on shard servers, and the status of these servers."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
-from threading import Event, Lock
+from collections.abc import Callable, Mapping
+from threading import Event
 
-from attention.lookup import of_bytes, to_bytes
 from service.cluster.collection import ShardedCollection
-from service.cluster.node.messages import STATUS_CALL, NodeReport
+from service.cluster.messages import ServerReport
 from service.cluster.placement import shard_starts
-from service.cluster.router import Router, Transport
+from service.cluster.router import Router
 from service.encoding import LoadingEncoder
-from service.retrieval.collections import ClusterStatus, NodeStatus, SharedCatalogue, start_background
-from service.storage import CollectionRecord, Extent, NodeRecord, SharedStore, StorageError
+from service.retrieval.collections import ClusterStatus, ServerStatus, SharedCatalogue, start_background
+from service.storage import ClusterPlan, CollectionRecord, Extent, SharedStore, StorageError
 
 SUMMARY_SECONDS = 5.0
 """Interval between two updates of the summaries that replace lost shards."""
-STATUS_CACHE_SECONDS = 1.0
-"""Lifetime of a cached cluster status."""
 
 
 class ShardedCatalogue(SharedCatalogue):
     """The collections of the store by name; this process holds none of their keys.
 
     Args:
-        router: sends messages to the nodes.
+        router: sends messages to the servers.
         leave: called when the catalogue closes, after its last message.
     """
 
@@ -41,19 +36,19 @@ class ShardedCatalogue(SharedCatalogue):
         self.router = router
         self._leave = leave
         self._closed = Event()
-        self._status: tuple[float, ClusterStatus] | None = None  # expiry, status
-        self._asking = Lock()
         super().__init__(store, encoder)
 
     def close(self) -> None:
-        """Close the catalogue: stop its background work, and leave the cluster."""
+        """Close the catalogue: stop its background work, and leave the Ray cluster."""
         self._closed.set()
+        self.router.roster.close()
         super().close()
         if self._leave is not None:
             self._leave()
 
     def rebuild(self) -> None:
-        """Wait in background threads until nodes hold all shards, and add collections that other services create."""
+        """Wait in background threads until servers hold all shards, and add collections that other services create."""
+        self.router.roster.start()
         for collection in self.collections():
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
@@ -61,15 +56,13 @@ class ShardedCatalogue(SharedCatalogue):
         start_background(self._summarise, "keep sums of ranges")
 
     def shards(self) -> ClusterStatus:
-        """Return the status of all nodes. Blocks while it reads the store, and while nodes do not answer."""
-        with self._asking:
-            if self._status is None or self._status[0] <= time.monotonic():
-                try:
-                    status = read_cluster_status(self._shared, self.router.copies, self.router.transport)
-                except StorageError:
-                    status = ClusterStatus(self.router.copies, None, None, None, ())
-                self._status = time.monotonic() + STATUS_CACHE_SECONDS, status
-            return self._status[1]
+        """Return the status of all servers, as last reported. Blocks while it reads the store."""
+        roster = self.router.roster
+        try:
+            extents = self._shared.extents()
+        except StorageError:
+            extents = None
+        return cluster_status(extents, roster.plan, roster.reports)
 
     def _summarise(self) -> None:
         """Update the collections' key summaries, which answers use for lost shards, until the catalogue is closed."""
@@ -82,42 +75,36 @@ class ShardedCatalogue(SharedCatalogue):
         return ShardedCollection(record, self._shared, self.encoder, ready=ready, router=self.router)
 
 
-REPORT_TIMEOUT_SECONDS = 1.0
-"""Time limit for the nodes' reports."""
+def cluster_status(
+    extents: Mapping[int, Extent] | None, plan: ClusterPlan | None, reports: Mapping[str, ServerReport]
+) -> ClusterStatus:
+    """Return the status of all servers, and of the replicas of all shards.
 
-
-def read_cluster_status(store: SharedStore, copies: int, transport: Transport | None = None) -> ClusterStatus:
-    """Return the status of all nodes, from the store and from the reports of reachable nodes.
-
-    Raises StorageError.
+    Args:
+        extents: of every collection; None while the store is unavailable, so that shards cannot be counted.
+        reports: of the servers that answered, by name.
     """
-    extents, nodes, holders = store.extents(), store.nodes.live(), store.nodes.holders()
-    reports = {} if transport is None else _fetch_reports(transport, nodes)
-    ready = Counter((replica.collection, replica.first_row) for replica in holders)
-    replica_counts = Counter(replica.node.name for replica in holders)
-    counts = [
-        ready[number, first_row] for number, extent in extents.items() for first_row in shard_starts(extent.next_row)
-    ]
-    return ClusterStatus(
-        copies,
-        ranges=len(counts),
-        whole=sum(count >= copies for count in counts),
-        unheld=counts.count(0),
-        slots=tuple(_node_status(node, replica_counts[node.name], reports.get(node.name), extents) for node in nodes),
+    planned, copies = ((), 0) if plan is None else (plan.names, plan.copies)
+    servers = tuple(
+        _server_status(name, reports.get(name), extents or {}, leaving=name not in planned)
+        for name in sorted({*planned, *(name for name, report in reports.items() if report.ready)})
     )
+    if extents is None:
+        return ClusterStatus(copies, None, None, None, servers)
+    ready = Counter(shard for report in reports.values() for shard in report.ready)
+    counts = [ready[number, row] for number, extent in extents.items() for row in shard_starts(extent.next_row)]
+    whole = sum(count >= max(1, min(copies, len(planned))) for count in counts)
+    return ClusterStatus(copies, ranges=len(counts), whole=whole, unheld=counts.count(0), servers=servers)
 
 
-def _fetch_reports(transport: Transport, nodes: Sequence[NodeRecord]) -> dict[str, NodeReport]:
-    """Ask all nodes at once for their reports; return those that arrive in time."""
-    message = to_bytes({"call": STATUS_CALL}, {})
-    names = {transport.send(node.name, message): node.name for node in nodes}
-    done, _ = wait(names, REPORT_TIMEOUT_SECONDS)
-    return {names[future]: NodeReport.of(of_bytes(future.result())[0]) for future in done if future.exception() is None}
-
-
-def _node_status(node: NodeRecord, ranges: int, report: NodeReport | None, extents: Mapping[int, Extent]) -> NodeStatus:
+def _server_status(
+    name: str, report: ServerReport | None, extents: Mapping[int, Extent], *, leaving: bool
+) -> ServerStatus:
     if report is None:
-        return NodeStatus(*node, ranges, None, None, None, None)
-    # The lag at the time when the store was read; the node reported later, so it may be smaller now.
-    lags = [extents[number].version - version for number, version in report.versions.items() if number in extents]
-    return NodeStatus(*node, ranges, report.rows, report.coming, max([0, *lags]), report.trouble)
+        return ServerStatus(name, None, leaving, 0, None, None, None, None)
+    # The store may have been read after the report, so the lag may be smaller now.
+    versions = (report.versions or {}).items()
+    lag = max([0, *(extents[number].version - version for number, version in versions if number in extents)])
+    return ServerStatus(
+        name, report.machine, leaving, len(report.ready), report.rows, report.coming, lag, report.trouble
+    )

@@ -1,4 +1,4 @@
-"""A collection whose keys are on nodes. This process has only its record and the metadata of all shards."""
+"""A collection whose keys are on servers. This process has only its record and the metadata of all shards."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ShardedSnapshot(Snapshot):
-    """A snapshot of a collection at one version, whose rows are on nodes."""
+    """A snapshot of a collection at one version, whose rows are on servers."""
 
     metadata: CollectionMetadata | None = None
 
     def mask(self, condition: Condition) -> RemoteMask:
-        """Return the mask of the rows that pass a condition, which the nodes evaluate."""
+        """Return the mask of the rows that pass a condition, which the servers evaluate."""
         assert self.metadata is not None
         return self.metadata.mask(condition)
 
@@ -45,7 +45,7 @@ class ShardedSnapshot(Snapshot):
 class ShardedCollection(ReplicatedCollection):
     """A sharded collection. It answers each query from the version that the store has when the query arrives.
 
-    No keys are in this process: the nodes hold them, and follow the store. A query waits for nodes that have not
+    No keys are in this process: the servers hold them, and follow the store. A query waits for servers that have not
     reached its version.
     """
 
@@ -71,7 +71,7 @@ class ShardedCollection(ReplicatedCollection):
 
     @property
     def keys(self) -> int:
-        """The current number of keys, or the number at the last answer if nodes cannot be reached; blocks."""
+        """The current number of keys, or the number at the last answer if servers cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
             self._read_metadata()
         return 0 if self._metadata is None else self._metadata.view.n
@@ -81,7 +81,7 @@ class ShardedCollection(ReplicatedCollection):
         """Open a consistent view for one reader, valid inside the block.
 
         Raises:
-            SnapshotGone: nodes cannot answer for this version now.
+            SnapshotGone: servers cannot answer for this version now.
         """
         with self.damage.recording():
             with time_stage("storage"):
@@ -103,22 +103,22 @@ class ShardedCollection(ReplicatedCollection):
         return False
 
     def follow(self) -> None:
-        """Do nothing, since this process holds no keys: the nodes follow the store."""
+        """Do nothing, since this process holds no keys: the servers follow the store."""
 
     def rebuild(self) -> None:
-        """Read the metadata of all shards from the nodes.
+        """Read the metadata of all shards from the servers.
 
         Raises:
-            SnapshotGone: nodes do not hold all shards yet.
+            SnapshotGone: servers do not hold all shards yet.
         """
         self._read_metadata()
         self._ready = True
 
     def warm(self) -> None:
-        """Do nothing: nodes load their own machine code."""
+        """Do nothing: servers load their own machine code."""
 
     def read_in_background(self) -> None:
-        """Wait in the background until nodes hold all shards. Queries that come earlier may fail."""
+        """Wait in the background until servers hold all shards. Queries that come earlier may fail."""
         start_background(self._wait_until_held, f"wait for {self.name}")
 
     def _wait_until_held(self) -> None:
@@ -132,7 +132,7 @@ class ShardedCollection(ReplicatedCollection):
     def _require_ready(self) -> None:
         """Raise CollectionNotFound if the collection was deleted.
 
-        Nodes are not checked: writes need none, and queries report missing shards.
+        Servers are not checked: writes need none, and queries report missing shards.
         """
         self._require_existing()
 
@@ -157,7 +157,7 @@ class ShardedCollection(ReplicatedCollection):
         if (
             metadata is None
             or metadata.version < extent.version
-            or metadata.lost != self._router.lost_shards(self.record.id)
+            or metadata.lost != self._router.find_lost_shards(self.record.id)
         ):
             return None
         return metadata
@@ -169,4 +169,4 @@ class ShardedCollection(ReplicatedCollection):
                 self._cache.summarise(self.record)
 
     def _tidy(self) -> None:
-        """Do nothing: nodes compact their own blocks."""
+        """Do nothing: servers compact their own blocks."""

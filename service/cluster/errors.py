@@ -1,4 +1,4 @@
-"""Errors between a coordinator and its nodes."""
+"""Errors between a coordinator and the shard servers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,24 @@ class ClusterError(Exception):
     """Base class of the cluster's errors."""
 
 
-class NodeLost(ClusterError):
-    """A node does not answer: its process or machine is gone, or no node of this name ever existed."""
+class ServerLost(ClusterError):
+    """A server does not answer: its process or machine is gone, or no server of this name exists."""
 
 
 class ScanTimeout(ClusterError):
-    """The node was busy with other scans until the request's deadline."""
-
-
-class NodeNameTaken(ClusterError):
-    """Another machine has a node of this name."""
+    """The server was busy with other scans until the request's deadline."""
 
 
 class RayMissing(ClusterError):
     """Ray is not installed."""
 
 
-class ClusterUnreachable(ClusterError):
-    """No Ray head answers at the address, or this machine cannot join it."""
-
-
-class TokenRefused(ClusterError):
-    """The cluster's token is wrong or missing."""
+class RayUnreachable(ClusterError):
+    """No Ray cluster answers at the address, or it refuses this process."""
 
 
 class VersionGone(SnapshotGone):
-    """A node has dropped the requested version and has only newer ones. Repeat the request with the current version."""
+    """A server has only newer versions than the requested one. Repeat the request with the current version."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"version {version} is not kept any more: ask again")
@@ -47,9 +39,9 @@ class ShardsLost(SnapshotGone):
 
     Attributes:
         first_rows: first rows of these shards.
-        reasons: why the nodes gave no answer, each reason once.
+        reasons: why the servers gave no answer, each reason once.
     """
 
     def __init__(self, first_rows: Iterable[int], reasons: Iterable[str]) -> None:
         self.first_rows, self.reasons = frozenset(first_rows), tuple(dict.fromkeys(reasons))
-        super().__init__(f"{len(self.first_rows)} ranges did not answer ({'; '.join(self.reasons)}): ask again")
+        super().__init__(f"{len(self.first_rows)} shards did not answer ({'; '.join(self.reasons)}): ask again")

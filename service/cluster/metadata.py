@@ -29,7 +29,7 @@ from attention.lookup import (
     unpack_messages,
 )
 from service.cluster.errors import ShardsLost
-from service.cluster.placement import SHARD_ROWS, shard_start, shard_starts
+from service.cluster.placement import shard_rows, shard_start, shard_starts, shard_stop
 from service.cluster.router import CollectionVersion, Router
 from service.retrieval.documents import MAX_KEYS
 from service.storage import CollectionRecord, Condition, Extent, SharedStore, VersionChange, condition_digest
@@ -40,7 +40,7 @@ MAX_SUMMARY_BYTES = 2**30
 SUMMARIES_PER_REQUEST = 8
 
 MAX_MASKS = MAX_DERIVED = 256
-"""Cached masks and biases per version. Each is a few numbers, because the nodes evaluate conditions and terms."""
+"""Cached masks and biases per version. Each is a few numbers, because the servers evaluate conditions and terms."""
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ SAMPLE_DRIFT = 1 / 8
 
 @dataclass(frozen=True, eq=False)
 class CachedSummary:
-    """A summary of a shard's keys, used while no node answers for the shard.
+    """A summary of a shard's keys, used while no server answers for the shard.
 
     Attributes:
         summary: the summary of the shard's rows, which may include rows that have since been removed.
@@ -66,8 +66,8 @@ class CollectionMetadata:
     """The metadata of a collection at one version.
 
     Attributes:
-        view: a view of the rows on the nodes.
-        lost: the first rows of shards for which no node answers now.
+        view: a view of the rows on the servers.
+        lost: the first rows of shards for which no server answers now.
         missing: the summary of the rows in lost shards; None if these have no rows.
         masks: recent masks of the view, by the digests of their conditions.
         derived: recent values that depend only on the version, by their names.
@@ -130,10 +130,10 @@ class MetadataCache:
     def fetch(self, record: CollectionRecord, extent: Extent) -> CollectionMetadata:
         """Return the collection's metadata at the version of `extent`.
 
-        Parts that are not cached are read from the nodes.
+        Parts that are not cached are read from the servers.
 
         Raises:
-            VersionGone: a node has newer versions only.
+            VersionGone: a server has newer versions only.
             StorageError: the store cannot be read.
         """
         version, first_rows = CollectionVersion(record.id, extent.version), list(shard_starts(extent.next_row))
@@ -160,7 +160,7 @@ class MetadataCache:
         """Fetch new summaries, at the cached version, of the shards that were written to since their last summary.
 
         Raises:
-            SnapshotGone: a node does not answer, or not for that version.
+            SnapshotGone: a server does not answer, or not for that version.
         """
         with self._lock:
             version, statistics = CollectionVersion(record.id, self._version), dict(self._statistics)
@@ -188,7 +188,7 @@ class MetadataCache:
             self._summaries.clear()
             return
         for change in log:
-            for row in range(shard_start(change.first), change.first + change.count, SHARD_ROWS):
+            for row in shard_starts(change.first + change.count, change.first):
                 self._statistics.pop(row, None)
                 if row in self._summaries:
                     self._summaries[row] = replace(self._summaries[row], grown=True)
@@ -201,11 +201,11 @@ class MetadataCache:
                     )
 
     def _fetch_statistics(self, first_rows: Sequence[int], version: CollectionVersion) -> frozenset[int]:
-        """Read statistics that are not cached from the nodes.
+        """Read statistics that are not cached from the servers.
 
-        Return the first rows of shards for which no node answers.
+        Return the first rows of shards for which no server answers.
         """
-        lost = self._router.lost_shards(version.collection).intersection(first_rows)
+        lost = self._router.find_lost_shards(version.collection).intersection(first_rows)
         while missing := [row for row in first_rows if row not in self._statistics and row not in lost]:
             try:
                 answers = self._router.ask(version, missing, lambda _: ({"call": "facts"}, {}))
@@ -256,7 +256,8 @@ class MetadataCache:
             return None
         width = record.settings.dimension or 0
         if not all(map(self._has_current_summary, lost)):
-            return _infinite_summary(record.settings.similarity, width, documents, len(lost) * (SHARD_ROWS + MAX_KEYS))
+            rows = sum(shard_rows(row) + MAX_KEYS for row in lost)
+            return _infinite_summary(record.settings.similarity, width, documents, rows)
         summaries = [self._summaries[row].summary for row in sorted(lost)]
         total = reduce(add, summaries, KeySummary.empty(record.settings.similarity, width))
         return replace(total, documents=documents)
@@ -271,7 +272,7 @@ def _infinite_summary(similarity: str, width: int, documents: int, rows: int) ->
 
 @dataclass(frozen=True, eq=False)
 class ShardStatistics:
-    """Statistics of one shard, as a node reports them.
+    """Statistics of one shard, as a server reports them.
 
     Attributes:
         facts: statistics of its rows.
@@ -300,11 +301,11 @@ class RoutedShards:
         self._first_rows = np.array(sorted(statistics), dtype=np.int64)
         # A document's rows belong to the shard of its first row, and may extend past the shard's end.
         self._ends = np.array(
-            [max(first_row + SHARD_ROWS, statistics[first_row].end) for first_row in self._first_rows.tolist()]
+            [max(shard_stop(first_row), statistics[first_row].end) for first_row in self._first_rows.tolist()]
         )
 
     def ask_all(self, message: Message, beside: DocumentArrays | None = None) -> Sequence[Message]:
-        """Send one message about all rows to the nodes, and return all replies."""
+        """Send one message about all rows to the servers, and return all replies."""
 
         def message_for(first_rows: Sequence[int]) -> Message:
             return _add_arrays(message, beside, first_rows)
@@ -314,7 +315,7 @@ class RoutedShards:
     def ask_about(
         self, numbers: I64, message: Callable[[Index], Message], beside: DocumentArrays | None = None
     ) -> Sequence[tuple[Index, Message]]:
-        """Send messages only to the nodes that hold the rows or documents with these numbers, and return the
+        """Send messages only to the servers that hold the rows or documents with these numbers, and return the
         replies.
         """
         if not len(numbers):
@@ -336,8 +337,9 @@ def _add_arrays(message: Message, beside: DocumentArrays | None, first_rows: Seq
     """Return a message with the elements of the documents in these shards."""
     if beside is None:
         return message
-    shard_rows = np.sort(np.array(first_rows, dtype=np.int64))
-    begins, ends = (np.searchsorted(beside.documents, shard_rows + offset) for offset in (0, SHARD_ROWS))
+    starts = sorted(first_rows)
+    begins = np.searchsorted(beside.documents, starts)
+    ends = np.searchsorted(beside.documents, [shard_stop(first_row) for first_row in starts])
     positions = [np.arange(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
     fields, arrays = message
     return fields, {**arrays, **beside.at(np.concatenate(positions))}

@@ -1,6 +1,4 @@
-"""Messages to nodes: the choice of a node for each shard, and the distribution of one message over the nodes of many
-shards.
-"""
+"""Messages about shards: the choice of a server for each shard, and one message to the servers of many shards."""
 
 from __future__ import annotations
 
@@ -9,127 +7,122 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Protocol
+from typing import NamedTuple
 
 from attention.lookup import Message, of_bytes, to_bytes
-from service.cluster.errors import NodeLost, ShardsLost, VersionGone
-from service.cluster.placement import place_shard
-from service.storage import NodeRecord, NodeRegistry, StorageError
+from service.cluster.errors import ServerLost, ShardsLost, VersionGone
+from service.cluster.roster import Roster, Transport
 
 DEADLINE_SECONDS = 10.0
 """Time limit of an answer; a shard without an answer by then is lost."""
-HOLDERS_SECONDS = 0.5
-"""Interval between two reads of the node registry."""
 AVOID_SECONDS = 2.0
-"""Time for which a node that did not answer is avoided, and an unanswered shard counts as lost."""
+"""Time for which a server that did not answer is avoided."""
+SILENT_SECONDS = 1.0
+"""A server that is silent for this long while another answers is avoided."""
 RECENT_CALLS, SLOW_QUANTILE = 100, 0.95
 MIN_HEDGE_SECONDS = 0.05
-"""A node is slow if it takes longer than this quantile of recent calls of its kind, and than MIN_HEDGE_SECONDS."""
+"""A server is slow if it takes longer than this quantile of recent calls of its kind, and than MIN_HEDGE_SECONDS."""
 
 
-class Transport(Protocol):
-    """A transport that carries messages to nodes and brings back their answers."""
+class CollectionVersion(NamedTuple):
+    """The number of a collection in the store, and the version that all messages of one query name."""
 
-    def send(self, node: str, message: bytes) -> Future[bytes]:
-        """Send a message to a node and return its answer; the future fails with NodeLost if the node is gone."""
+    collection: int
+    version: int
+
+
+Reply = tuple[tuple[int, ...], Message]
+"""The first rows of the shards that an answer is about, and the answer."""
 
 
 class Router:
-    """A router that chooses nodes for shards and sends them messages; used by many threads.
+    """A router that chooses servers for shards and sends them messages; used by many threads.
 
     Args:
-        registry: the nodes and the shards that they hold.
-        copies: the number of nodes that hold each shard.
+        roster: the servers, and the shards that they hold.
+        seconds: the time limit of an answer.
     """
 
     def __init__(
         self,
         transport: Transport,
-        registry: NodeRegistry,
-        copies: int,
+        roster: Roster,
         *,
         seconds: float = DEADLINE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.seconds = seconds
-        self.transport, self._registry, self.copies, self._clock = transport, registry, copies, clock
+        self.seconds, self.roster, self.clock = seconds, roster, clock
+        self._transport = transport
         self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT_CALLS))
         self._avoided: dict[str, float] = {}
-        self._lost: dict[int, dict[int, float]] = {}
-        self._snapshot = _RegistrySnapshot({}, (), float("-inf"))
-        self._refresh_lock = Lock()
+        self._lost: dict[int, dict[int, int]] = {}  # collection, first row, and the round of reports before the loss
 
     def holders(self, collection: int, first_row: int) -> list[str]:
-        """Return the nodes to ask about a shard, best first: nodes whose replica is ready, then nodes that should load
-        one.
+        """Return the servers to ask about a shard, best first; avoided servers are last."""
+        return sorted(self.roster.holders((collection, first_row)), key=self.is_avoided)
 
-        Raises:
-            StorageError: the registry has never been read, and the store cannot be reached.
-        """
-        snapshot = self._read_registry()
-        names = snapshot.names.get((collection, first_row))
-        if names is None:
-            ready = snapshot.ready.get((collection, first_row), ())
-            placed = place_shard(collection, first_row, snapshot.members, self.copies)
-            names = [name for name in placed if name in ready] + [name for name in ready if name not in placed]
-            names += [name for name in placed if name not in ready]
-            snapshot.names[collection, first_row] = names
-        now = self._clock()
-        return sorted(names, key=lambda name: self._avoided.get(name, 0.0) > now)
+    def is_avoided(self, server: str) -> bool:
+        """Return whether a server did not answer in the last seconds."""
+        return self._avoided.get(server, 0.0) > self.clock()
 
-    def lost_shards(self, collection: int) -> frozenset[int]:
-        """Return the first rows of a collection's shards for which no node answered in the last seconds."""
+    def avoid(self, server: str) -> None:
+        """Prefer other servers to this one for a while."""
+        self._avoided[server] = self.clock() + AVOID_SECONDS
+
+    def find_lost_shards(self, collection: int) -> frozenset[int]:
+        """Return the first rows of a collection's shards that had no answer and that no server has reported since."""
         lost = self._lost.get(collection)
         if not lost:
             return frozenset()
-        now = self._clock()
-        return frozenset(first_row for first_row, until in list(lost.items()) if until > now)
-
-    def _all_avoided(self, collection: int, first_row: int) -> bool:
-        now = self._clock()
-        return all(self._avoided.get(name, 0.0) > now for name in self.holders(collection, first_row))
-
-    def avoid(self, node: str) -> None:
-        """Prefer other nodes to this one for a while."""
-        self._avoided[node] = self._clock() + AVOID_SECONDS
+        now = self.roster.number
+        for first_row, since in list(lost.items()):
+            # The round that was under way at the loss may have asked before it.
+            if now > since + 1 and self.roster.is_held((collection, first_row)):
+                lost.pop(first_row, None)
+        return frozenset(lost)
 
     def ask(
         self, version: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
     ) -> list[Reply]:
-        """Send a message to the nodes that hold these shards, and return the replies.
+        """Send a message to the servers that hold these shards, and return the replies.
 
         Each shard is covered by exactly one reply.
 
         Args:
-            message: builds the message for a node from the first rows of its shards.
+            message: builds the message for a server from the first rows of its shards.
 
         Raises:
-            VersionGone: a node has newer versions only.
+            VersionGone: a server has newer versions only.
             ShardsLost: no replica of a shard answered in time.
-            StorageError: the registry has never been read.
+            StorageError: the plan has never been read.
         """
+        gather, round_number = ScatterGather(self, version, message), self.roster.number
         try:
-            return ScatterGather(self, version, message, self._clock() + self.seconds).run(first_rows)
+            try:
+                return gather.run(first_rows)
+            except ShardsLost as error:
+                if gather.timed_out or not self._holders_changed(version.collection, error.first_rows, round_number):
+                    raise
+                return gather.run(first_rows)
         except ShardsLost as error:
-            now = self._clock()
-            lost = {*error.first_rows, *(row for row in first_rows if self._all_avoided(version.collection, row))}
-            earlier = {row: until for row, until in self._lost.get(version.collection, {}).items() if until > now}
-            self._lost[version.collection] = {**earlier, **dict.fromkeys(lost, now + AVOID_SECONDS)}
+            lost = self._lost.setdefault(version.collection, {})
+            lost.update(dict.fromkeys(error.first_rows, self.roster.number))
             raise
 
+    def _holders_changed(self, collection: int, first_rows: Iterable[int], round_number: int) -> bool:
+        """Refresh the reports. Return whether other servers hold the shards than in this round, as by another plan."""
+        shards = [(collection, first_row) for first_row in first_rows]
+        changed, before = self.roster.number > round_number, [set(self.roster.holders(shard)) for shard in shards]
+        self.roster.refresh()
+        return changed or before != [set(self.roster.holders(shard)) for shard in shards]
+
     def send(
-        self, node: str, version: CollectionVersion, first_rows: Sequence[int], message: Message, left: float
+        self, server: str, version: CollectionVersion, first_rows: Sequence[int], message: Message, seconds: float
     ) -> Future[bytes]:
-        """Send one message to one node, about these shards at a version; `left` is how many seconds it may take."""
+        """Send one message to one server, about these shards at a version; it may take some seconds."""
         fields, arrays = message
-        header = {
-            "collection": version.collection,
-            "version": version.version,
-            "ranges": list(first_rows),
-            "seconds": left,
-        }
-        return self.transport.send(node, to_bytes({"condition": None, **fields, **header}, arrays))
+        header = {**version._asdict(), "ranges": list(first_rows), "seconds": seconds}
+        return self._transport.send(server, to_bytes({"condition": None, **fields, **header}, arrays))
 
     def record_duration(self, call: str, seconds: float) -> None:
         """Record how long a call of this kind took, for `hedge_delay`."""
@@ -141,71 +134,12 @@ class Router:
         typical = recent[int(SLOW_QUANTILE * (len(recent) - 1))] if len(recent) == RECENT_CALLS else self.seconds / 4
         return max(typical, MIN_HEDGE_SECONDS)
 
-    def clock(self) -> float:
-        """Return the time in seconds, by a monotonic clock."""
-        return self._clock()
-
-    def _read_registry(self) -> _RegistrySnapshot:
-        snapshot = self._snapshot
-        if self._clock() < snapshot.until or not self._refresh_lock.acquire(blocking=not snapshot.members):
-            return snapshot
-        try:
-            ready = defaultdict[tuple[int, int], list[str]](list)
-            for replica in self._registry.holders():
-                ready[replica.collection, replica.first_row].append(replica.node.name)
-            until = self._clock() + HOLDERS_SECONDS
-            self._snapshot = _RegistrySnapshot(ready, tuple(self._registry.members()), until)
-        except StorageError:
-            if not snapshot.members:
-                raise
-        finally:
-            self._refresh_lock.release()
-        return self._snapshot
-
-
-@dataclass(frozen=True)
-class _RegistrySnapshot:
-    """The contents of the node registry at one moment.
-
-    Attributes:
-        ready: for each shard, the names of the nodes that have a replica ready.
-        until: the time at which the registry is read again.
-        names: cached results of `Router.holders`.
-    """
-
-    ready: Mapping[tuple[int, int], Sequence[str]]
-    members: Sequence[NodeRecord]
-    until: float
-    names: dict[tuple[int, int], list[str]] = field(default_factory=dict)
-
-
-SILENT_SECONDS = 1.0
-"""A node that is silent for this long while another answers is deprioritised."""
-
-
-@dataclass(frozen=True)
-class CollectionVersion:
-    """The collection and the version that all messages of one query name.
-
-    Attributes:
-        collection: the number of the collection in the store.
-        version: the version to answer from.
-    """
-
-    collection: int
-    version: int
-
-
-Reply = tuple[tuple[int, ...], Message]
-"""The first rows of the shards that an answer is about, and the answer."""
-
 
 @dataclass
 class _Attempt:
-    """One attempt to get answers for a group of shards: calls to several nodes that together cover all of them.
+    """One attempt to get answers for a group of shards: calls to servers that together cover all of them.
 
     Attributes:
-        replies: the answers so far.
         open: the number of unanswered calls.
         lost: whether some shard has no untried replica left.
     """
@@ -217,10 +151,10 @@ class _Attempt:
 
 @dataclass
 class _Group:
-    """Shards for which the same node was asked first, with all later attempts to get answers for them.
+    """Shards for which the same server was asked first, with all later attempts to get answers for them.
 
     Attributes:
-        tried: for each shard, the nodes that received the message.
+        tried: for each shard, the servers that received the message.
         attempts: the first one, and a second one if the first was slow.
     """
 
@@ -239,72 +173,82 @@ class _Group:
 class _Call:
     group: _Group
     attempt: _Attempt
-    node: str
+    server: str
     first_rows: tuple[int, ...]
     began: float
 
 
 class ScatterGather:
-    """One message about many shards.
+    """One message about many shards, sent to the servers that hold them until every shard has an answer.
 
-    It is sent to the nodes that hold them, and to other replicas until every shard has an answer.
+    If a server refuses, is lost or slow, another replica is asked.
+
+    Attributes:
+        timed_out: whether its time ended before every shard had an answer.
     """
 
-    def __init__(
-        self,
-        router: Router,
-        version: CollectionVersion,
-        message: Callable[[Sequence[int]], Message],
-        deadline: float,
-    ) -> None:
-        self._router, self._version, self._message, self._deadline = router, version, message, deadline
-        self._calls: dict[Future[bytes], _Call] = {}
-        self._reasons: list[str] = []
+    def __init__(self, router: Router, version: CollectionVersion, message: Callable[[Sequence[int]], Message]) -> None:
+        self._router, self._version, self._message = router, version, message
+        self._deadline = router.clock() + router.seconds
+        self._calls: dict[Future[bytes], _Call]
+        self._reasons: list[str]
         self._kind = ""
+        self.timed_out = False
 
     def run(self, first_rows: Sequence[int]) -> list[Reply]:
         """Send the message about these shards, and return all replies. Each shard is covered by exactly one reply."""
-        now, groups = self._router.clock(), list[_Group]()
-        for shard_rows in self._group_by_node(first_rows, defaultdict(set)).values():
-            group = _Group(tuple(shard_rows), now)
-            groups.append(group)
+        self._calls, self._reasons = {}, []
+        groups = [
+            _Group(tuple(rows), self._router.clock())
+            for rows in self._group_by_server(first_rows, defaultdict(set)).values()
+        ]
+        for group in groups:
             self._attempt(group)
         while waiting := [group for group in groups if group.replies is None]:
-            slow = min((group.began for group in waiting if len(group.attempts) < 2), default=None)
-            until = self._deadline
-            if slow is not None:
-                until = min(until, slow + self._router.hedge_delay(self._kind))
+            until = min([self._deadline, *(self._hedge_time(group) for group in waiting if len(group.attempts) < 2)])
             done, _ = wait(self._calls, max(0.0, until - self._router.clock()), FIRST_COMPLETED)
             for future in done:
                 self._take(self._calls.pop(future), future)
             if self._router.clock() >= self._deadline and not done:
                 self._give_up(waiting)
             for group in waiting:
-                self._hedge(group)
+                if (
+                    len(group.attempts) < 2
+                    and group.replies is None
+                    and self._router.clock() >= self._hedge_time(group)
+                ):
+                    self._hedge(group)
         self._avoid_silent()
         return [reply for group in groups for reply in group.replies or ()]
 
-    def _attempt(self, group: _Group) -> None:
-        """Send the message to replicas that were not tried yet, for all shards of a group.
+    def _hedge_time(self, group: _Group) -> float:
+        return group.began + self._router.hedge_delay(self._kind)
 
-        Raise ShardsLost if a shard has none left.
-        """
+    def _attempt(self, group: _Group) -> None:
+        """Send the message to replicas that were not tried yet, for all shards of a group, or raise ShardsLost."""
         attempt = _Attempt()
         group.attempts.append(attempt)
         self._send(group, attempt, group.first_rows)
 
-    def _send(self, group: _Group, attempt: _Attempt, first_rows: Sequence[int]) -> None:
-        for node, shard_rows in self._group_by_node(first_rows, group.tried).items():
-            now, message = self._router.clock(), self._message(shard_rows)
-            self._kind = str(message[0].get("call"))
-            future = self._router.send(node, self._version, shard_rows, message, max(0.0, self._deadline - now) * 0.9)
-            attempt.open += 1
-            for first_row in shard_rows:
-                group.tried[first_row].add(node)
-            self._calls[future] = _Call(group, attempt, node, tuple(shard_rows), now)
+    def _hedge(self, group: _Group) -> None:
+        """Ask other replicas in addition, if all shards of a group have one that was not tried."""
+        try:
+            self._attempt(group)
+        except ShardsLost:
+            group.attempts[-1].lost = True
 
-    def _group_by_node(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
-        """Choose a node that was not tried yet for each shard, and return the shards by node."""
+    def _send(self, group: _Group, attempt: _Attempt, first_rows: Sequence[int]) -> None:
+        for server, rows in self._group_by_server(first_rows, group.tried).items():
+            now, message = self._router.clock(), self._message(rows)
+            self._kind = str(message[0].get("call"))
+            future = self._router.send(server, self._version, rows, message, max(0.0, self._deadline - now) * 0.9)
+            attempt.open += 1
+            for first_row in rows:
+                group.tried[first_row].add(server)
+            self._calls[future] = _Call(group, attempt, server, tuple(rows), now)
+
+    def _group_by_server(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
+        """Choose a server that was not tried yet for each shard, and return the shards by server."""
         chosen, lost = defaultdict[str, list[int]](list), list[int]()
         for first_row in first_rows:
             names = self._router.holders(self._version.collection, first_row)
@@ -314,24 +258,24 @@ class ScatterGather:
             else:
                 lost.append(first_row)
         if lost:
-            raise ShardsLost(lost, self._reasons or ["no node holds them"])
+            raise ShardsLost(lost, self._reasons or ["no server holds them"])
         return chosen
 
     def _take(self, call: _Call, future: Future[bytes]) -> None:
-        """Handle a node's answer; on a refusal or a loss, ask another replica."""
+        """Handle a server's answer; on a refusal or a loss, ask another replica."""
         try:
             fields, arrays = of_bytes(future.result())
-        except NodeLost as error:
-            self._router.avoid(call.node)
+        except ServerLost as error:
+            self._router.avoid(call.server)
             self._retry(call, str(error))
             return
         if fields.get("gone"):
             raise VersionGone(self._version.version)
-        if "missing" in fields or "behind" in fields or "failed" in fields:
-            reason = next(
-                f"{call.node}: {name} {fields[name]}" for name in ("failed", "behind", "missing") if name in fields
-            )
-            self._retry(call, reason)
+        if absent := set(fields.get("missing", ())).intersection(call.first_rows):
+            for first_row in set(call.first_rows) - absent:  # the server may still answer about these
+                call.group.tried[first_row].discard(call.server)
+        if refusal := next((name for name in ("failed", "behind", "missing") if name in fields), None):
+            self._retry(call, f"{call.server}: {refusal} {fields[refusal]}")
             return
         self._router.record_duration(self._kind, self._router.clock() - call.began)
         call.attempt.replies.append((call.first_rows, (fields, arrays)))
@@ -350,27 +294,17 @@ class ScatterGather:
             if all(attempt.lost for attempt in call.group.attempts):
                 raise
 
-    def _hedge(self, group: _Group) -> None:
-        """Ask other replicas in addition, if the first node of a group is slow and all its shards have replicas that
-        were not tried.
-        """
-        slow = self._router.clock() >= group.began + self._router.hedge_delay(self._kind)
-        if len(group.attempts) < 2 and slow and group.replies is None:
-            try:
-                self._attempt(group)
-            except ShardsLost:
-                group.attempts[-1].lost = True
-
     def _avoid_silent(self) -> None:
-        """Avoid nodes that were silent while others answered, because Ray itself notices a dead node only later."""
+        """Avoid servers that were silent while others answered: Ray notices a lost machine only later."""
         now = self._router.clock()
         for call in self._calls.values():
             if now - call.began >= SILENT_SECONDS:
-                self._router.avoid(call.node)
+                self._router.avoid(call.server)
 
     def _give_up(self, waiting: Sequence[_Group]) -> None:
+        self.timed_out = True
         for call in self._calls.values():
             if call.group.replies is None:
-                self._router.avoid(call.node)
-                self._reasons.append(f"{call.node} took too long")
+                self._router.avoid(call.server)
+                self._reasons.append(f"{call.server} took too long")
         raise ShardsLost([row for group in waiting for row in group.first_rows], self._reasons)

@@ -291,7 +291,7 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
             with store.reading() as reader:
                 collections = reader.collections()
             size = store.sizes()["database"]
-            shards = None if settings.shards is None else _shards(store, settings.copies)
+            shards = None if settings.shards is None else _shards(store, settings.shards)
     except StoreRefused as error:
         yield Check(name, "broken", str(error))
     except StoreUnavailable as error:
@@ -307,22 +307,30 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
             yield shards
 
 
-def _shards(store: SharedStore, copies: int) -> Check:
-    """Check which slots hold the keys, from the database alone: no cluster is joined, and no slot is called."""
-    from service.cluster import read_cluster_status
+def _shards(store: SharedStore, address: str) -> Check:
+    """Check which servers hold the keys; for this the Ray cluster is joined."""
+    from service.cluster import ClusterError, cluster_status, fetch_reports, join_cluster, open_transport
 
-    name, layout = "shards", read_cluster_status(store, copies)
-    if not layout.slots:
-        return Check(name, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
-    nodes = len({slot.node for slot in layout.slots})
-    seen = f"{len(layout.slots)} slots on {nodes} machines were seen in the last 30 seconds"
-    copies_held = (
-        f"{layout.ranges} ranges: {layout.whole} have {copies} copies, {layout.fewer} have fewer, {layout.unheld} none"
+    name, plan = "shards", store.cluster_plan()
+    if plan is None:
+        return Check(name, "broken", "no servers are deployed that hold the keys: start some with `softkv cluster up`")
+    try:
+        ray = join_cluster(address)
+    except ClusterError as error:
+        return Check(name, "broken", str(error))
+    try:
+        layout = cluster_status(store.extents(), plan, fetch_reports(open_transport(), plan.names))
+    finally:
+        ray.close()
+    running = {server.machine for server in layout.servers} - {None}
+    answered = f"{len(running)} of {len(plan.names)} servers answer"
+    copies = (
+        f"{layout.ranges} shards: {layout.whole} have {plan.copies} copies, {layout.fewer} fewer, {layout.unheld} none"
     )
     if layout.unheld:
         advice = "if that stays so, check that all machines run and have enough memory"
-        return Check(name, "broken", f"{seen}; {copies_held}; {advice}")
-    return Check(name, "note" if layout.fewer else "ok", f"{seen}; {copies_held}")
+        return Check(name, "broken", f"{answered}; {copies}; {advice}")
+    return Check(name, "note" if layout.fewer else "ok", f"{answered}; {copies}")
 
 
 def _summarise(location: str, collections: Sequence[CollectionRecord], size: int) -> str:

@@ -33,10 +33,7 @@ def serve(
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(help="ray://… or auto: the cluster whose slots hold the keys.", show_default="none"),
-    ] = None,
-    copies: Annotated[
-        int | None, typer.Option(min=1, help="The number of slots that hold each range of keys.", show_default="2")
+        typer.Option(help="The Ray cluster whose servers hold the keys: auto or HOST:PORT.", show_default="none"),
     ] = None,
     keys_file: Annotated[
         Path | None, typer.Option(help="A file of keys, with lines of `softkv key`.", show_default="none")

@@ -13,8 +13,9 @@ from attention.lookup import Background
 
 
 class Topic(NamedTuple):
-    """One topic of the file `topics.jsonl`: a question about it, a text that answers the question, and a word for the
-    topic.
+    """One topic of the file `topics.jsonl`, on which an encoder's similarities are measured.
+
+    It has a question, a text that answers the question, and a word that names the topic.
     """
 
     question: str
@@ -34,8 +35,10 @@ SHORT_WORDS, SHORT_CHARACTERS = 3, 32
 
 
 class Backgrounds(NamedTuple):
-    """Mean and deviation of the cosine similarity of unrelated pairs: of a question and a text, and of a short question
-    and a short text.
+    """Mean and deviation of the cosine similarity of unrelated pairs: the encoder's backgrounds.
+
+    The first is of a question and a text, the other of a short question and a short text. The null key ("none of
+    these") of a collection is computed from them.
     """
 
     texts: Background
@@ -43,7 +46,7 @@ class Backgrounds(NamedTuple):
 
 
 def is_short(text: str) -> bool:
-    """Return whether the background of short texts applies to a text.
+    """Return whether a text is a few words at most, so that the background of short texts applies to it.
 
     >>> is_short("flurb zindle quax"), is_short("What is a soft lookup?")
     (True, False)
@@ -55,7 +58,8 @@ def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32
     """Return the mean and deviation of the cosine between a question and a text of another topic.
 
     Args:
-        questions, texts: float32 [n, d], vectors of the n topics in the same order; for short texts, vectors of their
+        questions: float32 [n, d], the vectors of n questions, one for each topic.
+        texts: float32 [n, d], those of the texts of the same topics; for short texts, both are vectors of the topics'
             names.
     """
     similarity = _unit(questions) @ _unit(texts).T  # [n, n]

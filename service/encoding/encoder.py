@@ -76,7 +76,10 @@ class Encoder:
         self._measuring = Lock()
 
     def measure(self) -> Measurements:
-        """Return the properties of its vectors; unless they are known, the first call encodes hundreds of texts."""
+        """Return the properties of the encoder's vectors; see `Measurements`.
+
+        Unless they are known, the first call encodes hundreds of texts.
+        """
         with self._measuring:
             if self._measured is None:
                 questions = self.encode([topic.question for topic in TOPICS], "query").vectors
@@ -97,24 +100,22 @@ class Encoder:
 
     @property
     def backgrounds(self) -> Backgrounds:
-        """The background of a question and an unrelated text, and that of a short question and an unrelated
-        short text.
-        """
+        """The mean and deviation of the cosine of unrelated texts: of a question and a text, and of two short ones."""
         return self.measure().backgrounds
 
     @property
     def unit_length(self) -> bool:
-        """Whether its vectors have length one, so that other similarities follow from cosines."""
+        """Whether the encoder's vectors have length one, so that other similarities follow from cosines."""
         return self.measure().unit_length
 
     @property
     def temperatures(self) -> Temperatures:
-        """The best temperature for each similarity by which its vectors can be compared."""
+        """The best temperature of a softmax for each similarity by which the encoder's vectors can be compared."""
         return self.measure().temperatures
 
     @property
     def temperature(self) -> Temperature:
-        """The best temperature for its own similarity, and the source of that number."""
+        """The best temperature for the encoder's own similarity, and the source of that number."""
         return self.temperatures[self.similarity]
 
     @property
@@ -142,7 +143,11 @@ class Encoder:
         return Encoded(vectors, tokens.total, tokens.total > tokens_read, tokens.unknown, tokens.content)
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many tokens of each text the model reads, int64 [n], for texts with these `token_counts`."""
+        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
+
+        Args:
+            token_counts: int64 [n], the tokens of each whole text.
+        """
         return self.network.tokenizer.tokens_read(token_counts)
 
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
@@ -155,13 +160,20 @@ class Encoder:
         return spans(self.network.tokenizer, texts, self.network.prompt(purpose))
 
     def room(self, tokens: int, purpose: Purpose) -> int:
-        """Return how many of `tokens` remain for a text, after the special tokens and the prompt."""
+        """Return how many tokens of a limit remain for a text, after the special tokens and the prompt.
+
+        Args:
+            tokens: the limit.
+            purpose: whether the text is a query or a document, which may have different prompts.
+        """
         return room(self.network.tokenizer, tokens, self.network.prompt(purpose))
 
     def windows(
         self, texts: Sequence[str], tokens: int, overlap: int, max_parts: int, purpose: Purpose
     ) -> list[list[Span]]:
-        """Split each text into parts of at most `tokens` tokens; see `service.encoding.tokens.windows`.
+        """Split each text into parts of at most `tokens` tokens, and return the spans of its parts, in characters.
+
+        The details are those of `service.encoding.tokens.windows`.
 
         Raises:
             InvalidText: a text has a lone surrogate.
@@ -185,10 +197,10 @@ def token_batches(lengths: NDArray[np.int64], budget: int) -> Iterator[NDArray[n
 
     Args:
         lengths: int64 [n], the tokens that the model reads of each text.
-        budget: tokens a batch; a longer text is a batch of its own.
+        budget: the most tokens of a batch; a longer text is a batch of its own.
 
     Yields:
-        int64 positions, the longest texts first; every position in exactly one batch.
+        int64, the indices of the texts of a batch, the longest texts first; every text is in exactly one batch.
     """
     longest_first = np.argsort(-lengths, kind="stable")
     start = 0

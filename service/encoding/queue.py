@@ -26,7 +26,7 @@ FIRST_CHARACTERS, MIN_CHARACTERS, MAX_CHARACTERS = 1024, 256, 4096
 
 
 class BatchSize:
-    """The size of a batch, in characters, that takes about `BATCH_SECONDS` on this machine under its current load.
+    """The number of characters of a batch that takes about `BATCH_SECONDS` on this machine under its current load.
 
     A batch that took longer makes the next one smaller at once. A full batch that took less makes the next one larger,
     at most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
@@ -70,7 +70,15 @@ class EmbeddingCache:
         return len(self._recent) + len(self._in_use)
 
     def find(self, texts: Iterable[str], purpose: Purpose) -> dict[str, EncodedText]:
-        """Return those of these texts that are cached, with their vectors. They move to the half of texts in use."""
+        """Return those of these texts that are cached, with their vectors.
+
+        The cache has two halves, for new texts and for texts in use. A text that is found moves to the half for texts
+        in use.
+
+        Args:
+            texts: the texts to look for.
+            purpose: whether they are queries or documents, which may have different vectors.
+        """
         with self._lock:
             return {text: encoded for text in texts if (encoded := self._use((purpose, text))) is not None}
 
@@ -104,7 +112,7 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 
 
 class Pending:
-    """A request in the queue: the texts of one caller, and the part of the result that is ready."""
+    """A request in the encoder's queue: the texts of one caller, and the part of the result that is ready."""
 
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
@@ -116,14 +124,20 @@ class Pending:
         self._result = Encoded.blank(len(texts), dimension)
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
-        """Store a part of the result. The last part completes the request."""
+        """Store the vectors of some of the request's texts. The last ones complete the request.
+
+        Args:
+            positions: the indices of these texts in the request.
+            encoded: the result of a batch.
+            rows: the rows of the batch that belong to these texts.
+        """
         self._result.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
             self.future.set_result(self._result)
 
     def fail(self, error: Exception) -> None:
-        """Fail the caller's future; the request's waiting texts will not be encoded."""
+        """Fail the caller's call with an error; its waiting texts will not be encoded."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -257,7 +271,12 @@ def _size(text: str) -> int:
 
 
 def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
-    """Take texts from the requests in turn until the batch is full, and drop finished requests."""
+    """Take texts from the waiting requests in turn until the batch is full, and drop finished requests.
+
+    Args:
+        waiting: the requests.
+        capacity: the size of a full batch, in characters.
+    """
     batch: Batch = {}
     while capacity > 0 and (turn := waiting.take()) is not None:
         caller, pending = turn
@@ -272,7 +291,7 @@ def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
 
 
 async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Purpose) -> AsyncGenerator[Encoded]:
-    """Encode n texts and yield them slice by slice, in order; closing the generator cancels the rest.
+    """Encode n texts and yield their vectors slice by slice, in order; closing the generator cancels the rest.
 
     Raises:
         InvalidText: a text has a lone surrogate.

@@ -19,7 +19,7 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def default_checkpoint() -> Path:
-    """Verify the weights of all-MiniLM-L6-v2 in this environment, and return their directory.
+    """Return the directory of all-MiniLM-L6-v2 in this Python environment, after checking its weights.
 
     Only the metadata of the distribution is read: none of its code runs.
 

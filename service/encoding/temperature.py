@@ -32,7 +32,7 @@ BISECTIONS = 60
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """A temperature and its source."""
+    """A temperature of the softmax over similarities, and its source: declared by the model's maker, or measured."""
 
     value: float
     source: Literal["model card", "measured"]
@@ -83,7 +83,7 @@ def has_unit_length(vectors: NDArray[np.float32]) -> bool:
 
 
 def fit_temperature(similarity: Matrix) -> float:
-    """Return the T at which softmax(similarity / T) gives the diagonal the greatest likelihood.
+    """Return the temperature T at which softmax(similarity / T) gives the related pairs the greatest likelihood.
 
     T is 0 or ∞ if the likelihood has no maximum between.
 
@@ -109,8 +109,14 @@ def fit_temperature(similarity: Matrix) -> float:
 
 
 def _too_cold(similarity: Matrix, related: Matrix, temperature: float) -> bool:
-    """Return whether a higher T would increase the likelihood, because the mean similarity under softmax(similarity /
-    T) is above that of the related pairs.
+    """Return whether the temperature T is below the one that gives the related pairs the greatest likelihood.
+
+    It is too low if the mean similarity under softmax(similarity / T) is above that of the related pairs.
+
+    Args:
+        similarity: float64 [n, n], of each question to each text.
+        related: the similarity of each question to its own text.
+        temperature: T, above 0.
     """
     logits = similarity / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -119,13 +125,18 @@ def _too_cold(similarity: Matrix, related: Matrix, temperature: float) -> bool:
 
 
 def _measure(similarity: Matrix, length: float) -> Temperature:
-    """Measure a temperature from similarities of vectors whose lengths multiply to about `length`."""
+    """Measure the best temperature for a similarity, from the similarities of questions and texts.
+
+    Args:
+        similarity: float64 [n, n]; the diagonal has the related pairs.
+        length: the product of the typical lengths of two vectors, with which limits of the temperature scale.
+    """
     value = min(max(TOPIC_FACTOR * fit_temperature(similarity), MIN_TEMPERATURE * length), MAX_TEMPERATURE * length)
     return Temperature(_round_to_series(value), "measured")
 
 
 def _round_to_series(value: float) -> float:
-    """Round to the nearest of …, 0.01, 0.02, 0.05, 0.1, 0.2, …, by ratio."""
+    """Round a temperature to the nearest of …, 0.01, 0.02, 0.05, 0.1, 0.2, …, by ratio."""
     if not (math.isfinite(value) and value > 0):
         return 1.0  # the vectors are all zero
     power = math.floor(math.log10(value))

@@ -40,7 +40,7 @@ def check_texts(texts: Sequence[str]) -> None:
 
 
 class EncodedText(NamedTuple):
-    """The vector of one text and facts about its tokens: one row of each array of an `Encoded`."""
+    """The vector of one text, and facts about its tokens: one row of each array of an `Encoded`."""
 
     vector: NDArray[np.float32]  # [d]
     token_count: int
@@ -92,7 +92,13 @@ class Encoded:
         return [EncodedText(*row) for row in zip(self.vectors, *(column.tolist() for column in columns), strict=True)]
 
     def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
-        """Copy rows of another result to these positions."""
+        """Copy rows of another result into this one.
+
+        Args:
+            positions: the indices in this result.
+            part: the other result.
+            rows: the rows of it to copy.
+        """
         self.vectors[positions] = part.vectors[rows]
         self.token_counts[positions] = part.token_counts[rows]
         self.truncated[positions] = part.truncated[rows]

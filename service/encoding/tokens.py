@@ -16,7 +16,10 @@ from service.encoding.errors import InvalidTokens
 
 
 class Content(IntEnum):
-    """The kind of the most meaningful known token of a text. Special, unknown and blank tokens count as nothing."""
+    """The kind of the most meaningful token in a text that the model knows: nothing, signs or words.
+
+    Special, unknown and blank tokens count as nothing.
+    """
 
     NOTHING = 0
     SIGNS = 1  # punctuation and symbols
@@ -24,10 +27,15 @@ class Content(IntEnum):
 
 
 class Vocabulary:
-    """The content of each token of a tokeniser, computed when the token is first seen. Threads may share it."""
+    """The kind of content of each token of a tokeniser, computed when the token is first seen. Threads may share it."""
 
     def __init__(self, library: Tokenizer, unknown_token: int | None) -> None:
-        """Use a tokeniser without changing it; `unknown_token` is the id of its unknown token, if it has one."""
+        """Use a tokeniser without changing it.
+
+        Args:
+            library: the tokeniser.
+            unknown_token: the id of its token for unknown pieces; None if it has none.
+        """
         special = [token for token, added in library.get_added_tokens_decoder().items() if added.special]
         self._library = library
         self._contents = dict.fromkeys(special, Content.NOTHING)
@@ -145,11 +153,15 @@ class ModelTokenizer:
         return TokenisedTexts(ids, total, unknown, content)
 
     def tokens_read(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many tokens of each text the model reads, int64 [n], for texts with `total` tokens each."""
+        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
+
+        Args:
+            total: int64 [n], the tokens of each whole text.
+        """
         return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
 
     def cut(self, tokens: list[T]) -> list[T]:
-        """Truncate the tokens of a text to the model's limit; the special tokens stay."""
+        """Return the tokens of a text, truncated to the model's limit; the special tokens stay."""
         n, limit = len(tokens), self.max_tokens
         if limit is None or n <= limit:
             return tokens
@@ -227,7 +239,13 @@ Span = tuple[int, int]
 
 
 def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
-    """Return how many of `tokens` remain for a text, after the special tokens and the prompt."""
+    """Return how many tokens of a limit remain for a text, after the special tokens and the prompt.
+
+    Args:
+        tokenizer: the model's tokeniser.
+        tokens: the limit.
+        prompt: the text that the model puts before the text.
+    """
     return tokens - tokenizer.before - tokenizer.after - _count_prompt_tokens(tokenizer, prompt)
 
 
@@ -236,14 +254,18 @@ def windows(
 ) -> list[list[Span]]:
     """Split each text into parts that cover it, each of at most `tokens` tokens; a text that fits is one part.
 
-    A text that needs more than `max_parts` parts gets an empty list; its parts are not counted.
-
     Parts begin and end between words if possible, so that a word keeps its meaning.
 
     Args:
-        tokens: the limit of a part, special tokens and the prompt included; `room` must leave more than `overlap`.
+        tokens: the limit of a part, special tokens and the prompt included. What remains for the text must be more than
+            `overlap`.
         overlap: how many tokens a part shares with the previous one; more if that would split a word.
         max_parts: the limit of parts of a text.
+        prompt: the text that the model puts before each part.
+
+    Returns:
+        For each text the spans of its parts, in characters. The list is empty if the text needs more than `max_parts`
+        parts.
     """
     part_tokens = room(tokenizer, tokens, prompt)
     parts: list[list[Span]] = []
@@ -277,15 +299,22 @@ def _spans(text: str, encoding: Encoding, part_tokens: int, overlap: int) -> Ite
 
 
 def _boundary(words: Sequence[int | None], above: int, limit: int) -> int:
-    """Return the index of the last token that begins a word, up to `limit` and above `above`.
+    """Return the index of a token at which a text can be split: the last one that begins a word.
 
-    Return `limit` if no token there begins a word.
+    Args:
+        words: the index of each token's word.
+        above, limit: the result is above `above` and at most `limit`; it is `limit` if no token there begins a word.
     """
     return next((token for token in range(limit, above, -1) if words[token] != words[token - 1]), limit)
 
 
 def _trim(text: str, start: int, end: int) -> Span:
-    """Return the span without the white space around it; a blank span stays as it is."""
+    """Return a span of a text without the white space around it; a blank span stays as it is.
+
+    Args:
+        text: the text.
+        start, end: the span, in characters.
+    """
     part = text[start:end]
     stripped = part.strip()
     if not stripped:

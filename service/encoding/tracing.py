@@ -41,10 +41,10 @@ class TracedText:
 
 
 def traceable(encoder: Encoder) -> SentenceEncoder:
-    """Return the layers of a model that can be traced.
+    """Return the layers of a model, which can be traced if softkv's own Transformer computes it.
 
     Raises:
-        Untraceable: the model does not run on the core's own Transformer.
+        Untraceable: another library computes the model.
     """
     from service.encoding.models.core_network import CoreNetwork
 
@@ -57,7 +57,7 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
 
 
 def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
-    """Tokenise a text, or a text and its pair, without a limit and without a prompt.
+    """Return the tokens of a text, or of a text and a second one after it, without a limit and without a prompt.
 
     Raises:
         InvalidText: a text has a lone surrogate.
@@ -82,7 +82,14 @@ def trace_layers(
     heads: Sequence[int] | None,
     causal: bool,
 ) -> list[TracedLayer]:
-    """Run the tokens through the model and return the traced layers; `heads=None` traces every head.
+    """Run the tokens of a text through a model, and return what the layers compute.
+
+    Args:
+        model: the model's layers.
+        read: the tokens.
+        layers: the indices of the layers to return.
+        heads: the indices of the heads to return; None for every head.
+        causal: whether each token attends only to itself and those before it.
 
     Returns:
         the layers in the order of `layers`; their arrays are NumPy's in float32, also if the encoder uses bfloat16.

@@ -72,7 +72,7 @@ class CollectionUnsound(RetrievalError):
 class SnapshotGone(RetrievalError):
     """The version of a collection that was being read was dropped, or is unavailable now.
 
-    The caller has to open a new snapshot.
+    The caller has to read a newer version.
     """
 
 

@@ -88,8 +88,9 @@ class Vote(Wire):
 
 
 class QuantileAnswer(Wire):
-    """A quantile of a field's numbers: the smallest number such that at least this share of the weight lies on numbers
-    up to it.
+    """A quantile of a field's numbers, by the weights of their documents.
+
+    It is the smallest number such that at least this share of the weight lies on numbers up to it.
     """
 
     quantile: float = Field(description="The requested quantile.")
@@ -99,7 +100,7 @@ class QuantileAnswer(Wire):
 
 
 class ReadAnswer(Wire):
-    """The combined value of a metadata field, over all documents that have the field.
+    """The combined value of a metadata field: a mean, a vote or quantiles over all documents that have the field.
 
     Documents without the field, and the null key, are left out.
     """
@@ -134,7 +135,8 @@ UnknownTokens = Annotated[
 class Explanation(Wire):
     """The steps in the computation of a match's weight.
 
-    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
+    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight. An
+    addend is a number that full text or a term of the bias adds to the logit.
     """
 
     similarity: float
@@ -188,7 +190,7 @@ class Match(Wire):
 
 
 class Evidence(Wire):
-    """Measures of how well the collection covers the query, and a verdict on them."""
+    """Measures of how well the collection matches the query, and a verdict on them: one document, several, or none."""
 
     verdict: Stands = Field(
         description="`none`: the null key has at least half of all weight, or no document passes the filter. "
@@ -233,8 +235,9 @@ class Certificate(Wire):
 
 
 class Coverage(Wire):
-    """The part of the collection from which an answer was computed, and the most weight that the missing documents may
-    have.
+    """The part of the collection from which an answer was computed, while other documents were unavailable.
+
+    It also bounds the weight that the missing documents may have.
     """
 
     documents: int = Field(description="The number of available documents, whether they pass the filter or not.")
@@ -446,7 +449,7 @@ MAX_TEMPERATURES = 1024
 
 
 class SweepRequest(Wire):
-    """A query that is to be answered at several temperatures."""
+    """A query that is to be answered at several temperatures (a sweep)."""
 
     query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
     temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="1 to 1,024 temperatures.")
@@ -466,7 +469,7 @@ class SweepRequest(Wire):
 
 
 class SweptMatch(Wire):
-    """A document among the matches of a sweep. Its similarity is the same at every temperature."""
+    """A document among the matches of a sweep over temperatures. Its similarity is the same at every temperature."""
 
     id: str
     similarity: float
@@ -479,7 +482,7 @@ class SweptMatch(Wire):
 
 
 class AtTemperature(Wire):
-    """The weights of a sweep's matches at one temperature."""
+    """The answer of a sweep at one of its temperatures: the weights of the matches, and the rest."""
 
     temperature: float
     weights: list[float] = Field(description="The weights of the `matches`, in their order.")

@@ -21,6 +21,11 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def _parse_nested(lists: Any, kinds: tuple[type, ...], expected: str) -> Any:
     """Return the scalars of nested lists, and the shape of the lists.
 
+    Args:
+        lists: JSON, with lists of one shape.
+        kinds: the types that a scalar may have.
+        expected: what the error says that it expected.
+
     Raises:
         PydanticCustomError: the lists have no single shape, or a scalar has another type.
     """
@@ -92,7 +97,7 @@ NestedBools = TypeAliasType(
 
 
 class Parameters(Wire):
-    """The parameters of a similarity: `W` for bilinear; `W_q`, `W_k` and `v` for additive."""
+    """The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive."""
 
     W: NestedNumbers | None = Field(None, description="bilinear, qᵀWk: [d_q, d_k]")
     W_q: NestedNumbers | None = Field(None, description="additive, vᵀtanh(W_q q + W_k k): [h, d_q]")

@@ -13,14 +13,14 @@ from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
 
 class Labels(Wire):
-    """The number of labelled questions that have an answer in the collection, and of those that have none."""
+    """The number of labelled questions that have an answer in the collection, and of those without one."""
 
     present: int
     absent: int
 
 
 class KeptCalibration(Wire):
-    """The stored calibration of a collection."""
+    """The stored calibration of a collection: what was fitted to labelled questions."""
 
     version: int = Field(description="The version of the format.")
     documents: int = Field(description="The number of documents of the collection at that time.")
@@ -76,10 +76,10 @@ class CalibrateRequest(Wire):
 
 
 class ConfidenceCurve(Wire):
-    """The probability that the first match is right: sigmoid(s·x + r·z + offset), with x = logit(w) and z = logit(1 −
-    v), both within ±40.
+    """A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset).
 
-    w is the weight of the best document without the null key, and v that of the fitted null key.
+    x = logit(w) and z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v
+    that of the null key of the calibration.
     """
 
     slope: float = Field(description="s if w is below ½.")
@@ -90,8 +90,9 @@ class ConfidenceCurve(Wire):
 
 
 class ConformalLevel(Wire):
-    """A set of matches that contains the right document with a given probability: that probability, and the smallest
-    weight of a match in the set.
+    """A conformal level: which matches make a set that contains the right document with a given probability.
+
+    The set has all matches of at least this weight.
     """
 
     conformal: float = Field(description="The probability that the right document is in the set, if there is one.")
@@ -99,7 +100,9 @@ class ConformalLevel(Wire):
 
 
 class WithWords(Wire):
-    """The calibration for queries with full text, whose `full_text` is the fitted λ."""
+    """The part of a calibration for queries with `full_text` (λ, the weight of their words), if it has the fitted
+    value.
+    """
 
     level: float
     confidence: ConfidenceCurve
@@ -114,8 +117,9 @@ class CalibrationFigure(Wire):
 
 
 class CalibrationFigures(Wire):
-    """Measures of the quality of a calibration: of its confidences, of the ranks of right documents, and of its sets of
-    matches.
+    """Measures of the quality of a calibration.
+
+    They are about its confidences, the ranks of right documents, and its sets of matches.
     """
 
     ece: CalibrationFigure = Field(
@@ -144,7 +148,7 @@ class CalibrationFigures(Wire):
 
 
 class CalibrationGain(Wire):
-    """The improvement of the answers by a calibration. This decides whether it is stored."""
+    """The decrease of two losses of the answers by a calibration, which decides whether it is stored."""
 
     label_loss: CalibrationFigure
     log_loss: CalibrationFigure

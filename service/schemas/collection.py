@@ -78,7 +78,7 @@ class CollectionChange(Wire):
 
 
 class Spread(Wire):
-    """The mean and standard deviation of some similarities."""
+    """The mean and standard deviation of the similarities of unrelated short texts."""
 
     mean: float
     deviation: float

@@ -16,7 +16,7 @@ MAX_ROWS = 1000
 
 
 class Comparing(Wire):
-    """The common fields of both comparisons: a question, to be answered in four ways, and its options."""
+    """The fields that both kinds of comparison share: a question, which four searches answer, and its options."""
 
     query: Text = Field(description="The question, a text, for all four ways.")
     temperature: Temperature | None = Field(
@@ -29,7 +29,7 @@ class Comparing(Wire):
 
 
 class CompareRequest(Comparing):
-    """A question to compare four searches with: each of them searches the same collection."""
+    """A question, to be answered from a collection by SQL's `=`, by SQL's full text, by top-k and by attention."""
 
     filter: FilterField = None
 
@@ -44,7 +44,7 @@ class CompareRequest(Comparing):
 
 
 class Row(Wire):
-    """A row that is searched: a document in the request itself."""
+    """A row of a comparison: a document in the request itself, which is searched but not stored."""
 
     id: DocumentId | None = Field(None, description="Left out: its position, from 1.")
     key: Text = Field(description="The text that SQL's `=` compares and attention encodes.")
@@ -52,7 +52,7 @@ class Row(Wire):
 
 
 class CompareRowsRequest(Comparing):
-    """A question to compare four searches with: each of them searches the rows in the request. Nothing is stored."""
+    """A question, to be answered in the same four ways from rows in the request. Nothing is stored."""
 
     rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000 rows; each id once.")
 
@@ -74,7 +74,7 @@ class SQLRow(Wire):
 
 
 class SQLAnswer(Wire):
-    """An SQL statement and the rows that it found."""
+    """An SQL statement that searched for the question, and the rows that it found."""
 
     statement: str = Field(description="The SQL statement as it was run, with named parameters.")
     parameters: dict[str, Any] = Field(

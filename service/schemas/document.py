@@ -34,9 +34,7 @@ class Part(Wire):
 
 
 class MatchPart(Wire):
-    """The key of a document that matched best: its index, and the part of the key text that it encodes if the text was
-    split.
-    """
+    """The key of a document that matched best: its index, and its part of the key text if that was split."""
 
     index: int = Field(ge=0, description="The index of the key in `key_vectors`, from 0.")
     start: int | None = Field(None, ge=0, description="The number of characters before the part.")
@@ -235,7 +233,7 @@ class Upserted(Wire):
 
 
 class DocumentQuery(Wire):
-    """A request for documents, in the order of their ids; without `ids` and `filter`, for all of them."""
+    """The documents to return, in the order of their ids; without `ids` and `filter`, all of them."""
 
     ids: Annotated[list[DocumentId], InParts] | None = Field(
         None, description="Only documents with these ids; unknown ids are ignored."

@@ -108,7 +108,7 @@ class TracedToken(Wire):
 
 
 class Changes(Wire):
-    """The change of each token's vector by each step of a layer, as a share of the length of that vector: [n]."""
+    """By how much each step of a layer changes each token's vector, as a share of the length of that vector: [n]."""
 
     attention: NestedAnswer = Field(description="The change by attention.")
     feed_forward: NestedAnswer = Field(description="The change by the feed-forward network.")

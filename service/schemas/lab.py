@@ -68,7 +68,7 @@ class TrainRequest(Wire):
 
 
 class LabModel(Wire):
-    """A model that the lab has trained, as listed."""
+    """A small model that the lab has trained, with its task and its accuracy."""
 
     id: str
     task: LabTask

@@ -36,7 +36,7 @@ MOST_ROWS = Limits.rows
 
 
 class RowBody(Wire):
-    """A row to put into a room: a key and its value."""
+    """A row to put into a classroom's room: a key and its value."""
 
     key: RoomText = Field(description="The text that attention encodes.")
     value: RoomText | None = Field(None, description="Left out: the key.")
@@ -45,7 +45,7 @@ class RowBody(Wire):
 
 
 class FirstRow(RowBody):
-    """A row that a room has from the start, with its id."""
+    """A row that a classroom's room has from the start, with its id."""
 
     id: RoomId | None = Field(None, description="Left out: its position, from 1.")
 
@@ -53,7 +53,7 @@ class FirstRow(RowBody):
 
 
 class OpenRequest(Wire):
-    """A request to open a room: its first rows and its code."""
+    """A request to open a room, the shared memory of a class: its first rows and its code."""
 
     code: RoomCode | None = Field(None, description="The code of the room, if it is free. Left out: a new code.")
     rows: Annotated[list[FirstRow], Len(0, MOST_ROWS)] = Field(
@@ -64,7 +64,7 @@ class OpenRequest(Wire):
 
 
 class Joining(Wire):
-    """The address of a room, as a URL and as a QR code."""
+    """The address at which participants join a classroom's room, as a URL and as a QR code."""
 
     address: str = Field(
         description="The URL of the page that joins the room, as other machines of the network reach it."
@@ -76,7 +76,7 @@ class Joining(Wire):
 
 
 class OpenedRoom(Wire):
-    """The result of opening a room: its code, and the secret of the presenter."""
+    """A room that was opened for a class: its code, and the secret that its presenter sends with later calls."""
 
     code: RoomCode
     secret: str = Field(
@@ -88,7 +88,7 @@ class OpenedRoom(Wire):
 
 
 class RoomRow(Wire):
-    """A row of a room, as every participant sees it."""
+    """A row of a classroom's room, as every participant sees it."""
 
     id: RoomId
     key: str
@@ -96,7 +96,7 @@ class RoomRow(Wire):
 
 
 class Room(Wire):
-    """The whole state of a room: its rows, the question that is shown, and the questions that wait."""
+    """The whole state of a classroom's room: its rows, the question that is shown, and the questions that wait."""
 
     code: RoomCode
     version: int = Field(description="The number of changes so far.")
@@ -110,7 +110,7 @@ class Room(Wire):
 
 
 class AskRequest(Wire):
-    """A question to the rows of a room."""
+    """A question to the rows of a classroom's room."""
 
     query: RoomText = Field(description="The question: a text.")
     temperature: Temperature | None = Field(
@@ -128,7 +128,7 @@ class Asked(Wire):
 
 
 class GuessRequest(Wire):
-    """A participant's guess of which row will have the largest weight in the answer."""
+    """A participant's guess of which row will have the largest weight in the answer to the shown question."""
 
     question: int = Field(description="The number of the question.")
     row: OrNull[RoomId] = Field(description="The row's id; null for none of them.")
@@ -137,14 +137,14 @@ class GuessRequest(Wire):
 
 
 class Guessed(Wire):
-    """The response to a guess: the number of guesses so far."""
+    """The response to a participant's guess: the number of guesses so far."""
 
     number: int = Field(description="The number of the question.")
     guesses: int = Field(description="The number of guesses.")
 
 
 class RevealRequest(Wire):
-    """The question whose answer is to be shown."""
+    """The question of a classroom's room whose answer is to be shown to all."""
 
     question: int = Field(description="The number of the question.")
 
@@ -152,7 +152,7 @@ class RevealRequest(Wire):
 
 
 class RoomMatch(Wire):
-    """The weight of a row in the answer, and the number of its guesses."""
+    """A row in the answer of a classroom's room: its weight, and how many participants guessed it."""
 
     id: RoomId
     weight: float
@@ -161,7 +161,7 @@ class RoomMatch(Wire):
 
 
 class RoomAnswer(Wire):
-    """The answer from the rows of a room. The weights of the matches and of the null key sum to one."""
+    """The answer from the rows of a classroom's room. The weights of the matches and of the null key sum to one."""
 
     matches: list[RoomMatch] = Field(description="Every row, the heaviest first.")
     null_weight: float = Field(description='The weight of the null key, which means "none of these".')
@@ -172,7 +172,7 @@ class RoomAnswer(Wire):
 
 
 class RoomQuestion(Wire):
-    """A question that the presenter has asked, so that all participants of the room see it."""
+    """A question that the presenter of a classroom's room has asked, so that all participants see it."""
 
     number: int = Field(description="The number of the question in the room, from 1.")
     query: str

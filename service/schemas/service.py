@@ -52,20 +52,20 @@ class Limits(Wire):
     room_seconds: int = Field(description="Seconds that a room lives after its last use.")
 
 
-class SlotAnswer(Wire):
-    """A slot: a process of the cluster that holds a part of all keys.
+class ServerAnswer(Wire):
+    """A shard server: a process in a Ray cluster that holds a part of all keys.
 
-    A fact that only the slot knows is null if the slot did not answer within a second.
+    A fact that only the server knows is null if the server did not answer within a second.
     """
 
     name: str
-    node: str = Field(description="The machine that the slot runs on.")
-    leaving: bool = Field(description="Whether the slot stops as soon as other slots hold its ranges.")
-    ranges: int = Field(description="Ranges that the slot has ready.")
-    keys: int | None = Field(description="Keys that can be attended to, in these ranges.")
-    coming: int | None = Field(description="Ranges that the slot is reading, or will read.")
+    machine: str | None = Field(description="The machine that the server runs on.")
+    leaving: bool = Field(description="Whether the server stops as soon as others hold its shards.")
+    ranges: int = Field(description="Shards that the server holds.")
+    keys: int | None = Field(description="Keys that can be attended to, in these shards.")
+    coming: int | None = Field(description="Shards that the server is reading, or will read.")
     lag: int | None = Field(
-        description="Versions that the slot is behind the store, in the collection with the largest delay."
+        description="Versions that the server is behind the store, in the collection with the largest delay."
     )
     trouble: str | None = Field(
         description="The reason that the last reading of the store failed; null if it succeeded."
@@ -73,16 +73,16 @@ class SlotAnswer(Wire):
 
 
 class ShardsAnswer(Wire):
-    """The status of the cluster's slots, which hold the keys of all collections in ranges of 131,072 row numbers.
+    """The status of the servers that hold the keys of all collections, in shards: ranges of row numbers.
 
     The three counts are null while the store is unavailable.
     """
 
-    copies: int = Field(description="The number of slots that shall hold each range.")
-    ranges: int | None = Field(description="Ranges of all collections together.")
-    whole: int | None = Field(description="Ranges that are ready in as many slots as `copies`.")
-    unheld: int | None = Field(description="Ranges that no slot has ready.")
-    slots: list[SlotAnswer] = Field(description="The slots seen in the last 30 seconds, by name.")
+    copies: int = Field(description="The number of servers that shall hold each shard; 0 if none are deployed.")
+    ranges: int | None = Field(description="Shards of all collections together.")
+    whole: int | None = Field(description="Shards that as many servers hold as `copies` says, or all servers.")
+    unheld: int | None = Field(description="Shards that no server holds.")
+    servers: list[ServerAnswer] = Field(description="All servers, by name.")
 
 
 class ServiceAnswer(Wire):
@@ -95,7 +95,7 @@ class ServiceAnswer(Wire):
     )
     limits: Limits
     shards: ShardsAnswer | None = Field(
-        description="The slots that hold the keys; null if the service holds them itself."
+        description="The servers that hold the keys; null if the service holds them itself."
     )
 
 

@@ -52,7 +52,7 @@ class EncodedText(Wire):
 
 
 class EncodeEnd(Wire):
-    """The last line of an encoding: whether it is complete, and its total."""
+    """The last line of a stream of encoded texts: whether it is complete, and how many texts were encoded."""
 
     done: bool = Field(description="Whether every text has its line; if not, `problem` says why.")
     model: str
@@ -71,9 +71,14 @@ LINES = (UploadLine, EncodeLine)
 
 
 def _of(line: str, description: str, example: str) -> dict[str, Any]:
-    """Return the OpenAPI description of the media type of a stream.
+    """Return the OpenAPI description of the media type of a stream of lines.
 
     `x-itemSchema` has the schema of a line, for which OpenAPI 3.2 has `itemSchema`.
+
+    Args:
+        line: the name of the schema of a line.
+        description: the description of the stream.
+        example: an example of the stream.
     """
     return {
         "schema": {"type": "string", "description": f"{description} A line is a `{line}`."},

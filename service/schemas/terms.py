@@ -26,8 +26,9 @@ Missing = Annotated[
 
 
 class Recency(Wire):
-    """A preference for documents whose field is near an origin, such as a date: the weight halves with each `half_life`
-    of distance.
+    """A term that prefers documents whose field is near an origin, such as a date.
+
+    The weight halves with each `half_life` of distance.
     """
 
     field: FieldInBias
@@ -47,7 +48,7 @@ class Recency(Wire):
 
 
 class Linear(Wire):
-    """A term: a number in the document's metadata, times a factor."""
+    """A term that adds a number of the document's metadata, times a factor, to the document's logit."""
 
     field: FieldInBias
     factor: float = Field(description="The factor of the number.")
@@ -57,7 +58,7 @@ class Linear(Wire):
 
 
 class Prior(Wire):
-    """A term: the logarithm of a number in the document's metadata, times a factor.
+    """A term that adds the logarithm of a number of the document's metadata, times a factor, to the document's logit.
 
     It multiplies the weight by that power of the number.
     """
@@ -73,7 +74,7 @@ class Prior(Wire):
 
 
 class ByValue(Wire):
-    """A term with an addend for each of several values of a metadata field."""
+    """A term that adds a number to the document's logit, depending on the value of one of its metadata fields."""
 
     field: FieldInBias
     weights: dict[str, float] = Field(
@@ -86,7 +87,10 @@ class ByValue(Wire):
 
 
 class SoftFilter(Wire):
-    """A term with an addend for documents that pass a filter. Unlike a filter, it does not exclude other documents."""
+    """A term that adds a number to the logits of documents that pass a filter.
+
+    Unlike a filter, it does not exclude the other documents.
+    """
 
     filter: Filter
     addend: float = Field(description="The addend if the document passes.")
@@ -140,9 +144,7 @@ FullTextField = Annotated[
 
 
 class FullTextAnswer(Wire):
-    """The effect of full text on an answer: the weight of the query's words, and the number of documents that
-    contain one.
-    """
+    """The effect of full text on an answer: the weight of the query's words, and how many documents have one."""
 
     weight: float = Field(description="λ, as used.")
     ranking: Literal["bm25", "ts_rank_cd"] = Field(
@@ -152,7 +154,7 @@ class FullTextAnswer(Wire):
 
 
 class WordsAddend(Wire):
-    """The addend of the words of a query for one document."""
+    """The number that the words of the query (full text) add to the logit of one document."""
 
     of: Literal["full_text"]
     rank: float = Field(
@@ -162,7 +164,7 @@ class WordsAddend(Wire):
 
 
 class FieldAddend(Wire):
-    """The addend of a metadata field for one document."""
+    """The number that a term of the bias adds to the logit of one document, because of a metadata field."""
 
     of: Literal["bias"]
     field: str = Field(description="The field, as in the request.")
@@ -173,7 +175,7 @@ class FieldAddend(Wire):
 
 
 class FilterAddend(Wire):
-    """The addend of a soft filter for one document."""
+    """The number that a soft filter (a term of the bias) adds to the logit of one document if it passes."""
 
     of: Literal["bias"]
     passes: bool = Field(description="Whether the document passes the filter.")

@@ -101,7 +101,14 @@ def _kind(content: Any) -> str:
 
 
 def write_vector(vector: np.ndarray[Any, Any], vector_format: str) -> Any:
-    """Return the JSON form of an array: nested lists, or base64, with the shape beside it for rank ≥ 2."""
+    """Return the JSON form of an array: nested lists of numbers, or base64.
+
+    Base64 of an array of rank 2 or more has the shape beside it.
+
+    Args:
+        vector: the array.
+        vector_format: "numbers" or "base64".
+    """
     if vector_format != "base64":
         return np.ascontiguousarray(vector)
     text = base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode("ascii")

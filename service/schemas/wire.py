@@ -59,7 +59,7 @@ class JSONObject(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return the JSON schema, without null, except in fields that give it a meaning."""
+        """Return the JSON schema of the model, without null, except in fields in which null has a meaning."""
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for name, field in cls.model_fields.items():
@@ -88,7 +88,7 @@ def _accept_whole_floats(schema: Any) -> Any:
 
 
 def without_null(schema: JsonSchemaValue) -> JsonSchemaValue:
-    """Return the schema without null among its choices and without null as its default."""
+    """Return a field's JSON schema without null among its choices and without null as its default."""
     remaining = {
         keyword: value
         for keyword, value in schema.items()
@@ -110,7 +110,7 @@ INTEGERS = range(-(2**63), 2**64)
 
 @dataclass(frozen=True)
 class Form:
-    """One of several forms in which a request may be sent.
+    """One of several forms in which a request may be sent, such as one query or several.
 
     A form has this field, and none of the fields of the other forms.
     """
@@ -176,7 +176,7 @@ class Problem(JSONObject):
 
 
 class DocumentedAs:
-    """The annotation of a field whose JSON schema is that of another type than the one that validates it."""
+    """An annotation of a field: its JSON schema is that of the type `documented`, not of the type that validates it."""
 
     def __init__(self, documented: Any) -> None:
         self._documented = documented
@@ -187,7 +187,7 @@ class DocumentedAs:
 
 
 class Distinct:
-    """The annotation of a union in which each value matches exactly one kind: its JSON schema uses oneOf."""
+    """An annotation of a union of which every value matches exactly one kind, so that its JSON schema uses oneOf."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Return the JSON schema of the union, with oneOf in place of pydantic's anyOf."""
@@ -275,7 +275,7 @@ def _null(value: Any) -> Any:
 
 
 def cold_to_hot(value: Any) -> float:
-    """Return a temperature, after checking that it is 0 or at least the smallest one."""
+    """Return the temperature, after checking that it is 0 or at least the smallest one allowed."""
     if type(value) in (int, float) and (value == 0 or SMALLEST_TEMPERATURE <= value < float("inf")):
         return finite_number(value)
     raise PydanticCustomError(

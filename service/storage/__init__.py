@@ -56,6 +56,7 @@ from service.storage.key_rows import KeySums
 from service.storage.records import (
     Change,
     ChangeSummary,
+    ClusterPlan,
     CollectionRecord,
     CollectionSettings,
     DatabaseInfo,
@@ -65,11 +66,9 @@ from service.storage.records import (
     FieldValue,
     KeyRows,
     Mode,
-    NodeRecord,
     RowNumbers,
     SearchResult,
     SearchRow,
-    ShardReplica,
     StoredDocument,
     TextSpan,
     Vector,
@@ -78,6 +77,6 @@ from service.storage.records import (
     WriteRequest,
 )
 from service.storage.serialisation import find_nul
-from service.storage.shared import NodeRegistry, SharedReader, SharedStore, inspect_shared, open_shared
+from service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore, temporary_search

@@ -225,24 +225,15 @@ class Extent(NamedTuple):
     next_row: int
 
 
-class NodeRecord(NamedTuple):
-    """A node, which is a process that has shards in memory: its name, the machine that it runs on, and whether it is
-    about to leave.
+class ClusterPlan(NamedTuple):
+    """The names of the servers that hold the shards of all collections, and how many of them hold each shard.
+
+    `number` ascends with every change of the plan.
     """
 
-    name: str
-    machine: str
-    leaving: bool = False
-
-
-class ShardReplica(NamedTuple):
-    """A replica: a shard of a collection, identified by its first row number, and a node that has the shard
-    in memory.
-    """
-
-    collection: int
-    first_row: int
-    node: NodeRecord
+    number: int
+    names: tuple[str, ...]
+    copies: int
 
 
 @dataclass(frozen=True)

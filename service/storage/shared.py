@@ -11,13 +11,12 @@ from service.storage.errors import DocumentDamaged, StorageFailed
 from service.storage.interface import Reader, Store
 from service.storage.records import (
     ChangeSummary,
+    ClusterPlan,
     CollectionRecord,
     DatabaseInfo,
     Extent,
     KeyRows,
-    NodeRecord,
     RowNumbers,
-    ShardReplica,
     VersionChange,
 )
 
@@ -59,53 +58,8 @@ class SharedReader(Reader, Protocol):
         """
 
 
-class NodeRegistry(Protocol):
-    """The nodes of a cluster, and the shards that each of them has ready.
-
-    A node is live if it joined or sent a heartbeat in the last 30 seconds, by the clock of the store. A shard is a
-    range of row numbers, identified by the first one.
-    """
-
-    def join(self, name: str, node: str) -> None:
-        """Register a node without shards; an older entry of the same name is replaced."""
-
-    def beat(self, name: str) -> bool:
-        """Record a heartbeat of a node. Return whether the node is registered; if it is not, it has to join again."""
-
-    def leave(self, name: str) -> None:
-        """Mark a node as leaving; it stays until other nodes hold its shards."""
-
-    def remove(self, name: str) -> None:
-        """Remove a node and its shards from the registry."""
-
-    def members(self) -> list[NodeRecord]:
-        """Return the nodes on which shards are placed, by name: those that are live and not leaving."""
-
-    def live(self) -> list[NodeRecord]:
-        """Return the live nodes, by name."""
-
-    def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
-        """Register shards of a collection as ready on a node; ignored if node or collection no longer exists."""
-
-    def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
-        """Unregister shards of a collection from a node, even if no other node has them."""
-
-    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
-        """Unregister a shard from a node if `copies` other owners have it; return whether it did.
-
-        If there are fewer members than `copies`, all of them must have it.
-        """
-
-    def holders(self, collection: int | None = None) -> list[ShardReplica]:
-        """Return each shard of one collection, or of all, with each live node that has it ready."""
-
-
 class SharedStore(Store, Protocol):
     """A store that several processes read and write at once; in-memory copies follow its change log."""
-
-    @property
-    def nodes(self) -> NodeRegistry:
-        """The registry of nodes and of the shards that they have in memory."""
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
         """Open a reader of one consistent state of the store, which is valid inside the block, as `Store.reading`."""
@@ -146,6 +100,12 @@ class SharedStore(Store, Protocol):
 
     def extents(self) -> dict[int, Extent]:
         """Return version and next row number of every collection, by its number."""
+
+    def cluster_plan(self) -> ClusterPlan | None:
+        """Return the plan of the servers that hold shards; None if none are deployed."""
+
+    def set_cluster_plan(self, names: Sequence[str], copies: int) -> ClusterPlan | None:
+        """Replace the plan, or delete it if no servers are named, and return the plan."""
 
 
 def open_shared(address: str) -> SharedStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -15,7 +16,6 @@ from typer.testing import CliRunner
 
 from service.app import create_app
 from service.cli import app as cli
-from service.cluster.ray_node import ENVIRONMENT
 from service.settings import Settings
 from tests.container.composition import FOLDER, PRODUCTION
 from tests.container.tool import ROOT
@@ -25,7 +25,8 @@ SERVICES: dict[str, Any] = FILE["services"]
 APIS, WORKERS = (
     {name: each for name, each in SERVICES.items() if name.startswith(kind)} for kind in ("softkv-", "worker-")
 )
-OURS = {**APIS, **WORKERS, "ray-head": SERVICES["ray-head"]}
+JOINING = {**APIS, "deploy": SERVICES["deploy"]}
+OURS = {**JOINING, **WORKERS, "ray-head": SERVICES["ray-head"]}
 KUBERAY = [
     document
     for path in sorted((FOLDER / "kuberay").glob("*.yaml"))
@@ -34,14 +35,38 @@ KUBERAY = [
 [RAY] = [each["spec"] for each in KUBERAY if each["kind"] == "RayCluster"]
 [GROUP] = RAY["workerGroupSpecs"]
 [DEPLOYMENT] = [each for each in KUBERAY if each["kind"] == "Deployment"]
+[JOB] = [each for each in KUBERAY if each["kind"] == "Job"]
 TEMPLATES = {
     "head": RAY["headGroupSpec"]["template"],
-    "shards": GROUP["template"],
+    "workers": GROUP["template"],
+    "deploy": JOB["spec"]["template"],
     "api": DEPLOYMENT["spec"]["template"],
 }
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+
+
+def environment_of_servers() -> dict[str, str]:
+    """Return Ray's settings that softkv sets, without importing Ray."""
+    source = (ROOT / "service" / "cluster" / "ray_cluster.py").read_text(encoding="utf-8")
+    [values] = [
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ENVIRONMENT"
+    ]
+    environment: dict[str, str] = ast.literal_eval(values)
+    return environment
+
+
+ENVIRONMENT = environment_of_servers()
 # Ray's own, which it documents.
-RAY_NAMES = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_REDIS_ADDRESS", *ENVIRONMENT}
+RAY_NAMES = {
+    "RAY_AUTH_MODE",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+    "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S",
+    "RAY_REDIS_ADDRESS",
+    *ENVIRONMENT,
+}
 
 
 def container(of: str) -> dict[str, Any]:
@@ -68,9 +93,17 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 @pytest.fixture(scope="module")
 def options() -> set[str]:
-    """The options of `softkv shard`."""
-    help_text = CliRunner().invoke(cli, ["shard", "--help"], env={"COLUMNS": "200"}).stdout
+    """The options of `softkv cluster up`."""
+    help_text = CliRunner().invoke(cli, ["cluster", "up", "--help"], env={"COLUMNS": "200"}).stdout
     return set(re.findall(r"--[a-z-]+", help_text))
+
+
+def deployed(words: list[str], options: set[str]) -> dict[str, str]:
+    """Return the options of a `cluster up …` command with their values."""
+    assert words[:2] == ["cluster", "up"]
+    flags = dict(zip(words[2::2], words[3::2], strict=True))
+    assert flags.keys() <= options
+    return flags
 
 
 def test_every_variable_of_compose_is_a_setting_or_rays():
@@ -80,6 +113,7 @@ def test_every_variable_of_compose_is_a_setting_or_rays():
             ("RAY_AUTH_MODE", "token"),
             ("RAY_AUTH_TOKEN_PATH", "/run/secrets/ray-token"),
             ("RAY_gcs_rpc_server_reconnect_timeout_s", 3600),
+            ("RAY_USAGE_STATS_ENABLED", 0),
         }
         assert "ray-token" in member["secrets"]
 
@@ -100,8 +134,9 @@ def test_the_extra_is_pinned_to_what_is_tested_and_what_the_operator_is_told():
 
 def test_members_of_compose_get_nothing_they_do_not_need():
     for name, member in OURS.items():
-        same = ("read_only", "cap_drop", "security_opt", "logging", "restart")
+        same = ("read_only", "cap_drop", "security_opt", "logging")
         assert {key: member[key] for key in same} == {key: PRODUCTION[key] for key in same}, name
+        assert member["restart"] == ("on-failure" if name == "deploy" else PRODUCTION["restart"])
         assert member.keys() >= {"cpus", "mem_limit", "pids_limit"}
         assert "privileged" not in member
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
@@ -133,28 +168,49 @@ def test_members_find_the_database_the_head_and_one_another():
     password, user = database["POSTGRES_PASSWORD"], database["POSTGRES_USER"]
     head = SERVICES["ray-head"]
     [port] = [option.partition("=")[2] for option in head["command"] if option.startswith("--port=")]
-    for member in (*APIS.values(), *WORKERS.values()):
-        assert member["environment"]["SOFTKV_STORE"] == f"postgresql://{user}:{password}@postgres/{user}"
-        assert member["environment"]["SOFTKV_SHARDS"] == f"ray://ray-head:{port}"
+    for member in (*JOINING.values(), *WORKERS.values()):
+        command = " ".join((*member["entrypoint"], *member["command"]))
+        assert re.findall(r"--address=(\S+)", command) == [f"ray-head:{port}"]
         assert "inside" in member["networks"]
+    for member in JOINING.values():
+        assert member["environment"]["SOFTKV_STORE"] == f"postgresql://{user}:{password}@postgres/{user}"
+        assert member["environment"]["SOFTKV_SHARDS"] == "auto"
+        assert member["depends_on"]["postgres"] == {"condition": "service_healthy"}
+    for member in (*APIS.values(), *WORKERS.values()):
         assert member["depends_on"]["ray-head"] == {"condition": "service_healthy"}
     assert head["environment"]["RAY_REDIS_ADDRESS"] == "redis:6379"
-    assert "--num-cpus=0" in head["command"]
+    assert {"--num-cpus=0", "--disable-usage-stats"} <= set(head["command"])
     proxied = set(re.findall(r"server ([\w-]+):8000", (FOLDER / "proxy.conf").read_text(encoding="utf-8")))
     assert proxied == APIS.keys()
 
 
-def test_workers_are_as_many_as_copies_and_keep_their_names(options):
-    assert len(WORKERS) >= int(SERVICES["worker-1"]["environment"]["SOFTKV_COPIES"])
+def test_a_server_has_a_worker_of_its_own_with_all_of_its_processors(options):
+    deploy = SERVICES["deploy"]
+    flags = deployed(deploy["command"], options)
+    assert int(flags["--servers"]) == int(flags["--copies"]) == len(WORKERS)
+    # A server that finds no worker free would share one.
+    assert {name for name in deploy["depends_on"] if name.startswith("worker-")} == WORKERS.keys()
     for name, worker in WORKERS.items():
+        assert deploy["depends_on"][name] == {"condition": "service_healthy"}
         assert worker["hostname"] == name
-        assert worker["volumes"] == [f"{name}:/data"]
-        command, *arguments = worker["command"]
-        assert command == "shard"
-        assert set(arguments[::2]) <= options
-        flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        assert int(worker["stop_grace_period"].removesuffix("s")) > int(flags["--leave-seconds"])
-        assert worker["healthcheck"]["test"][-1] == flags["--ready-file"]
+        assert worker["volumes"] == [f"{name}:{flags['--data-dir']}"]
+        assert worker["entrypoint"] == ["ray"]
+        assert {"start", "--block", f"--num-cpus={worker['cpus']}"} <= set(worker["command"])
+
+
+@pytest.mark.parametrize("name", JOINING)
+def test_a_command_runs_beside_a_node_on_which_no_server_is_placed(name, tmp_path):
+    """Compose writes $$ for a $, and appends the command to the entrypoint."""
+    for program in ("ray", "softkv"):
+        (tmp_path / program).write_text(f"#!/bin/sh\necho {program} $*\n")
+        (tmp_path / program).chmod(0o755)
+    member = JOINING[name]
+    command = [word.replace("$$", "$") for word in (*member["entrypoint"], *member["command"])]
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True)
+    joined, ran = done.stdout.splitlines()
+    assert joined.startswith("ray start --address=ray-head:6379 --num-cpus=0 ")
+    assert ran == " ".join(("softkv", *member["command"]))
 
 
 def test_callers_have_keys():
@@ -193,7 +249,8 @@ def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
     assert variables["RAY_AUTH_MODE"] == "token"
     assert variables["RAY_AUTH_TOKEN"] == {"secretKeyRef": {"name": "softkv-ray", "key": "token"}}
     assert {container(template)["image"] for template in TEMPLATES} == {container(of)["image"]}
-    if of == "head":
+    assert variables["RAY_USAGE_STATS_ENABLED"] == "0"
+    if of in ("head", "workers"):
         return
     assert variables["SOFTKV_STORE"] == {"secretKeyRef": {"name": "softkv-store", "key": "address"}}
     monkeypatch.setenv("SOFTKV_STORE", "postgresql://softkv@postgres/softkv")
@@ -201,15 +258,18 @@ def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
         if name.startswith("SOFTKV_") and isinstance(value, str):
             monkeypatch.setenv(name, value)
     settings = Settings()
+    assert settings.shards == "auto"
     # The operator's name for the head's service.
     [name] = [manifest["metadata"]["name"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
-    assert settings.shards == f"ray://{name}-head-svc:6379"
-    assert settings.copies <= GROUP["replicas"]
+    assert container(of)["command"] == ["/bin/sh", "-c"]
+    [script] = container(of)["args"]
+    assert f"ray start --address={name}-head-svc:6379 --num-cpus=0 " in script
+    assert "&& exec softkv " in script
 
 
-def test_the_head_has_no_slots_and_outlives_itself():
+def test_the_head_runs_no_servers_and_its_state_outlives_it():
     head = RAY["headGroupSpec"]
-    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert head["rayStartParams"].items() >= {("num-cpus", "0"), ("disable-usage-stats", "true")}
     assert RAY["gcsFaultToleranceOptions"]["redisAddress"]
     assert "secretKeyRef" in RAY["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]
     main_container = container("head")
@@ -217,48 +277,47 @@ def test_the_head_has_no_slots_and_outlives_itself():
     assert main_container["livenessProbe"]["exec"]["command"][:2] == ["ray", "health-check"]
 
 
-def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it():
+@pytest.mark.parametrize("of", ["head", "workers"])
+def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it(of):
     """It names the password of Redis by its variable, as in the command that the operator would run by itself."""
-    main_container = container("head")
+    [annotations] = [manifest["metadata"]["annotations"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
+    assert annotations == {"ray.io/overwrite-container-cmd": "true"}
+    main_container = container(of)
     written = "printf %s --redis-password=$REDIS_PASSWORD"
     variables = {"KUBERAY_GEN_RAY_START_CMD": written, "REDIS_PASSWORD": "known", "PATH": os.environ["PATH"]}
+    [script] = main_container["args"]
+    script = script.removeprefix("rm -rf /tmp/ray; ")
     done = subprocess.run(
-        [*main_container["command"], *main_container["args"]], env=variables, capture_output=True, text=True, check=True
+        [*main_container["command"], script], env=variables, capture_output=True, text=True, check=True
     )
     assert done.stdout == "--redis-password=known"
 
 
-def test_no_member_is_ended_while_the_head_is_away():
-    """The operator has workers wait for ten minutes, where nothing else is said."""
-    for of in ("head", "shards"):
-        assert (
-            environment(of)["RAY_gcs_rpc_server_reconnect_timeout_s"]
-            == ENVIRONMENT["RAY_gcs_rpc_server_reconnect_timeout_s"]
-        )
+@pytest.mark.parametrize("of", TEMPLATES)
+def test_no_member_is_ended_while_the_head_is_away(of):
+    """The operator has workers wait for ten minutes, if nothing else is said."""
+    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    assert environment(of)[name] == ENVIRONMENT[name]
 
 
-def test_workers_run_our_command_and_have_the_time_to_leave(options):
-    [annotations] = [manifest["metadata"]["annotations"] for manifest in KUBERAY if manifest["kind"] == "RayCluster"]
-    assert annotations == {"ray.io/overwrite-container-cmd": "true"}
-    main_container = container("shards")
-    command, *arguments = main_container["args"]
-    assert (main_container["command"], command) == (["softkv"], "shard")
-    assert set(arguments[::2]) <= options
-    flags = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    assert TEMPLATES["shards"]["spec"]["terminationGracePeriodSeconds"] > int(flags["--leave-seconds"])
-    assert main_container["readinessProbe"]["exec"]["command"][-1] == flags["--ready-file"]
+def test_every_server_has_a_worker_and_the_directory_for_its_files(options):
+    [script] = container("deploy")["args"]
+    flags = deployed(script.partition("exec softkv ")[2].split(), options)
+    assert int(flags["--copies"]) <= int(flags["--servers"]) == GROUP["replicas"]
+    assert flags["--data-dir"] in {mount["mountPath"] for mount in container("workers")["volumeMounts"]}
+    assert "num-cpus" not in GROUP["rayStartParams"]  # the operator takes the limit of the container
 
 
 def test_one_worker_and_one_process_at_a_time_are_taken_away():
     budgets = [manifest["spec"] for manifest in KUBERAY if manifest["kind"] == "PodDisruptionBudget"]
     assert [budget["maxUnavailable"] for budget in budgets] == [1, 1]
     selected = [budget["selector"]["matchLabels"] for budget in budgets]
-    assert sum(labels.items() <= TEMPLATES["shards"]["metadata"]["labels"].items() for labels in selected) == 1
+    assert sum(labels.items() <= TEMPLATES["workers"]["metadata"]["labels"].items() for labels in selected) == 1
     assert sum(labels.items() <= TEMPLATES["api"]["metadata"]["labels"].items() for labels in selected) == 1
-    [rule] = TEMPLATES["shards"]["spec"]["affinity"]["podAntiAffinity"][
+    [rule] = TEMPLATES["workers"]["spec"]["affinity"]["podAntiAffinity"][
         "requiredDuringSchedulingIgnoredDuringExecution"
     ]
-    assert rule["labelSelector"]["matchLabels"].items() <= TEMPLATES["shards"]["metadata"]["labels"].items()
+    assert rule["labelSelector"]["matchLabels"].items() <= TEMPLATES["workers"]["metadata"]["labels"].items()
 
 
 def test_the_api_is_asked_where_it_answers(paths):

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.api.telemetry import Meters
-from service.retrieval.collections import ClusterStatus, NodeStatus
+from service.retrieval.collections import ClusterStatus, ServerStatus
 from tests.container.promql import Matcher, read
 from tests.container.tool import ROOT
 from tests.examples import Page
@@ -48,9 +48,9 @@ def exported(service, client) -> Exported:
     client.delete("/v1/collections/watched")
     client.get("/v1/collections/watched")
     labels_of: Exported = defaultdict(lambda: defaultdict(set))
-    with_slots = Meters()
-    with_slots.set_cluster(ClusterStatus(2, 3, 1, 1, (NodeStatus("a", "n", False, 2, 7, 0, 0, None),)))
-    for text in (client.get("/metrics").text, generate_latest(with_slots.registry).decode()):
+    with_servers = Meters()
+    with_servers.set_cluster(ClusterStatus(2, 3, 1, 1, (ServerStatus("softkv-0", "m", False, 2, 7, 0, 0, None),)))
+    for text in (client.get("/metrics").text, generate_latest(with_servers.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             labels_of[sample.name]
             for label, value in sample.labels.items():

@@ -36,9 +36,14 @@ from attention.kernels.transformer.row_operations import add, finish, normalise
 
 @njit(nogil=True, inline="always")
 def _pass_rows(way: int, left: int) -> int:
-    """Return how many of the `left` remaining tokens to compute at a time.
+    """Return how many of the `left` remaining tokens the next pass through a layer computes.
 
-    It is at most ROWS or MORE_ROWS, such that passes have similar sizes and intermediate results stay in the cache.
+    Passes have similar sizes, so that the last one is not nearly empty. Intermediate results stay in the cache: a pass
+    has at most ROWS tokens with AVX-512 or AMX, else at most MORE_ROWS.
+
+    Args:
+        way: how matrices are multiplied, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
+        left: the number of tokens that are not computed yet, at least 1.
     """
     block = TILE_QUERIES if way >= TILES else QUERIES
     maximum = ROWS if WIDE or way >= TILES else MORE_ROWS

@@ -208,9 +208,13 @@ class Unit:
         self._store(BYTE(tile), pointer, stride)
 
     def multiply(self, total: int, rows: int, columns: int) -> None:
-        """Emit an instruction that adds the product of two tiles to a third: total += rows · columns.
+        """Emit AMX's instruction that multiplies two tiles and adds the product to a third: total += rows · columns.
 
-        total[r, c] += Σ rows[r, w] · columns[w, c], over 16 words w. A word holds two bfloat16; a sum is float32.
+        For all r and c it computes total[r, c] += Σ_w rows[r, w] · columns[w, c], over the 16 words w. A word holds two
+        bfloat16, so each term is the sum of two products; sums are float32.
+
+        Args:
+            total, rows, columns: the numbers of three tile registers, 0 to 7.
         """
         self._multiply(BYTE(total), BYTE(rows), BYTE(columns))
 

@@ -293,17 +293,20 @@ def normalise(
     words: Any,
     row: Any,
 ) -> Any:
-    """Normalise rows of y to mean 0 and variance 1, then scale and shift them (layer normalisation).
+    """Normalise each row of y (layer normalisation): to mean 0 and variance 1, then scale and shift its components.
 
-    The results are stored from row `row` on, as float32 in x and packed in `words`.
+    The results are stored twice, both from row `row` on: as float32 in x, and packed in `words` for the next matrix
+    product.
 
     Args:
         way: how `words` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
         y, x: float32[≥ rows, d], d a multiple of 16.
         rows: the number of rows.
         scale, shift: float32[norms, d]; row `number` is used.
+        number: which of the network's normalisations this is.
         epsilon: float32, added to the variance.
         words: uint32[parts, ≥ rows, …]
+        row: the first row of x and `words` to write.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

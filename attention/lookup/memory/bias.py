@@ -127,7 +127,11 @@ class Bias:
         return gathered
 
     def all_of(self, rows: RowIndices) -> F64:
-        """Return float64[n], the biases of all n rows of some tiles, in the order of the rows."""
+        """Return float64[n], the bias of each of the n rows in `rows`, in their order.
+
+        Args:
+            rows: the tiles (runs of rows) that contain the rows, see `RowIndices`.
+        """
         gathered = np.zeros(rows.tiles[-1].stop if rows.tiles else 0)
         for tile in rows.tiles:
             addends = self._of(tile)

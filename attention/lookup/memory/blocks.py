@@ -363,11 +363,13 @@ class Block:
         return self._code_run(first, stop)
 
     def _code_run(self, first: int, stop: int) -> ChunkSums:
-        """Compute the 8-bit codes of the rows `first` to `stop`, which lie in one chunk (CHUNK consecutive rows).
+        """Compute and store the 8-bit codes of the rows `first` to `stop`, and return sums over these rows.
+
+        The rows lie in one chunk (CHUNK consecutive rows). If the block stores no codes, nothing is computed.
 
         Returns:
-            The Gram matrices of the keys and the moments of the values, see `ChunkSums`; None for both if the block has
-            no codes.
+            The Gram matrix of the keys and the moments of the values, see `ChunkSums`; None for both if the block
+            stores no codes.
         """
         target = slice(first, stop)
         norms = self.norms[target] if self.normalised else None

@@ -80,15 +80,15 @@ class Candidates:
     errors: F64
 
     def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
-        """Return int64[q], how many of each question's best candidates to look up in float64 at once.
+        """Return int64[q], how many of each question's best candidates to look up in float64 in the first round.
 
-        Candidates are the rows that a scan of 8-bit codes listed. The result is 0 if these are fewer than the k rows
-        that the answer needs.
+        Candidates are the rows that a scan of 8-bit codes listed, so their similarities are approximate. A count covers
+        the k best candidates, those that may belong to the k best, and the heavy ones. It is 0 if a question has fewer
+        than k candidates, where k is the number of rows that its answer needs.
 
         Args:
-            heavy: int64[q], the number of candidates that are so heavy that a lookup improves the answer, see
-                `count_heavy`.
-            max_heavy: the largest number of rows that a question looks up for their weight.
+            heavy: int64[q], how many candidates are so heavy that a lookup improves the answer, see `count_heavy`.
+            max_heavy: the largest number of rows that a question looks up for their weight alone.
         """
         margins = ERROR_MARGIN * self.errors
         return kernels().initial_counts(

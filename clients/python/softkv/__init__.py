@@ -21,9 +21,9 @@ from softkv.answers.info import (
     KeptCalibration,
     Model,
     Readiness,
+    ServerInfo,
     ServiceInfo,
     ShardsInfo,
-    SlotInfo,
     Written,
 )
 from softkv.client import AsyncClient, AsyncCollection, Client, Collection
@@ -91,10 +91,10 @@ __all__ = [
     "Refusal",
     "Refused",
     "Report",
+    "ServerInfo",
     "ServiceFailed",
     "ServiceInfo",
     "ShardsInfo",
-    "SlotInfo",
     "StorageFull",
     "Swept",
     "TimedOut",

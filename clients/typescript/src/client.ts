@@ -129,7 +129,7 @@ export class Client {
     return new Pages({ ask, limit: page });
   }
 
-  /** Return the version, the encoder, whether calls need a key, all limits by name, and the slots with keys. */
+  /** Return the version, the encoder, whether calls need a key, all limits by name, and the servers with keys. */
   info(how?: How): Promise<ServiceInfo> {
     return this.#sender.get("/v1", how);
   }

@@ -101,10 +101,15 @@ def _key(headers: Headers) -> str | None:
 
 
 def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
-    """Check that the caller of a request has the level and the collections that its route declares.
+    """Check that the caller of a request has the access that its route declares.
+
+    Args:
+        scope: the request's ASGI scope, in which the middleware stored the caller's level.
+        needed: the level that the route needs: none, read or write.
+        reach: which collections the route may touch.
 
     Raises:
-        KeyRefused: the caller has no valid key.
+        KeyRefused: the caller has no valid API key.
         Forbidden: the caller may only read and the route writes, or the key does not cover the collection.
     """
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
@@ -124,13 +129,13 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
 
 
 def may(scope: Scope, needed: Level) -> bool:
-    """Return whether the caller of a request has at least this level."""
+    """Return whether the caller of a request has at least this level: none, read or write."""
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     return LEVELS.index(holder.level) >= LEVELS.index(needed)
 
 
 class Hosts:
-    """The host names that are accepted in requests without a key: any IP address, `names` and `allowed`.
+    """The host names that requests without an API key may use: any IP address, `names` and `allowed`.
 
     `*` in `allowed` accepts every name.
     """

@@ -134,7 +134,7 @@ class BodyLimit:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Count the body's bytes as used while the block runs."""
+        """Count the body's bytes as memory in use by its caller while the block runs."""
         try:
             yield
         finally:
@@ -152,7 +152,7 @@ class BodyLimit:
 
 
 class HeavyTurn:
-    """The turn of a request in the queue of requests that need much memory.
+    """The turn of a request among those that need much memory, of which only a few run at once.
 
     The request keeps its turn until it is answered.
     """
@@ -175,7 +175,13 @@ class HeavyTurn:
 
 
 async def wait_if_heavy(scope: Scope, size: int, light: int) -> None:
-    """Wait for a turn if the request is larger than `light`: only a few such requests run at once."""
+    """Wait for a turn if the request needs much memory: only a few such requests run at once.
+
+    Args:
+        scope: the request's ASGI scope.
+        size: the size of the request.
+        light: a request up to this size needs no turn.
+    """
     if size > light and (heavy_turn := scope["state"].get("heavy_turn")) is not None:
         await heavy_turn.wait()
 

@@ -39,7 +39,7 @@ class RequestIdMiddleware:
         self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Pass a request on with its id, add the headers to its response, and log it; an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -93,7 +93,7 @@ class RequestValidationMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Pass a request on, or refuse it if it is ambiguous; an ASGI call."""
         if scope["type"] == "http":
             try:
                 if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
@@ -109,8 +109,9 @@ class RequestValidationMiddleware:
 
 
 def _to_origin_form(scope: Scope) -> None:
-    """Split a target `http://host/path` into a path and a Host header, which replaces the one that was sent (RFC 9112,
-    3.2.2).
+    """Replace a target `http://host/path` by a path and a Host header (RFC 9112, 3.2.2).
+
+    The header replaces the one that was sent.
 
     Raises:
         MalformedHost: the target has no host.
@@ -167,7 +168,7 @@ class HeadMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Pass a HEAD request on as GET, and other requests unchanged; an ASGI call."""
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

@@ -35,7 +35,7 @@ class Call:
         self._waits = False
 
     def stop(self) -> None:
-        """Cancel the call, unless it waits for a nested call."""
+        """Cancel the call for the shutdown, unless it waits for a nested call, which is cancelled itself."""
         if not (self.stopped or self._waits):
             self.stopped = True
             self.task.cancel()
@@ -54,7 +54,7 @@ class Call:
 
 
 class Shutdown:
-    """The state of a shutdown, and its three steps: `begin`, `refuse`, `give_up`.
+    """The state of the service's shutdown, and its three steps: `begin`, `refuse`, `give_up`.
 
     Attributes:
         begun: set by `begin`: /readyz fails, streams start no new part, and connections are closed after a response.
@@ -111,7 +111,7 @@ class Shutdown:
             self._calls.discard(call)
 
     def check_streams(self) -> None:
-        """Raise ServiceStopping if the shutdown has begun."""
+        """Raise ServiceStopping if the shutdown has begun, so that a stream starts no new part."""
         if self.begun.is_set():
             raise ServiceStopping("The service is shutting down and accepts no new streams. Retry later.")
 

@@ -66,6 +66,8 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
     """Return pydantic's errors about a body as flaws for the client, each with a JSON pointer to the invalid field.
 
     Args:
+        errors: the errors.
+        body: the body.
         of_document: whether the body is one document or a patch of one. Other bodies have their documents in
             `documents`.
     """
@@ -159,7 +161,10 @@ class ProblemAnswer(JSONAnswer):
         super().__init__(self.problem, status_code=status, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Send the error response, in OpenAI's format on the paths that OpenAI's clients call; an ASGI call.
+
+        The problem's code is stored in the request's state, for logs and metrics.
+        """
         scope.setdefault("state", {})["refused"] = self.problem["code"]
         if not speaks_openai(scope["path"]):
             await super().__call__(scope, receive, send)

@@ -15,7 +15,7 @@ from service.schemas.openai import ErrorAnswer
 
 @dataclass(frozen=True)
 class Refusal:
-    """A way in which a call may be refused.
+    """A reason to refuse a call: its status, and the text that clients get.
 
     Attributes:
         status: the HTTP status.
@@ -312,8 +312,12 @@ def openai_status(status: int) -> int:
 
 
 def openai_refusals(*codes: str) -> Responses:
-    """Return the `responses` (OpenAPI descriptions by status) of the calls that OpenAI's clients make, one reason for
-    each status.
+    """Return the `responses` (OpenAPI descriptions by status) of the calls that OpenAI's clients make.
+
+    Each status has the reason of one of the codes.
+
+    Args:
+        codes: the codes with which these calls may be refused.
     """
     described: Responses = {}
     for code in codes:
@@ -331,7 +335,7 @@ ANY_OPENAI_CALL = openai_refusals("invalid_content", "key_refused", "host_refuse
 
 
 def openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a problem to OpenAI's error object."""
+    """Convert a problem (an error response) to OpenAI's error object."""
     status, code = problem["status"], problem["code"]
     refusal = TABLE.get(code)
     flaws = problem.get("errors") or [{"pointer": ""}]

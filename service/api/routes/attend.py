@@ -47,8 +47,9 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
-    """Return weights that sum to one over the whole collection, the blended value, and the evidence that the collection
-    covers the query.
+    """Return a weight for every document of the collection, the blended value, and the evidence for the answer.
+
+    The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
     """
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
@@ -126,7 +127,14 @@ def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str
 def shape_result(
     result: soft_lookup.Result, include: Sequence[str], vector_format: str, took_ms: float
 ) -> dict[str, Any]:
-    """Return the JSON of a result, with the requested fields."""
+    """Return the JSON of a query's result, with the requested fields.
+
+    Args:
+        result: the result.
+        include: the names of the fields of each match.
+        vector_format: "numbers" or "base64".
+        took_ms: how long the query took.
+    """
     lookup = result.answer
     answer: dict[str, Any] = {
         "matches": [_match(match, lookup, include, vector_format) for match in result.matches],
@@ -182,7 +190,14 @@ def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
 def shape_match(
     match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
 ) -> dict[str, Any]:
-    """Return the JSON of a match: its id, weight and other numbers, and the requested fields."""
+    """Return the JSON of a match: its id, weight and other numbers, and the requested fields.
+
+    Args:
+        match: the match.
+        include: the names of the fields to return.
+        vector_format: "numbers" or "base64".
+        numbers: further numbers to return.
+    """
     if match.document is None:
         return {"id": match.id, **numbers}
     return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
@@ -223,7 +238,10 @@ HEAVY_WEIGHTS = 1 << 17
     summary="Attend at many temperatures",
 )
 async def sweep(name: NameInPath, body: SweepRequest, request: Request, running: Running) -> Response:
-    """Read the keys once, and return the weight of each of the best documents at each temperature."""
+    """Answer a query at several temperatures from a single scan of the keys.
+
+    The best documents are the same at each temperature; their weights differ.
+    """
     started = time.perf_counter()
     await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
     swept = await sweep_collection(

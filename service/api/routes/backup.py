@@ -56,7 +56,11 @@ class BackupAnswer(Response):
 
 
 async def _enter(making: AbstractContextManager[Backup]) -> Backup:
-    """Wait until the backup is made. If the request is cancelled meanwhile, remove the backup as soon as it is made."""
+    """Return a backup when it is made. If the request is cancelled meanwhile, the backup is removed once it is made.
+
+    Args:
+        making: makes the backup on entry and removes it on exit.
+    """
     entering = asyncio.ensure_future(asyncio.to_thread(making.__enter__))
     try:
         return await asyncio.shield(entering)

@@ -30,7 +30,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
     summary="Calibrate a collection",
 )
 async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, running: Running) -> Response:
-    """Fit temperature, null key, the weight of words, confidences and answer sets to labelled questions.
+    """Fit a calibration to labelled questions: temperature, null key, weight of words, confidences and answer sets.
 
     The quality is measured on questions that the fit did not use.
     """

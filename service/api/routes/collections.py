@@ -78,7 +78,7 @@ def _describe_record(collection: Collection, record: CollectionRecord, reader: R
 
 
 def shape_background(null: NullBackground) -> dict[str, Any]:
-    """Return the JSON of a null key's background: the similarities of unrelated questions and documents."""
+    """Return the JSON of how similar unrelated questions and documents are, from which the null key is computed."""
     mean, deviation = null.background.mean, null.background.deviation
     short = None if null.short is None else {"mean": null.short.mean, "deviation": null.short.deviation}
     return {"mean": mean, "deviation": deviation, "of": null.of, "pairs": null.pairs, "short": short}
@@ -225,7 +225,7 @@ fields_router = json_router("/v1/collections/{name}/documents", "documents", "re
     summary="Describe the fields of the metadata",
 )
 async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
-    """Return types, counts, smallest and largest values of the metadata fields of a collection.
+    """Return statistics of a collection's metadata fields: types, counts, smallest and largest values.
 
     On request, also return their values, each with its number of documents.
     """

@@ -47,7 +47,10 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     summary="Answer one question in four ways from rows of the request",
 )
 async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
-    """Answer a question in the same four ways from rows in the request. Nothing is stored."""
+    """Answer a question from rows in the request, by SQL's `=`, by SQL's full text, by top-k and by attention.
+
+    Nothing is stored.
+    """
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
     compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)

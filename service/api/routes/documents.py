@@ -206,7 +206,10 @@ async def patch_document(
     running: Running,
     repeatable: Idempotent,
 ) -> Response:
-    """Apply a merge patch (RFC 7396): null removes a field, and objects merge. Only changed texts are encoded again."""
+    """Apply a merge patch (RFC 7396) to a document: null removes a field, and objects merge.
+
+    Only changed texts are encoded again.
+    """
 
     def answer(written: WriteResult) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated})

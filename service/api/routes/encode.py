@@ -88,7 +88,15 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
 
 
 async def _lines(queue: EncodingQueue, body: EncodeRequest, shutdown: Shutdown) -> AsyncIterator[bytes]:
-    """Yield one line of NDJSON per text, in order, then a line that says whether all texts were encoded."""
+    """Encode texts, and yield one line of NDJSON per text, in order.
+
+    The last line says whether all texts were encoded.
+
+    Args:
+        queue: the encoder's queue.
+        body: the request.
+        shutdown: ends the stream when the service stops.
+    """
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
     try:

@@ -33,15 +33,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Repeatable:
-    """A write and the Idempotency-Key that its caller sent. Without a key, the write is done each time it is sent."""
+    """A write and the Idempotency-Key that its caller sent, so that a repetition gets the first answer.
+
+    Without an Idempotency-Key, the write is done each time it is sent.
+    """
 
     request: WriteRequest | None
 
     def once(self, answer: Callable[[Result], Response]) -> IdempotentWrite[Result] | None:
-        """Return what tells the store to do a write only once, or None for a write without a key.
+        """Return the object by which the store does this write only once; None if no Idempotency-Key was sent.
 
         Args:
-            answer: returns the response from the result of the write; called in its transaction.
+            answer: returns the response from the result of the write. It is called inside the write's transaction, and
+                the store keeps the response for repetitions.
         """
         if self.request is None:
             return None
@@ -74,9 +78,9 @@ async def _repeatable(
         ),
     ] = None,
 ) -> Repeatable:
-    """Return the `Repeatable` of a request.
+    """Return a request's write with its Idempotency-Key, if it has one.
 
-    If the write was answered before, raise WriteAnswered, which sends the stored answer.
+    If a write with that key was answered before, raise WriteAnswered, for which the stored answer is sent.
     """
     if key is None:
         return Repeatable(None)
@@ -94,7 +98,9 @@ async def _repeatable(
 
 
 def _digest(request: Request, body: bytes) -> bytes:
-    """Return the digest of a request: method, path, query string and body."""
+    """Return the digest of a request, which shows whether a repetition is the same: method, path, query string and
+    body.
+    """
     digest = hashlib.sha256()
     for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"], body):
         digest.update(b"%d:" % len(part))
@@ -106,7 +112,7 @@ Idempotent = Annotated[Repeatable, Depends(_repeatable)]
 
 
 def refuse_key(request: Request) -> None:
-    """Refuse a request with an Idempotency-Key, for a call that writes in several transactions.
+    """Refuse a request with an Idempotency-Key, because the call writes in several transactions.
 
     Only a single transaction can be repeated safely.
     """

@@ -85,13 +85,14 @@ Its JSON is parsed on the event loop.
 
 
 class MessageRoute(GuardedRoute):
-    """A route without an admission slot: the call that a message makes to this service takes a slot of its own.
+    """The route of messages, which needs no slot for running calls.
 
-    The route refuses pages of other origins, whose messages a browser would send anywhere.
+    The call that a message makes to this service takes a slot of its own. The route refuses web pages of other origins,
+    whose messages a browser would send anywhere.
     """
 
     def kind_of(self, scope: Scope) -> Kind | None:
-        """Return None: the message itself needs no slot."""
+        """Return None: a message needs no slot for running calls, only the call that it makes."""
         return None
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +112,7 @@ class _Spoken(Response):
     """A response that the server of the Model Context Protocol sends itself."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI call."""
+        """Let the server of the Model Context Protocol send its response; an ASGI call."""
         endpoint = await scope["app"].state.mcp.endpoint()
         await endpoint(scope, receive, send)
 

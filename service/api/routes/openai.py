@@ -67,7 +67,10 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
 
 
 def shorten(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
-    """Return the first numbers of vectors [n, d], float32 [n, dimensions], scaled to length one."""
+    """Return the first `dimensions` numbers of each vector [n, d], scaled to length one.
+
+    If `dimensions` is None, return the vectors unchanged.
+    """
     if dimensions is None:
         return vectors
     short = vectors[:, :dimensions].astype(np.float64)

@@ -76,7 +76,7 @@ class Assets:
         return self.files[name].content.decode()
 
     def wave(self, modules: Iterable[str]) -> list[str]:
-        """Return these modules and all modules that they import, each once, the nearest first.
+        """Return these JavaScript modules and all modules that they import, each once, the nearest first.
 
         Raises:
             KeyError: a module does not exist.
@@ -157,7 +157,13 @@ def render_page(assets: Assets, name: str, language: str) -> Asset:
 
 
 def _join_sheets(assets: Assets, name: str, links: str) -> str:
-    """Join these style sheets into one, in their order, and return a link to it."""
+    """Join adjacent style sheets into one file, in their order, and return a link to it.
+
+    Args:
+        assets: the files of the page.
+        name: the name of the document.
+        links: the links to the style sheets.
+    """
     sheets = [assets.files[path].content for path in re.findall(STYLE, links, re.MULTILINE)]
     assets.files[f"css/{name}.css"] = Asset(b"\n".join(sheets), MEDIA_TYPES[".css"])
     return f'  <link rel="stylesheet" href="assets/css/{name}.css">\n'
@@ -185,7 +191,7 @@ def _fill_places(words: str, tag: str) -> str:
 
 
 def _rich(words: str) -> str:
-    """Return a text as HTML with coloured terms, as the function `rich` of the page does."""
+    """Return a text of the page as HTML with coloured terms, as the page's function `rich` does."""
 
     def mark(match: re.Match[str]) -> str:
         kind = match[1]
@@ -210,7 +216,7 @@ NOWHERE = Router()
 
 
 class Files:
-    """An ASGI app that serves the page: documents by name, and their files under the digest.
+    """An ASGI app that serves the page: documents by name, and other files under a digest of their contents.
 
     A browser asks again for a document each time, and the document is sent if it has changed. A file under a digest
     never changes, and pages of any origin may read it: a document in a sandboxed frame has another origin than its own

@@ -40,11 +40,13 @@ from service.schemas.rooms import (
 
 
 def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
-    """Return the address of the page of a room, with the modules of its QR code.
+    """Return the address at which participants join a classroom's room, as a URL and as a QR code.
 
     Args:
+        request: the request, which shows how the caller reaches the service.
         host: the address that the service listens on. A caller at a loopback address gets an address of the network
             instead, if the machine has one.
+        code: the room's code.
     """
     address = f"{_origin(request, host)}/room?code={code}"
     size, path = draw_qr_code(address)
@@ -52,8 +54,10 @@ def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
 
 
 def draw_qr_code(text: str) -> tuple[int, str]:
-    """Return the QR code of a text: the number of modules in a side, and the dark modules as the path of an SVG, line
-    by line.
+    """Return the QR code of a text as the path of an SVG.
+
+    Returns:
+        The number of modules (squares) in a side, and the path, which draws the dark ones line by line.
     """
     import segno
 
@@ -220,7 +224,7 @@ async def put_room_row(
     summary="Remove all rows from a room",
 )
 async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = None) -> Response:
-    """Remove all rows, for the presenter. All listeners get the room after that, as `room`."""
+    """Remove all rows of a room, for the presenter. All listeners get the room after that, as `room`."""
     running.rooms.find(code).clear(secret)
     return Response(status_code=204)
 
@@ -233,7 +237,7 @@ async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = 
     summary="Remove a row from a room",
 )
 async def delete_room_row(id: RowInPath, code: CodeInPath, running: Running, secret: Secret = None) -> Response:  # noqa: A002
-    """Remove a row: any row for the presenter, a row with the same secret for others."""
+    """Remove a row of a room: any row for the presenter, a row with the same secret for others."""
     running.rooms.find(code).remove(id, secret)
     return Response(status_code=204)
 
@@ -251,9 +255,9 @@ questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothin
 async def ask_room(
     code: CodeInPath, body: AskRequest, request: Request, running: Running, secret: Secret = None
 ) -> Response:
-    """Ask a question. With the secret of the presenter, it is shown to all at once and replaces the one before it.
+    """Ask a question in a room: with the presenter's secret it is shown to all at once, and guesses are open.
 
-    Guesses are then open. Without the secret, the question waits until the presenter asks the same.
+    It then replaces the question before it. Without the secret, the question waits until the presenter asks the same.
     """
     room = running.rooms.find(code)
     if secret is not None:
@@ -278,7 +282,7 @@ async def put_guess(
     request: Request,
     running: Running,
 ) -> Response:
-    """Record a guess: the row that will have the largest weight.
+    """Record a participant's guess of which row will have the largest weight in the answer.
 
     The last guess of each id counts. Guesses are not shown; the answer later has the number of guesses of each row.
     """
@@ -296,9 +300,10 @@ async def put_guess(
     summary="Reveal the answer",
 )
 async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running, secret: Secret = None) -> Response:
-    """Reveal the answer, for the presenter. Guesses are closed, and the rows answer as in `POST /v1/compare`.
+    """Reveal the answer to a room's question, for the presenter.
 
-    All listeners then get the weight of each row, and the number of its guesses.
+    Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
+    the number of its guesses.
     """
     encoder = running.catalogue.encoder
     await get_encoding_queue(encoder)  # raises EncoderUnavailable without an encoder

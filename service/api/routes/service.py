@@ -116,7 +116,7 @@ metrics_router = APIRouter(
 async def metrics(request: Request, running: Running) -> Response:
     """Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
 
-    No metric is labelled with a collection, a document or a caller. Metrics of slots have one series for each slot.
+    No metric is labelled with a collection, a document or a caller. Each shard server has series of its own.
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.admission.slots_in_use.items():
@@ -202,7 +202,11 @@ def _limits(running: State) -> dict[str, int]:
     summary="The service and its limits",
 )
 async def get_service(request: Request, running: Running) -> Response:
-    """Return the version, the encoder, whether calls need a key, the limits of a request, and the slots with keys."""
+    """Return facts about the service: version, encoder, limits of a request, and the shard servers.
+
+    Also return whether calls need an API key. Shard servers are processes that hold the documents' keys in memory;
+    `shards` is null if the service holds them itself.
+    """
     encoder = running.catalogue.encoder
     shards = await READS.run(running.catalogue.shards)
     return JSONAnswer(

@@ -51,7 +51,7 @@ class NDJSONRoute(GuardedRoute):
 
 
 class Lines(StreamingResponse):
-    """A response that begins while the body is still being read, after the first batch.
+    """A streamed response that begins while the request's body is still being read, after the first batch of lines.
 
     Starlette's own streaming response would wait for the client's disconnect at the same time, and so lose parts of the
     body. The response does not begin before the first batch, because some proxies (nginx) stop passing on a body once
@@ -83,7 +83,10 @@ router = APIRouter(
 
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
-    """Answer one line per batch of 1,000 documents or 8 MiB, then a line that says how the upload ended."""
+    """Write documents from a body of NDJSON, and answer one line per batch of 1,000 documents or 8 MiB.
+
+    The last line says how the upload ended.
+    """
     refuse_encoded(request.headers)
     refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins

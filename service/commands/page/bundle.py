@@ -61,7 +61,15 @@ def _style(assets: Assets, path: str, attributes: str) -> str:
 
 
 def _scripts(assets: Assets, start: str, exported: dict[str, Any] | None) -> str:
-    """Return the import map, the data, and a module that starts the others."""
+    """Return the script elements of a page in a single file, as HTML.
+
+    These are an import map with all modules of the page, the exported data, and a script that imports the start module.
+
+    Args:
+        assets: the files of the page.
+        start: the path of the module that starts the page.
+        exported: the data that the page shows without a service; None for no data.
+    """
     modules = {
         ROOT + path: _data_url(_resolve_imports(path, file.content.decode()), "text/javascript")
         for path, file in assets.files.items()

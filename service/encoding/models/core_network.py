@@ -66,8 +66,13 @@ def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
 
 
 def _check_normaliser(config: Config, normaliser: Mapping[str, Any]) -> None:
-    """Raise an error if tokenizer_config.json contradicts the normaliser in tokenizer.json, because transformers would
-    follow the former.
+    """Raise an error if a tokeniser's two files declare different normalisations of a text.
+
+    The core follows tokenizer.json, while transformers would follow tokenizer_config.json.
+
+    Args:
+        config: the content of tokenizer_config.json.
+        normaliser: the normaliser in tokenizer.json.
     """
     if normaliser.get("type") != "BertNormalizer":
         return
@@ -98,7 +103,7 @@ Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 class Computation:
     """The fastest available computation of a model; any thread may call it.
 
-    Until machine code is ready, a slower replacement computes in float32, which is at least as precise as requested.
+    Until machine code is ready, slower code computes in float32, which is at least as precise as requested.
 
     Args:
         model: the model's layers, with NumPy arrays.
@@ -127,7 +132,12 @@ class Computation:
         self._settled: Compute | None = None
 
     def __call__(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the vectors float32 [b, d] of b texts, from their tokens [t] one after the other, and lengths [b]."""
+        """Return the vectors float32 [b, d] of b texts.
+
+        Args:
+            tokens: int64 [t], the tokens of all texts, one text after the other.
+            lengths: int64 [b], the number of tokens of each text.
+        """
         compute = self._settled or self._choose()
         return compute(tokens, lengths)
 
@@ -153,9 +163,14 @@ def _without_machine_code(model: SentenceEncoder, threads: int | None) -> Comput
 def embed_by_definition(
     model: SentenceEncoder, tokens: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the vectors of texts by the definition in NumPy, slowly; arguments as in `Compute`.
+    """Return the vectors float32 [b, d] of b texts by the definition in NumPy, slowly.
 
     Consecutive texts of similar length are computed together, padded to the length of the first.
+
+    Args:
+        model: the model's layers.
+        tokens: int64 [t], the tokens of all texts, one text after the other.
+        lengths: int64 [b], the number of tokens of each text.
     """
     ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
     while start < len(lengths):
@@ -170,7 +185,7 @@ def embed_by_definition(
 
 
 class CoreNetwork:
-    """A sentence encoder on `attention.transformer`; a `Network`.
+    """A sentence encoder that softkv's own Transformer computes; a `Network`.
 
     Attributes:
         model: the layers as NumPy arrays in float32, for `attention.transformer.trace`.
@@ -201,5 +216,11 @@ class CoreNetwork:
         return self._prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
-        """Return the vectors of a batch of n texts, float32 [n, d], computed from `ids`."""
+        """Return the vectors of a batch of n texts, float32 [n, d].
+
+        Args:
+            texts: not used.
+            ids: the tokens of each text, from which the vectors are computed.
+            purpose: not used.
+        """
         return self._compute(np.concatenate(ids), np.asarray([len(text) for text in ids]))

@@ -18,7 +18,10 @@ from service.encoding.temperature import Similarity
 
 
 class Kind(Enum):
-    """The kinds of sentence-transformers without a dense vector: a description of each, and advice for its use."""
+    """The kinds of models of sentence-transformers that have no dense vector of a text, and so cannot be used.
+
+    Each has a description, and advice for the user.
+    """
 
     SPARSE = (
         "a sparse encoder, whose vectors are a few weights among thousands of words",
@@ -77,7 +80,7 @@ def require_dense(directory: Path) -> None:
 
 
 def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:
-    """Yield the full names of all modules, and of the modules behind a router."""
+    """Yield the full names of a model's modules, and of the modules behind a router."""
     for name, folder in modules:
         yield name
         if name.rpartition(".")[2] in ("Router", "Asym"):
@@ -127,9 +130,10 @@ PLAUSIBLE = (1e-4, 1e4)
 
 
 def card_temperature(directory: Path) -> tuple[Similarity, float] | None:
-    """Return the similarity and the temperature of a model's training; None if the card does not declare them.
+    """Return the similarity and the temperature of a model's training, as its model card declares them.
 
-    A card may list several losses, for several data sets. If they disagree, return None.
+    Return None if the card does not declare them. A card may list several losses, for several data sets. If they
+    disagree, return None.
     """
     try:
         card = (directory / "README.md").read_text(encoding="utf-8", errors="replace")

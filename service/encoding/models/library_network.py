@@ -146,9 +146,11 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
 
 
 def _describe(reader: Any) -> tuple[bool, str, Any] | None:
-    """Return whether a module that reads texts is a static model, with its tokeniser and its limit of tokens.
+    """Return the tokeniser of a module that reads texts, and facts about it; None for another library's tokeniser.
 
-    Return None if its tokeniser is from another library.
+    Returns:
+        Whether the module is a static model (which averages the vectors of tokens), its tokeniser as JSON, and its
+        limit of tokens.
     """
     tokenizer = getattr(reader, "tokenizer", None)
     if isinstance(tokenizer, Tokenizer):
@@ -158,8 +160,9 @@ def _describe(reader: Any) -> tuple[bool, str, Any] | None:
 
 
 def _extra_limits(reader: Any) -> str:
-    """Return a text about limits of tokens that the model has besides max_seq_length, for one purpose or for every
-    call; "" without any.
+    """Return a text about limits of tokens that the model has besides max_seq_length; empty without any.
+
+    They may hold for one purpose (queries or documents) or for every call.
     """
     limits = {name: getattr(reader, name, None) for name in ("query_length", "document_length")}
     for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
@@ -195,7 +198,7 @@ DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
 
 
 class LibraryNetwork:
-    """A model of sentence-transformers; a `Network`."""
+    """A model that sentence-transformers computes; a `Network`."""
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory, without a download.
@@ -247,7 +250,7 @@ class LibraryNetwork:
                 )
 
     def _use_core_attention(self) -> bool:
-        """Replace the model's attention by softkv's, and undo that if the vectors change."""
+        """Replace the model's attention by softkv's, but undo that if the vectors change."""
         layers = self._model.transformers_model
         if layers is None:
             return False
@@ -265,7 +268,7 @@ class LibraryNetwork:
         return False
 
     def _ignores_neighbours(self, purpose: Purpose) -> bool:
-        """Return whether texts of different lengths have the same vectors in a batch as alone."""
+        """Return whether a text has the same vector in a batch of texts of other lengths as alone."""
         together = self.embed(PROBES, [], purpose)
         alone = np.concatenate([self.embed([text], [], purpose) for text in PROBES])
         distance = np.linalg.norm(together - alone, axis=1)

@@ -32,10 +32,11 @@ _MAX_STEPS, _MIN_STEP = 100, 1e-10
 
 @dataclass(frozen=True)
 class Curve:
-    """The confidence that the first match is right, as a curve: sigmoid(slope·x + lead_slope·z + offset).
+    """A curve for the confidence that the first match is right: sigmoid(slope·x + lead_slope·z + offset).
 
-    x = logit(w) of the best document's weight w without the null key: how far it stands out from the others. z is the
-    logit of all documents' weight against the fitted null key: how much of the collection is like the query.
+    x = logit(w), the best document's weight w without the null key: how far it stands out from the others. z, its lead,
+    is the logit of all documents' weight against the null key ("none of these"): how much of the collection is like the
+    query.
 
     Attributes:
         slope: the slope of x for weights below ½.
@@ -52,18 +53,23 @@ class Curve:
     offset: float
 
     def __call__(self, logits: Array, leads: Array) -> Array:
-        """Return float64[q], the confidences for x and z."""
+        """Return float64[q], the confidence that the first match is right, for each of q questions.
+
+        Args:
+            logits: float64[q], x = logit(w) of the best document's weight w without the null key.
+            leads: float64[q], z, the logit of all documents' weight against the null key.
+        """
         parameters = [self.slope, self.slope_above, self.lead_slope, self.lead_slope_above, self.offset]
         return np.asarray(0.5 * (1 + np.tanh(_features(logits, leads) @ parameters / 2)))
 
     @classmethod
     def fit(cls, logits: Array, leads: Array, right: Array) -> Curve:
-        """Fit the curve with the greatest posterior probability, by Newton's method.
+        """Fit the curve with the greatest posterior probability to labelled questions, by Newton's method.
 
         A slope below its minimum is fixed at the minimum.
 
         Args:
-            logits: float64[q], x of each question; `leads`: float64[q], z.
+            logits: float64[q], x of each question (see `Curve`); `leads`: float64[q], z.
             right: bool[q], whether its first match is right.
         """
         features, parameters = _features(logits, leads), _MIN_PARAMETERS.copy()
@@ -78,7 +84,12 @@ class Curve:
 
     @classmethod
     def fit_few(cls, logits: Array, right: Array) -> Curve:
-        """Fit a curve with one slope and an offset, for few labels: five parameters would follow noise."""
+        """Fit a curve with one slope and an offset to few labelled questions: five parameters would follow noise.
+
+        Args:
+            logits: float64[q], x of each question (see `Curve`).
+            right: bool[q], whether its first match is right.
+        """
         features = np.stack([logits, np.ones(len(logits))], axis=1)
         expected, deviation, zeros = _PRIOR_MEAN[[0, 4]], _PRIOR_DEVIATION[[0, 4]], np.zeros(len(logits))
         slope, offset = _fit_logistic(features, zeros, right, expected, deviation)
@@ -89,7 +100,11 @@ class Curve:
 
 
 def _features(logits: Array, leads: Array) -> Array:
-    """Return float64[q, 5], the factors by which the curve multiplies its five parameters."""
+    """Return float64[q, 5], the factors by which a curve multiplies its five parameters.
+
+    Args:
+        logits, leads: float64[q], x and z of each question, see `Curve`.
+    """
     below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
     behind, ahead = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
     return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
@@ -102,6 +117,7 @@ def _fit_logistic(features: Array, offsets: Array, right: Array, expected: Array
 
     Args:
         features: float64[q, p]; `offsets`: float64[q].
+        right: bool[q], whether the first match of each question is right.
         expected, deviation: float64[p], mean and standard deviation of the prior.
     """
 
@@ -126,7 +142,12 @@ def _fit_logistic(features: Array, offsets: Array, right: Array, expected: Array
 
 
 def weight_logits(best: Array, log_partition: Array) -> Array:
-    """Return the logit of the weight e^(best − log_partition), clipped to ±40."""
+    """Return the logits of the weights e^(best − log_partition), clipped to ±40.
+
+    Args:
+        best: float64[q], the log mass (unnormalised weight) of the best document of each question.
+        log_partition: float64[q], the log mass of all documents.
+    """
     gap = np.minimum(best - log_partition, 0.0)
     with np.errstate(divide="ignore"):
         rest = np.log(-np.expm1(gap))
@@ -149,14 +170,19 @@ _GRID = 4096
 
 
 def min_labels(promise: float) -> int:
-    """Return how many labelled questions with an answer are needed at least to promise a coverage."""
+    """Return how many labelled questions with an answer a conformal set needs to promise this coverage.
+
+    Args:
+        promise: the probability that the set contains the right document.
+    """
     return math.ceil(round(1 / (1 - promise), 6)) - 1
 
 
 def fit_thresholds(log_weights: Array) -> dict[float, float]:
     """Return, for each coverage, the least log weight of a match in the conformal set.
 
-    Coverages that need more labels are left out.
+    A conformal set has the matches above a threshold; the coverage is the probability that it contains the right
+    document. Coverages that need more labels are left out.
 
     Args:
         log_weights: float64[n], that of the right document of each question with an answer, without the null key.
@@ -166,9 +192,13 @@ def fit_thresholds(log_weights: Array) -> dict[float, float]:
 
 
 def estimate_quantile(ordered: Array, share: float) -> float:
-    """Return Harrell and Davis's quantile of ascending values float64[n], of mean rank (n + 1)·share.
+    """Return the quantile of ascending values float64[n], by Harrell and Davis's average over the ranks around it.
 
-    At low ranks the quantile is the value at that rank.
+    At low ranks it is the value at that rank.
+
+    Args:
+        ordered: the values.
+        share: the mean rank of the quantile is (n + 1)·share.
     """
     n = len(ordered)
     rank = math.floor(round((n + 1) * share, 6))

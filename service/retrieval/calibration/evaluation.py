@@ -43,7 +43,7 @@ class Metric(NamedTuple):
 
     @classmethod
     def mean(cls, values: Array) -> Metric:
-        """Return the mean of independent values; None if a value is NaN, which marks it as unknown."""
+        """Return the mean of independent values and its standard error; both None if a value is NaN (unknown)."""
         if len(values) < 2 or np.isnan(values).any():
             return cls(None, None)
         return cls(float(np.mean(values)), standard_error(values.astype(np.float64)))
@@ -51,17 +51,20 @@ class Metric(NamedTuple):
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of a calibration, over labelled questions.
+    """The metrics of a calibration, over labelled questions: texts, each with the documents that answer it, if any.
 
     Attributes:
         ece: expected calibration error of the first match's confidence, over ten bins of equal size.
         brier, log_loss: of the same confidence; log_loss in nats.
-        label_loss: −ln of the weight of the label, which is the right document or the null key; in nats.
+        label_loss: −ln of the weight of the label, which is the right document or the null key ("none of these"); in
+            nats.
         recall: the share of the questions with an answer whose first match is right.
         mrr: the mean reciprocal rank of the right document over these questions.
-        one_right: the share of these questions with the verdict "one" and the right first match.
-        one_wrong: share of the questions without an answer with the verdict "one".
-        coverage: share of questions with an answer whose right document is in the conformal set of coverage 0.9.
+        one_right: the share of these questions whose first match is right and has more than half of all weight (the
+            verdict "one").
+        one_wrong: the share of the questions without an answer whose first match has more than half of all weight.
+        coverage: the share of the questions with an answer whose right document is in the conformal set of coverage
+            0.9.
     """
 
     ece: Metric
@@ -104,15 +107,16 @@ def calibration_error(confidence: Array, right: Array) -> float:
 
 
 def log_losses(outcomes: Outcomes) -> Array:
-    """Return float64[q] in nats: −ln of the probability that the confidence gave to the truth, a right or a wrong first
-    match.
+    """Return float64[q] in nats: −ln of the probability that the confidence gave to what was true.
+
+    What was true is that the first match is right, or that it is wrong.
     """
     clipped = np.clip(outcomes.confidence, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return np.asarray(-np.log(np.where(outcomes.right, clipped, 1 - clipped)))
 
 
 def label_losses(outcomes: Outcomes) -> Array:
-    """Return float64[q] in nats: −ln of the weight of the right document, or of the null key."""
+    """Return float64[q] in nats: −ln of the weight of the right document, or of the null key without one."""
     return np.asarray(-np.maximum(outcomes.likelihood, np.log(MIN_PROBABILITY)))
 
 
@@ -131,7 +135,8 @@ class Evaluation:
     """The result of an evaluation: the fits to labelled questions, and the metrics of the collection before and after.
 
     Attributes:
-        plain: the fit without full text; `words`: with the fitted λ, None if that does not gain.
+        plain: the fit without full text.
+        words: the fit with full text, at the fitted weight λ; None if full text does not gain.
         before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
         after, after_words: metrics of either fit on held-out questions.
         gained: the mean over questions of how much the fit without full text lowers the label loss.
@@ -148,10 +153,11 @@ class Evaluation:
 
     @property
     def gains(self) -> bool:
-        """Whether the label loss fell by more than its standard error.
+        """Whether the calibration improves the answers by more than chance.
 
-        The gain is also enough if the log-loss fell by more than its standard error, and the label loss rose by at most
-        two. By chance alone a loss rises by more than one standard error in one case of six.
+        It does if the label loss falls by more than its standard error. It also does if the log-loss of the confidences
+        falls by more than its standard error, while the label loss rises by at most two. By chance alone a loss rises
+        by more than one standard error in one case of six.
         """
         (gained, error), (surer, doubt) = self.gained.pair, self.surer.pair
         return gained > error or (surer > doubt and gained > -2 * error)
@@ -162,7 +168,7 @@ def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, store
     collection.
 
     Args:
-        profiles: the profiles of the questions.
+        profiles: tables of the logarithmic weights that matter for each question, at each temperature to try.
         order: int[q], the order in which questions are distributed over folds. It is a hash, because the order in which
             they were sent may have a meaning.
         null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none. A

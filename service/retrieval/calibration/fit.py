@@ -29,11 +29,11 @@ _BISECTIONS = 60
 
 @dataclass(frozen=True)
 class FittedNull:
-    """A null key fitted for one λ and T, which are one cell of the tables.
+    """A null key ("none of these") that was fitted for one λ (weight of full text) and one temperature T.
 
     Attributes:
-        cell: the indices of λ and T.
-        log_count: ln N, in the unit of the log-partitions.
+        cell: the indices of λ and T in the tables of the profiles.
+        log_count: ln N, the log weight of the null key, in the unit of the log-partitions.
         likelihood: the log-likelihood of all labels, with the prior.
     """
 
@@ -42,13 +42,24 @@ class FittedNull:
     likelihood: float
 
     def level(self, profiles: Profiles) -> float:
-        """Return the similarity c of the null key: n keys of similarity c weigh as much as the null key."""
+        """Return the similarity c of the null key: n keys of similarity c weigh as much as the null key.
+
+        Args:
+            profiles: the profiles to which it was fitted, which also have n.
+        """
         temperature = float(profiles.temperatures[self.cell[1]])
         return temperature * (self.log_count - math.log(max(profiles.keys, 2)))
 
 
 def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
-    """Fit the null key for fixed λ and T: the likelihood is concave in ln N, so bisect its slope."""
+    """Fit the null key to labelled questions, for fixed λ (weight of full text) and temperature T.
+
+    The likelihood is concave in ln N, the null key's log weight, so the function bisects its slope.
+
+    Args:
+        profiles: the profiles of the questions.
+        cell: the indices of λ and T in the profiles.
+    """
     partitions, absent = profiles.log_partition[:, *cell], np.count_nonzero(~profiles.present)
     middle = float(np.median(partitions))
     low, high = middle - 40.0, middle + 40.0
@@ -71,15 +82,24 @@ def fit_temperature(profiles: Profiles) -> int:
 
 
 def fit_full_text(profiles: Profiles, temperature: int) -> int:
-    """Return the index of the λ (weight of full text) that gives the labels the greatest likelihood, at a
-    temperature.
+    """Return the index of the λ (weight of full text) that gives the labels the greatest likelihood.
+
+    Args:
+        profiles: the profiles of the labelled questions.
+        temperature: the index of the temperature.
     """
     likelihoods = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
     return int(np.argmax(likelihoods))
 
 
 def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float | Array) -> Array:
-    """Return float64[q], the log-likelihood of each question's label."""
+    """Return float64[q], the log-likelihood of each question's label: the right documents, or "none of these".
+
+    Args:
+        profiles: the profiles of the labelled questions.
+        cell: the indices of λ (weight of full text) and temperature in the profiles.
+        log_count: the log weight of the null key.
+    """
     log_total = np.logaddexp(profiles.log_partition[:, *cell], log_count)
     return np.asarray(np.where(profiles.present, profiles.right[:, *cell], log_count) - log_total)
 
@@ -97,8 +117,9 @@ class Variant:
 
     Attributes:
         level: c; the null key weighs as much as n keys of this similarity.
-        curve: from the best document's weight and the documents' lead to the confidence that it is right.
-        thresholds: by coverage, the least log weight of a member of the set; both without the null key.
+        curve: returns the confidence that the best document is right, from its weight and from the documents' lead.
+        thresholds: by coverage, the least log weight of a match in the conformal set, without the null key. Such a set
+            contains the right document with the probability `coverage`.
     """
 
     level: float
@@ -108,9 +129,11 @@ class Variant:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted variant, and the cell of λ and T for which it was fitted.
+    """A variant (the parameters of a calibration), and the λ and temperature for which it was fitted.
 
     Attributes:
+        cell: the indices of λ (weight of full text) and of the temperature in the profiles.
+        variant: the fitted parameters.
         log_count: the log weight of the null key, in the unit of the log-partitions.
     """
 
@@ -120,7 +143,13 @@ class Fit:
 
     @classmethod
     def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
-        """Fit a variant to all labels, at one cell of λ and T. With `few` labels its curve has only two parameters."""
+        """Fit a variant to all labelled questions of some profiles.
+
+        Args:
+            profiles: the profiles of the questions.
+            cell: the indices of λ (weight of full text) and of the temperature in the profiles.
+            few: whether these labels are too few for a curve of five parameters; it then has two.
+        """
         null = fit_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
@@ -129,7 +158,12 @@ class Fit:
         return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
 
     def predict(self, profiles: Profiles, promise: float) -> Outcomes:
-        """Return the outcomes that this fit predicts for questions to which it was not fitted."""
+        """Return the outcomes that this fit predicts for questions to which it was not fitted.
+
+        Args:
+            profiles: the profiles of these questions.
+            promise: the coverage of the conformal sets.
+        """
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
@@ -145,16 +179,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Predictions for q questions, and the truth.
+    """Predictions for q labelled questions, and whether they came true.
 
     Attributes:
         present: bool[q], whether the question has an answer.
         confidence: float64[q], the predicted probability that the first match is right.
         right: bool[q], whether the first match is right.
         reciprocal: float64[q], 1 / the rank of the right document; 0 without one.
-        one: bool[q], the verdict: the first match has more than half of all weight.
+        one: bool[q], whether the first match has more than half of all weight, which is the verdict "one".
         covered: float64[q], 1 if the right document is in the conformal set, else 0; NaN without a set.
-        likelihood: float64[q], the log weight of the label.
+        likelihood: float64[q], the log weight of the label: the right documents, or "none of these".
     """
 
     present: Array
@@ -169,9 +203,10 @@ class Outcomes:
     def current(
         cls, profiles: Profiles, null_logits: float | Array, promise: float, stored: Variant | None = None
     ) -> Outcomes:
-        """Return the outcomes of the collection with its current settings.
+        """Return the outcomes of labelled questions under the collection's current settings.
 
         Args:
+            profiles: the profiles of the questions.
             null_logits: float64[q], the logits of the collection's null key at its temperature; −∞ without one. A
                 scalar applies to all.
             promise: the `top_p` that makes the set if the collection has no calibration.
@@ -194,7 +229,12 @@ class Outcomes:
 
     @classmethod
     def join(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
-        """Join the outcomes of all folds; each part has the indices of a fold's questions, and their outcomes."""
+        """Join the outcomes of all folds of a cross-validation.
+
+        Args:
+            parts: for each fold the indices of its questions, and their outcomes.
+            q: the number of questions in all folds.
+        """
         columns = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
         for indices, part in parts:
             for name, column in vars(part).items():
@@ -206,9 +246,13 @@ FOLDS = 5
 
 
 def assign_folds(order: Array, present: Array) -> Array:
-    """Return int64[q], the fold in which each question is held out.
+    """Return int64[q], the fold of each question: its outcome is predicted by a fit to all other folds.
 
     Questions with and without an answer are spread evenly over the folds.
+
+    Args:
+        order: int[q], the order in which questions are distributed.
+        present: bool[q], whether the question has an answer.
     """
     folds = np.empty(len(order), dtype=np.int64)
     for kind in (present, ~present):
@@ -219,8 +263,11 @@ def assign_folds(order: Array, present: Array) -> Array:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Cross-validation: the outcome of each question by a fit to the other folds, without full text and (`words`) with
-    the λ that those folds choose.
+    """Cross-validation: the outcome of each question, predicted by a fit to the questions of the other folds.
+
+    Attributes:
+        plain: the outcomes without full text.
+        words: the outcomes with the weight of full text (λ) that the other folds choose.
     """
 
     plain: Outcomes
@@ -228,7 +275,13 @@ class CrossValidation:
 
     @classmethod
     def run(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
-        """For each fold, fit to the questions of all other folds, and predict the outcomes of its own."""
+        """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
+
+        Args:
+            profiles: the profiles of all questions.
+            folds: int64[q], the fold of each question.
+            promise: the coverage of the conformal sets.
+        """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
         for fold in range(FOLDS):
@@ -262,7 +315,11 @@ def standard_error(values: Array) -> float:
 
 
 def fit_all(profiles: Profiles, validation: CrossValidation) -> tuple[Fit, Fit | None]:
-    """Fit to all labels without full text, and also with full text if that improves the outcomes."""
+    """Fit to all labels without full text, and also with full text if that improved the validation's outcomes.
+
+    Returns:
+        The fit without full text, and the fit with it; the second is None if full text does not gain.
+    """
     temperature = fit_temperature(profiles)
     share = fit_full_text(profiles, temperature) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS

@@ -27,8 +27,9 @@ NO_TIE = np.iinfo(np.int64).max
 
 
 def temperatures_around(centre: float) -> Array:
-    """Return float64[49], the temperatures to try, from 1/32 to 32 times the collection's own temperature, which is the
-    middle one.
+    """Return float64[49], the temperatures to try, from 1/32 to 32 times a collection's own temperature.
+
+    The own temperature is the middle one.
     """
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
@@ -63,7 +64,8 @@ class DocumentKeys:
         """Return int64[m], the rank by id of each document that ties with a right one; NO_TIE for all others.
 
         Args:
-            similarities: float64[n], of every key; `right`: int64[r], row numbers.
+            similarities: float64[n], of every key.
+            right: int64[r], the row numbers of the documents that answer the question.
             ids: returns the ids of documents with these row numbers.
         """
         order = np.full(len(self.rows), NO_TIE)
@@ -75,7 +77,11 @@ class DocumentKeys:
         return order
 
     def log_masses(self, logits: Array) -> Array:
-        """Return float64[m], ln Σ exp(logit) over each document's keys, from all logits float64[n]."""
+        """Return float64[m], the log mass (unnormalised weight) of each document: ln Σ exp(logit) over its keys.
+
+        Args:
+            logits: float64[n], of all keys.
+        """
         if self.begins is None:
             return logits
         best = np.maximum.reduceat(logits, self.begins)
@@ -85,8 +91,10 @@ class DocumentKeys:
 
 @dataclass(frozen=True)
 class Profiles:
-    """Tables float64[q, λ, T] about q questions, at every λ (weight of full text) of `words` and every T of
-    `temperatures`. All masses are logarithms.
+    """Profiles of q labelled questions: what a calibration needs to know of their answers, as small tables.
+
+    The tables are float64[q, λ, T], with every λ (weight of full text) of `words` and every temperature T of
+    `temperatures`. A mass is an unnormalised weight, Σ exp(logit); all masses are logarithms.
 
     Attributes:
         keys: n, the number of keys that the null key competes with.
@@ -112,7 +120,7 @@ class Profiles:
 
     @property
     def own_index(self) -> int:
-        """The index of the collection's own temperature."""
+        """The index of the collection's own temperature among the temperatures of the tables."""
         return len(self.temperatures) // 2
 
     def of(self, chosen: Array) -> Profiles:
@@ -122,7 +130,7 @@ class Profiles:
 
 
 class ProfileBuilder:
-    """A builder of `Profiles`, to which questions are added one after another.
+    """A builder of `Profiles` (the tables to which a calibration is fitted): questions are added one by one.
 
     Args:
         temperature: the collection's temperature, above 0.
@@ -144,13 +152,13 @@ class ProfileBuilder:
         right: Array,
         by_id: Array,
     ) -> None:
-        """Add one question to the tables.
+        """Add one labelled question to the tables.
 
         Args:
             similarities: float64[n], of every key.
             documents: the documents of these keys.
-            relevant: ascending row numbers int64[k] and bm25 float64[k] of documents that contain a word of the
-                question.
+            relevant: ascending row numbers int64[k] and bm25 (full-text rank) float64[k] of documents that contain a
+                word of the question; None without full text.
             right: the row numbers of the documents that answer it; empty without an answer.
             by_id: int64[m], the rank by id of each document that ties with a right one; NO_TIE for others.
         """
@@ -185,11 +193,11 @@ class ProfileBuilder:
 
     @property
     def has_words(self) -> bool:
-        """Whether full text is tried: some λ is not 0."""
+        """Whether full text is tried: some λ (weight of full text) is not 0."""
         return len(self._words) > 1
 
     def temperature(self, cell: tuple[int, int]) -> float:
-        """Return the temperature of a cell of λ and T."""
+        """Return the temperature of a cell, the indices of λ and temperature in the tables."""
         return float(self._temperatures[cell[1]])
 
     def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
@@ -212,9 +220,13 @@ class ProfileBuilder:
 
 
 def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """Return the indices among `documents` of those that full text ranks, and their bm25.
+    """Return the indices among `documents` of those that full text ranks, and their bm25 (full-text rank).
 
     Documents without a key are left out.
+
+    Args:
+        documents: the documents that have keys.
+        relevant: row numbers int64[k] and bm25 float64[k] of the ranked documents; None without full text.
     """
     if relevant is None:
         return np.empty(0, dtype=np.int64), np.empty(0)
@@ -225,7 +237,13 @@ def _locate_ranks(documents: DocumentKeys, relevant: tuple[Array, Array] | None)
 
 
 def _rank_answers(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
-    """Return the total mass of the right documents, that of the best one, and its rank; equal masses rank by id."""
+    """Return the log mass of all right documents, that of the best one, and its rank; equal masses rank by id.
+
+    Args:
+        scores: float64[m], the log mass (unnormalised weight) of each document.
+        answers: int64[r], the indices of the right documents.
+        by_id: int64[m], the rank by id of documents that tie with a right one.
+    """
     masses = scores[answers]
     best = float(masses.max())
     rank = 1 + np.count_nonzero(scores > best)

@@ -18,15 +18,15 @@ OUTGROWN_FACTOR = 2.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """The calibration of a collection.
+    """The calibration of a collection: parameters that were fitted to labelled questions, as it is stored.
 
     Attributes:
         documents: the number of documents when the calibration was fitted.
         encoder: the encoder of the collection's vectors at that time.
         temperature: the fitted T; everything else holds only at it.
-        full_text: the fitted λ; 0 if full text gains nothing.
+        full_text: the fitted λ, the weight of full text; 0 if full text gains nothing.
         present, absent: the number of questions with an answer, and without.
-        plain, words: the variants without full text, and with λ; `words` is None if λ is 0.
+        plain, words: the fitted parameters without full text, and with λ; `words` is None if λ is 0.
         was: the collection's settings `temperature` and `null` before the calibration was applied.
     """
 
@@ -41,14 +41,16 @@ class Calibration:
     was: tuple[float, Any]
 
     def variant(self, full_text: float) -> Variant | None:
-        """Return the variant that was fitted for this weight of full text; None if nothing was fitted for it."""
+        """Return the parameters that were fitted for this weight of full text; None if none were."""
         if full_text == 0:
             return self.plain
         return self.words if full_text == self.full_text else None
 
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
-        """Return whether size, encoder or temperature of the collection have changed too much for the calibration to
-        apply.
+        """Return whether the collection has changed too much since the fit for the calibration to apply.
+
+        Args:
+            documents, encoder, temperature: those of the collection now.
         """
         same_size = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
         return not (same_size and encoder == self.encoder and temperature == self.temperature)

@@ -11,7 +11,7 @@ the view replays the store's log up to it.
 
 from __future__ import annotations
 
-from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, NodeStatus
+from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode

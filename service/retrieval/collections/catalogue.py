@@ -33,21 +33,21 @@ from service.storage import (
 
 
 @dataclass(frozen=True)
-class NodeStatus:
-    """The status of one node; fields that only the node knows are None if it did not answer in time.
+class ServerStatus:
+    """The status of one shard server; fields that only the server knows are None if it did not answer.
 
     Attributes:
-        node: the machine that the node runs on.
-        leaving: whether the node will stop as soon as other nodes hold its shards.
-        ranges: the number of shards that the node has ready, according to the store.
+        machine: the machine that the server runs on.
+        leaving: whether the server stops as soon as others hold its shards.
+        ranges: the number of shards that the server holds.
         keys: the number of live keys in these shards.
-        coming: the number of shards that the node loads, or will load.
-        lag: how many versions the node is behind the store, for the collection that is furthest behind.
-        trouble: why the node's last sync with the store failed; None also if it succeeded.
+        coming: the number of shards that the server loads, or will load.
+        lag: how many versions the server is behind the store, for the collection that is furthest behind.
+        trouble: why the server's last sync with the store failed; None also if it succeeded.
     """
 
     name: str
-    node: str
+    machine: str | None
     leaving: bool
     ranges: int
     keys: int | None
@@ -58,21 +58,23 @@ class NodeStatus:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """The status of all nodes, and of the replicas of all shards. The counts are None while the store is unavailable.
+    """The status of all servers, and of the replicas of all shards.
+
+    The counts are None while the store is unavailable.
 
     Attributes:
         copies: the number of replicas that each shard should have.
         ranges: the number of shards.
-        whole: the number of shards with at least `copies` ready replicas.
+        whole: the number of shards that `copies` servers hold, or all servers if these are fewer.
         unheld: the number of shards without a ready replica.
-        slots: the nodes that were seen lately, by name.
+        servers: all servers, by name.
     """
 
     copies: int
     ranges: int | None
     whole: int | None
     unheld: int | None
-    slots: tuple[NodeStatus, ...]
+    servers: tuple[ServerStatus, ...]
 
     @property
     def fewer(self) -> int | None:
@@ -154,7 +156,7 @@ class Catalogue:
                 collection.trouble = str(error)
 
     def warm(self) -> None:
-        """Ask every collection one question of each kind, so that later questions are fast; blocks."""
+        """Ask every collection one question of each kind, so that later questions find all code loaded; blocks."""
         for collection in self.collections():
             collection.warm()
 
@@ -185,8 +187,9 @@ class Catalogue:
         ]
 
     def failures(self) -> list[str]:
-        """Return a line for each reason why answers are unreliable: a collection that cannot be read, damaged
-        documents, a failing file.
+        """Return a line for each reason why answers are unreliable.
+
+        Reasons are a collection that cannot be read, damaged documents, and a file that fails.
         """
         collections = self.collections()
         unread = [
@@ -216,10 +219,13 @@ class Catalogue:
         return [self._collections[name] for name in sorted(self._collections)]
 
     def page(self, prefix: str, after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
-        """Return up to `limit` collections with the prefix by name, the first one after `after`, and whether more
-        follow.
+        """Return a page of up to `limit` collections by name, and whether more follow.
 
-        With a limit of 0 no more follow, as for documents: a page that never advances has no next page.
+        Args:
+            prefix: return only collections whose name begins with it.
+            after: begin after this name; None for the first page.
+            limit: None for no limit. With 0 no more follow, as for documents: a page that never advances has no next
+                page.
         """
         collections = [collection for collection in self.collections() if collection.name.startswith(prefix)]
         if after is not None:
@@ -233,6 +239,7 @@ class Catalogue:
 
         Args:
             fields: the fields that were sent; the others take their defaults.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
         Raises:
             CollectionConflict: the collection exists with other settings.
@@ -271,9 +278,14 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change temperature, null or calibration.
+        """Change a collection's settings: temperature, null or calibration.
 
         If the calibration is removed, the temperature and null from before it are restored.
+
+        Args:
+            changes: the new value of each field to change.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
+            of: the record that the collection must still have; None for any.
 
         Raises:
             CollectionConflict: the collection is not the one of the record `of` any more, or has other settings.
@@ -305,7 +317,12 @@ class Catalogue:
         """Bring the collections up to date with the store. Do nothing if no other process writes to the store."""
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
-        """Apply a transaction's changes to the collections in memory, after the transaction is committed."""
+        """Register a function that applies a transaction's changes to the collections in memory, once it is committed.
+
+        Args:
+            writer: the transaction.
+            publish: the function.
+        """
         writer.after_commit(publish)
 
     def _forget(self, name: str) -> None:
@@ -332,5 +349,5 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
 
 
 def _same(stored: Any, sent: Any) -> bool:
-    """Return whether a stored setting equals the sent one; False and 0 differ."""
+    """Return whether a stored setting equals the sent one; False and 0 count as different."""
     return bool(stored == sent) and (stored is False) == (sent is False)

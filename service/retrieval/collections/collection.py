@@ -41,14 +41,15 @@ BATCH = 1000  # documents whose texts an update holds in memory at a time
 
 
 class Collection:
-    """A collection of documents: its record in the store, and its keys in memory, which can be rebuilt from the store
-    at any time.
+    """A collection of documents: its record in the store, and its keys in memory.
+
+    The keys can be rebuilt from the store at any time.
 
     Attributes:
         record: the collection's settings and counts, as of the last write.
         encoder: the encoder of the service, which may differ from the one that encoded its vectors.
         lookups: the queue of its queries.
-        sample: the sample of keys on which the collection's own background of similarities is measured.
+        sample: a sample of its keys, whose similarities to each other show how similar unrelated documents are.
         damage: the known damage of the collection on disk.
         trouble: why the keys could not be loaded; None if they are loaded, or are being loaded.
     """
@@ -173,6 +174,13 @@ class Collection:
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
+        Args:
+            documents: the documents to store.
+            mode: what happens to a document whose id is already stored.
+            replacing: the stored document that these replace; None if it may be any.
+            existing: ids that must be stored.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
+
         Raises:
             DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
         """
@@ -294,7 +302,11 @@ class Collection:
         self._compaction.begin()
 
     def _compact(self) -> bool:
-        """Compact, check some originals or write a sealed block; return whether there was anything to do."""
+        """Do one step of background work, and return whether there was anything to do.
+
+        A step compacts keys, checks some float32 vectors against their checksums, or writes a block of coded keys to a
+        file.
+        """
         with suppress(CollectionLoading), self.damage.recording():
             if self._ready and self._memory.compact():
                 self._masks.forget()
@@ -304,7 +316,9 @@ class Collection:
         return False
 
     def _reload_without(self, path: Path) -> CollectionLoading:
-        """Discard a damaged sealed file, reload the collection if needed, and return the error for the caller."""
+        """Discard a damaged file of coded keys, reload the collection if it used the file, and return the caller's
+        error.
+        """
         with self._finding:  # only the first thread that finds the damage reloads the collection
             if self._sealed.discard(path, self._memory.view) and self._ready:
                 self.reload(f"{path.name} is not what was written")

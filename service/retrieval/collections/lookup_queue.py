@@ -36,13 +36,13 @@ Questions = Callable[[Snapshot], list[Question]]
 
 @dataclass(frozen=True, eq=False)
 class PendingLookup:
-    """The questions of one caller that wait for a scan, and how to finish their answers.
+    """The questions of one caller that wait for a scan of the keys, and the functions that build and finish them.
 
     Both functions may be called again if the batch fails because of another caller.
 
     Attributes:
-        questions: builds the questions for the batch's scan, for its version of the collection.
-        finish: turns their answers into the caller's result; it may ask the snapshot for more.
+        questions: builds the questions for the batch's scan, from its version of the collection.
+        finish: turns their answers into the caller's result; it may read more from the collection.
         size: the number of questions that the lookup counts for in a batch.
         read: the number of documents that the lookup may read.
     """
@@ -77,8 +77,9 @@ Outcomes = list[Any]
 
 @dataclass(frozen=True, eq=False)
 class ScannedBatch:
-    """A batch whose scan of the keys is done: the remaining task of each of its lookups, and the snapshot that stays
-    open for these tasks.
+    """A batch of lookups whose scan of the keys is done, with the tasks that remain for each lookup.
+
+    The snapshot (the collection at one version) stays open for these tasks.
     """
 
     work: Sequence[Callable[[], Any]]
@@ -124,6 +125,12 @@ class LookupQueue:
         """Ask questions in the next batch, and return the result of `finish` for their answers.
 
         A worker thread calls both functions, see `PendingLookup`.
+
+        Args:
+            questions: builds the questions from a snapshot, which is the collection at one version.
+            finish: turns the snapshot and the answers into the result.
+            size: the number of questions that the call counts for in a batch.
+            read: the number of documents that `finish` may read.
 
         Raises:
             RetrievalError: raised by either function, or the questions cannot be answered.
@@ -173,7 +180,7 @@ class LookupQueue:
         return batch
 
     async def _scan_batch(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
-        """Scan a batch; return it, or a result or an error for each lookup."""
+        """Scan the keys once for a batch; return the scanned batch, or a result or an error for each lookup."""
         try:
             return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
         except (RetrievalError, StorageError) as error:  # from the collection or the file: fails all lookups
@@ -222,9 +229,7 @@ class LookupQueue:
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
     def _run_guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of the work, or the error that it raised, because other lookups of the batch may still
-        succeed.
-        """
+        """Return the result of the work, or the error that it raised: the batch's other lookups may still succeed."""
         try:
             return work(*arguments)
         except SnapshotGone:  # affects all lookups: the batch takes a newer snapshot

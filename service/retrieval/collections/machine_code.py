@@ -55,7 +55,12 @@ class MachineCode:
 
 
 def warm_up(view: View, record: CollectionRecord) -> None:
-    """Ask a view one question of each kind, if it has keys, so that machine code is loaded."""
+    """Ask one question of each kind, so that machine code is loaded; do nothing without keys.
+
+    Args:
+        view: the keys to ask.
+        record: the collection's settings.
+    """
     if not view.n:
         return
     query, temperature = view.segments[0].load_keys(slice(0, 1))[0], record.settings.temperature

@@ -101,7 +101,7 @@ class Damage:
             raise self._wrong_file(error.path) from error
 
     def note(self, error: DocumentDamaged) -> None:
-        """Record a damaged document."""
+        """Record a damaged document, so that later reads and queries know about it."""
         with self._lock:
             self._found[error.row] = error
 

@@ -46,11 +46,13 @@ UNIT_TOLERANCE = 0.01  # the largest distance of a length from 1; bfloat16 needs
 
 @dataclass(frozen=True)
 class KeyBackground:
-    """The collection's own background: the similarities between keys of two different documents.
+    """A collection's own background: how similar the keys of two different documents are to each other.
+
+    Unrelated questions and documents are about as similar, so the null key ("none of these") is computed from it.
 
     Attributes:
-        background: mean and deviation of these similarities.
-        pairs: the number of pairs of keys on which the background was measured.
+        background: mean and standard deviation of these similarities.
+        pairs: the number of pairs of keys that were compared.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
         short: whether most keys are texts of one to three words.
     """
@@ -62,11 +64,14 @@ class KeyBackground:
 
     @classmethod
     def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
-        """Measure the background of a sample of keys float32[n, d], with the texts of some.
-
-        Return None if no pair is left.
+        """Measure how similar keys of different documents are to each other; None if no two keys are left to compare.
 
         Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
+
+        Args:
+            similarity: the similarity by which the collection compares queries and keys.
+            keys: float32[n, d], a sample of the collection's keys.
+            texts: the key texts of some of their documents, which show whether keys are short.
         """
         if len(keys) < MIN_KEYS:
             return None
@@ -95,7 +100,7 @@ class KeyBackground:
 
 
 class KeySample:
-    """A sample of a collection's keys, on which its own background is measured.
+    """A sample of a collection's keys, whose similarities to each other are measured: the collection's own background.
 
     The background is measured again if the sample changes.
     """
@@ -104,9 +109,11 @@ class KeySample:
         self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
 
     def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> KeyBackground | None:
-        """Return the collection's own background at the version that the reader sees.
+        """Return the collection's own background (the similarities between keys of different documents).
 
         Args:
+            record: the collection's record.
+            reader: the version of the collection to measure.
             version: the number of that version, if known. If the background of this version was measured already,
                 nothing is read.
         """
@@ -136,11 +143,13 @@ def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | 
 
 @dataclass(frozen=True)
 class NullBackground:
-    """The background of similarities that a collection's null key is computed from.
+    """The similarities of unrelated queries and documents, as a normal distribution: the background.
+
+    A collection's null key ("none of these") is computed from it.
 
     Attributes:
-        of: its source: the encoder's background of unrelated queries and texts, the collection's own keys, both, or
-            labels.
+        of: its source: the encoder's measurement on unrelated queries and texts, the collection's own keys, both, or
+            labelled questions.
         pairs: the number of compared pairs of keys; 0 for labels.
         short: the background for a query of one to three words, if the keys are as short; None if it is the same.
     """
@@ -151,7 +160,7 @@ class NullBackground:
     short: Background | None = None
 
     def beside(self, query: str | Array) -> NullBackground:
-        """Return a copy with the background that applies to this query: that of short texts for a short text."""
+        """Return a copy with the mean and deviation for this query: those of short texts if it is a short text."""
         if self.short is None or not (isinstance(query, str) and is_short(query)):
             return self
         return replace(self, background=self.short)
@@ -159,20 +168,22 @@ class NullBackground:
 
 @dataclass(frozen=True)
 class NullKey:
-    """The null key of a request.
+    """The null key of a request: a key that means "none of these" and competes with the documents.
 
     Attributes:
         similarity: the similarity that was chosen as a number; None without a null key, or if the similarity follows
             from a background.
-        standing: the background from which its similarity follows; None otherwise.
+        standing: the background (similarities of unrelated queries and documents) from which its similarity follows;
+            None otherwise.
     """
 
     similarity: float | None
     standing: NullBackground | None
 
     def of(self, query: str | Array) -> float | Background | None:
-        """Return the null key for this query: its similarity, or the background from which its similarity follows; None
-        without a null key.
+        """Return the null key for this query; None without one.
+
+        It is a similarity, or the background (similarities of unrelated queries and documents) from which one follows.
         """
         return self.similarity if self.standing is None else self.standing.beside(query).background
 
@@ -184,17 +195,20 @@ def choose_background(
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullBackground | None:
-    """Return the background for a null choice; None if there are too few keys to measure one.
+    """Return the background of a null choice: the similarities that unrelated queries and documents have.
+
+    Return None if there are too few keys to measure one.
 
     Args:
         choice: `strict` uses the collection's own background, `lenient` the encoder's, and `auto` the middle. If one of
             the two is missing, all use the other. For short queries `auto` is at least as high as `lenient`:
             meaningless strings are as similar to short keys as words are. `calibrated` uses labelled questions alone.
+        record: the collection's record.
         keys: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
             rest.
-        full_text: the weight of full text, which selects the null level that was fitted for it.
-        encoder: backgrounds of cosines; None without an encoder. They do not apply if keys are compared by their
-            lengths, too, and have other lengths than 1.
+        encoder: the encoder's backgrounds, of cosines; None without an encoder. They do not apply if keys are compared
+            by their lengths, too, and have other lengths than 1.
+        full_text: the weight of full text, which selects the null key that labelled questions gave for it.
     """
     similarity = record.settings.similarity
     if choice == CALIBRATED:
@@ -235,7 +249,13 @@ def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
 
 
 def _convert_background(cosines: Background, similarity: str, dimension: int | None) -> Background:
-    """Convert a background of cosines to another similarity, for vectors of length 1."""
+    """Convert a mean and deviation of cosines to those of another similarity, for vectors of length 1.
+
+    Args:
+        cosines: the background of cosines.
+        similarity: the other similarity.
+        dimension: the width of the vectors, by which some similarities scale.
+    """
     if similarity == "scaled_dot":
         return Background(cosines.mean / math.sqrt(dimension or 1), cosines.deviation / math.sqrt(dimension or 1))
     return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
@@ -250,7 +270,16 @@ def _interpolate(encoder: Background, keys: Background, share: float) -> Backgro
 async def get_encoder_backgrounds(
     encoder: LoadingEncoder | None, record: CollectionRecord, null: NullChoice | None
 ) -> Backgrounds | None:
-    """Return the backgrounds of the collection's encoder; None if the null key does not need them."""
+    """Return how similar unrelated queries and texts are by the collection's encoder: its backgrounds.
+
+    The null key ("none of these") is computed from them, unless its similarity is a number or comes from labelled
+    questions. Return None if the null key does not need them.
+
+    Args:
+        encoder: the encoder of the service, loaded or not.
+        record: the collection's record.
+        null: the request's choice of a null key; None for the collection's.
+    """
     choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
@@ -258,7 +287,10 @@ async def get_encoder_backgrounds(
 
 
 def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:
-    """Return the encoder's backgrounds of cosines; None if they do not apply to this similarity of its vectors."""
+    """Return the encoder's backgrounds: how similar unrelated queries and texts are, as cosines.
+
+    Return None if they do not apply to this similarity of its vectors.
+    """
     if encoder is None or not (similarity == "cosine" or encoder.unit_length):
         return None
     return encoder.backgrounds
@@ -271,10 +303,12 @@ def resolve_null(
     encoder: Backgrounds | None,
     full_text: float = 0.0,
 ) -> NullKey:
-    """Return the null key that a request chooses, or else that of the collection.
+    """Return the null key ("none of these") that a request chooses, or else that of the collection.
 
     Args:
-        measure: measures the collection's own background.
+        record: the collection's record.
+        measure: measures how similar the collection's own keys are to each other.
+        null: the request's choice; None for the collection's.
         encoder: the result of `get_encoder_backgrounds` for the same choice.
         full_text: the weight of full text.
     """
@@ -287,10 +321,14 @@ def resolve_null(
 def describe_null(
     record: CollectionRecord, measure: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
 ) -> tuple[NullBackground | None, float | None]:
-    """Return the background of the collection's null key, and the null key's similarity at the collection's
-    temperature.
+    """Return the background of the collection's null key, and the null key's similarity.
+
+    The background is the similarities of unrelated queries and documents. The similarity is that at the collection's
+    temperature; both are None if they do not apply.
 
     Args:
+        record: the collection's record.
+        measure: measures how similar the collection's own keys are to each other.
         encoder: the collection's encoder, if it is loaded.
         keys: the number of keys that queries attend to.
     """

@@ -89,7 +89,7 @@ class ReplicatedCollection(Collection):
 
     @property
     def keys(self) -> int:
-        """The current number of keys of its documents, up to date if the store is available; blocks."""
+        """The number of keys of its documents now: read from the store if that is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
         return self._memory.view.n

@@ -41,7 +41,7 @@ def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows
 
 
 def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:
-    """Join batches of keys that were read one after another; return None without any."""
+    """Join batches of keys that were read one after another; return None without any batch."""
     if not batches:
         return None
     values = None
@@ -64,7 +64,13 @@ class KeyStorage:
     limits: Limits = Limits()
 
     def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
-        """Return an empty memory for the keys of a collection."""
+        """Return an empty memory for the keys of a collection.
+
+        Args:
+            record: the collection's record.
+            expected: about how many keys will be added.
+            codes_later: whether the 8-bit codes of the keys are computed later.
+        """
         return Memory(
             record.settings.similarity,
             self.originals,
@@ -81,15 +87,16 @@ def load_memory(
     sealed: SealedBlocks,
     storage: KeyStorage,
 ) -> Memory:
-    """Load the stored keys and values of a collection into memory.
+    """Load the keys and values of a collection into memory, from files of coded keys and from the store.
 
-    The keys of a small collection have no 8-bit codes yet, see `Memory.code`.
-
-    A damaged sealed file is removed, and its rows are read from the store.
+    A damaged file is removed, and its rows are read from the store. The keys of a small collection have no 8-bit codes
+    yet, see `Memory.code`.
 
     Args:
+        record: the collection's record.
+        reader: reads the store.
         damaged: called for each document that does not match its checksum; the document is left out.
-        sealed: the sealed files of the collection; their rows are not read from the store.
+        sealed: the files that an earlier run wrote; their rows are not read from the store.
         storage: builds the memory.
 
     Raises:
@@ -147,7 +154,12 @@ def fill_memory(
 
 
 def _without_numbers(rows: Rows, numbers: np.ndarray) -> Rows:
-    """Return the rows whose numbers are not among int64[n], which ascend: a document may be restored in part."""
+    """Return the rows whose numbers are not among `numbers`, since a part of a document may be restored from a file.
+
+    Args:
+        rows: rows from the store.
+        numbers: int64[n], ascending.
+    """
     indices = np.minimum(np.searchsorted(numbers, rows.numbers), len(numbers) - 1)
     remaining = numbers[indices] != rows.numbers
     if remaining.all():

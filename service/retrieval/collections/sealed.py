@@ -52,9 +52,10 @@ class ChecksumReader(Protocol):
         """Return keys from `first` to `last`: their numbers, their documents' row numbers, and their checksums."""
 
     def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
-        """Return sums over the keys from `first` to `last`, and over documents from `document` to `last`.
+        """Return sums over the checksums of all keys from `first` to `last`, and over documents from `document` to
+        `last`.
 
-        They differ if a row differs.
+        The sums differ from those of a file if a row differs.
         """
 
 
@@ -70,12 +71,15 @@ ALL = Span()
 
 @dataclass(frozen=True, eq=False)
 class SealedFile:
-    """A sealed file, and which of its rows the store still has. Its float32 originals are not checked here.
+    """A file with a block of coded keys that was written earlier, and which of its rows the store still has.
+
+    A start reads such sealed files, so that it need not read and code all keys again. The exact vectors in the file
+    (float32) are not checked here.
 
     Attributes:
-        live: bool[count], the rows that the store has, too; the store has no other row between the first and the last.
-            None if the store has such a row, or if that is unknown.
-        first, last: the numbers of the first and the last row that were live when the file was sealed.
+        live: bool[count], which rows the store still has. None unless the stored rows from the first to the last are
+            exactly these rows, and this is known.
+        first, last: the numbers of the first and the last row that were not removed when the file was written.
     """
 
     path: Path
@@ -86,8 +90,9 @@ class SealedFile:
 
     @classmethod
     def of(cls, path: Path, sealed: SealedBlock, reader: ChecksumReader, collection: int) -> SealedFile:
-        """Compare the checksums' sums of an opened file with those of the store, and return the file with the
-        result.
+        """Compare an opened file with the store, and return it with the result.
+
+        Only sums of checksums are compared: the file's, and the store's over the same range of rows.
         """
         live = sealed.ties != 0
         numbers, owners = sealed.numbers[live], sealed.owners[live]
@@ -104,12 +109,13 @@ class SealedFile:
 
 
 class MatchedRows(NamedTuple):
-    """Rows of files that match the store.
+    """The rows of sealed files (files with coded keys) that are equal to the rows in the store.
 
     Attributes:
         files: each file with bool[count], which of its rows the store still has.
         numbers: int64[n], the ascending numbers of these rows.
-        documents: int64[m], ascending; the documents of which some stored rows are in no file.
+        documents: int64[m], ascending; the documents of which some stored rows are in no file, so that they have to be
+            read from the store.
     """
 
     files: Sequence[tuple[SealedFile, Array]]
@@ -118,7 +124,20 @@ class MatchedRows(NamedTuple):
 
 
 def match_files(reader: ChecksumReader, collection: int, files: Sequence[SealedFile], span: Span = ALL) -> MatchedRows:
-    """Match the rows of files against these documents of a collection; each row is taken from one file."""
+    """Find out which rows of sealed files (files with coded keys) are still equal to those in the store.
+
+    If several files have a row, only one of them counts for it. A file with a row that differs from the store's counts
+    for none.
+
+    Args:
+        reader: reads the store's checksums.
+        collection: the number of the collection.
+        files: the files.
+        span: the range of documents to compare; by default the whole collection.
+
+    Returns:
+        Files with their matching rows, and the documents that have to be read from the store.
+    """
     # If two files have the same rows, as after an interrupted compaction, take the larger file.
     files = sorted(files, key=lambda other: -other.sealed.count)
     disjoint: list[SealedFile] = []
@@ -149,7 +168,16 @@ def match_files(reader: ChecksumReader, collection: int, files: Sequence[SealedF
 def read_checksums(
     reader: ChecksumReader, collection: int, first: int, last: int, at_once: int | None = None
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield the results of `Reader.key_checksums` for a range of row numbers, batch by batch."""
+    """Yield the checksums of stored keys in a range of row numbers, batch by batch.
+
+    Each batch is a result of `Reader.key_checksums`: the numbers of keys, their documents and their checksums.
+
+    Args:
+        reader: reads the store.
+        collection: the number of the collection.
+        first, last: the range of row numbers.
+        at_once: the length of a batch's range; None for the default.
+    """
     while first <= last:
         stop = min(first + (at_once or _BATCH_ROWS), last + 1)
         yield reader.key_checksums(collection, first, stop - 1)
@@ -159,11 +187,17 @@ def read_checksums(
 def _read_gaps(
     reader: ChecksumReader, collection: int, disjoint: Sequence[SealedFile], span: Span
 ) -> tuple[Array, Array, Array, Array]:
-    """Read the checksums of stored keys before, between and after the files.
+    """Read the checksums of the stored keys that lie before, between and after the files.
+
+    Args:
+        reader: reads the store.
+        collection: the number of the collection.
+        disjoint: files with coded keys, ascending, whose ranges of rows do not overlap.
+        span: the range of documents to compare.
 
     Returns:
         The documents int64[m] that begin in these gaps, and int64[n] for each key: its number, its document and its
-            checksum.
+        checksum.
     """
     firsts = [span.first, *(file.last + 1 for file in disjoint)]
     lasts = [*(file.first - 1 for file in disjoint), None]
@@ -189,8 +223,19 @@ def _read_gaps(
 def _read_documents(
     reader: ChecksumReader, collection: int, first: int, last: int, begun: Array, owner: int | None
 ) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield the rows from `first` to `last`, of documents that begin in this range and of a document that began before
-    it.
+    """Yield the checksums of keys from `first` to `last`, of documents that begin in this range.
+
+    Also yield those of one document that began before the range.
+
+    Args:
+        reader: reads the store.
+        collection: the number of the collection.
+        first, last: the range of row numbers.
+        begun: int64[m], the documents that begin in the range.
+        owner: the document that began before it; None without one.
+
+    Yields:
+        the numbers of keys, their documents and their checksums.
     """
     if owner is not None:
         first = yield from _read_document(reader, collection, first, last, owner)
@@ -203,7 +248,10 @@ def _read_documents(
 def _read_document(
     reader: ChecksumReader, collection: int, first: int, last: int, owner: int
 ) -> Generator[tuple[Array, Array, Array], None, int]:
-    """Yield the rows from `first` to `last` of one document, and some of others; return the first unread row number."""
+    """Yield the checksums of all keys of one document from `first` to `last`, and some of other documents.
+
+    Return the first row number that was not read.
+    """
     for batch in read_checksums(reader, collection, first, last, _SHORT_BATCH_ROWS):
         yield batch
         first = min(first + _SHORT_BATCH_ROWS, last + 1)
@@ -213,7 +261,11 @@ def _read_document(
 
 
 def _find_starts(owners: Array) -> Array:
-    """Return int64[m], the indices at which the keys of another document begin."""
+    """Return int64[m], the indices at which the keys of another document begin.
+
+    Args:
+        owners: int64[n], the row number of each key's document.
+    """
     return np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
 
 
@@ -226,7 +278,12 @@ def _is_among(numbers: Array, members: Array) -> Array:
 
 
 def _is_torn(owners: Array, live: Array) -> bool:
-    """Return whether some document has both rows that the store still has and rows that it no longer has."""
+    """Return whether some document is in a file in part: the store still has some of its rows, but not all.
+
+    Args:
+        owners: int64[n], the document of each row of the file.
+        live: bool[n], whether the store still has the row.
+    """
     starts = _find_starts(owners)
     return bool((np.logical_or.reduceat(live, starts) != np.logical_and.reduceat(live, starts)).any())
 
@@ -245,7 +302,7 @@ _FREE_SPACE_FACTOR = 2
 
 @dataclass(frozen=True, eq=False)
 class RestoredRows:
-    """Rows of a collection that were restored from files.
+    """The rows of a collection that were restored from sealed files (files with coded keys).
 
     Attributes:
         segments: segments with the rows of the files that the store still has, each row once.
@@ -267,12 +324,13 @@ class ChecksumStore(Protocol):
 
 
 class SealedBlocks:
-    """The sealed files of one collection, or of a range of its documents, and the blocks that they hold.
+    """The sealed files of a collection: each holds a block of its coded keys, so that the next start is faster.
 
     Args:
         directory: the directory of the files; None writes and reads no files.
         collection: the number of the collection in the store.
-        span: the range of documents; files of other ranges have other names, see `_name`.
+        span: the range of documents whose keys the files hold, all or a shard; files of other ranges have other names,
+            see `_name`.
         wrong: damaged files, which are never read again.
     """
 
@@ -293,7 +351,7 @@ class SealedBlocks:
         self._gone = False
 
     def read(self, record: CollectionRecord, reader: ChecksumReader) -> RestoredRows | None:
-        """Restore the rows of files that match the store, and remove the other files; return None without such rows.
+        """Restore the rows of files that match the store, and remove the other files; None if no row matches.
 
         Files of a whole collection are read in several threads. Their readers see the same state only while no thread
         writes.
@@ -316,13 +374,14 @@ class SealedBlocks:
         return RestoredRows(segments, matched.numbers, matched.documents) if segments else None
 
     def step(self, view: View, *, complete: bool = False) -> bool:
-        """Write one block that has no file yet; if every block has one, remove the files of blocks that are gone.
+        """Write the file of one block of keys that has none yet, and return whether a file was written.
+
+        If every block has a file, remove the files of blocks that are gone. The result is also False if the disk is
+        full or fails.
 
         Args:
+            view: the collection's keys in memory.
             complete: whether no more rows will be added to the view.
-
-        Returns:
-            Whether a file was written; False also if the disk is full or fails.
         """
         if self._directory is None:
             return False
@@ -343,7 +402,7 @@ class SealedBlocks:
         return False
 
     def check_next_originals(self, view: View) -> bool:
-        """Check some of the originals of a view's blocks against their checksums, and pause.
+        """Check some originals (exact float32 vectors) of a view's files against their checksums, and pause.
 
         Return whether any were left.
 
@@ -358,7 +417,7 @@ class SealedBlocks:
         return True
 
     def discard(self, path: Path, view: View | None = None) -> bool:
-        """Remove a damaged file and never read it again; return whether it holds a block of the view.
+        """Remove a damaged file and never read it again; return whether the view uses a block of the file.
 
         A mapped file stays open. The file may remain if the directory cannot be written.
         """
@@ -374,7 +433,7 @@ class SealedBlocks:
             self._remove_all_but(set())
 
     def release_files(self) -> None:
-        """Stop writing and removing files, because these documents moved to another node; existing files stay."""
+        """Stop writing and removing files, because another server holds these documents now; existing files stay."""
         self._gone = True
 
     @staticmethod

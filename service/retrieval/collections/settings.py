@@ -134,6 +134,11 @@ def default_temperature(similarity: str, *, encoder: Temperatures | None, dimens
     """Return the encoder's temperature for the similarity, or a usual one without an encoder.
 
     A gaussian's temperature is the square of a bandwidth; it is 1 unless the encoder has one for distances.
+
+    Args:
+        similarity: the similarity of queries and keys.
+        encoder: the encoder's temperatures; None without an encoder.
+        dimension: the width of the vectors, if it is known.
     """
     if encoder is None:
         return 0.05 if similarity == "cosine" else 1.0

@@ -43,7 +43,7 @@ class FieldReader(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """A collection as one reader sees it.
+    """A collection as one reader of the store sees it.
 
     Attributes:
         collection: the number of the collection in the store.
@@ -59,8 +59,11 @@ class Source:
 
 @dataclass(frozen=True)
 class _ColumnPart:
-    """A part of a cached column: the rows after the previous part up to `last`, which belong to `documents`
-    documents.
+    """A part of a cached column of metadata: the rows after those of the previous part, up to `last`.
+
+    Attributes:
+        last: the number of its last row.
+        documents: the number of documents that these rows belong to.
     """
 
     column: Column
@@ -70,9 +73,10 @@ class _ColumnPart:
 
 @dataclass(frozen=True)
 class _CachedColumn:
-    """A field as of the version at which it was last read; later versions may use it, earlier versions may not.
+    """A cached metadata field (column), as of the version at which it was last read.
 
-    The column may contain rows that were removed since, which a view ignores.
+    Readers of later versions may use it, readers of earlier versions may not. It may contain rows that were removed
+    since, which a view ignores.
     """
 
     parts: tuple[_ColumnPart, ...]
@@ -96,10 +100,15 @@ class Columns:
         self._too_large: set[str] = set()
 
     def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
-        """Return the column of every document in the source from row number `first` on, in parts by row number.
+        """Return a metadata field of every document in the source, in parts by row number.
 
-        The first part may begin before `first`. Return None if the caller has to use SQL instead, because the field is
-        too large to cache or a newer version was already read.
+        Return None if the caller has to use SQL instead, because the field is too large to cache or a newer version was
+        already read.
+
+        Args:
+            field: the name of the field.
+            source: the version of the collection.
+            first: begin at this row number; the first part may begin before it.
         """
         with self._lock:
             cached = self._held.get(field)
@@ -224,7 +233,13 @@ class Masks:
         return self._columns.of(field, source)
 
     def once(self, view: View | RemoteView, name: Hashable, make: Callable[[], T]) -> T:
-        """Return a value derived from a view and its rows; it is cached under its name while the view is current."""
+        """Return the value of `make`, cached under its name while this view is the current one.
+
+        Args:
+            view: the keys from which the value is derived.
+            name: the name of the value.
+            make: computes the value from the view and its rows.
+        """
         with self._lock:
             cached = self._made.get(name)
             if cached is not None and cached[0] is view:
@@ -314,7 +329,7 @@ def describe_large_field(field: str) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A collection at one version, valid while the reader is open.
+    """A consistent view of a collection at one version: settings, keys and rows. It is valid while its reader is open.
 
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
@@ -381,5 +396,5 @@ class Snapshot:
         return Source(self.record.id, self.version, view, self.reader)
 
     def own(self) -> KeyBackground | None:
-        """Return the background of the collection's own keys."""
+        """Return how similar the collection's keys are to each other (its own background); None for too few keys."""
         return self.sample.own(self.record, self.reader, self.version)

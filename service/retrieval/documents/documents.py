@@ -37,7 +37,14 @@ class WriteResult:
     def by(
         cls, change: Change, documents: Sequence[SentDocument], truncated: Sequence[str], existing: frozenset[str]
     ) -> WriteResult:
-        """Return the effect of a change that writes these documents except for existing ones."""
+        """Return the result of a write.
+
+        Args:
+            change: what the store wrote.
+            documents: the documents that were sent.
+            truncated: the ids of those whose text was cut.
+            existing: the ids of those that were left out because they are already stored.
+        """
         skipped = existing.union(change.skipped)
         return cls(
             upserted=len(change.added),
@@ -49,9 +56,9 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of documents in id order, and the cursor of the next page.
+    """A page of documents in id order, with the cursor of the next page.
 
-    It also has the count (None if not requested), and reasons why no document passes.
+    It also has the number of documents in all (None if not requested), and reasons why no document passes the filter.
     """
 
     documents: Sequence[StoredDocument | DocumentRecord]
@@ -62,7 +69,11 @@ class Page:
 
 @dataclass(frozen=True)
 class UploadResult:
-    """The effect of a batch: the number written, the ids of truncated documents, and the flaws of each refused line."""
+    """The result of a batch of lines, each with a document.
+
+    It has the number of documents that were written, the ids of truncated documents, and the flaws of each refused
+    line.
+    """
 
     upserted: int
     truncated: list[str]
@@ -107,7 +118,11 @@ def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
 
 
 async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
-    """Write the documents of all lines without a flaw, in one transaction.
+    """Write the documents of a batch of lines, in one transaction; lines with a flaw are left out.
+
+    Args:
+        collection: the collection.
+        lines: the documents, by line number.
 
     Raises:
         RetrievalError: the collection does not exist, or there is no encoder for a text; nothing is written.
@@ -155,12 +170,17 @@ def page(
     count: bool,
     vectors: bool,
 ) -> Page:
-    """Return up to `limit` documents in id order, beginning after the id `after`, that have one of these ids and pass
-    the condition.
+    """Return a page of up to `limit` documents in id order.
 
     With a limit of 0 there is no next page: a client that follows cursors would never reach the end.
 
     Args:
+        collection: the collection.
+        ids: return only documents with these ids; None for any.
+        condition: return only documents that pass this filter; None for any.
+        after: begin after this id; None for the first page.
+        limit: the maximum number of documents.
+        count: whether to count all documents with these ids that pass.
         vectors: whether to read their vectors.
     """
     with collection.reading() as (record, reader):
@@ -185,14 +205,19 @@ def delete_document(collection: Collection, document_id: str, *, once: Idempoten
 
 
 def encode_cursor(last: str) -> str:
-    """Return the `next_cursor` of a page that ends with this id, or name."""
+    """Return the `next_cursor` of a page of documents or collections.
+
+    Args:
+        last: the id or name of the last entry of the page.
+    """
     return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
 def decode_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
-    """Return the id or name in a `next_cursor`; None for the first page.
+    """Return the id or name after which a page begins, from the cursor that a client sent; None for the first page.
 
     Args:
+        cursor: the `next_cursor` of the page before.
         pointer: the position of the cursor in the request, for errors.
     """
     try:
@@ -244,10 +269,16 @@ async def update_documents(
     condition: Condition | None = None,
     once: IdempotentWrite[int] | None = None,
 ) -> int:
-    """Merge `changes` of value and metadata into documents by id, or all that pass a condition; return how many.
+    """Merge `changes` of value and metadata into many documents, in one transaction; return how many were changed.
 
-    All changes are made in one transaction. Keys are unchanged. Value vectors change only if they are encoded from the
-    value.
+    Keys are unchanged. Value vectors change only if they are encoded from the value.
+
+    Args:
+        collection: the collection.
+        changes: a merge patch (RFC 7396).
+        ids: change the documents with these ids; None to use `condition`.
+        condition: change all documents that pass this filter.
+        once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
     Raises:
         InvalidContent: null for a value that the collection encodes, because each document would have another text.
@@ -299,8 +330,9 @@ def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[st
 
 
 def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
-    """Return pointer and detail of an error: the patch has only a new key text, but the stored keys encode parts of the
-    old text.
+    """Return pointer and message of the error for a patch that has a new key text, but no new split into parts.
+
+    The stored keys encode parts of the old text.
     """
     are = f"the keys of {stored.id!r} are of {len(stored.parts)} parts of its key text"
     if encoded:
@@ -309,7 +341,10 @@ def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
 
 
 def _merge_fields(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return key, value and metadata with the changes; the value is MISSING if none was sent, now or before."""
+    """Return key, value and metadata of a document after a patch.
+
+    The value is MISSING if none was sent, now or before.
+    """
     content = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
     sent = {name: changes[name] for name in content if name in changes}
     if not stored.value_sent:

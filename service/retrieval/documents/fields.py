@@ -15,8 +15,9 @@ from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldVa
 
 @dataclass(frozen=True)
 class FieldPage:
-    """A page of statistics by field, with a cursor for each field that has more values, and a cursor for more
-    fields.
+    """A page of statistics of metadata fields, by field name.
+
+    It also has a cursor for each field that has more values, and a cursor for more fields.
     """
 
     facts: dict[str, FieldFacts]
@@ -26,7 +27,7 @@ class FieldPage:
 
 @dataclass(frozen=True)
 class FieldCursor:
-    """A position in the list of fields: after a field, or after one of its values."""
+    """A position in the list of metadata fields at which a page begins: after a field, or after one of its values."""
 
     name: str
     value: FieldValue | None = None

@@ -204,14 +204,21 @@ def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers
 
 
 async def _run(many: bool, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Run the work and return its result. If there are many documents, run it in a thread, off the event loop."""
+    """Return the result of `work`, which is called with these arguments.
+
+    If there are many documents, it runs in a thread, off the event loop.
+    """
     return await BODIES.run(work, *arguments, **named) if many else work(*arguments, **named)
 
 
 async def encode(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: list[str]
 ) -> tuple[dict[str, Array], set[str]]:
-    """Return the vector of each text of a document, and the texts that were cut; may raise EncoderUnavailable."""
+    """Return the vector of each text of documents, and the texts that were cut because the encoder reads no more.
+
+    Raises:
+        EncoderUnavailable: the encoder is still loading, or has failed.
+    """
     if not texts:
         return {}, set()
     queue = await get_encoding_queue(encoder, record.settings)
@@ -222,7 +229,7 @@ async def encode(
 
 @dataclass(frozen=True)
 class _Draft:
-    """A document in preparation: it is known which of its texts have to be encoded."""
+    """A document that is being prepared for storage: it knows which of its texts have to be encoded."""
 
     of: CollectionRecord
     document: SentDocument
@@ -235,7 +242,7 @@ class _Draft:
 
     @property
     def key_texts(self) -> list[str]:
-        """The texts to encode as its keys; empty if keys were sent, or it is keyless."""
+        """The texts to encode as its keys; empty if keys were sent, or the document has no key."""
         key = self.document.key
         if key is None or self.document.vectors is not None or self.of.settings.encoder is None:
             return []
@@ -243,8 +250,9 @@ class _Draft:
 
     @property
     def value_text(self) -> str | None:
-        """The text to encode as the value vector; None if the value vector was sent, equals the key's, or would have no
-        meaning.
+        """The text to encode as the value vector; None if no text has to be encoded.
+
+        That is so if the value vector was sent, equals the key's, or would have no meaning.
         """
         settings = self.of.settings
         if self.document.value_vector is not None or settings.encoder is None or settings.value_from == "key":
@@ -259,7 +267,11 @@ class _Draft:
         return [*self.key_texts, *([] if self.value_text is None else [self.value_text])]
 
     def keys(self, vectors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Yield the document's key vectors, each with its position in the request."""
+        """Yield the document's key vectors, each with its position in the request.
+
+        Args:
+            vectors: the vectors of encoded texts, by text.
+        """
         sent = self.document
         if sent.key_vector is not None:
             yield f"{self.at}/key_vector", sent.key_vector
@@ -342,8 +354,9 @@ def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> l
 
 
 def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: Mapping[str, Array]) -> Iterator[Flaw]:
-    """Yield a flaw for each vector whose width differs from the collection's, or from the first document's in an empty
-    collection. Also yield one for each zero key under cosine.
+    """Yield a flaw for each vector of the wrong width, and for each zero key under cosine similarity.
+
+    All vectors must be as wide as the collection's; in an empty collection, as wide as the first document's.
     """
     dimension, value_dimension = record.settings.dimension, record.settings.value_dimension
     for draft in drafts:

@@ -24,14 +24,14 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
 class PrecomputedVectors(Protocol):
-    """A source of precomputed vectors, by text."""
+    """A source of vectors that were computed before, by text, so that loading needs no encoder."""
 
     def of(self, text: str) -> Array | None:
         """Return the vector of a text; None if it is unknown."""
 
 
 class Seed(Protocol):
-    """A collection to load: its name, its settings and its documents."""
+    """A ready-made collection to load when the service starts: its name, its settings and its documents."""
 
     @property
     def name(self) -> str:
@@ -51,12 +51,12 @@ class Seed(Protocol):
 
 @dataclass
 class Progress:
-    """The progress of one collection.
+    """The progress of loading one ready-made collection.
 
     Attributes:
         total: the number of documents; None until they have been listed.
         answers: whether the collection may be queried during loading. It may if it had documents when the service
-            started, and none of the seed's documents is known to be missing.
+            started, and none of the documents to load is known to be missing.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Seeding:
         self._seeds = seeds
 
     def loading(self) -> list[str]:
-        """Return the unfinished collections with their progress."""
+        """Return a line for each collection that is still being loaded, with its progress."""
         return [
             f"{p.name} ({p.done} of {p.total})" if p.total is not None else p.name
             for p in self.progress.values()
@@ -114,7 +114,7 @@ class Seeding:
         raise DemoLoading(name, "its documents are listed" if before == name else f"{before} first")
 
     def failures(self) -> list[str]:
-        """Return the collections that could not be loaded, each with the reason."""
+        """Return a line for each collection that could not be loaded, with the reason."""
         return [f"{p.name}: {p.failure}" for p in self.progress.values() if p.failure is not None]
 
     async def run(self) -> None:
@@ -148,13 +148,19 @@ class Seeding:
             progress.done += len(batch)
 
     async def _encoder(self) -> None:
-        """Wait for the encoder, however long it loads; a request would time out."""
+        """Wait until the encoder is loaded, however long that takes; a request would time out."""
         if self._catalogue.encoder is not None:
             await self._catalogue.encoder.wait()
 
 
 def _with_vectors(document: SentDocument, vectors: PrecomputedVectors, keyed: bool) -> SentDocument:
-    """Return the document with its precomputed vectors; with `keyed`, the key vector is also the value vector."""
+    """Return a document with its precomputed vectors.
+
+    Args:
+        document: the document.
+        vectors: the precomputed vectors, by text.
+        keyed: whether the key vector is also the value vector.
+    """
     key, value = document.key, document.value
     if key is not None and document.vectors is None:
         document = replace(document, key_vector=vectors.of(key))

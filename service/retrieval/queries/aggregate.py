@@ -30,10 +30,10 @@ MEDIAN = 0.5
 
 @dataclass(frozen=True)
 class Aggregation:
-    """The metadata field to aggregate, such as `metadata.year`, and how: mean, vote or quantiles.
+    """The metadata field to aggregate over all documents, such as `metadata.year`, and how: mean, vote or quantiles.
 
     Raises:
-        InvalidContent: quantiles for another aggregate.
+        InvalidContent: quantiles were sent for another aggregate.
     """
 
     field: str
@@ -46,8 +46,15 @@ class Aggregation:
 
 
 def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
-    """Aggregate a field over all documents that pass, by their weights at the temperature of the answer, as
-    docs/reading.md describes.
+    """Return a metadata field aggregated over all documents that pass the filter, by their weights, as JSON.
+
+    docs/reading.md describes the result.
+
+    Args:
+        snapshot: the version of the collection that was queried.
+        question: the question, which gives each document its weight.
+        answer: its answer, which has the temperature of the weights.
+        aggregation: the field, and how to combine its values.
 
     Raises:
         InvalidContent: the field is too large.
@@ -63,8 +70,12 @@ def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggr
 
 @dataclass(frozen=True, eq=False)
 class _FieldWeights:
-    """The documents that have the field: the codes int[k] of their values in a part of the column, and their weights
-    float64[k].
+    """A part of a metadata column, with the weights of the documents that have the field.
+
+    Attributes:
+        column: the part of the column, with its distinct values.
+        codes: int[k], the index of each document's value among the distinct values.
+        weights: float64[k], the weights of these documents.
     """
 
     column: Column
@@ -86,7 +97,12 @@ class _FieldWeights:
 
 
 def _share(of: F64, weights: Weights) -> float:
-    """Return the share that the weights `of` some documents have in the weight of all documents."""
+    """Return the share of the weight of all documents that some documents have.
+
+    Args:
+        of: the weights of these documents.
+        weights: the weights of all documents.
+    """
     total = float(weights.weights.sum())
     return min(1.0, float(of.sum()) / total) if total > 0 else 0.0
 
@@ -142,9 +158,12 @@ def _vote(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) ->
 
 
 def _find_heaviest(columns: Sequence[_FieldWeights]) -> list[tuple[EncodedValue, float]]:
-    """Return the heaviest values, with all that tie with the last, and all values of smaller parts.
+    """Return the values of a metadata field that have the most weight, each with its weight above 0.
 
-    Weights are above 0.
+    All values that tie with the last of them are included, and all values that occur only in the smaller parts.
+
+    Args:
+        columns: the parts of the column, the largest first.
     """
     first, *smaller = columns
     distinct = first.column.field.distinct

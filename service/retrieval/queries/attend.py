@@ -103,7 +103,7 @@ async def attend_collection(
 
 @dataclass(frozen=True)
 class StreamedResult:
-    """A result of a stream, and whether it is the last."""
+    """A result over a part of the collection, and whether it is the last, which is over all of it."""
 
     result: Result
     final: bool
@@ -175,9 +175,18 @@ def _stream_results(
     terms: LogitTerms | None,
     options: Options,
 ) -> Iterator[StreamedResult]:
-    """Yield results over growing parts; a part is skipped if its error bound is larger than that of the part before.
+    """Yield results over growing parts of the collection, each with an error bound, and last the exact result.
 
-    With a bias there is no bound for rows that were not read, so there are no parts.
+    A part is skipped if its error bound is larger than that of the part before. If numbers are added to the logits,
+    rows that were not read have no bound, so only the last result is sent.
+
+    Args:
+        collection: the collection.
+        snapshot: its version that is queried.
+        query: the query with its vector.
+        question: the query as the lookup answers it.
+        terms: the terms that are added to the documents' logits; None without any.
+        options: the options of the query.
     """
     reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
     parts, bound = view_prefixes(snapshot.view) if question.bias is None else (), 1.0
@@ -199,14 +208,14 @@ def _stream_results(
 
 
 def _sum_up(parts: tuple[Prefix, ...]) -> None:
-    """Compute and cache the summaries of the parts' keys, so that later streams start faster."""
+    """Compute and cache a summary of the keys of each part of the collection, so that later streams start faster."""
     for grown in parts:
         grown.sum_up()
 
 
 @dataclass(frozen=True)
 class SweepMatch:
-    """A document among the most similar ones of a sweep.
+    """A document among the most similar ones of a sweep, which answers a query at several temperatures.
 
     Its weight depends on the temperature, its similarity does not.
 
@@ -221,7 +230,7 @@ class SweepMatch:
 
 @dataclass(frozen=True)
 class TemperatureResult:
-    """The answer at one temperature; `weights` float64[k] are aligned with the matches."""
+    """The answer of a sweep at one temperature; `weights` float64[k] are those of its k matches."""
 
     weights: Array
     rest_weight: float
@@ -231,8 +240,10 @@ class TemperatureResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The result of a sweep: the most similar documents, which are the same at every temperature, and the answer at
-    each temperature. `unknown_tokens` is as in `Result`.
+    """The result of a sweep, which answers a query at several temperatures.
+
+    It has the most similar documents, which are the same at every temperature, and the answer at each temperature.
+    `unknown_tokens` is the number of the query's tokens that the model does not know; None for a vector.
     """
 
     matches: list[SweepMatch]

@@ -54,9 +54,11 @@ ENCODING_BATCH = 256
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """A text or a vector [d], and the ids of the documents that answer it; empty if it has no answer.
+    """A question with known answers, to which a calibration is fitted.
 
     Attributes:
+        query: a text, or a vector [d].
+        ids: the ids of the documents that answer it; empty if it has no answer.
         pointers: the position of each id in the request.
     """
 
@@ -89,9 +91,13 @@ class CalibrationResult:
 async def calibrate_collection(
     catalogue: Catalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
 ) -> CalibrationResult:
-    """Fit a temperature, null level, weight of full text (λ), confidence and thresholds to labelled questions.
+    """Fit a calibration to labelled questions: temperature, null key, weight of full text, confidences and answer sets.
 
-    With `apply`, store the result if it improves the answers.
+    Args:
+        catalogue: the collections.
+        name: the collection to calibrate.
+        questions: questions with the ids of the documents that answer them.
+        apply: whether to store the result if it improves the answers.
 
     Raises:
         InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
@@ -183,7 +189,7 @@ async def _encode(collection: Collection, questions: Sequence[NumberedQuestion])
 
 @dataclass(frozen=True)
 class _QuestionSimilarities:
-    """The arguments of `ProfileBuilder.add` for one question."""
+    """The similarities of one labelled question to all keys, and its answers: the arguments of `ProfileBuilder.add`."""
 
     similarities: Array
     documents: DocumentKeys
@@ -199,7 +205,7 @@ def _add_profiles(profiling: ProfileBuilder, similarities: Sequence[_QuestionSim
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch of questions with their indices in the request."""
+    """A batch of labelled questions, with their indices in the request."""
 
     asked: Sequence[NumberedQuestion]
     vectors: Array
@@ -207,9 +213,10 @@ class _Batch:
     backgrounds: Backgrounds | None
 
     def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, list[_QuestionSimilarities]]:
-        """Look up the questions of the batch.
+        """Return the collection's null key, and the similarities of each question of the batch to all keys.
 
-        Return the collection's null key and the similarities of each question, all of one version.
+        Args:
+            snapshot: the version of the collection to read.
         """
         check_complete(snapshot)
         record, reader = snapshot.record, snapshot.reader
@@ -232,7 +239,16 @@ class _Batch:
 
 
 def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], documents: DocumentKeys) -> Array:
-    """Return the row numbers of the documents that answer a question; raise InvalidContent if one has no key."""
+    """Return the row numbers of the documents that answer a question.
+
+    Args:
+        question: the question, with the ids of these documents.
+        rows: row numbers by id.
+        documents: the documents that have keys.
+
+    Raises:
+        InvalidContent: one of the documents has no key.
+    """
     flaws = [
         Flaw(
             pointer,
@@ -250,7 +266,9 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
 def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
     """Raise InvalidContent if there are too few questions, in all or with or without an answer.
 
-    `total` counts duplicates, too.
+    Args:
+        questions: different questions.
+        total: the number of questions that were sent, duplicates included.
     """
     present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present
@@ -285,7 +303,14 @@ def _build_calibration(
 
 
 def _compute_null_logit(null: float | Background | None, temperature: float, keys: int) -> float:
-    """Return the log weight of the null key, in the unit of the log-partitions."""
+    """Return the logit of the null key ("none of these"); −∞ without one.
+
+    Args:
+        null: its similarity, or the background (similarities of unrelated texts) from which one follows; None without a
+            null key.
+        temperature: above 0.
+        keys: the number of keys that queries attend to.
+    """
     if null is None:
         return -math.inf
     if isinstance(null, Background):

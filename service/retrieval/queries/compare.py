@@ -54,7 +54,7 @@ DEFAULT_TOP_K = 10  # the default of attention
 
 @dataclass(frozen=True)
 class TimedSearch:
-    """The result of a database search, and how long it took."""
+    """The result of a search in the database, and how long it took."""
 
     found: SearchResult
     took_ms: float
@@ -62,12 +62,13 @@ class TimedSearch:
 
 @dataclass(frozen=True)
 class ComparisonResult:
-    """The four answers of a comparison.
+    """The four answers to one question: by SQL's `=`, by SQL's full text, by top-k and by attention.
 
     Top-k is ordered by similarity, which is the order of attention unless documents have several keys.
 
     Attributes:
-        standing: the background from which attention's null key for this query follows; None if it has none.
+        standing: the background (similarities of unrelated texts) from which attention's null key for this query
+            follows; None if it follows from none.
     """
 
     sql: TimedSearch
@@ -79,7 +80,9 @@ class ComparisonResult:
 
 
 async def compare_collection(collection: Collection, query: str, options: Options) -> ComparisonResult:
-    """Search the documents that pass a filter in all four ways, all on the same version of the collection.
+    """Search the documents that pass a filter by SQL's `=`, by SQL's full text, by top-k and by attention.
+
+    All four use the same version of the collection.
 
     Raises:
         RetrievalError: a query does not fit the collection.
@@ -153,7 +156,7 @@ async def compare_rows(
 
 @dataclass
 class _Query:
-    """A query with its options, and further values that the result of the comparison reports."""
+    """A query of a comparison with its options, and the values that the result reports with it."""
 
     query: str
     encoded: EncodedQuery
@@ -207,7 +210,10 @@ def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedS
 
 
 def _measure_background(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> KeyBackground | None:
-    """Return the background of the rows' own keys, measured on the same sample as in a collection."""
+    """Return how similar the keys of the rows are to each other; None for too few keys.
+
+    It is measured on the same sample as in a collection.
+    """
     sample = sorted(documents, key=lambda document: id_hash(document.id))[:SAMPLE_DOCUMENTS]
     keys = np.stack([document.keys[0] for document in sample]) if sample else np.empty((0, 1))
     return KeyBackground.measure(record.settings.similarity, keys, [document.key for document in sample[:SAMPLE_TEXTS]])

@@ -23,12 +23,17 @@ _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten di
 
 @dataclass(frozen=True)
 class ConfidenceModel:
-    """The fitted calibration that applies to the answers of a query.
+    """The part of a collection's calibration that turns the weights of one answer into confidences.
+
+    A conformal set has the matches above a fitted weight; with a known probability it contains the right document.
 
     Attributes:
-        threshold: the least log weight of a member of the conformal set; None without a set.
-        most: the largest number of matches that the conformal set may have.
-        partition: the log of the documents' total weight in an answer, without the null key.
+        variant: the parameters that were fitted for the query's weight of full text.
+        temperature: the temperature for which they were fitted.
+        min_confidence: the confidence that the first match needs for the verdict "one"; None if not requested.
+        threshold: the least log weight of a match in the conformal set; None if no set was requested.
+        most: the largest number of matches that the set may have.
+        partition: the log of the documents' total weight in the answer, without the null key; −∞ until `about` sets it.
     """
 
     variant: Variant
@@ -40,12 +45,12 @@ class ConfidenceModel:
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
-        """Return the model for a query.
+        """Return the model for a query, from the collection's calibration.
 
         Return None if the collection is not calibrated, or the query's options differ from the calibrated ones.
 
         Raises:
-            InvalidContent: `min_confidence` or `conformal` was sent although there is no model, or the calibration had
+            InvalidContent: `min_confidence` or `conformal` was sent without such a calibration, or the calibration had
                 too few labels for the coverage.
         """
         field = "conformal" if options.conformal is not None else "min_confidence"
@@ -70,10 +75,15 @@ class ConfidenceModel:
     def about(
         self, view: View | RemoteView, questions: Sequence[Question], batch: Sequence[Answer]
     ) -> list[ConfidenceModel]:
-        """Return the model for each answer, with the total weight of its documents.
+        """Return for each answer this model with the total weight of the answer's documents.
 
         If the null key has nearly all of the weight, the answer no longer shows that total. Then the question is asked
         again without a null key.
+
+        Args:
+            view: the keys to ask.
+            questions: the questions of the batch.
+            batch: their answers.
         """
         imprecise = [
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
@@ -96,13 +106,13 @@ class ConfidenceModel:
         return replace(answer, matches=min(self.most, size), complete=size <= self.most)
 
     def verdict(self, answer: Answer) -> Verdict:
-        """Return the verdict of an answer.
+        """Return the verdict of an answer: one document stands out, several share the weight, or none matches.
 
         With `min_confidence`, "one" says that the first match has at least that confidence.
 
-        The similarity of the first match is exact, and total variation bounds its share of the documents' weight.
-        Confidence rises with that share. It falls with the mass of all documents, which is the match's mass divided by
-        its share.
+        The verdict is certain if it holds for all weights within the answer's error bound. The similarity of the first
+        match is exact, and total variation bounds its share of the documents' weight. Confidence rises with that share.
+        It falls with the mass of all documents, which is the match's mass divided by its share.
         """
         verdict, logs = answer.verdict, answer.logits + answer.log_weight_of_other_parts
         if self.min_confidence is None or verdict.stands == "none" or not len(logs):
@@ -139,8 +149,13 @@ class ConfidenceModel:
         return [first, *np.minimum(confidences[1:], 1 - first).tolist()]
 
     def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
-        """Return the confidence of a first match that has this share of the documents' weight, if the mass of all
-        documents is e^log / `beside`.
+        """Return the confidence of a first match.
+
+        Args:
+            share: its share of the documents' weight.
+            log: the log of its mass (unnormalised weight).
+            beside: the mass of all documents is e^log / `beside`.
+            keys: the number of keys that the query attends to.
         """
         partition = log - math.log(max(beside, np.finfo(np.float64).tiny))
         logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
@@ -151,16 +166,15 @@ class ConfidenceModel:
         return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
 
     def _null(self, keys: int) -> float:
-        """Return the logit of the fitted null key, if the query attends to this number of keys."""
+        """Return the logit of the calibration's null key, for a query that attends to this number of keys."""
         return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the fitted full-text weight in place of "auto".
+    """Return the options with the calibration's full-text weight in place of "auto".
 
-    If a conformal set is requested, ask for one match more than it may have.
-
-    The additional match tells whether the set is complete.
+    If a conformal set is requested, ask for one match more than it may have. The additional match shows whether the set
+    is complete.
 
     Raises:
         InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
@@ -200,7 +214,13 @@ def _explain_mismatch(calibration: Calibration, record: CollectionRecord, option
 
 
 def _choose_threshold(calibration: Calibration, variant: Variant, coverage: float) -> float:
-    """Return the threshold for the least tabulated coverage that is at least the requested one."""
+    """Return the least log weight of a match in a conformal set of at least this coverage.
+
+    Args:
+        calibration: the collection's calibration.
+        variant: its parameters for the query's weight of full text.
+        coverage: the requested probability that the set contains the right document.
+    """
     level = next(level for level in COVERAGES if level >= coverage)
     if level not in variant.thresholds:
         raise InvalidContent.at(

@@ -47,12 +47,15 @@ class EncodedQuery:
     words_unknown: bool = False
 
     def verdict(self, verdict: Verdict, evidence: Evidence, variation: float) -> Verdict:
-        """Return the verdict of an answer to this query; if the model knows no word of it, "one" becomes "several".
+        """Return the verdict of an answer to this query: "one", "several" or "none".
+
+        They say that one document has more than half of all weight, that several share it, or that none matches. If the
+        model knows no word of the query, "one" becomes "several".
 
         Args:
-            verdict: the verdict of the weights.
-            evidence: the evidence of the answer.
-            variation: the bound on the total variation of its weights.
+            verdict: the verdict of the weights alone.
+            evidence: the answer's measures of how well the keys match the query.
+            variation: the bound on the error (total variation) of the answer's weights.
         """
         if not self.words_unknown or verdict.stands == "none":
             return verdict
@@ -97,9 +100,9 @@ async def encode_queries(
 
 
 async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: str) -> None:
-    """Raise an error for a text in which the service's encoder knows no token.
+    """Raise an error for a text of which the service's encoder knows no token.
 
-    Accept every text until an encoder is loaded.
+    Every text is accepted until an encoder is loaded.
 
     Raises:
         NothingToRead: the encoder knows no token of the text; the error has this pointer.
@@ -124,7 +127,7 @@ def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointe
 
 
 def _describe_unreadable(text: str, unknown: int, model: str) -> str:
-    """Return the error for a text in which the model knows no token."""
+    """Return the message of the error for a text of which the model knows no token."""
     shown = repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
     if not text:
         seen = "an empty text"
@@ -143,7 +146,7 @@ DocumentDetail = Literal["ids", "texts", "vectors"]
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a query; None takes the collection's setting, or the default."""
+    """The options of a query; for None, the collection's setting applies, or the default."""
 
     temperature: float | Literal["auto"] | None = None
     effective_documents: float = 8.0
@@ -165,9 +168,14 @@ class Options:
 
 
 async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
-    """Return a function that builds the terms for each query's logits.
+    """Return a function that builds, for each query, the terms that are added to the documents' logits.
 
     If the options request full text, documents are ranked first.
+
+    Args:
+        collection: the collection to query.
+        queries: texts, or vectors [d].
+        options: the options of the queries.
 
     Raises:
         InvalidContent: invalid options; the returned function raises it, too.
@@ -228,7 +236,7 @@ def get_full_text_weight(options: Options) -> float:
 
 
 def check_complete(snapshot: Snapshot) -> None:
-    """Raise ShardsMissing if documents of the collection are missing."""
+    """Raise ShardsMissing if documents of the collection are unavailable now."""
     if snapshot.missing is not None:
         documents = snapshot.view.documents
         raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
@@ -249,7 +257,7 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
 
 
 def build_mask(snapshot: Snapshot, sent: Any) -> AnyMask | None:
-    """Return the mask of a sent filter; None if none was sent."""
+    """Return the mask of a filter as it was sent: which rows of the snapshot pass; None without a filter."""
     condition = parse_filter(sent)
     return None if condition is None else snapshot.mask(condition)
 
@@ -262,7 +270,17 @@ def question(
     mask: AnyMask | None = None,
     bias: AnyBias | None = None,
 ) -> Question:
-    """Build the question for the lookup."""
+    """Return a query in the form that the lookup answers.
+
+    Args:
+        record: the collection's record, which has the defaults of the options.
+        vector: the query's vector [d].
+        options: the options of the query.
+        null: the null key ("none of these"): its similarity, or the background from which one follows; None without
+            one.
+        mask: the rows that pass the filter; None for all.
+        bias: the numbers to add to the logits; None for none.
+    """
     temperature: float | Auto
     if options.temperature == "auto":
         temperature = Auto(options.effective_documents)

@@ -28,7 +28,10 @@ Document = StoredDocument | DocumentRecord
 
 @dataclass(frozen=True)
 class BestKey:
-    """The most similar key of a document, from 0, and the part of the key text that it is of; None without parts."""
+    """The most similar key of a document: its index from 0, and the part of the key text that it encodes.
+
+    The part is None if the key text was not split.
+    """
 
     index: int
     part: TextSpan | None
@@ -44,7 +47,13 @@ class DocumentReader(Protocol):
         """Return each document with the fields that are needed, or only its id if nothing else is."""
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
+        """Return for each document the one of its keys that is most similar to the query; None if it has only one key.
+
+        Args:
+            documents: n documents, as `documents` returns them.
+            rows: int64[n], their row numbers.
+            parts: int64[n], the number of the most similar key of each.
+        """
 
 
 @dataclass(frozen=True)
@@ -52,8 +61,8 @@ class StoredDocuments:
     """A reader of documents from a collection's store.
 
     Attributes:
-        wants: the part of each document that is needed: its id, its texts, or also its vectors. "ids" is sufficient
-            only if no document has several keys.
+        wants: how much of each document is needed: its id, its texts, or also its vectors. "ids" is sufficient only if
+            no document has several keys.
         several: whether some document has several keys.
     """
 
@@ -75,7 +84,13 @@ class StoredDocuments:
         return self.reader.ids(self.record.id, rows)
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
-        """Return the most similar key of each document; `parts` int64[n] are the numbers of these keys."""
+        """Return for each document the one of its keys that is most similar to the query; None if it has only one key.
+
+        Args:
+            documents: n documents, as `documents` returns them.
+            rows: int64[n], their row numbers.
+            parts: int64[n], the number of the most similar key of each.
+        """
         spoke: list[BestKey | None] = [None] * len(documents)
         if self.several:
             several = [
@@ -133,9 +148,7 @@ class Match:
 
 @dataclass(frozen=True)
 class FullText:
-    """The full-text term of a query: its weight, its ranking, and the number of documents that contain a word of
-    the query.
-    """
+    """The effect of full text on a query: its weight, the ranking, and how many documents have a word of the query."""
 
     weight: float
     ranking: str
@@ -169,7 +182,7 @@ class Result:
 
 @dataclass(frozen=True)
 class ResultBuilder:
-    """A builder of results for one snapshot and one set of options."""
+    """A builder of results, for answers from one version of a collection with the same options."""
 
     snapshot: Snapshot
     reading: DocumentReader
@@ -178,7 +191,14 @@ class ResultBuilder:
     def result(
         self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
     ) -> Result:
-        """Build the result of an answer, with documents, confidence and the explanation of its terms."""
+        """Build the result of an answer, with documents, confidence and the explanation of its terms.
+
+        Args:
+            query: the query with its vector.
+            answer: the lookup's answer.
+            added: the terms that were added to the documents' logits; None without any.
+            confident: the calibration's part that computes confidences; None for no confidences.
+        """
         shown_terms = added if self.options.explained else None
         built = result(self.snapshot.record, query, answer, self.reading, shown_terms, confident)
         warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
@@ -195,7 +215,13 @@ def explain_filter(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
 
 
 def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any) -> FullText | None:
-    """Return the full-text term and the number of matching documents that pass the filter; None without full text."""
+    """Return the effect of full text on a query; None without full text.
+
+    Args:
+        added: the terms that were added to the documents' logits, full text among them.
+        snapshot: the version of the collection that was queried.
+        sent: the filter as it was sent; only documents that pass it are counted.
+    """
     if added is None or added.words is None:
         return None
     return FullText(added.words.weight, added.words.ranking, added.count_containing(build_mask(snapshot, sent)))
@@ -209,11 +235,16 @@ def result(
     added: LogitTerms | None = None,
     confidence_model: ConfidenceModel | None = None,
 ) -> Result:
-    """Build the result of an answer, with the requested documents; the id decides ties at the cut.
+    """Build the result of an answer, with the documents that were requested.
+
+    If documents tie for the last place among the matches, the id decides.
 
     Args:
-        query: the encoded query.
-        added: the terms to explain for each match; None for no explanation.
+        record: the collection's record.
+        query: the query with its vector.
+        answer: the lookup's answer.
+        reading: reads the documents.
+        added: the terms (numbers added to logits) to explain for each match; None for no explanation.
         confidence_model: computes the confidence of each match; None for no confidence.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
@@ -245,7 +276,10 @@ def result(
 
 
 def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
-    """Return which documents of the answer's head are its matches, if several tie for the last place."""
+    """Return the indices of the answer's matches among its best documents, the best one first.
+
+    The answer has more documents than matches if several tie for the last place; then the id decides.
+    """
     indices = np.arange(len(answer.numbers))
     if len(indices) <= answer.matches:
         return indices
@@ -254,7 +288,13 @@ def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
 
 
 def compute_rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
-    """Return the weight of the passing documents that are not matches; `documents` is their number."""
+    """Return the total weight of the documents that pass the filter but are not matches.
+
+    Args:
+        evidence: the answer's evidence, which has the weight of the null key.
+        weights: the weights of the matches.
+        documents: the number of documents that pass.
+    """
     return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
 
 

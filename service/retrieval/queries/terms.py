@@ -37,7 +37,7 @@ MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 
 @dataclass(frozen=True, eq=False)
 class FullTextTerm:
-    """A term whose addend is a weight times the full-text rank of the document.
+    """A term that adds a weight times its full-text rank to a document's logit.
 
     Attributes:
         rows: int64[r], the ascending rows of documents that contain a word of the query.
@@ -50,12 +50,14 @@ class FullTextTerm:
     ranks: F64
 
     def of(self, rows: I64) -> F64:
-        """Return float64[n], the addends for documents with these row numbers."""
+        """Return float64[n], the numbers to add to the logits of the documents with these row numbers."""
         with np.errstate(over="ignore"):
             return clip_addends(self.weight * self._ranks_of(rows))
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Return an explanation of the addend of each document with these row numbers."""
+        """Return for each document with these row numbers how the number that is added to its logit is computed, as
+        JSON.
+        """
         pairs = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in pairs]
 
@@ -77,12 +79,15 @@ class RankCache:
         self._found: dict[str, tuple[str, I64, F64]] = {}
 
     def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
-        """Rank the documents of a snapshot for these texts."""
+        """Rank the documents of a snapshot (a collection at one version) for these texts, and keep the ranks."""
         self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
         self._version = snapshot.version
 
     def of(self, snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
-        """Return the ranking's name, row numbers int64[r] and ranks float64[r]; recompute for another version."""
+        """Return the full-text ranking of a text: its name, row numbers int64[r] and ranks float64[r].
+
+        It is computed again if the snapshot has another version than the cached ranking.
+        """
         cached = self._found.get(text) if snapshot.version == self._version else None
         return _rank(snapshot, text) if cached is None else cached
 
@@ -114,11 +119,12 @@ def fits_full_text(text: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class LogitTerms:
-    """All terms that are added to the logits of a view's documents, for one query.
+    """The terms of one query: all numbers that are added to the documents' logits.
 
     Attributes:
         words: the full-text term; None without one.
-        explain_bias: returns the explanations of each document's bias, one for each term, in order.
+        explain_bias: returns the explanations of each document's bias (terms of its metadata), one for each term, in
+            order.
         bias: the sum of all terms.
     """
 
@@ -127,7 +133,7 @@ class LogitTerms:
     bias: AnyBias
 
     def explain(self, rows: I64) -> list[list[Explanation]]:
-        """Explain each of these documents: a list with one explanation per term."""
+        """Return for each document with these rows a list with one explanation per term that is added to its logit."""
         explanations = self.explain_bias(rows)
         if self.words is None:
             return explanations
@@ -152,14 +158,14 @@ def build_terms(
     normaliser: str = "softmax",
     ranked: RankCache | None = None,
 ) -> TermsBuilder:
-    """Return a function that builds the terms of each query for a snapshot; None for a query without terms.
+    """Return a function that builds, for a snapshot, the terms that are added to the documents' logits.
 
-    Equal terms share one object.
+    It returns one `LogitTerms` for each query; None for a query without terms. Equal terms share one object.
 
     Args:
         queries: texts, or vectors [d].
         full_text: the weight of their words; None or 0 for no full text.
-        bias: the bias as it was sent.
+        bias: the bias (terms of the documents' metadata) as it was sent.
         temperature, normaliser: as they were sent.
         ranked: the full-text ranks that were computed before.
 
@@ -192,7 +198,7 @@ def build_terms(
 
 
 def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | None, terms: Sequence[Term]) -> LogitTerms:
-    """Return the terms of one query whose documents are in this process."""
+    """Return the numbers that are added to the logits of one query, for documents in this process."""
 
     def evaluate() -> list[LogitTerm]:
         return snapshot.once(("addends", terms), lambda: evaluate_terms(snapshot, view, documents(), terms))
@@ -219,7 +225,10 @@ def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | Non
 def _build_remote_terms(
     snapshot: Snapshot, view: RemoteView, words: FullTextTerm | None, terms: Sequence[Term], sent: Any
 ) -> LogitTerms:
-    """Return the terms of one query whose documents other processes hold. These evaluate the bias, as JSON."""
+    """Return the numbers that are added to the logits of one query, for documents that other processes hold.
+
+    These processes evaluate the bias themselves, from its JSON.
+    """
     bias: RemoteBias | None = None
     if terms:
         bias = snapshot.lasting(terms, lambda: _read_bias(view, terms, sent))
@@ -231,7 +240,11 @@ def _build_remote_terms(
 
 
 def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any) -> RemoteBias:
-    """Return the bias that the nodes compute; raise InvalidContent if a field takes too much memory."""
+    """Return the bias that the shard servers compute.
+
+    Raises:
+        InvalidContent: a field takes too much memory.
+    """
     text = format_bias(sent, _read_origins(view, terms, sent))
     try:
         return view.bias(text)
@@ -240,7 +253,10 @@ def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any) -> RemoteBias
 
 
 def _read_origins(view: RemoteView, terms: Sequence[Term], sent: Any) -> list[float | None]:
-    """Return the largest number of each recency term's field in all documents, if it has no origin, else None."""
+    """Return for each recency term (which prefers documents near an origin) the largest number of its field.
+
+    It is the default origin. None stands for all other terms.
+    """
     origins: list[float | None] = [None] * len(terms)
     if not any(isinstance(term, Recency) and term.origin is None for term in terms):
         return origins

@@ -19,7 +19,7 @@ SQUARE_ARRAYS = {"weights", "logits"}  # [h, n, n]; the others are [h, n, d_k]
 
 @dataclass(frozen=True)
 class Trace:
-    """The tokens of a text, and the layers in the requested order."""
+    """The tokens of a text, and what each traced layer of the model computes from them, in the requested order."""
 
     text: TracedText
     layers: list[TracedLayer]
@@ -35,14 +35,14 @@ def trace_text(
     causal: bool,
     arrays: Sequence[str],
 ) -> Trace:
-    """Trace a text, or a pair, through the model; by default the last layer with every head. Blocks.
+    """Trace a text, or a pair of texts, through the layers of the model; blocks.
 
     Args:
         encoder: the model.
         text: the text.
-        pair: a second text after it.
-        layers: the layers to return, from 0, or from the last one as −1.
-        heads: the heads to return, counted in the same way.
+        pair: a second text after it; None for none.
+        layers: the layers to return, from 0, or from the last one as −1; None for the last.
+        heads: the heads to return, counted in the same way; None for all.
         causal: whether each token attends only to itself and those before it.
         arrays: the fields of TracedLayer to return, on which the limit of the answer's size depends.
 

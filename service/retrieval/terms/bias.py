@@ -35,9 +35,12 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")  # as JS
 
 @dataclass(frozen=True)
 class Recency:
-    """A term that halves a document's weight for each `half_life` of its field's distance from `origin`.
+    """A term (a number added to a document's logit) that prefers documents whose field is near an origin.
 
-    An origin of None means the largest number of the field.
+    It halves a document's weight for each `half_life` of the distance.
+
+    Attributes:
+        origin: the number from which distance counts; None for the largest number of the field.
     """
 
     field: str
@@ -47,9 +50,11 @@ class Recency:
     gaussian: bool
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value; NaN if it is not a number.
+        """Return float64[c], the number to add to the logit for each value of the field; NaN if it is not a number.
 
-        `largest` is the largest number of the field.
+        Args:
+            values: the c distinct values of the field.
+            largest: the largest number of the field, which is the default origin.
         """
         with np.errstate(over="ignore"):
             origin = largest if self.origin is None else self.origin
@@ -60,21 +65,26 @@ class Recency:
 
 @dataclass(frozen=True)
 class Linear:
-    """A term whose addend is a number of the field, times a factor."""
+    """A term that adds a number of the document's metadata, times a factor, to its logit."""
 
     field: str
     missing: float
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value; NaN if it is not a number."""
+        """Return float64[c], the number to add to the logit for each value of the field; NaN if it is not a number.
+
+        Args:
+            values: the c distinct values of the field.
+            largest: not used.
+        """
         with np.errstate(over="ignore"):
             return clip_addends(self.factor * _numbers(values))
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A term whose addend is the logarithm of a number of the field, times a factor.
+    """A term that adds the logarithm of a number of the document's metadata, times a factor, to its logit.
 
     It multiplies the weight by a power of the number.
     """
@@ -84,9 +94,13 @@ class Prior:
     factor: float
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value.
+        """Return float64[c], the number to add to the logit for each value of the field.
 
         It is −∞ for 0, which excludes a document, and NaN for a value without a logarithm.
+
+        Args:
+            values: the c distinct values of the field.
+            largest: not used.
         """
         numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
@@ -99,14 +113,20 @@ class Prior:
 
 @dataclass(frozen=True)
 class ValueWeights:
-    """A term with an addend for each of the listed values of a field."""
+    """A term that adds a number to the document's logit, which depends on the value of a metadata field."""
 
     field: str
     missing: float
     weights: tuple[tuple[EncodedValue, float], ...]
 
     def of(self, values: DistinctValues, largest: float) -> F64:
-        """Return float64[c], the addend of each value; NaN if the value is not listed."""
+        """Return float64[c], the number to add to the logit for each value of the field; NaN if the value is not
+        listed.
+
+        Args:
+            values: the c distinct values of the field.
+            largest: not used.
+        """
         addends = np.full(len(values), np.nan)
         for value, weight in self.weights:
             addends[values.equal(value)] = weight
@@ -115,7 +135,10 @@ class ValueWeights:
 
 @dataclass(frozen=True)
 class FilterTerm:
-    """A term with an addend for documents that pass a condition. Equivalent conditions have the same `name`."""
+    """A term that adds a number to the logits of documents that pass a condition.
+
+    Equivalent conditions have the same `name`.
+    """
 
     condition: Condition = field(compare=False)
     name: bytes
@@ -127,7 +150,7 @@ Term: TypeAlias = FieldTerm | FilterTerm
 
 
 def clip_addends(addends: F64) -> F64:
-    """Clip the addends to ±MAX_ADDEND; NaN stays."""
+    """Clip addends (numbers to add to logits) to ±MAX_ADDEND; NaN stays."""
     return np.clip(addends, -MAX_ADDEND, MAX_ADDEND) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
@@ -137,7 +160,7 @@ def _numbers(values: DistinctValues) -> F64:
 
 
 def parse_bias(sent: Any) -> tuple[Term, ...]:
-    """Parse a sent bias into terms; return an empty tuple if none was sent.
+    """Parse a bias as a request has it into terms, which add numbers to documents' logits; empty without a bias.
 
     Raises:
         InvalidContent: the bias is invalid; it points at the flaw in the request's `bias`.
@@ -152,11 +175,11 @@ def parse_bias(sent: Any) -> tuple[Term, ...]:
 
 
 def format_bias(sent: Any, origins: Sequence[float | None]) -> str:
-    """Return a valid bias as JSON, with an origin in every recency term.
+    """Return a valid bias as JSON, in which every recency term has its origin.
 
     Args:
         sent: the bias as it was sent.
-        origins: the origin of each term that needs one; None for 0 or for another term.
+        origins: the origin of each recency term that was sent without one; None for 0, and for every other term.
     """
     terms = sent if isinstance(sent, list) else [sent]
     return json.dumps(
@@ -250,8 +273,9 @@ def _parse_weights(sent: Any, pointer: str) -> tuple[tuple[EncodedValue, float],
 
 
 def _parse_values(text: str) -> list[EncodedValue]:
-    """Return the values that a name in `weights` matches: the text itself, and the number or boolean whose JSON is that
-    text.
+    """Return the values that a name in a term's `weights` stands for.
+
+    These are the text itself, and the number or boolean whose JSON is that text.
     """
     values = [encode_value(text)]
     if text in ("true", "false"):

@@ -36,22 +36,22 @@ class FieldSource(Protocol):
 
 
 class LogitTerm(Protocol):
-    """The protocol of a term that is added to the logits of documents."""
+    """The protocol of a term: it adds a number, the addend, to the logit of each document."""
 
     def of(self, rows: I64) -> F64:
-        """Return float64[n], the addends for documents with these row numbers; −∞ excludes a document."""
+        """Return float64[n], the numbers to add to the logits of documents with these rows; −∞ excludes a document."""
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Return an explanation of the addend of each document with these row numbers, as JSON."""
+        """Return for each document with these row numbers how its addend is computed, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)
 class FieldLogitTerm:
-    """A term that depends on a metadata field.
+    """A term (a number added to each document's logit) that depends on a metadata field.
 
     Attributes:
-        parts: the field's values, and float64[c + 1], the addend of each; the last is that of documents without the
-            field.
+        parts: the parts of the field's column, each with float64[c + 1], the addend of each of its c values; the last
+            is that of documents without the field.
     """
 
     term: FieldTerm
@@ -74,7 +74,7 @@ class FieldLogitTerm:
         return cls(term, [(entries, _compute_by_value(term, entries, largest)) for entries in fields])
 
     def of(self, rows: I64) -> F64:
-        """Return float64[n], the addends for documents with these row numbers."""
+        """Return float64[n], the numbers to add to the logits of documents with these row numbers."""
         result = np.full(len(rows), self.term.missing)
         for entries, addends in self.parts:
             codes = entries.codes_of(rows)
@@ -82,9 +82,9 @@ class FieldLogitTerm:
         return result
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Return an explanation of the addend of each document with these row numbers.
+        """Return for each document with these row numbers how its addend is computed, as JSON.
 
-        Its value is null if the field is missing or a list.
+        The value is null if the field is missing or a list.
         """
         values: list[Any] = [None] * len(rows)
         for entries, _ in self.parts:
@@ -97,17 +97,17 @@ class FieldLogitTerm:
 
 @dataclass(frozen=True, eq=False)
 class FilterLogitTerm:
-    """A term for documents that pass a condition: the ascending rows int64[r]."""
+    """A term that adds a number to the logits of documents that pass a condition: the ascending rows int64[r]."""
 
     addend: float
     passing: I64
 
     def of(self, rows: I64) -> F64:
-        """Return float64[n], the addends for documents with these row numbers."""
+        """Return float64[n], the numbers to add to the logits of documents with these row numbers."""
         return np.where(self._passes(rows), self.addend, 0.0)
 
     def explain(self, rows: I64) -> list[Explanation]:
-        """Return an explanation of the addend of each document with these row numbers."""
+        """Return for each document with these row numbers how its addend is computed, as JSON."""
         pairs = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
         return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in pairs]
 
@@ -116,7 +116,13 @@ class FilterLogitTerm:
 
 
 def evaluate_terms(source: FieldSource, view: View, documents: I64, terms: Sequence[Term]) -> list[LogitTerm]:
-    """Evaluate terms over the documents int64[n] of a view.
+    """Evaluate terms over documents: each of the results has the number that a term adds to each document's logit.
+
+    Args:
+        source: the metadata of the documents.
+        view: the keys of the documents.
+        documents: int64[n], ascending.
+        terms: the terms that were sent.
 
     Raises:
         RetrievalError: a field takes too much memory.
@@ -130,7 +136,7 @@ def evaluate_terms(source: FieldSource, view: View, documents: I64, terms: Seque
 
 
 def find_documents(view: View, mask: AnyMask | None) -> I64:
-    """Return int64[n], the ascending row numbers of the documents that pass a mask of the view; None for all."""
+    """Return int64[n], the ascending row numbers of the documents in a view that pass a mask; None passes all."""
     batches = [np.empty(0, dtype=np.int64)]
     assert mask is None or isinstance(mask, Mask)
     for segment, passes in view.passing(mask):
@@ -140,9 +146,14 @@ def find_documents(view: View, mask: AnyMask | None) -> I64:
 
 
 def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> list[float | None]:
-    """Return the largest number of each recency term's field among the documents int64[n], if it has no origin.
+    """Return for each recency term without an origin the largest number of its field, which is then its origin.
 
-    None stands for every other term, and for a field without numbers.
+    A recency term prefers documents near the origin. None stands for every other term, and for a field without numbers.
+
+    Args:
+        source: the metadata of the documents.
+        documents: int64[n], the documents to consider.
+        terms: the terms that were sent.
     """
     return [
         _find_largest([column.field for column in source.columns(term.field, "/bias")], documents)
@@ -153,7 +164,7 @@ def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> 
 
 
 def _find_largest(fields: Sequence[Entries], documents: I64) -> float | None:
-    """Return the largest number among the documents; None without numbers."""
+    """Return the largest number that a field has in these documents; None without numbers."""
     largest = -np.inf
     for entries in fields:
         codes = entries.codes_of(documents)
@@ -169,7 +180,9 @@ def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
 
 @dataclass(frozen=True, eq=False)
 class TermSum:
-    """The sum of the terms of each document, in three parts with about three times the digits of float64.
+    """The sum of all terms of each document, in three parts with about three times the digits of float64.
+
+    A term is a number that is added to a document's logit.
 
     Attributes:
         documents: int64[n], ascending.
@@ -216,7 +229,10 @@ def sum_terms(documents: I64, terms: Sequence[LogitTerm]) -> TermSum:
 
 
 def _add_term(parts: F64, addend: F64) -> F64:
-    """Return float64[3, n]: the sum, its rounding error, and the rounding error of that error."""
+    """Add a term to a sum in three parts, and return the new sum float64[3, n].
+
+    The parts are the rounded sum, its rounding error, and the rounding error of that error.
+    """
     total, error = _two_sum(parts[0], addend)
     first, error = _two_sum(parts[1], error)
     return np.stack([total, first, parts[2] + error])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -24,11 +24,10 @@ from service.storage.postgres import change_log
 from service.storage.postgres.connections import Connections, parse_address, prepare, redact_address, translate_errors
 from service.storage.postgres.garbage_collection import GarbageCollector, delete_expired
 from service.storage.postgres.integrity import find_damage
-from service.storage.postgres.nodes import NodeTable
 from service.storage.postgres.reader import Reader
 from service.storage.postgres.statements import COLLECTION_COLUMNS
 from service.storage.postgres.writer import Writer, lock_request, refuse_answered
-from service.storage.records import ChangeSummary, CollectionRecord, Extent, VersionChange, WriteRequest
+from service.storage.records import ChangeSummary, ClusterPlan, CollectionRecord, Extent, VersionChange, WriteRequest
 from service.storage.serialisation import collection_of
 from service.storage.writes import call_all
 
@@ -39,9 +38,6 @@ class PostgresStore:
     """Collections and documents in PostgreSQL; every method may be called from any thread, and blocks.
 
     A write that has returned is committed, and every reader that begins after that sees it, in any process.
-
-    Attributes:
-        nodes: the registry of nodes and of the shards that they have in memory.
     """
 
     unclean_shutdown = None
@@ -52,7 +48,6 @@ class PostgresStore:
         self._writing = threading.local()
         self._full = False
         self._garbage_collector = GarbageCollector(self._delete_expired)
-        self.nodes = NodeTable(self._connection)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
@@ -183,6 +178,21 @@ class PostgresStore:
         with self._connection() as connection:
             rows = connection.execute("SELECT id, version, next_row FROM collections").fetchall()
         return {number: Extent(*extent) for number, *extent in rows}
+
+    def cluster_plan(self) -> ClusterPlan | None:
+        """Return the plan of the servers that hold shards; None if none are deployed."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT number, names, copies FROM cluster_plan").fetchone()
+        return None if row is None else ClusterPlan(row[0], tuple(row[1]), row[2])
+
+    def set_cluster_plan(self, names: Sequence[str], copies: int) -> ClusterPlan | None:
+        """Replace the plan, or delete it if no servers are named, and return the plan."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute("LOCK TABLE cluster_plan IN EXCLUSIVE MODE")
+            connection.execute("DELETE FROM cluster_plan")
+            if names:
+                connection.execute("INSERT INTO cluster_plan (names, copies) VALUES (%s, %s)", (list(names), copies))
+        return self.cluster_plan()
 
     def catalogue(self) -> int:
         """Return a counter of changes to collections, other than to their documents."""

@@ -163,7 +163,13 @@ class Reader:
     ) -> Iterator[KeyRows]:
         """Yield all keys and their values in batches of `batch` documents, by row number.
 
-        See `service.storage.Reader`.
+        Args:
+            among: the documents' row numbers int64[n], ascending; None for all documents.
+            damaged: receives each document whose vectors do not match their checksum; the document is left out. Without
+                it, the first one is raised.
+
+        Raises:
+            CollectionDamaged: the collection lacks some of its documents.
         """
         record = self._collection("id", collection)
         if (count := self.count(collection)) != record.documents:

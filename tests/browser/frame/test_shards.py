@@ -1,4 +1,4 @@
-"""If slots hold the keys, the foot of the page says so in its language; otherwise it says nothing."""
+"""If servers hold the keys, the foot of the page says so in its language; otherwise it says nothing."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import service.cluster
 from tests.browser.reading import checked
 from tests.postgres import PostgresServer
 from tests.running import RunningService
-from tests.service.cluster.local_nodes import LocalNodes
+from tests.service.cluster.local_servers import LocalServers
 
 
 @pytest.mark.postgres
-def test_the_foot_says_which_slots_hold_the_keys(
+def test_the_foot_says_how_many_servers_hold_the_keys(
     chromium: Any, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = postgres.database()
-    slots = LocalNodes(address, ["a", "b", "c"], copies=2)
+    servers = LocalServers(address, 3, 2)
     monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(service.cluster, "open_transport", lambda: slots)
+    monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
     with RunningService(store=address, shards="auto", demo=("library",)) as running:
         running.wait_until_ready()
         context = chromium.new_context(locale="en-GB")
@@ -29,16 +29,16 @@ def test_the_foot_says_which_slots_hold_the_keys(
         page.goto(f"{running.url}/#revealed=1")
         checked(page)
         page.wait_for_selector("#shards")
-        text = "Slots that hold the keys: 3, on machines: 3. Copies of each range: 2."
+        text = "Servers that hold the keys: 3, on machines: 3. Copies of each range: 2."
         assert page.locator("#shards").inner_text() == text
         page.click("#toggle-lang")
         page.wait_for_selector("#shards:has-text('3 台机器')")
         assert page.locator("#shards").count() == 1
         context.close()
-    slots.close()
+    servers.close()
 
 
-def test_a_service_with_its_own_keys_says_nothing_of_slots(visit: Any) -> None:
+def test_a_service_with_its_own_keys_says_nothing_of_servers(visit: Any) -> None:
     opened = visit("")
     page = opened.page
     page.wait_for_selector("#fonts", state="attached")

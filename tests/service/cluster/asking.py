@@ -1,4 +1,4 @@
-"""Clients of several services, and one that writes, as long as a block runs; what each answer was is kept."""
+"""Clients of several services, and one that writes, while a block runs; every answer is checked."""
 
 from __future__ import annotations
 
@@ -15,160 +15,154 @@ import psycopg
 
 from tests.meanwhile import Meanwhile
 from tests.service.cluster.shelf import DOCUMENTS, GROUPS, Shelf
+from tests.waiting import until
 
 CLIENTS = 16
 PAUSE_SECONDS = 0.05
 WRITE_SECONDS = 0.25
-TURN_OVER_WRITES = 16
+WRITES_PER_SHARD = 16
 LATE_SECONDS = 11.0
-"""Ten are the deadline, and some time goes by on the way."""
+"""The deadline of a query is 10 s, and the way to the service and back takes some time."""
 REFUSALS = frozenset({(503, "shards_missing"), (503, "store_unavailable"), (503, "stopping")})
 """The refusals that may replace an answer."""
+Refusal = tuple[int, str]
+"""The status and the code of an answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The end of one question; its times are of time.monotonic().
+    """The end of one query; times are of time.monotonic().
 
     Attributes:
-        said: the status, and the code if the call failed.
-        wrong: the error in an answer.
-        moved: how often the caller turned to another service, because one was unreachable.
+        refusal: None for a success.
+        error: what is wrong with the answer.
+        moves: how often the client turned to another service, because one was unreachable.
     """
 
     began: float
     ended: float
-    said: tuple[int, str]
-    wrong: str | None
-    moved: int
+    refusal: Refusal | None
+    error: str | None
+    moves: int
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
 
 
 @dataclass
-class Told:
-    """All answers that were begun while something broke.
+class Record:
+    """All answers of a block, and its writes."""
 
-    Attributes:
-        fault: when it did.
-        writes: how many were acknowledged.
-    """
+    answers: list[Answer] = field(default_factory=list)
+    writes: int = 0
+    write_refusals: Counter[Refusal] = field(default_factory=Counter)
 
-    fault: float
-    answers: list[Answer]
-    writes: int
-    write_refusals: Counter[tuple[int, str]] = field(default_factory=Counter)
-
-    @property
-    def good(self) -> int:
-        return sum(answer.said[0] == 200 and answer.wrong is None for answer in self.answers)
+    def __iadd__(self, other: Record) -> Record:
+        self.answers += other.answers
+        self.writes += other.writes
+        self.write_refusals += other.write_refusals
+        return self
 
     @property
-    def wrong(self) -> list[str]:
-        """Return the errors in answers, the refusals outside of REFUSALS, and late refusals."""
-        problems = [str(refusal) for refusal in (*self.refused, *self.write_refusals) if refusal not in REFUSALS]
-        late = [
-            answer for answer in self.answers if answer.said[0] != 200 and answer.ended - answer.began > LATE_SECONDS
-        ]
-        problems += [f"{refusal.said} after {refusal.ended - refusal.began:.1f} s" for refusal in late]
-        return [*problems, *(answer.wrong for answer in self.answers if answer.wrong is not None)]
+    def refusals(self) -> Counter[Refusal]:
+        return Counter(answer.refusal for answer in self.answers if answer.refusal is not None)
 
     @property
-    def refused(self) -> Counter[tuple[int, str]]:
-        return Counter(answer.said for answer in self.answers if answer.said[0] != 200)
+    def errors(self) -> list[str]:
+        """The errors of answers, the refusals outside of REFUSALS, and late refusals."""
+        errors = [answer.error for answer in self.answers if answer.error is not None]
+        errors += [str(refusal) for refusal in (*self.refusals, *self.write_refusals) if refusal not in REFUSALS]
+        late = [answer for answer in self.answers if answer.refusal and answer.seconds > LATE_SECONDS]
+        return [*errors, *(f"{answer.refusal} after {answer.seconds:.1f} s" for answer in late)]
 
     @property
-    def moved(self) -> int:
-        return sum(answer.moved for answer in self.answers)
+    def moves(self) -> int:
+        return sum(answer.moves for answer in self.answers)
 
     @property
     def longest(self) -> float:
-        """Seconds, of a question until its end, whatever that was."""
-        return max(answer.ended - answer.began for answer in self.answers)
-
-    @property
-    def full_after(self) -> float:
-        """Seconds from the fault until nothing but answers came."""
-        return max([0.0, *(answer.ended - self.fault for answer in self.answers if answer.said[0] != 200)])
+        """Seconds of the longest query."""
+        return max(answer.seconds for answer in self.answers)
 
 
 class Asking(Meanwhile):
-    """Sixteen clients, each at one of the services until that is not to be connected to, and one that writes.
+    """Sixteen clients, each of one service until that is unreachable, and one client that writes."""
 
-    Args:
-        writes: whether there is one.
-        temperature: of all questions.
-    """
-
-    def __init__(self, shelf: Shelf, urls: Sequence[str], *, writes: bool = True, temperature: float = 0.2) -> None:
-        works = [partial(self._kept, self._ask, i) for i in range(CLIENTS)]
-        super().__init__([*works, *([partial(self._kept, self._write, 0)] if writes else [])])
-        self._shelf, self._urls, self._temperature = shelf, urls, temperature
-        self._answers: list[Answer] = []
-        self._failed: list[BaseException] = []
-        self._writes, self._write_refusals = 0, Counter[tuple[int, str]]()
-        self._fault = time.monotonic()
-
-    def broken(self) -> None:
-        """Record that something breaks now."""
-        self._fault = time.monotonic()
+    def __init__(self, shelf: Shelf, urls: Sequence[str]) -> None:
+        clients = [partial(self._guard, self._ask, seed) for seed in range(CLIENTS)]
+        super().__init__([*clients, partial(self._guard, self._write, 0)])
+        self._shelf, self._urls = shelf, urls
+        self._record, self._failures = Record(), list[BaseException]()
 
     @property
-    def told(self) -> Told:
-        """Return the answers, once the block has ended."""
-        if self._failed:
-            raise self._failed[0]
-        return Told(self._fault, self._answers, self._writes, self._write_refusals)
+    def record(self) -> Record:
+        """The answers so far. Raise the error that ended a client."""
+        if self._failures:
+            raise self._failures[0]
+        return self._record
 
-    def _kept(self, work: Callable[[httpx.Client, int], None], seed: int) -> None:
+    def wait_for_answers(self, count: int, seconds: float = 120) -> None:
+        """Wait until as many queries that begin after this call have succeeded."""
+        now = time.monotonic()
+
+        def answered() -> bool:
+            recent = (answer.began > now and answer.refusal is None for answer in reversed(self.record.answers))
+            return sum(recent) >= count
+
+        until(answered, seconds, lambda: self.record.refusals)
+
+    def _guard(self, work: Callable[[httpx.Client, int], None], seed: int) -> None:
         try:
             with httpx.Client(timeout=60, trust_env=False) as client:
                 work(client, seed)
         except BaseException as error:
-            self._failed.append(error)
+            self._failures.append(error)
 
     def _ask(self, client: httpx.Client, seed: int) -> None:
         random, turn = np.random.default_rng(seed), seed
         while not self.stop.is_set():
-            row, before = int(random.integers(DOCUMENTS)), list(self._shelf.acknowledged)
-            began, moved = time.monotonic(), 0
+            row, acknowledged = int(random.integers(DOCUMENTS)), list(self._shelf.acknowledged)
+            began, moves = time.monotonic(), 0
             while True:
                 client.base_url = self._urls[turn % len(self._urls)]
                 try:
-                    answer = self._shelf.ask(client, row, self._temperature)
+                    response = self._shelf.ask(client, row)
                     break
-                except httpx.TransportError as error:
-                    turn, moved = turn + 1, moved + 1
+                except httpx.TransportError as failure:
+                    turn, moves = turn + 1, moves + 1
                     if time.monotonic() - began > 60:
-                        raise AssertionError(f"no service answers: {error}") from None
+                        raise AssertionError(f"no service answers: {failure}") from None
                     time.sleep(0.01)
-            ended, outcome, wrong = time.monotonic(), (answer.status_code, _code(answer)), None
-            if answer.status_code == 200:
-                wrong = self._shelf.wrong(answer.json(), row, self._temperature, before)
-            self._answers.append(Answer(began, ended, outcome, wrong, moved))
+            ended, error = time.monotonic(), None
+            if response.is_success:
+                error = self._shelf.error(response.json(), row, acknowledged)
+            self._record.answers.append(Answer(began, ended, _refusal(response), error, moves))
             self.stop.wait(PAUSE_SECONDS)
 
-    def _write(self, client: httpx.Client, next_number: int) -> None:
+    def _write(self, client: httpx.Client, turn: int) -> None:
         number = max(self._shelf.acknowledged)
         while not self.stop.is_set():
             number, group = number + 1, number % GROUPS
             rows = np.flatnonzero(self._shelf.groups == group)
-            while not self.stop.is_set():  # the same again, until somebody says that it is done
-                client.base_url = self._urls[next_number % len(self._urls)]
+            while not self.stop.is_set():  # the same write again, until it is acknowledged
+                client.base_url = self._urls[turn % len(self._urls)]
                 try:
-                    answer = self._shelf.write(client, rows, number)
-                    if answer.is_success:
+                    refusal = _refusal(self._shelf.write(client, rows, number))
+                    if refusal is None:
                         self._shelf.acknowledged[group] = number
-                        self._writes += 1
+                        self._record.writes += 1
                         break
-                    self._write_refusals[answer.status_code, _code(answer)] += 1
+                    self._record.write_refusals[refusal] += 1
                 except httpx.TransportError:
                     pass
-                next_number += 1
+                turn += 1
                 self.stop.wait(PAUSE_SECONDS)
-            if number % TURN_OVER_WRITES == 0:
-                with suppress(psycopg.Error):  # the database is away: the next time
-                    self._shelf.turn_over()
+            if number % WRITES_PER_SHARD == 0:
+                with suppress(psycopg.Error):  # the database is away
+                    self._shelf.begin_shard()
             self.stop.wait(WRITE_SECONDS)
 
 
-def _code(answer: httpx.Response) -> str:
-    return "" if answer.is_success else str(answer.json().get("code"))
+def _refusal(response: httpx.Response) -> Refusal | None:
+    return None if response.is_success else (response.status_code, str(response.json().get("code")))

@@ -1,185 +1,116 @@
-"""A cluster of real processes: `softkv shard` for machines, `softkv serve` in front of them, each as one starts it."""
+"""softkv's processes in front of a Ray cluster of `machines.py`, each started as an operator starts it."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 from benchmarks.contenders.server import free_port
-from tests.running import children_of
+from tests.service.cluster.machines import ROOT
 from tests.waiting import until
 
-COMMAND = [sys.executable, "-c", "from service.cli import main; main()"]
-START_SECONDS = 180
-STOP_SECONDS = 120
-TRIES = 3
-"""On a machine that is busy Ray may give up on a node that starts."""
+COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
+START_SECONDS = 240
 
 
-class _Process:
-    """A command that may be ended and begun again.
+class Process:
+    """A command of softkv that can be ended and started again.
 
     Args:
-        folder: where it says what it does, in `NAME.log`.
+        log: the file of what the process writes.
     """
 
-    def __init__(self, name: str, folder: Path, command: str, options: Mapping[str, str]) -> None:
-        self.name, self._log = name, folder / f"{name}.log"
-        self._command = [
-            *COMMAND,
-            command,
-            *(part for option, value in options.items() for part in (f"--{option}", value)),
-        ]
+    def __init__(self, environment: Mapping[str, str], log: Path, *arguments: str) -> None:
+        self._environment, self._log, self._command = environment, log, [*COMMAND, *arguments]
 
     def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self.runs:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(30)
+        self.kill()
 
     def start(self) -> None:
-        """Begin; what it says is added to the file."""
+        """Start the process; its output is added to the log."""
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment, cwd=ROOT)
 
-    def stop(self) -> int:
-        """End it by SIGTERM; return its exit code."""
-        self.process.terminate()
-        return self.process.wait(STOP_SECONDS)
+    def wait(self) -> int:
+        """Wait until the process ends, and return its exit code."""
+        return self.process.wait(START_SECONDS)
 
     def kill(self) -> None:
         """Send SIGKILL."""
         self.process.kill()
         self.process.wait()
 
-    def close(self) -> None:
-        """End it, whatever it does."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
-        self.kill()
-
-    def _wait(self, ready: Callable[[], bool]) -> None:
-        """Wait until it is ready; if it ends before, start it again, as its supervisor would."""
-        for _ in range(TRIES):
-            until(lambda: ready() or not self.runs, START_SECONDS, lambda: self.said)
-            if self.runs:
-                return
-            self.start()
-        raise AssertionError(self.said)
-
     @property
     def runs(self) -> bool:
         return self.process.poll() is None
 
     @property
-    def said(self) -> str:
-        """All that it said, also before it was begun again."""
+    def output(self) -> str:
+        """Everything that the process has written since its first start."""
         return self._log.read_text()
 
 
-class Machine(_Process):
-    """`softkv shard`.
+class Service(Process):
+    """`softkv serve` at a port that stays its own.
 
     Args:
-        address: of the database.
-        head: `HOST:PORT` of Ray's.
-    """
-
-    def __init__(self, name: str, address: str, head: str, folder: Path, *, slots: int = 2, copies: int = 2) -> None:
-        self._ready = folder / f"{name}.ready"
-        options = {
-            "store": address,
-            "shards": f"ray://{head}",
-            "slots": str(slots),
-            "copies": str(copies),
-            "name": name,
-        }
-        options |= {"data-dir": str(folder / f"{name}-data"), "ready-file": str(self._ready)}
-        super().__init__(name, folder, "shard", options)
-
-    def start(self) -> None:
-        """Start it; a killed process has left its file."""
-        self._ready.unlink(missing_ok=True)
-        super().start()
-
-    def wait_until_ready(self) -> None:
-        """Wait until it holds all of its ranges."""
-        self._wait(self._ready.exists)
-
-    def slots(self) -> list[int]:
-        """The processes of its slots."""
-        node = self._node()
-        return [slot for slot in slots_running(os.environ["RAY_AUTH_TOKEN"]) if _group_of(_parent_of(slot)) == node]
-
-    def kill(self) -> None:
-        """Send SIGKILL to the process, its node and slots at once, like a power failure."""
-        with suppress(ValueError):  # its node is gone already
-            slots = self.slots()
-            os.killpg(self._node(), signal.SIGKILL)
-            for slot in slots:
-                with suppress(ProcessLookupError):
-                    os.kill(slot, signal.SIGKILL)
-        super().kill()
-
-    def _node(self) -> int:
-        [node] = children_of(self.process.pid, module="ray.scripts.scripts")
-        return node
-
-
-class Api(_Process):
-    """`softkv serve` in front of slots, at a port that stays its own.
+        store, shards: the addresses of the database and of the Ray cluster.
 
     Attributes:
-        url: where it answers.
+        url: the address of the service.
     """
 
-    def __init__(self, name: str, address: str, head: str, folder: Path, *, copies: int = 2) -> None:
+    def __init__(self, environment: Mapping[str, str], log: Path, store: str, shards: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        options = {"store": address, "shards": f"ray://{head}", "copies": str(copies), "port": str(port)}
-        super().__init__(name, folder, "serve", {**options, "encoder": "none", "data-dir": str(folder / name)})
+        options = {"store": store, "shards": shards, "port": str(port), "encoder": "none", "data-dir": str(log.parent)}
+        super().__init__(environment, log, "serve", *as_arguments(options))
 
     def wait_until_ready(self) -> None:
-        """Wait until /readyz reports that it is ready."""
-        self._wait(self._answers)
+        """Wait until the service has everything that it needs for answers."""
+        until(lambda: self._is_ready() or not self.runs, START_SECONDS, lambda: self.output)
+        assert self.runs, self.output
 
-    def _answers(self) -> bool:
+    def status(self) -> dict[str, Any] | None:
+        """Return what the service says about servers and shards; None if it does not answer."""
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200
+            shards: dict[str, Any] = httpx.get(f"{self.url}/v1", timeout=30, trust_env=False).json()["shards"]
+            return shards
+        return None
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz", timeout=30, trust_env=False).status_code == 200
         return False
 
 
-def slots_running(token: str) -> list[int]:
-    """The processes of the slots of a cluster, which have its token."""
-    running = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (
-                b"ray::_NodeActor" in (folder / "cmdline").read_bytes()
-                and token.encode() in (folder / "environ").read_bytes()
-            ):
-                running.append(int(folder.name))
-    return running
+def run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of softkv until it ends."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        timeout=START_SECONDS,
+        check=False,
+    )
 
 
-def _parent_of(process: int) -> int:
-    with suppress(OSError):
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-    return 0
-
-
-def _group_of(process: int) -> int:
-    with suppress(OSError):
-        return os.getpgid(process) if process else 0
-    return 0
+def as_arguments(options: Mapping[str, str]) -> list[str]:
+    """Return options as parts of a command line."""
+    return [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -1,59 +1,85 @@
 """Documents whose answers reveal their rows: the exact answer is known, and a mixture of versions is visible.
 
-Each document's key and value vector stay as they are, so softmax in float64 gives the right answer at any version.
-Sixteen documents with near keys, from sixteen ranges, are written together with one number as their value. An answer
-with two of them must have that number twice, and none smaller than the one acknowledged before the question.
-A rewritten document gets row numbers of another range. So an answer that mixes an old and a new range has too many
-or too few documents.
+The keys and value vectors of all documents stay as they are, so softmax in float64 gives the right answer at any
+version. Sixteen documents with near keys, from sixteen shards, form a group. They are written together with one number
+as their value. An answer with two of them must have that number twice, and none smaller than the one acknowledged
+before the query. A rewritten document gets row numbers of another shard. So an answer that mixes an old and a new shard
+has too many or too few documents.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
 import numpy as np
 import psycopg
 
-from service.cluster import SHARD_ROWS
-from service.storage import open_shared
+from service.cluster import shard_start, shard_stop
+from service.storage import DocumentRecord, open_shared
 
 NAME = "shelf"
 PATH = f"/v1/collections/{NAME}"
-WIDTH, VALUE_WIDTH = 16, 4
-RANGES, IN_RANGE, TOGETHER = 24, 20, 16
-DOCUMENTS = RANGES * IN_RANGE
-GROUPS = DOCUMENTS // TOGETHER
-NOTHING_SAID = math.inf
+VALUE_WIDTH, TOP_K = 4, 12
+SHARDS, IN_SHARD, IN_GROUP = 24, 20, 16
+DOCUMENTS = SHARDS * IN_SHARD
+GROUPS = DOCUMENTS // IN_GROUP
+FAR_BATCH = 5_000
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The exact answer to the query that is the key of one document.
+
+    Attributes:
+        best: the row numbers of the first `TOP_K` documents.
+        weights: their weights.
+        output: float64[value_width].
+    """
+
+    best: list[int]
+    weights: np.ndarray
+    output: np.ndarray
+    log_partition: float
 
 
 class Shelf:
-    """The documents, and what a question to them has to be answered.
+    """The documents, and the exact answers to queries.
+
+    Args:
+        far_keys: the number of further documents, with random keys, which are never rewritten.
+        width: the number of dimensions.
 
     Attributes:
-        acknowledged: of each group the last number that was.
+        acknowledged: for each group, the number that was acknowledged last.
+        temperature: of all queries.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, far_keys: int = 0, width: int = 16, temperature: float = 0.2) -> None:
         random = np.random.default_rng(0)
-        centers = random.standard_normal((GROUPS, WIDTH))
         self.groups = np.arange(DOCUMENTS) % GROUPS
-        keys = centers[self.groups] + 0.4 * random.standard_normal((DOCUMENTS, WIDTH))
-        self.keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
-        self.values = random.standard_normal((DOCUMENTS, VALUE_WIDTH)).astype(np.float32)
+        centers = _unit(random.standard_normal((GROUPS, width)))
+        near = centers[self.groups] + 0.4 * _unit(random.standard_normal((DOCUMENTS, width)))
+        keys = np.concatenate([_unit(near), random.standard_normal((far_keys, width), dtype=np.float32)])
+        self.keys = keys.astype(np.float32)
+        self.values = random.standard_normal((DOCUMENTS + far_keys, VALUE_WIDTH)).astype(np.float32)
         self.acknowledged = [0] * GROUPS
-        self._address = address
+        self.temperature = temperature
+        self._address, self._width = address, width
 
     def fill(self, client: httpx.Client) -> None:
-        """Write all documents, the same number in each range."""
-        made = client.put(PATH, json={"similarity": "cosine", "dimension": WIDTH})
+        """Write all documents: the far ones, and then `IN_SHARD` into each shard."""
+        made = client.put(PATH, json={"similarity": "cosine", "dimension": self._width})
         assert made.status_code == 201, made.text
-        for first in range(0, DOCUMENTS, IN_RANGE):
-            written = self.write(client, np.arange(first, first + IN_RANGE), 0)
+        self._fill_far()
+        for first in range(0, DOCUMENTS, IN_SHARD):
+            self.begin_shard()
+            written = self.write(client, np.arange(first, first + IN_SHARD), 0)
             assert written.status_code < 300, written.text
-            if first + IN_RANGE < DOCUMENTS:
-                self.turn_over()
 
     def write(self, client: httpx.Client, rows: np.ndarray, number: int) -> httpx.Response:
         """Write documents, all with one number as their value."""
@@ -68,89 +94,92 @@ class Shelf:
         ]
         return client.post(f"{PATH}/documents", json={"documents": documents})
 
-    def turn_over(self) -> None:
-        """Let later writes go to another range, as after a full range of rows."""
-        with psycopg.connect(self._address, autocommit=True) as connection:
-            connection.execute(
-                "UPDATE collections SET next_row = next_row + %s - next_row %% %s WHERE name = %s",
-                (SHARD_ROWS, SHARD_ROWS, NAME),
+    def begin_shard(self) -> None:
+        """Let later writes go to a new shard, as when a shard has no row numbers left."""
+        with psycopg.connect(self._address) as connection:
+            [next_row] = connection.execute(
+                "SELECT next_row FROM softkv.collections WHERE name = %s FOR UPDATE", (NAME,)
+            ).fetchone() or (1,)
+            stop = shard_stop(shard_start(next_row))
+            connection.execute("UPDATE softkv.collections SET next_row = %s WHERE name = %s", (stop, NAME))
+
+    def ask(self, client: httpx.Client, row: int) -> httpx.Response:
+        """Ask for the documents near one document."""
+        body = {"query": self.keys[row].tolist(), "temperature": self.temperature, "top_k": TOP_K, "null": False}
+        return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"]})
+
+    def error(self, answer: dict[str, Any], row: int, acknowledged: Sequence[int]) -> str | None:
+        """Return what is wrong with an answer, or None.
+
+        Args:
+            acknowledged: for each group, the number that was acknowledged before the query.
+        """
+        expected = self._exact_answers[row]
+        if answer["documents"] != len(self.keys):
+            return f"{answer['documents']} documents instead of {len(self.keys)}"
+        if [match["id"] for match in answer["matches"]] != [str(best) for best in expected.best]:
+            return "other matches, or in another order"
+        variation = answer["certificate"]["total_variation"]
+        apart = np.abs(np.array([match["weight"] for match in answer["matches"]]) - expected.weights).sum() / 2
+        if apart > variation + 1e-12:
+            return f"the weights are {apart:g} off, and the certificate says {variation:g}"
+        apart = float(np.linalg.norm(np.array(answer["output"]) - expected.output))
+        limit = answer["certificate"]["output_error"]
+        if apart > (math.inf if limit is None else limit) + 1e-6:
+            return f"the output is {apart:g} off, and the certificate says {limit:g}"
+        if abs(answer["evidence"]["log_partition"] - expected.log_partition) > 1e-6:
+            return f"the log partition is {answer['evidence']['log_partition']} instead of {expected.log_partition}"
+        return self._mixture(answer, acknowledged)
+
+    @cached_property
+    def _exact_answers(self) -> list[Expected]:
+        """The exact answers, by the row of the query."""
+        queries = _unit(self.keys[:DOCUMENTS].astype(np.float64))
+        similarities = queries @ queries.T
+        best = np.argsort(-similarities, axis=1)[:, :TOP_K]
+        least = np.take_along_axis(similarities, best, axis=1)[:, -1]
+        # Cosines at this temperature are at most 5, so that sums of exponentials need no maximum.
+        masses, outputs = np.zeros(DOCUMENTS), np.zeros((DOCUMENTS, VALUE_WIDTH))
+        for first in range(0, len(self.keys), FAR_BATCH):
+            logits = queries @ _unit(self.keys[first : first + FAR_BATCH].astype(np.float64)).T
+            assert (logits[:, max(0, DOCUMENTS - first) :].max(axis=1, initial=-1) < least).all(), "a far key is near"
+            exponentials = np.exp(logits / self.temperature)
+            masses += exponentials.sum(axis=1)
+            outputs += exponentials @ self.values[first : first + FAR_BATCH].astype(np.float64)
+        return [
+            Expected(
+                best[row].tolist(),
+                np.exp(similarities[row, best[row]] / self.temperature) / masses[row],
+                outputs[row] / masses[row],
+                float(np.log(masses[row])),
             )
+            for row in range(DOCUMENTS)
+        ]
 
-    def held(self) -> set[tuple[str, int]]:
-        """Return which slots have which ranges ready, according to the database."""
-        with psycopg.connect(self._address, autocommit=True) as connection:
-            return set(connection.execute("SELECT slot, first_row FROM held").fetchall())
+    def _mixture(self, answer: dict[str, Any], acknowledged: Sequence[int]) -> str | None:
+        numbers: dict[int, set[int]] = {}
+        for match in answer["matches"]:
+            if int(match["id"]) < DOCUMENTS:
+                numbers.setdefault(int(self.groups[int(match["id"])]), set()).add(match["value"])
+        for group, values in numbers.items():
+            if len(values) > 1:
+                return f"a mixture of versions {values}"
+            if min(values) < acknowledged[group]:
+                return f"version {values}, and {acknowledged[group]} was acknowledged before"
+        return None
 
-    def ranges(self) -> tuple[int, list[int]]:
-        """The number of the collection, and the first rows of all of its ranges."""
+    def _fill_far(self) -> None:
         store = open_shared(self._address)
         try:
-            [(number, extent)] = store.extents().items()
-            return number, list(range(0, extent.next_row, SHARD_ROWS))
+            [number] = store.extents()
+            for first in range(DOCUMENTS, len(self.keys), FAR_BATCH):
+                rows = range(first, min(first + FAR_BATCH, len(self.keys)))
+                documents = [DocumentRecord(str(row), None, 0, self.keys[[row]], self.values[row]) for row in rows]
+                with store.writing(collection=number) as writer:
+                    writer.upsert(number, documents)
         finally:
             store.close()
 
-    def ask(self, client: httpx.Client, row: int, temperature: float, **options: Any) -> httpx.Response:
-        """Ask for the documents near one document."""
-        body = {"query": self.keys[row].tolist(), "temperature": temperature, "top_k": 12, "null": False}
-        return client.post(f"{PATH}/attend", json={**body, "include": ["value", "output"], **options})
 
-    def wrong(
-        self, answer: dict[str, Any], row: int, temperature: float, before: list[int], missing: np.ndarray | None = None
-    ) -> str | None:
-        """Return the errors of an answer.
-
-        Args:
-            before: the numbers of each group that were acknowledged before the question.
-            missing: bool[documents], the unreachable ones; None if all are reachable.
-        """
-        similarities = self._similarities(row)
-        log_partition = float(np.logaddexp.reduce(similarities / temperature))
-        weights = self.weights(row, temperature)
-        present = np.ones(DOCUMENTS, dtype=bool) if missing is None else ~missing
-        if answer["documents"] != present.sum():
-            return f"{answer['documents']} documents, and there are {present.sum()}"
-        best = np.argsort(-np.where(present, similarities, -np.inf), kind="stable")[:12]
-        if [match["id"] for match in answer["matches"]] != [str(best_row) for best_row in best]:
-            return "other matches, or in another order"
-        variation = answer["certificate"]["total_variation"]
-        apart = np.abs(np.array([match["weight"] for match in answer["matches"]]) - weights[best]).sum() / 2
-        if max(apart, weights[~present].sum()) > variation + 1e-12:
-            return f"weights are {apart:g} off, and {variation:g} is certain"
-        output = float(np.linalg.norm(np.array(answer["output"]) - weights @ self.values.astype(np.float64)))
-        bound = answer["certificate"]["output_error"]
-        if output > (NOTHING_SAID if bound is None else bound) + 1e-6:
-            return f"the output is {output:g} off, and {bound:g} is certain"
-        least, slack = answer["evidence"]["log_partition"], 1e-6
-        highest = least
-        if missing is not None:
-            coverage = answer["coverage"]
-            if (coverage["documents"], coverage["total"]) != (present.sum(), DOCUMENTS):
-                return f"{coverage} of {present.sum()}"
-            at_most = coverage["max_missing_weight"]
-            if weights[~present].sum() > at_most + 1e-12:
-                return f"missing ones weigh {weights[~present].sum():g}, and {at_most:g} is said"
-            highest = least - math.log1p(-at_most) if at_most < 1 else math.inf
-        if not least - slack <= log_partition <= highest + slack:
-            return f"the logarithm of all mass is {log_partition:g}, and {least:g} to {highest:g} is said"
-        return self._mixed(answer, before)
-
-    def weights(self, row: int, temperature: float) -> np.ndarray:
-        """Return the weights of all documents in float64, float64[documents]."""
-        logits = self._similarities(row) / temperature
-        return np.exp(logits - np.logaddexp.reduce(logits))
-
-    def _similarities(self, row: int) -> np.ndarray:
-        keys = self.keys.astype(np.float64)
-        return keys @ keys[row] / np.linalg.norm(keys, axis=1) / np.linalg.norm(keys[row])
-
-    def _mixed(self, answer: dict[str, Any], before: list[int]) -> str | None:
-        numbers: dict[int, set[int]] = {}
-        for match in answer["matches"]:
-            numbers.setdefault(int(self.groups[int(match["id"])]), set()).add(match["value"])
-        for group, number in numbers.items():
-            if len(number) > 1:
-                return f"a mixture of versions {number}"
-            if min(number) < before[group]:
-                return f"version {number}, and {before[group]} was acknowledged before"
-        return None
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

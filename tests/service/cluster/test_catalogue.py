@@ -1,54 +1,53 @@
-"""Collections whose keys lie with slots, in front of a real database: every answer is that of the newest version."""
+"""Collections whose keys are on shard servers, over a real database: every answer is that of the newest version."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+import service.cluster
 from attention.lookup import Question, answers, cover_missing_rows
-from service.cluster import Router, ShardedCatalogue, ShardsLost
+from service.cluster import Roster, Router, ShardedCatalogue, ShardsLost
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries import Aggregation, Options, attend_collection
 from service.storage import Comparison, DocumentRecord, open_shared
-from tests.postgres import PostgresServer
-from tests.service.cluster.local_nodes import LocalNodes
+from softkv import Client
+from tests.meanwhile import Meanwhile
+from tests.running import RunningService
+from tests.service.cluster.answers import check_covered, check_equal
+from tests.service.cluster.local_servers import LocalServers
 from tests.waiting import until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("shards_of_16_rows")]
 WIDTH = 8
-SLOTS = ["a", "b", "c"]
+SHARDS = 13
+"""Shards of a collection with 200 keys."""
+NAMES = ["softkv-0", "softkv-1", "softkv-2"]
 BELOW_1050 = {"field": "metadata.seed", "operator": "<", "value": 1050}
 
 
-def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
+def document(identity: str, seed: int) -> DocumentRecord:
     key = np.random.default_rng(seed).standard_normal((1, WIDTH)).astype(np.float32)
-    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **fields)
+    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed})
 
 
 @pytest.fixture
-def address(postgres: PostgresServer) -> str:
-    return postgres.database()
+def servers(run_servers: Callable[..., LocalServers]) -> LocalServers:
+    return run_servers(3, 2)
 
 
 @pytest.fixture
-def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalNodes]:
-    open_shared(address).close()
-    running = LocalNodes(address, SLOTS, copies=2)
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def catalogue(address: str, slots: LocalNodes) -> Iterator[ShardedCatalogue]:
+def catalogue(address: str, servers: LocalServers) -> Iterator[ShardedCatalogue]:
     store = open_shared(address)
-    until(lambda: len(store.nodes.members()) == len(SLOTS))
-    sharded = ShardedCatalogue(store, None, Router(slots, store.nodes, 2, seconds=5.0))
+    sharded = ShardedCatalogue(store, None, Router(servers, Roster(store, servers), seconds=5.0))
     sharded.rebuild()
     yield sharded
     sharded.close()
@@ -65,23 +64,34 @@ def alone(address: str) -> Iterator[SharedCatalogue]:
     store.close()
 
 
-def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
-    return asyncio.run(catalogue.create(name, {"similarity": "cosine", "temperature": 0.05}))[0]
+def create(catalogue: SharedCatalogue, count: int = 0) -> Any:
+    """Return a new collection whose document i has the key of the seed i."""
+    collection = asyncio.run(catalogue.create("c", {"similarity": "cosine", "temperature": 0.05}))[0]
+    if count:
+        collection.write([document(f"{seed}", seed) for seed in range(count)])
+    return collection
 
 
 def answer(collection: Any, seed: int, condition: Comparison | None = None, temperature: float = 0.2) -> Any:
+    """Return the answer to a document's key, the values of its documents, and its version."""
     with collection.snapshot() as snapshot:
         mask = None if condition is None else snapshot.mask(condition)
-        (answer,) = answers(snapshot.view, [Question(document("", seed).keys[0], temperature, mask=mask, null=0.1)])
+        (result,) = answers(snapshot.view, [Question(document("", seed).keys[0], temperature, mask=mask, null=0.1)])
         assert snapshot.record.documents == snapshot.view.documents == snapshot.reader.count(snapshot.record.id)
-        values = [text.value for text in snapshot.reader.texts(snapshot.record.id, answer.numbers)]
-        return answer, values, snapshot.version
+        values = [text.value for text in snapshot.reader.texts(snapshot.record.id, result.numbers)]
+        return result, values, snapshot.version
+
+
+def is_whole(collection: Any) -> bool:
+    """Send a query, and return whether no shard is lost."""
+    with collection.snapshot() as snapshot:
+        with suppress(ShardsLost):
+            answers(snapshot.view, [Question(document("", 1).keys[0], 0.2)])
+        return snapshot.missing is None
 
 
 def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
-    collection = create(catalogue)
-    for first in range(0, 200, 40):
-        collection.write([document(f"{seed}", seed) for seed in range(first, first + 40)])
+    collection = create(catalogue, 200)
     collection.write([document(f"{seed}", seed + 1000) for seed in range(0, 60, 3)])
     collection.delete(ids=[f"{seed}" for seed in range(100, 140)])
     alone.look()
@@ -90,33 +100,15 @@ def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogu
             answer(process.collection("c"), seed, condition) for process in (catalogue, alone)
         )
         assert (version, values) == (newest, same)
-        np.testing.assert_array_equal(actual.numbers, expected.numbers)
-        np.testing.assert_array_equal(actual.similarities, expected.similarities)
-        bounds = actual.certificate.total_variation + expected.certificate.total_variation
-        assert np.abs(actual.weights - expected.weights).sum() / 2 <= bounds + 1e-15
-        np.testing.assert_allclose(
-            actual.output, expected.output, atol=actual.certificate.output_error + expected.certificate.output_error
+        check_equal(actual, expected)
+    options = [Options(0.2, read=Aggregation("metadata.seed", how), filter=BELOW_1050) for how in ("mean", "quantile")]
+    for option in options:
+        (actual,), (expected,) = (
+            asyncio.run(attend_collection(process.collection("c"), [document("", 9).keys[0]], option, ["/query"]))
+            for process in (catalogue, alone)
         )
-        assert (actual.documents, actual.keys) == (expected.documents, expected.keys)
-
-
-def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
-    collection = create(catalogue)
-    query = document("", 9).keys[0]
-    for turn in range(2):
-        collection.write([document(f"{seed}", seed + 1000 * turn) for seed in range(turn * 30, 100)])
-        collection.delete(ids=["7", "55"])
-        alone.look()
-        for how in ("mean", "vote", "quantile"):
-            options = Options(temperature=0.2, read=Aggregation("metadata.seed", how), filter=BELOW_1050)
-            (actual,), (expected,) = (
-                asyncio.run(attend_collection(process.collection("c"), [query], options, ["/query"]))
-                for process in (catalogue, alone)
-            )
-            assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
-            assert actual.read["weight"] == pytest.approx(1)
-            if how == "mean":
-                assert actual.read["error"] == pytest.approx(expected.read["error"])
+        assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
+        assert actual.read["weight"] == pytest.approx(1)
 
 
 def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
@@ -131,48 +123,48 @@ def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
     assert answer(collection, 0)[0].documents == 5
 
 
-def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
-    collection = create(catalogue)
-    collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
+def test_a_lost_server_is_covered_by_the_other_copies(catalogue: ShardedCatalogue, servers: LocalServers) -> None:
+    collection = create(catalogue, 200)
+    servers.settle()
     expected, _, _ = answer(collection, 5)
-    for name in SLOTS:
-        slots.lost = {name}
+    for name in NAMES:
+        servers.lost = {name}
         actual, _, _ = answer(collection, 5)
         np.testing.assert_array_equal(actual.numbers, expected.numbers)
         np.testing.assert_array_equal(actual.similarities, expected.similarities)
-    slots.lost = {"a", "b"}
-    with pytest.raises(ShardsLost, match="a is lost"):
-        answer(collection, 5)
-    with collection.snapshot() as snapshot:  # a node that was silent a moment ago is not asked
+
+
+def test_a_shard_that_is_back_is_used_again_without_a_refused_query(
+    catalogue: ShardedCatalogue, servers: LocalServers
+) -> None:
+    collection = create(catalogue, 200)
+    servers.settle()
+    assert is_whole(collection)
+    servers.lost = set(NAMES[:2])
+    until(lambda: not is_whole(collection))
+    with collection.snapshot() as snapshot:  # the lost shards are not asked again
         assert snapshot.missing is not None
         assert snapshot.view.documents + snapshot.missing.documents == 200
-    slots.lost = set()
-    until(lambda: collection_is_whole(collection))
+    servers.lost = set()
+    lost = catalogue.router.find_lost_shards
+    until(lambda: not lost(collection.record.id))  # from reports alone
     assert answer(collection, 5)[0].keys == 200
-
-
-def collection_is_whole(collection: Any) -> bool:
-    with collection.snapshot() as snapshot:
-        return snapshot.missing is None
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 10.0])
 @pytest.mark.parametrize("summarised", [True, False])
-def test_an_answer_without_lost_ranges_is_true_of_all_rows(
-    catalogue: ShardedCatalogue, slots: LocalNodes, alone: SharedCatalogue, temperature: float, summarised: bool
+def test_an_answer_without_lost_shards_is_true_of_all_rows(
+    catalogue: ShardedCatalogue, servers: LocalServers, alone: SharedCatalogue, temperature: float, summarised: bool
 ) -> None:
-    collection = create(catalogue)
-    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    collection = create(catalogue, 200)
     collection.delete(ids=["3", "50", "51"])
     alone.look()
     answer(collection, 5)
     if summarised:
         collection.summarise()
         collection.delete(ids=["70", "150"])  # after that
-    slots.lost = {"a", "b"}
-    with pytest.raises(ShardsLost):
-        answer(collection, 6)
+    servers.lost = set(NAMES[:2])
+    until(lambda: not is_whole(collection))
     question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
     with collection.snapshot() as snapshot:
         (result,) = answers(snapshot.view, [question])
@@ -180,49 +172,26 @@ def test_an_answer_without_lost_ranges_is_true_of_all_rows(
     with alone.collection("c").snapshot() as snapshot:
         (whole,) = answers(snapshot.view, [question])
     assert (coverage.documents, coverage.total) == (result.documents, whole.documents)
-    assert coverage.documents < coverage.total
-    weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
-    own_weights = np.array([weights[number] for number in covered.numbers.tolist()])
-    missing = whole.weights.sum() - own_weights.sum()
-    assert coverage.min_missing_weight - 1e-12 <= missing <= coverage.max_missing_weight + 1e-12
-    apart = (np.abs(own_weights - covered.weights).sum() + abs(covered.null_weight - whole.null_weight) + missing) / 2
-    assert apart <= covered.certificate.total_variation + whole.certificate.total_variation + 1e-12
-    error = np.linalg.norm(covered.output - whole.output)
-    assert error <= covered.certificate.output_error + whole.certificate.output_error
+    check_covered(covered, coverage, whole)
     if summarised and temperature >= 1.0:
         assert coverage.max_missing_weight < 0.6
 
 
-def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
-    collection = create(catalogue)
-    collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: len(catalogue.store.nodes.holders(collection.record.id)) == 2 * 13)
-    for seed in range(110):
-        answer(collection, seed)
-    slots.slow = {"a": 4.0}
-    began = threading.Event()
-    result: list[Any] = []
+@pytest.mark.parametrize("copies", [1, 2])
+def test_no_query_is_refused_while_servers_join_and_leave(
+    catalogue: ShardedCatalogue, servers: LocalServers, copies: int
+) -> None:
+    servers.deploy(3, copies)
+    collection = create(catalogue, 200)
+    servers.settle()
+    until(lambda: is_whole(collection))
+    wrong, asked = list[Any](), list[int]()
 
     def ask() -> None:
-        began.set()
-        result.append(answer(collection, 5))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    asking.join(2.0)
-    assert result
-    assert result[0][0].keys == 200
-
-
-def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
-    collection = create(catalogue)
-    collection.write([document(f"{seed}", seed) for seed in range(200)])
-    wrong, stop = list[Any](), threading.Event()
-
-    def ask() -> None:
-        seed = 0
-        while not stop.is_set():
-            seed = (seed + 1) % 200
+        while not meanwhile.stop.is_set():
+            asked.append(seed := len(asked) % 200)
+            if seed % 5 == 0:
+                collection.write([document(f"{seed}", seed)])
             try:
                 result, values, _ = answer(collection, seed, temperature=0.0)
                 if values[0] != str(seed) or result.keys != 200:
@@ -230,61 +199,82 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
             except Exception as error:
                 wrong.append(error)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    number, register = collection.record.id, catalogue.store.nodes
-    slots.add("d")
-    until(lambda: any(holder.node.name == "d" for holder in register.holders(number)))
-    until(lambda: len(register.holders(number)) == 2 * 13)
-    slots.shards["a"].leave()
-    until(lambda: slots.shards["a"].left)
-    slots.remove("a")
-    stop.set()
-    asking.join()
-    assert not wrong
+    with (meanwhile := Meanwhile([ask])):
+        for size in (4, 6, 2, 1, 3):
+            servers.deploy(size, copies)
+            servers.settle()
+        for name in set(servers.servers) - set(NAMES):
+            servers.kill(name)
+    assert wrong == []
+    assert len(asked) > 20
 
 
-def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalNodes) -> None:
-    def keys() -> list[int | None]:
-        return [slot.keys for slot in catalogue.shards().slots]
-
+def test_the_status_says_what_each_server_holds(catalogue: ShardedCatalogue, servers: LocalServers) -> None:
     collection = create(catalogue)
     assert (catalogue.shards().ranges, catalogue.shards().whole) == (0, 0)
     collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: catalogue.shards().whole == 13)
+    until(lambda: catalogue.shards().whole == SHARDS)
+    until(lambda: sum(server.keys or 0 for server in catalogue.shards().servers) == 400)
     status = catalogue.shards()
-    assert (status.copies, status.ranges, status.unheld, status.fewer) == (2, 13, 0, 0)
-    assert [(slot.name, slot.node, slot.leaving) for slot in status.slots] == [
-        (name, f"node of {name}", False) for name in SLOTS
+    assert (status.copies, status.ranges, status.unheld, status.fewer) == (2, SHARDS, 0, 0)
+    assert [(server.name, server.machine, server.leaving) for server in status.servers] == [
+        (name, f"machine of {name}", False) for name in NAMES
     ]
-    until(lambda: sum(slot.ranges for slot in catalogue.shards().slots) == 26)  # and no slot holds what others do
-    until(lambda: None not in keys() and sum(keys()) == 400)  # each of them twice
-    assert [(slot.coming, slot.trouble) for slot in catalogue.shards().slots] == [(0, None)] * 3
-
-    slots.lost, slots.slow = {"a"}, {"b": 3.0}
-    began = time.monotonic()
-    until(lambda: keys()[:2] == [None, None])
-    assert time.monotonic() - began < 5.0
-    assert keys()[2] > 0
-    assert [slot.lag for slot in catalogue.shards().slots] == [None, None, 0]
-    assert catalogue.shards().whole == 13  # a shard without any holder in the store is not requested
-    slots.lost, slots.slow = set(), {}
-
-    slots.shards["a"].close()
+    assert [(server.coming, server.trouble, server.lag) for server in status.servers] == [(0, None, 0)] * 3
+    servers.lost, servers.slow = {NAMES[0]}, {NAMES[1]: 3.0}
+    until(lambda: [server.keys is None for server in catalogue.shards().servers] == [True, True, False])
+    status = catalogue.shards()
+    assert [(server.ranges, server.lag) for server in status.servers[:2]] == [(0, None)] * 2
+    assert (status.fewer + status.unheld, status.whole) == (SHARDS, 0)
+    servers.lost, servers.slow = set(), {}
+    servers.servers[NAMES[0]].close()  # answers, and does not follow
     for seed in range(3):
         collection.write([document(f"{seed}", seed)])
-    until(lambda: [slot.lag for slot in catalogue.shards().slots] == [3, 0, 0])
-    slots.shards["b"].close()
-    for name in "ab":
-        catalogue.store.nodes.remove(name)
-    until(lambda: catalogue.shards().fewer == 13)  # the third has taken over all that it had not
-    (left,) = catalogue.shards().slots
-    assert (left.name, left.ranges, left.keys) == ("c", 13, 200)
-
-
-def test_while_the_store_is_away_the_slots_are_not_known(catalogue: ShardedCatalogue) -> None:
-    assert catalogue.shards().ranges == 0
+    until(lambda: [server.lag for server in catalogue.shards().servers] == [3, 0, 0])
+    servers.deploy(2, 2)
+    until(lambda: catalogue.shards().servers[-1].leaving)
     catalogue.store.close()
     until(lambda: catalogue.shards().ranges is None)
     status = catalogue.shards()
-    assert (status.copies, status.whole, status.unheld, status.fewer, status.slots) == (2, None, None, None, ())
+    assert (status.copies, status.whole, status.unheld, status.fewer) == (2, None, None, None)
+
+
+def series(text: str) -> dict[str, dict[str, float]]:
+    """Return the metrics with servers or copies as labels: name → the label's value → number."""
+    metrics: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.labels.keys() & {"server", "copies"}:
+                (label,) = sample.labels.values()
+                metrics.setdefault(sample.name.removeprefix("softkv_"), {})[label] = sample.value
+    return metrics
+
+
+def test_a_service_shows_its_servers_over_http(
+    address: str, run_servers: Callable[..., LocalServers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = run_servers(2, 2)
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
+    with RunningService(store=address, shards="auto", encoder="none") as running, running.client() as http:
+        http.put("/v1/collections/c", json={})
+        documents = [{"id": str(i), "key_vector": [i, 1]} for i in range(40)]
+        assert http.post("/v1/collections/c/documents", json={"documents": documents}).status_code == 200
+
+        def status() -> Any:
+            return Client(running.url).info().shards
+
+        until(lambda: status().whole == 3 and all(server.keys == 40 for server in status().servers))
+        assert (status().copies, status().ranges, status().unheld) == (2, 3, 0)
+        assert [
+            (server.name, server.machine, server.ranges, server.lag, server.leaving) for server in status().servers
+        ] == [(name, f"machine of {name}", 3, 0, False) for name in NAMES[:2]]
+        assert series(http.get("/metrics").text) == {
+            "ranges": {"all": 3.0, "fewer": 0.0, "none": 0.0},
+            "server_ranges": dict.fromkeys(NAMES[:2], 3.0),
+            "server_keys": dict.fromkeys(NAMES[:2], 40.0),
+            "server_lag_versions": dict.fromkeys(NAMES[:2], 0.0),
+        }
+        servers.lost = {NAMES[1]}
+        until(lambda: math.isnan(series(http.get("/metrics").text)["server_keys"][NAMES[1]]))
+        assert series(http.get("/metrics").text)["ranges"] == {"all": 0.0, "fewer": 3.0, "none": 0.0}

@@ -1,228 +1,250 @@
-"""A slot that is started again over a real PostgreSQL has its ranges from files, and what it answers is the same."""
+"""A server that is started again has its shards from files of its machine, and gives the same answers."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from service.cluster import place_shard, shard_starts
-from service.cluster.node.maintenance import SWEEP_SECONDS, UNUSED_SECONDS
+from attention.lookup import Question, answer
+from service.cluster.server.files import SWEEP_SECONDS, UNUSED_SECONDS
 from service.retrieval.collections import sealed
+from service.storage import CollectionSettings, DocumentRecord
 from service.storage.postgres import vector_rows
-from tests.postgres import PostgresServer
-from tests.service.cluster.disk import Machine
+from tests.service.cluster.local_servers import LocalServers, respond_rows
 from tests.service.retrieval.sealing import BLOCK, SMALL_BLOCKS, WIDTH, documents, flipped, valued
 
-pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("ranges_of_a_block")]
+pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("shards_of_a_block")]
+QUERIES = np.random.default_rng(9).standard_normal((4, WIDTH))
+NAME = "softkv-0"
+
+
+class Machine:
+    """Servers whose clock the test moves, with a disk, and one collection."""
+
+    def __init__(self, run_servers: Any, disk: Path) -> None:
+        self.disk, self.now, self.limits, self.results = disk, 0.0, SMALL_BLOCKS, list[Any]()
+        self._run_servers = run_servers
+        self.servers = self.run(disk)
+        self.store = self.servers.store
+        self.number = self.create("c")
+        self.store.set_cluster_plan(["softkv-0"], 1)
+
+    def run(self, disk: Path | None) -> LocalServers:
+        def respond(views: Any, mask: Any, view: Any, fields: Any, arrays: Any, bias: Any = None) -> Any:
+            self.results = [answer(view, Question(query, 0.5, mask=mask, top_k=12)) for query in QUERIES]
+            return respond_rows(views, mask, view, fields, arrays, bias)
+
+        return self._run_servers(clock=lambda: self.now, sealed=disk, limits=self.limits, respond=respond)
+
+    def create(self, name: str) -> int:
+        with self.store.writing() as writer:
+            return writer.create_collection(name, CollectionSettings("dot", 0.5)).id
+
+    def write(self, *batches: list[DocumentRecord], deleted: tuple[int, ...] | range = ()) -> None:
+        for batch in batches:
+            with self.store.writing() as writer:
+                writer.upsert(self.number, batch)
+        if deleted:
+            with self.store.writing() as writer:
+                writer.delete_ids(self.number, [f"{i:04}" for i in deleted])
+
+    def execute(self, *statements: str) -> None:
+        with self.store._connection() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def start(self, name: str = NAME) -> None:
+        self.servers.start(name)
+        self.step()
+
+    def step(self, seconds: float = 1.0) -> None:
+        for _ in range(4):
+            self.now += seconds
+            self.servers.step()
+
+    def ask(self, servers: LocalServers | None = None) -> Any:
+        """Return the row numbers, or a refusal; and the arrays of the answers."""
+        servers, (_, extent) = servers or self.servers, self.store.extent(self.number)
+        self.results = []
+        rows = servers.ask(NAME, self.number, extent.version, range(0, extent.next_row, BLOCK))
+        return rows, [np.concatenate([r.numbers, r.weights, r.output]) for r in self.results]
+
+    def restart(self) -> Any:
+        """Start the server, and end it again; return what it answers."""
+        self.start()
+        answers = self.ask()
+        self.servers.kill(NAME)
+        return answers
+
+    def check(self, *, exact: bool = False) -> None:
+        """Check that the server answers after a restart as one without files does."""
+        plain, (rows, arrays) = self.run(None), self.restart()
+        plain.start(NAME).step()
+        expected_rows, expected = self.ask(plain)
+        plain.kill(NAME)
+        assert rows == expected_rows
+        assert len(arrays) == len(expected) == len(QUERIES)
+        np.testing.assert_allclose(arrays, expected, atol=0.0 if exact else 1e-6)
+
+    def files(self, name: str = NAME) -> list[Path]:
+        return sorted(self.disk.glob(f"softkv.shards-{name}/*"))
 
 
 @pytest.fixture
-def machine(postgres: PostgresServer, tmp_path: Path) -> Iterator[Machine]:
-    made = Machine(postgres.database(), tmp_path)
-    yield made
-    made.close()
+def machine(run_servers: Any, tmp_path: Path) -> Machine:
+    return Machine(run_servers, tmp_path)
 
 
 @pytest.fixture
-def read(monkeypatch):
-    """The documents whose keys were read of the store."""
-    row_numbers, real = [], vector_rows.keys_of
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The documents whose keys were read from the store."""
+    row_numbers, real = list[int](), vector_rows.keys_of
 
-    def counted(connection, collection, rows, damaged):
+    def count(connection: Any, collection: int, rows: Any, damaged: Any) -> Any:
         row_numbers.extend(rows)
         return real(connection, collection, rows, damaged)
 
-    monkeypatch.setattr(vector_rows, "keys_of", counted)
+    monkeypatch.setattr(vector_rows, "keys_of", count)
     return row_numbers
 
 
 @pytest.fixture
-def unhurried(monkeypatch):
-    """Switch off the background checks of originals."""
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch off the checks of originals in the background."""
     monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
 
 
-@pytest.mark.parametrize("made", [documents, valued])
-def test_a_slot_that_comes_again_reads_what_lies_in_no_file(machine, read, made):
-    machine.write(made(0, 3 * BLOCK + 20))
-    before = machine.answers("a")
+@pytest.mark.parametrize("make", [documents, valued])
+def test_a_restart_reads_only_rows_that_are_in_no_file(machine: Machine, read: list[int], make: Any) -> None:
+    machine.write(make(0, 3 * BLOCK + 20))
+    machine.restart()
     files = machine.files()
     assert len(files) == 3
     read.clear()
-    after = machine.answers("a")
+    machine.restart()
+    assert set(read) == set(range(3 * BLOCK, 3 * BLOCK + 21))  # the shard that is not complete
+    machine.check(exact=True)
     assert machine.files() == files
-    assert set(read) == set(range(3 * BLOCK, 3 * BLOCK + 21))  # the range that is not complete
-    plain = machine.answers("plain", files=False)
-    for name in plain:
-        np.testing.assert_array_equal(after[name], before[name])
-        np.testing.assert_array_equal(after[name], plain[name])
 
 
-def test_what_was_written_and_deleted_while_it_was_away(machine, read):
+def test_writes_and_deletions_while_a_server_is_down_and_while_it_runs(machine: Machine, read: list[int]) -> None:
     machine.write(documents(0, 150, keys=4), documents(150, 200, keys=4))
-    machine.answers("a")
+    machine.restart()
     assert len(machine.files()) >= 5
-    machine.write(documents(30, 34, seed=1, keys=4), documents(200, 260), deleted=[f"{i:04}" for i in range(0, 90, 7)])
+    machine.write(documents(30, 34, seed=1, keys=4), documents(200, 260), deleted=range(0, 90, 7))
     read.clear()
-    machine.same()
-    with machine.store.reading() as reader:
-        # The rows of the plain shard, the 64 written ones, and those of the incomplete range.
-        assert len(read) <= len(reader.rows_where(machine.number)) + 64 + BLOCK
-    machine.same()
+    machine.restart()
+    assert len(read) <= 64 + BLOCK  # the written rows, and the incomplete shard
+    machine.check()
+    machine.start()
+    machine.write(documents(260, 300), documents(5, 7, seed=2), deleted=(1, 40))
+    machine.step()
+    (rows, _), _ = machine.ask(), machine.servers.kill(NAME)
+    machine.check()
+    assert machine.restart()[0] == rows
 
 
-def test_a_slot_follows_on_from_its_files(machine, read):
-    machine.write(documents(0, 100))
-    machine.answers("a")
-    read.clear()
-    shard = machine.slot("a")
-    assert len(read) < BLOCK
-    machine.write(documents(100, 150), documents(5, 7, seed=2), deleted=["0001"])
-    machine.look(shard)
-    machine.write(deleted=["0040"])
-    machine.look(shard)
-    _, actual = machine.ask(shard)
-    machine.leave(shard)
-    expected = machine.answers("plain", files=False)
-    np.testing.assert_array_equal(actual["rows"], expected["rows"])
-    np.testing.assert_allclose(actual["output"], expected["output"], atol=1e-6)
-    machine.same()
-
-
-def test_what_is_no_file_of_the_range_is_not_used_and_removed(machine):
+def test_a_file_that_is_not_of_the_shard_is_removed_and_not_used(machine: Machine) -> None:
     other = machine.create("d")
     machine.write(documents(0, 4 * BLOCK))
-    machine.answers("a")
+    machine.restart()
     first, second, third, *_ = machine.files()
+    half = first.read_bytes()[: first.stat().st_size // 2]
     flipped(first, "codes", place=9)
-    shutil.copy(second, third)  # another range's
+    shutil.copy(second, third)  # another shard's
     names = [f"softkv.sealed-{number}-{BLOCK}-00.block" for number in (other, 77)]
     strangers = [second.with_name(name) for name in (*names, "softkv.sealed-1-0-11.block.new")]
     for stranger in strangers:
         shutil.copy(second, stranger)
-    before = first.read_bytes()
-    machine.same()
-    assert not any(path_of_file.exists() for path_of_file in (first, third, *strangers[1:]))
+    machine.check()
+    assert not any(path.exists() for path in (first, third, *strangers[1:]))
     assert len([file for file in machine.files() if file not in strangers]) == 4
-    short = machine.files()[0]
-    short.write_bytes(before[: len(before) // 2])  # not written to its end
-    machine.same()
-    assert not short.exists()
+    incomplete = machine.files()[0]
+    incomplete.write_bytes(half)
+    machine.check()
+    assert not incomplete.exists()
 
 
-def test_files_of_another_state_of_the_database_are_not_used(machine, read):
-    """This is the state after a restore of the database: all rows have the same numbers, and some have other keys."""
-    changed = documents(0, 200)
-    changed[100] = documents(100, 101, seed=5)[0]
+def test_files_of_another_state_of_the_database_are_not_used(machine: Machine, read: list[int]) -> None:
+    """After a restore of the database, all rows have the same numbers, and one has another key."""
     machine.write(documents(0, 200))
-    machine.answers("a")
+    machine.restart()
     before = machine.files()
-    with machine.store._connection() as connection:
-        connection.execute("DELETE FROM vectors")
-        connection.execute("DELETE FROM documents")
-        connection.execute("UPDATE collections SET next_row = 1, documents = 0")
-    machine.write(changed)
+    machine.execute(
+        "DELETE FROM vectors", "DELETE FROM documents", "UPDATE collections SET next_row = 1, documents = 0"
+    )
+    machine.write([*documents(0, 200)[:100], *documents(100, 101, seed=5), *documents(0, 200)[101:]])
     read.clear()
-    machine.same()
+    machine.restart()
     assert len(set(before) - set(machine.files())) == 1
-    assert len(read) < 200 + 2 * BLOCK
+    assert len(read) < 2 * BLOCK
+    machine.check()
 
 
-def test_an_original_that_is_wrong_is_in_no_answer(machine, unhurried):
+@pytest.mark.usefixtures("unchecked")
+def test_an_original_that_is_wrong_is_in_no_answer(machine: Machine) -> None:
     machine.write(documents(0, 200))
-    machine.answers("a")
-    (path, *other_paths) = machine.files()
+    machine.restart()
+    path, *others = machine.files()
     for position in range(0, BLOCK * WIDTH * 4 - 24, 4 * WIDTH):
         flipped(path, place=position)
-    shard = machine.slot("a")
-    reply, arrays = machine.ask(shard)
-    assert path.name in reply["failed"]
-    assert not arrays
-    assert not path.exists()
-    assert "missing" in machine.ask(shard)[0]
-    machine.look(shard)
-    assert machine.ask(shard)[1]["rows"].tolist() == list(range(1, 201))
-    machine.leave(shard)
-    assert len(machine.files()) == len(other_paths) + 1
-    machine.same()
+    machine.start()
+    refusal, arrays = machine.ask()
+    assert (path.name in refusal["failed"], arrays, path.exists()) == (True, [], False)
+    assert "missing" in machine.ask()[0]
+    machine.step()
+    assert machine.ask()[0] == [*range(1, 201)]
+    assert len(machine.files()) == len(others) + 1
+    machine.servers.kill(NAME)
+    machine.check()
 
 
-def test_all_originals_are_checked_soon_after_a_start(machine, read):
-    machine.write(documents(0, 200))
-    machine.answers("a")
-    (path, *other_paths) = machine.files()
-    flipped(path, place=70)
-    read.clear()
-    machine.answers("a")
-    assert not path.exists()
-    assert set(range(1, BLOCK)) <= set(read)
-    assert len(machine.files()) == len(other_paths) + 1
-
-
-@pytest.mark.parametrize("running", [False, True], ids=["a start", "a slot that follows"])
-def test_what_is_written_behind_a_wrong_original_has_its_range_read_anew(machine, unhurried, running):
-    """The database was restored to a time when the range had fewer rows: then those of the file are copied."""
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("running", [False, True], ids=["at a start", "while it follows"])
+def test_rows_are_not_added_behind_a_wrong_original(machine: Machine, running: bool) -> None:
+    """The database was restored to a time when the shard had fewer rows: then those of the file are copied."""
     machine.write(documents(0, 40))
-    with machine.store._connection() as connection:
-        connection.execute("UPDATE collections SET next_row = %s", (2 * BLOCK,))
-    machine.answers("a")
+    machine.execute(f"UPDATE collections SET next_row = {2 * BLOCK}")
+    machine.restart()
     (path,) = machine.files()
     flipped(path)
-    with machine.store._connection() as connection:
-        connection.execute("UPDATE collections SET next_row = 41")
-    shards = [machine.slot("a")] if running else []
-    assert path.exists()
+    machine.execute("UPDATE collections SET next_row = 41")
+    if running:
+        machine.start()
+        assert path.exists()
     machine.write(documents(40, 45))
-    machine.look(*shards)
-    (shard,) = shards or [machine.slot("a")]
-    machine.look(shard)
+    machine.step() if running else machine.start()
+    machine.step()
     assert not path.exists()
-    assert machine.ask(shard)[1]["rows"].tolist() == list(range(1, 46))
+    assert machine.ask()[0] == [*range(1, 46)]
 
 
-def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(machine, unhurried):
-    machine.limits = replace(SMALL_BLOCKS, removed_in_last=0)
-    machine.write(documents(0, 100))
-    machine.answers("a")
-    (path,) = machine.files()
-    flipped(path)
-    machine.write(deleted=[f"{i:04}" for i in range(1, 50)])
-    shard = machine.slot("a")
-    machine.look(shard)
-    assert not path.exists()
-    assert machine.ask(shard)[1]["rows"].tolist() == [1, *range(51, 101)]
-
-
-def test_a_range_that_was_given_up_and_comes_back_is_not_read_again(machine, read):
+def test_a_shard_that_was_handed_over_and_comes_back_is_not_read_again(machine: Machine, read: list[int]) -> None:
     machine.write(documents(0, 6 * BLOCK))
-    one = machine.slot("a")
+    machine.start()
     files = machine.files()
-    other = machine.slot("b")
-    machine.look(one, other)
-    members = machine.store.nodes.members()
-    moved = [row for row in shard_starts(6 * BLOCK + 1) if place_shard(machine.number, row, members, 1) == ("b",)]
+    machine.servers.deploy(2, 1)
+    machine.step()
+    moved = [row for _, row in machine.servers.held()["softkv-1"]]
     assert moved
     assert machine.files() == files  # for a while
-    assert not set(machine.files("b")) & set(files)
+    assert len(machine.files("softkv-1")) == len(moved)
     read.clear()
-    machine.leave(other)
-    machine.look(one)
-    assert machine.ask(one)[1]["rows"].tolist() == list(range(1, 6 * BLOCK + 1))
+    machine.servers.deploy(1, 1)
+    machine.step()
+    assert machine.ask()[0] == [*range(1, 6 * BLOCK + 1)]
     assert set(read) <= {6 * BLOCK}
-    other = machine.slot("b")
+    machine.servers.deploy(2, 1)
     for seconds in (SWEEP_SECONDS, UNUSED_SECONDS, SWEEP_SECONDS):
-        machine.look(one, other)
+        machine.step()
         machine.now += seconds
-    machine.look(one, other)
-    assert not [file for file in machine.files() for row in moved if f"-{row}-" in file.name]
-    assert len(machine.files()) + len(machine.files("b")) == len(files)
+    machine.step()
+    assert len(machine.files()) + len(machine.files("softkv-1")) == len(files)
     with machine.store.writing() as writer:
         writer.delete_collection("c")
-    machine.now += SWEEP_SECONDS
-    machine.look(one, other)
-    assert machine.files() == machine.files("b") == []
+    machine.step(SWEEP_SECONDS)
+    assert machine.files() == machine.files("softkv-1") == []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.cluster import Router, ShardedCatalogue
+from service.cluster import Roster, Router, ShardedCatalogue
 from service.encoding import Encoder, LoadingEncoder, load_encoder
 from service.retrieval import ShardsMissing
 from service.retrieval.collections import SharedCatalogue
@@ -25,11 +25,9 @@ from service.retrieval.queries import (
 )
 from service.storage import open_shared
 from tests.postgres import PostgresServer
-from tests.service.cluster.local_nodes import LocalNodes
-from tests.waiting import until
+from tests.service.cluster.local_servers import LocalServers
 
 pytestmark = pytest.mark.postgres
-SLOTS = ["a", "b", "c"]
 SUBJECTS = ("cat", "dog", "boat", "moon", "piano", "river", "engine", "garden", "letter", "winter")
 VERBS = ("sleeps", "burns", "returns", "sings", "breaks", "waits", "grows", "shines")
 RECENT = {"field": "metadata.year", "half_life": 20}
@@ -75,15 +73,14 @@ def encoder() -> Encoder:
     return load_encoder("all-MiniLM-L6-v2")
 
 
-def test_every_kind_of_question(address: str, ranges_of_16_rows: None, encoder: Encoder) -> None:
+def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: Encoder) -> None:
     store, own_store = open_shared(address), open_shared(address)
-    nodes = LocalNodes(address, SLOTS, copies=1)
-    until(lambda: len(store.nodes.members()) == len(SLOTS))
+    servers = LocalServers(address, 3, 1)
     loading = LoadingEncoder(encoder.name, lambda: encoder)
 
     async def run() -> None:
         await loading.start()
-        sharded = ShardedCatalogue(store, loading, Router(nodes, store.nodes, 1, seconds=20.0))
+        sharded = ShardedCatalogue(store, loading, Router(servers, Roster(store, servers), seconds=20.0))
         sharded.rebuild()
         collection, _ = await sharded.create("c", {})
         await upsert(collection, sent(), [f"/{i}" for i in range(len(TEXTS))])
@@ -131,7 +128,7 @@ def test_every_kind_of_question(address: str, ranges_of_16_rows: None, encoder: 
         for options in ({"full_text": "auto"}, {"conformal": 0.8}, {"min_confidence": 0.5}):
             check(*[await ask(process, **options) for process in processes])
 
-        nodes.lost = {"a", "b"}
+        servers.lost = {"softkv-0", "softkv-1"}
         with pytest.raises(ShardsMissing):
             await ask(collection, bias=RECENT)
         part = await ask(collection, bias=RECENT, full_text=0.1, allow_missing=True, explained=True)
@@ -144,6 +141,6 @@ def test_every_kind_of_question(address: str, ranges_of_16_rows: None, encoder: 
     try:
         asyncio.run(run())
     finally:
-        nodes.close()
+        servers.close()
         own_store.close()
         store.close()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from attention.lookup import Limits, Question, answers, sweep
-from service.cluster import Router, ShardedCatalogue
+from service.cluster import Roster, Router, ShardedCatalogue
 from service.cluster.collection import ShardedSnapshot
-from service.cluster.node import replica
+from service.cluster.server import replica
 from service.retrieval import InvalidContent
 from service.retrieval.collections import SharedCatalogue, Snapshot
 from service.retrieval.collections import snapshot as snapshots
@@ -28,13 +28,11 @@ from service.retrieval.queries import (
 from service.retrieval.queries.terms import build_terms
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
-from tests.service.cluster.conftest import MODULES
-from tests.service.cluster.local_nodes import LocalNodes
-from tests.waiting import until
+from tests.service.cluster.conftest import make_shards_small
+from tests.service.cluster.local_servers import LocalServers
 
 pytestmark = pytest.mark.postgres
 WIDTH, COUNT = 8, 150
-SLOTS = ["a", "b", "c"]
 RECENT = {"field": "metadata.year", "half_life": 7.0, "missing": -1.5}
 GAUSSIAN = {"field": "metadata.year", "half_life": 90, "decay": "gaussian"}
 PRIOR = {"field": "metadata.stars", "scale": "log"}  # −∞ where there are none
@@ -74,13 +72,11 @@ def processes(
     request: pytest.FixtureRequest, postgres: PostgresServer, monkeypatch_module: pytest.MonkeyPatch
 ) -> Iterator[tuple[Any, Any]]:
     """Yield a collection over shards of 16 rows, and the same one in one process."""
-    for module in MODULES:
-        monkeypatch_module.setattr(module, "SHARD_ROWS", 16)
+    make_shards_small(monkeypatch_module, 16)
     address = postgres.database()
     sharded_store, own_store = open_shared(address), open_shared(address)
-    nodes = LocalNodes(address, SLOTS, copies=2)
-    until(lambda: len(sharded_store.nodes.members()) == len(SLOTS))
-    sharded = ShardedCatalogue(sharded_store, None, Router(nodes, sharded_store.nodes, 2, seconds=120.0))
+    servers = LocalServers(address, 3, 2)
+    sharded = ShardedCatalogue(sharded_store, None, Router(servers, Roster(sharded_store, servers), seconds=120.0))
     sharded.rebuild()
     collection = asyncio.run(sharded.create("c", {"similarity": request.param, "temperature": 0.3}))[0]
     for first in range(0, COUNT, 50):
@@ -93,7 +89,7 @@ def processes(
     alone.rebuild()
     yield collection, alone.collection("c")
     sharded.close()
-    nodes.close()
+    servers.close()
     own_store.close()
     sharded_store.close()
 

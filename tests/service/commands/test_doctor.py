@@ -9,15 +9,18 @@ import subprocess
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+import service.cluster
 from service.encoding.registry import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
+from tests.service.cluster.local_servers import LocalServers
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
@@ -126,7 +129,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
         code, report = checks(bare, tmp_path, "--encoder", "none")
         assert (code, report["store"]["state"]) == (0, "ok")
         assert "PostgreSQL 1" in report["store"]["detail"]
-        assert "schema version 3, is sound: 1 collections, 1 documents (one: 1)" in report["store"]["detail"]
+        assert "schema version 4, is sound: 1 collections, 1 documents (one: 1)" in report["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
         code, report = checks(bare, tmp_path, "--encoder", "none")
@@ -135,31 +138,34 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
 
 
 @pytest.mark.postgres
-def test_who_holds_the_keys_is_told_from_the_database_alone(
+def test_the_servers_that_hold_the_keys_are_checked(
     bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = postgres.database()
     monkeypatch.setenv("SOFTKV_SHARDS", "auto")
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
 
     def shard_check() -> tuple[int, str, str]:
         code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
         return code, report["shards"]["state"], report["shards"]["detail"]
 
-    with closing(open_shared(address)) as store:
-        assert shard_check() == (1, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
-        with store.writing() as writer:
-            number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
-            writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
-        for slot, node in (("a", "one"), ("b", "two"), ("c", "two")):
-            store.nodes.join(slot, node)
-        seen = "3 slots on 2 machines were seen in the last 30 seconds; 1 ranges: "
+    with closing(LocalServers(address)) as servers:
+        monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
         code, state, detail = shard_check()
         assert (code, state) == (1, "broken")
-        assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; if that stays so")
-        store.nodes.hold("a", number, [0])
-        assert shard_check() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
-        store.nodes.hold("c", number, [0])
-        assert shard_check() == (0, "ok", f"{seen}1 have 2 copies, 0 have fewer, 0 none")
+        assert detail.startswith("no servers are deployed that hold the keys")
+        with servers.store.writing() as writer:
+            number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
+            writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
+        servers.deploy(2, 2)
+        servers.settle()
+        assert shard_check() == (0, "ok", "2 of 2 servers answer; 1 shards: 1 have 2 copies, 0 fewer, 0 none")
+        servers.lost = {"softkv-0"}
+        assert shard_check() == (0, "note", "1 of 2 servers answer; 1 shards: 0 have 2 copies, 1 fewer, 0 none")
+        servers.lost = {"softkv-0", "softkv-1"}
+        code, state, detail = shard_check()
+        assert (code, state) == (1, "broken")
+        assert detail.startswith("0 of 2 servers answer; 1 shards: 0 have 2 copies, 0 fewer, 1 none; if that stays so")
 
 
 @pytest.mark.postgres
@@ -171,7 +177,7 @@ def test_a_schema_of_another_version_is_told(
     address = postgres.database()
     open_shared(address).close()
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
-    expected = "has schema version 3, this softkv has 7: the next `softkv serve` brings it there"
+    expected = "has schema version 4, this softkv has 7: the next `softkv serve` brings it there"
     assert expected in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
     for version, state, expected in (
         (0, "note", "no tables"),

@@ -141,7 +141,8 @@ class RemoteShard:
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
         """Return float64[q, keys], the similarity of each query with each row that passes the mask.
 
-        The processes that hold the rows compute it. All are summed in one fixed order, so that copies tie exactly.
+        The processes that hold the rows compute the similarities. They add the products of components in one fixed
+        order, so that copies of a key tie exactly.
 
         Args:
             questions: q questions.

@@ -140,16 +140,18 @@ class CollectionInfo(Record):
     ready: bool
 
 
-class SlotInfo(Record):
-    """A node of the cluster that holds keys. Fields that only the node knows are None if it did not answer.
+class ServerInfo(Record):
+    """A shard server, which holds a part of all keys. Fields that only the server knows are None if it did not answer.
 
     Attributes:
-        ranges: the number of ranges that are ready; `coming` counts those being loaded.
-        lag: the number of versions that the node is behind, for the collection that is furthest behind.
+        machine: the machine that the server runs on.
+        leaving: whether the server stops as soon as others hold its shards.
+        ranges: the number of shards that the server holds; `coming` counts those that it is to load.
+        lag: the number of versions that the server is behind, for the collection that is furthest behind.
     """
 
     name: str
-    node: str
+    machine: str | None
     leaving: bool
     ranges: int
     keys: int | None
@@ -159,17 +161,19 @@ class SlotInfo(Record):
 
 
 class ShardsInfo(Record):
-    """The state of a cluster that holds the keys: the number of ranges of keys, and how many of these are fully
-    replicated or missing.
+    """The state of the servers that hold the keys: the number of shards, and how many have all copies or none.
 
-    These numbers are None while the store is unavailable.
+    `ranges`, `whole` and `unheld` are None while the store is unavailable.
+
+    Attributes:
+        copies: the number of servers that shall hold each shard; 0 if no servers are deployed.
     """
 
     copies: int
     ranges: int | None
     whole: int | None
     unheld: int | None
-    slots: list[SlotInfo]
+    servers: list[ServerInfo]
 
 
 class ServiceInfo(Record):
@@ -268,8 +272,8 @@ def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:
     """Parse the response with a service's information."""
     if (shards := content.get("shards")) is None:
         return ServiceInfo.read(content)
-    slots = [SlotInfo.read(slot) for slot in shards["slots"]]
-    return ServiceInfo.read(content, shards=ShardsInfo.read(shards, slots=slots))
+    servers = [ServerInfo.read(server) for server in shards["servers"]]
+    return ServiceInfo.read(content, shards=ShardsInfo.read(shards, servers=servers))
 
 
 def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:

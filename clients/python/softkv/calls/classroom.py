@@ -338,7 +338,7 @@ def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]
 
 
 def _secret_headers(secret: str | None) -> tuple[tuple[str, str], ...]:
-    """Return the header with a room's secret, if there is one."""
+    """Return the header with a participant's secret for a classroom's room; empty without a secret."""
     return () if secret is None else ((_SECRET_HEADER, secret),)
 
 

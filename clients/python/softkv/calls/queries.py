@@ -449,7 +449,12 @@ def list_queries(queries: Any) -> list[Any]:
 
 
 def encode_query(query: Any, pointer: str) -> Any:
-    """Return a text unchanged, and a vector in its JSON form."""
+    """Return a query as the service's JSON has it: a text unchanged, and a vector encoded.
+
+    Args:
+        query: a text or a vector.
+        pointer: the position of the query in the request, for errors.
+    """
     return query if isinstance(query, str) else encode_vector(query, pointer)
 
 

@@ -81,9 +81,14 @@ def delete_nodes(
 def get_nodes(
     source: CollectionSource, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
 ) -> Plan[list[BaseNode]]:
-    """Return the nodes with these ids in this order, or all, that pass the filters.
+    """Return the nodes of a collection that pass the filters.
 
-    They have embeddings if the collection has no encoder, so that the embeddings came with the nodes.
+    Nodes have embeddings only if the collection has no encoder, because then the embeddings were sent with the nodes.
+
+    Args:
+        source: the collection.
+        node_ids: return only the nodes with these ids, in this order; None for all nodes.
+        filters: None for no filter.
     """
     where = convert_filters(filters)
     with as_value_error():

@@ -15,8 +15,9 @@ export interface paths {
         put?: never;
         /**
          * Attend over every document of a collection
-         * @description Return weights that sum to one over the whole collection, the blended value, and the evidence that the collection
-         *     covers the query.
+         * @description Return a weight for every document of the collection, the blended value, and the evidence for the answer.
+         *
+         *     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
          */
         post: operations["attend"];
         delete?: never;
@@ -141,7 +142,9 @@ export interface paths {
         head?: never;
         /**
          * Change a part of a document
-         * @description Apply a merge patch (RFC 7396): null removes a field, and objects merge. Only changed texts are encoded again.
+         * @description Apply a merge patch (RFC 7396) to a document: null removes a field, and objects merge.
+         *
+         *     Only changed texts are encoded again.
          */
         patch: operations["patch_document"];
         trace?: never;
@@ -259,7 +262,7 @@ export interface paths {
          * Prometheus metrics
          * @description Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
          *
-         *     No metric is labelled with a collection, a document or a caller. Metrics of slots have one series for each slot.
+         *     No metric is labelled with a collection, a document or a caller. Each shard server has series of its own.
          */
         get: operations["metrics"];
         put?: never;
@@ -279,7 +282,10 @@ export interface paths {
         };
         /**
          * The service and its limits
-         * @description Return the version, the encoder, whether calls need a key, the limits of a request, and the slots with keys.
+         * @description Return facts about the service: version, encoder, limits of a request, and the shard servers.
+         *
+         *     Also return whether calls need an API key. Shard servers are processes that hold the documents' keys in memory;
+         *     `shards` is null if the service holds them itself.
          */
         get: operations["get_service"];
         put?: never;
@@ -301,7 +307,7 @@ export interface paths {
         put?: never;
         /**
          * Describe the fields of the metadata
-         * @description Return types, counts, smallest and largest values of the metadata fields of a collection.
+         * @description Return statistics of a collection's metadata fields: types, counts, smallest and largest values.
          *
          *     On request, also return their values, each with its number of documents.
          */
@@ -323,7 +329,9 @@ export interface paths {
         put?: never;
         /**
          * Attend at many temperatures
-         * @description Read the keys once, and return the weight of each of the best documents at each temperature.
+         * @description Answer a query at several temperatures from a single scan of the keys.
+         *
+         *     The best documents are the same at each temperature; their weights differ.
          */
         post: operations["sweep"];
         delete?: never;
@@ -365,7 +373,9 @@ export interface paths {
         put?: never;
         /**
          * Answer one question in four ways from rows of the request
-         * @description Answer a question in the same four ways from rows in the request. Nothing is stored.
+         * @description Answer a question from rows in the request, by SQL's `=`, by SQL's full text, by top-k and by attention.
+         *
+         *     Nothing is stored.
          */
         post: operations["compare_rows"];
         delete?: never;
@@ -385,7 +395,7 @@ export interface paths {
         put?: never;
         /**
          * Calibrate a collection
-         * @description Fit temperature, null key, the weight of words, confidences and answer sets to labelled questions.
+         * @description Fit a calibration to labelled questions: temperature, null key, weight of words, confidences and answer sets.
          *
          *     The quality is measured on questions that the fit did not use.
          */
@@ -699,7 +709,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a row from a room
-         * @description Remove a row: any row for the presenter, a row with the same secret for others.
+         * @description Remove a row of a room: any row for the presenter, a row with the same secret for others.
          */
         delete: operations["delete_room_row"];
         options?: never;
@@ -719,7 +729,7 @@ export interface paths {
         post?: never;
         /**
          * Remove all rows from a room
-         * @description Remove all rows, for the presenter. All listeners get the room after that, as `room`.
+         * @description Remove all rows of a room, for the presenter. All listeners get the room after that, as `room`.
          */
         delete: operations["delete_room_rows"];
         options?: never;
@@ -738,9 +748,9 @@ export interface paths {
         put?: never;
         /**
          * Ask a question in a room
-         * @description Ask a question. With the secret of the presenter, it is shown to all at once and replaces the one before it.
+         * @description Ask a question in a room: with the presenter's secret it is shown to all at once, and guesses are open.
          *
-         *     Guesses are then open. Without the secret, the question waits until the presenter asks the same.
+         *     It then replaces the question before it. Without the secret, the question waits until the presenter asks the same.
          */
         post: operations["ask_room"];
         delete?: never;
@@ -759,7 +769,7 @@ export interface paths {
         get?: never;
         /**
          * Guess the heaviest row
-         * @description Record a guess: the row that will have the largest weight.
+         * @description Record a participant's guess of which row will have the largest weight in the answer.
          *
          *     The last guess of each id counts. Guesses are not shown; the answer later has the number of guesses of each row.
          */
@@ -782,9 +792,10 @@ export interface paths {
         put?: never;
         /**
          * Reveal the answer
-         * @description Reveal the answer, for the presenter. Guesses are closed, and the rows answer as in `POST /v1/compare`.
+         * @description Reveal the answer to a room's question, for the presenter.
          *
-         *     All listeners then get the weight of each row, and the number of its guesses.
+         *     Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
+         *     the number of its guesses.
          */
         post: operations["reveal_answer"];
         delete?: never;
@@ -799,7 +810,7 @@ export interface components {
     schemas: {
         AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"];
         /**
-         * @description A question to the rows of a room.
+         * @description A question to the rows of a classroom's room.
          * @example {
          *       "query": "pets that purr"
          *     }
@@ -816,7 +827,7 @@ export interface components {
             number: number;
             query: string;
         };
-        /** @description The weights of a sweep's matches at one temperature. */
+        /** @description The answer of a sweep at one of its temperatures: the weights of the matches, and the rest. */
         AtTemperature: {
             temperature: number;
             /** @description The weights of the `matches`, in their order. */
@@ -1256,7 +1267,7 @@ export interface components {
         /** @description A term that adds to the logit of each document, from a field of its metadata or from a filter. */
         BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
         /**
-         * @description A term with an addend for each of several values of a metadata field.
+         * @description A term that adds a number to the document's logit, depending on the value of one of its metadata fields.
          * @example {
          *       "field": "metadata.shelf",
          *       "weights": {
@@ -1535,8 +1546,9 @@ export interface components {
             error: number | null;
         };
         /**
-         * @description Measures of the quality of a calibration: of its confidences, of the ranks of right documents, and of its sets of
-         *     matches.
+         * @description Measures of the quality of a calibration.
+         *
+         *     They are about its confidences, the ranks of right documents, and its sets of matches.
          */
         CalibrationFigures: {
             /** @description The expected calibration error of the confidence of the first match, over ten bins of equal size. */
@@ -1558,7 +1570,7 @@ export interface components {
             /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
-        /** @description The improvement of the answers by a calibration. This decides whether it is stored. */
+        /** @description The decrease of two losses of the answers by a calibration, which decides whether it is stored. */
         CalibrationGain: {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
@@ -1575,7 +1587,7 @@ export interface components {
             /** @description An upper bound of ‖output − exact output‖₂; null if the request does not include the output. */
             output_error: number | null;
         };
-        /** @description The change of each token's vector by each step of a layer, as a share of the length of that vector: [n]. */
+        /** @description By how much each step of a layer changes each token's vector, as a share of the length of that vector: [n]. */
         Changes: {
             /** @description The change by attention. */
             attention: components["schemas"]["NestedAnswer"];
@@ -1753,7 +1765,7 @@ export interface components {
             background: components["schemas"]["NullBackground"] | null;
         };
         /**
-         * @description A question to compare four searches with: each of them searches the same collection.
+         * @description A question, to be answered from a collection by SQL's `=`, by SQL's full text, by top-k and by attention.
          * @example {
          *       "query": "what's a cat?",
          *       "top_k": 3
@@ -1783,7 +1795,7 @@ export interface components {
             filter?: components["schemas"]["Filter"];
         };
         /**
-         * @description A question to compare four searches with: each of them searches the rows in the request. Nothing is stored.
+         * @description A question, to be answered in the same four ways from rows in the request. Nothing is stored.
          * @example {
          *       "query": "kitten",
          *       "rows": [
@@ -1814,10 +1826,10 @@ export interface components {
             rows: components["schemas"]["Row"][];
         };
         /**
-         * @description The probability that the first match is right: sigmoid(s·x + r·z + offset), with x = logit(w) and z = logit(1 −
-         *     v), both within ±40.
+         * @description A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset).
          *
-         *     w is the weight of the best document without the null key, and v that of the fitted null key.
+         *     x = logit(w) and z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v
+         *     that of the null key of the calibration.
          */
         ConfidenceCurve: {
             /** @description s if w is below ½. */
@@ -1832,8 +1844,9 @@ export interface components {
             offset: number;
         };
         /**
-         * @description A set of matches that contains the right document with a given probability: that probability, and the smallest
-         *     weight of a match in the set.
+         * @description A conformal level: which matches make a set that contains the right document with a given probability.
+         *
+         *     The set has all matches of at least this weight.
          */
         ConformalLevel: {
             /** @description The probability that the right document is in the set, if there is one. */
@@ -1872,8 +1885,9 @@ export interface components {
             ignore_case?: boolean;
         };
         /**
-         * @description The part of the collection from which an answer was computed, and the most weight that the missing documents may
-         *     have.
+         * @description The part of the collection from which an answer was computed, while other documents were unavailable.
+         *
+         *     It also bounds the weight that the missing documents may have.
          */
         Coverage: {
             /** @description The number of available documents, whether they pass the filter or not. */
@@ -2737,7 +2751,7 @@ export interface components {
             value_vector?: components["schemas"]["Vector"] | null;
         };
         /**
-         * @description A request for documents, in the order of their ids; without `ids` and `filter`, for all of them.
+         * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
          * @example {
          *       "limit": 2,
          *       "count": true
@@ -2872,7 +2886,7 @@ export interface components {
             /** @description The tokens that the model reads of each text. */
             tokens?: components["schemas"]["Token"][][];
         };
-        /** @description The last line of an encoding: whether it is complete, and its total. */
+        /** @description The last line of a stream of encoded texts: whether it is complete, and how many texts were encoded. */
         EncodeEnd: {
             /** @description Whether every text has its line; if not, `problem` says why. */
             done: boolean;
@@ -2968,7 +2982,7 @@ export interface components {
             param: string | null;
             code: string | null;
         };
-        /** @description Measures of how well the collection covers the query, and a verdict on them. */
+        /** @description Measures of how well the collection matches the query, and a verdict on them: one document, several, or none. */
         Evidence: {
             /**
              * @description `none`: the null key has at least half of all weight, or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
@@ -2991,7 +3005,8 @@ export interface components {
         /**
          * @description The steps in the computation of a match's weight.
          *
-         *     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
+         *     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight. An
+         *     addend is a number that full text or a term of the bias adds to the logit.
          */
         Explanation: {
             similarity: number;
@@ -3007,7 +3022,7 @@ export interface components {
             /** @description The logarithm of the weight; null if the weight is 0, and without a log_partition. */
             log_weight: number | null;
         };
-        /** @description The addend of a metadata field for one document. */
+        /** @description The number that a term of the bias adds to the logit of one document, because of a metadata field. */
         FieldAddend: {
             /** @constant */
             of: "bias";
@@ -3120,7 +3135,7 @@ export interface components {
         };
         /** @description A comparison, or a combination of conditions. */
         Filter: components["schemas"]["Equality"] | components["schemas"]["Ordering"] | components["schemas"]["Membership"] | components["schemas"]["Containment"] | components["schemas"]["Combination"];
-        /** @description The addend of a soft filter for one document. */
+        /** @description The number that a soft filter (a term of the bias) adds to the logit of one document if it passes. */
         FilterAddend: {
             /** @constant */
             of: "bias";
@@ -3129,7 +3144,7 @@ export interface components {
             addend: number;
         };
         /**
-         * @description A row that a room has from the start, with its id.
+         * @description A row that a classroom's room has from the start, with its id.
          * @example {
          *       "id": "row-1",
          *       "key": "cats",
@@ -3144,10 +3159,7 @@ export interface components {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
         };
-        /**
-         * @description The effect of full text on an answer: the weight of the query's words, and the number of documents that
-         *     contain one.
-         */
+        /** @description The effect of full text on an answer: the weight of the query's words, and how many documents have one. */
         FullTextAnswer: {
             /** @description λ, as used. */
             weight: number;
@@ -3160,7 +3172,7 @@ export interface components {
             documents: number;
         };
         /**
-         * @description A participant's guess of which row will have the largest weight in the answer.
+         * @description A participant's guess of which row will have the largest weight in the answer to the shown question.
          * @example {
          *       "question": 1,
          *       "row": "row-1"
@@ -3172,14 +3184,14 @@ export interface components {
             /** @description The row's id; null for none of them. */
             row: components["schemas"]["RoomId"] | null;
         };
-        /** @description The response to a guess: the number of guesses so far. */
+        /** @description The response to a participant's guess: the number of guesses so far. */
         Guessed: {
             /** @description The number of the question. */
             number: number;
             /** @description The number of guesses. */
             guesses: number;
         };
-        /** @description The address of a room, as a URL and as a QR code. */
+        /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
             address: string;
@@ -3188,7 +3200,7 @@ export interface components {
             /** @description The dark modules of the QR code, as the path of an SVG whose view box is 0 0 size size. */
             path: string;
         };
-        /** @description The stored calibration of a collection. */
+        /** @description The stored calibration of a collection: what was fitted to labelled questions. */
         KeptCalibration: {
             /** @description The version of the format. */
             version: number;
@@ -3214,7 +3226,7 @@ export interface components {
             /** @description The trained models that the service keeps until it stops, the newest first. */
             models: components["schemas"]["LabModel"][];
         };
-        /** @description A model that the lab has trained, as listed. */
+        /** @description A small model that the lab has trained, with its task and its accuracy. */
         LabModel: {
             id: string;
             /** @enum {string} */
@@ -3245,7 +3257,7 @@ export interface components {
             /** @description The documents that answer it, instead of `id`; each of them is a right answer. */
             ids?: components["schemas"]["DocumentId"][];
         };
-        /** @description The number of labelled questions that have an answer in the collection, and of those that have none. */
+        /** @description The number of labelled questions that have an answer in the collection, and of those without one. */
         Labels: {
             present: number;
             absent: number;
@@ -3322,7 +3334,7 @@ export interface components {
             room_seconds: number;
         };
         /**
-         * @description A term: a number in the document's metadata, times a factor.
+         * @description A term that adds a number of the document's metadata, times a factor, to the document's logit.
          * @example {
          *       "field": "metadata.stars",
          *       "factor": 0.5
@@ -3368,10 +3380,7 @@ export interface components {
             value_vector?: components["schemas"]["VectorAnswer"];
             explanation?: components["schemas"]["Explanation"];
         };
-        /**
-         * @description The key of a document that matched best: its index, and the part of the key text that it encodes if the text was
-         *     split.
-         */
+        /** @description The key of a document that matched best: its index, and its part of the key text if that was split. */
         MatchPart: {
             /** @description The index of the key in `key_vectors`, from 0. */
             index: number;
@@ -3521,7 +3530,7 @@ export interface components {
             short: components["schemas"]["Spread"] | null;
         };
         /**
-         * @description A request to open a room: its first rows and its code.
+         * @description A request to open a room, the shared memory of a class: its first rows and its code.
          * @example {}
          * @example {
          *       "rows": [
@@ -3541,7 +3550,7 @@ export interface components {
              */
             rows?: components["schemas"]["FirstRow"][];
         };
-        /** @description The result of opening a room: its code, and the secret of the presenter. */
+        /** @description A room that was opened for a class: its code, and the secret that its presenter sends with later calls. */
         OpenedRoom: {
             code: components["schemas"]["RoomCode"];
             /** @description The secret of the presenter, which only this answer contains. Sent as `X-Room-Secret`, it allows the caller to ask questions, show answers, remove rows and close the room. */
@@ -3571,7 +3580,7 @@ export interface components {
             /** @description A number or a text. */
             value: string | number;
         };
-        /** @description The parameters of a similarity: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
+        /** @description The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
             /** @description bilinear, qᵀWk: [d_q, d_k] */
             W?: components["schemas"]["NestedNumbers"];
@@ -3590,7 +3599,7 @@ export interface components {
             end: number;
         };
         /**
-         * @description A term: the logarithm of a number in the document's metadata, times a factor.
+         * @description A term that adds the logarithm of a number of the document's metadata, times a factor, to the document's logit.
          *
          *     It multiplies the weight by that power of the number.
          * @example {
@@ -3654,8 +3663,9 @@ export interface components {
             n_heads?: number;
         };
         /**
-         * @description A quantile of a field's numbers: the smallest number such that at least this share of the weight lies on numbers
-         *     up to it.
+         * @description A quantile of a field's numbers, by the weights of their documents.
+         *
+         *     It is the smallest number such that at least this share of the weight lies on numbers up to it.
          */
         QuantileAnswer: {
             /** @description The requested quantile. */
@@ -3699,7 +3709,7 @@ export interface components {
             quantiles?: number[];
         };
         /**
-         * @description The combined value of a metadata field, over all documents that have the field.
+         * @description The combined value of a metadata field: a mean, a vote or quantiles over all documents that have the field.
          *
          *     Documents without the field, and the null key, are left out.
          */
@@ -3735,8 +3745,9 @@ export interface components {
             failed: string[];
         };
         /**
-         * @description A preference for documents whose field is near an origin, such as a date: the weight halves with each `half_life`
-         *     of distance.
+         * @description A term that prefers documents whose field is near an origin, such as a date.
+         *
+         *     The weight halves with each `half_life` of distance.
          * @example {
          *       "field": "metadata.year",
          *       "half_life": 20
@@ -3772,7 +3783,7 @@ export interface components {
             errors: components["schemas"]["FieldProblem"][];
         };
         /**
-         * @description The question whose answer is to be shown.
+         * @description The question of a classroom's room whose answer is to be shown to all.
          * @example {
          *       "question": 1
          *     }
@@ -3781,7 +3792,7 @@ export interface components {
             /** @description The number of the question. */
             question: number;
         };
-        /** @description The whole state of a room: its rows, the question that is shown, and the questions that wait. */
+        /** @description The whole state of a classroom's room: its rows, the question that is shown, and the questions that wait. */
         Room: {
             code: components["schemas"]["RoomCode"];
             /** @description The number of changes so far. */
@@ -3797,7 +3808,7 @@ export interface components {
             /** @description The question that is shown to all; absent before the first. */
             question?: components["schemas"]["RoomQuestion"];
         };
-        /** @description The answer from the rows of a room. The weights of the matches and of the null key sum to one. */
+        /** @description The answer from the rows of a classroom's room. The weights of the matches and of the null key sum to one. */
         RoomAnswer: {
             /** @description Every row, the heaviest first. */
             matches: components["schemas"]["RoomMatch"][];
@@ -3825,7 +3836,7 @@ export interface components {
          * @example row-1
          */
         RoomId: string;
-        /** @description The weight of a row in the answer, and the number of its guesses. */
+        /** @description A row in the answer of a classroom's room: its weight, and how many participants guessed it. */
         RoomMatch: {
             id: components["schemas"]["RoomId"];
             weight: number;
@@ -3833,7 +3844,7 @@ export interface components {
             /** @description The number of guesses that this row would have the largest weight. */
             guesses: number;
         };
-        /** @description A question that the presenter has asked, so that all participants of the room see it. */
+        /** @description A question that the presenter of a classroom's room has asked, so that all participants see it. */
         RoomQuestion: {
             /** @description The number of the question in the room, from 1. */
             number: number;
@@ -3845,13 +3856,13 @@ export interface components {
             /** @description The answer; absent until it is shown. */
             answer?: components["schemas"]["RoomAnswer"];
         };
-        /** @description A row of a room, as every participant sees it. */
+        /** @description A row of a classroom's room, as every participant sees it. */
         RoomRow: {
             id: components["schemas"]["RoomId"];
             key: string;
             value: string;
         };
-        /** @description A row that is searched: a document in the request itself. */
+        /** @description A row of a comparison: a document in the request itself, which is searched but not stored. */
         Row: {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["DocumentId"];
@@ -3861,7 +3872,7 @@ export interface components {
             value?: unknown;
         };
         /**
-         * @description A row to put into a room: a key and its value.
+         * @description A row to put into a classroom's room: a key and its value.
          * @example {
          *       "key": "cats",
          *       "value": "They purr."
@@ -3873,7 +3884,7 @@ export interface components {
             /** @description Left out: the key. */
             value?: string;
         };
-        /** @description An SQL statement and the rows that it found. */
+        /** @description An SQL statement that searched for the question, and the rows that it found. */
         SQLAnswer: {
             /** @description The SQL statement as it was run, with named parameters. */
             statement: string;
@@ -3890,6 +3901,28 @@ export interface components {
             key: string | null;
             value: unknown;
         };
+        /**
+         * @description A shard server: a process in a Ray cluster that holds a part of all keys.
+         *
+         *     A fact that only the server knows is null if the server did not answer within a second.
+         */
+        ServerAnswer: {
+            name: string;
+            /** @description The machine that the server runs on. */
+            machine: string | null;
+            /** @description Whether the server stops as soon as others hold its shards. */
+            leaving: boolean;
+            /** @description Shards that the server holds. */
+            ranges: number;
+            /** @description Keys that can be attended to, in these shards. */
+            keys: number | null;
+            /** @description Shards that the server is reading, or will read. */
+            coming: number | null;
+            /** @description Versions that the server is behind the store, in the collection with the largest delay. */
+            lag: number | null;
+            /** @description The reason that the last reading of the store failed; null if it succeeded. */
+            trouble: string | null;
+        };
         /** @description General facts about the service, which a client reads before other calls. */
         ServiceAnswer: {
             version: string;
@@ -3898,50 +3931,30 @@ export interface components {
             /** @description Whether a call without a key is refused. If false, such a call may still be limited to reading. */
             keys_required: boolean;
             limits: components["schemas"]["Limits"];
-            /** @description The slots that hold the keys; null if the service holds them itself. */
+            /** @description The servers that hold the keys; null if the service holds them itself. */
             shards: components["schemas"]["ShardsAnswer"] | null;
         };
         /**
-         * @description The status of the cluster's slots, which hold the keys of all collections in ranges of 131,072 row numbers.
+         * @description The status of the servers that hold the keys of all collections, in shards: ranges of row numbers.
          *
          *     The three counts are null while the store is unavailable.
          */
         ShardsAnswer: {
-            /** @description The number of slots that shall hold each range. */
+            /** @description The number of servers that shall hold each shard; 0 if none are deployed. */
             copies: number;
-            /** @description Ranges of all collections together. */
+            /** @description Shards of all collections together. */
             ranges: number | null;
-            /** @description Ranges that are ready in as many slots as `copies`. */
+            /** @description Shards that as many servers hold as `copies` says, or all servers. */
             whole: number | null;
-            /** @description Ranges that no slot has ready. */
+            /** @description Shards that no server holds. */
             unheld: number | null;
-            /** @description The slots seen in the last 30 seconds, by name. */
-            slots: components["schemas"]["SlotAnswer"][];
+            /** @description All servers, by name. */
+            servers: components["schemas"]["ServerAnswer"][];
         };
         /**
-         * @description A slot: a process of the cluster that holds a part of all keys.
+         * @description A term that adds a number to the logits of documents that pass a filter.
          *
-         *     A fact that only the slot knows is null if the slot did not answer within a second.
-         */
-        SlotAnswer: {
-            name: string;
-            /** @description The machine that the slot runs on. */
-            node: string;
-            /** @description Whether the slot stops as soon as other slots hold its ranges. */
-            leaving: boolean;
-            /** @description Ranges that the slot has ready. */
-            ranges: number;
-            /** @description Keys that can be attended to, in these ranges. */
-            keys: number | null;
-            /** @description Ranges that the slot is reading, or will read. */
-            coming: number | null;
-            /** @description Versions that the slot is behind the store, in the collection with the largest delay. */
-            lag: number | null;
-            /** @description The reason that the last reading of the store failed; null if it succeeded. */
-            trouble: string | null;
-        };
-        /**
-         * @description A term with an addend for documents that pass a filter. Unlike a filter, it does not exclude other documents.
+         *     Unlike a filter, it does not exclude the other documents.
          * @example {
          *       "filter": {
          *         "field": "metadata.year",
@@ -3963,7 +3976,7 @@ export interface components {
             /** @description The number of tokens that a part shares with the part before it. Left out: an eighth. */
             overlap?: number;
         };
-        /** @description The mean and standard deviation of some similarities. */
+        /** @description The mean and standard deviation of the similarities of unrelated short texts. */
         Spread: {
             mean: number;
             deviation: number;
@@ -3986,7 +3999,7 @@ export interface components {
             took_ms: number;
         };
         /**
-         * @description A query that is to be answered at several temperatures.
+         * @description A query that is to be answered at several temperatures (a sweep).
          * @example {
          *       "query": "how do databases work?",
          *       "temperatures": [
@@ -4028,7 +4041,7 @@ export interface components {
              */
             vector_format?: "numbers" | "base64";
         };
-        /** @description A document among the matches of a sweep. Its similarity is the same at every temperature. */
+        /** @description A document among the matches of a sweep over temperatures. Its similarity is the same at every temperature. */
         SweptMatch: {
             id: string;
             similarity: number;
@@ -4334,13 +4347,16 @@ export interface components {
             /** @description The share of this value in the weight of all documents that have the field. */
             weight: number;
         };
-        /** @description The calibration for queries with full text, whose `full_text` is the fitted λ. */
+        /**
+         * @description The part of a calibration for queries with `full_text` (λ, the weight of their words), if it has the fitted
+         *     value.
+         */
         WithWords: {
             level: number;
             confidence: components["schemas"]["ConfidenceCurve"];
             conformal: components["schemas"]["ConformalLevel"][];
         };
-        /** @description The addend of the words of a query for one document. */
+        /** @description The number that the words of the query (full text) add to the logit of one document. */
         WordsAddend: {
             /** @constant */
             of: "full_text";
@@ -4483,9 +4499,9 @@ export type SchemaRow = components['schemas']['Row'];
 export type SchemaRowBody = components['schemas']['RowBody'];
 export type SchemaSqlAnswer = components['schemas']['SQLAnswer'];
 export type SchemaSqlRow = components['schemas']['SQLRow'];
+export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
-export type SchemaSlotAnswer = components['schemas']['SlotAnswer'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSpread = components['schemas']['Spread'];

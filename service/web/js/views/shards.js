@@ -1,4 +1,4 @@
-/** Where the keys are, if slots hold them and not the service itself: a line in the foot. */
+/** Where the keys are, if shard servers hold them and not the service itself: a line in the foot. */
 
 import { SoftkvError } from "../api.js";
 import { h } from "../element.js";
@@ -13,8 +13,8 @@ export async function shards(context) {
   const held = await context.held;
   const foot = document.querySelector("#foot");
   if (!held || held.ranges === null || foot.querySelector("#shards")) return;
-  const machines = new Set(held.slots.map((slot) => slot.node)).size;
+  const machines = new Set(held.servers.map((server) => server.machine)).size;
   const whole = held.whole === held.ranges;
-  foot.append(h("span", { id: "shards" }, say("foot.slots", { slots: held.slots.length, machines }), " ",
+  foot.append(h("span", { id: "shards" }, say("foot.servers", { servers: held.servers.length, machines }), " ",
     say(whole ? "foot.copies" : "foot.copies.fewer", { copies: held.copies, whole: held.whole, ranges: held.ranges })));
 }

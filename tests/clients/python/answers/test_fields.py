@@ -31,7 +31,7 @@ KINDS = {
     "CollectionAnswer": softkv.CollectionInfo,
     "ServiceAnswer": softkv.ServiceInfo,
     "ShardsAnswer": softkv.ShardsInfo,
-    "SlotAnswer": softkv.SlotInfo,
+    "ServerAnswer": softkv.ServerInfo,
     "Readiness": softkv.Readiness,
     "Model": softkv.Model,
     "FieldFacts": softkv.FieldFacts,

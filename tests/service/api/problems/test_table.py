@@ -13,14 +13,14 @@ from attention.errors import AttentionError
 from service.api.problems import errors as api
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES, TABLE
-from service.cluster.node.source import VersionCleared
+from service.cluster.server.replica import FieldTooLarge, VersionCleared
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
 # The first two end `softkv restore`, the next six a start, before there are requests; the catalogue catches one and
-# never provokes the other; the next is answered like the write; and a slot reports the last by its refusal.
+# never provokes the other; the next is answered like the write; and a shard server refuses with the last two.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,
@@ -33,6 +33,7 @@ NOT_OVER_HTTP = {
     storage.CollectionExists,
     storage.CollectionFixed,
     storage.WriteAnswered,
+    FieldTooLarge,
     VersionCleared,
 }
 

@@ -21,7 +21,7 @@ export default {
   "foot.docs": "HTTP API",
   "foot.key": "API key",
   "foot.keyed": "API key (set)",
-  "foot.slots": "Slots that hold the keys: {slots}, on machines: {machines}.",
+  "foot.servers": "Servers that hold the keys: {servers}, on machines: {machines}.",
   "foot.copies": "Copies of each range: {copies}.",
   "foot.copies.fewer": "Ranges with all {copies} copies: {whole} of {ranges}.",
 

@@ -21,7 +21,7 @@ export default {
   "foot.docs": "HTTP 接口",
   "foot.key": "API 密钥",
   "foot.keyed": "API 密钥（已填）",
-  "foot.slots": "键存放在 {slots} 个槽中，分布于 {machines} 台机器。",
+  "foot.servers": "键存放在 {servers} 个服务器中，分布于 {machines} 台机器。",
   "foot.copies": "每个区段有 {copies} 份副本。",
   "foot.copies.fewer": "副本齐全（{copies} 份）的区段：{whole}/{ranges}。",
 

@@ -1,4 +1,4 @@
-"""A replica: one shard of a collection in a node's memory, at several recent versions."""
+"""A replica: one shard of a collection in a server's memory, at several recent versions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import numpy as np
 import structlog
 
 from attention.lookup import Mask, Memory, Rows, SealedError, View
-from service.cluster.node.source import SourceReader, SourceStore, require_kept
-from service.cluster.placement import SHARD_ROWS
+from service.cluster.placement import shard_stop
 from service.retrieval.collections import (
     MAX_COLUMN_BYTES,
     KeyStorage,
@@ -32,16 +31,31 @@ from service.storage import (
     DocumentDamaged,
     KeyRows,
     RowNumbers,
+    SharedReader,
+    SharedStore,
     StorageError,
     VersionChange,
 )
 
-MIN_VERSIONS = 64
-"""Versions that are always kept, beside all of the last VERSION_SECONDS."""
-VERSION_SECONDS = 2.0
-MAX_VERSION_SECONDS = 240.0
-"""Maximum time since a version was replaced. Filters read old versions from the store, which deletes them after ten
-minutes."""
+VERSION_SECONDS = 15.0
+"""Time for which a version is kept after it was replaced: longer than any request for it may take. Filters read old
+versions from the store, which deletes them after ten minutes."""
+
+
+class VersionCleared(StorageError):
+    """The store may already have deleted some rows of the requested version."""
+
+    def __init__(self, collection: int, version: int) -> None:
+        super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
+
+
+def require_kept(reader: SharedReader, collection: int, version: int) -> None:
+    """Raise an error unless everything read of a version was complete.
+
+    Raises: VersionCleared; CollectionMissing if the collection was deleted.
+    """
+    if not reader.is_retained(collection):
+        raise VersionCleared(collection, version)
 
 
 class _VersionView(NamedTuple):
@@ -107,19 +121,12 @@ class Versions:
     def forget(self, now: float) -> None:
         """Drop the versions that were replaced too long ago for a query to still request them."""
         with self._lock:
-            while len(self._views) > 1 and self._is_outdated(now - self._views[0].superseded):
+            while len(self._views) > 1 and now - self._views[0].superseded > VERSION_SECONDS:
                 self._views.popleft()
-
-    def _is_outdated(self, seconds: float) -> bool:
-        return seconds > MAX_VERSION_SECONDS or (len(self._views) > MIN_VERSIONS and seconds > VERSION_SECONDS)
 
 
 class FieldTooLarge(StorageError):
     """A metadata field takes too much memory for the terms of a bias."""
-
-
-UNREACHABLE_SECONDS = 10.0
-"""A version that was replaced longer ago gets no view, because no query waits so long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +151,7 @@ class LogStep:
 
     def removals_in(self, first_row: int) -> RowNumbers:
         """Return the removed documents that are in the shard with this first row, int64[n]."""
-        begin, end = np.searchsorted(self.removed, (first_row, first_row + SHARD_ROWS))
+        begin, end = np.searchsorted(self.removed, (first_row, shard_stop(first_row)))
         return self.removed[begin:end]
 
 
@@ -154,7 +161,7 @@ def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
     The first step combines all versions that no query can request any more.
     """
     skipped = 0
-    while skipped < len(log) - 1 and _is_unreachable(len(log) - 1 - skipped, log[skipped + 1].seconds):
+    while skipped < len(log) - 1 and log[skipped + 1].seconds > VERSION_SECONDS:
         skipped += 1
     last = log[skipped]
     removed = np.sort(np.concatenate([change.removed for change in log[: skipped + 1]]))
@@ -175,12 +182,8 @@ def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
     ]
 
 
-def _is_unreachable(newer: int, seconds: float) -> bool:
-    return seconds > UNREACHABLE_SECONDS or (newer >= MIN_VERSIONS and seconds > VERSION_SECONDS)
-
-
 def read_written_rows(
-    store: SourceStore,
+    store: SharedStore,
     collection: int,
     first_row: int,
     steps: Sequence[LogStep],
@@ -191,7 +194,7 @@ def read_written_rows(
 
     Raises StorageError; VersionCleared or CollectionMissing if the rows that were read may be incomplete.
     """
-    first, stop = max(first_row, steps[0].first), min(first_row + SHARD_ROWS, steps[-1].stop)
+    first, stop = max(first_row, steps[0].first), min(shard_stop(first_row), steps[-1].stop)
     if first >= stop:
         return [None] * len(steps)
     parts = [list[KeyRows]() for _ in steps]
@@ -263,7 +266,7 @@ class Replica:
     @classmethod
     def read(
         cls,
-        store: SourceStore,
+        store: SharedStore,
         record: CollectionRecord,
         first_row: int,
         storage: KeyStorage,
@@ -271,7 +274,7 @@ class Replica:
     ) -> Replica:
         """Load a shard at the store's current version.
 
-        Rows that are in valid files of this node are read from there, all others from the store.
+        Rows that are in valid files of this server are read from there, all others from the store.
 
         Args:
             storage: the place of the keys.
@@ -308,8 +311,8 @@ class Replica:
         """Record a damaged document, which the memory lacks."""
         self._damaged[damaged.row] = damaged
 
-    def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> bool:
-        """Apply steps of the change log, each with the rows that it adds. Return whether any rows changed.
+    def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> None:
+        """Apply steps of the change log, each with the rows that it adds.
 
         Raises:
             MemoryError: the rows do not fit in memory; the replica must be dropped and loaded again.
@@ -330,7 +333,6 @@ class Replica:
                     self.versions.begin(step.version, view)
         if changed:
             self.masks.forget()
-        return changed
 
     def compact(self) -> bool:
         """Merge small blocks of keys; called in a separate thread. Return whether there was anything to do."""
@@ -363,12 +365,12 @@ class Replica:
         """Stop using the replica's files for writing, because the replica is dropped. The files stay."""
         self._sealed.release_files()
 
-    def mask(self, store: SourceStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
+    def mask(self, store: SharedStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
         """Return the mask of the rows that pass a condition, in the view of a version. May raise StorageError."""
         reader = _ShardFields(store, version, self.first_row)
         return self.masks.of(Source(self._collection, version, view, reader), condition, name)
 
-    def columns(self, store: SourceStore, version: int, view: View, field: str) -> list[Column]:
+    def columns(self, store: SharedStore, version: int, view: View, field: str) -> list[Column]:
         """Return a metadata field of the shard's documents, in parts by row number.
 
         Raises:
@@ -385,23 +387,23 @@ class Replica:
         return [column]
 
     def _drop_damaged(self, removed: RowNumbers) -> bool:
-        """Forget damaged documents that were removed.
+        """Forget the damaged documents among rows that a write removed.
 
-        Return whether there were any, because older versions must then not answer.
+        Return whether there were any. If so, the replica must not answer for older versions, which still contain them.
         """
         dropped = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
         return bool(dropped)
 
 
 def _load_memory(
-    reader: SourceReader, record: CollectionRecord, first_row: int, storage: KeyStorage, sealed: SealedBlocks
+    reader: SharedReader, record: CollectionRecord, first_row: int, storage: KeyStorage, sealed: SealedBlocks
 ) -> tuple[Memory, list[DocumentDamaged]]:
     """Load the keys of a shard from its files and the store.
 
     Return the keys and the damaged documents. May raise SealedError.
     """
     damaged, damaged_rows = list[DocumentDamaged](), list[int]()
-    last = first_row + SHARD_ROWS - 1
+    last = shard_stop(first_row) - 1
     files = sealed.read(record, reader)
     among = None if files is None else files.documents
     expected = len(reader.rows_where(record.id, first=first_row, last=last))
@@ -425,9 +427,9 @@ class _ShardFields:
     Raises VersionCleared or CollectionMissing if the result may be incomplete.
     """
 
-    def __init__(self, store: SourceStore, version: int, first_row: int) -> None:
+    def __init__(self, store: SharedStore, version: int, first_row: int) -> None:
         self._store, self._version = store, version
-        self._first, self._last = first_row, first_row + SHARD_ROWS - 1
+        self._first, self._last = first_row, shard_stop(first_row) - 1
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
         """Return a field of the shard's documents; None if it takes too much memory."""

@@ -1,4 +1,4 @@
-"""The biases of a node's documents: each replica evaluates the terms of a request, and sums them for its own shard."""
+"""The biases of a server's documents: each replica evaluates and sums the terms of a request for its own shard."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from xxhash import xxh3_128_digest
 
 from attention.arrays import F64, I64
 from attention.lookup import Bias, Mask, View
-from service.cluster.node.replica import Replica
-from service.cluster.node.source import SourceStore
+from service.cluster.server.replica import Replica
 from service.retrieval.terms import (
     Explanation,
     Term,
@@ -25,7 +24,7 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
-from service.storage import Column, Condition, condition_digest
+from service.storage import Column, Condition, SharedStore, condition_digest
 
 MAX_BIASES = 4
 """Cached biases per collection. Each takes up to 12 bytes a row."""
@@ -42,7 +41,7 @@ class ReplicaFields:
     """
 
     replica: Replica
-    store: SourceStore
+    store: SharedStore
     version: int
     view: View
 

@@ -1,4 +1,4 @@
-"""The replicas of one collection on a node, each at its newest versions, and views over several of them."""
+"""The replicas of one collection on a server, each at its newest versions, and views over several of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from attention.arrays import I64
 from attention.errors import AttentionError
 from attention.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Mask, Message, SealedError, View
 from attention.shared_memory import Array
-from service.cluster.node.maintenance import ReplicaFiles
-from service.cluster.node.replica import FieldTooLarge, LogStep, Replica, plan_steps, read_written_rows
-from service.cluster.node.source import SourceStore, VersionCleared
-from service.cluster.node.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
-from service.cluster.placement import SHARD_ROWS
+from service.cluster.placement import shard_stop
+from service.cluster.server.files import ReplicaFiles
+from service.cluster.server.replica import (
+    FieldTooLarge,
+    LogStep,
+    Replica,
+    VersionCleared,
+    plan_steps,
+    read_written_rows,
+)
+from service.cluster.server.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
 from service.retrieval.collections import KeyStorage
 from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
-from service.storage import CollectionRecord, Extent, parse_condition
+from service.storage import CollectionRecord, Extent, SharedStore, parse_condition
 
 Respond: TypeAlias = Callable[..., Message]
 """The signature of `attention.lookup.respond`."""
@@ -54,11 +60,11 @@ class CombinedShards:
         self._lock = Lock()
 
     def respond(
-        self, store: SourceStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
+        self, store: SharedStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
     ) -> Message:
         """Return the reply to a message about these shards.
 
-        A bias of a field that takes too much memory is refused in the reply, because no other node can evaluate it.
+        A bias of a field that takes too much memory is refused in the reply, because no other server can evaluate it.
 
         Args:
             version: a version at which all shards have these views.
@@ -73,7 +79,7 @@ class CombinedShards:
             return {"refused": str(error)}, {}
 
     def _respond(
-        self, store: SourceStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
+        self, store: SharedStore, version: int, fields: Mapping[str, Any], arrays: Mapping[str, Array], respond: Respond
     ) -> Message:
         sources = self._sources(store, version)
         if fields.get("call") == ORIGINS_CALL:
@@ -89,7 +95,7 @@ class CombinedShards:
         return respond(self.views, mask, self.view, fields, arrays, bias)
 
     def mask(
-        self, store: SourceStore, version: int, condition: str | None, forbidden_by: str | None = None
+        self, store: SharedStore, version: int, condition: str | None, forbidden_by: str | None = None
     ) -> Mask | None:
         """Return the mask of the rows that pass a JSON condition, and that the terms of a bias do not forbid.
 
@@ -126,7 +132,7 @@ class CombinedShards:
         shard_masks = [source.mask(parsed) for source in sources]
         return Mask(self.view, tuple(bits for shard_mask in shard_masks for bits in shard_mask.bits))
 
-    def _sources(self, store: SourceStore, version: int) -> list[ReplicaFields]:
+    def _sources(self, store: SharedStore, version: int) -> list[ReplicaFields]:
         pairs = zip(self._ranges, self.views, strict=True)
         return [ReplicaFields(replica, store, version, view) for replica, view in pairs]
 
@@ -143,7 +149,7 @@ class CombinedShards:
         terms, explanations = parse_terms(text), [list[Explanation]() for _ in range(len(rows))]
         for source in sources:
             first_row = source.replica.first_row
-            positions = np.flatnonzero((rows >= first_row) & (rows < first_row + SHARD_ROWS))
+            positions = np.flatnonzero((rows >= first_row) & (rows < shard_stop(first_row)))
             if len(positions):
                 for position, lines in zip(positions.tolist(), source.explain(terms, rows[positions]), strict=True):
                     explanations[position] = lines
@@ -155,10 +161,10 @@ class CollectionReplicas:
 
     Args:
         storage: the place of the keys.
-        files: the node's replica files.
+        files: the server's replica files.
     """
 
-    def __init__(self, record: CollectionRecord, store: SourceStore, storage: KeyStorage, files: ReplicaFiles) -> None:
+    def __init__(self, record: CollectionRecord, store: SharedStore, storage: KeyStorage, files: ReplicaFiles) -> None:
         self.record = record
         self._store = store
         self._storage, self._files = storage, files
@@ -169,7 +175,7 @@ class CollectionReplicas:
 
     @property
     def ranges(self) -> dict[int, Replica]:
-        """The node's replicas of this collection, by the first rows of their shards."""
+        """The server's replicas of this collection, by the first rows of their shards."""
         return self._ranges
 
     def read(self, first_row: int) -> None:
@@ -202,17 +208,15 @@ class CollectionReplicas:
             if replica.discard(error.path):
                 self._drop_for_reload([replica], str(error))
 
-    def follow(self, extent: Extent, clock: Callable[[], float]) -> list[Replica]:
-        """Bring all replicas to at least this version. Return the replicas whose rows changed, or that became complete.
+    def follow(self, extent: Extent, clock: Callable[[], float]) -> None:
+        """Bring all replicas to at least this version; drop those that cannot be brought there.
 
-        A replica that cannot be brought to the version is dropped. Raises StorageError; replicas may then be at
-        different versions.
+        Raises StorageError; replicas may then be at different versions.
         """
         behind = defaultdict[int, list[Replica]](list)
         for replica in self._ranges.values():
             if replica.versions.newest < extent.version:
                 behind[replica.versions.newest].append(replica)
-        changed = []
         for version, group in behind.items():
             now = clock()
             log_entries = self._store.change_log(self.record.id, version)
@@ -220,32 +224,22 @@ class CollectionReplicas:
                 self._drop_for_reload(group, "the change log does not reach back to its version")
             elif log_entries:
                 steps = plan_steps(log_entries, now)
-                changed += [replica for replica in group if self._try_follow(replica, steps)]
+                for replica in group:
+                    self._follow(replica, steps)
         for replica in self._ranges.values():
             replica.versions.forget(clock())
-            if self._becomes_complete(replica, extent):
+            if replica.versions.newest >= extent.version and extent.next_row >= shard_stop(replica.first_row):
                 replica.complete = True
-                changed.append(replica)
-        return changed
 
-    def _try_follow(self, replica: Replica, steps: Sequence[LogStep]) -> bool:
+    def _follow(self, replica: Replica, steps: Sequence[LogStep]) -> None:
         try:
-            return replica.follow(
-                steps, read_written_rows(self._store, self.record.id, replica.first_row, steps, replica.note)
-            )
+            written = read_written_rows(self._store, self.record.id, replica.first_row, steps, replica.note)
+            replica.follow(steps, written)
         except SealedError as error:  # adding to a block copies the rows of its file, which are invalid
             replica.discard(error.path)
             self._drop_for_reload([replica], str(error))
-            return False
         except (MemoryError, AttentionError, VersionCleared) as error:
             self._drop_for_reload([replica], f"{type(error).__name__}: {error}")
-            return False
-
-    @staticmethod
-    def _becomes_complete(replica: Replica, extent: Extent) -> bool:
-        """Return whether a replica has just become complete, so that it will get no more rows."""
-        full = replica.versions.newest >= extent.version and extent.next_row >= replica.first_row + SHARD_ROWS
-        return full and not replica.complete
 
     def _drop_for_reload(self, group: Sequence[Replica], reason: str) -> None:
         for replica in group:
@@ -257,7 +251,7 @@ class CollectionReplicas:
     def combine(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
         """Return these shards at a version as one view.
 
-        Return None if this node lacks a replica of a shard, or that version of it.
+        Return None if this server lacks a replica of a shard, or that version of it.
 
         Calls for the same views of the same shards return the same object.
         """

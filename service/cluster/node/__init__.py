@@ -1,1 +1,0 @@
-"""A node of the cluster: it holds replicas of shards at their newest versions and follows the store."""

@@ -1,0 +1,1 @@
+"""A shard server: it holds replicas of shards at their newest versions and follows the store."""

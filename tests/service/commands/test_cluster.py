@@ -1,0 +1,81 @@
+"""`softkv cluster`: one line says why a command does not start. What it does is in `tests/service/cluster`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from service.settings import Settings
+from tests.postgres import PostgresServer
+from tests.service.commands.conftest import Softkv
+
+STORE = "postgresql://softkv@127.0.0.1:1/softkv"
+UP = ("up", "--servers", "3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (UP, "shards need the database of the collections: name it with --store postgresql://…"),
+        (("status",), "shards need the database of the collections: name it with --store postgresql://…"),
+        (("down", "--shards", "auto"), "shards need a PostgreSQL database, and SOFTKV_STORE does not name one"),
+        ((*UP, "--store", "sqlite://x"), "--store: expected the address of a PostgreSQL database"),
+        ((*UP, "--store", STORE, "--shards", "http://head:6379"), "--shards: expected auto for the Ray cluster"),
+        ((*UP, "--store", STORE, "--shards", "head:0"), "--shards: expected auto for the Ray cluster"),
+        ((*UP, "--store", STORE, "--vector-storage", "disk"), "--vector-storage: Input should be 'memory' or 'files'"),
+        (
+            (*UP, "--store", STORE, "--vector-storage", "files", "--data-dir", "none"),
+            "--vector-storage files needs a directory: name one with --data-dir",
+        ),
+        ((*UP, "--store", STORE), "PostgreSQL at postgresql://127.0.0.1:1/softkv cannot be reached now"),
+    ],
+)
+def test_a_command_says_in_one_line_why_it_does_not_start(
+    bare: Softkv, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = bare("cluster", *arguments)
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(f"softkv: {message}")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "option"), [("SLOTS", "servers"), ("COPIES", "copies")])
+def test_a_setting_that_is_gone_is_refused_with_what_took_its_place(bare: Softkv, name: str, option: str) -> None:
+    ended = bare("cluster", *UP, "--store", STORE, **{f"SOFTKV_{name}": "2"})
+    assert ended.exit_code == 1
+    assert f"SOFTKV_{name} was removed: leave it out, `softkv cluster up` takes --{option}" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("up",), ("up", "--servers", "0"), (*UP, "--copies", "9"), ("shard",)])
+def test_misuse_has_its_own_exit_code(bare: Softkv, arguments: tuple[str, ...]) -> None:
+    assert bare("cluster", *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", None),
+        ("none", None),
+        ("auto", "auto"),
+        ("head", "head:6379"),
+        ("head.internal:7000", "head.internal:7000"),
+        ("[::1]", "[::1]:6379"),
+        ("ray://head", "ray://head:10001"),
+        ("ray://head.internal:7000/", "ray://head.internal:7000"),
+    ],
+)
+def test_the_address_of_a_ray_cluster_has_its_port(options: str, expected: str | None) -> None:
+    assert Settings(store=STORE, shards=options).shards == expected
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is here")
+def test_without_ray_it_says_what_to_install(bare: Softkv, postgres: PostgresServer) -> None:
+    ended = bare(
+        "cluster", *UP, "--store", postgres.database(), "--shards", "head", SOFTKV_HOST="0.0.0.0"
+    )  # as in the image
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("softkv: shards need Ray, which is not there")
+    assert ended.stderr.endswith("pip install 'softkv[cluster]'\n")
+    assert ended.stderr.count("\n") == 1
