@@ -25,7 +25,7 @@ def test_the_command_starts_without_what_a_command_needs() -> None:
 
 def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
     help_ = bare("--help").output
-    for command in ("serve", "shard", "demo", "load", "export", "attend", "encode", "mcp", "bench", "doctor"):
+    for command in ("serve", "cluster", "demo", "load", "export", "attend", "encode", "mcp", "bench", "doctor"):
         assert f" {command} " in help_
         assert bare(command, "--help").exit_code == 0 or command == "bench"
     assert "3 the service cannot be" in help_
