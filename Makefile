@@ -44,7 +44,9 @@ NIGHTLY := thorough
 LONG := $(SHARED) or $(ALONE) or $(CLUSTERED) or $(NIGHTLY)
 # Processes that share the files of `make test`, of the browser's tests and of the nightly ones; one if only some run.
 WORKERS ?= $(if $(T)$(K),0,2)
-PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)') --durations 10
+# make test RERUN=--last-failed: only the tests that failed.
+RERUN ?=
+PYTEST = $(BIN)/python -m pytest $(RERUN) $(T) $(if $(K),-k '$(K)') --durations 10
 CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # pytest says so with 5 where none is left of those with a mark, which is no failure where there are other marks.

@@ -113,6 +113,7 @@ def test_each_works_first(make):
         "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
         f"python -m pytest -k phone --durations 10 -m ({ALONE}) and not (thorough)",
     ]
+    assert make("test", "RERUN=--last-failed") == [TEST.replace("pytest", "pytest --last-failed")]
     assert make("openapi") == ["python -m tests.description"]
     assert make("typescript") == ["python -m tests.bundle"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
@@ -220,11 +221,13 @@ def test_the_tiers_of_a_landing_have_budgets_that_fit_into_it():
     [
         ("1", "quick", 0, "make quick took 0.0 minutes of processor time, of 1"),
         ("0.0001", "busy", 1, "That is over its budget in .ci/run."),
-        ("1", "failing", 2, ""),
+        ("1", "failing", 2, "make failing failed. What failed runs once more"),
+        ("1", "unreliable", 0, "make unreliable failed. What failed runs once more"),
     ],
 )
 def test_a_tier_fails_if_make_does_or_for_processor_time(tmp_path, minutes, target, code, message):
     commands = {"quick": "@true", "busy": "@python3 -c 'sum(range(10**7))'", "failing": "@false"}
+    commands["unreliable"] = '@[ "$(RERUN)" = --last-failed ]'
     rules = [f"{name}:\n\t{command}\n" for name, command in commands.items()]
     (tmp_path / "Makefile").write_text("".join(rules))
     tier = [ROOT / ".ci" / "tier", minutes, target]
