@@ -204,13 +204,18 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.
         opening = open_in_background(settings)
 
-        from service.api.keyring import KeysUnusable
-        from service.api.telemetry import TracingMissing
-        from service.app import UnknownDemo, create_app
-        from service.networks import network_urls
-        from service.server.process import LoopErrorHandler
-        from service.server.server import new_event_loop, run
-        from service.server.startup import StartupMessage, announcement, browser_url, report_startup
+        try:
+            from service.api.keyring import KeysUnusable
+            from service.api.telemetry import TracingMissing
+            from service.app import UnknownDemo, create_app
+            from service.networks import network_urls
+            from service.server.process import LoopErrorHandler
+            from service.server.server import new_event_loop, run
+            from service.server.startup import StartupMessage, announcement, browser_url, report_startup
+        except Exception:  # a library that is being imported may turn the signal into an error of its own
+            if exit_deadline.signal is None:
+                raise
+            raise KeyboardInterrupt from None
 
         def announce() -> None:
             host, port = settings.host, settings.port

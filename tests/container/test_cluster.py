@@ -65,6 +65,7 @@ RAY_NAMES = {
     "RAY_AUTH_TOKEN_PATH",
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S",
     "RAY_REDIS_ADDRESS",
+    "RAY_worker_niceness",
     *ENVIRONMENT,
 }
 
