@@ -54,7 +54,7 @@ CONNECT_RETRY_SECONDS = 1.0
 CONNECT_SECONDS = 10.0
 """Time for which a head that does not listen yet is waited for."""
 CALL_SECONDS = 5.0
-HEALTH_SECONDS = 30.0
+HEALTH_SECONDS = 20.0
 JOIN_SECONDS = 10.0
 """Time for which machines that join are waited for, before servers share one."""
 

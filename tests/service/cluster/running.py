@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,11 @@ from tests.waiting import until
 
 COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
 START_SECONDS = 240
+
+
+def _accept_interrupts() -> None:
+    """Let SIGINT end the process, which a shell has background jobs ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Process:
@@ -43,7 +49,9 @@ class Process:
     def start(self) -> None:
         """Start the process; its output is added to the log."""
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment, cwd=ROOT)
+            self.process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment, cwd=ROOT, preexec_fn=_accept_interrupts
+            )
 
     def wait(self) -> int:
         """Wait until the process ends, and return its exit code."""
