@@ -126,10 +126,6 @@ class Roster:
             names = latest.holders[shard] = (*ordered, *(name for name in placed if name not in ready))
         return names
 
-    def ready_count(self, shard: ShardId) -> int:
-        """Return how many servers reported that they hold a shard."""
-        return len(self._latest().ready.get(shard, ()))
-
     def _latest(self) -> _Round:
         if not self._round.number:
             self.refresh()

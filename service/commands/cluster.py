@@ -69,6 +69,8 @@ def up(
     """
     if data_dir == "none" and vector_storage == "files":
         raise CommandError("--vector-storage files needs a directory: name one with --data-dir")
+    if restart and not wait:
+        raise CommandError("--restart waits for one server before the next: leave --wait 0 out")
     from service.cluster import choose_servers, fetch_reports
 
     settings = _settings(store=store, shards=shards, vector_storage=vector_storage, threads=threads)

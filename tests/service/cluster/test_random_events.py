@@ -214,8 +214,8 @@ class Events(LocalServers):
         """Ask one server for the rows of some version."""
         if (name := self._choose()) is None or not (starts := list(shard_starts(self.next_row))):
             return
-        held = [row for _, row in sorted(self.servers[name].report.ready)]
-        first_rows = sorted(self.random.sample(held or starts, self.random.randint(1, len(held or starts))))
+        candidates = [row for _, row in sorted(self.servers[name].report.ready)] or starts
+        first_rows = sorted(self.random.sample(candidates, self.random.randint(1, len(candidates))))
         version, odd = max(0, self.version + self.random.randint(-5, 1)), self.random.random() < 0.5
         reply = self.ask(name, self.number, version, first_rows, condition=ODD if odd else None)
         if isinstance(reply, list):
@@ -234,10 +234,10 @@ class Events(LocalServers):
         try:
             with self.collection.snapshot() as snapshot:
                 mask = snapshot.mask(Comparison("metadata.odd", "==", True)) if odd else None
-                asked = replace(question, mask=mask)
-                (result,) = answers(snapshot.view, [asked])
+                masked = replace(question, mask=mask)
+                (result,) = answers(snapshot.view, [masked])
                 if snapshot.missing is not None:
-                    result, coverage = cover_missing_rows(result, asked, snapshot.view.facts, snapshot.missing)
+                    result, coverage = cover_missing_rows(result, masked, snapshot.view.facts, snapshot.missing)
         except VersionGone:
             self.counts["retries"] += 1
             return

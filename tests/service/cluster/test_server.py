@@ -154,9 +154,9 @@ def test_servers_that_join_take_their_shards_and_nothing_is_held_longer_than_nee
         stepped.servers.deploy(count, 2)
         for _ in range(8):
             stepped.step()
-            held = stepped.servers.held()
-            for shard in {shard for shards in held.values() for shard in shards}:
-                assert sum(shard in shards for shards in held.values()) >= min(count, 2)
+            replicas = stepped.servers.held()
+            for shard in {shard for shards in replicas.values() for shard in shards}:
+                assert sum(shard in shards for shards in replicas.values()) >= min(count, 2)
         assert stepped.servers.held() == stepped.servers.placed()
         assert sum(len(shards) for shards in stepped.servers.held().values()) == min(count, 2) * 19
 

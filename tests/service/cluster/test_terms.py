@@ -35,7 +35,7 @@ pytestmark = pytest.mark.postgres
 WIDTH, COUNT = 8, 150
 RECENT = {"field": "metadata.year", "half_life": 7.0, "missing": -1.5}
 GAUSSIAN = {"field": "metadata.year", "half_life": 90, "decay": "gaussian"}
-PRIOR = {"field": "metadata.stars", "scale": "log"}  # −∞ where there are none
+PRIOR = {"field": "metadata.stars", "scale": "log"}  # −∞ if there are none
 SHELF = {"field": "metadata.shelf", "weights": {"QA76": 1.25, "2": -0.1, "true": 2}}
 LARGE = {"field": "metadata.large", "factor": 1}
 SOFT = {"filter": {"field": "metadata.shelf", "operator": "==", "value": "QA76"}, "addend": 0.7}
@@ -132,8 +132,8 @@ def check(actual: Any, expected: Any) -> None:
 )
 def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, options: dict[str, Any]) -> None:
     for condition in FILTERS:
-        asked = {"bias": bias, "filter": condition, "explained": True, **options}
-        actual, expected = (attended(process, **asked) for process in processes)
+        request = {"bias": bias, "filter": condition, "explained": True, **options}
+        actual, expected = (attended(process, **request) for process in processes)
         check(actual, expected)
         if expected.read is not None:
             assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-9)
@@ -164,10 +164,10 @@ def test_words_and_a_bias_are_summed_as_in_one_process(
             mask = snapshot.mask(Comparison("metadata.year", ">", 1950))
             question = Question(document("", 4).keys[0], 0.4, null=0.2, bias=added.bias, top_k=12)
             questions = [question, replace(question, temperature=0.0), replace(question, mask=mask)]
-            found = answers(snapshot.view, questions)
+            results_of_all = answers(snapshot.view, questions)
             swept = sweep(snapshot.view, replace(question, output=False), [0.1, 3.0])
             counts = added.count_containing(None), added.count_containing(mask)
-            results.append((found, swept, counts, added.explain(found[0].numbers)))
+            results.append((results_of_all, swept, counts, added.explain(results_of_all[0].numbers)))
     (actual, actual_sweep, *actual_terms), (expected, expected_sweep, *expected_terms) = results
     assert actual_terms == expected_terms
     np.testing.assert_array_equal(actual_sweep.numbers, expected_sweep.numbers)

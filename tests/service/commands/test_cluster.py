@@ -28,6 +28,7 @@ UP = ("up", "--servers", "3")
             (*UP, "--store", STORE, "--vector-storage", "files", "--data-dir", "none"),
             "--vector-storage files needs a directory: name one with --data-dir",
         ),
+        ((*UP, "--restart", "--wait", "0"), "--restart waits for one server before the next: leave --wait 0 out"),
         ((*UP, "--store", STORE), "PostgreSQL at postgresql://127.0.0.1:1/softkv cannot be reached now"),
     ],
 )

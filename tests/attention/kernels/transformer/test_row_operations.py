@@ -1,4 +1,4 @@
-"""What is done to rows between products is what NumPy computes in float64."""
+"""Operations on rows between products, compared with NumPy in float64."""
 
 from __future__ import annotations
 

@@ -88,8 +88,8 @@ def test_it_answers_as_one_view_does(similarity, owners, limits):
                 ):
                     question = Question(query, temperature, mask=own_mask, bias=own, **options)
                     pairs.append((question, replace(question, mask=other_mask, bias=other)))
-    found = zip(pairs, answers(remote, [b for _, b in pairs]), answers(whole, [a for a, _ in pairs]), strict=True)
-    for (question, _), actual, expected in found:
+    compared = zip(pairs, answers(remote, [b for _, b in pairs]), answers(whole, [a for a, _ in pairs]), strict=True)
+    for (question, _), actual, expected in compared:
         check(actual, expected)
         assert question.bias.mask is None or not np.isneginf(PRIORS[actual.numbers]).any()
 
