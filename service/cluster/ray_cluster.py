@@ -185,8 +185,7 @@ class RayCluster:
             self.remove(missing)
             raise RayUnreachable(f"the servers could not be started: {_reason(error)}") from None
 
-    @staticmethod
-    def _place(names: Sequence[str], threads: int | None, seconds: float) -> tuple[PlacementGroup, int]:
+    def _place(self, names: Sequence[str], threads: int | None, seconds: float) -> tuple[PlacementGroup, int]:
         """Reserve processors for servers. Return the placement group, and the number of processors of each server."""
         deadline, join_deadline = (time.monotonic() + limit for limit in (seconds, min(seconds, JOIN_SECONDS)))
         occupied = {machine for group in _groups().values() for machine in group["bundles_to_node_id"].values()}
@@ -206,17 +205,17 @@ class RayCluster:
             selectors = [{"ray.io/node-id": f"!in({','.join(occupied)})"}] * len(names) if occupied else None
         else:
             log.warning("fewer machines than servers: some share one", machines=len(free), servers=len(names))
-        group = placement_group(
-            bundles, strategy, ",".join(names), lifetime="detached", bundle_label_selector=selectors
-        )
         placed = False
         try:
+            group = placement_group(
+                bundles, strategy, ",".join(names), lifetime="detached", bundle_label_selector=selectors
+            )
             # In short turns, between which Ctrl-C is handled.
             while not (placed := group.wait(CONNECT_RETRY_SECONDS)) and time.monotonic() < deadline:
                 pass
         finally:
             if not placed:
-                remove_placement_group(group)
+                self.remove([])  # by its name: Ctrl-C may come before Ray has returned the group
         if not placed:
             raise RayUnreachable(f"Ray found no place for {len(names)} servers of {cores} processors each")
         return group, cores
