@@ -149,7 +149,7 @@ def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catal
         store.close()
         raise StorageFailed(str(error)) from None
     transport = open_transport()
-    router = Router(transport, Roster(store, transport))
+    router = Router(transport, Roster(store, transport, cluster.servers()))
     return ShardedCatalogue(store, _encoder(settings), router, cluster.close)
 
 

@@ -59,10 +59,12 @@ class Roster:
 
     Args:
         store: has the plan.
+        servers: the names of servers that run now. Those beyond the plan may still hold shards that others are loading.
     """
 
-    def __init__(self, store: SharedStore, transport: Transport) -> None:
+    def __init__(self, store: SharedStore, transport: Transport, servers: Collection[str] = ()) -> None:
         self._store, self._transport = store, transport
+        self._names = set(servers)
         self._round = _Round()
         self._refreshing = Lock()
         self._closed = Event()
@@ -88,9 +90,8 @@ class Roster:
             plan = self._round.plan
             with suppress(StorageError):
                 plan = self._store.cluster_plan()
-            # A server beyond the plan may still hold shards that others are loading.
-            names = {*(plan.names if plan is not None else ()), *self._round.reports}
-            reports = fetch_reports(self._transport, names)
+            self._names.update(plan.names if plan is not None else ())
+            reports = fetch_reports(self._transport, self._names)
             ready = defaultdict[ShardId, list[str]](list)
             for name in sorted(reports):
                 for shard in reports[name].ready:

@@ -319,10 +319,11 @@ def _shards(store: SharedStore, address: str) -> Check:
     except ClusterError as error:
         return Check(name, "broken", str(error))
     try:
-        layout = cluster_status(store.extents(), plan, fetch_reports(open_transport(), plan.names))
+        names = {*plan.names, *ray.servers()}
+        layout = cluster_status(store.extents(), plan, fetch_reports(open_transport(), names))
     finally:
         ray.close()
-    running = {server.machine for server in layout.servers} - {None}
+    running = {server.machine for server in layout.servers if not server.leaving} - {None}
     answered = f"{len(running)} of {len(plan.names)} servers answer"
     copies = (
         f"{layout.ranges} shards: {layout.whole} have {plan.copies} copies, {layout.fewer} fewer, {layout.unheld} none"

@@ -20,7 +20,7 @@ def test_the_foot_says_how_many_servers_hold_the_keys(
 ) -> None:
     address = postgres.database()
     servers = LocalServers(address, 3, 2)
-    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(servers=list, close=lambda: None))
     monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
     with RunningService(store=address, shards="auto", demo=("library",)) as running:
         running.wait_until_ready()

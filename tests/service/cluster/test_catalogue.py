@@ -254,7 +254,7 @@ def test_a_service_shows_its_servers_over_http(
     address: str, run_servers: Callable[..., LocalServers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servers = run_servers(2, 2)
-    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(servers=list, close=lambda: None))
     monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
     with RunningService(store=address, shards="auto", encoder="none") as running, running.client() as http:
         http.put("/v1/collections/c", json={})

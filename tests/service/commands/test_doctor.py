@@ -143,7 +143,7 @@ def test_the_servers_that_hold_the_keys_are_checked(
 ) -> None:
     address = postgres.database()
     monkeypatch.setenv("SOFTKV_SHARDS", "auto")
-    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(servers=list, close=lambda: None))
 
     def shard_check() -> tuple[int, str, str]:
         code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
