@@ -24,7 +24,7 @@ from service.api.middleware.shutdown import Shutdown, ShutdownMiddleware
 from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
-from service.api.routing import require_write_by_default
+from service.api.routing import direct_calls, require_write_by_default
 from service.api.telemetry import Meters, TelemetryMiddleware, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
@@ -43,7 +43,11 @@ class Service(FastAPI):
     """
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Build the stack of middleware around the routes, as the server calls it."""
+        """Build the stack of middleware around the routes, as the server calls it.
+
+        FastAPI does this once, for the first request. By then all routers are included.
+        """
+        self.state.direct_calls = direct_calls(self.routes)
         stack = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
         return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.datastructures import Headers
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.admission import Admission, Kind, cancel_on_disconnect
@@ -46,26 +47,26 @@ class DirectCall:
     request: str | None
 
     @classmethod
-    def of(cls, route: APIRoute, settled: Callable[[Any], bool]) -> DirectCall | None:
+    def of(cls, route: RouteContext) -> DirectCall | None:
         """Return the direct call of a route's function, or None if FastAPI must call it.
 
-        FastAPI must if the function has other parameters than a direct call gives, or does not return a Response.
+        FastAPI must if the function has other parameters than a direct call gives, or does not return a Response. It
+        must also if the route, a router or the application adds a dependency that `GuardedRoute` does not check.
 
         Args:
-            route: the route.
-            settled: returns whether a dependency needs no call, because the route itself does its work.
+            route: the route, with what its routers and the application add to it.
         """
-        dependant = route.dependant
-        parts = None
+        assert route.endpoint is not None
+        dependant, parts, checked = route.dependant, None, _checked_dependencies(route)
         for dependency in dependant.dependencies:
             if dependency.call is parts_of:
                 parts = dependency.name
-            elif not settled(dependency.call):
+            elif id(dependency.call) not in checked:
                 return None
         bodies = dependant.body_params
         names = {field.name for field in (*dependant.path_params, *bodies)} | {parts, dependant.request_param_name}
-        returned = get_type_hints(route.endpoint).get("return")
-        if len(bodies) > 1 or not signature(route.endpoint).parameters.keys() <= names or not _is_response(returned):
+        parameters, returned = signature(route.endpoint).parameters, get_type_hints(route.endpoint).get("return")
+        if len(bodies) > 1 or not parameters.keys() <= names or not _is_response(returned):
             return None
         body = bodies[0] if bodies else None
         return cls(route.endpoint, tuple(dependant.path_params), body, parts, dependant.request_param_name)
@@ -97,6 +98,46 @@ class DirectCall:
 
 def _is_response(returned: Any) -> bool:
     return isinstance(returned, type) and issubclass(returned, Response)
+
+
+class MisplacedDeclaration(TypeError):
+    """A declaration given to `include_router`, where `GuardedRoute` does not see it."""
+
+
+def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
+    """Return the direct calls of an application's routes, by the `id` of the route.
+
+    Call this when all routers are included, since `include_router` may add dependencies. A route that is included
+    twice gets no direct call, because the two may have different dependencies.
+
+    Raises:
+        MisplacedDeclaration: `include_router` got `takes` or `reaches`.
+    """
+    calls, seen = dict[int, DirectCall | None](), set[int]()
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if not isinstance(route, GuardedRoute):
+            continue
+        checked = _checked_dependencies(context)
+        for dependency in context.dependant.dependencies:
+            if isinstance(dependency.call, AdmissionKind | DeclaredReach) and id(dependency.call) not in checked:
+                raise MisplacedDeclaration(
+                    f"include_router got {dependency.call} for {context.path}. Give it to the router or the route."
+                )
+        if isinstance(route, JSONRoute):
+            calls[id(route)] = None if id(route) in seen else DirectCall.of(context)
+            seen.add(id(route))
+    return {identity: call for identity, call in calls.items() if call is not None}
+
+
+def _checked_dependencies(context: RouteContext) -> set[int]:
+    """Return the `id` of each dependency that needs no call, because `GuardedRoute` does its work.
+
+    These are the declarations of the route and its own router. Those of `include_router` are not among them.
+    """
+    declared = (dependency.dependency for dependency in getattr(context.original_route, "dependencies", ()))
+    declarations = (call for call in declared if isinstance(call, RequiredLevel | AdmissionKind | DeclaredReach))
+    return {id(require_write_by_default), *map(id, declarations)}
 
 
 HEAVY_BODY = 4 << 20
@@ -279,21 +320,18 @@ class JSONRoute(GuardedRoute):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route's function directly if possible, else through FastAPI."""
-        if self.direct_call is None:
+        app = scope["app"]
+        call: DirectCall | None = None if app.dependency_overrides else app.state.direct_calls.get(id(self))
+        if call is None:
             await super().answer(scope, receive, send)
             return
-        response = await self._strictly(self.direct_call, JSONRequest(scope, receive, send))
+        response = await self._strictly(call, JSONRequest(scope, receive, send))
         await response(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
         """Refuse a body that is not declared as JSON."""
         if self.body_field is not None:
             require_json_type(headers)
-
-    @cached_property
-    def direct_call(self) -> DirectCall | None:
-        """The direct call of the route's function, or None if FastAPI must call it."""
-        return DirectCall.of(self, _settled)
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, after strict parsing of the body."""
@@ -310,13 +348,6 @@ class JSONRoute(GuardedRoute):
             await require_json(request)
             await request.validate_large(self.body_field)
         return await handle(request)
-
-
-def _settled(dependency: Any) -> bool:
-    """Return whether a dependency is a declaration that `GuardedRoute` reads, so that it needs no call."""
-    return (
-        isinstance(dependency, RequiredLevel | AdmissionKind | DeclaredReach) or dependency is require_write_by_default
-    )
 
 
 def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from fastapi.routing import iter_route_contexts
 
 from service.api.json import JSONAnswer
@@ -15,10 +16,15 @@ from service.api.routes.idempotency import Idempotent
 from service.api.routing import (
     AdmissionKind,
     DeclaredReach,
+    GuardedRoute,
     JSONRoute,
+    MisplacedDeclaration,
     RequiredLevel,
+    direct_calls,
+    reaches,
     require_write_by_default,
     requires,
+    takes,
 )
 from service.api.state import IdInPath, NameInPath, Running, parts_of
 from service.app import create_app
@@ -32,7 +38,7 @@ ASKING = {"attend", "sweep", "compare", "query_documents", "describe_fields", "e
 class SolvedRoute(JSONRoute):
     """A route as FastAPI calls it."""
 
-    direct_call = None
+    answer = GuardedRoute.answer
 
 
 async def echo(name: NameInPath, id: IdInPath, body: AttendRequest, running: Running) -> Response:  # noqa: A002
@@ -78,7 +84,8 @@ async def two(body: AttendRequest, other: AttendRequest) -> Response:
 
 
 async def forbidding() -> None:
-    """A dependency that a router may add to all its routes."""
+    """A dependency that refuses every call."""
+    raise HTTPException(418)
 
 
 @pytest.fixture(scope="module")
@@ -138,31 +145,83 @@ def test_it_may_take_the_request_or_nothing_at_all(client):
         assert client.put(f"/v1/{way}/whole", json={}).status_code == 405
 
 
-def route(endpoint: Any, **options: Any) -> JSONRoute:
-    made = APIRouter(route_class=JSONRoute, dependencies=[requires("read")])
-    made.post("/{name}" if endpoint is with_query else "/", **options)(endpoint)
-    (route,) = made.routes
-    assert isinstance(route, JSONRoute)
-    return route
+def is_direct(endpoint: Any, **options: Any) -> bool:
+    router = APIRouter(route_class=JSONRoute, dependencies=[requires("read")])
+    router.post("/{name}" if endpoint is with_query else "/", **options)(endpoint)
+    return bool(direct_calls(router.routes))
 
 
 @pytest.mark.parametrize("endpoint", [with_query, with_header, with_key, plain, two])
 def test_whatever_takes_or_answers_more_goes_fastapis_way(endpoint):
-    assert route(endpoint).direct_call is None
+    assert not is_direct(endpoint)
 
 
 def test_a_dependency_that_nobody_else_sees_to_is_not_skipped():
-    assert route(nothing).direct_call is not None
-    assert route(nothing, dependencies=[requires("write")]).direct_call is not None
-    assert route(nothing, dependencies=[Depends(forbidding)]).direct_call is None
+    assert is_direct(nothing)
+    assert is_direct(nothing, dependencies=[requires("write")])
+    assert not is_direct(nothing, dependencies=[Depends(forbidding)])
+
+
+def refusing(tmp_path: Path, **options: Any) -> RunningService:
+    """Return a service, not yet started, with a router that was included with these options."""
+    running = RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",), read_keys=("r",))
+    router = APIRouter(prefix="/v1/included", route_class=JSONRoute, dependencies=[requires("read")])
+    router.get("/nothing")(nothing)
+    outer = APIRouter()
+    outer.include_router(router, **options)
+    running.app.include_router(outer)
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    return running
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({}, 299), ({"dependencies": [Depends(forbidding)]}, 418), ({"dependencies": [requires("write")]}, 403)],
+    ids=["none", "refusing", "level"],
+)
+def test_a_dependency_of_include_router_is_called(tmp_path, options, status):
+    with refusing(tmp_path, **options) as running, running.client(headers={"X-API-Key": "r"}) as client:
+        assert client.get("/v1/included/nothing").status_code == status
+
+
+def test_a_route_that_is_included_twice_is_not_direct():
+    router = APIRouter(prefix="/v1/included", route_class=JSONRoute, dependencies=[requires("read")])
+    router.get("/nothing")(nothing)
+    outer = APIRouter()
+    outer.include_router(router)
+    assert len(direct_calls(outer.routes)) == 1
+    outer.include_router(router, prefix="/again", dependencies=[Depends(forbidding)])
+    assert direct_calls(outer.routes) == {}
+
+
+@pytest.mark.parametrize("declaration", [takes("lookup"), reaches("everything")])
+def test_a_declaration_that_no_route_would_see_is_refused(declaration):
+    router = APIRouter(route_class=JSONRoute, dependencies=[requires("read")])
+    router.get("/nothing")(nothing)
+    outer = APIRouter()
+    outer.include_router(router, dependencies=[declaration])
+    with pytest.raises(MisplacedDeclaration, match="/nothing"):
+        direct_calls(outer.routes)
+
+
+def test_while_dependencies_are_overridden_fastapi_calls_every_route(tmp_path):
+    with refusing(tmp_path) as running, running.client(headers={"X-API-Key": "r"}) as client:
+        overrides = running.app.dependency_overrides
+        for dependency in (parts_of, require_write_by_default):
+            overrides[dependency] = forbidding
+            assert client.get("/v1/included/nothing").status_code == 418
+            assert client.get("/v1").status_code == 418
+            overrides.clear()
+            assert client.get("/v1/included/nothing").status_code == 299
+            assert client.get("/v1").status_code == 200
 
 
 def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
-    direct = set()
-    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
-        route = context.original_route
-        if isinstance(route, JSONRoute) and route.direct_call is not None:
-            direct.add(route.name)
+    app = create_app(Settings(encoder="none"))
+    calls, direct = direct_calls(app.routes), set()
+    for context in iter_route_contexts(app.routes):
+        if id(context.original_route) in calls:
+            direct.add(context.name)
             for dependency in context.dependant.dependencies:  # those of the application and its routers, too
                 assert dependency.call in (parts_of, require_write_by_default) or isinstance(
                     dependency.call, RequiredLevel | AdmissionKind | DeclaredReach
