@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextlib import closing, contextmanager
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -89,12 +89,17 @@ class Sender:
     def _receive(self, call: Call[Any]) -> Reply:
         """Send a request once and read its response."""
         request = _build_request(self.http, call, self.options)
-        if call.on_chunk is None:
+        if call.on_chunk is None and call.on_event is None:
             return _to_reply(self.http.send(request))
         with closing(self.http.send(request, stream=True)) as response:
             if call.is_success(response.status_code):
-                for chunk in response.iter_bytes():
-                    _write_chunk(call, chunk, response)
+                with _foreign_content(response):
+                    if call.on_event is not None:
+                        for event in httpx2.EventSource(response, max_event_size=None):
+                            call.on_event(event.event, event.data)
+                    if call.on_chunk is not None:
+                        for chunk in response.iter_bytes():
+                            call.on_chunk(chunk)
                 return _to_reply(response, b"")
             response.read()
             return _to_reply(response)
@@ -154,13 +159,18 @@ class AsyncSender:
     async def _receive(self, call: Call[Any]) -> Reply:
         """Send a request once and read its response."""
         request = _build_request(self.http, call, self.options)
-        if call.on_chunk is None:
+        if call.on_chunk is None and call.on_event is None:
             return _to_reply(await self.http.send(request))
         response = await self.http.send(request, stream=True)
         try:
             if call.is_success(response.status_code):
-                async for chunk in response.aiter_bytes():
-                    _write_chunk(call, chunk, response)
+                with _foreign_content(response):
+                    if call.on_event is not None:
+                        async for event in httpx2.EventSource(response, max_event_size=None):
+                            call.on_event(event.event, event.data)
+                    if call.on_chunk is not None:
+                        async for chunk in response.aiter_bytes():
+                            call.on_chunk(chunk)
                 return _to_reply(response, b"")
             await response.aread()
             return _to_reply(response)
@@ -273,16 +283,12 @@ def _to_reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
     return Reply(response.status_code, response.headers, response.content if content is None else content, response.url)
 
 
-def _write_chunk(call: Call[Any], chunk: bytes, response: httpx2.Response) -> None:
-    """Pass a chunk of a response to its consumer.
-
-    Raises:
-        Refused: the consumer cannot read it, so the response is not softkv's.
-    """
-    assert call.on_chunk is not None
+@contextmanager
+def _foreign_content(response: httpx2.Response) -> Iterator[None]:
+    """Convert the errors of content that cannot be read to `Refused`, because then the response is not softkv's."""
     try:
-        call.on_chunk(chunk)
-    except (ValueError, KeyError, TypeError) as error:
+        yield
+    except (ValueError, KeyError, TypeError, httpx2.SSEError) as error:
         raise foreign_response_error(_to_reply(response, b"")) from error
 
 

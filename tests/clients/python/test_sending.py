@@ -153,6 +153,50 @@ def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):
         calling(server.url).collection("a").upsert([{"id": "a"}])
 
 
+EVENTS = {
+    "lines that end in LF": b'event: bye\ndata: {"row": 1}\n\n',
+    "lines that end in CR LF": b'event: bye\r\ndata: {"row": 1}\r\n\r\n',
+    "lines that end in CR": b'event: bye\rdata: {"row": 1}\r\r',
+    "no space after the colon": b'event:bye\ndata:{"row": 1}\n\n',
+    "data in several lines": b'event: bye\ndata: {"row":\ndata: 1}\n\n',
+    "a comment, an id and fields in another order": b': hello\n\ndata: {"row": 1}\nid: 7\nretry: 5\nevent: bye\n\n',
+}
+EVENT_STREAM = {"Content-Type": "text/event-stream"}
+
+
+@pytest.mark.parametrize("written", EVENTS.values(), ids=list(EVENTS))
+def test_an_event_is_read_in_every_form_that_the_specification_allows(calling, written):
+    heard: list[tuple[str, Any]] = []
+    with Scripted(Said(200, written * 2, EVENT_STREAM)).running() as server:
+        calling(server.url).hear_room("MATH", lambda name, data: heard.append((name, data)))
+    assert heard == [("bye", {"row": 1})] * 2
+
+
+def test_an_event_without_a_name_is_a_message_and_one_without_data_is_not_heard(calling):
+    heard: list[tuple[str, Any]] = []
+    written = b'event: empty\n\ndata: {"row": 1}\n\ndata: {"row": 2}\n\ndata: {"cut'
+    with Scripted(Said(200, written, EVENT_STREAM)).running() as server:
+        calling(server.url).hear_room("MATH", lambda name, data: heard.append((name, data["row"])) or data["row"] == 1)
+        assert heard == [("message", 1)]
+        heard.clear()
+        calling(server.url).hear_room("MATH", lambda name, data: heard.append((name, data["row"])))
+        assert heard == [("message", 1), ("message", 2)]
+
+
+def test_an_event_may_be_larger_than_a_megabyte(calling):
+    heard: list[int] = []
+    written = b'data: {"text": "%s"}\n\n' % (b"x" * 3_000_000)
+    with Scripted(Said(200, written, EVENT_STREAM)).running() as server:
+        calling(server.url).hear_room("MATH", lambda name, data: heard.append(len(data["text"])))
+    assert heard == [3_000_000]
+
+
+@pytest.mark.parametrize(("content", "kind"), [(b"<html>", "text/html"), (b"data: {oh\n\n", "text/event-stream")])
+def test_a_stream_that_is_not_softkv_s_is_refused(calling, content, kind):
+    with Scripted(Said(200, content, {"Content-Type": kind})).running() as server, pytest.raises(softkv.Refused):
+        calling(server.url).hear_room("MATH", print)
+
+
 def test_a_service_of_one_at_a_time_answers_everybody_in_the_end(tmp_path):
     with (
         RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running,

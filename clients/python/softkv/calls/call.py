@@ -46,6 +46,7 @@ class Call(Record, Generic[T]):
         on_chunk: receives the chunks of a successful response as they arrive; the parsed reply is then empty. A
             ValueError from it counts as an unreadable response. A repeated call starts from the first byte, so only
             refused ones may be repeated.
+        on_event: receives the name and the text of each server-sent event, as `on_chunk` receives chunks.
         extra_headers: additional headers.
         id: the request id in the service's log, and the idempotency key if `idempotent` is set.
     """
@@ -61,6 +62,7 @@ class Call(Record, Generic[T]):
     timeout: float = QUERY_TIMEOUT
     expected: tuple[int, ...] = ()
     on_chunk: Callable[[bytes], object] | None = None
+    on_event: Callable[[str, str], object] | None = None
     extra_headers: tuple[tuple[str, str], ...] = ()
     id: str = ""
 
@@ -189,8 +191,14 @@ def listen(method: str, path: str, handler: EventHandler, content: bytes | None 
 
     If the service runs in the same process, all events arrive at the end.
     """
-    take = _EventParser(handler).take
-    call = Call(method, path, ignore_content, content=content, on_chunk=take, repeatable=False, timeout=WRITE_TIMEOUT)
+
+    def on_event(name: str, data: str) -> None:
+        if data and handler(name, json.loads(data)) is True:
+            raise _StopListening("The handler returned True.")
+
+    call = Call(
+        method, path, ignore_content, content=content, on_event=on_event, repeatable=False, timeout=WRITE_TIMEOUT
+    )
     try:
         yield from call
     except _StopListening:
@@ -199,22 +207,6 @@ def listen(method: str, path: str, handler: EventHandler, content: bytes | None 
 
 class _StopListening(Error):
     """The exception by which the client stops reading events when the handler returns True."""
-
-
-class _EventParser:
-    """A parser that splits a byte stream into events and calls the handler."""
-
-    def __init__(self, handler: EventHandler) -> None:
-        self._heard = handler
-        self._rest = b""
-
-    def take(self, chunk: bytes) -> None:
-        """Call the handler for each complete event."""
-        *events, self._rest = (self._rest + chunk).split(b"\n\n")
-        for event in events:
-            fields = dict(line.split(": ", 1) for line in event.decode().split("\n") if not line.startswith(":"))
-            if "data" in fields and self._heard(fields["event"], json.loads(fields["data"])) is True:
-                raise _StopListening("The handler returned True.")
 
 
 _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
