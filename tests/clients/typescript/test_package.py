@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import tarfile
 import tomllib
@@ -28,9 +29,11 @@ export async function weights(client: Client): Promise<readonly number[]> {
 
 @pytest.fixture(scope="module")
 def packed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that npm would publish."""
+    """Return the package that npm would publish, packed without a build before."""
     folder = tmp_path_factory.mktemp("packed")
-    made = json.loads(checked(npm(project, "pack", "--json", "--pack-destination", folder)))
+    shutil.rmtree(project / "dist")
+    options = ("--json", "--foreground-scripts=false", "--pack-destination", folder)
+    made = json.loads(checked(npm(project, "pack", *options)))
     assert [item["filename"] for item in made] == ["softkv-0.1.0.tgz"]
     names = {file["path"] for file in made[0]["files"]}
     assert {"README.md", "package.json", "dist/softkv.js", "dist/index.d.ts"} <= names
