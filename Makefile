@@ -53,7 +53,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock clean
+.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -206,6 +206,10 @@ docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
+
+# The commit and the tag of a release, which are then pushed by hand: docs/releasing.md. It needs nothing installed.
+release:
+	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
 	rm -rf $(VENV) $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info \

@@ -30,7 +30,11 @@ description = "Machine code of softkv's kernels for common processors."
 requires-python = ">=3.11"
 license = "Apache-2.0"
 license-files = ["LICENSE"]
+authors = [{{ name = "The softkv authors" }}]
 dependencies = ["softkv=={softkv}", "numba=={numba}", "llvmlite=={llvmlite}"]
+
+[project.urls]
+Repository = "{repository}"
 
 [tool.setuptools]
 packages = ["{package}"]
@@ -60,7 +64,7 @@ def pack(directory: Path, dist: Path, flags: list[str]) -> None:
     Raises:
         FileNotFoundError: the directory keeps no machine code.
     """
-    softkv = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    softkv = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary)
         shutil.copytree(directory / "kernels", project / PACKAGE)
@@ -68,7 +72,8 @@ def pack(directory: Path, dist: Path, flags: list[str]) -> None:
         shutil.copy(ROOT / "LICENSE", project)
         settings = PROJECT.format(
             package=PACKAGE,
-            softkv=softkv,
+            softkv=softkv["version"],
+            repository=softkv["urls"]["Repository"],
             numba=version("numba"),
             llvmlite=version("llvmlite"),
             python=f"cp{sys.version_info.major}{sys.version_info.minor}",

@@ -34,7 +34,7 @@ def packed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(project / "dist")
     options = ("--json", "--foreground-scripts=false", "--pack-destination", folder)
     made = json.loads(checked(npm(project, "pack", *options)))
-    assert [item["filename"] for item in made] == ["softkv-0.1.0.tgz"]
+    assert [item["filename"] for item in made] == [f"softkv-{PACKAGE['version']}.tgz"]
     names = {file["path"] for file in made[0]["files"]}
     assert {"README.md", "package.json", "dist/softkv.js", "dist/index.d.ts"} <= names
     assert all(name.startswith("dist/") or "/" not in name for name in names)

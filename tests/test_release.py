@@ -1,0 +1,291 @@
+"""`make release`: one version and one owner in all files, and a release that is made whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.release import CHANGES, CITATION, OWNER, OWNERS, PLACEHOLDER, ROOT, VERSION, VERSIONS, source, statements
+
+# What the files of the test state, as a maintainer has them before a release.
+MAINTAINER = "the-maintainer"
+CHANGES_BEFORE = "# Changes\n\n## Unreleased\n\n### Added\n\n- **One thing.** It is new.\n"
+TABLES = ((VERSIONS, VERSION), (OWNERS, OWNER))
+DAY = r"\d{4}-\d{2}-\d{2}"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with the files that a release changes, at version 0.1.0."""
+    folder = tmp_path_factory.mktemp("repository")
+    files = {path for table, value in TABLES for path, _ in statements(ROOT, table, value)}
+    for path in (*files, ROOT / "Makefile", ROOT / "tests" / "__init__.py", ROOT / "tests" / "release.py"):
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    write_all(folder, "0.1.0", MAINTAINER)
+    (folder / CHANGES).write_text(CHANGES_BEFORE)
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    git(folder, "config", "user.name", "A maintainer")
+    git(folder, "config", "user.email", "maintainer@softkv.example")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Begin")
+    return folder
+
+
+@pytest.fixture
+def checkout(repository: Path, tmp_path: Path) -> Path:
+    """Return a copy of the repository, with a remote of its own."""
+    shutil.copytree(repository, tmp_path / "clone")
+    git(tmp_path, "clone", "--quiet", "--bare", "clone", "origin")
+    git(tmp_path / "clone", "remote", "add", "origin", str(tmp_path / "origin"))
+    return tmp_path / "clone"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def make_release(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--silent", "release", f"PYTHON={sys.executable}", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def write_all(folder: Path, version: str, owner: str) -> None:
+    """Edit pyproject.toml as a maintainer does, and copy what it says to the other files."""
+    project = folder / "pyproject.toml"
+    text = re.sub(r'^version = ".*"', f'version = "{version}"', project.read_text(), flags=re.MULTILINE)
+    project.write_text(
+        re.sub(r'^(Repository = "https://github\.com/)[^/]+', rf"\g<1>{owner}", text, flags=re.MULTILINE)
+    )
+    subprocess.run([sys.executable, "-m", "tests.release"], cwd=folder, check=True)
+
+
+def stated(folder: Path, table: tuple[tuple[str, str], ...], value: str) -> set[str]:
+    return {
+        match[2] for path, pattern in statements(folder, table, value) for match in pattern.finditer(path.read_text())
+    }
+
+
+def state(folder: Path) -> tuple[str, ...]:
+    """Return everything that a refused release must leave as it was."""
+    return (git(folder, "rev-parse", "HEAD"), git(folder, "tag"), git(folder, "status", "--porcelain"))
+
+
+def commit(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", f"Change {name}")
+
+
+def test_all_files_state_the_version_and_the_owner_of_pyproject() -> None:
+    version, owner = source(ROOT)
+    for table, value, statement in ((VERSIONS, VERSION, version), (OWNERS, OWNER, owner)):
+        different = [
+            f"{path.relative_to(ROOT)} states {match[2]}, pyproject.toml {statement}: run python -m tests.release"
+            for path, pattern in statements(ROOT, table, value)
+            for match in pattern.finditer(path.read_text(encoding="utf-8"))
+            if match[2] != statement
+        ]
+        assert different == []
+
+
+def test_no_other_line_states_the_version_of_softkv() -> None:
+    """A line that names softkv and its version is in `VERSIONS`, or tells of the past."""
+    version, _ = source(ROOT)
+    past = {CHANGES, "service/storage/sqlite/schema/migrations.py"}
+    ours = {path.relative_to(ROOT).as_posix() for path, _ in statements(ROOT, VERSIONS, VERSION)}
+    listed = git(ROOT, "grep", "-I", "-l", "-E", rf"softkv.*\b{re.escape(version)}\b").splitlines()
+    assert set(listed) - past - ours == set()
+
+
+def test_a_release_is_a_commit_and_a_tag_that_states_one_version_everywhere(checkout: Path) -> None:
+    before = git(checkout, "rev-parse", "HEAD")
+    released = make_release(checkout, "VERSION=1.2.3")
+    assert released.returncode == 0, released.stderr
+    assert stated(checkout, VERSIONS, VERSION) == {"1.2.3"}
+    assert stated(checkout, OWNERS, OWNER) == {MAINTAINER}
+    assert re.fullmatch(
+        rf"# Changes\n\n## Unreleased\n\n## 1\.2\.3 \({DAY}\)\n\n### Added\n\n- \*\*One thing\.\*\* It is new\.\n",
+        (checkout / CHANGES).read_text(),
+    )
+    assert re.search(rf"^version: 1\.2\.3\ndate-released: {DAY}$", (checkout / CITATION).read_text(), re.MULTILINE)
+    assert git(checkout, "log", "--format=%s", f"{before}..HEAD") == "Release softkv 1.2.3"
+    assert git(checkout, "cat-file", "-t", "v1.2.3") == "tag"
+    assert git(checkout, "rev-parse", "v1.2.3^{commit}") == git(checkout, "rev-parse", "HEAD")
+    assert git(checkout, "status", "--porcelain") == ""
+
+
+def test_it_pushes_nothing_and_says_what_to_push(checkout: Path) -> None:
+    origin = checkout.parent / "origin"
+    said = make_release(checkout, "VERSION=0.1.0").stdout.splitlines()
+    assert git(origin, "tag") == ""
+    assert said[-1] == "  git push --atomic origin main v0.1.0"
+    subprocess.run(said[-1].split(), cwd=checkout, check=True, capture_output=True)
+    assert git(origin, "tag") == "v0.1.0"
+    assert git(origin, "rev-parse", "main") == git(checkout, "rev-parse", "HEAD")
+
+
+def test_the_next_release_has_its_own_changes_and_date(checkout: Path) -> None:
+    make_release(checkout, "VERSION=0.1.0")
+    text = (checkout / CHANGES).read_text()
+    commit(checkout, CHANGES, text.replace("## Unreleased\n", "## Unreleased\n\n### Fixed\n\n- **Another.** Mended.\n"))
+    assert make_release(checkout, "VERSION=0.1.1").returncode == 0
+    sections = re.split(r"^## ", (checkout / CHANGES).read_text(), flags=re.MULTILINE)
+    assert [section.split()[0] for section in sections[1:]] == ["Unreleased", "0.1.1", "0.1.0"]
+    assert ["Another" in section for section in sections[1:]] == [False, True, False]
+    assert (checkout / CITATION).read_text().count("date-released") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("", "Expected VERSION as MAJOR.MINOR.PATCH, got none. Write make release VERSION=1.2.3."),
+        ("1.2", "got '1.2'"),
+        ("v1.2.3", "got 'v1.2.3'"),
+        ("01.2.3", "got '01.2.3'"),
+        ("1.2.3rc1", "got '1.2.3rc1'"),
+        ("1.2.3\n", "Expected VERSION as MAJOR.MINOR.PATCH"),
+        ("0.0.9", "Expected VERSION 0.1.0 or later, as pyproject.toml says, got 0.0.9."),
+    ],
+)
+def test_a_version_that_is_none_changes_nothing(checkout: Path, version: str, message: str) -> None:
+    before = state(checkout)
+    command = [sys.executable, "-m", "tests.release", version]
+    refused = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert state(checkout) == before
+
+
+def test_make_says_that_the_version_is_missing(checkout: Path) -> None:
+    refused = make_release(checkout)
+    assert refused.returncode == 2
+    assert "Write make release VERSION=1.2.3." in refused.stderr
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.0.9"])
+def test_a_version_is_above_the_last_release(checkout: Path, version: str) -> None:
+    make_release(checkout, "VERSION=0.1.0")
+    commit(checkout, CHANGES, (checkout / CHANGES).read_text().replace("Unreleased\n", "Unreleased\n\n- **More.**\n"))
+    git(checkout, "tag", "--delete", "v0.1.0")
+    assert f"Expected VERSION above 0.1.0, the last release, got {version}." in refusal(checkout, version)
+
+
+def test_versions_compare_as_numbers(checkout: Path) -> None:
+    make_release(checkout, "VERSION=0.9.0")
+    commit(checkout, CHANGES, (checkout / CHANGES).read_text().replace("Unreleased\n", "Unreleased\n\n- **More.**\n"))
+    assert make_release(checkout, "VERSION=0.10.0").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "notes.txt"])
+def test_a_changed_or_new_file_stops_a_release(checkout: Path, name: str) -> None:
+    (checkout / name).write_text("not committed")
+    message = refusal(checkout, "0.2.0")
+    assert "Expected a clean checkout, got changes." in message
+    assert name in message
+    assert (checkout / name).read_text() == "not committed"
+
+
+@pytest.mark.parametrize(
+    "text", ["# Changes\n\n## Unreleased\n\n### Added\n", "# Changes\n\n## 0.0.1 (2026-01-01)\n\n- **Old.**\n"]
+)
+def test_a_release_needs_changes(checkout: Path, text: str) -> None:
+    commit(checkout, CHANGES, text)
+    assert "Expected changes under Unreleased in CHANGELOG.md, got none." in refusal(checkout, "0.2.0")
+
+
+def test_a_tag_is_not_made_twice(checkout: Path) -> None:
+    git(checkout, "tag", "v0.2.0")
+    assert "Expected no tag v0.2.0, got one." in refusal(checkout, "0.2.0")
+
+
+def test_a_release_needs_a_branch(checkout: Path) -> None:
+    git(checkout, "checkout", "--quiet", "--detach")
+    assert "got a detached HEAD" in refusal(checkout, "0.2.0")
+
+
+def test_a_release_needs_the_owner_of_the_repository(checkout: Path) -> None:
+    write_all(checkout, "0.1.0", PLACEHOLDER)
+    git(checkout, "commit", "--quiet", "--all", "--message", "Forget the owner")
+    assert f"Expected the owner of the repository, got {PLACEHOLDER}." in refusal(checkout, "0.2.0")
+
+
+def test_a_file_without_its_version_stops_a_release(checkout: Path) -> None:
+    commit(checkout, CITATION, (checkout / CITATION).read_text().replace("version: 0.1.0\n", ""))
+    assert "Expected ^version: @$ in CITATION.cff, got no match." in refusal(checkout, "0.2.0")
+
+
+def test_outside_git_nothing_is_released(checkout: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    text = (checkout / "pyproject.toml").read_text()
+    done = make_release(checkout, "VERSION=0.2.0")
+    assert done.returncode == 2
+    assert "git status failed, and nothing was released" in done.stderr
+    assert (checkout / "pyproject.toml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("hook", "program"),
+    [
+        ("pre-commit", "echo the hook refuses >&2; exit 1"),
+        ("reference-transaction", "if grep -q refs/tags; then echo the hook refuses >&2; exit 1; fi"),
+    ],
+)
+def test_if_git_refuses_the_commit_or_the_tag_nothing_remains(checkout: Path, hook: str, program: str) -> None:
+    path = checkout / ".git" / "hooks" / hook
+    path.write_text(f"#!/bin/sh\n{program}\n")
+    path.chmod(0o755)
+    assert "the hook refuses" in refusal(checkout, "0.2.0")
+
+
+def refusal(checkout: Path, version: str) -> str:
+    """Return what a release is refused with; it leaves everything as it was."""
+    before = state(checkout)
+    done = make_release(checkout, f"VERSION={version}")
+    assert done.returncode == 2, done.stdout
+    assert "Traceback" not in done.stderr
+    assert state(checkout) == before
+    return done.stderr
+
+
+def test_every_release_has_only_the_three_sections_in_their_order() -> None:
+    headings = re.findall(r"^(#{2,}) (.*)$", (ROOT / CHANGES).read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == ("##", "Unreleased")
+    order = ["Added", "Changed", "Fixed"]
+    sections: list[str] = []
+    for level, heading in headings:
+        if level == "##":
+            assert re.fullmatch(rf"Unreleased|{VERSION} \({DAY}\)", heading)
+            sections = []
+        else:
+            assert (level, heading in order) == ("###", True), heading
+            sections.append(heading)
+            assert sections == sorted(set(sections), key=order.index)
+
+
+def test_packages_say_who_made_them_and_for_what() -> None:
+    projects = [
+        tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        for path in (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml"))
+    ]
+    ours, *others = projects
+    assert others
+    for project in projects:
+        assert project["authors"] == [{"name": "The softkv authors"}], project["name"]
+        assert project["keywords"], project["name"]
+        assert project["urls"] == ours["urls"], project["name"]
+        assert "Programming Language :: Python :: 3.11" in project["classifiers"], project["name"]
+    package = json.loads((ROOT / "clients" / "typescript" / "package.json").read_text(encoding="utf-8"))
+    assert package["author"] == "The softkv authors"
+    assert package["repository"]["url"] == f"git+{ours['urls']['Repository']}.git"
+    assert package["keywords"]
