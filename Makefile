@@ -137,11 +137,11 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# docs/openapi.json, of which clients are made: what the service says of itself; and docs/names.md, made of it.
+# service/api/openapi.json, of which clients are made: what the service says of itself; and docs/names.md, made of it.
 openapi: install
 	$(BIN)/python -m tests.description
 
-# What of the TypeScript client is made and checked in: its types, of docs/openapi.json, and its bundle for the page.
+# What of the TypeScript client is made and checked in: its types, of service/api/openapi.json, and its bundle for the page.
 typescript: install
 	$(BIN)/python -m tests.bundle
 

@@ -74,6 +74,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
         version=version("softkv"),
         lifespan=partial(lifespan, settings, opening),
         dependencies=[Depends(require_write_by_default)],
+        openapi_url=None,  # page.mount serves the file
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

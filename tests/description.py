@@ -1,15 +1,15 @@
-"""docs/openapi.json: the service's own description as a file; `make openapi` writes it, and docs/names.md, anew."""
+"""service/api/openapi.json: the API's description as a file; `make openapi` writes it, and docs/names.md, anew."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from service.api.routes import page
 from service.app import create_app
 from service.settings import Settings
 from tests import names
 
-FILE = Path(__file__).parents[1] / "docs" / "openapi.json"
+FILE = page.DESCRIPTION
 
 
 def described() -> str:

@@ -107,8 +107,8 @@ EXPLAINED = {
 BEGIN = """# Names
 
 Every field and header of the wire, with its meaning and the section that explains it. `make openapi` writes this page
-from [openapi.json](openapi.json), by the tags of its calls. A name with several meanings has one for each tag. A
-request field asks for the response field of the same name, and a limit is named after what it limits.
+from [openapi.json](../service/api/openapi.json), by the tags of its calls. A name with several meanings has one for
+each tag. A request field asks for the response field of the same name, and a limit is named after what it limits.
 
 Settings are listed [by themselves](limits.md#settings), and so are [the codes of refusals](errors.md#errors).
 """

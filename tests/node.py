@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CLIENT = Path("clients", "typescript")
-DESCRIPTION = Path("docs", "openapi.json")
+DESCRIPTION = Path("service", "api", "openapi.json")
 # Errors that no network changes: the lock does not match the package, or a package does not match the lock.
 OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")
@@ -71,7 +71,7 @@ def client(folder: Path) -> Path:
         NodeMissingError: npm cannot reach them.
         AssertionError: npm can, and they are not what is locked.
     """
-    (folder / DESCRIPTION).parent.mkdir()
+    (folder / DESCRIPTION).parent.mkdir(parents=True)
     shutil.copy(ROOT / DESCRIPTION, folder / DESCRIPTION)
     return project(ROOT / CLIENT, folder / CLIENT)
 

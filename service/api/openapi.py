@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
 
 from service.api.middleware.access import is_call
 from service.api.problems.table import EXAMPLES, OF_STATUS, TABLE
+from service.api.routing import GuardedRoute
 from service.schemas.stream import LINES
 from service.schemas.wire import JSONObject, Problem, Wire, without_null
 
@@ -157,6 +158,7 @@ SECURITY_SCHEMES = {
 }
 # Either form of a key, or none for a service that needs no key.
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}, {}]
+OPEN = "No key is needed."
 HEADERS = {
     "X-Request-ID": {
         "description": "The id of the request, as in the log of the service: the id in the request, or a new one.",
@@ -249,6 +251,7 @@ def describe(app: FastAPI) -> None:
         description = derive()
         if not complete:
             _complete(description)
+            _describe_scopes(description, app)
         return description
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -276,6 +279,20 @@ def _complete(description: dict[str, Any]) -> None:
         }
     _untitle(description["paths"])
     _untitle(description["components"])
+
+
+def _describe_scopes(description: dict[str, Any], app: FastAPI) -> None:
+    """Add the scope of the key that each call needs to its description."""
+    routes = [context.original_route for context in iter_route_contexts(app.routes)]
+    by_name = {route.name: route for route in routes if isinstance(route, GuardedRoute)}
+    for _, operation in _operations(description):
+        route = by_name.get(operation["operationId"])
+        if route is None:  # a route that another program has added
+            continue
+        scope = OPEN if route.required_level == "none" else f"**Scope** of the key: `{route.required_level}`."
+        if route.reach == "everything":
+            scope += " A key for some collections is refused."
+        operation["description"] = f"{operation.get('description', '')}\n\n{scope}".lstrip()
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,5 +1,5 @@
 """The web page: its HTML documents in each language, its other files under a digest of their contents, and the routes
-that serve them.
+that serve them and the API's description.
 """
 
 from __future__ import annotations
@@ -260,6 +260,25 @@ async def _send_asset(asset: Asset, answer_headers: Mapping[str, str], headers: 
     return Response(asset.content, headers=answer_headers)
 
 
+DESCRIPTION = Path(__file__).parents[1] / "openapi.json"
+
+
+class Description:
+    """An ASGI app that serves the API's description from its file. FastAPI would need seconds to derive it."""
+
+    def __init__(self, file: Path) -> None:
+        self._asset = Asset(file.read_bytes(), "application/json")
+        self._tag = f'W/"{sha256(self._asset.content).hexdigest()[:16]}"'
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for the description; an ASGI call."""
+        headers, answer_headers = Headers(scope=scope), EACH_TIME | {"ETag": self._tag, "Vary": "Accept-Encoding"}
+        if self._tag in headers.get("if-none-match", ""):
+            await Response(status_code=304, headers=answer_headers)(scope, receive, send)
+            return
+        await (await _send_asset(self._asset, answer_headers, headers))(scope, receive, send)
+
+
 class PageMount(Mount):
     """The mount of the page, for every path outside the API. The API itself refuses unknown calls."""
 
@@ -271,6 +290,7 @@ class PageMount(Mount):
 
 
 def mount(app: Starlette) -> None:
-    """Serve the page at `/`, after every other route."""
+    """Serve the description at `/openapi.json` and the page at `/`, after every other route."""
+    app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION), methods=["GET"]))
     page = Router([Route("/{path:path}", Files(WEB), methods=["GET"])])
     app.router.routes.append(PageMount("/", app=page, name="page"))

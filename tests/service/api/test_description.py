@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
+from service.api.routing import GuardedRoute, declared_level
+from service.app import create_app
 from service.schemas.attend import AttendRequest
+from service.settings import Settings
 from tests.description import FILE, described
+from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
 from tests.service.api.contract import PREFIX
 from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, told
@@ -37,8 +42,41 @@ SAYING = {
 COMPARED = {"Equality.value", "Membership.value", "Containment.value"}  # with null too
 
 
-def test_the_file_in_docs_is_what_the_service_says():
-    assert FILE.read_text(encoding="utf-8") == described(), f"docs/{FILE.name} is out of date: run make openapi"
+def test_the_file_is_what_fastapi_derives():
+    assert FILE.read_text(encoding="utf-8") == described(), f"{FILE.name} is out of date: run make openapi"
+
+
+def test_the_service_sends_the_file_and_derives_nothing(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        for encoding in ("gzip", "identity"):
+            answer = client.get("/openapi.json", headers={"accept-encoding": encoding})
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers.get("content-encoding", "identity") == encoding
+            assert answer.content == FILE.read_bytes()
+        tag = {"if-none-match": answer.headers["etag"]}
+        assert client.get("/openapi.json", headers=tag).status_code == 304
+        assert client.get("/openapi.json", headers={"if-none-match": '"other"'}).status_code == 200
+        assert client.post("/openapi.json").status_code == 405
+        assert running.app.openapi_schema is None
+
+
+def test_every_description_says_the_scope_that_the_service_requires():
+    """A key of a lower scope is refused: tests/service/api/problems/test_refusals.py."""
+    levels = {
+        context.name: declared_level(context.original_route)
+        for context in iter_route_contexts(create_app(Settings(encoder="none")).routes)
+        if isinstance(context.original_route, GuardedRoute)
+    }
+    scopes = {
+        "none": "No key is needed.",
+        "read": "**Scope** of the key: `read`.",
+        None: "`write`.",
+        "write": "`write`.",
+    }
+    for operation in OPERATIONS:
+        assert scopes[levels[operation.id] or "write"] in operation.described["description"].splitlines()[-1], (
+            operation.id
+        )
 
 
 def test_models_stay_as_they_are_however_often_they_are_looked_at():

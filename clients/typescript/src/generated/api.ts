@@ -18,6 +18,8 @@ export interface paths {
          * @description Return a weight for every document of the collection, the blended value, and the evidence for the answer.
          *
          *     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["attend"];
         delete?: never;
@@ -43,6 +45,8 @@ export interface paths {
          *     batches of 1,000 lines, and only invalid lines are left out.
          *
          *     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
+         *
+         *     **Scope** of the key: `write`.
          */
         post: operations["post_documents"];
         delete?: never;
@@ -65,6 +69,8 @@ export interface paths {
          * @description List documents by id.
          *
          *     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["query_documents"];
         delete?: never;
@@ -85,6 +91,8 @@ export interface paths {
         /**
          * Delete documents by id or by filter
          * @description Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored.
+         *
+         *     **Scope** of the key: `write`.
          */
         post: operations["delete_documents"];
         delete?: never;
@@ -107,6 +115,8 @@ export interface paths {
          * @description Apply one merge patch (RFC 7396) to documents, in one transaction: readers see either all changes or none.
          *
          *     Select by exactly one of `ids` and `filter`; unknown ids are ignored.
+         *
+         *     **Scope** of the key: `write`.
          */
         post: operations["update_documents"];
         delete?: never;
@@ -125,17 +135,23 @@ export interface paths {
         /**
          * Read one document
          * @description Return a stored document.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_document"];
         /**
          * Write one document
          * @description Write a document: 201 if the id is new, 200 if it replaces a document.
+         *
+         *     **Scope** of the key: `write`.
          */
         put: operations["put_document"];
         post?: never;
         /**
          * Delete one document
          * @description Delete a document; 404 if it does not exist.
+         *
+         *     **Scope** of the key: `write`.
          */
         delete: operations["delete_document"];
         options?: never;
@@ -145,6 +161,8 @@ export interface paths {
          * @description Apply a merge patch (RFC 7396) to a document: null removes a field, and objects merge.
          *
          *     Only changed texts are encoded again.
+         *
+         *     **Scope** of the key: `write`.
          */
         patch: operations["patch_document"];
         trace?: never;
@@ -159,6 +177,8 @@ export interface paths {
         /**
          * Describe one collection
          * @description Return the settings of a collection, its size, and whether it is ready for queries.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_collection"];
         /**
@@ -166,12 +186,16 @@ export interface paths {
          * @description Create a collection (201), or confirm that an existing one matches every field of the request (200).
          *
          *     If it differs, answer 409.
+         *
+         *     **Scope** of the key: `write`.
          */
         put: operations["put_collection"];
         post?: never;
         /**
          * Delete a collection and its documents
          * @description Delete a collection. Reads that have begun finish with its data.
+         *
+         *     **Scope** of the key: `write`.
          */
         delete: operations["delete_collection"];
         options?: never;
@@ -179,6 +203,8 @@ export interface paths {
         /**
          * Change the temperature or the null key, or remove the calibration
          * @description Change a collection's defaults for queries. Its encoder and similarity cannot be changed.
+         *
+         *     **Scope** of the key: `write`.
          */
         patch: operations["patch_collection"];
         trace?: never;
@@ -196,6 +222,8 @@ export interface paths {
          *
          *     While pages are read, a collection that exists throughout is listed exactly once. A demo collection that is being
          *     loaded is listed as soon as it is made, and is not `ready`. A key for some collections lists only these.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["list_collections"];
         put?: never;
@@ -216,6 +244,8 @@ export interface paths {
         /**
          * The process answers
          * @description Answer 200 as long as the process runs.
+         *
+         *     No key is needed.
          */
         get: operations["livez"];
         put?: never;
@@ -241,6 +271,8 @@ export interface paths {
          *     503 if reads are unreliable: a collection could not be read, or a document is damaged on disk. And it is 503,
          *     `draining`, after the service got the signal to stop. It still answers calls for a moment, but clients should use
          *     another service.
+         *
+         *     No key is needed.
          */
         get: operations["readyz"];
         put?: never;
@@ -263,6 +295,8 @@ export interface paths {
          * @description Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
          *
          *     No metric is labelled with a collection, a document or a caller. Each shard server has series of its own.
+         *
+         *     No key is needed.
          */
         get: operations["metrics"];
         put?: never;
@@ -286,6 +320,8 @@ export interface paths {
          *
          *     Also return whether calls need an API key. Shard servers are processes that hold the documents' keys in memory;
          *     `shards` is null if the service holds them itself.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_service"];
         put?: never;
@@ -310,6 +346,8 @@ export interface paths {
          * @description Return statistics of a collection's metadata fields: types, counts, smallest and largest values.
          *
          *     On request, also return their values, each with its number of documents.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["describe_fields"];
         delete?: never;
@@ -332,6 +370,8 @@ export interface paths {
          * @description Answer a query at several temperatures from a single scan of the keys.
          *
          *     The best documents are the same at each temperature; their weights differ.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["sweep"];
         delete?: never;
@@ -354,6 +394,8 @@ export interface paths {
          * @description Answer a question in four ways: by SQL's `=`, by SQL's full text, by top-k, and by attention as `attend` does.
          *
          *     The answer shows the SQL that was run.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["compare"];
         delete?: never;
@@ -376,6 +418,8 @@ export interface paths {
          * @description Answer a question from rows in the request, by SQL's `=`, by SQL's full text, by top-k and by attention.
          *
          *     Nothing is stored.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["compare_rows"];
         delete?: never;
@@ -398,6 +442,8 @@ export interface paths {
          * @description Fit a calibration to labelled questions: temperature, null key, weight of words, confidences and answer sets.
          *
          *     The quality is measured on questions that the fit did not use.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["calibrate"];
         delete?: never;
@@ -420,6 +466,8 @@ export interface paths {
          * @description Apply the attention of the library to nested lists; nothing is stored.
          *
          *     At most 4,000,000 logits in one request.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["attend_arrays"];
         delete?: never;
@@ -442,6 +490,8 @@ export interface paths {
          * @description Encode texts: one vector per text, in order, independent of the other texts.
          *
          *     An empty list of texts gives an empty list of vectors.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["encode"];
         delete?: never;
@@ -462,6 +512,8 @@ export interface paths {
         /**
          * Trace the attention between tokens
          * @description Trace the computation of the encoder from a text to its vector, layer by layer and head by head.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["trace"];
         delete?: never;
@@ -482,6 +534,8 @@ export interface paths {
         /**
          * Embed texts, as OpenAI does
          * @description Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["embeddings"];
         delete?: never;
@@ -500,6 +554,8 @@ export interface paths {
         /**
          * List models
          * @description List the model of the service; empty without an encoder. `runs_on` names the code that runs the model.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["list_models"];
         put?: never;
@@ -520,6 +576,8 @@ export interface paths {
         /**
          * Describe one model
          * @description Return the state of a model, the code that runs it, and the width of its vectors.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_model"];
         put?: never;
@@ -540,6 +598,8 @@ export interface paths {
         /**
          * Describe the lab
          * @description Return the trained models, and whether a model is being trained.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_lab"];
         put?: never;
@@ -566,6 +626,8 @@ export interface paths {
          *     The events: `begun` has the number of parameters. Each `step` has the state of the training. `tested` has the
          *     accuracy on unseen sources, by length. `trained`, the last, has the `id` for `POST /v1/lab/decode`, and some
          *     examples. With `pairs`, each `step` has the weights of every question over every key. An error is a `problem`.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["train_model"];
         delete?: never;
@@ -588,6 +650,8 @@ export interface paths {
          * @description Return the output of a trained model.
          *
          *     Each of its tokens is a query over the source; its weights align the two.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["decode_source"];
         delete?: never;
@@ -609,6 +673,8 @@ export interface paths {
          *
          *     `softkv restore` restores it. The backup needs as much space in the data directory as the data. Only one is made at
          *     a time. It contains every text: protect it as you protect the data.
+         *
+         *     **Scope** of the key: `write`. A key for some collections is refused.
          */
         get: operations["get_backup"];
         put?: never;
@@ -635,6 +701,8 @@ export interface paths {
          *     They are deleted when the room is closed, after two hours without use, and when the service stops. The caller that
          *     opened it may open it again with its rows, under the same code if that is free. Every caller that knows the code may
          *     read it, send rows and guess.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["open_room"];
         delete?: never;
@@ -653,6 +721,8 @@ export interface paths {
         /**
          * Read a room
          * @description Return the rows of a room, the question that is shown, and questions that wait.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["get_room"];
         put?: never;
@@ -660,6 +730,8 @@ export interface paths {
         /**
          * Close a room
          * @description Close a room, for the presenter. All listeners get the event `over`.
+         *
+         *     **Scope** of the key: `read`.
          */
         delete: operations["close_room"];
         options?: never;
@@ -681,6 +753,8 @@ export interface paths {
          *     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
          *     with its answer), `here` (the number of listeners), and `over` at the end. A listener that reads too slowly is
          *     disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
+         *
+         *     **Scope** of the key: `read`.
          */
         get: operations["hear_room"];
         put?: never;
@@ -704,12 +778,16 @@ export interface paths {
          * @description Add a row to a room under an id that the caller chooses. A row that was sent with the same secret is replaced.
          *
          *     The presenter may replace any row.
+         *
+         *     **Scope** of the key: `read`.
          */
         put: operations["put_room_row"];
         post?: never;
         /**
          * Remove a row from a room
          * @description Remove a row of a room: any row for the presenter, a row with the same secret for others.
+         *
+         *     **Scope** of the key: `read`.
          */
         delete: operations["delete_room_row"];
         options?: never;
@@ -730,6 +808,8 @@ export interface paths {
         /**
          * Remove all rows from a room
          * @description Remove all rows of a room, for the presenter. All listeners get the room after that, as `room`.
+         *
+         *     **Scope** of the key: `read`.
          */
         delete: operations["delete_room_rows"];
         options?: never;
@@ -751,6 +831,8 @@ export interface paths {
          * @description Ask a question in a room: with the presenter's secret it is shown to all at once, and guesses are open.
          *
          *     It then replaces the question before it. Without the secret, the question waits until the presenter asks the same.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["ask_room"];
         delete?: never;
@@ -772,6 +854,8 @@ export interface paths {
          * @description Record a participant's guess of which row will have the largest weight in the answer.
          *
          *     The last guess of each id counts. Guesses are not shown; the answer later has the number of guesses of each row.
+         *
+         *     **Scope** of the key: `read`.
          */
         put: operations["put_guess"];
         post?: never;
@@ -796,6 +880,8 @@ export interface paths {
          *
          *     Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
          *     the number of its guesses.
+         *
+         *     **Scope** of the key: `read`.
          */
         post: operations["reveal_answer"];
         delete?: never;
