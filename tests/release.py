@@ -38,7 +38,7 @@ VERSIONS = (
     ("clients/typescript/src/version.ts", r'VERSION = "@"'),
     ("service/web/vendor/softkv/softkv.js", r'="@";'),
     ("service/web/vendor/README.md", r"^\| `softkv/softkv\.js` \|[^|]+\| @ \|"),
-    ("docs/openapi.json", r'^    "version": "@"'),
+    ("service/api/openapi.json", r'^    "version": "@"'),
     ("docs/limits.md", r'^\{"version": "@"'),
     ("docs/typescript.md", r"^// @$"),
     ("docker/Dockerfile", r'image\.version="@"'),
