@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: a child process with databases that are gone with it."""
+"""A PostgreSQL of the tests' own, and a PgBouncer before it: child processes whose databases are gone with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pwd
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -134,6 +135,10 @@ class PostgresServer:
         )
         return [int(pid) for pid in result.stdout.split()]
 
+    def pooler(self, database: str, sessions: int = 2) -> Pooler:
+        """Start PgBouncer, which gives out this number of sessions with a database, each for one transaction."""
+        return Pooler(self.port, database.rpartition("/")[2], sessions, self._as)
+
     def database(self) -> str:
         """The address of a new database."""
         import psycopg
@@ -156,6 +161,52 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self._folder / program), *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **self._as)  # type: ignore
+
+
+class Pooler:
+    """A PgBouncer in transaction mode before one database, configured as docs/stores.md says."""
+
+    def __init__(self, port: int, database: str, sessions: int, options: dict[str, object]) -> None:
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            pytest.skip("no PgBouncer here: install Debian's package pgbouncer")
+        own_port = free_port()
+        self.address = f"postgresql://softkv@127.0.0.1:{own_port}/{database}"
+        self._directory = Path(tempfile.mkdtemp(prefix="softkv-pgbouncer-"))
+        (self._directory / "users").write_text('"softkv" ""\n')
+        configuration = f"""\
+[databases]
+{database} = host=127.0.0.1 port={port}
+[pgbouncer]
+pool_mode = transaction
+default_pool_size = {sessions}
+query_wait_timeout = 5
+listen_addr = 127.0.0.1
+listen_port = {own_port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {self._directory / "users"}
+logfile = {self._directory / "log"}
+"""
+        (self._directory / "pgbouncer.ini").write_text(configuration)
+        if options:
+            for path in [self._directory, *self._directory.iterdir()]:
+                shutil.chown(path, str(options["user"]))
+        command = [program, "-q", str(self._directory / "pgbouncer.ini")]
+        self._process = subprocess.Popen(command, cwd="/", preexec_fn=_end_with_the_tests, **options)  # type: ignore
+        deadline = time.monotonic() + 60
+        while True:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", own_port)):
+                return
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < deadline, (self._directory / "log").read_text()
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Stop it at once."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._directory)
 
 
 @contextmanager

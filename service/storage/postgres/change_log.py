@@ -32,9 +32,9 @@ def append(
         documents, keyless: how much the counts grow; negative for deletions.
     """
     connection.execute(
-        "WITH now AS (UPDATE collections SET documents = documents + %s, keyless = keyless + %s WHERE id = %s"
+        "WITH now AS (UPDATE softkv.collections SET documents = documents + %s, keyless = keyless + %s WHERE id = %s"
         " RETURNING id, documents, keyless)"
-        " INSERT INTO changes (collection, version, first, count, removed, documents, keyless)"
+        " INSERT INTO softkv.changes (collection, version, first, count, removed, documents, keyless)"
         " SELECT id, %s, %s, %s, %s, documents, keyless FROM now",
         (documents, keyless, collection, version, first, count, numbers(removed)),
     )
@@ -43,7 +43,7 @@ def append(
 def changes_since(connection: Connection[Any], collection: int, version: int) -> ChangeSummary | None:
     """Return the sum of all changes after a version, or None if nothing changed or the log starts later."""
     rows = connection.execute(
-        "SELECT version, first, removed, documents, keyless FROM changes"
+        "SELECT version, first, removed, documents, keyless FROM softkv.changes"
         " WHERE collection = %s AND version > %s ORDER BY version",
         (collection, version),
     ).fetchall()
@@ -59,7 +59,7 @@ def changes_since(connection: Connection[Any], collection: int, version: int) ->
 def version_changes(connection: Connection[Any], collection: int, version: int) -> list[VersionChange] | None:
     """Return the changes of each version after `after`, in order, or None if the log starts later."""
     rows = connection.execute(
-        "SELECT version, first, count, removed, extract(epoch FROM clock_timestamp() - at)::float8 FROM changes"
+        "SELECT version, first, count, removed, extract(epoch FROM clock_timestamp() - at)::float8 FROM softkv.changes"
         " WHERE collection = %s AND version > %s ORDER BY version",
         (collection, version),
     ).fetchall()
@@ -77,9 +77,9 @@ def is_retained(connection: Connection[Any], collection: int, version: int) -> b
     Raise CollectionMissing.
     """
     row = connection.execute(
-        "SELECT version <= %(version)s OR EXISTS (SELECT FROM changes WHERE changes.collection = collections.id"
+        "SELECT version <= %(version)s OR EXISTS (SELECT FROM softkv.changes WHERE changes.collection = collections.id"
         f" AND changes.version = %(version)s + 1 AND at > clock_timestamp() - interval '{RETENTION}')"
-        " FROM collections WHERE id = %(collection)s",
+        " FROM softkv.collections WHERE id = %(collection)s",
         {"collection": collection, "version": version},
     ).fetchone()
     if row is None:
@@ -90,6 +90,6 @@ def is_retained(connection: Connection[Any], collection: int, version: int) -> b
 def count_at(connection: Connection[Any], collection: int, version: int) -> int:
     """Return how many documents a version has."""
     row = connection.execute(
-        "SELECT documents FROM changes WHERE collection = %s AND version = %s", (collection, version)
+        "SELECT documents FROM softkv.changes WHERE collection = %s AND version = %s", (collection, version)
     ).fetchone()
     return 0 if row is None else int(row[0])

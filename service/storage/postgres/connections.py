@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from select import POLLIN, poll
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from selectors import EVENT_READ, DefaultSelector
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -39,12 +41,15 @@ _TRANSIENT = (
 )
 # libpq reports why a connection failed as text alone, without a SQLSTATE.
 _STARTING = re.compile(
-    r"the database system is |too many (clients|connections)|connection slots|terminating connection"
+    r"the database system is |too many (clients|connections)|connection slots|terminating connection|"
+    # PgBouncer's
+    r"no more connections allowed|server_login_retry|server down|query_wait_timeout|pgbouncer cannot connect"
 )
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|does not exist|not permitted to log in|pg_hba\.conf|"
     r"permission denied|is not currently accepting connections|unrecognized configuration parameter|"
-    r"SSL was required|certificate verify failed|connection is bad: invalid"
+    r"SSL was required|certificate verify failed|connection is bad: invalid|"
+    r"no such (database|user)|unsupported startup parameter|bouncer config error"  # PgBouncer's
 )
 _FROM_SERVER = re.compile(r"failed: [^\s:]+:  ")  # the severity of a server's message, in the server's language
 
@@ -92,8 +97,9 @@ MAX_CONNECTIONS = 40
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 5.0
 """Time limit of a thread that waits for a connection."""
-# The result of a filter is hashed in work_mem. If it did not fit, every document would be compared with every other.
-_OPTIONS = "-c search_path=softkv -c client_min_messages=warning -c application_name=softkv -c work_mem=64MB"
+IDLE_SECONDS = 60.0
+"""Time after which an unused connection is closed."""
+_WORK_MEMORY = "64MB"
 
 
 def redact_address(address: str) -> str:
@@ -104,7 +110,7 @@ def redact_address(address: str) -> str:
 
 
 def parse_address(address: str) -> str:
-    """Parse an address; return a connection string with the options of every connection.
+    """Parse an address; return a connection string with the defaults of every connection.
 
     Raises StorageFailed if the address is invalid. Its text quotes no part of the address: it could be of a password.
     """
@@ -118,8 +124,9 @@ def parse_address(address: str) -> str:
         raise _invalid_address("it has an @ or a / in its password")
     if not re.fullmatch(r"[0-9, ]*", str(parts.get("port", ""))):
         raise _invalid_address("its port is not a number")
-    options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
-    return conninfo.make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **parts, "options": options})
+    return conninfo.make_conninfo(
+        "", **{"connect_timeout": CONNECT_SECONDS, "fallback_application_name": "softkv", **parts}
+    )
 
 
 def _invalid_address(reason: str) -> StorageFailed:
@@ -129,9 +136,27 @@ def _invalid_address(reason: str) -> StorageFailed:
     )
 
 
+def _connect(address: str) -> Connection[Any]:
+    """Open a connection without prepared statements: a pooler may run the next statement in another session."""
+    return psycopg.connect(address, autocommit=True, prepare_threshold=None)
+
+
+@contextmanager
+def work_memory(connection: Connection[Any]) -> Iterator[None]:
+    """Let statements of the block sort and hash in memory, in the connection's transaction or in a new one.
+
+    A filter whose result is too large to hash would compare every document with every other. The setting ends with the
+    transaction, because a pooler may give the session to another process then.
+    """
+    idle = connection.info.transaction_status == TransactionStatus.IDLE
+    with connection.transaction() if idle else nullcontext():
+        connection.execute(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
+        yield
+
+
 def prepare(address: str, name: str) -> None:
     """Bring the database to the latest schema."""
-    with psycopg.connect(address, autocommit=True) as connection:
+    with _connect(address) as connection:
         migrate(connection, name)
 
 
@@ -145,16 +170,17 @@ def inspect_database(address: str) -> DatabaseInfo:
         DatabaseTooNew: a later softkv wrote the tables.
     """
     address, name = parse_address(address), redact_address(address)
-    with translate_errors(name), psycopg.connect(address, autocommit=True) as connection:
+    with translate_errors(name), _connect(address) as connection:
         refuse_unfit(connection, name)
         server = str(connection.info.parameter_status("server_version"))
         return DatabaseInfo(name, server, count_migrations(connection, name), max(files()))
 
 
 class Connections:
-    """A pool of connections with explicit transactions; idle ones are reused.
+    """A pool of connections with explicit transactions; idle ones are reused, and closed after a while.
 
-    If none is idle, the calling thread opens a new one, so it learns at once whether the server is reachable.
+    If none is idle, the calling thread opens a new one, so it learns at once whether the server is reachable. The one
+    that was used last is reused first, so that the others become old; each return closes those that are too old.
 
     psycopg_pool (3.3) connects in threads of its own, for which callers wait. During an outage each call blocks its
     thread until its timeout, without the reason. The pool retries after 1, 2, 4, 8 … s regardless of calls, so a long
@@ -162,10 +188,11 @@ class Connections:
     neither.
     """
 
-    def __init__(self, address: str, name: str) -> None:
+    def __init__(self, address: str, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = address
         self._name = name
-        self._idle: list[Connection[Any]] = []
+        self._clock = clock
+        self._idle: deque[tuple[float, Connection[Any]]] = deque()  # when each was returned; the oldest first
         self._lock = Lock()
         self._permits = BoundedSemaphore(MAX_CONNECTIONS)
         self._closed = False
@@ -181,7 +208,7 @@ class Connections:
         if not self._permits.acquire(timeout=WAIT_SECONDS):
             raise StoreUnavailable(f"all {MAX_CONNECTIONS} connections to {self._name} are in use")
         try:
-            connection = self._pop_idle() or psycopg.connect(self._address, autocommit=True)
+            connection = self._pop_idle() or _connect(self._address)
             try:
                 yield connection
             finally:
@@ -193,8 +220,8 @@ class Connections:
         """Close idle connections; one in use is closed when it is returned."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            idle, self._idle = self._idle, deque()
+        for _, connection in idle:
             connection.close()
 
     def _pop_idle(self) -> Connection[Any] | None:
@@ -206,18 +233,22 @@ class Connections:
             with self._lock:
                 if not self._idle:
                     return None
-                connection = self._idle.pop()
-            poller = poll()
-            poller.register(connection.fileno(), POLLIN)
-            if not poller.poll(0):
-                return connection
+                _, connection = self._idle.pop()
+            with DefaultSelector() as selector:
+                selector.register(connection.fileno(), EVENT_READ)
+                if not selector.select(0):
+                    return connection
             connection.close()  # a server that shuts down sends a message or hangs up
 
     def _return(self, connection: Connection[Any]) -> None:
         clean = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+        now, unused = self._clock(), list[Connection[Any]]()
         with self._lock:
-            reusable = clean and not self._closed
-            if reusable:
-                self._idle.append(connection)
-        if not reusable:
+            if clean and not self._closed:
+                self._idle.append((now, connection))
+            else:
+                unused.append(connection)
+            while self._idle and now - self._idle[0][0] > IDLE_SECONDS:
+                unused.append(self._idle.popleft()[1])
+        for connection in unused:
             connection.close()

@@ -14,12 +14,13 @@ from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
 
 _DOCUMENTS = (
-    'COPY documents (collection, "row", id, key, value, metadata, keys, id_hash, checksum, folded_id, folded_key, born)'
-    " FROM STDIN (FORMAT BINARY)"
+    'COPY softkv.documents (collection, "row", id, key, value, metadata, keys, id_hash, checksum, folded_id,'
+    " folded_key, born) FROM STDIN (FORMAT BINARY)"
 )
 _DOCUMENT_TYPES = ("int8", "int8", *["text"] * 4, "int4", "int8", "int8", "text", "text", "int8")
 _FIELDS = (
-    'COPY fields (collection, field, element, kind, number, whole, text, folded, "row") FROM STDIN (FORMAT BINARY)'
+    'COPY softkv.fields (collection, field, element, kind, number, whole, text, folded, "row")'
+    " FROM STDIN (FORMAT BINARY)"
 )
 _FIELD_TYPES = ("int8", "bytea", "int2", "int2", "numeric", "bool", "text", "text", "int8")
 
@@ -58,7 +59,7 @@ def insert(
                     for field in document.fields:
                         copy.write_row(field_entry(collection, row, field))
             cursor.execute(
-                "INSERT INTO names (collection, field, name) SELECT %s, * FROM unnest(%s::bytea[], %s::text[])"
+                "INSERT INTO softkv.names (collection, field, name) SELECT %s, * FROM unnest(%s::bytea[], %s::text[])"
                 " ON CONFLICT DO NOTHING",
                 (collection, list(names), list(names.values())),
             )
@@ -70,7 +71,7 @@ def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers,
     if not len(rows):
         return 0
     cursor = connection.execute(
-        'UPDATE documents SET died = %s WHERE collection = %s AND "row" = ANY(%s) RETURNING keys',
+        'UPDATE softkv.documents SET died = %s WHERE collection = %s AND "row" = ANY(%s) RETURNING keys',
         (version, collection, numbers(rows)),
     )
     return sum(not keys for (keys,) in cursor)
@@ -79,5 +80,5 @@ def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers,
 def existing(connection: Connection[Any], collection: int, ids: Sequence[str], living: str) -> dict[str, int]:
     """Map each of these ids that exists to the document's row number."""
     storable = [identity for identity in ids if NUL not in identity]
-    statement = f'SELECT id, "row" FROM documents WHERE collection = %s AND id = ANY(%s) AND {living}'
+    statement = f'SELECT id, "row" FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND {living}'
     return dict(connection.execute(statement, (collection, storable)).fetchall())

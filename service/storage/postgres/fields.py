@@ -11,12 +11,13 @@ from psycopg import Connection
 
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import Kind, Scalar, decode_scalar, encode_value
+from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import LAST, array, decode_value, digest, is_number, kind_of, number_entry
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
-_SELECTION = (
-    'FROM fields WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s AND "row" <= %(last)s'
-)
+_SELECTION = """\
+FROM softkv.fields
+WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s AND "row" <= %(last)s"""
 _SIZE = f"""\
 SELECT sum(12 * times + coalesce(length(text), 8) + 8)
 FROM (SELECT text, count(*) AS times {_SELECTION} GROUP BY element, kind, number, text) AS groups"""
@@ -36,12 +37,12 @@ def read_column(
         "after": after,
         "last": LAST if last is None else last,
     }
-    if most_bytes is not None:
-        size = connection.execute(_SIZE, parameters).fetchone()
-        if size is not None and (size[0] or 0) > most_bytes:
-            return None
     groups = (_Groups(), _Groups())
-    with connection.cursor(binary=True) as cursor:
+    with work_memory(connection), connection.cursor(binary=True) as cursor:
+        if most_bytes is not None:
+            size = connection.execute(_SIZE, parameters).fetchone()
+            if size is not None and (size[0] or 0) > most_bytes:
+                return None
         for element, kind, number, whole, text, rows in cursor.execute(_GROUPS, parameters):
             groups[element].add(*decode_value(kind, number, whole, text), rows)
     return Column(*(group.entries() for group in groups))
@@ -71,7 +72,7 @@ _FACTS = f"""\
 WITH seen AS MATERIALIZED (
     SELECT kind, number, whole, CASE WHEN kind < {_LIST} THEN text END AS held,
            count(*) AS times, count(*) FILTER (WHERE element = 0) AS documents
-    FROM fields WHERE collection = %(collection)s AND field = %(field)s AND {{among}}
+    FROM softkv.fields WHERE collection = %(collection)s AND field = %(field)s AND {{among}}
     GROUP BY 1, 2, 3, 4
 ), shown AS (
     SELECT * FROM seen WHERE kind < {_LIST}
@@ -87,20 +88,20 @@ UNION ALL
  ORDER BY times DESC, kind, number, held, whole IS FALSE)"""
 _AMONG = '"row" = ANY(%(rows)s)'
 _LIVING = """\
-EXISTS (SELECT FROM documents WHERE documents.collection = fields.collection
+EXISTS (SELECT FROM softkv.documents WHERE documents.collection = fields.collection
         AND documents."row" = fields."row" AND {living})"""
 # A name stays in the table after the last document with it is deleted.
 _NAMES = """\
-SELECT name FROM names
+SELECT name FROM softkv.names
 WHERE collection = %(collection)s AND (%(after)s::text IS NULL OR name > %(after)s)
-  AND EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
+  AND EXISTS (SELECT FROM softkv.fields JOIN softkv.documents USING (collection, "row")
               WHERE fields.collection = names.collection AND fields.field = names.field AND {living})
 ORDER BY name LIMIT %(limit)s"""
 # One index lookup for each kind.
 _KINDS = """\
 SELECT element, kind
 FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{0,1}}'::smallint[]) AS elements (element)
-WHERE EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
+WHERE EXISTS (SELECT FROM softkv.fields JOIN softkv.documents USING (collection, "row")
               WHERE fields.collection = %(collection)s AND fields.field = %(field)s
               AND fields.element = elements.element AND fields.kind = kinds.kind AND {living})"""
 _TYPES: dict[int, FieldType] = {
@@ -156,7 +157,9 @@ def read_facts(
     }
     groups: list[tuple[Any, ...]] = []
     listed: list[FieldValue] = []
-    for is_value, *row in connection.execute(_FACTS.format(among=among), parameters):
+    with work_memory(connection):
+        rows_read = connection.execute(_FACTS.format(among=among), parameters).fetchall()
+    for is_value, *row in rows_read:
         if is_value:
             kind, whole, times, _, number, _, text, _ = row
             listed.append(FieldValue(decode_scalar(*decode_value(kind, number, whole, text)), times))

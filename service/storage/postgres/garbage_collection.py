@@ -13,7 +13,7 @@ from service.storage.postgres.change_log import RETENTION
 
 INTERVAL_SECONDS = 60.0
 
-_EXPIRED = 'SELECT "row" FROM documents WHERE collection = %s AND died <= %s LIMIT %s FOR UPDATE SKIP LOCKED'
+_EXPIRED = 'SELECT "row" FROM softkv.documents WHERE collection = %s AND died <= %s LIMIT %s FOR UPDATE SKIP LOCKED'
 
 
 def delete_expired(connection: Connection[Any], limit: int) -> bool:
@@ -27,7 +27,8 @@ def delete_expired(connection: Connection[Any], limit: int) -> bool:
         limit: how many documents of each collection to delete.
     """
     horizons = connection.execute(
-        "SELECT changes.collection, max(changes.version) FROM changes JOIN collections ON collections.id = collection"
+        "SELECT changes.collection, max(changes.version)"
+        " FROM softkv.changes JOIN softkv.collections ON collections.id = collection"
         f" WHERE at < clock_timestamp() - interval '{RETENTION}' AND changes.version < collections.version"
         " GROUP BY changes.collection"
     ).fetchall()
@@ -37,14 +38,15 @@ def delete_expired(connection: Connection[Any], limit: int) -> bool:
             rows = [row for (row,) in connection.execute(_EXPIRED, (collection, horizon, limit))]
             _delete(connection, collection, rows)
             if len(rows) < limit:
-                connection.execute("DELETE FROM changes WHERE collection = %s AND version <= %s", (collection, horizon))
+                statement = "DELETE FROM softkv.changes WHERE collection = %s AND version <= %s"
+                connection.execute(statement, (collection, horizon))
             more = more or len(rows) == limit
     return more
 
 
 def _delete(connection: Connection[Any], collection: int, rows: Sequence[int]) -> None:
     for table, column in (("vectors", "document"), ("fields", '"row"'), ("documents", '"row"')):
-        statement = f"DELETE FROM {table} WHERE collection = %s AND {column} = ANY(%s)"
+        statement = f"DELETE FROM softkv.{table} WHERE collection = %s AND {column} = ANY(%s)"
         connection.execute(statement, (collection, list(rows)))
 
 

@@ -29,37 +29,40 @@ _BATCH = 1000
 
 # For each table, SQL that is true if the owner of a row exists.
 _OWNER_EXISTS = {
-    "documents": "EXISTS (SELECT FROM collections WHERE id = documents.collection)",
-    "vectors": 'EXISTS (SELECT FROM documents WHERE collection = vectors.collection AND "row" = vectors.document)',
-    "fields": 'EXISTS (SELECT FROM documents WHERE collection = fields.collection AND "row" = fields."row")',
-    "changes": "EXISTS (SELECT FROM collections WHERE id = changes.collection)",
+    "documents": "EXISTS (SELECT FROM softkv.collections WHERE id = documents.collection)",
+    "vectors": """\
+EXISTS (SELECT FROM softkv.documents WHERE collection = vectors.collection AND "row" = vectors.document)""",
+    "fields": """\
+EXISTS (SELECT FROM softkv.documents WHERE collection = fields.collection AND "row" = fields."row")""",
+    "changes": "EXISTS (SELECT FROM softkv.collections WHERE id = changes.collection)",
 }
 
 _COUNTED = f"""\
 SELECT count(*) FILTER (WHERE {LIVING}), count(*) FILTER (WHERE {LIVING} AND keys = 0),
        coalesce(max("row" + greatest(keys, 1)), 1),
        count(*) FILTER (WHERE born > %(version)s OR died > %(version)s OR died <= born)
-FROM documents WHERE collection = %(collection)s"""
+FROM softkv.documents WHERE collection = %(collection)s"""
 
 _LOGGED = """\
 SELECT coalesce(max(version), 0), count(*) = coalesce(max(version) - min(version) + 1, 0)
-FROM changes WHERE collection = %s"""
+FROM softkv.changes WHERE collection = %s"""
 
 _DOCUMENTS = f"""\
 SELECT {TEXT_COLUMNS}, id_hash, folded_id, folded_key,
        words IS NOT DISTINCT FROM to_tsvector('simple', left(coalesce(key, ''), 200000))
-FROM documents WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}"""
+FROM softkv.documents WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}"""
 
 _FIELDS = """\
 SELECT collection, field, element, kind, number, whole, text, folded, "row"
-FROM fields WHERE collection = %s AND "row" BETWEEN %s AND %s"""
+FROM softkv.fields WHERE collection = %s AND "row" BETWEEN %s AND %s"""
 
-_VECTORS = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}'
+_VECTORS = f"""\
+SELECT {VECTOR_COLUMNS} FROM softkv.vectors WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}"""
 
 _UNVECTORED = """\
-SELECT "row" FROM documents
+SELECT "row" FROM softkv.documents
 WHERE collection = %s AND greatest(keys, 1) <> (
-    SELECT count(*) FROM vectors
+    SELECT count(*) FROM softkv.vectors
     WHERE vectors.collection = documents.collection AND document = documents."row"
     AND vectors."row" BETWEEN documents."row" AND documents."row" + greatest(keys, 1) - 1
     AND (key_vector IS NULL) = (keys = 0)
@@ -73,11 +76,11 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
         connection: a connection in a transaction that sees one state.
     """
     for table, has_owner in _OWNER_EXISTS.items():
-        ((count,),) = connection.execute(f"SELECT count(*) FROM {table} WHERE NOT {has_owner}").fetchall()
+        ((count,),) = connection.execute(f"SELECT count(*) FROM softkv.{table} WHERE NOT {has_owner}").fetchall()
         if count:
             yield f"{count} rows of {table} are of nothing that is there"
     for row in connection.execute(
-        f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections ORDER BY id"
+        f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY id"
     ).fetchall():
         version, next_row, *columns = row
         yield from _collection(connection, version, next_row, tuple(columns))

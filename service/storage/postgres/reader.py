@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.postgres import change_log, document_rows, vector_rows
+from service.storage.postgres.connections import work_memory
 from service.storage.postgres.fields import read_column, read_facts, read_kinds, read_names
 from service.storage.postgres.search import Search
 from service.storage.postgres.statements import (
@@ -66,11 +68,12 @@ class Reader:
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection, ordered by name."""
-        return [collection_of(row) for row in self._all(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")]
+        rows = self._all(f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY name")
+        return [collection_of(row) for row in rows]
 
     def version(self, collection: int) -> int:
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
-        rows = self._all("SELECT version FROM collections WHERE id = %s", collection)
+        rows = self._all("SELECT version FROM softkv.collections WHERE id = %s", collection)
         if not rows:
             raise CollectionMissing(collection)
         return int(rows[0][0])
@@ -88,11 +91,12 @@ class Reader:
         if ids is None and condition is None:
             if self._version is not None:
                 return change_log.count_at(self._connection, collection, self._version)
-            rows = self._all("SELECT documents FROM collections WHERE id = %s", collection)
+            rows = self._all("SELECT documents FROM softkv.collections WHERE id = %s", collection)
             return int(rows[0][0]) if rows else 0
         where = both(with_ids(ids), where_passes(condition, collection))
-        statement = f"SELECT count(*) FROM documents WHERE collection = %s AND {self._living} AND {where.sql}"
-        return int(self._all(statement, collection, *where.parameters)[0][0])
+        statement = f"SELECT count(*) FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
+        with work_memory(self._connection):
+            return int(self._all(statement, collection, *where.parameters)[0][0])
 
     def document(self, collection: int, identity: str) -> DocumentRecord | None:
         """Return the document with that id, or None."""
@@ -115,7 +119,9 @@ class Reader:
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
         rows_read = self._all(
-            f'SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND "row" = ANY(%s)', collection, numbers(rows)
+            f'SELECT {TEXT_COLUMNS} FROM softkv.documents WHERE collection = %s AND "row" = ANY(%s)',
+            collection,
+            numbers(rows),
         )
         texts_by_row = {texts.row: texts for texts in map(texts_of, rows_read)}
         return [self._pick(collection, texts_by_row, row) for row in numbers(rows)]
@@ -131,7 +137,7 @@ class Reader:
         """Return the ids of the documents with these row numbers int64[n], in their order."""
         id_by_row = {}
         for row, identity, stored_hash in self._all(
-            'SELECT "row", id, id_hash FROM documents WHERE collection = %s AND "row" = ANY(%s)',
+            'SELECT "row", id, id_hash FROM softkv.documents WHERE collection = %s AND "row" = ANY(%s)',
             collection,
             numbers(rows),
         ):
@@ -146,11 +152,11 @@ class Reader:
         """Return the row numbers int64[n], from `first` to `last`, of the documents that match; ascending."""
         where = where_passes(condition, collection)
         statement = (
-            'SELECT array_agg(documents."row") FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
+            'SELECT array_agg(documents."row") FROM softkv.documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
             f" AND {self._living} AND {where.sql}"
         )
         parameters = (collection, first, LAST if last is None else last, *where.parameters)
-        with self._connection.cursor(binary=True) as cursor:
+        with work_memory(self._connection), self._connection.cursor(binary=True) as cursor:
             row = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(row[0] if row else None))
 
@@ -236,7 +242,7 @@ class Reader:
         its collection.
         """
         rows = self._all(
-            f"SELECT {TEXT_COLUMNS} FROM documents"
+            f"SELECT {TEXT_COLUMNS} FROM softkv.documents"
             f' WHERE (collection, "row") > (%s, %s) AND {LIVING} ORDER BY collection, "row" LIMIT %s',
             *(after or (0, 0)),
             limit,
@@ -255,7 +261,7 @@ class Reader:
         The sample is pseudorandom and the same in every store: the first documents by a hash of their ids.
         """
         statement = (
-            f'SELECT "row" FROM documents WHERE collection = %s AND keys > 0 AND {self._living}'
+            f'SELECT "row" FROM softkv.documents WHERE collection = %s AND keys > 0 AND {self._living}'
             " ORDER BY id_hash LIMIT %s"
         )
         return np.array([row for (row,) in self._all(statement, collection, size)], dtype=np.int64)
@@ -289,13 +295,12 @@ class Reader:
         """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         after_id = TRUE if after is None else Expression("documents.id > %s", (after.partition(NUL)[0],))
         where = both(with_ids(ids), after_id, where_passes(condition, collection))
-        rows = self._all(
-            f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND {self._living} AND {where.sql}"
-            " ORDER BY documents.id LIMIT %s",
-            collection,
-            *where.parameters,
-            limit,
+        statement = (
+            f"SELECT {TEXT_COLUMNS} FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
+            " ORDER BY documents.id LIMIT %s"
         )
+        with nullcontext() if condition is None else work_memory(self._connection):
+            rows = self._all(statement, collection, *where.parameters, limit)
         return [texts_of(row) for row in rows]
 
     def search(self, collection: int) -> Search:
@@ -305,7 +310,7 @@ class Reader:
     def _collection(self, column: str, value: str | int, lock: str = "") -> CollectionRecord:
         if isinstance(value, str) and NUL in value:
             raise CollectionMissing(value)
-        rows = self._all(f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE {column} = %s {lock}", value)
+        rows = self._all(f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE {column} = %s {lock}", value)
         if not rows:
             raise CollectionMissing(value)
         return collection_of(rows[0])

@@ -16,27 +16,28 @@ from psycopg import Connection
 
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
+from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import TEXT_COLUMNS, compile_condition
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.serialisation import NUL, refuse_surrogates, texts_of
 
 _EQUAL = """\
 SELECT id, key, value
-FROM documents
+FROM softkv.documents
 WHERE collection = %(collection)s AND key = %(key)s AND {living}{filter}
 ORDER BY id
 LIMIT %(limit)s"""
 
 _FULL_TEXT = """\
 SELECT id, key, value
-FROM documents, to_tsquery('simple', %(words)s) AS question
+FROM softkv.documents, to_tsquery('simple', %(words)s) AS question
 WHERE collection = %(collection)s AND words @@ question AND {living}{filter}
 ORDER BY ts_rank_cd(words, question) DESC, id
 LIMIT %(limit)s"""
 
 _RANKS = """\
 SELECT documents."row", ts_rank_cd(words, question)::float8
-FROM documents, to_tsquery('simple', %(words)s) AS question
+FROM softkv.documents, to_tsquery('simple', %(words)s) AS question
 WHERE collection = %(collection)s AND words @@ question AND {living}
 ORDER BY documents."row"
 """
@@ -71,7 +72,7 @@ class Search:
         """
         refuse_surrogates([question])
         parameters = {"collection": self._collection, "words": words_of(question)}
-        with self._connection.cursor(binary=True) as cursor:
+        with work_memory(self._connection), self._connection.cursor(binary=True) as cursor:
             cursor.execute(_RANKS.format(living=self._living), parameters)
             table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
@@ -83,7 +84,8 @@ class Search:
         parameters = {"collection": self._collection, **texts, **values, "limit": limit}
         if any(NUL in text for text in texts.values()):  # no key has a NUL
             return SearchResult(statement, _as_json(parameters), [])
-        ids = [row[0] for row in self._connection.execute(statement, parameters)]
+        with work_memory(self._connection):
+            ids = [row[0] for row in self._connection.execute(statement, parameters)]
         return SearchResult(statement, _as_json(parameters), self._verify(ids))
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
@@ -97,7 +99,9 @@ class Search:
 
     def _verify(self, ids: list[str]) -> list[SearchRow]:
         """Read the rows with these ids again, in order, and verify their checksums; raises DocumentDamaged."""
-        statement = f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND id = ANY(%s) AND {self._living}"
+        statement = (
+            f"SELECT {TEXT_COLUMNS} FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND {self._living}"
+        )
         cursor = self._connection.execute(statement, (self._collection, ids))
         texts_by_id = {texts.id: texts for texts in map(texts_of, cursor)}
         for identity in ids:

@@ -209,11 +209,11 @@ def _has_field(scope: _Scope, name: str, tests: Sequence[Expression], negated: b
     test = _join("OR", tests)
     parameters = (scope.collection, digest(name), *test.parameters)
     where = f"fields.collection = %s AND fields.field = %s AND {test.sql}"
-    subquery = f'documents."row" IN (SELECT fields."row" FROM fields WHERE {where})'
+    subquery = f'documents."row" IN (SELECT fields."row" FROM softkv.fields WHERE {where})'
     if not scope.joined:  # each comparison becomes a hashed subplan
         return Expression(f"({subquery}) IS {'FALSE' if negated else 'TRUE'}", parameters)
     if negated:
-        subquery = f'NOT EXISTS (SELECT FROM fields WHERE fields."row" = documents."row" AND {where})'
+        subquery = f'NOT EXISTS (SELECT FROM softkv.fields WHERE fields."row" = documents."row" AND {where})'
     return Expression(subquery, parameters)
 
 

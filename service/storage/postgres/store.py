@@ -21,7 +21,14 @@ from service.storage.errors import (
 )
 from service.storage.idempotency import IdempotentWrite
 from service.storage.postgres import change_log
-from service.storage.postgres.connections import Connections, parse_address, prepare, redact_address, translate_errors
+from service.storage.postgres.connections import (
+    Connections,
+    parse_address,
+    prepare,
+    redact_address,
+    translate_errors,
+    work_memory,
+)
 from service.storage.postgres.garbage_collection import GarbageCollector, delete_expired
 from service.storage.postgres.integrity import find_damage
 from service.storage.postgres.reader import Reader
@@ -143,7 +150,7 @@ class PostgresStore:
         """
         with self._connection() as connection:
             row = connection.execute(
-                f"SELECT version, {COLLECTION_COLUMNS} FROM collections WHERE id = %s", (collection,)
+                f"SELECT version, {COLLECTION_COLUMNS} FROM softkv.collections WHERE id = %s", (collection,)
             ).fetchone()
         if row is None:
             raise CollectionMissing(collection)
@@ -167,7 +174,7 @@ class PostgresStore:
         """Return a collection, its version and its next row number at this moment; raises CollectionMissing."""
         with self._connection() as connection:
             row = connection.execute(
-                f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections WHERE id = %s", (collection,)
+                f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections WHERE id = %s", (collection,)
             ).fetchone()
         if row is None:
             raise CollectionMissing(collection)
@@ -176,34 +183,35 @@ class PostgresStore:
     def extents(self) -> dict[int, Extent]:
         """Return version and next row number of every collection, by its number."""
         with self._connection() as connection:
-            rows = connection.execute("SELECT id, version, next_row FROM collections").fetchall()
+            rows = connection.execute("SELECT id, version, next_row FROM softkv.collections").fetchall()
         return {number: Extent(*extent) for number, *extent in rows}
 
     def cluster_plan(self) -> ClusterPlan | None:
         """Return the plan of the servers that hold shards; None if none are deployed."""
         with self._connection() as connection:
-            row = connection.execute("SELECT number, names, copies FROM cluster_plan").fetchone()
+            row = connection.execute("SELECT number, names, copies FROM softkv.cluster_plan").fetchone()
         return None if row is None else ClusterPlan(row[0], tuple(row[1]), row[2])
 
     def set_cluster_plan(self, names: Sequence[str], copies: int) -> ClusterPlan | None:
         """Replace the plan, or delete it if no servers are named, and return the plan."""
         with self._connection() as connection, connection.transaction():
-            connection.execute("LOCK TABLE cluster_plan IN EXCLUSIVE MODE")
-            connection.execute("DELETE FROM cluster_plan")
+            connection.execute("LOCK TABLE softkv.cluster_plan IN EXCLUSIVE MODE")
+            connection.execute("DELETE FROM softkv.cluster_plan")
             if names:
-                connection.execute("INSERT INTO cluster_plan (names, copies) VALUES (%s, %s)", (list(names), copies))
+                statement = "INSERT INTO softkv.cluster_plan (names, copies) VALUES (%s, %s)"
+                connection.execute(statement, (list(names), copies))
         return self.cluster_plan()
 
     def catalogue(self) -> int:
         """Return a counter of changes to collections, other than to their documents."""
         with self._connection() as connection:
-            row = connection.execute("SELECT catalogue FROM state").fetchone()
+            row = connection.execute("SELECT catalogue FROM softkv.state").fetchone()
             return 0 if row is None else int(row[0])
 
     def versions(self) -> dict[int, int]:
         """Return the version of every collection, by its number."""
         with self._connection() as connection:
-            return dict(connection.execute("SELECT id, version FROM collections").fetchall())
+            return dict(connection.execute("SELECT id, version FROM softkv.collections").fetchall())
 
     def refuse_answered(self, request: WriteRequest) -> None:
         """Check before all other work whether a write was done before.
@@ -225,7 +233,7 @@ class PostgresStore:
 
     def check(self) -> Iterator[str]:
         """Yield a line of text for each defect in the store. Reads the whole store as it is at one moment."""
-        with self._snapshot() as connection:
+        with self._snapshot() as connection, work_memory(connection):
             yield from find_damage(connection)
 
     def _delete_expired(self) -> bool:

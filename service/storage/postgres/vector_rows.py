@@ -10,11 +10,12 @@ from psycopg import Connection
 
 from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
+from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import VECTOR_COLUMNS, array, numbers
 from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
 from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
 
-_COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY = f"COPY softkv.vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
 # Each column of many rows as one value, so that Python creates few objects.
 _ALL_COLUMNS = """\
@@ -23,19 +24,19 @@ SELECT count(*), array_agg("row"), array_agg(document), array_agg(checksum),
        count(key_vector), min(length(key_vector)), max(length(key_vector)),
        count(value_vector), min(length(value_vector)), max(length(value_vector)),
        string_agg(key_vector, ''), string_agg(value_vector, '')
-FROM (SELECT * FROM vectors WHERE collection = %s AND document = ANY(%s) ORDER BY "row") AS found"""
+FROM (SELECT * FROM softkv.vectors WHERE collection = %s AND document = ANY(%s) ORDER BY "row") AS found"""
 
 _CHECKSUMS = """\
 SELECT array_agg("row"), array_agg(document), array_agg(checksum)
-FROM (SELECT "row", document, checksum FROM vectors
+FROM (SELECT "row", document, checksum FROM softkv.vectors
       WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL ORDER BY "row") AS found"""
 
 _SUMS = """\
 SELECT count(*), coalesce(sum(checksum & 4294967295), 0)::bigint, coalesce(sum(checksum >> 32), 0)::bigint
-FROM vectors WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL"""
+FROM softkv.vectors WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL"""
 _BEGUN = """\
 SELECT count(*), coalesce(sum("row" & 4294967295), 0)::bigint
-FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s AND keys > 0"""
+FROM softkv.documents WHERE collection = %s AND "row" BETWEEN %s AND %s AND keys > 0"""
 
 
 def insert(connection: Connection[Any], collection: int, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
@@ -86,7 +87,7 @@ def keys_of(
         damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first one is
             raised.
     """
-    with connection.cursor(binary=True) as cursor:
+    with work_memory(connection), connection.cursor(binary=True) as cursor:
         row = cursor.execute(_ALL_COLUMNS, (collection, list(rows))).fetchone()
     if row is not None:
         size, *arrays = row[:6]
@@ -127,7 +128,9 @@ def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...
 
 def _read(connection: Connection[Any], collection: int, column: str, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """Read the columns VECTOR_COLUMNS of all rows whose `column` is one of these numbers, ordered by row number."""
-    statement = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
+    statement = (
+        f'SELECT {VECTOR_COLUMNS} FROM softkv.vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
+    )
     with connection.cursor(binary=True) as cursor:
         cursor.execute(statement, (collection, numbers(rows)))
         return {row[0]: row for row in cursor}

@@ -61,7 +61,7 @@ class Writer(Reader):
         columns = settings_row(settings)
         marks = ", ".join(["%s"] * len(columns))
         created = self._all(
-            f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
+            f"INSERT INTO softkv.collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
             " ON CONFLICT (name) DO NOTHING RETURNING id",
             name,
             settings_checksum(name, columns),
@@ -87,8 +87,8 @@ class Writer(Reader):
         record = self._collection("name", name, "FOR UPDATE")
         with self._connection.transaction():
             for table in ("vectors", "fields", "names", "documents", "changes"):
-                self._run(f"DELETE FROM {table} WHERE collection = %s", record.id)
-            self._run("DELETE FROM collections WHERE id = %s", record.id)
+                self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
+            self._run("DELETE FROM softkv.collections WHERE id = %s", record.id)
             self._bump_catalogue()
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
@@ -137,7 +137,7 @@ class Writer(Reader):
     def _reserve(self, collection: int, count: int) -> tuple[int, int]:
         """Return the next version, and the first of the `count` row numbers that it reserves."""
         rows = self._all(
-            "UPDATE collections SET version = version + 1, next_row = next_row + %s WHERE id = %s"
+            "UPDATE softkv.collections SET version = version + 1, next_row = next_row + %s WHERE id = %s"
             " RETURNING version, next_row",
             count,
             collection,
@@ -149,7 +149,7 @@ class Writer(Reader):
         columns = settings_row(settings)
         marks = ", ".join(["%s"] * len(columns))
         self._run(
-            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (%s, {marks}) WHERE id = %s",
+            f"UPDATE softkv.collections SET (checksum, {SETTINGS_COLUMNS}) = (%s, {marks}) WHERE id = %s",
             settings_checksum(record.name, columns),
             *columns,
             record.id,
@@ -158,7 +158,7 @@ class Writer(Reader):
 
     def _bump_catalogue(self) -> None:
         """Increase the counter of changes to collections, by which other processes see that something has changed."""
-        self._run("UPDATE state SET catalogue = catalogue + 1")
+        self._run("UPDATE softkv.state SET catalogue = catalogue + 1")
 
     def _run(self, statement: str, *parameters: Any) -> None:
         self._connection.execute(statement, parameters)
@@ -172,7 +172,8 @@ def lock_request(connection: Connection[Any], request: WriteRequest) -> None:
 def refuse_answered(connection: Connection[Any], request: WriteRequest) -> None:
     """Raise WriteAnswered if this write was answered before, or KeyReused if another was under its key."""
     row = connection.execute(
-        "SELECT request, status, answer FROM answered_writes WHERE caller = %s AND idempotency_key = %s AND at > %s",
+        "SELECT request, status, answer FROM softkv.answered_writes"
+        " WHERE caller = %s AND idempotency_key = %s AND at > %s",
         (request.caller, request.key, request.at - LIFETIME_SECONDS),
     ).fetchone()
     refuse_stored(request, row)
@@ -180,9 +181,9 @@ def refuse_answered(connection: Connection[Any], request: WriteRequest) -> None:
 
 def _store_answer(connection: Connection[Any], request: WriteRequest, answer: WriteAnswer) -> None:
     """Store the answer to a write with its checksum, and delete answers past their lifetime."""
-    connection.execute("DELETE FROM answered_writes WHERE at <= %s", (request.at - LIFETIME_SECONDS,))
+    connection.execute("DELETE FROM softkv.answered_writes WHERE at <= %s", (request.at - LIFETIME_SECONDS,))
     connection.execute(
-        "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at)"
+        "INSERT INTO softkv.answered_writes (caller, idempotency_key, request, status, answer, at)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
     )

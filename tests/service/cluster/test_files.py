@@ -175,7 +175,9 @@ def test_files_of_another_state_of_the_database_are_not_used(machine: Machine, r
     machine.restart()
     before = machine.files()
     machine.execute(
-        "DELETE FROM vectors", "DELETE FROM documents", "UPDATE collections SET next_row = 1, documents = 0"
+        "DELETE FROM softkv.vectors",
+        "DELETE FROM softkv.documents",
+        "UPDATE softkv.collections SET next_row = 1, documents = 0",
     )
     machine.write([*documents(0, 200)[:100], *documents(100, 101, seed=5), *documents(0, 200)[101:]])
     read.clear()
@@ -208,11 +210,11 @@ def test_an_original_that_is_wrong_is_in_no_answer(machine: Machine) -> None:
 def test_rows_are_not_added_behind_a_wrong_original(machine: Machine, running: bool) -> None:
     """The database was restored to a time when the shard had fewer rows: then those of the file are copied."""
     machine.write(documents(0, 40))
-    machine.execute(f"UPDATE collections SET next_row = {2 * BLOCK}")
+    machine.execute(f"UPDATE softkv.collections SET next_row = {2 * BLOCK}")
     machine.restart()
     (path,) = machine.files()
     flipped(path)
-    machine.execute("UPDATE collections SET next_row = 41")
+    machine.execute("UPDATE softkv.collections SET next_row = 41")
     if running:
         machine.start()
         assert path.exists()

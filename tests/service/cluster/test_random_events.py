@@ -114,7 +114,7 @@ class Events(LocalServers):
         if self.random.random() < 0.1:
             with self.store._connection() as connection:
                 skipped = self.random.choice([5, 2 * SHARD_ROWS])
-                connection.execute("UPDATE collections SET next_row = next_row + %s", (skipped,))
+                connection.execute("UPDATE softkv.collections SET next_row = next_row + %s", (skipped,))
             self.next_row += skipped
         before, after = self.documents[-1], dict(self.documents[-1])
         names = self.random.sample([f"{i}" for i in range(60)], self.random.randint(1, 6))
@@ -180,7 +180,7 @@ class Events(LocalServers):
     def expire(self) -> None:
         """Let eleven minutes pass in the store, and delete old rows and the log of old versions."""
         with self.store._connection() as connection:
-            connection.execute("UPDATE changes SET at = at - interval '11 minutes'")
+            connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes'")
         while self.store._delete_expired():  # type: ignore[attr-defined]
             pass
         self.troubled = True

@@ -38,7 +38,7 @@ def expected_rows(store: Any, number: int, version: int, first_rows: list[int], 
 def skip_rows(store: Any, number: int, rows: int) -> None:
     """Skip row numbers as if that many rows had been written and removed."""
     with store._connection() as connection:
-        connection.execute("UPDATE collections SET next_row = next_row + %s WHERE id = %s", (rows, number))
+        connection.execute("UPDATE softkv.collections SET next_row = next_row + %s WHERE id = %s", (rows, number))
 
 
 def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address: str) -> None:

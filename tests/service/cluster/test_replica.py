@@ -52,7 +52,7 @@ def test_a_step_adds_the_rows_of_its_version_that_begin_in_the_shard(run_servers
 
     def write(*counts: int, deleted: str | None = None, skip: int = 0) -> None:
         with store._connection() as connection:
-            connection.execute("UPDATE collections SET next_row = next_row + %s", (skip,))
+            connection.execute("UPDATE softkv.collections SET next_row = next_row + %s", (skip,))
         with store.writing() as writer:
             _, extent = store.extent(number)
             names = [f"{extent.next_row}-{i}" for i in range(len(counts))]

@@ -66,7 +66,7 @@ def test_a_server_answers_from_exactly_the_requested_version(run_servers: Any) -
     assert [stepped.ask(version, condition=FROM_3) for version in (1, 2, 3)] == [[], [4, 5], [4, 5]]
     assert "InvalidCondition" in stepped.ask(3, condition={"field": 1})["failed"]
     with stepped.store._connection() as connection:
-        connection.execute("UPDATE changes SET at = at - interval '11 minutes'")
+        connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes'")
     stepped.write(5)
     while stepped.store._delete_expired():
         pass
@@ -138,7 +138,8 @@ def test_a_report_says_what_a_server_holds_and_will_load(run_servers: Any, monke
 def test_a_damaged_document_is_named_until_it_is_deleted(run_servers: Any) -> None:
     stepped = Stepped(run_servers, 3, 1, 1)
     with stepped.store._connection() as connection:
-        flip = "UPDATE vectors SET key_vector = set_bit(key_vector, 9, 1 - get_bit(key_vector, 9)) WHERE document = 2"
+        flipped = "set_bit(key_vector, 9, 1 - get_bit(key_vector, 9))"
+        flip = f"UPDATE softkv.vectors SET key_vector = {flipped} WHERE document = 2"
         connection.execute(flip)
     stepped.step()
     assert "row 2 is damaged" in stepped.ask(1)["failed"]

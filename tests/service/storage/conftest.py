@@ -48,7 +48,7 @@ def emptied(store: Any) -> Store:
     with store.writing() as writer:
         for record in writer.collections():
             writer.delete_collection(record.name)
-        writer._connection.execute("DELETE FROM answered_writes")
+        writer._connection.execute("DELETE FROM softkv.answered_writes")
     return store  # type: ignore[no-any-return]
 
 

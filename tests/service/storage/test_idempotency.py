@@ -41,7 +41,13 @@ def ids(store: Store, number: int) -> list[str]:
 
 def kept(store: Store) -> list[tuple[str, str]]:
     with store.reading() as reader:
-        return list(reader._connection.execute("SELECT caller, idempotency_key FROM answered_writes ORDER BY 1, 2"))
+        statement = f"SELECT caller, idempotency_key FROM {table(store)} ORDER BY 1, 2"
+        return list(reader._connection.execute(statement))
+
+
+def table(store: Store) -> str:
+    """Return the name of the table of answers to writes."""
+    return "answered_writes" if isinstance(store, SQLiteStore) else "softkv.answered_writes"
 
 
 def test_a_write_that_was_answered_is_not_done_again(store: Store) -> None:
@@ -164,7 +170,7 @@ def test_an_answer_that_the_disk_has_changed_is_not_given(store: Store, change: 
     number = collection(store)
     write(store, number, "a")
     with store.writing() as writer:
-        writer._connection.execute(f"UPDATE answered_writes SET {change}")
+        writer._connection.execute(f"UPDATE {table(store)} SET {change}")
     with pytest.raises(StorageFailed, match="'a name' is not what was written"):
         write(store, number, "b")
     assert ids(store, number) == ["a"]

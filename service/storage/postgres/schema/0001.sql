@@ -1,14 +1,14 @@
 -- Schema 1. Everything lies in the schema `softkv` of the database; texts are ordered by code point.
 -- A checksum is of the row that it stands in (service/storage/checksums.py).
-CREATE TABLE state (
+CREATE TABLE softkv.state (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     migrations integer NOT NULL,          -- how many of these files were run
     catalogue bigint NOT NULL DEFAULT 0   -- counts what happened to collections, but for their documents
 );
-INSERT INTO state (migrations) VALUES (0);
+INSERT INTO softkv.state (migrations) VALUES (0);
 
 -- A collection's row is the lock of who writes its documents.
-CREATE TABLE collections (
+CREATE TABLE softkv.collections (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text COLLATE "C" NOT NULL UNIQUE,
     similarity text NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE collections (
 );
 
 -- A row is a fact of the versions from `born` on and before `died`; what it says never changes.
-CREATE TABLE documents (
+CREATE TABLE softkv.documents (
     collection bigint NOT NULL,
     "row" bigint NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -48,12 +48,12 @@ CREATE TABLE documents (
     PRIMARY KEY (collection, "row"),
     UNIQUE NULLS NOT DISTINCT (collection, id, died)
 );
-CREATE INDEX documents_by_key ON documents USING hash (key); -- a b-tree refuses texts over a third of a page
-CREATE INDEX documents_by_words ON documents USING gin (words);
-CREATE INDEX documents_by_hash ON documents (collection, id_hash) WHERE keys > 0;
-CREATE INDEX documents_that_died ON documents (collection, died) WHERE died IS NOT NULL;
+CREATE INDEX documents_by_key ON softkv.documents USING hash (key); -- a b-tree refuses texts over a third of a page
+CREATE INDEX documents_by_words ON softkv.documents USING gin (words);
+CREATE INDEX documents_by_hash ON softkv.documents (collection, id_hash) WHERE keys > 0;
+CREATE INDEX documents_that_died ON softkv.documents (collection, died) WHERE died IS NOT NULL;
 
-CREATE TABLE vectors (
+CREATE TABLE softkv.vectors (
     collection bigint NOT NULL,
     "row" bigint NOT NULL,
     document bigint NOT NULL,
@@ -65,11 +65,11 @@ CREATE TABLE vectors (
     PRIMARY KEY (collection, "row")
 );
 -- Floats do not get shorter.
-ALTER TABLE vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
-CREATE INDEX vectors_by_document ON vectors (collection, document);
+ALTER TABLE softkv.vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
+CREATE INDEX vectors_by_document ON softkv.vectors (collection, document);
 
 -- The metadata once more, a row a scalar (service/storage/fields.py).
-CREATE TABLE fields (
+CREATE TABLE softkv.fields (
     collection bigint NOT NULL,
     field bytea NOT NULL,      -- a digest of its name, which may be long
     element smallint NOT NULL, -- 0: the field itself; 1: an element of the list it holds
@@ -80,11 +80,11 @@ CREATE TABLE fields (
     folded text COLLATE "C",   -- NULL: the text itself
     "row" bigint NOT NULL
 );
-CREATE INDEX fields_by_number ON fields (collection, field, element, kind, number);
-CREATE INDEX fields_by_text ON fields (collection, field, element, kind, left(text, 200)) WHERE text IS NOT NULL;
-CREATE INDEX fields_by_row ON fields (collection, "row");
+CREATE INDEX fields_by_number ON softkv.fields (collection, field, element, kind, number);
+CREATE INDEX fields_by_text ON softkv.fields (collection, field, element, kind, left(text, 200)) WHERE text IS NOT NULL;
+CREATE INDEX fields_by_row ON softkv.fields (collection, "row");
 
-CREATE TABLE names (
+CREATE TABLE softkv.names (
     collection bigint NOT NULL,
     field bytea NOT NULL,
     name text COLLATE "C" NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE names (
 );
 
 -- The log: what each version did, for the memories that follow.
-CREATE TABLE changes (
+CREATE TABLE softkv.changes (
     collection bigint NOT NULL,
     version bigint NOT NULL,
     first bigint NOT NULL, -- the rows from here on
@@ -103,10 +103,10 @@ CREATE TABLE changes (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (collection, version)
 );
-CREATE INDEX changes_by_time ON changes (at);
+CREATE INDEX changes_by_time ON softkv.changes (at);
 
 -- What a write answered, so that the same request sent again is answered the same and not done twice.
-CREATE TABLE answered_writes (
+CREATE TABLE softkv.answered_writes (
     caller text COLLATE "C" NOT NULL,
     idempotency_key text COLLATE "C" NOT NULL,
     request bytea NOT NULL, -- a digest of the call and its body
@@ -115,4 +115,4 @@ CREATE TABLE answered_writes (
     at bigint NOT NULL, -- seconds of Unix time
     PRIMARY KEY (caller, idempotency_key)
 );
-CREATE INDEX answered_writes_by_time ON answered_writes (at);
+CREATE INDEX answered_writes_by_time ON softkv.answered_writes (at);

@@ -1,5 +1,5 @@
 -- Schema 2. Slots hold ranges of row numbers in memory (service/cluster/); what they hold can always be read anew.
-CREATE TABLE slots (
+CREATE TABLE softkv.slots (
     name text COLLATE "C" PRIMARY KEY,
     node text COLLATE "C" NOT NULL,       -- the machine that it runs on
     seen timestamptz NOT NULL,
@@ -7,10 +7,10 @@ CREATE TABLE slots (
 );
 
 -- The ranges that a slot has ready.
-CREATE TABLE held (
-    slot text COLLATE "C" NOT NULL REFERENCES slots ON DELETE CASCADE,
-    collection bigint NOT NULL REFERENCES collections ON DELETE CASCADE,
+CREATE TABLE softkv.held (
+    slot text COLLATE "C" NOT NULL REFERENCES softkv.slots ON DELETE CASCADE,
+    collection bigint NOT NULL REFERENCES softkv.collections ON DELETE CASCADE,
     first_row bigint NOT NULL,
     PRIMARY KEY (collection, first_row, slot)
 );
-CREATE INDEX held_by_slot ON held (slot);
+CREATE INDEX held_by_slot ON softkv.held (slot);

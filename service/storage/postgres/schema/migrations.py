@@ -38,7 +38,7 @@ def migrate(connection: Connection[Any], address: str) -> None:
             if number > done:
                 # Several statements without parameters; the file is part of softkv.
                 connection.execute(sql.SQL(path.read_text(encoding="utf-8")))
-                connection.execute("UPDATE state SET migrations = %s", (number,))
+                connection.execute("UPDATE softkv.state SET migrations = %s", (number,))
 
 
 def refuse_unfit(connection: Connection[Any], address: str) -> None:
@@ -53,8 +53,10 @@ def refuse_unfit(connection: Connection[Any], address: str) -> None:
 def count_migrations(connection: Connection[Any], address: str) -> int:
     """Return how many migrations were run; 0 in a database without softkv. Raises DatabaseTooNew."""
     exists = connection.execute("SELECT to_regclass('softkv.state') IS NOT NULL").fetchone()
-    row = connection.execute("SELECT migrations FROM state").fetchone() if exists is not None and exists[0] else None
-    done = 0 if row is None else int(row[0])
+    done = 0
+    if exists is not None and exists[0]:
+        row = connection.execute("SELECT migrations FROM softkv.state").fetchone()
+        done = 0 if row is None else int(row[0])
     if done > (latest := max(files())):
         raise DatabaseTooNew(address, done, latest)
     return done

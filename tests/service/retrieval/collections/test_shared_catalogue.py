@@ -113,7 +113,7 @@ def test_a_vector_that_is_damaged_is_no_part_of_an_answer(two: tuple[SharedCatal
     create(one)
     one.collection("c").write([document("a", 1), document("b", 2)])
     with one.store.writing() as writer:
-        writer._connection.execute('UPDATE vectors SET last = 7, first = 3 WHERE "row" = 2')  # type: ignore[attr-defined]
+        writer._connection.execute('UPDATE softkv.vectors SET last = 7, first = 3 WHERE "row" = 2')  # type: ignore[attr-defined]
     other.look()
     with pytest.raises(CollectionUnsound), other.collection("c").snapshot():
         pass
@@ -129,7 +129,7 @@ def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCata
     for turn in range(5):
         one.collection("c").write([document(str(turn), turn)])
     with one.store.writing() as writer:
-        writer._connection.execute("DELETE FROM changes WHERE version < 4")  # type: ignore[attr-defined]
+        writer._connection.execute("DELETE FROM softkv.changes WHERE version < 4")  # type: ignore[attr-defined]
     with pytest.raises(CollectionLoading), other.collection("c").snapshot():
         pass
     until(lambda: other.collection("c").ready)

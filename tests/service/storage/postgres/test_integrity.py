@@ -36,34 +36,44 @@ def test_what_was_written_is_sound(filled: Any) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE documents SET value = '{\"seed\":8}' WHERE id = 'Id-7'", "document 'Id-7', row 8 is damaged"),
-        ("UPDATE documents SET metadata = '{}' WHERE id = 'Id-0' AND died IS NOT NULL", "'Id-0', row 1 is damaged"),
+        ("UPDATE softkv.documents SET value = '{\"seed\":8}' WHERE id = 'Id-7'", "document 'Id-7', row 8 is damaged"),
         (
-            "UPDATE vectors SET key_vector = set_bit(key_vector, 9, 1 - get_bit(key_vector, 9)) WHERE document = 7",
+            "UPDATE softkv.documents SET metadata = '{}' WHERE id = 'Id-0' AND died IS NOT NULL",
+            "'Id-0', row 1 is damaged",
+        ),
+        (
+            "UPDATE softkv.vectors SET key_vector = set_bit(key_vector, 9, 1 - get_bit(key_vector, 9))"
+            " WHERE document = 7",
             "row 7",
         ),
-        ("DELETE FROM vectors WHERE document = 9", "row 9 is damaged on disk: its vectors"),
+        ("DELETE FROM softkv.vectors WHERE document = 9", "row 9 is damaged on disk: its vectors"),
         (
-            "UPDATE documents SET id_hash = id_hash + 1 WHERE id = 'Id-8'",
+            "UPDATE softkv.documents SET id_hash = id_hash + 1 WHERE id = 'Id-8'",
             "document 'Id-8' (row 9) stands in another place",
         ),
         (
-            'UPDATE fields SET number = number + 1e-30 WHERE "row" = 9 AND NOT whole',
+            'UPDATE softkv.fields SET number = number + 1e-30 WHERE "row" = 9 AND NOT whole',
             "document 'Id-8' (row 9): what filters",
         ),
-        ('DELETE FROM fields WHERE "row" = 9 AND element = 1 AND kind = 1', "document 'Id-8' (row 9): what filters"),
-        ("UPDATE documents SET folded_key = 'text' WHERE \"row\" = 9", "document 'Id-8' (row 9): what filters"),
-        ("UPDATE collections SET temperature = 2 WHERE name = 'empty'", "collection 'empty' is damaged"),
         (
-            "UPDATE collections SET documents = documents + 1 WHERE name = 'c'",
+            'DELETE FROM softkv.fields WHERE "row" = 9 AND element = 1 AND kind = 1',
+            "document 'Id-8' (row 9): what filters",
+        ),
+        ("UPDATE softkv.documents SET folded_key = 'text' WHERE \"row\" = 9", "document 'Id-8' (row 9): what filters"),
+        ("UPDATE softkv.collections SET temperature = 2 WHERE name = 'empty'", "collection 'empty' is damaged"),
+        (
+            "UPDATE softkv.collections SET documents = documents + 1 WHERE name = 'c'",
             "'c' holds 21 documents, and 20 are found",
         ),
-        ("UPDATE collections SET keyless = 0 WHERE name = 'c'", "'c' holds 0 documents without a key, and 1 are found"),
-        ("UPDATE collections SET next_row = 20 WHERE name = 'c'", "'c' gives the row number 20 next"),
-        ("UPDATE documents SET born = 99 WHERE id = 'Id-8'", "has the version 4, and 1 rows are of versions"),
-        ("DELETE FROM changes WHERE version = 2", "its log, which ends at 4, does not lead there"),
-        ("DELETE FROM changes WHERE version = 4", "its log, which ends at 3, does not lead there"),
-        ("DELETE FROM collections WHERE name = 'c'", "26 rows of documents are of nothing that is there"),
+        (
+            "UPDATE softkv.collections SET keyless = 0 WHERE name = 'c'",
+            "'c' holds 0 documents without a key, and 1 are found",
+        ),
+        ("UPDATE softkv.collections SET next_row = 20 WHERE name = 'c'", "'c' gives the row number 20 next"),
+        ("UPDATE softkv.documents SET born = 99 WHERE id = 'Id-8'", "has the version 4, and 1 rows are of versions"),
+        ("DELETE FROM softkv.changes WHERE version = 2", "its log, which ends at 4, does not lead there"),
+        ("DELETE FROM softkv.changes WHERE version = 4", "its log, which ends at 3, does not lead there"),
+        ("DELETE FROM softkv.collections WHERE name = 'c'", "26 rows of documents are of nothing that is there"),
     ],
 )
 def test_each_thing_that_is_not_so_is_named(filled: Any, statement: str, named: str) -> None:
@@ -75,8 +85,8 @@ def test_each_thing_that_is_not_so_is_named(filled: Any, statement: str, named: 
 
 def test_words_of_another_text_are_named(filled: Any) -> None:
     with filled.writing() as writer:
-        writer._connection.execute("ALTER TABLE documents ALTER COLUMN words DROP EXPRESSION")
-        writer._connection.execute("UPDATE documents SET words = '' WHERE id = 'Id-8'")
+        writer._connection.execute("ALTER TABLE softkv.documents ALTER COLUMN words DROP EXPRESSION")
+        writer._connection.execute("UPDATE softkv.documents SET words = '' WHERE id = 'Id-8'")
     assert list(filled.check()) == [
         "document 'Id-8' (row 9): the words that full text looks for are not those of its key"
     ]

@@ -45,7 +45,7 @@ def test_the_log_lists_what_each_version_changed(store: Any) -> None:
     assert store.change_log(number, 3) == []
     assert [entry.version for entry in store.change_log(number, 2)] == [3]
     with store.writing() as writer:
-        writer._connection.execute("DELETE FROM changes WHERE version = 2")
+        writer._connection.execute("DELETE FROM softkv.changes WHERE version = 2")
     assert store.change_log(number, 1) is None
     with pytest.raises(CollectionMissing):
         store.extent(number + 1)
@@ -59,7 +59,7 @@ def test_a_reader_of_a_version_knows_whether_its_rows_may_have_been_deleted(stor
     with store.reading_at(1) as first, store.reading_at(2) as second, store.reading_at(3) as last:
         assert [reader.is_retained(number) for reader in (first, second, last)] == [True, True, True]
         with store._connection() as connection:
-            connection.execute("UPDATE changes SET at = at - interval '11 minutes' WHERE version <= 2")
+            connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes' WHERE version <= 2")
         assert [reader.is_retained(number) for reader in (first, second, last)] == [False, True, True]
         while store._delete_expired():
             pass

@@ -57,7 +57,7 @@ def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str)
 
 def test_a_database_of_a_later_softkv_is_left_as_it_is(address: str) -> None:
     with open_shared(address) as store:  # type: ignore[attr-defined]
-        execute(store, "UPDATE state SET migrations = 99")
+        execute(store, "UPDATE softkv.state SET migrations = 99")
     with pytest.raises(DatabaseTooNew, match="99"):
         open_shared(address)
 
@@ -224,14 +224,14 @@ def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(stor
     for seed in range(3):
         with store.writing() as writer:
             writer.upsert(number, [document("0", seed)])
-    execute(store, "UPDATE changes SET at = at - interval '1 hour'")
+    execute(store, "UPDATE softkv.changes SET at = at - interval '1 hour'")
     with store.writing() as writer:
         writer.delete_ids(number, ["1"])
     while store._delete_expired():
         pass
     with store.reading() as reader:
-        rows = reader._all('SELECT "row", died FROM documents ORDER BY "row"')
-        vectors = reader._all("SELECT count(*) FROM vectors")
+        rows = reader._all('SELECT "row", died FROM softkv.documents ORDER BY "row"')
+        vectors = reader._all("SELECT count(*) FROM softkv.vectors")
         assert len(list(reader.page(number))) == 4
     assert [row for row, died in rows if died is not None] == [2]  # gone a moment ago
     assert vectors == [(len(rows),)]
@@ -241,8 +241,8 @@ def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(stor
 
 def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
     number = collection(store, [document("a"), document("b")])
-    execute(store, "UPDATE documents SET value = '1' WHERE id = 'a'")
-    execute(store, 'UPDATE vectors SET key_vector = value_vector WHERE "row" = 2')
+    execute(store, "UPDATE softkv.documents SET value = '1' WHERE id = 'a'")
+    execute(store, 'UPDATE softkv.vectors SET key_vector = value_vector WHERE "row" = 2')
     with store.reading() as reader:
         for identity in ("a", "b"):
             with pytest.raises(DocumentDamaged):
