@@ -239,7 +239,7 @@ def test_a_tier_fails_if_make_does_or_for_processor_time(tmp_path, minutes, targ
 def test_the_workflow_runs_the_same_tiers_side_by_side_and_the_nightly_one_by_night():
     checks = yaml.safe_load((WORKFLOWS / "checks.yml").read_text())["jobs"]["tier"]
     assert checks["strategy"]["matrix"]["tier"] == TIERS
-    assert checks["steps"][-1]["run"] == "make ${{ matrix.tier }}"
+    assert checks["steps"][-1]["run"] == "make ${{ matrix.tier }} PYTHON=python${{ matrix.python }}"
     nightly = yaml.safe_load((WORKFLOWS / "nightly.yml").read_text())
     assert nightly["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly"
     assert nightly[True]["schedule"]  # YAML 1.1 reads `on` as true

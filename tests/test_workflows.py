@@ -1,0 +1,190 @@
+"""The files for GitHub and for registries: they parse, and what they name is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.release import source
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(path.name for path in (GITHUB / "workflows").iterdir())
+RELEASING = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+PROJECTS = {
+    path: tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    for path in (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml"))
+}
+
+each = pytest.mark.parametrize("name", WORKFLOWS)
+
+
+def parsed(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def jobs(name: str) -> dict[str, Any]:
+    return parsed(GITHUB / "workflows" / name)["jobs"]
+
+
+def combinations(matrix: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return the jobs of a matrix whose `include` only adds jobs."""
+    return [{"tier": tier, "python": matrix["python"][0]} for tier in matrix["tier"]] + matrix["include"]
+
+
+@each
+def test_a_workflow_may_only_read_unless_a_job_says_more(name: str) -> None:
+    assert parsed(GITHUB / "workflows" / name)["permissions"] == {"contents": "read"}
+    assert [job for job, content in jobs(name).items() if "timeout-minutes" not in content] == []
+
+
+@each
+def test_an_action_is_pinned_by_its_commit_and_says_its_version(name: str) -> None:
+    lines = re.findall(r"uses: (.*)", (GITHUB / "workflows" / name).read_text(encoding="utf-8"))
+    assert [line for line in lines if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", line)] == []
+    assert lines
+
+
+@each
+def test_a_job_makes_only_what_the_makefile_has(name: str) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    commands = [step["run"] for job in jobs(name).values() for step in job["steps"] if "run" in step]
+    made = {target for command in commands for target in re.findall(r"\bmake ([a-z-]+)", command)}
+    if name == "checks.yml":
+        made |= {combination["tier"] for combination in combinations(jobs(name)["tier"]["strategy"]["matrix"])}
+    assert made - targets == set()
+
+
+@each
+def test_a_list_of_packages_that_a_command_reads_exists(name: str) -> None:
+    commands = [step["run"] for job in jobs(name).values() for step in job["steps"] if "run" in step]
+    paths = [path for command in commands for path in re.findall(r"-r (\S+)", command)]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_supported_python_runs_the_tests_and_has_machine_code() -> None:
+    tested = combinations(jobs("checks.yml")["tier"]["strategy"]["matrix"])
+    versions = [combination["python"] for combination in tested if combination["tier"] == "test"]
+    assert jobs("release.yml")["kernels"]["strategy"]["matrix"]["python"] == versions
+    for path, project in PROJECTS.items():
+        classifiers = [
+            line for line in project["classifiers"] if line.startswith("Programming Language :: Python :: 3.")
+        ]
+        assert [line.rpartition(" ")[2] for line in classifiers] == versions, path
+        assert project["requires-python"] == f">={versions[0]}", path
+
+
+def test_every_distribution_is_published_from_an_environment_of_its_own() -> None:
+    job = jobs("release.yml")["pypi"]
+    published = job["strategy"]["matrix"]["project"]
+    assert {project["name"] for project in PROJECTS.values()} | {"softkv-kernels"} <= set(published)
+    assert job["environment"] == "pypi-${{ matrix.project }}"
+    assert [project for project in published if f"`{project}`" not in RELEASING] == []
+
+
+def test_every_job_that_publishes_says_what_it_needs() -> None:
+    publishing = {
+        name for name, job in jobs("release.yml").items() if {"id-token", "packages"} & set(job.get("permissions", {}))
+    }
+    assert publishing == {"pypi", "npm", "images", "tags", "mcp-registry"}
+    assert [name for name in publishing if not re.search(rf"^\| .*`{name}`.* \|", RELEASING, re.MULTILINE)] == []
+    text = (GITHUB / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert [name for name in publishing - {"tags"} if not re.search(rf"  # .*\n  {name}:\n", text)] == []
+
+
+def run_step(job: str, name: str, folder: Path, **environment: str) -> int:
+    """Run the shell commands of a step of the release, as GitHub does, and return the exit status."""
+    [step] = [step for step in jobs("release.yml")[job]["steps"] if step.get("name", "").startswith(name)]
+    command = step["run"].replace("${{ matrix.project }}", environment.get("PROJECT", ""))
+    shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command]
+    return subprocess.run(shell, cwd=folder, env=os.environ | environment, check=False).returncode
+
+
+def test_only_the_tag_of_the_version_is_published() -> None:
+    version, _ = source(ROOT)
+    assert run_step("version", "Compare", ROOT, GITHUB_REF_NAME=f"v{version}") == 0
+    assert run_step("version", "Compare", ROOT, GITHUB_REF_NAME=f"v{version}0") == 1
+    assert run_step("version", "Compare", ROOT, GITHUB_REF_NAME=version.replace(".", "x")) == 1
+
+
+@pytest.mark.parametrize("project", jobs("release.yml")["pypi"]["strategy"]["matrix"]["project"])
+def test_a_job_takes_the_wheels_of_its_project_alone(tmp_path: Path, project: str) -> None:
+    wheels = {
+        name: f"{name.replace('-', '_')}-1.2.3-py3-none-any.whl"
+        for name in jobs("release.yml")["pypi"]["strategy"]["matrix"]["project"]
+    }
+    (tmp_path / "all").mkdir()
+    for wheel in wheels.values():
+        (tmp_path / "all" / wheel).touch()
+    assert run_step("pypi", "Take", tmp_path, PROJECT=project) == 0
+    assert [path.name for path in (tmp_path / "dist").iterdir()] == [wheels[project]]
+    assert run_step("pypi", "Take", tmp_path, PROJECT=project) != 0
+
+
+def test_images_take_a_build_argument_that_the_dockerfile_has() -> None:
+    matrix = jobs("release.yml")["images"]["strategy"]["matrix"]
+    variants = {entry["suffix"]: entry["slim"] for entry in matrix["include"] if "suffix" in entry}
+    assert variants == {"": "1", "-full": ""}
+    assert jobs("release.yml")["tags"]["strategy"]["matrix"]["suffix"] == list(variants)
+    assert re.search(r"^ARG SLIM=$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "--build-arg SLIM " in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_dependabot_looks_at_folders_that_list_versions() -> None:
+    updates = parsed(GITHUB / "dependabot.yml")["updates"]
+    folders = {update["package-ecosystem"]: update.get("directories", [update.get("directory")]) for update in updates}
+    patterns = {"pip": ["pyproject.toml", "*.txt"], "npm": ["package.json"], "docker": ["Dockerfile"]}
+    assert folders.keys() == {*patterns, "github-actions"}
+    for ecosystem, files in patterns.items():
+        for folder in folders[ecosystem]:
+            assert any(any((ROOT / folder.strip("/")).glob(file)) for file in files), folder
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "idea.yml"])
+def test_an_issue_form_asks_by_labels_and_ids_that_differ(name: str) -> None:
+    form = parsed(GITHUB / "ISSUE_TEMPLATE" / name)
+    assert form["name"]
+    assert form["description"]
+    questions = [field for field in form["body"] if field["type"] != "markdown"]
+    for values in ([field["id"] for field in questions], [field["attributes"]["label"] for field in questions]):
+        assert len(set(values)) == len(values)
+    assert any(field.get("validations", {}).get("required") for field in questions)
+    assert {field["type"] for field in form["body"]} <= {"markdown", "textarea", "input", "dropdown", "checkboxes"}
+    paths = re.findall(r"`(docs/[\w./]+)`", json.dumps(form))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_hooks_run_programs_that_make_install_installs() -> None:
+    [repository] = parsed(ROOT / ".pre-commit-config.yaml")["repos"]
+    assert repository["repo"] == "local"
+    commands = [hook["entry"].split() for hook in repository["hooks"]]
+    assert {command[0] for command in commands} == {".venv/bin/ruff", ".venv/bin/lint-imports", ".venv/bin/python"}
+    tests = [word for command in commands for word in command if word.startswith("tests/")]
+    assert tests
+    assert [path for path in tests if not (ROOT / path).exists()] == []
+
+
+def test_the_registry_of_mcp_servers_starts_the_client_that_is_published() -> None:
+    server = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
+    version, owner = source(ROOT)
+    client = PROJECTS[ROOT / "clients" / "python" / "pyproject.toml"]
+    [package] = server["packages"]
+    assert server["name"] == f"io.github.{owner}/softkv"
+    assert len(server["description"]) <= 100
+    assert f"mcp-name: {server['name']} " in (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
+    assert (package["identifier"], package["version"]) == (client["name"], version)
+    # A program puts the package between both lists: uvx --with=… --from softkv-client==1.2.3 softkv-mcp.
+    arguments = [entry["value"] for entry in package["runtimeArguments"]]
+    assert arguments == [f"--with={client['name']}[mcp]=={version}", "--from"]
+    [command] = [entry["value"] for entry in package["packageArguments"]]
+    assert command == "softkv-mcp"
+    settings = (ROOT / "clients" / "python" / "softkv" / "settings.py").read_text(encoding="utf-8")
+    assert all(f'"{variable["name"]}"' in settings for variable in package["environmentVariables"])
