@@ -52,6 +52,7 @@ OWNERS = (
     ("clients/python/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/python/README.md", r"mcp-name: io\.github\.@/softkv"),
     ("clients/typescript/package.json", r"https://github\.com/@/softkv"),
+    (".github/ISSUE_TEMPLATE/config.yml", r"https://github\.com/@/softkv"),
     ("server.json", r"io\.github\.@/softkv"),
     ("server.json", r"https://github\.com/@/softkv"),
     (CITATION, r"https://github\.com/@/softkv"),
