@@ -323,7 +323,8 @@ def main(arguments: list[str] | None = None) -> None:
             subprocess.run([*command, "--target", target.name], check=True)
         return
     if chosen.while_asked:
-        os.nice(NICENESS)
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
         Thread(target=_end_with_input, daemon=True).start()
     configure(chosen.directory, TARGETS[chosen.target] if chosen.target else None)
     from attention.kernels import cache

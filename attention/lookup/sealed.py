@@ -136,7 +136,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def sync(directory: Path) -> None:
-    """Force the file names of a directory to disk, so that a rename in it survives a crash."""
+    """Force the file names of a directory to disk, so that a rename in it survives a crash.
+
+    Do nothing on Windows, which opens no directory.
+    """
+    if os.name == "nt":
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,7 +7,6 @@ import ctypes
 import errno
 import os
 import queue
-import resource
 import threading
 import time
 from types import FrameType
@@ -34,7 +33,14 @@ LAST_SECONDS = 0.5  # for threads, after everything that matters is closed
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of file descriptors to the hard limit, at most to `MAX_DESCRIPTORS`; return the limit."""
+    """Raise the soft limit of file descriptors to the hard limit, at most to `MAX_DESCRIPTORS`; return the limit.
+
+    Windows does not limit sockets: return `MAX_DESCRIPTORS` there.
+    """
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return MAX_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if limit > soft != resource.RLIM_INFINITY:
@@ -75,7 +81,8 @@ def limit_heaps() -> bool:
     come and go, though nothing is kept. With two heaps it stays constant. Threads allocate rarely besides Python's
     own small objects, so they seldom wait for each other.
     """
-    allocator = getattr(ctypes.CDLL(None), "mallopt", None)
+    # Windows opens no library without a name.
+    allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator is None or heaps_configured():
         return False
     return bool(allocator(ARENA_MAX, HEAPS))

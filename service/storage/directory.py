@@ -8,6 +8,7 @@ import uuid
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -105,6 +106,7 @@ class Directory:
 
 BALLAST_BYTES = 16 << 20
 """The ballast of a service: enough to write SQLite's log back, and then to delete a few thousand documents."""
+_CHUNK = 1 << 20  # bytes written at a time
 _MAX_SHARE = 4  # at most one byte in 4 of the disk
 _MIN_BYTES = 1 << 16
 
@@ -144,13 +146,34 @@ class Ballast:
             return
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, size)
+            with open(descriptor, "wb") as file:
+                _allocate(file, size)
         except OSError:
             self.release()
-        finally:
-            os.close(descriptor)
 
     def release(self) -> None:
         """Delete the file, so that its space is free."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    """Make an empty file this large, with its disk space; macOS and Windows reserve space only for written bytes."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    file.writelines(bytes(min(_CHUNK, size - start)) for start in range(0, size, _CHUNK))
+
+
+def sync_directory(path: Path) -> None:
+    """Force the names of the files in a directory to the disk, so that they survive a crash.
+
+    Do nothing on Windows, which opens no directory.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +83,12 @@ def bytes_in_file(vectors: F32) -> int:
 
 
 def machine_memory() -> int:
-    """Return the size of the machine's memory in bytes."""
+    """Return the size of the machine's memory in bytes.
+
+    Return `sys.maxsize` on Windows, which does not read ahead either.
+    """
+    if not hasattr(os, "sysconf"):
+        return sys.maxsize
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

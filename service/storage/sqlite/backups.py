@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from service.storage.directory import Directory
+from service.storage.directory import Directory, sync_directory
 from service.storage.errors import BackupDamaged, BackupUnsupported, DirectoryTaken
 from service.storage.interface import Store
 from service.storage.sqlite.connections import connect, require_sound, translate_errors
@@ -147,7 +147,7 @@ def restore(source: BinaryIO, directory: Path) -> BackupHeader:
         finally:
             for path in directory.glob(f"{copy.name}*"):  # with a journal of SQLite
                 path.unlink(missing_ok=True)
-        _sync(directory)
+        sync_directory(directory)
     except BaseException:
         data.withdraw()
         raise
@@ -179,12 +179,3 @@ def _verify(path: Path) -> None:
         require_sound(connection, path)
         if version in MIGRATIONS:  # compares the whole schema only afterwards
             migrate(connection, path, version)
-
-
-def _sync(directory: Path) -> None:
-    """Make sure that the names of the files in a directory are written to the disk (fsync)."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from sqlite3 import Connection
 from typing import TypeAlias
 
 from service.storage.checksums import document_checksum, id_hash, settings_checksum, vectors_checksum
+from service.storage.directory import sync_directory
 from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, StorageFailed
 from service.storage.sqlite import full_text
 from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
@@ -129,18 +130,14 @@ def rewrite(path: Path, version: int, report: Report) -> None:
             connection.execute("PRAGMA trusted_schema = OFF")
             create(connection)
             REWRITES[version](connection, path, report)
-        with new.open("rb") as file:
+        with new.open("r+b") as file:  # Windows forces only files to the disk that may be written
             os.fsync(file.fileno())
         if log_path(path).exists():  # SQLite would take it for the new file's log
             raise StorageFailed(f"{log_path(path)} is in use by another program: close it, and start again")
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 def _copy_from_1(connection: Connection, path: Path, report: Report) -> None:
