@@ -241,7 +241,7 @@ def test_the_workflow_runs_the_same_tiers_side_by_side_and_the_nightly_one_by_ni
     assert checks["strategy"]["matrix"]["tier"] == TIERS
     assert checks["steps"][-1]["run"] == "make ${{ matrix.tier }} PYTHON=python${{ matrix.python }}"
     nightly = yaml.safe_load((WORKFLOWS / "nightly.yml").read_text())
-    assert nightly["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly"
+    assert nightly["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly PYTHON=python3.11"
     assert nightly[True]["schedule"]  # YAML 1.1 reads `on` as true
 
 
