@@ -16,6 +16,9 @@ ROOTS = ("attention", "service", "softkv")
 # Their packages are rooms of their own, each with its own face; a face of the whole would be all of them.
 OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 
+# What the service imports of the client by itself, beside the face of the whole.
+ROOMS = ("softkv.cli", "softkv.commands", "softkv.mcp")
+
 # Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.
 PAST_A_FACE = [
     ("attention.lookup.**", "attention.kernels.layout"),  # the order of bytes in memory, which both sides have to know
@@ -25,7 +28,6 @@ PAST_A_FACE = [
     ("service.app", "service.api.routes.idempotency"),
     ("service.app", "service.api.routes.mcp"),
     ("service.app", "service.api.routes.page"),
-    ("service.commands.mcp", "service.api.routes.mcp"),
     ("service.commands.page.**", "service.api.routes.page"),  # the page as files
     ("service.commands.page.recording", "softkv.answers.answer"),
     ("service.server.startup", "service.api.routes.service"),
@@ -34,8 +36,8 @@ PAST_A_FACE = [
 # Modules, packages and libraries that only these import, besides what lies within them.
 ONLY = {
     "llvmlite": ["attention.kernels.**"],
-    "mcp": ["service.mcp.**"],
-    "mcp_types": ["service.mcp.**"],
+    "mcp": ["service.mcp", "softkv.mcp.**"],
+    "mcp_types": ["softkv.mcp.**"],
     "numba": ["attention.kernels.**"],
     "psycopg": ["service.storage.postgres.**"],
     "ray": ["service.cluster.ray_cluster"],
@@ -52,7 +54,8 @@ ONLY = {
     ],
     "service.storage.postgres": ["service.storage.shared"],
     "service.storage.sqlite": ["service.storage"],
-    "softkv": ["service.commands.**", "service.mcp.**"],
+    "softkv": ["service.cli", "service.commands.**", "service.mcp"],
+    "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**"],
 }
 
 
@@ -91,7 +94,12 @@ def past_a_face(graph: grimp.ImportGraph) -> list[tuple[str, str]]:
     return [
         (importer, imported)
         for importer, imported in imports(graph)
-        if any(imported.startswith(f"{package}.") and not within(importer, package) for package in packages)
+        if any(
+            imported.startswith(f"{package}.")
+            and not within(importer, package)
+            and not any(room.startswith(f"{package}.") and within(imported, room) for room in ROOMS)
+            for package in packages
+        )
     ]
 
 

@@ -50,7 +50,7 @@ print(json.dumps([best, places, version("softkv"), version("softkv-client"), req
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv
 extras = ("softkv.langchain", "softkv.llamaindex", "softkv.haystack", "service.storage.postgres",
-          "service.cluster.ray_cluster", "service.mcp")
+          "service.cluster.ray_cluster", "service.mcp", "softkv.mcp")
 names = [each.name for package in (attention, service, softkv)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]

@@ -1,1 +1,1 @@
-"""The commands of `softkv`, one file for each. Most commands call a running service through the client."""
+"""The commands of `softkv` that need the service's own code, one file for each; the client has the others."""

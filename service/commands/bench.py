@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from service.commands.command_line import CommandError
+from softkv.commands.command_line import CommandError
 
 _REPOSITORY = Path(__file__).parents[2]
 

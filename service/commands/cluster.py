@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.command_line import CommandError
 from service.commands.serve import read_settings
+from softkv.commands.command_line import CommandError
 
 if TYPE_CHECKING:
     from service.cluster import RayCluster, Transport

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.command_line import ApiKey, AsJSON, Misused, Url
 from service.networks import DEFAULT_URL
+from softkv.commands.command_line import ApiKey, AsJSON, Misused, Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,9 @@ def demo(
 
     softkv demo library python
     """
-    from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote import connect
     from service.datasets import DEMOS
+    from softkv.commands.console import messages, output, progress, write_json
+    from softkv.commands.remote import connect
 
     unknown = [name for name in names or () if name not in DEMOS]
     if unknown:
@@ -66,7 +66,7 @@ def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
 
 def _load(demo: Demo, collection: Collection, report: Callable[[int, int], None]) -> dict[str, int]:
     """Write the documents that the collection lacks; call `report` with the number done and the total."""
-    from service.commands.remote import existing_ids
+    from softkv.commands.remote import existing_ids
 
     collection.create(**demo.settings, exist_ok=True)
     documents = list(demo.documents())

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from service.commands.command_line import AsJSON, CommandError
 from service.commands.serve import read_settings
+from softkv.commands.command_line import AsJSON, CommandError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,7 +70,7 @@ def doctor(
     options = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
     settings = read_settings({name: value for name, value in options.items() if value is not None})
 
-    from service.commands.console import messages, output, write_json
+    from softkv.commands.console import messages, output, write_json
 
     steps, checks, console = examination(settings), list[Check](), output()
     name_width = max(len(step.name) for step in steps)

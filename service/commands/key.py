@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.commands.command_line import AsJSON, Misused
+from softkv.commands.command_line import AsJSON, Misused
 
 
 def key(
@@ -25,7 +25,7 @@ def key(
       softkv key app --scope read --collections docs- >> keys
     """
     from service.api.keyring import KeysUnusable, line_of, new_key
-    from service.commands.console import write_json
+    from softkv.commands.console import write_json
 
     secret = new_key()
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.command_line import CommandError
+from softkv.commands.command_line import CommandError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -196,9 +196,9 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     import structlog
 
     from attention.kernels import one_blas_thread
-    from service.commands.console import messages
     from service.opening import open_in_background
     from service.storage import StorageError
+    from softkv.commands.console import messages
 
     with one_blas_thread():
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.

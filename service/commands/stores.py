@@ -1,4 +1,4 @@
-"""Whole stores: `softkv backup` saves one in a file, `restore` makes one of a file, `copy` copies between two."""
+"""Whole stores, without a service: `softkv restore` makes one of a backup, `copy` copies between two."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.command_line import ApiKey, AsJSON, CommandError, Misused, Url, existing_file
 from service.commands.serve import read_settings
-from service.networks import DEFAULT_URL
+from softkv.commands.command_line import AsJSON, CommandError, Misused, existing_file
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,44 +20,6 @@ if TYPE_CHECKING:
     from service.storage import CollectionDiff, Store
 
 SHOWN_IDS = 5
-
-
-def backup(
-    file: Annotated[
-        Path,
-        typer.Argument(help="The output file; - is standard output.", metavar="FILE", show_default=False),
-    ],
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    as_json: AsJSON = False,
-) -> None:
-    """Copy everything that a running service stores into one file.
-
-    The copy is of one instant, while the service keeps reading and writing.
-    A file gets its name only when it is complete and its checksum is right.
-    `softkv restore` makes a data directory of it. If the service has keys,
-    this needs one that may write.
-
-    softkv backup monday.softkv
-    """
-    from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote import connect
-
-    if as_json and file.name == "-":
-        raise Misused("--json and the backup both go to standard output: name a file")
-    with connect(url, api_key) as client, progress(messages()) as bar:
-        task = bar.add_task("backup", total=None)
-        try:
-            result = client.backup(
-                sys.stdout.buffer if file.name == "-" else file,
-                progress=lambda done, of: bar.update(task, completed=done, total=of),
-            )
-        except OSError as error:
-            raise CommandError(f"{file} cannot be written ({error.strerror}): choose another file") from None
-    if as_json:
-        write_json({"file": str(file), "made": result.made, "bytes": result.length, "sha256": result.sha256})
-        return
-    (messages() if file.name == "-" else output()).print(f"{file}: {result.length:,} bytes, as of {result.made}")
 
 
 def restore(
@@ -83,8 +44,8 @@ def restore(
 
     softkv restore monday.softkv --data-dir data
     """
-    from service.commands.console import messages, output, write_json
     from service.storage import StorageError, restore
+    from softkv.commands.console import messages, output, write_json
 
     # A loopback host: nothing listens here, so the settings need no keys.
     options = {"host": "127.0.0.1", "data_dir": data_dir}
@@ -127,8 +88,8 @@ def copy(
 
     softkv copy data postgresql://user@host/softkv --verify
     """
-    from service.commands.console import messages, output, progress, write_json
     from service.storage import CollectionDiff, CopySummary, StorageError, compare_collection, copy_collection
+    from softkv.commands.console import messages, output, progress, write_json
 
     if _parse_address(source) == _parse_address(target):
         raise Misused(f"{source} and {target} are one store: name another one to copy into")

@@ -32,7 +32,7 @@ print(json.dumps({
 LOOK = """
 import importlib.metadata, importlib.util, json, os
 specs = [importlib.util.find_spec(name) for name in ("torch", "numpy", "pydantic", "fastapi", "uvicorn",
-         "attention", "service", "service.commands.load")]
+         "attention", "service", "softkv.commands.load")]
 print(json.dumps({
     "distributions": {found.name.lower(): found.version for found in importlib.metadata.distributions()},
     "uncompiled": [spec.name for spec in specs if not os.path.exists(spec.cached)],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.command_line import ApiKey, AsJSON, CommandError, Url
 from service.networks import DEFAULT_URL
+from softkv.commands.command_line import ApiKey, AsJSON, CommandError, Url
 
 if TYPE_CHECKING:
     from service.commands.page.recording import Memory
@@ -46,10 +46,10 @@ def export(
     softkv page export public
     """
     from service.api.routes.page import WEB, Assets
-    from service.commands.console import messages, output, progress, write_json
     from service.commands.page.bundle import bundle, fonts
     from service.commands.page.recording import Recording
-    from service.commands.remote import connect
+    from softkv.commands.console import messages, output, progress, write_json
+    from softkv.commands.remote import connect
 
     assets = Assets(WEB)
     with connect(url, api_key) as client, progress(messages()) as bar:

@@ -18,7 +18,17 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def test_the_command_starts_without_what_a_command_needs() -> None:
-    heavy = ["torch", "numpy", "fastapi", "pydantic", "httpx2", "softkv", "uvicorn", "sentence_transformers"]
+    heavy = [
+        "torch",
+        "numpy",
+        "fastapi",
+        "pydantic_settings",
+        "structlog",
+        "mcp",
+        "orjson",
+        "uvicorn",
+        "sentence_transformers",
+    ]
     code = f"import sys, service.cli; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 

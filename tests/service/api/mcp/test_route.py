@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from service.api.keyring import line_of
+from tests.clients.python.mcp.speaking import Speaker, Way
 from tests.running import RunningService
-from tests.service.mcp.speaking import Speaker, Way
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
@@ -210,7 +210,7 @@ def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
 
 
 def test_without_the_library_it_is_a_501_that_says_what_to_install(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [module for module in sys.modules if module.startswith("service.mcp")]:
+    for name in [module for module in sys.modules if module.startswith(("service.mcp", "softkv.mcp"))]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("mcp", "mcp_types"):
         monkeypatch.setitem(sys.modules, name, None)

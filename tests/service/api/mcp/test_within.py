@@ -13,8 +13,8 @@ import pytest
 from fastapi import APIRouter, Response
 
 from service.api.routing import GuardedRoute, reaches, requires, takes
+from tests.clients.python.mcp.speaking import Speaker, Way
 from tests.running import RunningService
-from tests.service.mcp.speaking import Speaker, Way
 from tests.waiting import until
 
 LIST = {"name": "find", "arguments": {"collection": "c"}}

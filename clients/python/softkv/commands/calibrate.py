@@ -1,0 +1,129 @@
+"""`softkv calibrate FILE`: calibrate the confidence of a collection's answers with labelled questions from a file."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from softkv.commands.command_line import ApiKey, AsJSON, Refused, Url, existing_file
+from softkv.settings import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FIGURES = {
+    "ece": "calibration error",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+    "label_loss": "label loss",
+    "recall": "recall at 1",
+    "mrr": "MRR",
+    "one_right": "one stands out, the right one",
+    "one_wrong": "one stands out, without an answer",
+    "coverage": "in the set of 0.9",
+}
+
+
+def calibrate(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='One question per line: {"query": …, "id": …}, with id null if it has no answer; - is stdin.',
+            parser=existing_file,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    collection: Annotated[str, typer.Option("-c", "--collection", help="The collection to ask.", show_default=False)],
+    apply: Annotated[bool, typer.Option("--apply", help="Keep the calibration if it gains.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Fit confidence to labelled questions, and measure the gain on held-out ones.
+
+    softkv calibrate questions.jsonl --collection library --apply
+    """
+    from softkv.commands.console import output, write_json
+    from softkv.commands.remote import connect
+
+    questions = _read_questions(file)
+    with connect(url, api_key) as client, _cite_lines(file, [*questions]):
+        report = vars(client.collection(collection).calibrate(questions.values(), apply=apply))
+    if as_json:
+        write_json(report)
+        return
+    console = output()
+    console.print(_table(report))
+    level, words = report["level"], report["full_text"]
+    console.print(f"temperature {report['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
+    gains = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in report["gained"].items()]
+    console.print(", ".join(gains))
+    if report["reason"] is not None:
+        console.print(f"not kept, since it gains nothing: {report['reason']}")
+    else:
+        console.print("kept" if report["applied"] else "not kept: --apply keeps it")
+
+
+@contextmanager
+def _cite_lines(file: Path, numbers: Sequence[int]) -> Iterator[None]:
+    """Within the block, name the line of the file in errors about a question, in place of its index."""
+    import softkv
+
+    try:
+        yield
+    except softkv.Invalid as error:
+        for pointer, detail in error.errors:
+            if match := re.match(r"/questions/(\d+)", pointer):
+                raise Refused(f"line {numbers[int(match[1])]} of {file}: {detail}") from None
+        raise
+
+
+def _read_questions(file: Path) -> dict[int, dict[str, Any]]:
+    """Return the labelled questions of a file, by line number."""
+    try:
+        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{file} is not UTF-8: {error}") from None
+    questions = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            question = json.loads(line)
+        except ValueError as error:
+            raise Refused(f"line {number} of {file} is not JSON: {error}") from None
+        if not isinstance(question, dict) or "query" not in question:
+            raise Refused(f'line {number} of {file} is not a question: expected {{"query": …, "id": …}}')
+        questions[number] = question
+    return questions
+
+
+def _table(report: Mapping[str, Any]) -> RenderableType:
+    """Return a table with a row for each measure of quality, before and after the calibration, with standard errors."""
+    from rich import box
+    from rich.table import Table
+
+    columns = {"as served": report["before"], "calibrated": report["after"]}
+    if report["after_words"] is not None:
+        columns["with words"] = report["after_words"]
+    labels = report["labels"]
+    table = Table(title=f"{labels['present']} questions with an answer, {labels['absent']} without", box=box.SIMPLE)
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for name, title in FIGURES.items():
+        table.add_row(title, *(_figure(column[name]) for column in columns.values()))
+    return table
+
+
+def _figure(figure: Mapping[str, float | None]) -> str:
+    value, error = figure["value"], figure["error"]
+    return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"

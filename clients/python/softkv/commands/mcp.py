@@ -1,0 +1,53 @@
+"""`softkv mcp`, also the script `softkv-mcp`: offer a service's collections to a program that uses a language model,
+over standard input and output.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from softkv.commands.command_line import ApiKey, CommandError, Misused, Url
+from softkv.settings import DEFAULT_URL
+
+MISSING = "the Model Context Protocol needs a library that is not installed: pip install 'softkv-client[mcp]'"
+_LIBRARY = ("mcp", "mcp_types", "jsonschema")
+
+
+def mcp(
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    collection: Annotated[
+        str, typer.Option(metavar="NAMES", help="Only these collections, comma-separated.", show_default="all")
+    ] = "",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Store and delete nothing, whatever the key allows.")
+    ] = False,
+) -> None:
+    """Speak the Model Context Protocol, for a program that starts this one.
+
+    Programs such as Claude, Cursor or VS Code have this command in their
+    configuration; they start and end it. The service also answers at /mcp.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A thread waits for the next line and cannot be interrupted; nothing has to be saved.
+        signal.signal(number, lambda *_: os._exit(0))
+    try:
+        from softkv.mcp import Library, serve_stdio
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARY:
+            raise
+        raise CommandError(MISSING) from None
+    import softkv
+
+    if not url:
+        raise Misused("--url is empty: give one such as http://127.0.0.1:8000")
+    try:
+        client = softkv.AsyncClient(url, key=api_key)
+    except softkv.Invalid as error:
+        raise Misused(f"--url {error}") from None
+    only = tuple(name.strip() for name in collection.split(",") if name.strip())
+    serve_stdio(Library(client, url, only, read_only))

@@ -1,0 +1,239 @@
+"""The running service as the commands use it, through the client: connecting, uploading, encoding."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+import numpy as np
+
+import softkv
+from softkv.commands.command_line import CommandError, Misused, Refused, Unreachable
+from softkv.commands.files import ArrayFile, DocumentSource, Entry, LineFile, batches
+
+# For a service that is busy, or that restarts during long work: 15 seconds in all.
+_RETRIES = 7
+_MISSING = re.compile(r"there is no collection '(?P<name>[^']+)'")
+
+
+@contextmanager
+def connect(url: str, api_key: str | None = None) -> Iterator[softkv.Client]:
+    """Yield a client of the service; its errors inside the `with` block become a CommandError.
+
+    Raises:
+        Misused: the URL is invalid.
+        Unreachable: no service answers.
+        Refused: the service, or the client before it, refused the request.
+    """
+    if not url:
+        raise Misused("--url is empty: give one such as http://127.0.0.1:8000")
+    try:
+        client = softkv.Client(url, key=api_key, retries=_RETRIES)
+    except softkv.Invalid as error:
+        raise Misused(f"--url {error}") from None
+    with client:
+        try:
+            _check_alive(client)
+            yield client
+        except softkv.Error as error:
+            raise command_error(error, url) from None
+
+
+def command_error(error: softkv.Error, url: str) -> CommandError:
+    """Convert an error of the client to the error that ends a command."""
+    if isinstance(error, softkv.NotFound) and (missing := _MISSING.match(error.detail)):
+        load = f"`softkv load FILE --collection {missing['name']}`"
+        return Refused(str(error).replace("collection.create()", load))
+    if not isinstance(error, softkv.Unreachable):
+        return Refused(str(error))
+    reason = str(error.__cause__) or type(error.__cause__).__name__
+    if isinstance(error, softkv.TimedOut) and error.sent:
+        return Unreachable(
+            f"the service at {url} did not answer in time ({reason}): look whether it has too much to do"
+        )
+    return Unreachable(
+        f"no service answers at {url} ({reason}): start one with `softkv serve`, or give the address of one with --url"
+    )
+
+
+def _check_alive(client: softkv.Client) -> None:
+    """Raise Unreachable if no service answers, without retries.
+
+    Retries are for a service that disappears during long work.
+
+    An error status is ignored here, since the command's own request reports it.
+    """
+    with suppress(softkv.Refused):
+        client.with_options(retries=0).alive()
+
+
+_IDS_PER_REQUEST = 1000
+_MAX_ID_CHARACTERS = 256
+
+
+class Upload:
+    """One upload of a source's documents: call `run`, then read the counts.
+
+    Of the `read` entries, `upserts` are written, and `skipped` were there already. `refusals` has the number in the
+    source and the reason of each other one. `cut_ids` has the ids of documents whose text is longer than the encoder
+    reads.
+    """
+
+    def __init__(self, collection: softkv.Collection, source: DocumentSource, report: Callable[[int], None]) -> None:
+        self.collection = collection
+        self.skipped = 0
+        self._source = source
+        self._report = report
+        self._unreadable: list[tuple[int, str]] = []
+        self._refused: list[tuple[int, str]] = []
+        self._sent = softkv.Report()
+        # The entry numbers of rows in flight, from the first unacknowledged row on.
+        self._numbers: deque[int] = deque()
+        self._first = 0
+
+    @property
+    def read(self) -> int:
+        """The number of entries of the source whose result is known."""
+        return self._sent.acknowledged + self.skipped + len(self._unreadable)
+
+    @property
+    def upserts(self) -> int:
+        """The number of documents that the service has acknowledged."""
+        return self._sent.upserted
+
+    @property
+    def refusals(self) -> list[tuple[int, str]]:
+        """The number and the reason of each entry that is not a document or was refused."""
+        return sorted(self._unreadable + self._refused)
+
+    @property
+    def cut_ids(self) -> list[str]:
+        """The ids of documents whose text was cut."""
+        return self._sent.truncated
+
+    def run(self, *, resume: bool) -> None:
+        """Send every document; with `resume`, only those whose ids the collection lacks."""
+        entries = self._source.entries()
+        rows = self._documents(self._missing(entries) if resume else entries)
+        try:
+            self.collection.upsert(rows, progress=self._update, resume=self._sent)
+        except softkv.Refused as error:
+            self._settle()
+            if not self._numbers:
+                raise
+            raise Refused(f"from {self._source.unit} {self._numbers[0]} on: {error}") from None
+        self._report(self.read)
+
+    def _missing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for batch in batches(entries, _IDS_PER_REQUEST):
+            present = existing_ids(self.collection, (entry.id for entry in batch if entry.id is not None))
+            missing = [entry for entry in batch if entry.id not in present]
+            self.skipped += len(batch) - len(missing)
+            self._report(self.read)
+            yield from missing
+
+    def _documents(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+        """Yield the documents to send, and record entries that are not documents."""
+        for entry in entries:
+            if (document := entry.document) is None:
+                self._unreadable.append((entry.number, entry.flaw))
+                continue
+            self._numbers.append(entry.number)
+            yield document
+
+    def _update(self, _: softkv.Report) -> None:
+        self._settle()
+        self._report(self.read)
+
+    def _settle(self) -> None:
+        """Find the entry number of each newly refused row, and forget the numbers of rows that the service has
+        acknowledged.
+        """
+        report = self._sent
+        for refused in report.refused[len(self._refused) :]:
+            self._refused.append((self._numbers[refused.row - self._first], refused.detail))
+        for _ in range(report.acknowledged - self._first):
+            self._numbers.popleft()
+        self._first = report.acknowledged
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts of the upload as JSON, for programs."""
+        return {
+            "collection": self.collection.name,
+            "documents": self.read,
+            "upserted": self.upserts,
+            "skipped": self.skipped,
+            "refused": [{self._source.unit: number, "detail": detail} for number, detail in self.refusals],
+            "truncated": self.cut_ids,
+        }
+
+    def flaws(self) -> list[str]:
+        """Return a line for each refused entry, with the reason."""
+        return [f"{self._source.unit} {number}: {detail}" for number, detail in self.refusals]
+
+    def __str__(self) -> str:
+        counts = [f"{self.upserts:,} documents written"]
+        if self.skipped:
+            counts.append(f"{self.skipped:,} were there already")
+        if self.refusals:
+            counts.append(f"{len(self.refusals):,} refused")
+        if self.cut_ids:
+            counts.append(f"{len(self.cut_ids):,} longer than the encoder reads")
+        return f"{self.collection.name}: {', '.join(counts)}"
+
+
+def existing_ids(collection: softkv.Collection, ids: Iterable[str]) -> set[str]:
+    """Return which of these ids the collection has; invalid ids are left out."""
+    # Documents with an invalid id are sent later, so that the service reports the flaw.
+    valid = {id_ for id_ in ids if id_.isprintable() and 0 < len(id_) <= _MAX_ID_CHARACTERS and id_ not in (".", "..")}
+    return {document.id for document in collection.find(ids=sorted(valid), include=[])} if valid else set()
+
+
+_ENCODE_BATCH = 64
+
+
+class Encoding:
+    """The encoding of a file's texts: call `run`, then read the results.
+
+    `truncated` has the lines whose texts are longer than the model reads. `unknown_tokens` counts the tokens that the
+    model does not know.
+    """
+
+    def __init__(self, client: softkv.Client, sink: ArrayFile | LineFile, purpose: str, model: str | None) -> None:
+        self.model = model
+        self.dimension = 0
+        self.texts = 0
+        self.truncated: list[int] = []
+        self.unknown_tokens = 0
+        self._client = client
+        self._sink = sink
+        self._options: dict[str, Any] = {"purpose": purpose, "model": model}
+
+    def run(self, texts: DocumentSource, report: Callable[[int], None]) -> None:
+        """Encode every text, and call `report` with the number of texts that are done."""
+        for batch in batches(texts.entries(), _ENCODE_BATCH):
+            documents = [entry.document or {} for entry in batch]
+            vectors = self._client.encode([document["key"] for document in documents], **self._options)
+            self._sink.append(documents, np.asarray(vectors))
+            self.model, self.dimension = vectors.model, vectors.shape[1]
+            cut = cast("list[bool]", vectors.truncated)
+            self.truncated += [entry.number for entry, was_cut in zip(batch, cut, strict=True) if was_cut]
+            self.unknown_tokens += sum(vectors.unknown_tokens or ())
+            self.texts += len(batch)
+            report(self.texts)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts of the encoding as JSON, for programs."""
+        return {
+            "model": self.model,
+            "dimension": self.dimension,
+            "texts": self.texts,
+            "truncated": self.truncated,
+            "unknown_tokens": self.unknown_tokens,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.texts:,} texts, {self.dimension} wide, by {self.model}"

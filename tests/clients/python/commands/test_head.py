@@ -1,0 +1,36 @@
+"""The first line of an export says what a new collection can be made with."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from softkv.commands.files import ExportHead
+
+SETTINGS = {
+    "similarity": "cosine",
+    "dimension": 2,
+    "value_dimension": None,
+    "encoder": None,
+    "value_from": "value",
+}
+
+
+@pytest.mark.parametrize(
+    ("temperature", "null", "settings_kept"),
+    [
+        (0.3, "strict", {"temperature": 0.3, "null": "strict"}),
+        (0.3, False, {"temperature": 0.3, "null": False}),
+        (0.062, "calibrated", {}),
+    ],
+)
+def test_what_is_of_a_calibration_is_left_out(temperature, null, settings_kept):
+    head = ExportHead.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
+    assert head.settings == {
+        "similarity": "cosine",
+        "dimension": 2,
+        "encoder": None,
+        "value_from": "value",
+        **settings_kept,
+    }

@@ -1,0 +1,257 @@
+"""`softkv load`: every kind of file ends up as the same collection, and an interruption loses nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from softkv import Client, Unreachable
+from softkv.commands.command_line import Refused
+from softkv.commands.files import ColumnNames, open_source
+from softkv.commands.remote import Upload
+from tests.running import RunningService
+from tests.service.commands.conftest import COMMAND, Softkv, serving
+
+BOOKS = [
+    {"id": "a/1", "key": "cats, and 猫", "value": "Old Possum", "metadata": {"year": 1939}},
+    {"id": "b", "key": "chess", "value": "My 60 Memorable Games", "metadata": {"year": 1969}},
+]
+PATH = "/v1/collections/books"
+
+
+@pytest.fixture(autouse=True)
+def without_books(client: httpx.Client) -> Iterator[None]:
+    client.delete(PATH)
+    yield
+    client.delete(PATH)
+
+
+def stored(client: httpx.Client) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = client.post(f"{PATH}/documents/query", json={"limit": 10_000}).json()["documents"]
+    return documents
+
+
+def write_lines(path: Path, documents: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents), encoding="utf-8")
+    return path
+
+
+def vectors(n: int) -> list[dict[str, Any]]:
+    """n documents that bring their keys, so that no text is encoded."""
+    rng = np.random.default_rng(7)
+    return [
+        {"id": f"{i:06}", "key": None, "value": i, "metadata": {}, "key_vector": rng.normal(size=5).round(3).tolist()}
+        for i in range(n)
+    ]
+
+
+def test_ndjson(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
+    assert ended.stdout == "books: 2 documents written\n"
+    assert stored(client) == BOOKS
+    result = softkv("attend", "books", "a board game", "--json")
+    assert json.loads(result.stdout)["matches"][0]["id"] == "b"
+
+
+def test_standard_input(softkv: Softkv, client: httpx.Client) -> None:
+    lines = "".join(json.dumps(book) + "\n" for book in BOOKS)
+    assert softkv("load", "-", "--collection", "books", input=lines).exit_code == 0
+    assert stored(client) == BOOKS
+    assert softkv("load", "-", input=lines).exit_code == 2
+
+
+def test_csv_with_columns_of_other_names(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["isbn", "card", "title", "year"])
+        writer.writerows([b["id"], b["key"], b["value"], b["metadata"]["year"]] for b in BOOKS)  # type: ignore[index]
+    options = ["--collection", "books", "--id", "isbn", "--key", "card", "--value", "title"]
+    assert softkv("load", str(tmp_path / "t.csv"), *options).exit_code == 0
+    assert stored(client) == BOOKS
+    late = {"field": "metadata.year", "operator": ">", "value": 1950}
+    assert client.post(f"{PATH}/documents/query", json={"filter": late}).json()["documents"] == BOOKS[1:]
+
+
+def test_parquet(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet").write_table(pa.Table.from_pylist(BOOKS), tmp_path / "books.parquet")
+    assert softkv("load", str(tmp_path / "books.parquet")).exit_code == 0
+    assert stored(client) == BOOKS
+
+
+def test_vectors_beside_their_ids(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    np.save(tmp_path / "books.npy", np.array([[1.0, 0.25], [0.5, -3.0]]))
+    (tmp_path / "books.ids.txt").write_text("a/1\nb\n")
+    ended = softkv("load", str(tmp_path / "books.npy"), "--encoder", "none", "--similarity", "dot")
+    assert ended.exit_code == 0, ended.stderr
+    settings = client.get(PATH).json()
+    assert (settings["encoder"], settings["similarity"], settings["dimension"]) == (None, "dot", 2)
+    assert client.get(f"{PATH}/documents/b?include=key_vector").json()["key_vector"] == [0.5, -3.0]
+
+
+def test_a_collection_that_is_another_is_not_written_to(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    client.put(PATH, json={"similarity": "cosine"})
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)), "--similarity", "dot")
+    assert ended.exit_code == 1
+    assert "similarity" in ended.stderr
+    assert stored(client) == []
+
+
+def test_loading_twice_is_loading_once_and_writes_what_changed(
+    softkv: Softkv, client: httpx.Client, tmp_path: Path
+) -> None:
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
+    changed = [BOOKS[0], BOOKS[1] | {"value": "another"}]
+    write_lines(tmp_path / "books.ndjson", changed)
+    assert softkv("load", str(tmp_path / "books.ndjson")).stdout == "books: 2 documents written\n"
+    assert stored(client) == changed
+
+
+def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    """Line numbers are the file's, over blank lines and over what is sent at a time."""
+    documents = vectors(2600)
+    lines = [json.dumps(document) for document in documents]
+    lines[10] = "not json"
+    lines[1550] = '{"key_vector": [1, 2, 3, 4, 5]}'
+    lines[1551] = '{"id": "narrow", "key_vector": [1, 2]}'
+    lines[2590] = "[]"
+    (tmp_path / "books.ndjson").write_text("\n\n" + "\n".join(lines) + "\n")
+    ended = softkv("load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--json")
+    assert ended.exit_code == 1
+    summary = json.loads(ended.stdout)
+    assert (summary["documents"], summary["upserted"]) == (2600, 2596)
+    assert [refused["line"] for refused in summary["refused"]] == [13, 1553, 1554, 2593]
+    assert re.fullmatch(
+        r"line 13: it is not JSON: .+\n"
+        r"line 1553: /id: this field is needed\n"
+        r"line 1554: key_vector has width 2, .+\n"
+        r"line 2593: expected a document as a JSON object, got \[\]\n"
+        r"softkv: 4 documents were refused, the others are written\n",
+        re.sub(r" \n(?!line|softkv)", " ", ended.stderr),
+    ), ended.stderr
+    assert [document["id"] for document in stored(client)] == [
+        document["id"] for i, document in enumerate(documents) if i not in (10, 1550, 1551, 2590)
+    ]
+
+
+def test_resume_sends_what_is_not_there(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    documents = [document | {"id": f"{document['id']}/x\u00a0 "} for document in vectors(700)]
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
+    # Documents that the service has are not sent again, whatever the file contains now.
+    before = client.get(f"{PATH}/documents/{documents[0]['id']}").json()
+    documents[0]["value"] = "changed"
+    summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume", "--json").stdout
+    counts = json.loads(summary)
+    assert counts["upserted"] + counts["skipped"] == 700
+    assert client.get(PATH).json()["documents"] == 700
+    assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == before["metadata"]
+
+
+def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
+    documents = vectors(700)
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
+    summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
+    assert summary == "books: 400 documents written, 300 were there already\n"
+
+
+@pytest.mark.thorough
+def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
+    """Killed between two thousands; started again, --resume writes the rest."""
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(6000)), ColumnNames())
+    with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
+        collection = client.collection("books")
+        collection.create(encoder=None)
+
+        def kill(done: int) -> None:
+            if done >= 2000:
+                running.process.send_signal(signal.SIGKILL)
+                running.process.wait()
+
+        upload = Upload(collection, source, kill)
+        with pytest.raises(Unreachable):
+            upload.run(resume=False)
+        acknowledged = upload.upserts
+        assert 2000 <= acknowledged < 6000
+    with serving(tmp_path / "data") as running, Client(running.url) as client:
+        upload = Upload(client.collection("books"), source, lambda done: None)
+        upload.run(resume=True)
+        assert upload.skipped >= acknowledged
+        assert upload.skipped + upload.upserts == upload.read == 6000
+        assert httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"] == 6000
+
+
+def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
+    documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
+    path = write_lines(tmp_path / "books.ndjson", documents)
+    with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
+        ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
+        documents = httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"]
+    assert (ended.exit_code, documents) == (1, 1)
+    assert re.match(r"line 2: the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
+    assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
+
+
+@pytest.mark.thorough
+def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:
+    write_lines(tmp_path / "books.ndjson", vectors(30_000))
+    command = [*COMMAND, "load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--url", service.url]
+    # A run in the background may ignore Ctrl-C, and its children would too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
+        until = time.monotonic() + 120
+        while client.get(PATH).json().get("documents", 0) < 500 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    written = re.fullmatch(r"softkv: interrupted\n([\d,]+) documents are written: --resume sends the others\n", errors)
+    assert written is not None
+    acknowledged = int(written[1].replace(",", ""))
+    assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + 2 * 1000
+
+
+def test_what_ends_it_is_told_with_the_line_that_it_came_to(tmp_path: Path) -> None:
+    """A collection that is dropped meanwhile takes no further rows; what was acknowledged before is counted."""
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(3000)), ColumnNames())
+    with serving(tmp_path / "data") as running, Client(running.url) as client:
+        collection = client.collection("books")
+        collection.create(encoder=None)
+        upload = Upload(collection, source, lambda done: collection.drop() if done == 1000 else None)
+        with pytest.raises(Refused, match=r"^from line 1001 on: .*'books'"):
+            upload.run(resume=False)
+        assert upload.upserts == 1000
+
+
+def test_an_export_with_a_basis_loads_with_a_warning(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    settings = {"similarity": "dot", "encoder": None, "value_from": "value", "basis": "measured"}
+    head = {"softkv_export": 1, "collection": "books", "settings": settings}
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", [head, *vectors(3)])))
+    assert (ended.exit_code, ended.stdout) == (0, "books: 3 documents written\n"), ended.stderr
+    assert ended.stderr.count("low-bit codes were removed") == 1
+    assert client.get(PATH).json()["similarity"] == "dot"
+
+
+def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:
+    long = [{"id": "long", "key": "word " * 1000}, {"id": "short", "key": "word"}]
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", long)))
+    assert ended.stdout == "books: 2 documents written, 1 longer than the encoder reads\n"
+
+
+def test_a_name_that_cannot_be(softkv: Softkv, tmp_path: Path) -> None:
+    ended = softkv("load", str(write_lines(tmp_path / "my books.ndjson", BOOKS)))
+    assert ended.exit_code == 2
+    assert "--collection" in ended.stderr

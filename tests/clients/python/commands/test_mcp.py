@@ -1,0 +1,46 @@
+"""`softkv mcp` and `softkv-mcp` where they cannot begin; what they do when they can is `tests/clients/python/mcp`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.clients.python.mcp.speaking import COMMAND as ALONE
+from tests.service.commands.conftest import COMMAND, Softkv
+
+WITHOUT = "import sys; sys.modules.update({'mcp': None, 'mcp_types': None}); "
+
+
+def ended(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
+
+
+@pytest.mark.parametrize("url", ["library", ""])
+@pytest.mark.parametrize(("name", "command"), [("softkv", [*COMMAND, "mcp"]), ("softkv-mcp", [sys.executable, *ALONE])])
+def test_an_address_that_is_none_is_exit_code_2(name: str, command: list[str], url: str) -> None:
+    end = ended(*command, "--url", url)
+    assert (end.returncode, end.stdout) == (2, "")
+    assert end.stderr.startswith(f"{name}: --url ")
+    assert "http://127.0.0.1:8000" in end.stderr
+
+
+def test_without_its_library_it_says_what_to_install() -> None:
+    program, code = COMMAND[:2], COMMAND[2]
+    end = ended(*program, WITHOUT + code, "mcp")
+    assert (end.returncode, end.stdout) == (1, "")
+    assert end.stderr.startswith("softkv: ")
+    assert "pip install 'softkv-client[mcp]'" in end.stderr
+    assert "Traceback" not in end.stderr
+
+
+def test_the_rest_of_softkv_needs_no_such_library() -> None:
+    end = ended(sys.executable, "-c", WITHOUT + COMMAND[2], "--help")
+    assert end.returncode == 0
+
+
+def test_its_help_says_what_it_is_for(bare: Softkv) -> None:
+    help_ = bare("mcp", "--help").output
+    for word in ("Model Context Protocol", "--collection", "--read-only", "--url", "--api-key"):
+        assert word in help_

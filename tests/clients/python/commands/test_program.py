@@ -1,0 +1,54 @@
+"""The script `softkv`: the commands of the client alone, and with those of the service."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from service.cli import app
+from softkv import cli, scripts
+
+
+def names(program: typer.Typer) -> set[str]:
+    """Return the names of a program's commands and groups of commands."""
+    commands = getattr(typer.main.get_command(program), "commands", {})
+    return set(commands)
+
+
+def test_the_client_alone_knows_all_commands_and_has_those_that_call_a_service() -> None:
+    client = names(cli.client_program())
+    assert client == names(app)
+    assert client - cli.OF_THE_SERVICE.keys() == {
+        *("attend", "backup", "calibrate", "encode", "export", "load", "mcp"),
+    }
+
+
+@pytest.mark.parametrize("name", cli.OF_THE_SERVICE)
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("--port", "80", "more")], ids=" ".join)
+def test_a_command_of_the_service_says_what_to_install(name: str, arguments: tuple[str, ...]) -> None:
+    ended = CliRunner().invoke(cli.client_program(), [name, *arguments])
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"softkv: `softkv {name}` comes with the service")
+    assert "pip install softkv" in ended.stderr
+
+
+def test_help_and_version_of_the_client_alone_say_what_it_is() -> None:
+    ended = CliRunner().invoke(cli.client_program(), ["--help"])
+    assert "Commands of the service: pip install softkv" in ended.stdout
+    assert CliRunner().invoke(cli.client_program(), ["--version"]).stdout.startswith("softkv-client ")
+
+
+@pytest.mark.parametrize(
+    ("script", "missing", "extra"),
+    [(scripts.softkv, "orjson", "cli"), (scripts.softkv_mcp, "mcp", "mcp"), (scripts.softkv_mcp, "typer", "mcp")],
+)
+def test_a_script_says_which_extra_it_needs(
+    script: object, missing: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert callable(script)
+    with pytest.raises(SystemExit, match=rf"{missing} is not installed: run `pip install 'softkv-client\[{extra}\]'`"):
+        script()

@@ -1,0 +1,117 @@
+"""An answer on the terminal: in full, on plain terminals, and of documents that would play with them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from softkv.commands.console import show_answer
+from tests.examples import ROOT
+
+
+def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
+    """An answer with one match that holds half of the weight."""
+    fields = {
+        "verdict": "several",
+        "verdict_certain": True,
+        "null_weight": 0.25,
+        "null_similarity": 0.35,
+        "log_partition": 14.7,
+        "entropy": 0.5,
+        "effective_documents": 1.6,
+    }
+    return {
+        "matches": [{"id": "a", "similarity": 0.71, "logit": 14.2, "weight": 0.5, "key": key, "value": value}],
+        "rest_weight": 0.25,
+        "evidence": fields | evidence,
+        "temperature": 0.05,
+        "documents": 1200,
+        "took_ms": 2.1,
+    }
+
+
+def shown(answer_fields: dict[str, Any], **options: Any) -> str:
+    written = io.StringIO()
+    show_answer(answer_fields, Console(file=written, width=80, markup=False, highlight=False, **options))
+    return written.getvalue()
+
+
+def test_what_is_missing_is_told() -> None:
+    fields = {"coverage": {"documents": 1200, "total": 1200, "max_missing_weight": 0.0}}
+    assert shown(answer() | fields) == shown(answer())
+    partly = {"coverage": {"documents": 1200, "total": 1500, "max_missing_weight": 0.255}}
+    lines = shown(answer() | partly).splitlines()
+    assert lines[-2] == "300 of 1,500 documents missing: they have 25.5% of all weight at most."
+    assert lines[-3].startswith("Several share it: here they are.")
+
+
+def test_a_question_of_unknown_words_says_why_nothing_stands_out() -> None:
+    heavy = answer()
+    heavy["matches"][0]["weight"], heavy["rest_weight"] = 0.7, 0.05
+    text = "Several share it: here they are. The model knows no word of the question."
+    assert text in shown(heavy | {"unknown_tokens": 2})
+    assert text not in shown(heavy | {"unknown_tokens": 0})
+
+
+def test_an_answer_in_full() -> None:
+    lines = [line.rstrip() for line in shown(answer()).splitlines()]
+    assert lines == [
+        "weight           similarity  id  key, value",
+        "████     0.5000      0.7100  a   a key",
+        "                                 a value",
+        "██       0.2500                  the other 1,199 documents",
+        "██       0.2500      0.3500      none of these",
+        "",
+        "Several share it: here they are. The first has 50.0%, “none of these” 25.0%.",
+        "rests on 1.6 of 1,200 documents · log-partition 14.70 · T 0.05 · 2.1 ms",
+    ]
+
+
+def test_without_a_null_key_there_is_no_row_and_no_level() -> None:
+    text = shown(answer(null_similarity=None, null_weight=0.0))
+    assert "none of these" not in text.lower()
+    assert "Several share it: here they are. The first has 50.0%." in text
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """Other normalisers have no log-partition, an empty answer has no effective documents."""
+    text = shown(answer(log_partition=None, effective_documents=None))
+    assert "log-partition" not in text
+    assert "\n1,200 documents · T 0.05" in text
+
+
+def test_a_value_that_is_the_key_is_shown_once() -> None:
+    assert shown(answer(key="the same", value="the same")).count("the same") == 1
+
+
+def test_a_document_without_a_key_shows_its_value() -> None:
+    first = shown(answer(key=None, value={"any": ["JSON", None]})).splitlines()[1]
+    assert '{"any": ["JSON", null]}' in first
+
+
+def test_markup_and_control_characters_of_documents_are_inert() -> None:
+    text = shown(answer(key="[bold red]x[/] :smile:", value="\x1b[2J\x07\u202e\r\nup"), force_terminal=True)
+    assert "[bold red]x[/] :smile:" in text
+    assert "\x1b[2J" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+
+
+def test_a_terminal_that_knows_ascii_only_shows_what_it_can() -> None:
+    code = (
+        "from softkv.commands.console import show_answer; from softkv.commands.console import output;"
+        f"show_answer({answer(key='naïve 猫')!r}, output())"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        env={"PYTHONIOENCODING": "ascii", "COLUMNS": "80", "PYTHONPATH": str(ROOT / "clients" / "python")},
+    ).stdout.decode("ascii")
+    assert "####     0.5000" in printed
+    assert "na?ve ?" in printed
+    assert "documents | log-partition" in printed
