@@ -186,6 +186,7 @@ def test_the_registry_of_mcp_servers_starts_the_client_that_is_published() -> No
     arguments = [entry["value"] for entry in package["runtimeArguments"]]
     assert arguments == [f"--with={client['name']}[mcp]=={version}", "--from"]
     [command] = [entry["value"] for entry in package["packageArguments"]]
-    assert command == "softkv-mcp"
+    assert command in client["scripts"]
+    assert "mcp" in client["optional-dependencies"]
     settings = (ROOT / "clients" / "python" / "softkv" / "settings.py").read_text(encoding="utf-8")
     assert all(f'"{variable["name"]}"' in settings for variable in package["environmentVariables"])
