@@ -62,7 +62,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
     """
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, settings.log_level)
     if unknown := [name for name in settings.demo if name not in DEMOS]:
         raise UnknownDemo(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
@@ -89,7 +89,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     )
     for router in routes.ALL:
         app.include_router(router)
-    page.mount(app)
+    page.mount(app, settings.root_path)
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)
@@ -122,6 +122,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware inside `RequestIdMiddleware`, the outermost last, and the state that it shares."""
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins
+    app.state.trusted_proxies = settings.trusted_proxies
+    app.state.root_path = settings.root_path
     app.state.meters = Meters()
     app.state.tracing = Tracing.with_otlp() if settings.traces == "otlp" else None
     app.state.connection_limits = ConnectionLimits(

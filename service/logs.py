@@ -108,12 +108,17 @@ def _escape(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
-def configure(log_format: Literal["console", "json"]) -> None:
+def configure(log_format: Literal["console", "json"], level: str = "info") -> None:
     """Send the log lines of the service and of the server to standard error, in one format.
 
     Lines of the service are written directly, since each request logs one; lines of libraries come through `logging`.
+
+    Args:
+        log_format: `console` for people, `json` for programs.
+        level: the lowest level of the service's lines: debug, info, warning or error. Libraries log warnings at least.
     """
-    _SOFTKV_LOGGER.setLevel(logging.INFO)
+    lowest = _LEVELS[level.upper()]
+    _SOFTKV_LOGGER.setLevel(lowest)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -130,7 +135,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
     structlog.configure(
         processors=_PROCESSORS,
         logger_factory=lambda *_: _LINE_LOGGER,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -141,8 +146,8 @@ def configure(log_format: Literal["console", "json"]) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(lowest, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).setLevel(max(lowest, logging.INFO))
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

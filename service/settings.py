@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,16 @@ ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({HOST_NAME.pattern})(:[0-9]{{1,5}})?
 # The address of Ray's head, as `ray start --head` prints it; with ray:// that of its client server.
 RAY_ADDRESS = re.compile(r"(ray://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?/?")
 RAY_PORT, RAY_CLIENT_PORT = 6379, 10001
+# The path below which a proxy serves this service, and first segments that are paths of the service itself.
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+OWN_SEGMENTS = frozenset(
+    [
+        *("assets", "docs", "index.html", "lesson.html", "livez", "mcp", "metrics", "openapi.json", "readyz", "room"),
+        *("v1", "worksheet.html"),
+    ]
+)
+UNIX = "unix"
+"""The trusted proxy that connects to the Unix socket, where connections have no address."""
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
 RENAMED = {
@@ -48,6 +59,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
+    unix_socket: Path | None = None
+    trusted_proxies: Names = ()
+    root_path: str = ""
     data_dir: Path = Path("data")
     store: str | None = Field(None, repr=False)  # it may hold a password
     api_keys: Names = ()
@@ -75,6 +89,7 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     lab: Literal["writers", "readers"] = "writers"
     log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     slow_request_ms: float = Field(1000, ge=0)
     traces: Literal["none", "otlp"] = "none"
     demo: Names = ()
@@ -90,14 +105,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} was removed: leave it out, {instead}")
         return values
 
-    @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
+    @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "demo", mode="before")
     @classmethod
     def _split_on_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("store", "keys_file", "allow_anonymous", "threads", "shards", mode="before")
+    @field_validator("store", "keys_file", "allow_anonymous", "threads", "shards", "unix_socket", mode="before")
     @classmethod
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -141,6 +156,33 @@ class Settings(BaseSettings):
                 )
         return names
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                if proxy != UNIX:
+                    ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    "expected addresses and networks separated by commas, such as 10.0.0.7,192.168.4.0/24, or unix for "
+                    f"the proxy at the Unix socket; got {proxy!r} ({error})"
+                ) from None
+        return proxies
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        """Return the path without a slash at its end; an empty text if the service is at the root."""
+        path = value.rstrip("/")
+        if path and not ROOT_PATH.fullmatch(path):
+            raise ValueError(f"expected a path of letters, digits and -._~ such as /softkv, got {value!r}")
+        if path and path.split("/")[1] in OWN_SEGMENTS:
+            raise ValueError(
+                f"{value!r} begins like a path of the service itself: choose another first part, such as /softkv"
+            )
+        return path
+
     @field_validator("cors_origins")
     @classmethod
     def _normalise_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,7 +213,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _require_keys_or_decision(self) -> Settings:
-        if not (self.keyed or self.allow_anonymous or is_loopback(self.host)):
+        if self.keyed or self.allow_anonymous:
+            return self
+        if self.trusted_proxies:
+            raise ValueError(
+                "through a proxy other machines reach the service, and it has no keys: set SOFTKV_API_KEYS or "
+                "SOFTKV_KEYS_FILE, or SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve all of them"
+            )
+        if not (self.unix_socket or is_loopback(self.host)):
             raise ValueError(
                 f"without keys the service listens on a loopback address only, and HOST is {self.host}: set "
                 "SOFTKV_API_KEYS or SOFTKV_KEYS_FILE, or SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve every machine "
@@ -200,7 +249,10 @@ class Settings(BaseSettings):
 
 
 def _user_cache() -> Path:
-    """Return the cache directory of this user."""
+    """Return softkv's folder in the cache directory of this user, by the XDG Base Directory Specification."""
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if configured.is_absolute():  # the specification ignores other paths
+        return configured / "softkv"
     try:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home

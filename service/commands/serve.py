@@ -24,6 +24,17 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.", show_default="8000")
     ] = None,
+    unix_socket: Annotated[
+        Path | None,
+        typer.Option(help="A Unix socket to listen on, instead of host and port.", show_default="none"),
+    ] = None,
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(help="Proxies whose X-Forwarded headers to believe: addresses, networks.", show_default="none"),
+    ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(help="The path below which a proxy serves this service.", show_default="none")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="The directory of the collections.", show_default="data")
     ] = None,
@@ -105,6 +116,7 @@ def serve(
         typer.Option(help="Callers that may train small models: writers or readers.", show_default="writers"),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
     slow_request_ms: Annotated[
         float | None,
         typer.Option(min=0, help="Log requests that take longer, in milliseconds; 0 logs none.", show_default="1000"),
@@ -122,13 +134,19 @@ def serve(
     options = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
-    from service.server.process import ExitDeadline, limit_connections, limit_heaps, raise_descriptor_limit
+    from service.server.process import (
+        ExitDeadline,
+        limit_connections,
+        limit_heaps,
+        raise_descriptor_limit,
+        remove_unix_socket,
+    )
 
     limit_heaps()
     settings = read_settings(options)
-    logs.configure(settings.log_format)
+    logs.configure(settings.log_format, settings.log_level)
     listener = _listen(settings)
-    port = listener.getsockname()[1]
+    port = settings.port if settings.unix_socket else listener.getsockname()[1]
     connections = limit_connections(settings.max_connections, raise_descriptor_limit())
     settings = settings.model_copy(update={"port": port, "max_connections": connections})
     # Docker and systemd stop a service with SIGTERM: the exit code is 0 as for Ctrl-C, even during the start.
@@ -140,6 +158,7 @@ def serve(
     except KeyboardInterrupt:
         exit_deadline.shorten()
     finally:
+        remove_unix_socket(listener)
         listener.close()
 
 
@@ -171,9 +190,11 @@ def _describe(error: ValidationError, options: dict[str, Any]) -> str:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Return a socket that listens on the service's port, so that a port in use is detected before anything
-    is loaded.
+    """Return a socket that listens on the service's port or Unix socket, so that one in use is detected before
+    anything is loaded.
     """
+    if settings.unix_socket is not None:
+        return _listen_on_unix_socket(settings.unix_socket)
     try:
         host = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
@@ -188,6 +209,39 @@ def _listen(settings: Settings) -> socket.socket:
     # asyncio does this only for its own sockets; without it a second answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _listen_on_unix_socket(path: Path) -> socket.socket:
+    """Return a Unix socket that listens at a path; a socket that an ended process has left there is replaced.
+
+    As on a loopback address, every user of this machine may connect. The permissions of the directory restrict them.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise CommandError("this system has no Unix sockets: leave --unix-socket out, and choose --host and --port")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _answers(path):
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(0o666)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CommandError(
+            f"cannot listen on the Unix socket {path} ({error.strerror or error}): stop the program that listens "
+            "there, or choose another --unix-socket, in a directory that exists"
+        ) from None
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    """Return whether a program listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
 
 
 def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadline) -> None:
@@ -219,7 +273,11 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
 
         def announce() -> None:
             host, port = settings.host, settings.port
-            if settings.log_format == "json":
+            if settings.unix_socket is not None and settings.log_format == "json":
+                structlog.get_logger("softkv").info("listening", unix_socket=str(settings.unix_socket))
+            elif settings.unix_socket is not None:
+                typer.echo(f"softkv listens on the Unix socket {settings.unix_socket} (Ctrl-C stops it)", err=True)
+            elif settings.log_format == "json":
                 urls = network_urls(host, port)
                 structlog.get_logger("softkv").info("listening", url=browser_url(host, port), elsewhere=urls)
             else:
@@ -233,7 +291,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
 
         async def main() -> None:
             asyncio.get_running_loop().set_exception_handler(LoopErrorHandler())
-            progress = partial(report_startup, address=browser_url(settings.host, settings.port), report=report)
+            address = None if settings.unix_socket else browser_url(settings.host, settings.port)
+            progress = partial(report_startup, address=address, report=report)
             # Created inside the loop, so that its locks and events belong to the loop.
             app = create_app(settings, opening)
             await run(app, listener, announce, progress, exit_deadline, settings.drain_seconds)

@@ -28,7 +28,9 @@ from service.server.malformed import (
     parser_error,
     rejection_scope,
 )
+from service.server.process import UNIX_FAMILY
 from service.server.timeouts import ConnectionTimeouts, TrackedProtocol, WaitReason
+from service.settings import UNIX
 
 MAX_PIPELINED = 16
 """The most requests of one connection that wait for their turn; the bytes after them stay unparsed."""
@@ -129,6 +131,8 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wrap the transport of a new connection, and start its timeouts."""
         super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport, self.loop)))
+        if transport.get_extra_info("socket").family == UNIX_FAMILY:
+            self.client = UNIX, 0
         self._timeouts.add(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -251,13 +255,18 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
         self._begin(cycle_type, scope, expects=self.expect_100_continue and version == "1.1")
 
     def _set_target(self, scope: dict[str, Any]) -> bytes:
-        """Write method, path and query of the parsed request into its ASGI scope; return the method."""
+        """Write method, path and query of the parsed request into its ASGI scope; return the method.
+
+        The path in the scope begins with the root path, which a proxy may have removed from the target or kept.
+        """
         method = self.parser.get_method()
         raw_path, _, query = self.url.partition(b"?")
         path = raw_path.decode("ascii")
         scope["method"] = method.decode("ascii")
-        scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
-        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        is_missing = path.startswith("/") and not f"{path}/".startswith(f"{self.root_path}/")
+        root_path = self.root_path if is_missing else ""
+        scope["path"] = root_path + (unquote(path) if "%" in path else path)
+        scope["raw_path"] = root_path.encode("ascii") + raw_path
         scope["query_string"] = query
         return method
 

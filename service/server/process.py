@@ -7,8 +7,10 @@ import ctypes
 import errno
 import os
 import queue
+import socket
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,6 +24,9 @@ MAX_DESCRIPTORS = 65_536
 """The most descriptors to ask for: some systems allow a billion, and some programs count up to their limit."""
 DESCRIPTOR_ERRORS = (errno.EMFILE, errno.ENFILE)
 SECONDS_BETWEEN_ERRORS = 10.0
+
+UNIX_FAMILY = getattr(socket, "AF_UNIX", None)  # Windows has none
+"""The address family of Unix sockets, or None if the system has none."""
 
 HEAPS = 2
 ARENA_MAX = -8
@@ -53,6 +58,15 @@ def limit_connections(requested: int, descriptors: int) -> int:
     if requested > descriptors // 2:
         log.warning("few file descriptors", descriptors=descriptors, connections=descriptors // 2, requested=requested)
     return max(1, min(requested, descriptors // 2))
+
+
+def remove_unix_socket(listener: socket.socket) -> None:
+    """Remove the file of a listening Unix socket; do nothing for other sockets and for a closed one.
+
+    Call this before the socket is closed. Later, the file may be that of another process.
+    """
+    if listener.family == UNIX_FAMILY and listener.fileno() >= 0:
+        Path(listener.getsockname()).unlink(missing_ok=True)
 
 
 class LoopErrorHandler:

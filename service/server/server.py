@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.server.httptools_protocol import CoalescingTransport, protocol_factory
-from service.server.process import ExitDeadline
+from service.server.process import ExitDeadline, remove_unix_socket
 
 if TYPE_CHECKING:
     from service.api.middleware.shutdown import Shutdown
@@ -47,8 +47,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def server_config(app: FastAPI, http: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     """Return uvicorn's configuration.
 
-    `http` creates the protocol of each connection, and only the application writes log lines.
+    `http` creates the protocol of each connection, and only the application writes log lines. Of connections from a
+    trusted proxy, `X-Forwarded-For` and `X-Forwarded-Proto` set the address of the client and the scheme.
     """
+    trusted_proxies: list[str] = list(app.state.trusted_proxies)
     return uvicorn.Config(
         app,
         http=http,
@@ -56,8 +58,10 @@ def server_config(app: FastAPI, http: Any, *, lifespan: Literal["on", "off"]) ->
         log_config=None,
         access_log=False,
         server_header=False,
-        # The address of a client is that of its connection: a header can claim anything.
-        proxy_headers=False,
+        # Otherwise the address of a client is that of its connection: a header can claim anything.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
+        root_path=app.state.root_path,
         lifespan=lifespan,
     )
 
@@ -110,8 +114,10 @@ class Server(uvicorn.Server):
         cutting = asyncio.create_task(self._cut_streams())
         if self._exit_deadline.signal != signal.SIGINT:
             await asyncio.sleep(self._drain_seconds - self._exit_deadline.seconds_since_signal())
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
+        for listener in sockets or ():
+            remove_unix_socket(listener)
+        for opened in (*self.servers, *(sockets or ())):
+            opened.close()
         encoder = self._app.state.parts.catalogue.encoder
         if encoder is not None:
             encoder.refuse()

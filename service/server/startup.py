@@ -90,11 +90,11 @@ class StartupProgress:
 
     Args:
         parts: what loads.
-        address: the service's URL.
+        address: the service's URL, or None if it listens on a Unix socket, which no command can call.
         clock: returns the time in seconds.
     """
 
-    def __init__(self, parts: LoadingParts, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, parts: LoadingParts, address: str | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._parts = parts
         self._address = address
         self._clock = clock
@@ -115,7 +115,7 @@ class StartupProgress:
             line = f"{progress.name} {progress.done} of {progress.total}"
             if progress.finished and reported < DONE:
                 self._reported[progress.name] = DONE
-                if progress.name == FIRST_DEMO:
+                if progress.name == FIRST_DEMO and self._address is not None:
                     line += f", try {self._example()}"
                 fields = {"name": progress.name, "documents": progress.total}
                 yield StartupMessage(line, "demo collection loaded", fields)
@@ -144,6 +144,8 @@ class StartupProgress:
         if report.failed:
             return StartupMessage(f"not ready: {'; '.join(report.failed)}", "not ready", {"failed": report.failed})
         seconds = {"seconds": round(self._clock() - self._started, 1)}
+        if self._address is None:
+            return StartupMessage("ready", "ready", seconds)
         first = self._parts.demo.progress.get(FIRST_DEMO)
         if first is not None and first.finished:
             return StartupMessage(f"ready: try {self._example()}", "ready", seconds)
@@ -159,7 +161,7 @@ class StartupProgress:
         return f'softkv attend{self._url_option} {FIRST_DEMO} "pets that purr"'
 
 
-async def report_startup(parts: State, address: str, report: Callable[[StartupMessage], None]) -> None:
+async def report_startup(parts: State, address: str | None, report: Callable[[StartupMessage], None]) -> None:
     """Report each step of the startup, until everything is loaded or has failed."""
     progress = StartupProgress(parts, address)
     while not progress.finished:

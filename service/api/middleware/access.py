@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,7 +62,7 @@ class AccessMiddleware:
         """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
         if scope["type"] == "http":
             try:
-                holder = self._check(scope["method"], scope["path"], Headers(scope=scope))
+                holder = self._check(scope["method"], get_route_path(scope), Headers(scope=scope))
                 scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
                 await problem_response(refusal)(scope, receive, send)

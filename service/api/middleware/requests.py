@@ -8,6 +8,7 @@ import uuid
 from urllib.parse import unquote, unquote_to_bytes
 
 import structlog
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,7 +64,7 @@ class RequestIdMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            if scope["path"] not in QUIET:
+            if get_route_path(scope) not in QUIET:
                 holder = scope["state"].get("holder")
                 log.info(
                     "request",

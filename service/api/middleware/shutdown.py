@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.middleware.requests import QUIET
@@ -191,7 +192,7 @@ class ShutdownMiddleware:
                     message["headers"] = [*message.get("headers", ()), CLOSE]
             await send(message)
 
-        if shutdown.refusing and scope["path"] not in QUIET:
+        if shutdown.refusing and get_route_path(scope) not in QUIET:
             await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
             return
         scope["state"]["call"] = call

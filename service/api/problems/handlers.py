@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
@@ -166,7 +167,7 @@ class ProblemAnswer(JSONAnswer):
         The problem's code is stored in the request's state, for logs and metrics.
         """
         scope.setdefault("state", {})["refused"] = self.problem["code"]
-        if not speaks_openai(scope["path"]):
+        if not speaks_openai(get_route_path(scope)):
             await super().__call__(scope, receive, send)
             return
         answer = JSONAnswer(openai_error(self.problem), status_code=openai_status(self.status_code))

@@ -15,6 +15,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
+from starlette._utils import get_route_path
 
 from service.api.json import JSONAnswer
 from service.api.state import Running
@@ -102,7 +103,7 @@ def _digest(request: Request, body: bytes) -> bytes:
     body.
     """
     digest = hashlib.sha256()
-    for part in (request.method.encode(), request.scope["path"].encode(), request.scope["query_string"], body):
+    for part in (request.method.encode(), get_route_path(request.scope).encode(), request.scope["query_string"], body):
         digest.update(b"%d:" % len(part))
         digest.update(part)
     return digest.digest()

@@ -16,9 +16,10 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
@@ -233,7 +234,7 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a document or a file of the page; an ASGI call."""
-        answer = await self._answer(scope["path"], Headers(scope=scope))
+        answer = await self._answer(get_route_path(scope), Headers(scope=scope))
         await (answer or NOWHERE.not_found)(scope, receive, send)
 
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
@@ -264,10 +265,18 @@ DESCRIPTION = Path(__file__).parents[1] / "openapi.json"
 
 
 class Description:
-    """An ASGI app that serves the API's description from its file. FastAPI would need seconds to derive it."""
+    """An ASGI app that serves the API's description from its file. FastAPI would need seconds to derive it.
 
-    def __init__(self, file: Path) -> None:
-        self._asset = Asset(file.read_bytes(), "application/json")
+    Args:
+        file: the file.
+        root_path: the path below which the API is served, for the description; empty if that is the root.
+    """
+
+    def __init__(self, file: Path, root_path: str) -> None:
+        content = file.read_bytes()
+        if root_path:
+            content = json.dumps(json.loads(content) | {"servers": [{"url": root_path}]}, ensure_ascii=False).encode()
+        self._asset = Asset(content, "application/json")
         self._tag = f'W/"{sha256(self._asset.content).hexdigest()[:16]}"'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -284,13 +293,22 @@ class PageMount(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match a request as any mount does, but never a path of the API."""
-        if is_call(scope["path"]):
+        if is_call(path := get_route_path(scope)):
             return Match.NONE, {}
+        if path == "":  # the root path without its slash
+            return Match.FULL, {}
         return super().matches(scope)
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; the root path is redirected to the same with a slash, since links are relative to that."""
+        if get_route_path(scope) == "":
+            await RedirectResponse(f"{scope['root_path']}/")(scope, receive, send)
+            return
+        await super().handle(scope, receive, send)
 
-def mount(app: Starlette) -> None:
+
+def mount(app: Starlette, root_path: str = "") -> None:
     """Serve the description at `/openapi.json` and the page at `/`, after every other route."""
-    app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION), methods=["GET"]))
+    app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
     page = Router([Route("/{path:path}", Files(WEB), methods=["GET"])])
     app.router.routes.append(PageMount("/", app=page, name="page"))

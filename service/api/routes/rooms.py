@@ -48,7 +48,7 @@ def join_address(request: Request, host: str, code: str) -> dict[str, Any]:
             instead, if the machine has one.
         code: the room's code.
     """
-    address = f"{_origin(request, host)}/room?code={code}"
+    address = f"{_origin(request, host)}{request.scope.get('root_path', '')}/room?code={code}"
     size, path = draw_qr_code(address)
     return {"address": address, "size": size, "path": path}
 

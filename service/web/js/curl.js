@@ -1,7 +1,7 @@
 /** What is seen, as a command that repeats it over HTTP. */
 
 /**
- * @param {string} origin the service, e.g. http://127.0.0.1:8000
+ * @param {string} origin the service with the path that a proxy gives it, e.g. http://127.0.0.1:8000
  * @param {{method: string, path: string, body?: object}} request
  * @param {boolean} keyed whether the service asks for a key; the key itself is never written out
  */

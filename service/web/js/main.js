@@ -57,9 +57,9 @@ const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history, await opened(window.location.hash));
 const exported = isExported === undefined ? null : JSON.parse(document.querySelector("#exported").textContent);
-const fetcher = exported ? (await import("./exported/answers.js")).answering(exported) : (path, options) => fetch(path, options);
+const fetcher = exported ? (await import("./exported/answers.js")).answering(exported) : (path, options) => fetch(`.${path}`, options);
 const api = new API(fetcher, storageOf(window), window.asked);
-const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered, exported };
+const context = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
 const stage = document.querySelector("#stage");
 const header = bar(context);
 const printed = h("p.printed", {});

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.settings import Settings
 from tests import postgres as databases
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -69,6 +70,27 @@ def test_a_log_for_programs_holds_json_only(tmp_path: Path) -> None:
     assert code == 0
     assert json.loads(running.announced)["url"] == running.url
     assert "request" in [json.loads(line)["event"] for line in errors.splitlines()]
+
+
+@pytest.mark.parametrize("configured", ["/somewhere/cache", "relative", "", None])
+def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch, configured: str | None) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("SOFTKV_CACHE_DIR", raising=False)
+    if configured is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", configured)
+    expected = Path("/somewhere/cache") if configured == "/somewhere/cache" else Path.home() / ".cache"
+    assert Settings().cache_dir == expected / "softkv"
+    monkeypatch.setenv("SOFTKV_CACHE_DIR", "/elsewhere")
+    assert Settings().cache_dir == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(("level", "logged"), [("debug", True), ("info", True), ("warning", False), ("error", False)])
+def test_lines_below_the_log_level_are_left_out(tmp_path: Path, level: str, logged: bool) -> None:
+    with serving(tmp_path, "--log-level", level) as running:
+        httpx.get(f"{running.url}/v1/collections", timeout=60)
+        _, errors = running.stop(signal.SIGTERM)
+    assert ("request" in errors) is logged
+    assert ("stopping" in errors) is logged
 
 
 def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +223,31 @@ def test_a_frame_ancestor_that_would_be_another_directive() -> None:
     line = refused("--frame-ancestors", "'self'; script-src *")
     assert line.startswith("softkv: --frame-ancestors: expected 'none', or sources separated by a space")
     assert line.endswith("got \"'self'; script-src *\"")
+
+
+@pytest.mark.parametrize("value", ["proxy.example", "*", "10.0.0.1/8", "10.0.0.1:80", "127.0.0.1,::1]"])
+def test_a_proxy_that_is_no_address(value: str) -> None:
+    line = refused("--trusted-proxies", value, "--allow-anonymous", "read")
+    assert line.startswith("softkv: --trusted-proxies: expected addresses and networks separated by commas")
+    assert repr(value.split(",")[-1]) in line
+
+
+def test_behind_a_proxy_callers_need_a_decision() -> None:
+    line = refused(SOFTKV_TRUSTED_PROXIES="127.0.0.1")
+    assert line.startswith("softkv: through a proxy other machines reach the service, and it has no keys")
+
+
+@pytest.mark.parametrize("value", ["softkv", "/a//b", "/..", "/a b", "https://softkv.example/a", "/a?b"])
+def test_a_root_path_that_is_no_path(value: str) -> None:
+    assert refused("--root-path", value).startswith("softkv: --root-path: expected a path of letters, digits and -._~")
+
+
+def test_a_root_path_of_the_service_itself() -> None:
+    assert "begins like a path of the service itself" in refused(SOFTKV_ROOT_PATH="/v1/search")
+
+
+def test_a_log_level_that_is_none() -> None:
+    assert refused("--log-level", "loud").startswith("softkv: --log-level: Input should be 'debug', 'info',")
 
 
 def test_an_unknown_demo_collection() -> None:

@@ -22,7 +22,7 @@ const AGAIN_MS = 1000;
 const asked = new URLSearchParams(window.location.search);
 const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const storage = storageOf(window);
-const api = new API((path, options) => fetch(path, options), storage);
+const api = new API((path, options) => fetch(`.${path}`, options), storage);
 const kept = new Kept(storage);
 const stage = document.querySelector("#stage");
 let listening = new AbortController();

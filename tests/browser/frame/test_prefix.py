@@ -1,0 +1,58 @@
+"""The page below a path of a proxy: everything that it loads, calls and copies begins with that path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Open
+from tests.running import RunningService
+from tests.service.server.proxies import small_proxy
+
+
+@pytest.fixture(scope="module")
+def address(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield the address of a service below /softkv, behind a proxy that removes that path."""
+    folder: Path = tmp_path_factory.mktemp("prefix")
+    with RunningService(data_dir=folder, demo=("library",), root_path="/softkv") as running:
+        running.wait_until_ready()
+        with small_proxy(running.port, prefix="/softkv") as url:
+            yield f"{url}/softkv"
+
+
+def test_a_question_is_answered_and_copied_with_the_path(visit: Open, address: str) -> None:
+    opened = visit("#scene=library", origin=address)
+    assert opened.asked()
+    page = opened.page
+    page.click(".curl")
+    page.wait_for_selector(".curl[data-command]")
+    assert f"'{address}/v1/collections/library/" in (page.get_attribute(".curl", "data-command") or "")
+    assert page.locator("#foot a[href='docs']").count() == 1
+
+
+@pytest.mark.parametrize("where", ["lesson.html", "worksheet.html", "room"])
+def test_every_other_document_opens(visit: Open, address: str, where: str) -> None:
+    opened = visit(where, origin=address)
+    assert opened.page.url.startswith(f"{address}/{where}")
+    if where == "room":
+        opened.page.locator("a.mark").click()
+        opened.page.wait_for_url(f"{address}/#**")
+
+
+def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -> None:
+    page = chromium.new_page()
+    strangers: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(address) else strangers.append(request.url))
+    page.goto(f"{address}/docs")
+    call = page.locator("#operations-attend-attend")
+    call.locator(".opblock-summary-control").click()
+    call.locator(".try-out__btn").click()
+    call.locator(".execute").click()
+    answer = call.locator(".live-responses-table")
+    answer.wait_for()
+    assert "200" in answer.locator(".response-col_status").all_inner_texts()[-1]
+    page.close()
+    assert strangers == []
