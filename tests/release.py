@@ -29,7 +29,8 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|kernels)==@"),
+    ("pyproject.toml", r"softkv-(?:client|core|kernels)==@"),
+    ("attention/pyproject.toml", r'^version = "@"'),
     ("clients/python/pyproject.toml", r'^version = "@"'),
     ("clients/python/pyproject.toml", r'"softkv==@"'),
     ("clients/python/softkv/settings.py", r'^VERSION = "@"'),
@@ -49,6 +50,7 @@ VERSIONS = (
 )
 OWNERS = (
     ("pyproject.toml", r"https://github\.com/@/softkv"),
+    ("attention/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/python/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/python/README.md", r"mcp-name: io\.github\.@/softkv"),
     ("clients/typescript/package.json", r"https://github\.com/@/softkv"),

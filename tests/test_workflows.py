@@ -132,11 +132,11 @@ def test_a_job_takes_the_wheels_of_its_project_alone(tmp_path: Path, project: st
 
 def test_images_take_a_build_argument_that_the_dockerfile_has() -> None:
     matrix = jobs("release.yml")["images"]["strategy"]["matrix"]
-    variants = {entry["suffix"]: entry["slim"] for entry in matrix["include"] if "suffix" in entry}
-    assert variants == {"": "1", "-full": ""}
+    variants = {entry["suffix"]: entry["full"] for entry in matrix["include"] if "suffix" in entry}
+    assert variants == {"": "", "-full": "1"}
     assert jobs("release.yml")["tags"]["strategy"]["matrix"]["suffix"] == list(variants)
-    assert re.search(r"^ARG SLIM=$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert "--build-arg SLIM " in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG FULL=$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "--build-arg FULL " in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_dependabot_looks_at_folders_that_list_versions() -> None:

