@@ -273,6 +273,12 @@ def test_every_release_has_only_the_three_sections_in_their_order() -> None:
             assert sections == sorted(set(sections), key=order.index)
 
 
+def test_no_change_is_listed_twice() -> None:
+    entries = re.split(r"^(?=- |#)", (ROOT / CHANGES).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    changes = [entry.strip() for entry in entries if entry.startswith("- ")]
+    assert [change for change in changes if changes.count(change) > 1] == []
+
+
 def test_packages_say_who_made_them_and_for_what() -> None:
     projects = [
         tomllib.loads(path.read_text(encoding="utf-8"))["project"]
