@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -20,6 +21,7 @@ PACKAGE = "softkv_model_minilm"
 VERSION = "1.0.0"  # of the files; it changes with them, and not with softkv's
 LEFT_OUT = (".gitattributes", "data_config.json")
 """Files that belong to the model's repository and its training."""
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 PROJECT = f"""
 [build-system]
 requires = ["setuptools>=77"]
@@ -32,6 +34,10 @@ description = "The text encoder all-MiniLM-L6-v2, for softkv: its files and no c
 readme = "{PACKAGE}/model/README.md"
 requires-python = ">=3.11"
 license = "Apache-2.0"
+maintainers = [{{ name = "The softkv authors" }}]
+
+[project.urls]
+Repository = "{REPOSITORY}"
 
 [tool.setuptools]
 packages = ["{PACKAGE}"]
