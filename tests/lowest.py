@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = ("pyproject.toml", "attention/pyproject.toml", "clients/python/pyproject.toml")
-EXTRAS = ("models", "lab", "torch", "parquet", "postgres", "otel", "mcp")
+EXTRAS = ("cli", "models", "lab", "torch", "parquet", "postgres", "otel", "mcp")
 """Extras with libraries that the distributions import; those of tests and frameworks have constraints of their own."""
 FILE = ROOT / "constraints-lowest.txt"
 

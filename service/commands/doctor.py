@@ -31,8 +31,8 @@ Severity = Literal["ok", "note", "broken"]
 
 _NEEDED = (
     "softkv-client",
+    "softkv-core",
     "numpy",
-    "numba",
     "fastapi",
     "uvicorn",
     "pydantic",
@@ -41,7 +41,8 @@ _NEEDED = (
 )
 # The purpose of each optional package.
 _OPTIONAL = {
-    "torch": "computes models that the core has no machine code for",
+    "numba": "compiles the lookup; without it NumPy computes the same answers, more slowly",
+    "torch": "computes models that the core has no machine code for, and trains in the lab",
     "sentence-transformers": "loads models of other kinds than the BERT family",
     "pyarrow": "reads Parquet files",
     "mcp": "speaks the Model Context Protocol, at /mcp and as `softkv mcp`",

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,12 +33,27 @@ def checks(bare: Softkv, data_dir: Path, *options: str) -> tuple[int, dict[str, 
     return ended.exit_code, {check["name"]: check for check in output["checks"]}
 
 
+def test_without_numba_it_says_that_numpy_computes(
+    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_version(name: str) -> str:
+        if name == "numba":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr("service.commands.doctor.version", find_version)
+    code, report = checks(bare, tmp_path / "none", "--encoder", "none")
+    assert code == 0
+    assert report["numba"]["state"] == "note"
+    assert "without it NumPy computes the same answers" in report["numba"]["detail"]
+
+
 def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> None:
     code, report = checks(bare, tmp_path / "none")
     assert code == 0
     assert "Python 3." in report["machine"]["detail"]
-    assert "numba" in report["packages"]["detail"]
-    assert (report["torch"]["state"], report["sentence-transformers"]["state"]) == ("ok", "ok")
+    assert "softkv-core" in report["packages"]["detail"]
+    assert [report[name]["state"] for name in ("numba", "torch", "sentence-transformers")] == ["ok"] * 3
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in report["arithmetic"]["detail"]
     assert "machine code in" in report["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in report["model"]["detail"]
