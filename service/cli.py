@@ -10,13 +10,14 @@ from typer.core import TyperCommand
 from service.commands.bench import bench
 from service.commands.cluster import cluster
 from service.commands.demo import demo
+from service.commands.distributions import find_conflicts
 from service.commands.doctor import doctor
 from service.commands.key import key
 from service.commands.page import page
 from service.commands.serve import serve
 from service.commands.stores import copy, restore
 from softkv.cli import add_remote_commands, create_program
-from softkv.commands.command_line import Misused
+from softkv.commands.command_line import CommandError, Misused
 
 
 class ServiceCommand(TyperCommand):
@@ -34,6 +35,15 @@ class ServiceCommand(TyperCommand):
             if option.startswith("--") and (new := RENAMED.get(option[2:].replace("-", "_"))):
                 raise Misused(f"{option} is called --{new.replace('_', '-')} now: write that")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; if it cannot import something, name distributions that have files in softkv's folders."""
+        try:
+            return super().invoke(ctx)
+        except ImportError as error:
+            if not (conflicts := find_conflicts()):
+                raise
+            raise CommandError("\n".join(map(str, (error, *conflicts)))) from None
 
 
 app = create_program(f"softkv {version('softkv')}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from service.commands.distributions import find_conflicts
 from service.commands.serve import read_settings
 from softkv.commands.command_line import AsJSON, CommandError
 
@@ -76,7 +77,7 @@ def doctor(
     steps, checks, console = examination(settings), list[Check](), output()
     name_width = max(len(step.name) for step in steps)
     for step in steps:
-        remaining = iter(step.run())
+        remaining = _checks(step)
         while True:
             # Nothing is printed meanwhile: the status would redirect standard output to standard error.
             with messages().status(f"checking: {step.name}"):
@@ -115,7 +116,7 @@ def examination(settings: Settings) -> list[Step]:
     address = settings.store
     return [
         Step("machine", lambda: [_machine()]),
-        Step("packages", lambda: [_packages()]),
+        Step("packages", _packages),
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
         Step("arithmetic", lambda: [_arithmetic(settings)]),
         Step("model", lambda: [_model(settings)]),
@@ -123,6 +124,14 @@ def examination(settings: Settings) -> list[Step]:
         if address is None
         else Step("store", lambda: _store(address, settings)),
     ]
+
+
+def _checks(step: Step) -> Iterator[Check]:
+    """Yield the checks of a step; it is broken if something cannot be imported."""
+    try:
+        yield from step.run()
+    except ImportError as error:
+        yield Check(step.name, "broken", str(error))
 
 
 def _row(check: Check, name_width: int) -> Table:
@@ -149,12 +158,17 @@ def _machine() -> Check:
     return Check("machine", "ok", f"{python}, {platform.system()} on {platform.machine()}, {_cores()} cores")
 
 
-def _packages() -> Check:
+def _packages() -> Iterator[Check]:
+    """Check that needed packages are installed, and that no other distribution has files in softkv's folders."""
+    name = "packages"
     try:
-        versions = [f"{name} {version(name)}" for name in ("softkv", *_NEEDED)]
+        versions = [f"{package} {version(package)}" for package in ("softkv", *_NEEDED)]
     except PackageNotFoundError as error:
-        return Check("packages", "broken", f"{error.name} is not installed: run `pip install softkv` again")
-    return Check("packages", "ok", ", ".join(versions))
+        yield Check(name, "broken", f"{error.name} is not installed: run `pip install softkv` again")
+    else:
+        yield Check(name, "ok", ", ".join(versions))
+    for conflict in find_conflicts():
+        yield Check(name, "broken" if conflict.overwritten else "note", str(conflict))
 
 
 def _optional_package(name: str) -> Iterator[Check]:

@@ -6,10 +6,12 @@ import signal
 import socket
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.distributions import find_conflicts
 from softkv.commands.command_line import CommandError
 
 if TYPE_CHECKING:
@@ -271,6 +273,10 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
                 raise
             raise KeyboardInterrupt from None
 
+        def warn() -> None:
+            for conflict in find_conflicts():
+                structlog.get_logger("softkv").warning("conflicting distribution", reason=str(conflict))
+
         def announce() -> None:
             host, port = settings.host, settings.port
             if settings.unix_socket is not None and settings.log_format == "json":
@@ -282,6 +288,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
                 structlog.get_logger("softkv").info("listening", url=browser_url(host, port), elsewhere=urls)
             else:
                 typer.echo(announcement(host, port, messages()), err=True)
+            # Not before the service listens: it reads the list of files of every distribution.
+            Thread(target=warn, name="distributions", daemon=True).start()
 
         def report(message: StartupMessage) -> None:
             if settings.log_format == "json":
