@@ -25,7 +25,7 @@ from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
 from service.api.routing import direct_calls, require_write_by_default
-from service.api.telemetry import Meters, TelemetryMiddleware, Tracing
+from service.api.telemetry import NO_TELEMETRY, Meters, TelemetryMiddleware, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.opening import Opening
@@ -52,12 +52,13 @@ class Service(FastAPI):
         return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 
 
-def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
+def create_app(settings: Settings, opening: Opening | None = None, tracing: Tracing | None = None) -> FastAPI:
     """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
 
     Args:
         settings: the settings.
         opening: the store, if its opening has begun already; then the application can start only once.
+        tracing: the tracer of requests; by default the one that the settings say.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
@@ -66,6 +67,8 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     if unknown := [name for name in settings.demo if name not in DEMOS]:
         raise UnknownDemo(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
+    if tracing is None and settings.traces == "otlp":
+        tracing = Tracing.with_otlp()
     app = Service(
         title="softkv",
         description=openapi.INTRODUCTION,
@@ -78,14 +81,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # FastAPI's own spans would hold parts of invalid bodies; service.api.telemetry makes spans instead.
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "auto_configure": False,
-        },
+        telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
     for router in routes.ALL:
         app.include_router(router)
@@ -93,7 +89,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, tracing)
     return app
 
 
@@ -118,14 +114,14 @@ class LocalService:
         return self.app.router.lifespan_context(self.app)
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
     """Add the middleware inside `RequestIdMiddleware`, the outermost last, and the state that it shares."""
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins
     app.state.trusted_proxies = settings.trusted_proxies
     app.state.root_path = settings.root_path
     app.state.meters = Meters()
-    app.state.tracing = Tracing.with_otlp() if settings.traces == "otlp" else None
+    app.state.tracing = tracing
     app.state.connection_limits = ConnectionLimits(
         settings.max_connections,
         settings.header_timeout,
@@ -156,5 +152,5 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         TelemetryMiddleware,
         meters=app.state.meters,
         slow_request_ms=settings.slow_request_ms,
-        tracing=app.state.tracing,
+        tracing=tracing,
     )

@@ -9,9 +9,11 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +25,7 @@ from service.retrieval.collections import ClusterStatus
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.sampling import Sampler
 
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -148,6 +151,10 @@ def _or_nan(count: int | None) -> float:
 FLUSH_SECONDS = 2.0  # spans not sent by then are lost
 UNNAMED = "unknown_service"
 QUIET = frozenset(("/livez", "/readyz", "/metrics"))  # polled every few seconds
+KEPT = frozenset(("http.request.method", "network.protocol.version", "softkv.seconds", "softkv.times", "url.scheme"))
+"""The attributes that a span may have from its start. FastAPI adds the route, the status and the type of an error."""
+# FastAPI's other telemetry would send the messages of exceptions, and spans for each call of a dependency.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
 
 class TracingMissing(RuntimeError):
@@ -155,10 +162,14 @@ class TracingMissing(RuntimeError):
 
 
 class Tracing:
-    """A recorder of OpenTelemetry spans: one per request, with a child span per stage. Other threads send them.
+    """The tracer of FastAPI's spans, one per request, with a child span per stage. Other threads send them.
 
-    A request with `traceparent` joins that trace. A span has the method, the route, the status, the collection and its
-    size, the id of the request and the name of the key. It has no path, query, header or text.
+    FastAPI starts the span before all middleware, so it is the active span while the request is processed. A request
+    with `traceparent` joins that trace. A span has the method, the route, the status, the collection and its size, the
+    id of the request and the name of the key. It has no path, query, header or text, because `KEPT` lists what it has.
+
+    Attributes:
+        config: the argument `telemetry` of FastAPI.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -170,8 +181,12 @@ class Tracing:
         if str(resource.attributes["service.name"]).startswith(UNNAMED):  # neither OTEL_SERVICE_NAME nor …_ATTRIBUTES
             resource = resource.merge(Resource({"service.name": "softkv"}))
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.sampler = _keep_known_attributes(self._provider.sampler)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("softkv")
+        self.config = NO_TELEMETRY | TelemetryConfig(
+            tracing=True, tracer_provider=self._provider, exclude=lambda scope: get_route_path(scope) in QUIET
+        )
 
     @classmethod
     def with_otlp(cls) -> Tracing:
@@ -188,69 +203,57 @@ class Tracing:
             ) from None
         return cls(OTLPSpanExporter())
 
-    def record(
-        self,
-        scope: Scope,
-        route: str,
-        status: int,
-        request: RequestTrace,
-        started: float,
-        ended: float,
-        details: dict[str, Any],
-    ) -> None:
-        """Record the spans of an answered request.
+    def complete(self, scope: Scope, request: RequestTrace, details: dict[str, Any]) -> None:
+        """Complete the span of the current request before it ends: add attributes, and its stages as children.
 
         Args:
             scope: its ASGI scope.
-            route: the path template of its route.
-            status: the status of the response.
             request: the trace of its stages.
-            started, ended: times of `time.perf_counter`.
-            details: further attributes of the span.
+            details: further attributes.
         """
-        if route in QUIET:
-            return
         from opentelemetry import trace
-        from opentelemetry.semconv.attributes import http_attributes as http
-        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        zero = time.time_ns() - int(time.perf_counter() * 1e9)
-
-        def to_epoch(instant: float) -> int:
-            return zero + int(instant * 1e9)
-
-        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        state, method = scope.get("state", {}), scope["method"]
+        span = trace.get_current_span()
+        if get_route_path(scope) in QUIET or not span.is_recording():  # it has no span, or one that is not sampled
+            return
+        state = scope.get("state", {})
         about = {
-            http.HTTP_REQUEST_METHOD: method,
-            http.HTTP_ROUTE: route,
-            http.HTTP_RESPONSE_STATUS_CODE: status,
-            "softkv.request_id": state.get("request_id"),
-            "softkv.key": getattr(state.get("holder"), "name", None),
-            "softkv.code": state.get("refused"),
-            **{f"softkv.{name}": value for name, value in details.items()},
+            "request_id": state.get("request_id"),
+            "key": getattr(state.get("holder"), "name", None),
+            "code": state.get("refused"),
+            **details,
         }
-        span = self._tracer.start_span(
-            f"{method} {route}",
-            context=TraceContextTextMapPropagator().extract(sent),
-            kind=trace.SpanKind.SERVER,
-            attributes={name: value for name, value in about.items() if value is not None},
-            start_time=to_epoch(started),
-        )
-        if status // 100 == 5:
-            span.set_status(trace.StatusCode.ERROR)
-        within = trace.set_span_in_context(span)
+        span.set_attributes({f"softkv.{name}": value for name, value in about.items() if value is not None})
+        zero = time.time_ns() - int(time.perf_counter() * 1e9)
         for name, timing in request.timings.items():
             times = {"softkv.times": timing.times, "softkv.seconds": timing.seconds}
-            stage = self._tracer.start_span(name, context=within, attributes=times, start_time=to_epoch(timing.began))
-            stage.end(to_epoch(timing.ended))
-        span.end(to_epoch(ended))
+            stage = self._tracer.start_span(name, attributes=times, start_time=zero + int(timing.began * 1e9))
+            stage.end(zero + int(timing.ended * 1e9))
 
     def close(self) -> None:
         """Send the remaining spans, for at most FLUSH_SECONDS; blocks."""
         ending = Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         ending.start()
         ending.join(FLUSH_SECONDS)
+
+
+def _keep_known_attributes(sampler: Sampler) -> Sampler:
+    """Return a sampler that decides as another one does, and drops attributes of new spans that `KEPT` does not list.
+
+    A span starts with the attributes that its sampler returns. A processor or an exporter cannot remove attributes.
+    """
+    from opentelemetry.sdk.trace import sampling
+
+    class KnownAttributes(sampling.Sampler):
+        def should_sample(self, *arguments: Any, **named: Any) -> sampling.SamplingResult:
+            result = sampler.should_sample(*arguments, **named)
+            known = {name: value for name, value in result.attributes.items() if name in KEPT}
+            return sampling.SamplingResult(result.decision, known, result.trace_state)
+
+        def get_description(self) -> str:
+            return sampler.get_description()
+
+    return KnownAttributes()
 
 
 log = structlog.get_logger("softkv")
@@ -278,12 +281,21 @@ class TelemetryMiddleware:
             await self._app(scope, receive, send)
             return
         trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
+        tracing = self._tracing
+
+        def complete_span() -> None:
+            nonlocal tracing
+            if tracing is not None:
+                tracing.complete(scope, trace, _details(scope, trace))
+                tracing = None
 
         async def send_and_watch(message: Message) -> None:
             nonlocal status, lasts
             if message["type"] == "http.response.start":
                 status = message["status"]
                 lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(MEDIA_TYPE)
+            elif not message.get("more_body", False):
+                complete_span()  # FastAPI ends it when this message is sent
             await send(message)
 
         with self._meters.under_way.track_inprogress():
@@ -291,6 +303,7 @@ class TelemetryMiddleware:
                 with use_trace(trace):
                     await self._app(scope, receive, send_and_watch)
             finally:
+                complete_span()  # if the answer broke off
                 self._report(scope, trace, status, started, time.perf_counter(), lasts=lasts)
 
     def _report(
@@ -304,18 +317,18 @@ class TelemetryMiddleware:
             seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
-        about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
-        details = {name: value for name, value in about.items() if value is not None}
         if not lasts and 0 < self._slow_request_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
-            _log_slow(scope, route, status, trace, ended - started, details)
-        if self._tracing is not None:
-            self._tracing.record(scope, route, status, trace, started, ended, details)
+            _log_slow(scope, route, status, trace, ended - started)
 
 
-def _log_slow(
-    scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, details: dict[str, Any]
-) -> None:
+def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
+    """Return the collection of a request and its number of documents, as far as it has them."""
+    about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float) -> None:
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
@@ -324,7 +337,7 @@ def _log_slow(
         status=status,
         took_ms=round(seconds * 1e3, 2),
         stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
-        **details,
+        **_details(scope, trace),
         **({} if holder is None else {"key": holder.name}),
     )
 
