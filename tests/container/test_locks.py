@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import requires
 
@@ -59,6 +61,17 @@ def test_a_lock_holds_what_the_distributions_require(machine):
 def test_the_full_one_holds_the_libraries_for_other_models_too_but_torch_of_which_a_build_chooses_one(machine):
     assert entries("full.lock").keys() == closure(required("models", "lab"), machine) - {"torch"}, AGAIN
     assert entries("requirements.lock").items() < entries("full.lock").items(), AGAIN
+
+
+@pytest.mark.install
+@pytest.mark.parametrize("lock", ["full.lock", "requirements.lock"])
+def test_pip_finds_a_wheel_for_arm_of_every_package_by_its_digest(lock, tmp_path):
+    platforms = [f"manylinux_2_{minor}_aarch64" for minor in (17, 26, 27, 28)]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--target", str(tmp_path)]
+    command += [option for platform in platforms for option in ("--platform", platform)]
+    command += ["--only-binary", ":all:", "--no-deps", "--require-hashes", "-r", str(ROOT / "docker" / lock)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_model_comes_by_its_digest():
