@@ -57,7 +57,7 @@ class DirectCall:
             route: the route, with what its routers and the application add to it.
         """
         assert route.endpoint is not None
-        dependant, parts, checked = route.dependant, None, _checked_dependencies(route)
+        dependant, parts, checked = route.dependant, None, _dependencies_of_guard(route)
         for dependency in dependant.dependencies:
             if dependency.call is parts_of:
                 parts = dependency.name
@@ -118,7 +118,7 @@ def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
         route = context.original_route
         if not isinstance(route, GuardedRoute):
             continue
-        checked = _checked_dependencies(context)
+        checked = _dependencies_of_guard(context)
         for dependency in context.dependant.dependencies:
             if isinstance(dependency.call, AdmissionKind | DeclaredReach) and id(dependency.call) not in checked:
                 raise MisplacedDeclaration(
@@ -130,7 +130,7 @@ def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
     return {identity: call for identity, call in calls.items() if call is not None}
 
 
-def _checked_dependencies(context: RouteContext) -> set[int]:
+def _dependencies_of_guard(context: RouteContext) -> set[int]:
     """Return the `id` of each dependency that needs no call, because `GuardedRoute` does its work.
 
     These are the declarations of the route and its own router. Those of `include_router` are not among them.

@@ -247,8 +247,8 @@ def _keep_known_attributes(sampler: Sampler) -> Sampler:
     class KnownAttributes(sampling.Sampler):
         def should_sample(self, *arguments: Any, **named: Any) -> sampling.SamplingResult:
             result = sampler.should_sample(*arguments, **named)
-            known = {name: value for name, value in result.attributes.items() if name in KEPT}
-            return sampling.SamplingResult(result.decision, known, result.trace_state)
+            attributes = {name: value for name, value in result.attributes.items() if name in KEPT}
+            return sampling.SamplingResult(result.decision, attributes, result.trace_state)
 
         def get_description(self) -> str:
             return sampler.get_description()

@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from importlib.util import find_spec
+from ipaddress import collapse_addresses, ip_network
 
 import pytest
 import yaml
@@ -72,9 +73,20 @@ def test_replicas_are_alike_but_for_their_names_and_get_what_one_in_production_g
     assert "ports" not in replica
     assert "volumes" not in replica
     assert replica["environment"].items() - PRODUCTION["environment"].items() == {
-        ("SOFTKV_STORE", replica["environment"]["SOFTKV_STORE"])
+        ("SOFTKV_STORE", replica["environment"]["SOFTKV_STORE"]),
+        ("SOFTKV_TRUSTED_PROXIES", replica["environment"]["SOFTKV_TRUSTED_PROXIES"]),
     }
     assert {*replica["build"]["args"]} == {*PRODUCTION["build"]["args"]}
+
+
+@pytest.mark.parametrize("name", ["compose.replicas.yaml", "compose.cluster.yaml"])
+def test_services_believe_the_networks_of_their_file_alone(name):
+    file = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    subnets = [ip_network(network["ipam"]["config"][0]["subnet"]) for network in file["networks"].values()]
+    trusted = Settings(
+        trusted_proxies=file["services"]["softkv-1"]["environment"]["SOFTKV_TRUSTED_PROXIES"], allow_anonymous="read"
+    ).trusted_proxies
+    assert list(map(ip_network, trusted)) == list(collapse_addresses(subnets))
 
 
 def test_replicas_have_the_driver_of_the_database_that_they_share():
