@@ -14,6 +14,7 @@ from tests.service.commands.conftest import COMMAND, Softkv
 def test_what_follows_is_for_the_benchmarks(tmp_path: Path) -> None:
     """A repository whose benchmarks only print their arguments."""
     (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__init__.py").touch()  # without it, the package of this checkout comes first
     (tmp_path / "benchmarks" / "__main__.py").write_text(
         "import sys; print(sys.argv[1:]); sys.exit('--bad' in sys.argv)"
     )
