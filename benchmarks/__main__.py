@@ -28,6 +28,7 @@ NAMES = {
     "overload": "what one caller's flood leaves to another, and 200 connections at once for a minute",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
+    "bodies": "how long other threads wait while 10,000 vectors are parsed as JSON",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 
-from service.api.json import MAX_LISTS, MAX_VALUES, find_excess, parse_large, release
+from service.api.json import MAX_LISTS, MAX_VALUES, TooManyValues, parse_large, release
 from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from service.scheduling import BODIES
 
@@ -53,13 +53,13 @@ def parse(body: bytes) -> Any:
     """
     if len(body) >= LARGE_BODY:
         _require_memory(BYTES_PER_JSON_BYTE * len(body))
-        if (counts := find_excess(body)) is not None:
-            raise BodyTooLarge(
-                f"the body has {counts[0]} lists and objects and {counts[1]} values or more, this service takes "
-                f"{MAX_LISTS} and {MAX_VALUES}: send it in parts, or vectors as base64"
-            )
     try:
         return parse_large(body) if len(body) >= LARGE_BODY else orjson.loads(body)
+    except TooManyValues as error:
+        raise BodyTooLarge(
+            f"the body has {error.lists} lists and objects and {error.values} values or more, this service takes "
+            f"{MAX_LISTS} and {MAX_VALUES}: send it in parts, or vectors as base64"
+        ) from None
     except orjson.JSONDecodeError:
         pass
     try:

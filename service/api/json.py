@@ -1,4 +1,8 @@
-"""JSON responses, and large JSON bodies and responses in parts, so that other threads get Python's lock in between."""
+"""JSON responses, and large JSON bodies and responses in parts, so that other threads get Python's lock in between.
+
+A limit of 8 MiB on JSON, parsed at once, would need no reader of parts, but makes other threads wait longer than 30 MiB
+in parts do (`benchmarks/bodies.py`).
+"""
 
 from __future__ import annotations
 
@@ -26,24 +30,23 @@ BLOCK = 1 << 20  # bytes scanned at a time
 MAX_LISTS = 1_000_000
 """Lists and objects in one body: each needs up to a hundred times its JSON bytes in memory."""
 MAX_VALUES = 8_000_000
-QUOTE, BACKSLASH, COMMA, OPENS, CLOSES, TO_BRACE = b'"\\,{} '
+QUOTE, COMMA, OPENS, CLOSES, TO_BRACE = b'",{} '
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def find_excess(body: bytes) -> tuple[int, int] | None:
-    """Return how many lists and objects, and how many commas a body has, if they are too many; else None."""
-    if body.count(b"{") + body.count(b"[") <= MAX_LISTS and body.count(b",") <= MAX_VALUES:
-        return None
-    lists = values = 0
-    for _, _, opens, commas, _ in _outline(body):
-        lists, values = lists + int(opens.sum()), values + int(commas.sum())
-    return (lists, values) if lists > MAX_LISTS or values > MAX_VALUES else None
+class TooManyValues(Exception):
+    """A body with more lists and objects, or more commas, than the service keeps in memory."""
+
+    def __init__(self, lists: int, values: int) -> None:
+        super().__init__(f"{lists} lists and objects, {values} values")
+        self.lists, self.values = lists, values
 
 
 def parse_large(body: bytes) -> Any:
     """Parse JSON text; long lists are parsed a few elements at a time, so that other threads may run in between.
 
     Raises:
+        TooManyValues: before anything is parsed.
         orjson.JSONDecodeError: the text is not JSON, or orjson does not accept it.
     """
     lists = _long_lists(body)
@@ -83,18 +86,23 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
 
     Returns:
         For each list the byte offsets of its two brackets, and of the commas between its elements.
+
+    Raises:
+        TooManyValues: the text has too many of them.
     """
-    text = np.frombuffer(body, np.uint8)
-    if not body[:PART_BYTES].lstrip().startswith(b"{"):
-        return []
     begins, ends, commas = list[Array](), list[Array](), list[Array]()
+    lists = values = 0
     for start, levels, opens, between, closes in _outline(body):
+        lists, values = lists + int(opens.sum()), values + int(between.sum())
+        if lists > MAX_LISTS or values > MAX_VALUES:
+            raise TooManyValues(lists, values)
         begins.append(start + np.flatnonzero(opens & (levels == 2)))
         ends.append(start + np.flatnonzero(closes & (levels == 1)))
         commas.append(start + np.flatnonzero(between & (levels == 2)))
     first, last, parting = (np.concatenate(offsets) for offsets in (begins, ends, commas))
-    if len(first) != len(last):
-        return []  # not JSON
+    if len(first) != len(last) or not body[:PART_BYTES].lstrip().startswith(b"{"):
+        return []  # not JSON, or not an object
+    text = np.frombuffer(body, np.uint8)
     long = (last - first > PART_BYTES) & (text[first] == ord("[")) & (text[last] == ord("]"))
     pairs = [(int(i), int(j)) for i, j in zip(first[long], last[long], strict=True)]
     edges = [np.searchsorted(parting, pair) for pair in pairs]
@@ -108,13 +116,16 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
         The offset of the block in the text; and for each of its bytes the nesting depth, and whether the byte opens,
         separates or closes a value.
     """
-    text, inside, depth, escapes = np.frombuffer(body, np.uint8), 0, 0, False
-    for start in range(0, len(text), BLOCK):
-        block = text[start : start + BLOCK]
+    inside, depth, escapes = 0, 0, False
+    for start in range(0, len(body), BLOCK):
+        text = body[start : start + BLOCK]
+        if escapes:  # the block before ends with a backslash
+            text = b"_" + text[1:]
+        if b"\\" in text:
+            text = text.replace(rb"\\", b"__").replace(rb"\"", b"__")
+        escapes = text.endswith(b"\\")
+        block = np.frombuffer(text, np.uint8)
         quotes = block == QUOTE
-        if escapes or (block == BACKSLASH).any():
-            escaped, escapes = _find_escaped(block, escapes)
-            quotes &= ~escaped
         outside = ((np.cumsum(quotes, dtype=np.int32) + inside) & 1) == 0
         inside = (inside + int(quotes.sum())) & 1
         braces = block | TO_BRACE
@@ -122,24 +133,6 @@ def _outline(body: bytes) -> Iterator[tuple[int, Array, Array, Array, Array]]:
         levels = np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int32) + depth
         depth = int(levels[-1])
         yield start, levels, opens, (block == COMMA) & outside, closes
-
-
-def _find_escaped(block: Array, before: bool) -> tuple[Array, bool]:
-    """Return which bytes are escaped by a backslash, bool [n], and whether the first byte of the next block is escaped.
-
-    Args:
-        block: uint8 [n].
-        before: whether the first byte of the block is escaped.
-    """
-    slashes = np.flatnonzero(block == BACKSLASH)
-    if before:
-        slashes = np.concatenate([[-1], slashes])
-    runs = np.cumsum(np.diff(slashes, prepend=slashes[:1] - 2) > 1)
-    first = slashes[np.searchsorted(runs, runs)]
-    odd = slashes[(slashes - first) % 2 == 0] + 1
-    escaped = np.zeros(len(block) + 1, bool)
-    escaped[odd] = True
-    return escaped[:-1], bool(escaped[-1])
 
 
 def release(content: Any) -> None:
