@@ -18,6 +18,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from service.api.problems.errors import BodyTooLarge
 from service.scheduling import BODIES
 
 Array = np.ndarray[Any, Any]
@@ -34,19 +35,11 @@ QUOTE, COMMA, OPENS, CLOSES, TO_BRACE = b'",{} '
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-class TooManyValues(Exception):
-    """A body with more lists and objects, or more commas, than the service keeps in memory."""
-
-    def __init__(self, lists: int, values: int) -> None:
-        super().__init__(f"{lists} lists and objects, {values} values")
-        self.lists, self.values = lists, values
-
-
 def parse_large(body: bytes) -> Any:
     """Parse JSON text; long lists are parsed a few elements at a time, so that other threads may run in between.
 
     Raises:
-        TooManyValues: before anything is parsed.
+        BodyTooLarge: the text has too many values to keep in memory; nothing was parsed.
         orjson.JSONDecodeError: the text is not JSON, or orjson does not accept it.
     """
     lists = _long_lists(body)
@@ -88,14 +81,17 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
         For each list the byte offsets of its two brackets, and of the commas between its elements.
 
     Raises:
-        TooManyValues: the text has too many of them.
+        BodyTooLarge: the text has too many values to keep in memory.
     """
     begins, ends, commas = list[Array](), list[Array](), list[Array]()
     lists = values = 0
     for start, levels, opens, between, closes in _outline(body):
         lists, values = lists + int(opens.sum()), values + int(between.sum())
         if lists > MAX_LISTS or values > MAX_VALUES:
-            raise TooManyValues(lists, values)
+            raise BodyTooLarge(
+                f"the body has {lists} lists and objects and {values} values or more, this service takes {MAX_LISTS} "
+                f"and {MAX_VALUES}: send it in parts, or vectors as base64"
+            )
         begins.append(start + np.flatnonzero(opens & (levels == 2)))
         ends.append(start + np.flatnonzero(closes & (levels == 1)))
         commas.append(start + np.flatnonzero(between & (levels == 2)))

@@ -20,7 +20,7 @@ class Conflict:
     Args:
         name: the distribution's name.
         version: its version.
-        directory: where it is installed.
+        directory: the site directory of its files.
         files: its files in these folders.
         overwritten: those of its files that a distribution of softkv has, too.
         owners: the distributions of softkv that have them.
@@ -38,12 +38,12 @@ class Conflict:
         title, remove = f"the distribution {self.name} {self.version}", f"pip uninstall {self.name}"
         if not self.overwritten:
             return (
-                f"{title} has {_shown(self.files)} in {self.directory}, and softkv has a folder of the same name, of "
-                f"which Python imports only one: run `{remove}`, or install softkv into an environment of its own"
+                f"{title} has {_summarise(self.files)} in {self.directory}, and softkv has a folder of the same name. "
+                f"Python imports only one: run `{remove}`, or install softkv into an environment of its own"
             )
         repair = f"pip install --force-reinstall --no-deps {' '.join(self.owners)}"
         return (
-            f"{title} and softkv overwrite each other's {_shown(self.overwritten)} in {self.directory}: "
+            f"{title} and softkv overwrite each other's {_summarise(self.overwritten)} in {self.directory}: "
             f"run `{remove}`, then `{repair}`"
         )
 
@@ -55,7 +55,7 @@ def find_conflicts(path: Sequence[str] | None = None) -> list[Conflict]:
         path: the directories to search; None for those that Python imports from.
     """
     owners: defaultdict[Path, dict[str, str]] = defaultdict(dict)
-    others: dict[tuple[Path, str], tuple[Distribution, tuple[str, ...]]] = {}
+    foreign: dict[tuple[Path, str], tuple[Distribution, tuple[str, ...]]] = {}
     searched = sys.path if path is None else path
     # Only there do such files lie; elsewhere no list of files is read.
     directories = [entry for entry in searched if any(Path(entry, folder).is_dir() for folder in FOLDERS)]
@@ -66,12 +66,12 @@ def find_conflicts(path: Sequence[str] | None = None) -> list[Conflict]:
         if name.lower().replace("_", "-") in OWN:
             owners[directory] |= dict.fromkeys(files, name)
         else:
-            others.setdefault((directory, name), (distribution, files))
+            foreign.setdefault((directory, name), (distribution, files))
     conflicts = []
-    for (directory, name), (distribution, files) in others.items():
-        own = owners.get(directory, {})
-        overwritten = tuple(file for file in files if file in own)
-        names = tuple(sorted({own[file] for file in overwritten}))
+    for (directory, name), (distribution, files) in foreign.items():
+        owner_of = owners.get(directory, {})
+        overwritten = tuple(file for file in files if file in owner_of)
+        names = tuple(sorted({owner_of[file] for file in overwritten}))
         conflicts.append(Conflict(name, distribution.version, directory, files, overwritten, names))
     return conflicts
 
@@ -86,5 +86,5 @@ def _files(distribution: Distribution) -> Iterator[str]:
                 yield line.partition(",")[0]
 
 
-def _shown(files: Sequence[str]) -> str:
+def _summarise(files: Sequence[str]) -> str:
     return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
