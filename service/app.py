@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -24,7 +24,7 @@ from service.api.middleware.shutdown import Shutdown, ShutdownMiddleware
 from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
-from service.api.routing import direct_calls, require_write_by_default
+from service.api.routing import DirectCall, direct_calls, require_write_by_default
 from service.api.telemetry import NO_TELEMETRY, Meters, TelemetryMiddleware, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
@@ -42,12 +42,13 @@ class Service(FastAPI):
     unexpected errors.
     """
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Build the stack of middleware around the routes, as the server calls it.
+    @cached_property
+    def direct_calls(self) -> dict[int, DirectCall]:
+        """The routes that need nothing of FastAPI's, by `id`, as they are at the first request."""
+        return direct_calls(self.routes)
 
-        FastAPI does this once, for the first request. By then all routers are included.
-        """
-        self.state.direct_calls = direct_calls(self.routes)
+    def build_middleware_stack(self) -> ASGIApp:
+        """Build the stack of middleware around the routes, as the server calls it."""
         stack = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
         return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 

@@ -321,7 +321,7 @@ class JSONRoute(GuardedRoute):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the route's function directly if possible, else through FastAPI."""
         app = scope["app"]
-        call: DirectCall | None = None if app.dependency_overrides else app.state.direct_calls.get(id(self))
+        call: DirectCall | None = None if app.dependency_overrides else app.direct_calls.get(id(self))
         if call is None:
             await super().answer(scope, receive, send)
             return
