@@ -56,6 +56,26 @@ def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, nu
         assert httpx.get(f"{again.url}/v1/collections/kept", timeout=60).status_code == 200
 
 
+def test_it_gets_ready_before_a_first_request_with_the_machine_code_of_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path / "data") as running:
+        assert httpx.put(f"{running.url}/v1/collections/kept", json={}, timeout=60).status_code == 201
+        document = {"key_vector": [1.0, 0.0]}
+        assert httpx.put(f"{running.url}/v1/collections/kept/documents/a", json=document, timeout=60).is_success
+    monkeypatch.setenv("SOFTKV_CACHE_DIR", str(Settings().cache_dir))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with serving(tmp_path / "data") as running:
+        assert running.process.stderr is not None
+        for line in running.process.stderr:
+            assert "loading failed" not in line
+            if line.startswith("ready"):
+                break
+        assert running.process.poll() is None
+    assert not (tmp_path / ".cache").exists()
+
+
 @pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
 def test_other_names_of_this_machine(tmp_path: Path, host: str) -> None:
     with serving(tmp_path, "--host", host) as running:
