@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Open
+from tests.browser.frame.test_client import ASK, UPLOAD
 from tests.running import RunningService
 from tests.service.server.proxies import small_proxy
 
@@ -56,3 +57,15 @@ def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -
     assert "200" in answer.locator(".response-col_status").all_inner_texts()[-1]
     page.close()
     assert strangers == []
+
+
+def test_the_typescript_client_works_below_the_path(chromium: Any, address: str) -> None:
+    page = chromium.new_context(bypass_csp=True).new_page()
+    page.goto(f"{address}/lesson.html")
+    module = (
+        f"{page.evaluate('new URL(document.scripts[0].src).pathname').partition('/js/')[0]}/vendor/softkv/softkv.js"
+    )
+    assert module.startswith("/softkv/assets/")
+    assert page.evaluate(ASK, [module, address])["verdicts"] == ["one", "none"]
+    assert page.evaluate(UPLOAD, [module, address])["found"] == 2500
+    page.context.close()
