@@ -45,12 +45,15 @@ router = json_router("/v1/collections", "collections", "read", "collection")
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
-    with collection.reading() as (record, reader):
-        return _describe_record(collection, record, reader)
-
-
-def _describe_record(collection: Collection, record: CollectionRecord, reader: Reader) -> dict[str, Any]:
+    # Counted first: a thread that waits for a second connection while it has one would hold up all others.
     keys = collection.keys if collection.ready else None
+    with collection.reading() as (record, reader):
+        return _describe_record(collection, record, reader, keys)
+
+
+def _describe_record(
+    collection: Collection, record: CollectionRecord, reader: Reader, keys: int | None
+) -> dict[str, Any]:
     background, level = None, None
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
         sample_own = partial(collection.sample.own, record, reader)
@@ -93,7 +96,9 @@ def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
 
 
 def _answer_change(change: CatalogueChange) -> Response:
-    described = _describe_record(change.collection, change.record, change.reader)
+    collection = change.collection
+    keys = 0 if change.created else collection.keys if collection.ready else None
+    described = _describe_record(collection, change.record, change.reader, keys)
     return JSONAnswer(described, status_code=201 if change.created else 200)
 
 

@@ -195,12 +195,12 @@ def test_a_schema_of_another_version_is_told(
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
     expected = "has schema version 4, this softkv has 7: the next `softkv serve` brings it there"
     assert expected in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
-    for version, state, expected in (
+    for migrations, state, expected in (
         (0, "note", "no tables"),
         (99, "broken", "has schema version 99, this softkv knows"),
     ):
         with psycopg_to(address) as connection:
-            connection.execute(f"UPDATE softkv.state SET migrations = {version}")
+            connection.execute(f"UPDATE softkv.state SET migrations = {migrations}")
         code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
         assert (code, report["store"]["state"]) == (int(state == "broken"), state)
         assert expected in report["store"]["detail"]

@@ -98,9 +98,12 @@ def test_threads_share_sessions_and_versions_have_no_gap(pooler: Pooler) -> None
         assert list(one.check()) == []
 
 
-def test_two_services_follow_each_other_through_it(pooler: Pooler) -> None:
-    services = [RunningService(store=pooler.address, encoder="none") for _ in range(2)]
-    with services[0] as one, services[1] as other, one.client() as first, other.client() as second:
+def test_two_services_follow_each_other_through_one_session(postgres: PostgresServer) -> None:
+    """No thread waits for a second session while it has one, else these would wait for each other."""
+    with ExitStack() as stack:
+        pooler = stack.enter_context(closing(postgres.pooler(postgres.database(), sessions=1)))
+        one, other = (stack.enter_context(RunningService(store=pooler.address, encoder="none")) for _ in range(2))
+        first, second = (stack.enter_context(service.client()) for service in (one, other))
         one.wait_until_ready()
         other.wait_until_ready()
         path = "/v1/collections/c"
@@ -114,7 +117,9 @@ def test_two_services_follow_each_other_through_it(pooler: Pooler) -> None:
             question = {"query": vector, "temperature": 0, "filter": seen_now}
             matches = assert_ok(asker.post(f"{path}/attend", json=question))["matches"]
             assert [(match["id"], match["value"]) for match in matches] == [(str(turn % 4), turn)]
-        assert assert_ok(first.get(path))["documents"] == 4
+        assert_ok(first.put(f"{path}/documents/last", json={"key_vector": vector}))
+        described = assert_ok(second.get(path))
+        assert (described["documents"], described["keys"]) == (5, 5)
         assert first.get("/readyz").status_code == 200
 
 
