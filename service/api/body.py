@@ -12,8 +12,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 
-from service.api.json import parse_large, release
-from service.api.problems.errors import MalformedBody, UnsupportedMediaType
+from service.api.json import TooManyValues, parse_large, release
+from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from service.scheduling import BODIES
 
 BYTES_PER_JSON_BYTE = 16  # memory for Python objects per byte of JSON, rarely more
@@ -55,6 +55,8 @@ def parse(body: bytes) -> Any:
         _require_memory(BYTES_PER_JSON_BYTE * len(body))
     try:
         return parse_large(body) if len(body) >= LARGE_BODY else orjson.loads(body)
+    except TooManyValues as error:
+        raise BodyTooLarge(str(error)) from None
     except orjson.JSONDecodeError:
         pass
     try:

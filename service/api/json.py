@@ -18,7 +18,6 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.problems.errors import BodyTooLarge
 from service.scheduling import BODIES
 
 Array = np.ndarray[Any, Any]
@@ -35,11 +34,15 @@ QUOTE, COMMA, OPENS, CLOSES, TO_BRACE = b'",{} '
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
+class TooManyValues(ValueError):
+    """A JSON text with too many values to keep in memory."""
+
+
 def parse_large(body: bytes) -> Any:
     """Parse JSON text; long lists are parsed a few elements at a time, so that other threads may run in between.
 
     Raises:
-        BodyTooLarge: the text has too many values to keep in memory; nothing was parsed.
+        TooManyValues: the text has too many values to keep in memory; nothing was parsed.
         orjson.JSONDecodeError: the text is not JSON, or orjson does not accept it.
     """
     lists = _long_lists(body)
@@ -81,14 +84,14 @@ def _long_lists(body: bytes) -> list[tuple[int, int, Array]]:
         For each list the byte offsets of its two brackets, and of the commas between its elements.
 
     Raises:
-        BodyTooLarge: the text has too many values to keep in memory.
+        TooManyValues: the text has too many values to keep in memory.
     """
     begins, ends, commas = list[Array](), list[Array](), list[Array]()
     lists = values = 0
     for start, levels, opens, between, closes in _outline(body):
         lists, values = lists + int(opens.sum()), values + int(between.sum())
         if lists > MAX_LISTS or values > MAX_VALUES:
-            raise BodyTooLarge(
+            raise TooManyValues(
                 f"the body has {lists} lists and objects and {values} values or more, this service takes {MAX_LISTS} "
                 f"and {MAX_VALUES}: send it in parts, or vectors as base64"
             )
