@@ -157,7 +157,11 @@ class ReadConnections:
 
     @contextmanager
     def acquire(self) -> Iterator[sqlite3.Connection]:
-        """Take a connection from the pool for the duration of the block."""
+        """Take a connection from the pool for the duration of the block; after an error it is closed.
+
+        The error's traceback may keep a cursor that is not at its end. It would hold its snapshot, and the next reader
+        of the connection would not see later writes.
+        """
         with self._lock:
             if self._closed:
                 raise StoreClosed(f"the store {self._path} was closed: open it again")
@@ -167,8 +171,10 @@ class ReadConnections:
             connection.execute("PRAGMA query_only = ON")
         try:
             yield connection
-        finally:
-            self._return(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._return(connection)
 
     def close(self) -> None:
         """Close idle connections; one in use is closed when it is returned."""

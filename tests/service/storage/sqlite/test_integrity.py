@@ -143,6 +143,19 @@ def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path,
         assert list(store.check()) == []
 
 
+def test_the_error_of_a_damaged_document_hides_no_later_write(tmp_path: Path, sound: bytes) -> None:
+    offset = sound.index(CONTENT["value"](5)) + 3
+    with opened(tmp_path, flipped(sound, offset, 0)) as store:
+        with pytest.raises(DocumentDamaged) as kept, store.reading() as reader:  # with its traceback
+            number = reader.collection("c").id
+            reader.texts(number, np.arange(1, N + 1))
+        with store.writing() as writer:
+            writer.upsert(number, [DocumentRecord("another", None, 1, np.ones((1, 3), np.float32), np.ones(2, np.float32))])
+        with store.reading() as reader:
+            assert reader.count(number) == N + 1
+        del kept
+
+
 def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_path: Path, sound: bytes) -> None:
     offset = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
     comparison = Comparison("key", "contains", "TEXT 0", ignore_case=True)
