@@ -146,11 +146,18 @@ def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path,
 def test_the_error_of_a_damaged_document_hides_no_later_write(tmp_path: Path, sound: bytes) -> None:
     offset = sound.index(CONTENT["value"](5)) + 3
     with opened(tmp_path, flipped(sound, offset, 0)) as store:
-        with pytest.raises(DocumentDamaged) as kept, store.reading() as reader:  # with its traceback
+        with store.reading() as reader:
             number = reader.collection("c").id
-            reader.texts(number, np.arange(1, N + 1))
+
+        def read_texts() -> None:
+            with store.reading() as reader:
+                reader.texts(number, np.arange(1, N + 1))
+
+        with pytest.raises(DocumentDamaged) as kept:  # with its traceback
+            read_texts()
+        another = DocumentRecord("another", None, 1, np.ones((1, 3), np.float32), np.ones(2, np.float32))
         with store.writing() as writer:
-            writer.upsert(number, [DocumentRecord("another", None, 1, np.ones((1, 3), np.float32), np.ones(2, np.float32))])
+            writer.upsert(number, [another])
         with store.reading() as reader:
             assert reader.count(number) == N + 1
         del kept
