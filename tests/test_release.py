@@ -128,10 +128,10 @@ def test_a_release_is_a_commit_and_a_tag_that_states_one_version_everywhere(chec
 
 def test_it_pushes_nothing_and_says_what_to_push(checkout: Path) -> None:
     origin = checkout.parent / "origin"
-    said = make_release(checkout, "VERSION=0.1.0").stdout.splitlines()
+    lines = make_release(checkout, "VERSION=0.1.0").stdout.splitlines()
     assert git(origin, "tag") == ""
-    assert said[-1] == "  git push --atomic origin main v0.1.0"
-    subprocess.run(said[-1].split(), cwd=checkout, check=True, capture_output=True)
+    assert lines[-1] == "  git push --atomic origin main v0.1.0"
+    subprocess.run(lines[-1].split(), cwd=checkout, check=True, capture_output=True)
     assert git(origin, "tag") == "v0.1.0"
     assert git(origin, "rev-parse", "main") == git(checkout, "rev-parse", "HEAD")
 

@@ -110,9 +110,9 @@ def test_its_mcp_server_reaches_a_service(client: Environment, served: RunningSe
 
     async def talk() -> list[str]:
         async with Client(server) as speaker:
-            found = await speaker.call_tool("find", {"collection": "letters"})
-            assert found.structured_content is not None
-            return [document["id"] for document in found.structured_content["documents"]]
+            result = await speaker.call_tool("find", {"collection": "letters"})
+            assert result.structured_content is not None
+            return [document["id"] for document in result.structured_content["documents"]]
 
     assert asyncio.run(talk()) == ["a", "b"]
 
