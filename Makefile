@@ -153,7 +153,7 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# service/api/openapi.json, of which clients are made: what the service says of itself; and docs/names.md, made of it.
+# service/api/openapi.json, from which clients are made, and docs/reference/names.md, made from it.
 openapi: install
 	$(BIN)/python -m tests.description
 
@@ -165,11 +165,11 @@ typescript: install
 vectors: install
 	$(BIN)/python -m tests.demo_vectors
 
-# docs/client.ipynb, run, with what its cells show now.
+# docs/start/notebook.ipynb, run, with what its cells show now.
 notebook: install
 	$(BIN)/python -m tests.notebook
 
-# docs/page.png, which the README shows: the workshop page as it is now.
+# docs/pictures/page.png, which the README shows: the workshop page as it is now.
 picture: install
 	$(BIN)/python -m tests.picture
 
@@ -231,7 +231,7 @@ docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
 
-# The commit and the tag of a release, which are then pushed by hand: docs/releasing.md. It needs nothing installed.
+# The commit and the tag of a release, which are then pushed by hand: docs/operate/releasing.md. It needs nothing installed.
 release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 

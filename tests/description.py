@@ -1,4 +1,4 @@
-"""service/api/openapi.json: the API's description as a file; `make openapi` writes it, and docs/names.md, anew."""
+"""service/api/openapi.json: the API's description as a file; `make openapi` writes it, and docs/reference/names.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/names.md: every field and header of the wire, from the API's description; `make openapi` writes it anew.
+"""docs/reference/names.md: every field and header of the wire, from the API's description; `make openapi` writes it.
 
 A new name needs one word here: in `EXPLAINED`, under the section of the documentation that explains it.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
 from tests.examples import Page
 
-FILE = Path(__file__).parents[1] / "docs" / "names.md"
+FILE = Path(__file__).parents[1] / "docs" / "reference" / "names.md"
 
 EXPLAINED = {
-    "asking.md": {
+    "guide/asking.md": {
         "a-question": "query queries temperature effective_documents normaliser null top_k top_p include results",
         "many-temperatures": "temperatures weights",
         "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
@@ -26,37 +27,37 @@ EXPLAINED = {
         "where-documents-are-missing": "allow_missing coverage total max_missing_weight",
         "four-ways-to-search": "rows sql attention statement parameters",
     },
-    "certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
-    "addends.md": {
+    "operate/certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
+    "guide/words-and-recency.md": {
         "words": "full_text ranking",
         "recency-priors-and-soft-filters": "bias half_life origin decay factor scale missing",
         "in-the-explanation": "addend addends rank passes",
     },
-    "reading.md": {
+    "guide/reading.md": {
         "reading-a-field": "read",
         "as-what": "as",
         "vote": "votes",
         "quantiles": "quantiles quantile at_least at_most",
     },
-    "streaming.md": {"an-answer-that-grows": "stream"},
-    "collections.md": {
+    "guide/streaming.md": {"an-answer-that-grows": "stream"},
+    "guide/collections.md": {
         "a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
         "what-unrelated-is": "background mean of deviation pairs short",
         "a-document": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
         "listing-counting-and-deleting": "ids count deleted",
     },
-    "documents.md": {
+    "guide/documents.md": {
         "a-long-text-has-several-keys": "part log_weight_of_other_parts key_vectors parts split overlap keys",
         "a-document-without-a-key": "keyless",
     },
-    "filters.md": {
+    "guide/filters.md": {
         "filters": "filter",
         "comparisons": "warnings field operator ignore_case",
         "conditions-joined": "conditions",
         "facts-on-fields": "fields values types distinct min max",
     },
-    "limits.md": {
+    "reference/limits.md": {
         "pages": "prefix limit cursor next_cursor",
         "documents-that-are-there-already": "mode skipped",
         "what-is-cut-and-what-is-not": "truncated",
@@ -71,7 +72,7 @@ EXPLAINED = {
         "headers": "Authorization X-API-Key X-Request-ID Retry-After WWW-Authenticate",
         "writes-sent-again": "Idempotency-Key Idempotency-Replayed",
     },
-    "encoding.md": {
+    "guide/encoding.md": {
         "texts-to-vectors": "texts model purpose embeddings token_counts tokens text start end embedding index"
         " token_count encoded",
         "what-heads-look-at": "pair layers heads causal sequence changes feed_forward layer",
@@ -81,33 +82,33 @@ EXPLAINED = {
         "openais-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error message"
         " param",
     },
-    "calibration.md": {
+    "guide/calibration.md": {
         "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
         "what-is-fitted": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
         "what-it-gains": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
         "asking-a-calibrated-collection": "min_confidence",
         "when-it-is-outgrown": "outgrown",
     },
-    "rooms.md": {
+    "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
         " guesses answer null_guesses X-Room-Secret",
         "who-may-and-how-much": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
     },
-    "lab.md": {
+    "guide/lab.md": {
         "training": "task seconds steps seed accuracy",
         "asking-a-trained-model": "picture source source_attention probability open training models",
     },
-    "OPERATIONS.md": {
+    "operate/operating.md": {
         "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
         " trouble"
     },
-    "errors.md": {"errors": "type title status detail code errors pointer"},
+    "reference/errors.md": {"errors": "type title status detail code errors pointer"},
 }
 
 BEGIN = """# Names
 
 Every field and header of the wire, with its meaning and the section that explains it. `make openapi` writes this page
-from [openapi.json](../service/api/openapi.json), by the tags of its calls. A name with several meanings has one for
+from [openapi.json](../../service/api/openapi.json), by the tags of its calls. A name with several meanings has one for
 each tag. A request field asks for the response field of the same name, and a limit is named after what it limits.
 
 Settings are listed [by themselves](limits.md#settings), and so are [the codes of refusals](errors.md#errors).
@@ -237,7 +238,7 @@ def first_sentence(described: dict[str, Any]) -> str:
 
 
 def page(description: dict[str, Any]) -> str:
-    """Return the text of docs/names.md."""
+    """Return the text of docs/reference/names.md."""
     described = Description(description)
     names = described.fields | described.headers
     text = [BEGIN]
@@ -255,7 +256,7 @@ def page(description: dict[str, Any]) -> str:
                     join_tags(name.sent),
                     join_tags(name.answered),
                     meaning,
-                    f"[{heading}]({path}#{anchor})",
+                    f"[{heading}]({relpath(path, FILE.parent.name)}#{anchor})",
                 )
                 text.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
         text.append("")

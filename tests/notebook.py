@@ -18,7 +18,7 @@ from matplotlib import pyplot, rc_context, rcdefaults
 
 from tests.examples import ROOT
 
-FILE = ROOT / "docs" / "client.ipynb"
+FILE = ROOT / "docs" / "start" / "notebook.ipynb"
 
 
 class Notebook:

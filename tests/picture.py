@@ -18,7 +18,7 @@ from tests.browser.conftest import BROWSERS, FLAGS, PROJECTOR
 from tests.examples import ROOT
 from tests.running import RunningService
 
-FILE = ROOT / "docs" / "page.png"
+FILE = ROOT / "docs" / "pictures" / "page.png"
 SCENE = "#scene=library&t=0.06"
 MOST_BYTES = 150_000
 COLOURS = 160

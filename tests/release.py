@@ -40,8 +40,8 @@ VERSIONS = (
     ("service/web/vendor/softkv/softkv.js", r'="@";'),
     ("service/web/vendor/README.md", r"^\| `softkv/softkv\.js` \|[^|]+\| @ \|"),
     ("service/api/openapi.json", r'^    "version": "@"'),
-    ("docs/limits.md", r'^\{"version": "@"'),
-    ("docs/typescript.md", r"^// @$"),
+    ("docs/reference/limits.md", r'^\{"version": "@"'),
+    ("docs/reference/typescript.md", r"^// @$"),
     ("docker/Dockerfile", r'image\.version="@"'),
     ("docker/**/*.yaml", r"image: softkv:@$"),
     ("server.json", r'"version": "@"'),
@@ -140,7 +140,7 @@ def check(root: Path, version: str) -> None:
     current, owner = source(root)
     if owner == PLACEHOLDER:
         message = (
-            f"Expected the owner of the repository, got {owner}. Write it into {SOURCE}, as docs/releasing.md says."
+            f"Expected the owner of the repository, got {owner}. Write it into {SOURCE} (docs/operate/releasing.md)."
         )
         raise ReleaseError(message)
     changes = (root / CHANGES).read_text(encoding="utf-8")

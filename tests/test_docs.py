@@ -14,7 +14,7 @@ from service.settings import Settings
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
 
-DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PAGES = [Page(name) for name in ("README.md", "CONTRIBUTING.md", *DOCS)]
 LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README.md"))]
 # Whose paths are whole, from the root of the repository.
@@ -28,7 +28,7 @@ PACKAGES = sorted(
 
 # Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
 FRAMEWORKS = [
-    page for page in PAGES if page.name in {f"docs/{name}.md" for name in ("langchain", "llamaindex", "haystack")}
+    page for page in PAGES if page.name in {f"docs/guide/{name}.md" for name in ("langchain", "llamaindex", "haystack")}
 ]
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -107,7 +107,7 @@ def test_the_map_of_the_code_is_short():
 
 
 def test_every_invariant_names_checks_that_exist():
-    rows = re.findall(r"^\| .+ \| (`.+`) \|$", Page("docs/invariants.md").text, re.MULTILINE)
+    rows = re.findall(r"^\| .+ \| (`.+`) \|$", Page("docs/operate/invariants.md").text, re.MULTILINE)
     assert len(rows) > 50
     targets = {f"make {name}" for name in re.findall(r"^([\w-]+):", Page("Makefile").text, re.MULTILINE)}
     checks = [check for cell in rows for check in re.findall(r"`([^`]+)`", cell)]
@@ -115,7 +115,9 @@ def test_every_invariant_names_checks_that_exist():
 
 
 def test_every_setting_is_told_of_with_its_default():
-    defaults = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/limits.md").text, re.MULTILINE))
+    defaults = dict(
+        re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/reference/limits.md").text, re.MULTILINE)
+    )
     assert defaults == {
         name.upper(): shown(field.get_default(call_default_factory=True))
         for name, field in Settings.model_fields.items()
@@ -123,7 +125,9 @@ def test_every_setting_is_told_of_with_its_default():
 
 
 def test_every_code_is_told_of_with_its_status_and_whether_to_repeat_the_request():
-    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (yes|no) \| .+ \|$", Page("docs/errors.md").text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\d+) \| (yes|no) \| .+ \|$", Page("docs/reference/errors.md").text, re.MULTILINE
+    )
     codes = {code: (int(status), again == "yes") for code, status, again in rows}
     assert len(codes) == len(rows)
     assert codes == {code: (refusal.status, refusal.repeat) for code, refusal in TABLE.items()} | {

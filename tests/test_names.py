@@ -1,4 +1,4 @@
-"""docs/names.md is what `make openapi` writes, and each name on it is explained where its row leads."""
+"""docs/reference/names.md is what `make openapi` writes, and each name on it is explained where its row leads."""
 
 from __future__ import annotations
 

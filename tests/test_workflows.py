@@ -18,7 +18,7 @@ from tests.release import source
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted(path.name for path in (GITHUB / "workflows").iterdir())
-RELEASING = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+RELEASING = (ROOT / "docs" / "operate" / "releasing.md").read_text(encoding="utf-8")
 PROJECTS = {
     path: tomllib.loads(path.read_text(encoding="utf-8"))["project"]
     for path in (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml"))

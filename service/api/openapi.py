@@ -22,7 +22,7 @@ MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 CODES = {
     "type": "string",
     "enum": [*TABLE, *OF_STATUS.values()],
-    "description": "The kind of problem in one stable word, for programs. docs/errors.md has the remedy for each.",
+    "description": "The kind of problem in one stable word, for programs. docs/reference/errors.md has each remedy.",
     "examples": ["collection_not_found"],
 }
 

@@ -17,7 +17,7 @@ from tests.clients.cases import Case, jsonable
 FORMAT = {"vector_format": "base64"}
 QUERIES = 64
 WROTE: dict[str, Any] = {"skipped": []}
-# The classes in docs/client.md.
+# The classes in docs/guide/python.md.
 CLASSES = {
     401: "KeyRefused", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 413: "TooLarge", 422: "Invalid",
     429: "Busy", 500: "ServiceFailed", 503: "Unavailable", 507: "StorageFull",

@@ -30,7 +30,7 @@ EXPRESSIONS = {
     **{f"{panel['title']}: {target['expr']}": target["expr"] for panel in PANELS for target in panel["targets"]},
     **{rule["alert"]: rule["expr"] for rule in ALERTS},
 }
-PAGE = Page("docs/OPERATIONS.md")
+PAGE = Page("docs/operate/operating.md")
 PROMETHEUS_OWN = {"job", "instance"}  # which it puts on all that it reads
 STATUSES = {str(refusal.status) for refusal in TABLE.values()} | {str(status) for status in OF_STATUS}
 

@@ -1,4 +1,4 @@
-"""Run by `.venv-integrations`: collections of chroma's and qdrant's own, in folders here, for docs/moving.md."""
+"""Run by `.venv-integrations`: collections of chroma and qdrant, in folders here, for docs/guide/recipes/moving.md."""
 
 from __future__ import annotations
 

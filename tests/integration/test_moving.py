@@ -1,4 +1,4 @@
-"""The recipes of docs/moving.md, run with the stores' own clients: what they hold is here, and is ordered alike."""
+"""The recipes of docs/guide/recipes/moving.md, run with the stores' own clients: both hold and order the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.running import RunningService
 pytestmark = pytest.mark.integration
 
 PYTHON = ROOT / ".venv-integrations" / "bin" / "python"
-RECIPES = [text for language, text in Page("docs/moving.md").blocks if language == "py"]
+RECIPES = [text for language, text in Page("docs/guide/recipes/moving.md").blocks if language == "py"]
 MANY = 2500  # more than a recipe asks for at a time
 
 

@@ -188,12 +188,12 @@ export class Client {
     return encode(this.#sender, texts, options, how);
   }
 
-  /** Trace a text, or a pair of texts, through a model; docs/encoding.md describes each field. */
+  /** Trace a text, or a pair of texts, through a model; docs/guide/encoding.md describes each field. */
   trace(text: string, options: TraceOptions = {}, how?: How): Promise<Trace> {
     return trace(this.#sender, text, options, how);
   }
 
-  /** Attend over arrays; docs/encoding.md describes each field. */
+  /** Attend over arrays; docs/guide/encoding.md describes each field. */
   attend(request: AttentionRequest, how?: How): Promise<Attended> {
     return attendArrays(this.#sender, request, how);
   }

@@ -2,7 +2,7 @@
 
 import type { SchemaFieldProblem, SchemaProblemCode } from "./generated/api.ts";
 
-/** The kind of an error in one stable word; docs/errors.md lists all of them, with the remedy for each. */
+/** The kind of an error in one stable word; docs/reference/errors.md lists all of them, with the remedy for each. */
 export type Code = SchemaProblemCode;
 
 /** One flaw of a request: a JSON pointer (RFC 6901) into its body, empty for the whole body, and the detail. */

@@ -48,7 +48,7 @@ class Aggregation:
 def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
     """Return a metadata field aggregated over all documents that pass the filter, by their weights, as JSON.
 
-    docs/reading.md describes the result.
+    docs/guide/reading.md describes the result.
 
     Args:
         snapshot: the version of the collection that was queried.

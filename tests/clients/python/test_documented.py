@@ -10,8 +10,8 @@ import softkv
 from softkv.record import Record
 from tests.examples import Page
 
-PAGE = set(re.findall(r"\w+", Page("docs/client.md").text))
-WIRE = PAGE | set(re.findall(r"\w+", Page("docs/names.md").text))
+PAGE = set(re.findall(r"\w+", Page("docs/guide/python.md").text))
+WIRE = PAGE | set(re.findall(r"\w+", Page("docs/reference/names.md").text))
 KINDS = [kind for name in softkv.__all__ if isinstance(kind := getattr(softkv, name), type)]
 
 

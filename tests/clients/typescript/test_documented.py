@@ -12,7 +12,7 @@ from tests.examples import SHOWN_URL, Page
 from tests.node import CLIENT, ROOT, checked, node
 from tests.running import RunningService
 
-PAGES = [Page("docs/typescript.md"), Page("clients/typescript/README.md")]
+PAGES = [Page("docs/reference/typescript.md"), Page("clients/typescript/README.md")]
 INDEX = (ROOT / CLIENT / "src" / "index.ts").read_text(encoding="utf-8")
 BETWEEN = "<next block>"
 

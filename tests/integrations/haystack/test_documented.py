@@ -1,4 +1,4 @@
-"""docs/haystack.md: what its examples print, and that it has every argument."""
+"""docs/guide/haystack.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from softkv.haystack import SoftkvDocumentStore, SoftkvRetriever
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/haystack.md")
+PAGE = Page("docs/guide/haystack.md")
 
 
 def test_python_prints_what_its_comments_say(client):
-    assert run_python(Page("docs/haystack.md"), os.environ["SOFTKV_URL"]) == 2
+    assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 2
     for item in client.collections("haystack-"):
         client.collection(item.name).drop()
 

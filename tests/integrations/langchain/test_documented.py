@@ -1,4 +1,4 @@
-"""docs/langchain.md: what its examples print, and that it has every argument."""
+"""docs/guide/langchain.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from softkv.langchain import SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/langchain.md")
+PAGE = Page("docs/guide/langchain.md")
 
 
 def test_python_prints_what_its_comments_say(client):
-    assert run_python(Page("docs/langchain.md"), os.environ["SOFTKV_URL"]) > 4
+    assert run_python(Page("docs/guide/langchain.md"), os.environ["SOFTKV_URL"]) > 4
     assert client.collections("langchain-").count() == 0
 
 

@@ -1,4 +1,4 @@
-"""docs/llamaindex.md: what its examples print, and that it has every argument."""
+"""docs/guide/llamaindex.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from softkv.llamaindex import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/llamaindex.md")
+PAGE = Page("docs/guide/llamaindex.md")
 
 
 def test_python_prints_what_its_comments_say(client):
-    assert run_python(Page("docs/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
+    assert run_python(Page("docs/guide/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
     for item in client.collections("llamaindex-"):
         client.collection(item.name).drop()
 

@@ -123,7 +123,7 @@ def test_only_a_trusted_proxy_at_the_socket_says_the_address(tmp_path: Path, pat
 
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
 def test_a_proxy_uses_the_socket_as_documented(tmp_path: Path, path: Path, name: str) -> None:
-    page = Page("docs/proxy.md")
+    page = Page("docs/operate/proxy.md")
     text = (Path(__file__).parents[3] / page.name).read_text(encoding="utf-8")
     upstream = {"nginx": "http://unix:/run/softkv/softkv.sock:/", "caddy": "unix//run/softkv/softkv.sock"}[name]
     assert f"`{upstream}`" in text

@@ -208,7 +208,9 @@ def test_no_path_of_the_service_may_be_the_prefix(plain):
 def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
     """Each block runs as it is, but without TLS, on a free port, for the service of the test."""
     (configuration,) = [
-        text for kind, text in Page("docs/proxy.md").blocks if kind == name and ("/softkv/" in text) == bool(prefix)
+        text
+        for kind, text in Page("docs/operate/proxy.md").blocks
+        if kind == name and ("/softkv/" in text) == bool(prefix)
     ]
     port = free_port()
     configuration = configuration.replace("127.0.0.1:8000", f"127.0.0.1:{trusting.port}")

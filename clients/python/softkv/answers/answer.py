@@ -44,8 +44,9 @@ RENAMED_IN_COVERAGE = {
 
 
 class Evidence(Record):
-    """Measures of how well the collection answers the query, such as the weight of "none of these". docs/asking.md
-    explains each field.
+    """Measures of how well the collection answers the query, such as the weight of "none of these".
+
+    docs/guide/asking.md explains each field.
     """
 
     _instead = REMOVED_ATTRIBUTES
@@ -62,7 +63,7 @@ class Evidence(Record):
 class Certificate(Record):
     """A proven bound on how far the computed weights may differ from the exact ones.
 
-    The page docs/certificate.md explains it.
+    The page docs/operate/certificate.md explains it.
     """
 
     method: Literal["exact", "quantised"]
@@ -73,7 +74,7 @@ class Certificate(Record):
 class Coverage(Record):
     """The share of the collection that an answer was computed from, if documents were unavailable or not yet read.
 
-    The page docs/asking.md explains it.
+    The page docs/guide/asking.md explains it.
     """
 
     _instead = RENAMED_IN_COVERAGE
@@ -94,7 +95,7 @@ class FullText(Record):
 
 
 class Read(Record):
-    """A metadata field aggregated over all documents by their weights; docs/reading.md explains it.
+    """A metadata field aggregated over all documents by their weights; docs/guide/reading.md explains it.
 
     `how` has the name `as` in the API.
     """

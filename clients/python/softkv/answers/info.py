@@ -23,7 +23,7 @@ class KeptCalibration(Record):
 
 class Calibration(Record):
     """The result of a calibration: values fitted to labelled questions, and how much they improve answers.
-    docs/calibration.md explains each field.
+    docs/guide/calibration.md explains each field.
 
     Attributes:
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
@@ -177,7 +177,7 @@ class ShardsInfo(Record):
 
 
 class ServiceInfo(Record):
-    """A service's version, encoder and limits by name; docs/limits.md explains the limits.
+    """A service's version, encoder and limits by name; docs/reference/limits.md explains the limits.
 
     Attributes:
         shards: None if the service holds all keys itself, or is too old to report it.

@@ -81,7 +81,7 @@ def trace(
 ) -> Call[Trace]:
     """Return the attention weights of each head of a model for a text.
 
-    docs/encoding.md explains each argument.
+    docs/guide/encoding.md explains each argument.
 
     Args:
         text: the text to encode.

@@ -50,7 +50,7 @@ def train(
     seed: int | None = None,
     pairs: Sequence[Mapping[str, str]] | None = None,
 ) -> Plan[None]:
-    """Train a small model in the service; docs/lab.md explains each argument and event.
+    """Train a small model in the service; docs/guide/lab.md explains each argument and event.
 
     Args:
         task: what the model learns.
@@ -322,7 +322,7 @@ def reveal(cache: ServiceCache, code: str, question: int, secret: str) -> Call[R
 def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]:
     """Listen to a room until it closes, or until `heard` returns True.
 
-    docs/rooms.md lists the events. If the service runs in the same process, all events arrive at the end.
+    docs/guide/rooms.md lists the events. If the service runs in the same process, all events arrive at the end.
 
     Args:
         code: the code of the room.

@@ -34,7 +34,7 @@ def create(
 ) -> Call[CollectionInfo]:
     """Create the collection.
 
-    Settings that are left out are chosen by the service. docs/client.md lists them.
+    Settings that are left out are chosen by the service. docs/guide/python.md lists them.
 
     Args:
         similarity: how a query is compared with a key.

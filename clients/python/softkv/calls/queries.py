@@ -72,7 +72,7 @@ def attend(
     """Compare one query, or several, with the keys of a collection, and return the documents with the largest weights.
 
     Every document that passes the filter gets a weight. The weights, with that of "none of these", sum to one.
-    docs/asking.md explains each argument.
+    docs/guide/asking.md explains each argument.
 
     Args:
         query: a text or a vector for one answer. A list of them, or a matrix [m, d], gives a list of answers in the
@@ -134,7 +134,7 @@ def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOpt
     """Yield intermediate answers to one query, over growing parts of a large collection, and last the final answer.
 
     Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend` returns
-    and has `final` set. docs/streaming.md explains the stages.
+    and has `final` set. docs/guide/streaming.md explains the stages.
 
     Args:
         query: a text or a vector.
@@ -303,7 +303,7 @@ def calibrate(
 ) -> Plan[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
-    At least 50 questions are needed; docs/calibration.md explains the result.
+    At least 50 questions are needed; docs/guide/calibration.md explains the result.
 
     Args:
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no

@@ -23,7 +23,7 @@ import type { Vector } from "../wire/vectors.ts";
 /** A query: a text or a vector. */
 export type Query = string | Vector;
 
-/** The fields of a question besides its query; docs/asking.md describes each. */
+/** The fields of a question besides its query; docs/guide/asking.md describes each. */
 export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "stream" | "vector_format">;
 
 /** An answer of a stream: over a part of the collection, or `final`. */

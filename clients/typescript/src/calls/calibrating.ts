@@ -12,7 +12,7 @@ export type LabelledQuestion = { readonly query: Query } & (
   | { readonly ids: readonly string[] }
 );
 
-/** The fit to labelled questions, and its improvement; docs/calibration.md describes each field. */
+/** The fit to labelled questions, and its improvement; docs/guide/calibration.md describes each field. */
 export type Calibration = SchemaCalibrateAnswer;
 
 /** The fields of a calibration besides its questions. */

@@ -3727,7 +3727,7 @@ export interface components {
             errors?: components["schemas"]["FieldProblem"][];
         };
         /**
-         * @description The kind of problem in one stable word, for programs. docs/errors.md has the remedy for each.
+         * @description The kind of problem in one stable word, for programs. docs/reference/errors.md has each remedy.
          * @example collection_not_found
          * @enum {string}
          */

@@ -54,6 +54,6 @@ def test_a_service_is_given_the_time_it_asks_for():
 
 
 def test_the_codes_are_those_of_the_page_of_errors():
-    rows = [line.split("|") for line in Page("docs/errors.md").text.splitlines() if line.startswith("| `")]
+    rows = [line.split("|") for line in Page("docs/reference/errors.md").text.splitlines() if line.startswith("| `")]
     again = {row[1].strip(" `") for row in rows if row[3].strip() == "yes"}
     assert again | {"rate_limit_exceeded"} == RETRYABLE_CODES

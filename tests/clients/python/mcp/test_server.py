@@ -79,7 +79,7 @@ def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
 
 
 def test_the_page_names_every_tool_and_its_arguments() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", Page("docs/mcp.md").sections["the-tools"], re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", Page("docs/guide/mcp.md").sections["the-tools"], re.MULTILINE)
     assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows} == {
         name: list(tool.input["properties"]) for name, tool in TOOLS.items()
     }

@@ -195,7 +195,7 @@ def test_texts_longer_than_an_index_takes_and_words_longer_than_full_text_takes(
         ]
         assert [row.id for row in reader.search(number).equal(many, 5).rows] == ["c"]
         assert [row.id for row in reader.search(number).full_text("000007", 5).rows] == ["c"]
-        assert reader.search(number).full_text(long, 5).rows == []  # told in docs/stores.md
+        assert reader.search(number).full_text(long, 5).rows == []  # told in docs/operate/stores.md
 
 
 def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> None:
