@@ -18,44 +18,45 @@ FILE = Path(__file__).parents[1] / "docs" / "reference" / "names.md"
 
 EXPLAINED = {
     "guide/asking.md": {
-        "a-question": "query queries temperature effective_documents normaliser null top_k top_p include results",
+        "fields-of-a-question": "query queries temperature effective_documents normaliser null top_k top_p include"
+        " results",
         "many-temperatures": "temperatures weights",
         "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
         " null_weight null_similarity log_partition entropy took_ms",
         "the-verdict": "verdict verdict_certain",
         "questions-with-nothing-to-read": "unknown_tokens",
-        "where-documents-are-missing": "allow_missing coverage total max_missing_weight",
+        "missing-documents": "allow_missing coverage total max_missing_weight",
         "four-ways-to-search": "rows sql attention statement parameters",
     },
     "operate/certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
     "guide/words-and-recency.md": {
         "words": "full_text ranking",
         "recency-priors-and-soft-filters": "bias half_life origin decay factor scale missing",
-        "in-the-explanation": "addend addends rank passes",
+        "addends-in-the-explanation": "addend addends rank passes",
     },
     "guide/reading.md": {
-        "reading-a-field": "read",
-        "as-what": "as",
+        "read-a-field": "read",
+        "kinds-of-reading": "as",
         "vote": "votes",
         "quantiles": "quantiles quantile at_least at_most",
     },
-    "guide/streaming.md": {"an-answer-that-grows": "stream"},
+    "guide/streaming.md": {"stream-an-answer": "stream"},
     "guide/collections.md": {
-        "a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
-        "what-unrelated-is": "background mean of deviation pairs short",
-        "a-document": "documents id key value metadata key_vector value_vector upserted",
+        "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
+        "the-null-key": "background mean of deviation pairs short",
+        "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
-        "listing-counting-and-deleting": "ids count deleted",
+        "list-count-and-delete-documents": "ids count deleted",
     },
     "guide/documents.md": {
-        "a-long-text-has-several-keys": "part log_weight_of_other_parts key_vectors parts split overlap keys",
-        "a-document-without-a-key": "keyless",
+        "long-texts-with-several-keys": "part log_weight_of_other_parts key_vectors parts split overlap keys",
+        "documents-without-a-key": "keyless",
     },
     "guide/filters.md": {
         "filters": "filter",
         "comparisons": "warnings field operator ignore_case",
-        "conditions-joined": "conditions",
-        "facts-on-fields": "fields values types distinct min max",
+        "combine-conditions": "conditions",
+        "fields-and-their-values": "fields values types distinct min max",
     },
     "reference/limits.md": {
         "pages": "prefix limit cursor next_cursor",
@@ -84,10 +85,10 @@ EXPLAINED = {
     },
     "guide/calibration.md": {
         "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
-        "what-is-fitted": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
-        "what-it-gains": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
-        "asking-a-calibrated-collection": "min_confidence",
-        "when-it-is-outgrown": "outgrown",
+        "fitted-parameters": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
+        "measured-gain": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
+        "ask-a-calibrated-collection": "min_confidence",
+        "when-to-calibrate-again": "outgrown",
     },
     "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
