@@ -58,21 +58,26 @@ EXPLAINED = {
         "combine-conditions": "conditions",
         "fields-and-their-values": "fields values types distinct min max",
     },
-    "reference/limits.md": {
-        "pages": "prefix limit cursor next_cursor",
-        "documents-that-are-there-already": "mode skipped",
-        "what-is-cut-and-what-is-not": "truncated",
-        "many-documents-changed-at-once": "patch updated",
-        "more-than-that-streams": "refused line done problem",
-        "a-service-says-its-limits": "version keys_required limits",
-        "one-request": "body_bytes page filter_depth filter_values field_values encode_texts encode_texts_with_tokens"
-        " embeddings_inputs trace_characters trace_layers trace_numbers document_keys vector_width id_characters"
-        " name_characters idempotency_key_characters idempotency_hours json_depth",
-        "at-once": "requests_at_once",
-        "alive-and-ready": "loading failed",
-        "headers": "Authorization X-API-Key X-Request-ID Retry-After WWW-Authenticate",
-        "writes-sent-again": "Idempotency-Key Idempotency-Replayed",
+    "guide/writing.md": {
+        "upload-a-stream": "refused line done problem",
+        "documents-whose-id-exists": "mode skipped",
+        "change-many-documents": "patch updated",
+        "retry-a-write": "Idempotency-Key Idempotency-Replayed",
     },
+    "reference/limits.md": {
+        "limits-of-a-request": "body_bytes json_depth",
+        "documents-and-collections": "page document_keys vector_width id_characters name_characters field_values"
+        " idempotency_key_characters idempotency_hours",
+        "questions": "filter_depth filter_values",
+        "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs trace_characters trace_layers"
+        " trace_numbers",
+        "pages": "prefix limit cursor next_cursor",
+        "truncated-texts": "truncated",
+        "limits-by-name": "version keys_required limits",
+        "requests-at-once": "requests_at_once",
+        "headers": "Authorization X-API-Key X-Request-ID Retry-After WWW-Authenticate",
+    },
+    "operate/lifecycle.md": {"liveness-and-readiness": "loading failed"},
     "guide/encoding.md": {
         "texts-to-vectors": "texts model purpose embeddings token_counts tokens text start end embedding index"
         " token_count encoded",
@@ -112,7 +117,7 @@ Every field and header of the wire, with its meaning and the section that explai
 from [openapi.json](../../service/api/openapi.json), by the tags of its calls. A name with several meanings has one for
 each tag. A request field asks for the response field of the same name, and a limit is named after what it limits.
 
-Settings are listed [by themselves](limits.md#settings), and so are [the codes of refusals](errors.md#errors).
+Other pages list [settings](settings.md) and [the codes of errors](errors.md#errors).
 """
 
 

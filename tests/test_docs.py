@@ -116,7 +116,7 @@ def test_every_invariant_names_checks_that_exist():
 
 def test_every_setting_is_told_of_with_its_default():
     defaults = dict(
-        re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/reference/limits.md").text, re.MULTILINE)
+        re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/reference/settings.md").text, re.MULTILINE)
     )
     assert defaults == {
         name.upper(): shown(field.get_default(call_default_factory=True))
