@@ -54,7 +54,8 @@ EXPLAINED = {
     },
     "guide/filters.md": {
         "filters": "filter",
-        "comparisons": "warnings field operator ignore_case",
+        "comparisons": "field operator ignore_case",
+        "warnings": "warnings",
         "combine-conditions": "conditions",
         "fields-and-their-values": "fields values types distinct min max",
     },
