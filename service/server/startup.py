@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -24,6 +28,8 @@ SECONDS_BETWEEN = 5.0
 DONE = float("inf")
 """The time of the last report about something that is complete."""
 FIRST_DEMO = "library"
+LISTED = 6
+"""The number of loading parts that the first message names."""
 
 
 def browser_url(host: str, port: int) -> str:
@@ -64,6 +70,20 @@ def _can_show(terminal: Console, width: int) -> bool:
     return terminal.color_system is not None and not terminal.options.ascii_only and terminal.width >= width
 
 
+def softkv_command() -> str:
+    """Return how a shell calls softkv: by its name, or by its path if it would not find the name.
+
+    A virtual environment that is not activated is not on the shell's path, for instance that of `make run`.
+    """
+    beside_python = shutil.which("softkv", path=str(Path(sys.executable).parent))
+    if shutil.which("softkv") or beside_python is None:
+        return "softkv"
+    path, folder = Path(beside_python).absolute(), Path.cwd()
+    if path.parent == folder:
+        return f"./{path.name}"
+    return shlex.quote(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
+
+
 @dataclass(frozen=True)
 class StartupMessage:
     """A step of the startup: a line for people, and an event with fields for programs."""
@@ -91,23 +111,37 @@ class StartupProgress:
     Args:
         parts: what loads.
         address: the service's URL, or None if it listens on a Unix socket, which no command can call.
+        command: how a shell calls softkv.
         clock: returns the time in seconds.
     """
 
-    def __init__(self, parts: LoadingParts, address: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        parts: LoadingParts,
+        address: str | None,
+        command: str = "softkv",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._parts = parts
         self._address = address
+        self._command = command
         self._clock = clock
         self._started = clock()
         self._reported: dict[str, float] = {}
+        self._listed = False
         self.finished = False
 
     def messages(self, report: ReadinessReport) -> Iterator[StartupMessage]:
         """Yield messages about what has changed since the last call.
 
-        The last message comes when everything is loaded.
+        The first message lists what is loading. The last message comes when everything is loaded.
         """
         now = self._clock()
+        if report.loading and not self._listed:
+            self._listed = True
+            more = len(report.loading) - LISTED
+            line = ", ".join(report.loading[:LISTED]) + (f" and {more} more" if more > 0 else "")
+            yield StartupMessage(f"loading {line}", "loading", {"loading": report.loading})
         for progress in self._parts.demo.progress.values():
             if progress.total is None:
                 continue
@@ -148,9 +182,10 @@ class StartupProgress:
             return StartupMessage("ready", "ready", seconds)
         first = self._parts.demo.progress.get(FIRST_DEMO)
         if first is not None and first.finished:
-            return StartupMessage(f"ready: try {self._example()}", "ready", seconds)
-        line = f"ready: open {self._address}, or try softkv demo{self._url_option} {FIRST_DEMO}"
-        return StartupMessage(line, "ready", seconds)
+            command = self._example()
+        else:
+            command = f"{self._command} demo{self._url_option} {FIRST_DEMO}"
+        return StartupMessage(f"ready: open {self._address}, or try {command}", "ready", seconds)
 
     @property
     def _url_option(self) -> str:
@@ -158,12 +193,12 @@ class StartupProgress:
         return "" if self._address == DEFAULT_URL else f" --url {self._address}"
 
     def _example(self) -> str:
-        return f'softkv attend{self._url_option} {FIRST_DEMO} "pets that purr"'
+        return f'{self._command} attend{self._url_option} {FIRST_DEMO} "pets that purr"'
 
 
 async def report_startup(parts: State, address: str | None, report: Callable[[StartupMessage], None]) -> None:
     """Report each step of the startup, until everything is loaded or has failed."""
-    progress = StartupProgress(parts, address)
+    progress = StartupProgress(parts, address, softkv_command())
     while not progress.finished:
         await asyncio.sleep(POLL_SECONDS)
         for message in progress.messages(await asyncio.to_thread(readiness, parts)):

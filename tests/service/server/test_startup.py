@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
-from service.server.startup import COMPILATION_SECONDS, SECONDS_BETWEEN, StartupProgress
+from service.server.startup import (
+    COMPILATION_SECONDS,
+    LISTED,
+    SECONDS_BETWEEN,
+    StartupProgress,
+    softkv_command,
+)
 
 LOADS = ReadinessReport(["something"], [])
 READY = ReadinessReport([], [])
@@ -23,8 +30,8 @@ class Service:
         self.machine_code = SimpleNamespace(ready=False)
         self.demo = SimpleNamespace(progress={demo.name: demo for demo in demos})
 
-    def starting(self, address: str = ADDRESS) -> StartupProgress:
-        return StartupProgress(self, address, lambda: self.now)
+    def starting(self, address: str = ADDRESS, command: str = "softkv") -> StartupProgress:
+        return StartupProgress(self, address, command, lambda: self.now)
 
 
 def lines(starting, standing=LOADS):
@@ -35,7 +42,7 @@ def test_a_start_says_each_step_once_and_last_what_to_try():
     library, python = Progress("library"), Progress("python")
     service = Service(library, python)
     starting = service.starting()
-    assert lines(starting) == []
+    assert lines(starting) == ["loading something"]
     library.done = library.total = 110
     service.now = 1.0
     assert lines(starting) == ['library 110 of 110, try softkv attend library "pets that purr"']
@@ -51,7 +58,7 @@ def test_a_start_says_each_step_once_and_last_what_to_try():
     python.done = 5013
     assert lines(starting) == ["python 5013 of 5013", "machine code is ready"]
     assert not starting.finished
-    assert lines(starting, READY) == ['ready: try softkv attend library "pets that purr"']
+    assert lines(starting, READY) == [f'ready: open {ADDRESS}, or try softkv attend library "pets that purr"']
     assert starting.finished
     assert lines(starting, READY) == []
 
@@ -72,6 +79,37 @@ def test_an_address_that_commands_do_not_take_by_themselves_is_said(demos):
     assert "--url http://127.0.0.1:9000 library" in last
 
 
+def test_the_first_line_names_what_is_loading_and_counts_the_rest():
+    parts = [f"collection {number}" for number in range(LISTED + 3)]
+    (first,) = Service().starting().messages(ReadinessReport(parts, []))
+    assert first.line == f"loading {', '.join(parts[:LISTED])} and 3 more"
+    assert first.fields == {"loading": parts}
+
+
+def test_what_to_try_names_the_command_as_the_shell_finds_it():
+    service = Service(Progress("library", 110, 110))
+    service.machine_code.ready = True
+    *_, last = lines(service.starting(command=".venv/bin/softkv"), READY)
+    assert last == f'ready: open {ADDRESS}, or try .venv/bin/softkv attend library "pets that purr"'
+
+
+def test_the_command_is_a_path_if_the_shell_would_not_find_the_name(tmp_path, monkeypatch):
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "softkv").write_text("#!/bin/sh\n")
+    (folder / "softkv").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert softkv_command() == ".venv/bin/softkv"
+    monkeypatch.chdir(folder)
+    assert softkv_command() == "./softkv"
+    monkeypatch.chdir(tmp_path.parent)
+    assert softkv_command() == f"{tmp_path.name}/.venv/bin/softkv"
+    monkeypatch.setenv("PATH", str(folder))
+    assert softkv_command() == "softkv"
+
+
 def test_a_start_that_failed_says_so_and_why():
     broken = Progress("library", failure="no such file")
     starting = Service(broken).starting()
@@ -83,5 +121,6 @@ def test_a_start_that_failed_says_so_and_why():
 
 def test_programs_are_told_names_and_numbers():
     starting = Service(Progress("library", 110, 110)).starting()
-    (message,) = starting.messages(LOADS)
+    first, message = starting.messages(LOADS)
+    assert (first.event, first.fields) == ("loading", {"loading": ["something"]})
     assert (message.event, dict(message.fields)) == ("demo collection loaded", {"name": "library", "documents": 110})
