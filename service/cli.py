@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from typer.core import TyperCommand
-
 from service.commands.bench import bench
 from service.commands.cluster import cluster
 from service.commands.demo import demo
@@ -17,10 +15,10 @@ from service.commands.page import page
 from service.commands.serve import serve
 from service.commands.stores import copy, restore
 from softkv.cli import add_remote_commands, create_program
-from softkv.commands.command_line import CommandError, Misused
+from softkv.commands.command_line import OPERATE, START, Command, CommandError, Misused
 
 
-class ServiceCommand(TyperCommand):
+class ServiceCommand(Command):
     """A command whose options are the service's settings.
 
     If an option has an old name, the error gives the new name.
@@ -47,14 +45,19 @@ class ServiceCommand(TyperCommand):
 
 
 app = create_program(f"softkv {version('softkv')}")
-app.command(cls=ServiceCommand)(serve)
+app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
+for command in (demo, doctor):
+    app.command(cls=Command, rich_help_panel=START)(command)
 add_remote_commands(app)
-for command in (demo, key, restore, copy, doctor):
-    app.command()(command)
-app.add_typer(cluster, name="cluster")
-app.add_typer(page, name="page")
+for command in (restore, copy, key):
+    app.command(cls=Command, rich_help_panel=OPERATE)(command)
 # All options belong to the benchmarks, including --help.
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)
+app.command(
+    rich_help_panel=OPERATE,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)(bench)
+app.add_typer(cluster, name="cluster", rich_help_panel=OPERATE)
+app.add_typer(page, name="page", rich_help_panel=OPERATE)
 
 
 def main() -> None:

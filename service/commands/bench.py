@@ -14,7 +14,7 @@ _REPOSITORY = Path(__file__).parents[2]
 
 
 def bench(context: typer.Context) -> None:
-    """Run the benchmarks; what follows is theirs: softkv bench --help"""
+    """Run the benchmarks; `softkv bench --help` lists their options."""
     if not (_REPOSITORY / "benchmarks" / "__main__.py").is_file():
         raise CommandError(
             "the benchmarks are part of the repository and not of the installed package: "

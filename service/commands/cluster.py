@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from service.commands.serve import read_settings
-from softkv.commands.command_line import CommandError
+from softkv.commands.command_line import Command, CommandError, CommandGroup
 
 if TYPE_CHECKING:
     from service.cluster import RayCluster, Transport
@@ -25,9 +25,10 @@ DEPLOY_SECONDS = 600.0
 """Time for which `up` waits for machines and servers if it does not wait for keys."""
 
 cluster = typer.Typer(
+    cls=CommandGroup,
     name="cluster",
     no_args_is_help=True,
-    help="Hold the keys in the memory of several machines, in a Ray cluster that runs already.",
+    help="Hold the keys in the memory of several machines, in a running Ray cluster.",
 )
 Store = Annotated[str | None, typer.Option(help="The database of the collections, postgresql://….", show_default=False)]
 Shards = Annotated[
@@ -37,33 +38,38 @@ Shards = Annotated[
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait until the shards are held; 0 does not wait.")]
 
 
-@cluster.command()
+@cluster.command(cls=Command)
 def up(
-    servers: Annotated[int, typer.Option(min=1, max=10_000, help="The number of servers, one a machine.")],
+    servers: Annotated[
+        int, typer.Option(min=1, max=10_000, help="The number of servers; each runs on a machine of its own.")
+    ],
     copies: Annotated[int, typer.Option(min=1, max=8, help="The number of servers that hold each key.")] = 2,
     store: Store = None,
     shards: Shards = None,
     threads: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processors of a server, which Ray reserves.", show_default="those of the smallest machine"
+            min=1,
+            help="The processors that Ray reserves for each server.",
+            show_default="those of the smallest machine",
         ),
     ] = None,
     data_dir: Annotated[
-        str, typer.Option(help="A directory of each machine for files from which servers restart, or none.")
+        str, typer.Option(help="The directory on each machine for files that make a restart fast; none for no files.")
     ] = "~/.cache/softkv/shards",
     vector_storage: Annotated[
-        str | None, typer.Option(help="Storage of float32 vectors of large collections: memory or files.")
+        Literal["memory", "files"] | None,
+        typer.Option(help="Where large collections keep their float32 vectors.", show_default="memory"),
     ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Restart the servers one by one, for a new version of softkv.")
     ] = False,
     wait: Wait = 3600,
 ) -> None:
-    """Bring the cluster to this number of servers, and wait until they hold all keys.
+    """Start or change the servers of the cluster, and wait until they hold all keys.
 
-    Started again with other numbers it adds or removes servers; keys move
-    while queries are answered. Ctrl-C stops only the waiting.
+    Run it again with other numbers to add or remove servers. Queries are
+    answered while keys move. Ctrl-C stops only the waiting.
 
     softkv cluster up --store postgresql://… --servers 3
     """
@@ -91,11 +97,11 @@ def up(
     typer.echo(f"{servers} servers hold {'all keys' if wait else 'keys soon'}, {min(copies, servers)} copies of each")
 
 
-@cluster.command()
+@cluster.command(cls=Command)
 def status(
     store: Store = None,
     shards: Shards = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as `shards` of GET /v1.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the field `shards` of GET /v1.")] = False,
 ) -> None:
     """Show the servers, where they run and what they hold.
 
@@ -112,9 +118,12 @@ def status(
         raise typer.Exit(1)
 
 
-@cluster.command()
+@cluster.command(cls=Command)
 def down(store: Store = None, shards: Shards = None) -> None:
-    """End all servers. The documents stay in the database, and services answer 503 until the next `up`."""
+    """Stop all servers; services then answer 503 until the next `up`.
+
+    The documents stay in the database.
+    """
     with _join(_settings(store=store, shards=shards)) as (database, ray, _):
         database.set_cluster_plan((), 0)
         names = ray.servers()

@@ -27,7 +27,8 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="[NAMES]...",
-            help="Names: library, videos, python, unicode. Default: all.",
+            help="library, videos, python or unicode.",
+            show_default="all",
         ),
     ] = None,
     url: Url = DEFAULT_URL,
@@ -35,6 +36,8 @@ def demo(
     as_json: AsJSON = False,
 ) -> None:
     """Load demo collections into the running service.
+
+    Documents that the service has already are not sent again.
 
     softkv demo library python
     """

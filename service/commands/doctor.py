@@ -56,17 +56,18 @@ def doctor(
         Path | None, typer.Option(help="The directory of the collections.", show_default="data")
     ] = None,
     store: Annotated[
-        str | None, typer.Option(help="postgresql://… of a database to use instead.", show_default="none")
+        str | None, typer.Option(help="Check this database instead, postgresql://….", show_default="none")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="A model's name, its path, or none.", show_default="all-MiniLM-L6-v2")
+        str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Check what is installed, the model and the data directory or database; needs no service.
+    """Check this machine, the model and the stored data.
 
-    Each check is shown when it is done; --json shows all of them at the end.
-    Run it on the machine of `softkv serve`, with the same SOFTKV_… environment.
+    Run it where `softkv serve` runs, with the same SOFTKV_… environment. It
+    needs no running service. Each check is printed when it is done; with
+    --json, all of them are printed at the end.
     """
     # A loopback host: nothing listens here, so the settings need no keys.
     options = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}

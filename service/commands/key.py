@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,19 +10,21 @@ from softkv.commands.command_line import AsJSON, Misused
 
 
 def key(
-    name: Annotated[str, typer.Argument(help="The name of its holder in logs.")],
-    scope: Annotated[str, typer.Option(help="The permission: read or write.")] = "read",
+    name: Annotated[str, typer.Argument(help="The name of the holder, for logs.", show_default=False)],
+    scope: Annotated[Literal["read", "write"], typer.Option(help="What the key allows; write includes read.")] = "read",
     collections: Annotated[
-        str, typer.Option(metavar="PREFIX", help="Only collections whose names begin with this.", show_default="all")
+        str,
+        typer.Option(metavar="PREFIX", help="Allow only collections whose names begin with this.", show_default="all"),
     ] = "",
     as_json: AsJSON = False,
 ) -> None:
-    """Generate a key for SOFTKV_KEYS_FILE; needs no service.
+    """Generate an API key, and its line for the service's file of keys.
 
-    The line for the file goes to standard output and the key to standard
-    error. The key is stored nowhere:
+    The line goes to standard output, for the file of `softkv serve
+    --keys-file`. The key goes to standard error and is stored nowhere.
+    This needs no service.
 
-      softkv key app --scope read --collections docs- >> keys
+    softkv key app --scope read --collections docs- >> keys
     """
     from service.api.keyring import KeysUnusable, line_of, new_key
     from softkv.commands.console import write_json

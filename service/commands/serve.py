@@ -7,7 +7,7 @@ import socket
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,117 +21,217 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 
+ACCESS, NETWORK, DATA, COMPUTATION = "Access", "Network", "Data", "Computation"
+LIMITS, OPERATION = "Limits", "Logs and shutdown"
+"""The groups of options in `softkv serve --help`; those without a group come first."""
+
+
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.", show_default="8000")
     ] = None,
-    unix_socket: Annotated[
-        Path | None,
-        typer.Option(help="A Unix socket to listen on, instead of host and port.", show_default="none"),
-    ] = None,
-    trusted_proxies: Annotated[
-        str | None,
-        typer.Option(help="Proxies whose X-Forwarded headers to believe: addresses, networks.", show_default="none"),
-    ] = None,
-    root_path: Annotated[
-        str | None, typer.Option(help="The path below which a proxy serves this service.", show_default="none")
-    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="The directory of the collections.", show_default="data")
     ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(help="postgresql://… of a database to use instead.", show_default="SQLite in data-dir"),
-    ] = None,
-    shards: Annotated[
-        str | None,
-        typer.Option(help="The Ray cluster whose servers hold the keys: auto or HOST:PORT.", show_default="none"),
-    ] = None,
-    keys_file: Annotated[
-        Path | None, typer.Option(help="A file of keys, with lines of `softkv key`.", show_default="none")
-    ] = None,
     demo: Annotated[
-        str | None, typer.Option(help="Demo collections to load, comma-separated.", show_default="none")
+        str | None,
+        typer.Option(
+            help="Demo collections to load, comma-separated: library, videos, python, unicode.", show_default="none"
+        ),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="A model's name, its path, or none.", show_default="all-MiniLM-L6-v2")
+        str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.", show_default="float32")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="The number of compute threads.", show_default="all cores")
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of API keys; each line is the output of `softkv key`.",
+            show_default="none",
+            rich_help_panel=ACCESS,
+        ),
     ] = None,
     allow_anonymous: Annotated[
-        str | None,
-        typer.Option(help="Allow other machines without keys to read or write.", show_default="neither"),
+        Literal["read", "write"] | None,
+        typer.Option(
+            help="What callers on other machines may do without a key.", show_default="nothing", rich_help_panel=ACCESS
+        ),
     ] = None,
     allowed_hosts: Annotated[
         str | None,
-        typer.Option(help="More host names to accept without a key, comma-separated; * for any.", show_default="none"),
+        typer.Option(
+            help="More host names under which callers without a key are answered, comma-separated; * for any.",
+            show_default="none",
+            rich_help_panel=ACCESS,
+        ),
     ] = None,
     frame_ancestors: Annotated[
-        str | None, typer.Option(help="Sites that may show the page in a frame.", show_default="'self'")
+        str | None,
+        typer.Option(help="Sites that may show the page in a frame.", show_default="'self'", rich_help_panel=ACCESS),
     ] = None,
     cors_origins: Annotated[
         str | None,
-        typer.Option(help="Sites that may call the API, comma-separated; * for any.", show_default="none"),
+        typer.Option(
+            help="Sites that may call the API from a browser, comma-separated; * for any.",
+            show_default="none",
+            rich_help_panel=ACCESS,
+        ),
     ] = None,
-    max_body_bytes: Annotated[
-        int | None, typer.Option(help="The size limit of a request.", show_default="33554432")
+    lab: Annotated[
+        Literal["writers", "readers"] | None,
+        typer.Option(
+            help="Callers that may train small models in the lab.", show_default="writers", rich_help_panel=ACCESS
+        ),
     ] = None,
-    max_queries: Annotated[
-        int | None, typer.Option(help="The limit of queries per request.", show_default="64")
+    unix_socket: Annotated[
+        Path | None,
+        typer.Option(
+            help="Listen on this Unix socket, instead of host and port.", show_default="none", rich_help_panel=NETWORK
+        ),
     ] = None,
-    max_documents: Annotated[
-        int | None, typer.Option(help="The limit of documents per request.", show_default="10000")
+    trusted_proxies: Annotated[
+        str | None,
+        typer.Option(
+            help="The addresses or networks of proxies whose X-Forwarded headers are believed.",
+            show_default="none",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
-    max_queue: Annotated[
-        int | None, typer.Option(help="The limit of concurrent calls of each kind.", show_default="256")
+    root_path: Annotated[
+        str | None,
+        typer.Option(
+            help="The path below which a proxy serves this service.", show_default="none", rich_help_panel=NETWORK
+        ),
     ] = None,
-    max_connections: Annotated[
-        int | None, typer.Option(help="The limit of open connections.", show_default="1000")
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the collections in this database, postgresql://….",
+            show_default="SQLite in data-dir",
+            rich_help_panel=DATA,
+        ),
     ] = None,
-    header_timeout: Annotated[
-        float | None, typer.Option(help="Timeout for the head of a request.", show_default="10")
-    ] = None,
-    body_timeout: Annotated[
-        float | None, typer.Option(help="Timeout for slow request bodies and slow readers.", show_default="30")
-    ] = None,
-    min_transfer_rate: Annotated[
-        int | None, typer.Option(help="Minimum transfer rate, in bytes per second.", show_default="1024")
-    ] = None,
-    keepalive_timeout: Annotated[
-        float | None, typer.Option(help="Timeout for idle connections.", show_default="30")
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            help="The Ray cluster whose servers hold the keys: auto, or HOST:PORT.",
+            show_default="none",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     vector_storage: Annotated[
-        str | None, typer.Option(help="Storage of float32 vectors of large collections: memory or files.")
+        Literal["memory", "files"] | None,
+        typer.Option(
+            help="Where large collections keep their float32 vectors.", show_default="memory", rich_help_panel=DATA
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        typer.Option(
+            help="The numbers of the model; bfloat16 is faster and less exact.",
+            show_default="float32",
+            rich_help_panel=COMPUTATION,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="The number of compute threads.", show_default="all cores", rich_help_panel=COMPUTATION
+        ),
     ] = None,
     cache_dir: Annotated[
-        Path | None, typer.Option(help="The directory for cached machine code.", show_default="~/.cache/softkv")
+        Path | None,
+        typer.Option(
+            help="The directory for compiled machine code.", show_default="~/.cache/softkv", rich_help_panel=COMPUTATION
+        ),
+    ] = None,
+    max_body_bytes: Annotated[
+        int | None,
+        typer.Option(help="The largest body of a request, in bytes.", show_default="33554432", rich_help_panel=LIMITS),
+    ] = None,
+    max_queries: Annotated[
+        int | None, typer.Option(help="The most queries in a request.", show_default="64", rich_help_panel=LIMITS)
+    ] = None,
+    max_documents: Annotated[
+        int | None, typer.Option(help="The most documents in a request.", show_default="10000", rich_help_panel=LIMITS)
+    ] = None,
+    max_queue: Annotated[
+        int | None,
+        typer.Option(help="The most calls of each kind at the same time.", show_default="256", rich_help_panel=LIMITS),
+    ] = None,
+    max_connections: Annotated[
+        int | None, typer.Option(help="The most open connections.", show_default="1000", rich_help_panel=LIMITS)
+    ] = None,
+    header_timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds for the head of a request to arrive.", show_default="10", rich_help_panel=LIMITS),
+    ] = None,
+    body_timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that a body or an answer may fall behind --min-transfer-rate.",
+            show_default="30",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    min_transfer_rate: Annotated[
+        int | None,
+        typer.Option(
+            help="The slowest transfer of a body or an answer, in bytes per second.",
+            show_default="1024",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
+    keepalive_timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds until an idle connection is closed.", show_default="30", rich_help_panel=LIMITS),
+    ] = None,
+    log_format: Annotated[
+        Literal["console", "json"] | None,
+        typer.Option(
+            help="The form of log lines: console for people, json for programs.",
+            show_default="console",
+            rich_help_panel=OPERATION,
+        ),
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(
+            help="The lowest level of log lines; debug adds the requests of probes.",
+            show_default="info",
+            rich_help_panel=OPERATION,
+        ),
+    ] = None,
+    slow_request_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Log requests that take longer, in milliseconds; 0 logs none.",
+            show_default="1000",
+            rich_help_panel=OPERATION,
+        ),
+    ] = None,
+    traces: Annotated[
+        Literal["none", "otlp"] | None,
+        typer.Option(help="Export a span for each request.", show_default="none", rich_help_panel=OPERATION),
     ] = None,
     drain_seconds: Annotated[
         float | None,
-        typer.Option(help="Seconds of failing /readyz between SIGTERM and the shutdown.", show_default="1"),
-    ] = None,
-    lab: Annotated[
-        str | None,
-        typer.Option(help="Callers that may train small models: writers or readers.", show_default="writers"),
-    ] = None,
-    log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
-    slow_request_ms: Annotated[
-        float | None,
-        typer.Option(min=0, help="Log requests that take longer, in milliseconds; 0 logs none.", show_default="1000"),
-    ] = None,
-    traces: Annotated[
-        str | None, typer.Option(help="Export of request spans: none or otlp.", show_default="none")
+        typer.Option(
+            help="After SIGTERM, seconds in which /readyz fails before the service stops.",
+            show_default="1",
+            rich_help_panel=OPERATION,
+        ),
     ] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.
 
-    Each option is also SOFTKV_… in the environment. Keys come from the
-    environment or a file, since other users can read a command line:
-    SOFTKV_API_KEYS and SOFTKV_READ_KEYS, comma-separated.
+    Each option can also be set in the environment: --max-queries is
+    SOFTKV_MAX_QUERIES. API keys are not options, since other users of the
+    machine can read a command line: name a file of keys, or set
+    SOFTKV_API_KEYS and SOFTKV_READ_KEYS to keys, comma-separated.
+
+    softkv serve --demo library
     """
     options = {name: value for name, value in locals().items() if value is not None}
 

@@ -33,14 +33,16 @@ def restore(
         ),
     ],
     data_dir: Annotated[
-        Path | None, typer.Option(help="The directory, which has no store yet.", show_default="data")
+        Path | None,
+        typer.Option(help="The directory to create; it may exist, but without a store.", show_default="data"),
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Make a data directory of a backup; needs no service, and no service may run on it.
+    """Restore a backup into a new data directory.
 
-    A directory with a store stays as it is. If the backup is incomplete or
-    its checksum is wrong, nothing is written.
+    This needs no running service. A directory that has a store already stays
+    as it is. If the backup is incomplete or its checksum is wrong, nothing is
+    written.
 
     softkv restore monday.softkv --data-dir data
     """
@@ -69,22 +71,31 @@ def restore(
 
 def copy(
     source: Annotated[
-        str, typer.Argument(help="A data directory, or postgresql://….", metavar="FROM", show_default=False)
+        str,
+        typer.Argument(
+            help="The store to read: a data directory, or postgresql://….", metavar="FROM", show_default=False
+        ),
     ],
-    target: Annotated[str, typer.Argument(help="Another one, created if missing.", metavar="TO", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(help="The store to write, created if missing.", metavar="TO", show_default=False)
+    ],
     collections: Annotated[
         list[str] | None,
-        typer.Option("--collection", "-c", help="Only this one; may be given several times.", show_default="all"),
+        typer.Option(
+            "--collection", "-c", help="Copy only this collection; repeat the option for more.", show_default="all"
+        ),
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Then compare every document with its source.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every document with its source afterwards.")
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Copy collections from one store into another, vectors bit by bit.
 
-    Needs no service, and none may run on a data directory. Documents that TO
-    already has are not written again, so that an interrupted copy resumes;
-    documents that only TO has stay. Answers stored for an Idempotency-Key
-    are not copied.
+    This needs no service, and no service may run on either data directory.
+    Documents that TO already has are not written again, so run the command
+    again to resume it. Documents that only TO has stay. Answers stored for an
+    Idempotency-Key are not copied.
 
     softkv copy data postgresql://user@host/softkv --verify
     """

@@ -8,11 +8,10 @@ from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from softkv.commands.attend import attend
 from softkv.commands.calibrate import calibrate
-from softkv.commands.command_line import CommandError
+from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, Command, CommandError, CommandGroup
 from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
 from softkv.commands.load import load
@@ -24,15 +23,17 @@ ENTRY_POINTS = "softkv.commands"
 OF_THE_SERVICE = {
     "serve": "Run the service.",
     "demo": "Load demo collections into the running service.",
-    "key": "Generate a key for SOFTKV_KEYS_FILE.",
-    "restore": "Make a data directory of a backup.",
+    "doctor": "Check this machine, the model and the stored data.",
+    "restore": "Restore a backup into a new data directory.",
     "copy": "Copy collections from one store into another.",
-    "doctor": "Check what is installed, the model and the data.",
-    "cluster": "Servers that hold the keys, in a Ray cluster.",
-    "page": "The page as files that any host can serve.",
+    "key": "Generate an API key.",
+    "cluster": "Start and stop the servers that hold the keys, in a Ray cluster.",
+    "page": "Export the page as files for any web host.",
     "bench": "Run the benchmarks.",
 }
 """The commands of the distribution `softkv`, each with its help where that is not installed."""
+REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (backup,)}
+"""The commands that call a running service, by their groups."""
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def _errors_shown(program: str) -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
 
 
-class Commands(TyperGroup):
+class Commands(CommandGroup):
     """The group of all commands of `softkv`."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -54,7 +55,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
 
 
-class MCPCommand(TyperCommand):
+class MCPCommand(Command):
     """The command `softkv-mcp`."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -78,7 +79,9 @@ def create_program(version: str) -> typer.Typer:
         epilog="Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the service cannot be reached.",
     )
 
-    program.callback(help="A document collection as the memory of an attention layer.")(_read_options)
+    program.callback(help="Ask a collection of documents. Every document gets a weight, and so does “none of these”.")(
+        _read_options
+    )
     return program
 
 
@@ -99,8 +102,9 @@ def _read_options(
 
 def add_remote_commands(program: typer.Typer) -> None:
     """Add the commands that call a running service."""
-    for command in (load, export, attend, calibrate, encode, mcp, backup):
-        program.command()(command)
+    for panel, commands in REMOTE.items():
+        for command in commands:
+            program.command(cls=Command, rich_help_panel=panel)(command)
 
 
 def client_program() -> typer.Typer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.networks import DEFAULT_URL
-from softkv.commands.command_line import ApiKey, AsJSON, CommandError, Url
+from softkv.commands.command_line import ApiKey, AsJSON, Command, CommandError, CommandGroup, Url
 
 if TYPE_CHECKING:
     from service.commands.page.recording import Memory
@@ -19,29 +19,29 @@ DOCUMENTS = ("index.html", "lesson.html", "worksheet.html")
 QUESTIONS = Path(__file__).with_name("questions.txt")
 _PAGE = 500
 
-page = typer.Typer(no_args_is_help=True, help="The page as files that any host can serve.")
+page = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Export the page as files for any web host.")
 
 
 @page.callback()
 def _page() -> None:
-    """Export the page as files that any host can serve."""
+    """Export the page as files for any web host."""
 
 
-@page.command()
+@page.command(cls=Command)
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory for the files; created if missing.")],
     questions: Annotated[
         Path,
-        typer.Option(help="The questions besides the keys, one per line.", exists=True, dir_okay=False),
+        typer.Option(help="A file of questions, one per line, asked besides the keys.", exists=True, dir_okay=False),
     ] = QUESTIONS,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Write the page with answers that need no service.
+    """Export the page as files, with recorded answers in place of a service.
 
-    The answers are about the collections library and videos, which the running
-    service must have, and about the rows that the scenes contain.
+    The running service must have the demo collections library and videos. It
+    is asked about them, and about the rows of the scenes.
 
     softkv page export public
     """

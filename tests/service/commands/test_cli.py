@@ -33,6 +33,32 @@ def test_the_command_starts_without_what_a_command_needs() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_help_groups_the_commands_in_the_order_of_their_use(bare: Softkv) -> None:
+    help_ = bare("--help").output
+    groups = [line.split()[1] for line in help_.splitlines() if line.startswith("╭─")]
+    assert groups == ["Options", "Start", "Ask", "Documents", "Operate"]
+    words = help_.split()
+    assert words.index("serve") < words.index("attend") < words.index("load") < words.index("cluster")
+
+
+def test_help_of_serve_has_groups_and_choices_and_no_type_of_a_flag(bare: Softkv) -> None:
+    help_ = bare("serve", "--help", COLUMNS="120").output
+    groups = [line.strip("╭─╮ ") for line in help_.splitlines() if line.startswith("╭─")]
+    assert groups == ["Options", "Access", "Network", "Data", "Computation", "Limits", "Logs and shutdown"]
+    for choices in ("read|write", "memory|files", "float32|bfloat16", "debug|info|warning|error", "none|otlp"):
+        assert choices in help_
+    for command in ("serve", "attend", "load", "cluster"):
+        assert "bool" not in bare(command, "--help", COLUMNS="120").output
+
+
+@pytest.mark.parametrize("module", ["softkv", "service"])
+def test_a_module_is_the_command(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"softkv {version('softkv')}\n")
+
+
 def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
     help_ = bare("--help").output
     for command in ("serve", "cluster", "demo", "load", "export", "attend", "encode", "mcp", "bench", "doctor"):
@@ -86,6 +112,9 @@ def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> Non
         ["demo", "librarry"],
         ["load", "/nowhere.csv"],
         ["serve", "--port", "eighty"],
+        ["serve", "--precision", "float8"],
+        ["serve", "--log-level", "loud"],
+        ["attend", "library", "cats", "--normaliser", "loud"],
         ["dance"],
     ],
     ids=" ".join,
@@ -117,7 +146,7 @@ def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monk
         assert "no collection 'atlantis'" in bare(*command, SOFTKV_KEY=f"@{tmp_path / 'key'}").stderr
 
 
-@pytest.mark.parametrize("options", [["--top-k", "-1", "--top-p", "2"], ["--normaliser", "loud"]])
+@pytest.mark.parametrize("options", [["--top-k", "-1", "--top-p", "2"], ["--max-error", "-1"]])
 def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv, options: list[str]) -> None:
     """Check flaws that the client detects before a request, and flaws that the service detects."""
     ended = softkv("attend", "atlantis", "cats", *options)

@@ -48,7 +48,7 @@ def test_for_programs_it_is_json(tmp_path):
     ("arguments", "message"),
     [
         (["a key"], "a name is 1 to 64"),
-        (["app", "--scope", "admin"], "a scope is read or write"),
+        (["app", "--scope", "admin"], "'admin' is not"),
         (["app", "--collections", "docs-*"], "what their names begin with"),
     ],
 )

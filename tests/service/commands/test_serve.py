@@ -213,7 +213,7 @@ def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
-    assert refused("--precision", "float8").startswith("softkv: --precision: ")
+    assert refused("--max-queries", "0").startswith("softkv: --max-queries: ")
     assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
 
 
@@ -267,7 +267,8 @@ def test_a_root_path_of_the_service_itself() -> None:
 
 
 def test_a_log_level_that_is_none() -> None:
-    assert refused("--log-level", "loud").startswith("softkv: --log-level: Input should be 'debug', 'info',")
+    line = refused(SOFTKV_LOG_LEVEL="loud")
+    assert line.startswith("softkv: SOFTKV_LOG_LEVEL: Input should be 'debug', 'info',")
 
 
 def test_an_unknown_demo_collection() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +26,9 @@ def _temperature(text: str) -> float | str:
     return text if text == "auto" else _number(text, "a number of at least 0, or auto")
 
 
+WEIGHTS, SHOWN = "Weights", "Matches"
+"""Two groups of options in the help."""
+
 NAMED_NULLS = ("auto", "lenient", "strict", "calibrated")
 
 
@@ -40,60 +43,103 @@ def _null(text: str) -> float | str | bool:
 
 
 def attend(
-    collection: Annotated[str, typer.Argument(help="The collection to ask.", show_default=False)],
+    collection: Annotated[str, typer.Argument(help="The name of the collection.", show_default=False)],
     text: Annotated[
-        str, typer.Argument(help="The question (a JSON list of numbers with --vector).", show_default=False)
+        str, typer.Argument(help="The question; with --vector, a JSON list of numbers.", show_default=False)
     ],
     temperature: Annotated[
         Any,
-        typer.Option("-t", "--temperature", parser=_temperature, metavar="X|auto", help="0 looks up, large averages."),
+        typer.Option(
+            "-t",
+            "--temperature",
+            parser=_temperature,
+            metavar="X|auto",
+            help="Near 0 the best match has all weight; larger values share it among more documents.",
+            rich_help_panel=WEIGHTS,
+        ),
     ] = None,
     effective_documents: Annotated[
-        float | None, typer.Option(help="The number of effective documents, with --temperature auto.")
+        float | None,
+        typer.Option(
+            help="With --temperature auto: the number of documents on which the answer rests.", rich_help_panel=WEIGHTS
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option("-k", "--top-k", help="The number of matches to show.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option("-k", "--top-k", help="Show this number of matches.", rich_help_panel=SHOWN)
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Show the matches that have this share of the weight together.", rich_help_panel=SHOWN),
+    ] = None,
     null: Annotated[
         Any,
         typer.Option(
             parser=_null,
             metavar="auto|lenient|strict|calibrated|false|X",
-            help="The similarity of the null key, “none of these”.",
+            help="The similarity of the null key, “none of these”; false for no null key.",
+            rich_help_panel=WEIGHTS,
         ),
     ] = None,
     filter_: Annotated[
         Any,
-        typer.Option("--filter", parser=json_object, metavar="JSON", help="Only documents that pass this filter."),
+        typer.Option(
+            "--filter", parser=json_object, metavar="JSON", help="Ask only the documents that pass this filter."
+        ),
     ] = None,
     normaliser: Annotated[
-        str | None, typer.Option(help="softmax, sparsemax, entmax15 or one_hot.", show_default=False)
+        Literal["softmax", "sparsemax", "entmax15", "one_hot"] | None,
+        typer.Option(
+            help="The function that turns logits into weights.", show_default="softmax", rich_help_panel=WEIGHTS
+        ),
     ] = None,
-    max_error: Annotated[float | None, typer.Option(help="The largest error that the answer may have.")] = None,
+    max_error: Annotated[
+        float | None, typer.Option(help="The largest proven error of the weights.", rich_help_panel=WEIGHTS)
+    ] = None,
     full_text: Annotated[
         Any,
         typer.Option(
-            parser=_weight, metavar="X|auto", help="Add this weight times its full-text rank to a document's logit."
+            parser=_weight,
+            metavar="X|auto",
+            help="Add X times the full-text rank of a document to its logit.",
+            rich_help_panel=WEIGHTS,
         ),
     ] = None,
     bias: Annotated[
         list[Any] | None,
-        typer.Option(parser=json_object, metavar="JSON", help="Add this bias term; may be given several times."),
+        typer.Option(
+            parser=json_object,
+            metavar="JSON",
+            help="Add this bias term to the logits; repeat the option for more.",
+            rich_help_panel=WEIGHTS,
+        ),
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="The confidence at which the first match stands out, if calibrated.")
+        float | None,
+        typer.Option(
+            help="The confidence from which the first match stands out, in a calibrated collection.",
+            rich_help_panel=SHOWN,
+        ),
     ] = None,
     conformal: Annotated[
-        float | None, typer.Option(help="Show the set with the right document at this probability, if calibrated.")
+        float | None,
+        typer.Option(
+            help="Show the matches that include the right document with this probability, in a calibrated collection.",
+            rich_help_panel=SHOWN,
+        ),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Answer even if some documents are unavailable.")
+        bool, typer.Option("--allow-missing", help="Answer even if some documents cannot be read now.")
     ] = False,
-    vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
+    vector: Annotated[bool, typer.Option("--vector", help="The question is a vector, not a text.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Ask a collection: normalised weights over every document, and the evidence behind them.
+    """Ask a collection a question.
+
+    Every document gets a weight, and so does “none of these”; the weights sum
+    to 1. The verdict says what they mean: one document stands out, several
+    share the weight, or nothing here is about that.
 
     softkv attend python "make a temporary directory"
     """

@@ -35,19 +35,26 @@ def calibrate(
     file: Annotated[
         Path,
         typer.Argument(
-            help='One question per line: {"query": …, "id": …}, with id null if it has no answer; - is stdin.',
+            help='A line per question: {"query": …, "id": …}, with id null if no document answers it; - is stdin.',
             parser=existing_file,
             metavar="FILE",
             show_default=False,
         ),
     ],
-    collection: Annotated[str, typer.Option("-c", "--collection", help="The collection to ask.", show_default=False)],
-    apply: Annotated[bool, typer.Option("--apply", help="Keep the calibration if it gains.")] = False,
+    collection: Annotated[
+        str, typer.Option("-c", "--collection", help="The name of the collection.", show_default=False)
+    ],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Keep the calibration if it gains on the held-out questions.")
+    ] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Fit confidence to labelled questions, and measure the gain on held-out ones.
+    """Turn weights into probabilities, by labelled questions.
+
+    The calibration is fitted to some of the questions and measured on the
+    others. Without --apply nothing is changed.
 
     softkv calibrate questions.jsonl --collection library --apply
     """

@@ -7,6 +7,37 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+
+START, ASK, DOCUMENTS, OPERATE = "Start", "Ask", "Documents", "Operate"
+"""The groups of commands in `softkv --help`, in their order."""
+
+SERVICE = "Service"
+"""The group of options that name the service to call."""
+
+
+class Command(TyperCommand):
+    """A command whose help shows no type beside a flag, since a flag takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options of the command."""
+        return _hide_flag_types(super().get_params(ctx))
+
+
+class CommandGroup(TyperGroup):
+    """A group of commands whose help shows no type beside a flag."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options before the name of a command."""
+        return _hide_flag_types(super().get_params(ctx))
+
+
+def _hide_flag_types(parameters: list[Any]) -> list[Any]:
+    """Set an empty metavar on every flag without one, so that help does not show `<bool>`; return the parameters."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
 
 
 class CommandError(Exception):
@@ -71,7 +102,9 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-Url = Annotated[str, typer.Option("--url", envvar="SOFTKV_URL", help="The address of the service.")]
+Url = Annotated[
+    str, typer.Option("--url", envvar="SOFTKV_URL", help="The address of the service.", rich_help_panel=SERVICE)
+]
 ApiKey = Annotated[
     str | None,
     typer.Option(
@@ -79,7 +112,8 @@ ApiKey = Annotated[
         envvar="SOFTKV_KEY",
         parser=read_key,
         metavar="KEY|@FILE",
-        help="The key, if the service needs one; @FILE reads it from a file.",
+        help="The API key, if the service requires one; @FILE reads it from a file.",
+        rich_help_panel=SERVICE,
     ),
 ]
-AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]

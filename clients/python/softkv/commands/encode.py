@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,7 +24,7 @@ def encode(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Texts: .txt, one per line; .ndjson, .csv or .parquet documents; - is lines from stdin.",
+            help="A .txt file with a text per line, or .ndjson, .csv or .parquet documents; - is lines of stdin.",
             parser=existing_file,
             metavar="FILE",
             show_default=False,
@@ -32,21 +32,21 @@ def encode(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="A .npy or .ndjson file, or - for NDJSON on stdout. Default: FILE.npy"),
+        typer.Option("-o", "--out", help="A .npy or .ndjson file, or - for NDJSON on stdout.", show_default="FILE.npy"),
     ] = None,
     key: Annotated[str, typer.Option(metavar="COLUMN", help="The column or field with the texts.")] = "key",
     purpose: Annotated[
-        str, typer.Option(metavar="document|query", help="The role of the texts, for models that distinguish them.")
+        Literal["document", "query"], typer.Option(help="The role of the texts, for models that distinguish them.")
     ] = "document",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="A model other than the service's.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="A model other than that of the service.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
     """Encode texts with the service's model.
 
-    A .npy file holds a float32 row for each text, in order; an .ndjson file
-    each document with its key_vector. Both can be loaded:
+    A .npy file has a float32 row for each text, in order. An .ndjson file has
+    each document with its key_vector. `softkv load` reads both:
 
     softkv encode books.ndjson && softkv load books.npy --ids books.ndjson
     """

@@ -25,19 +25,19 @@ _PAGE = 500
 
 
 def export(
-    collection: Annotated[str, typer.Argument(help="The collection to write out.", show_default=False)],
+    collection: Annotated[str, typer.Argument(help="The name of the collection.", show_default=False)],
     file: Annotated[
         Path,
-        typer.Argument(help="A .ndjson file, or - for standard output.", metavar="FILE", show_default=False),
+        typer.Argument(help="The .ndjson file to write; - is standard output.", metavar="FILE", show_default=False),
     ],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Write a collection into a file: its settings, and every document with its vectors, bit by bit.
+    """Write a collection into a file, with its settings and vectors.
 
-    Nothing has to be encoded again when it is loaded. A file gets its name
-    only when it is complete.
+    `softkv load` restores it bit by bit, and encodes nothing again. The file
+    gets its name only when it is complete.
 
     softkv export library library.ndjson
     softkv export library - | softkv load - --url http://elsewhere:8000
@@ -119,7 +119,7 @@ def _encodes_value(document: Document, info: CollectionInfo) -> bool:
 def backup(
     file: Annotated[
         Path,
-        typer.Argument(help="The output file; - is standard output.", metavar="FILE", show_default=False),
+        typer.Argument(help="The file to write; - is standard output.", metavar="FILE", show_default=False),
     ],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -127,10 +127,10 @@ def backup(
 ) -> None:
     """Copy everything that a running service stores into one file.
 
-    The copy is of one instant, while the service keeps reading and writing.
-    A file gets its name only when it is complete and its checksum is right.
-    `softkv restore` makes a data directory of it. If the service has keys,
-    this needs one that may write.
+    The file has the state of one instant; the service keeps answering and
+    writing meanwhile. The file gets its name only when it is complete and its
+    checksum is right. `softkv restore` reads it. If the service requires an
+    API key, this command needs a key that may write.
 
     softkv backup monday.softkv
     """

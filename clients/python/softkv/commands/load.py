@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
     from softkv.commands.files import DocumentSource
+
+COLUMNS, NEW = "Columns and ids", "For a new collection"
+"""Two groups of options in the help."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -30,46 +33,69 @@ def load(
     ],
     collection: Annotated[
         str | None,
-        typer.Option("-c", "--collection", metavar="NAME", help="Default: the file's name without its extension."),
+        typer.Option(
+            "-c",
+            "--collection",
+            metavar="NAME",
+            help="The name of the collection.",
+            show_default="FILE without extension",
+        ),
     ] = None,
     ids: Annotated[
         Path | None,
         typer.Option(
-            help="For .npy: one id per line (.txt), or documents in the same order. Default: FILE.ids.txt",
+            help="For a .npy file: a .txt file with an id per line, or documents in the same order.",
             parser=existing_file,
             metavar="FILE",
+            show_default="FILE.ids.txt",
+            rich_help_panel=COLUMNS,
         ),
     ] = None,
-    id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="The column with the ids.")] = "id",
-    key_column: Annotated[str, typer.Option("--key", metavar="COLUMN", help="The column with the keys.")] = "key",
+    id_column: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids.", rich_help_panel=COLUMNS)
+    ] = "id",
+    key_column: Annotated[
+        str, typer.Option("--key", metavar="COLUMN", help="The column with the keys.", rich_help_panel=COLUMNS)
+    ] = "key",
     value_column: Annotated[
-        str, typer.Option("--value", metavar="COLUMN", help="The column with the values.")
+        str, typer.Option("--value", metavar="COLUMN", help="The column with the values.", rich_help_panel=COLUMNS)
     ] = "value",
-    text: Annotated[bool, typer.Option("--text", help="Keep numbers in a CSV file's metadata as texts.")] = False,
+    text: Annotated[
+        bool,
+        typer.Option("--text", help="Keep numbers in the metadata of a CSV file as texts.", rich_help_panel=COLUMNS),
+    ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Skip documents whose ids the collection has, after an interruption."),
+        typer.Option("--resume", help="After an interruption: skip documents whose ids the collection has."),
     ] = False,
     similarity: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="For a new collection: cosine, dot, scaled_dot or gaussian."),
+        Literal["cosine", "dot", "scaled_dot", "gaussian"] | None,
+        typer.Option(help="How a query and a key are compared.", show_default="cosine", rich_help_panel=NEW),
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option(metavar="NAME|none", help="For a new collection; none if documents come with vectors."),
+        typer.Option(
+            metavar="NAME|none",
+            help="The model; none if documents come with vectors.",
+            show_default="that of the service",
+            rich_help_panel=NEW,
+        ),
     ] = None,
-    value_from: Annotated[str | None, typer.Option(metavar="value|key", help="For a new collection.")] = None,
+    value_from: Annotated[
+        Literal["value", "key"] | None,
+        typer.Option(help="What becomes the value vector of a document.", show_default="value", rich_help_panel=NEW),
+    ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Write the documents of a file into a collection, which is created if it is missing.
+    """Load the documents of a file into a collection, which is created if it is missing.
 
-    In a table, the columns id, key and value have these roles; all others are
-    metadata. Existing documents are replaced, so that loading twice changes
-    nothing. After an interruption, --resume asks the service which documents
-    it has and sends only the missing ones. A file of `softkv export` contains
-    the settings of its collection.
+    In a table, the columns id, key and value become these parts of a document,
+    and all other columns its metadata. Existing documents are replaced, so
+    loading a file twice changes nothing. After an interruption, --resume asks
+    the service which documents it has, and sends only the missing ones. A file
+    of `softkv export` contains the settings of its collection.
 
     softkv load books.csv --collection library --key title
     """

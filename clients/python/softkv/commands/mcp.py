@@ -21,16 +21,17 @@ def mcp(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     collection: Annotated[
-        str, typer.Option(metavar="NAMES", help="Only these collections, comma-separated.", show_default="all")
+        str, typer.Option(metavar="NAMES", help="Offer only these collections, comma-separated.", show_default="all")
     ] = "",
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Store and delete nothing, whatever the key allows.")
+        bool, typer.Option("--read-only", help="Offer no tool that stores or deletes, even if the key allows it.")
     ] = False,
 ) -> None:
-    """Speak the Model Context Protocol, for a program that starts this one.
+    """Give a language model the collections as tools (MCP).
 
-    Programs such as Claude, Cursor or VS Code have this command in their
-    configuration; they start and end it. The service also answers at /mcp.
+    Programs such as Claude, Cursor or VS Code start and stop this command by
+    themselves; add it to their configuration. It speaks the Model Context
+    Protocol over standard input and output. The service speaks it at /mcp.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         # A thread waits for the next line and cannot be interrupted; nothing has to be saved.

@@ -107,7 +107,7 @@ def test_an_empty_file_is_an_empty_array(softkv: Softkv, tmp_path: Path) -> None
         ("t.txt", b"a\n", ["--out", "t.xlsx"], 2, "has another extension than"),
         ("t.txt", b"a\n", ["--out", "-", "--json"], 2, "--out"),
         ("t.txt", b"a\n", ["--out", "/nowhere/t.npy"], 1, "cannot be written"),
-        ("t.txt", b"a\n", ["--purpose", "fun"], 1, "purpose"),
+        ("t.txt", b"a\n", ["--purpose", "fun"], 2, "purpose"),
     ],
 )
 def test_what_cannot_be_encoded(
