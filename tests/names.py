@@ -80,13 +80,13 @@ EXPLAINED = {
     },
     "operate/lifecycle.md": {"liveness-and-readiness": "loading failed"},
     "guide/encoding.md": {
-        "texts-to-vectors": "texts model purpose embeddings token_counts tokens text start end embedding index"
+        "encode-texts": "texts model purpose embeddings token_counts tokens text start end embedding index"
         " token_count encoded",
-        "what-heads-look-at": "pair layers heads causal sequence changes feed_forward layer",
-        "arrays-of-your-own": "mask logits W W_q W_k v projections W_Q W_K W_V W_O n_heads hopfield_steps"
+        "attention-heads": "pair layers heads causal sequence changes feed_forward layer",
+        "attention-over-arrays": "mask logits W W_q W_k v projections W_Q W_K W_V W_O n_heads hopfield_steps"
         " intermediates",
         "models": "state runs_on max_tokens temperature_source batched notes created owned_by",
-        "openais-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error message"
+        "openai-compatible-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error message"
         " param",
     },
     "guide/calibration.md": {
@@ -99,11 +99,11 @@ EXPLAINED = {
     "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
         " guesses answer null_guesses X-Room-Secret",
-        "who-may-and-how-much": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
+        "access-and-limits": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
     },
     "guide/lab.md": {
-        "training": "task seconds steps seed accuracy",
-        "asking-a-trained-model": "picture source source_attention probability open training models",
+        "train-a-model": "task seconds steps seed accuracy",
+        "use-a-trained-model": "picture source source_attention probability open training models",
     },
     "operate/operating.md": {
         "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
