@@ -43,13 +43,15 @@ EXPLAINED = {
     "guide/streaming.md": {"stream-an-answer": "stream"},
     "guide/collections.md": {
         "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
-        "the-null-key": "background mean of deviation pairs short",
+        "how-similar-unrelated-documents-are": "background mean of deviation pairs",
+        "short-keys": "short",
         "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
         "list-count-and-delete-documents": "ids count deleted",
     },
     "guide/documents.md": {
-        "long-texts-with-several-keys": "part log_weight_of_other_parts key_vectors parts split overlap keys",
+        "long-texts-with-several-keys": "part log_weight_of_other_parts split overlap keys",
+        "several-vectors-of-your-own": "key_vectors parts",
         "documents-without-a-key": "keyless",
     },
     "guide/filters.md": {
