@@ -139,7 +139,7 @@ ERRORS_BY_STATUS: dict[int, type[Refused]] = {
     504: Unavailable,
     507: StorageFull,
 }
-# The codes that docs/reference/errors.md marks as "again": nothing was changed, and a retry may succeed.
+# The codes with "yes" under "retry" in docs/reference/errors.md: nothing was changed, and a retry may succeed.
 RETRYABLE_CODES = frozenset(
     {
         "collection_loading",

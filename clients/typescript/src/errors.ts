@@ -151,7 +151,7 @@ export const OF_STATUS: Readonly<Record<number, typeof Refused>> = {
   507: StorageFull,
 };
 
-/** The codes marked "again" in docs/reference/errors.md: nothing was done, and a later try may succeed. */
+/** The codes with "yes" under "retry" in docs/reference/errors.md: nothing was done, and a later try may succeed. */
 const REPEATABLE: ReadonlySet<string> = /* @__PURE__ */ new Set<Code | "rate_limit_exceeded">([
   "collection_loading",
   "connections_full",
