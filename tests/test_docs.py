@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.keyring import line_of
 from service.api.problems.table import OF_STATUS, TABLE
 from service.settings import Settings
 from tests.examples import ROOT, Page, run_commands, run_python
@@ -27,9 +28,10 @@ PACKAGES = sorted(
 )
 
 # Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
-FRAMEWORKS = [
-    page for page in PAGES if page.name in {f"docs/guide/{name}.md" for name in ("langchain", "llamaindex", "haystack")}
-]
+SUITES = {f"docs/guide/{name}.md": name for name in ("langchain", "llamaindex", "haystack")}
+SUITES["docs/guide/recipes/rag.md"] = "langchain"
+FRAMEWORKS = [page for page in PAGES if page.name in SUITES]
+TENANTS = Page("docs/guide/recipes/tenants.md")  # wants a service with keys
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -48,15 +50,31 @@ def test_commands_are_answered_as_the_page_shows(page, library):
     assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in FRAMEWORKS], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in (*FRAMEWORKS, TENANTS)], ids=lambda page: page.name
+)
 def test_python_prints_what_its_comments_say(page, library):
     run_python(page, library.url)
 
 
 @pytest.mark.parametrize("page", FRAMEWORKS, ids=lambda page: page.name)
 def test_the_python_of_a_framework_runs_in_its_own_suite(page):
-    suite = ROOT / "tests" / "integrations" / Path(page.name).stem / "test_documented.py"
+    suite = ROOT / "tests" / "integrations" / SUITES[page.name] / "test_documented.py"
     assert f'run_python(Page("{page.name}")' in suite.read_text(encoding="utf-8")
+
+
+def test_tenants_are_kept_apart_as_the_page_shows(tmp_path, monkeypatch):
+    commands = re.findall(
+        r"^softkv key (\w+) --scope (\w+)(?: --collections (\S+))? >> keys$", TENANTS.text, re.MULTILINE
+    )
+    lines = []
+    for name, scope, prefix in commands:
+        monkeypatch.setenv(f"{name.upper()}_KEY", f"the key of {name}")
+        lines.append(line_of(name, scope, prefix, f"the key of {name}") + "\n")
+    (tmp_path / "keys").write_text("".join(lines), encoding="utf-8")
+    with RunningService(data_dir=tmp_path / "data", encoder="none", keys_file=tmp_path / "keys") as running:
+        running.wait_until_ready()
+        assert run_python(TENANTS, running.url) == 2
 
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: page.name)
