@@ -33,6 +33,12 @@ SUITE_langchain := langchain-tests
 # Ray, for shards: beside all of .venv, which is neither installed a second time nor given what only Ray wants.
 CLUSTER := .venv-cluster
 
+# The generator of the documentation site, and where the service looks for the built site.
+DOCS := .venv-docs
+SITE ?= service/site
+# make docs SITE=FOLDER DOCS_VERSION=1.2.3: for a published site, which has a menu of its versions.
+DOCS_VERSION ?=
+
 # Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
 LOCKING := .venv-lock
 RIVALS := .venv-contenders
@@ -60,7 +66,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript vectors notebook picture wheels kernels bench image sbom lock release clean
+.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript vectors docs notebook picture wheels kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -99,6 +105,10 @@ $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
   Makefile clients/python/pyproject.toml clients/python/constraints/%.txt | .venv-%/bin/pip
 	.venv-$*/bin/python $(PIP) -c clients/python/constraints/$*.txt -e 'clients/python[$(call framework,$*)]' \
 	  $(SUITE) $(SUITE_$(call framework,$*))
+	@touch $@
+
+$(DOCS)/.installed: docs/site/requirements.txt | $(DOCS)/bin/pip
+	$(DOCS)/bin/python $(PIP) -r docs/site/requirements.txt
 	@touch $@
 
 $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
@@ -165,6 +175,10 @@ typescript: install
 vectors: install
 	$(BIN)/python -m tests.demo_vectors
 
+# The documentation site, which the service serves at /docs/ and which is in its wheel; it fails on a dead link.
+docs: $(DOCS)/.installed
+	$(DOCS)/bin/python -m tests.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
+
 # docs/start/notebook.ipynb, run, with what its cells show now.
 notebook: install
 	$(BIN)/python -m tests.notebook
@@ -175,7 +189,7 @@ picture: install
 
 # The distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
 # go into the wheels too.
-wheels: $(MODEL) | $(BIN)/pip
+wheels: $(MODEL) docs | $(BIN)/pip
 	rm -rf build attention/build clients/python/build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
 
@@ -237,5 +251,5 @@ release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
+	rm -rf $(VENV) .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
 	  clients/typescript/dist clients/typescript/node_modules

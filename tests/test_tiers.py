@@ -61,6 +61,11 @@ TEST_NIGHTLY = [
     f"{PYTEST} {IN_PARTS} -m (thorough) and not (ray)",
     f"{PYTEST} -m (thorough) and (ray)",
 ]
+SITE = [
+    "python3.11 -m venv .venv-docs",
+    "python -m pip install --quiet --disable-pip-version-check -r docs/site/requirements.txt",
+    "python -m tests.documentation service/site",
+]
 CLUSTER_VENV = "python -m venv .venv-cluster"
 CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt {OWN} -e .[cluster]"
 TEST_CLUSTER = f"{PYTEST} -m (ray) and not (thorough)"
@@ -82,6 +87,7 @@ def make(tmp_path):
         "constraints-cluster.txt",
         "constraints-integrations.txt",
         "constraints-contenders.txt",
+        "docs/site/requirements.txt",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -174,7 +180,13 @@ def test_what_is_compared_with_has_an_environment_of_its_own(make):
 
 def test_wheels_are_of_all_distributions(make):
     wheel = "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist ./attention ./clients/python ."
-    assert make("wheels") == [VENV, WHEEL, wheel]
+    assert make("wheels") == [VENV, WHEEL, *SITE, wheel]
+
+
+def test_the_site_is_built_in_an_environment_of_its_own(make):
+    assert make("docs") == SITE
+    published = make("docs", "SITE=elsewhere", "DOCS_VERSION=1.2.3")
+    assert published == ["python -m tests.documentation elsewhere --version 1.2.3"]
 
 
 @pytest.mark.parametrize("name", ["lowest", "newest"])
