@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import queue
+import signal
 import socket
 import threading
 import time
@@ -24,6 +25,10 @@ MAX_DESCRIPTORS = 65_536
 """The most descriptors to ask for: some systems allow a billion, and some programs count up to their limit."""
 DESCRIPTOR_ERRORS = (errno.EMFILE, errno.ENFILE)
 SECONDS_BETWEEN_ERRORS = 10.0
+
+_IMPORT_MACHINERY = "<frozen importlib"
+"""The start of the file names of Python's own code for imports."""
+SECONDS_BETWEEN_SIGNALS = 0.01
 
 UNIX_FAMILY = getattr(socket, "AF_UNIX", None)  # Windows has none
 """The address family of Unix sockets, or None if the system has none."""
@@ -102,6 +107,14 @@ def limit_heaps() -> bool:
     return bool(allocator(ARENA_MAX, HEAPS))
 
 
+def _send_signal(number: int) -> None:
+    """Send a signal to the main thread of this process."""
+    if hasattr(signal, "pthread_kill"):  # it also ends a wait of the main thread
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
+
+
 class ExitDeadline:
     """A watchdog that ends the process by a deadline after a signal, even if its threads are still computing.
 
@@ -126,8 +139,12 @@ class ExitDeadline:
         self.signal, self._signalled = number, time.monotonic()
         self._set(self._signalled + max(EXIT_SECONDS, self._drain_seconds + SECONDS_AFTER_DRAINING))
 
-    def interrupt(self, number: int, _: FrameType | None) -> None:
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal that arrives before the server starts or after it has stopped."""
+        if frame is not None and frame.f_code.co_filename.startswith(_IMPORT_MACHINERY):
+            # A callback of an import's lock drops exceptions, so the signal is sent again a moment later.
+            threading.Timer(SECONDS_BETWEEN_SIGNALS, _send_signal, (number,)).start()
+            return
         self.record_signal(number)
         raise KeyboardInterrupt
 

@@ -23,10 +23,10 @@ SELECT count(*), count(key_vector), count(value_vector), min(length(key_vector))
        CAST(group_concat(CAST(key_vector AS TEXT), '') AS BLOB),
        CAST(group_concat(CAST(value_vector AS TEXT), '') AS BLOB)
 FROM (SELECT * FROM vectors WHERE {0} ORDER BY "row")"""
-_BY_DOCUMENT = "document IN (SELECT value FROM json_each(?1))"
+_BY_DOCUMENT = "document IN (SELECT value FROM json_each(:documents))"
 # The plus makes SQLite scan from the first row to the last, instead of looking up each document.
 _BETWEEN = f"""\
-+{_BY_DOCUMENT} AND "row" BETWEEN ?2 AND (SELECT max("row") FROM vectors WHERE document = ?3)"""
++{_BY_DOCUMENT} AND "row" BETWEEN :first AND (SELECT max("row") FROM vectors WHERE document = :last)"""
 
 _CHECKSUMS = """\
 SELECT group_concat("row"), group_concat(document), group_concat(checksum)
@@ -133,7 +133,7 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
     dense = rows[-1] - rows[0] < 2 * len(rows)
     row = connection.execute(
         _AT_ONCE.format(_BETWEEN if dense else _BY_DOCUMENT),
-        (format_numbers(rows), rows[0], rows[-1]) if dense else (format_numbers(rows),),
+        {"documents": format_numbers(rows), "first": rows[0], "last": rows[-1]},
     ).fetchone()
     count, n_keys, n_values = row[:3]
     numbers, owners, checksums, firsts, lasts = (parse_numbers(text) for text in row[7:12])

@@ -96,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
             for name, expected in self.model.items():
                 number = reader.collection(name).id
                 assert reader.count(number) == len(expected)
-                assert [plain(document) for document in reader.page(number)] == [
+                assert [plain(record) for record in reader.page(number)] == [
                     plain(document(identity, seed)) for identity, seed in sorted(expected.items())
                 ]
                 assert set(reader.rows_where(number).tolist()) == self.rows[name]
