@@ -30,6 +30,8 @@ def lack_posix() -> None:
     """Take from this process the modules and names that exist on POSIX alone, and optional packages."""
     for name in (*POSIX_MODULES, *OPTIONAL):
         sys.modules[name] = None  # type: ignore[assignment]  # as `import` documents it
+    if hasattr(os, "process_cpu_count"):  # its POSIX form calls sched_getaffinity
+        os.process_cpu_count = os.cpu_count
     for module, name in POSIX_NAMES:
         if hasattr(module, name):
             delattr(module, name)

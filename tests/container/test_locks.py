@@ -54,6 +54,10 @@ def required(*extras: str) -> list[str]:
 
 PINNED = version("fastapi") == pinned()["fastapi"]
 of_these_versions = pytest.mark.skipif(not PINNED, reason="constraints.txt has other versions than are installed")
+# Which build pip takes differs between Pythons; a build for GPUs requires NVIDIA's libraries.
+without_cuda = pytest.mark.skipif(
+    any(line.startswith("nvidia-") for line in requires("torch") or ()), reason="this torch is a build for GPUs"
+)
 
 
 @machines
@@ -64,6 +68,7 @@ def test_a_lock_holds_what_the_distributions_require(machine):
 
 @machines
 @of_these_versions
+@without_cuda
 def test_the_full_one_holds_the_libraries_for_other_models_too_but_torch_of_which_a_build_chooses_one(machine):
     assert entries("full.lock").keys() == closure(required("models", "lab"), machine) - {"torch"}, AGAIN
     assert entries("requirements.lock").items() < entries("full.lock").items(), AGAIN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +22,16 @@ from starlette.types import Receive, Scope, Send
 from service.api.json import JSONAnswer, release
 from service.api.keyring import Holder
 from service.api.problems.errors import NoDescriptors
-from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE, openai_error, openai_status, speaks_openai
+from service.api.problems.table import (
+    CODES,
+    HEADERS,
+    OF_STATUS,
+    TABLE,
+    openai_error,
+    openai_status,
+    speaks_openai,
+    title,
+)
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
 
@@ -149,7 +157,7 @@ class ProblemAnswer(JSONAnswer):
     def __init__(self, status: int, code: str, detail: str, flaws: Sequence[Flaw] | None = None) -> None:
         self.problem: dict[str, Any] = {
             "type": "about:blank",
-            "title": http.HTTPStatus(status).phrase,
+            "title": title(status),
             "status": status,
             "detail": detail,
             "code": code,

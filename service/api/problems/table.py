@@ -256,12 +256,20 @@ ENCODING = ("library_missing", "encoder_unavailable")
 ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
 ANSWERING = (*ASKING, "nothing_to_read")
 
+# RFC 9110's phrases, where Python before 3.13 has those of RFC 2616
+PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
+
+
+def title(status: int) -> str:
+    """Return the title of a problem with this status: its phrase in RFC 9110, under every Python."""
+    return PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def _example(code: str, reason: str) -> dict[str, Any]:
     status = TABLE[code].status
-    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}
+    problem = {"type": "about:blank", "title": title(status), "status": status, "detail": reason}
     flaws = {"errors": [{"pointer": "/query", "detail": reason}]} if status == 422 else {}
     return {"value": problem | {"code": code} | flaws}
 

@@ -12,7 +12,7 @@ from softkv import F
 
 def deep():
     whole = level = {}
-    for _ in range(3000):
+    for _ in range(300_000):
         level["in"] = level = {}
     return whole
 
