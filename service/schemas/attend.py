@@ -368,8 +368,8 @@ class AttendRequest(Wire):
     )
     temperature: TemperatureOrAuto | None = Field(
         None,
-        description='Left out: the collection\'s. `"auto"`: the temperature at which the answer rests on '
-        "`effective_documents` documents, within 1 % (softmax only).",
+        description='The temperature T in logit = similarity / T. Left out: the collection\'s. `"auto"`: the '
+        "temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only).",
     )
     effective_documents: Annotated[Number, Ge(1)] = Field(
         8.0,

@@ -67,9 +67,9 @@ class CalibrateRequest(Wire):
     )
     apply: bool = Field(
         False,
-        description="Whether to store the calibration if `label_loss` or `log_loss` falls by more than its "
-        "standard error, and the other rises by no more than twice its own. The collection then has this "
-        'temperature, and its `null` is "calibrated". Needs a key with write access.',
+        description="Whether to store the calibration if it is better. It is if `label_loss` falls by more than its "
+        "standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then "
+        'has this temperature, and its `null` is "calibrated". Needs a key with write access.',
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})

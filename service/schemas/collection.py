@@ -93,9 +93,9 @@ class NullBackground(Wire):
     mean: float
     deviation: float
     of: Literal["encoder", "keys", "both", "labels"] = Field(
-        description="The source. `encoder`: unrelated questions and texts. `keys`: the keys of two different "
-        "documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is "
-        "0."
+        description="The source of the distribution. `encoder`: unrelated questions and texts. `keys`: the keys of two "
+        "different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the "
+        "deviation is 0."
     )
     pairs: int = Field(
         description="The number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`."
@@ -187,7 +187,7 @@ class FieldsQuery(Wire):
         None,
         max_length=MAX_FIELDS,
         description="The fields as in filters: `metadata.` and a name. Left out: all fields of the documents that "
-        "pass, in the order of their names, ",
+        "pass, in the order of their names, at most 100 in an answer.",
     )
     filter: FilterField = Field(None, description="Only documents that pass.")
     values: bool = Field(
@@ -196,9 +196,9 @@ class FieldsQuery(Wire):
     limit: int = Field(100, ge=1, le=MAX_VALUES, description="The maximum number of values of each field in an answer.")
     cursor: Text | None = Field(
         None,
-        description="A `next_cursor` of the answer before, the rest of the request being the same: the one of a field "
-        "goes on with its values, and the answer is of that field alone; the one beside the fields goes on with "
-        "further fields.",
+        description="A `next_cursor` of the answer before, with an otherwise equal request. The `next_cursor` of a "
+        "field continues its values, in an answer about that field alone. The `next_cursor` beside the fields "
+        "continues with further fields.",
     )
 
     model_config = ConfigDict(

@@ -313,7 +313,7 @@ Temperature = TypeAliasType(
                 "type": "number",
                 "minimum": 0,
                 "description": "T in logit = similarity / T: 0, at which the best document has all weight, or a "
-                "number of at least ",
+                f"number of at least {SMALLEST_TEMPERATURE:g}.",
                 "examples": [0.05],
             }
         ),

@@ -1020,7 +1020,7 @@ export interface components {
             query?: never;
             /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
             queries: components["schemas"]["Query"][];
-            /** @description Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
+            /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
              * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
@@ -1102,7 +1102,7 @@ export interface components {
              */
             query: components["schemas"]["Query"];
             queries?: never;
-            /** @description Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
+            /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
              * @description For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.
@@ -1621,7 +1621,7 @@ export interface components {
             /** @description At least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to store the calibration if `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
+             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
              */
             apply?: boolean;
@@ -3202,7 +3202,7 @@ export interface components {
          *     }
          */
         FieldsQuery: {
-            /** @description The fields as in filters: `metadata.` and a name. Left out: all fields of the documents that pass, in the order of their names, */
+            /** @description The fields as in filters: `metadata.` and a name. Left out: all fields of the documents that pass, in the order of their names, at most 100 in an answer. */
             fields?: string[];
             /** @description Only documents that pass. */
             filter?: components["schemas"]["Filter"];
@@ -3216,7 +3216,7 @@ export interface components {
              * @default 100
              */
             limit?: number;
-            /** @description A `next_cursor` of the answer before, the rest of the request being the same: the one of a field goes on with its values, and the answer is of that field alone; the one beside the fields goes on with further fields. */
+            /** @description A `next_cursor` of the answer before, with an otherwise equal request. The `next_cursor` of a field continues its values, in an answer about that field alone. The `next_cursor` beside the fields continues with further fields. */
             cursor?: string;
         };
         /** @description A comparison, or a combination of conditions. */
@@ -3606,7 +3606,7 @@ export interface components {
             mean: number;
             deviation: number;
             /**
-             * @description The source. `encoder`: unrelated questions and texts. `keys`: the keys of two different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is 0.
+             * @description The source of the distribution. `encoder`: unrelated questions and texts. `keys`: the keys of two different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is 0.
              * @enum {string}
              */
             of: "encoder" | "keys" | "both" | "labels";
@@ -4142,7 +4142,7 @@ export interface components {
             value_vector?: components["schemas"]["VectorAnswer"];
         };
         /**
-         * @description T in logit = similarity / T: 0, at which the best document has all weight, or a number of at least
+         * @description T in logit = similarity / T: 0, at which the best document has all weight, or a number of at least 1e-30.
          * @example 0.05
          */
         Temperature: number;
