@@ -50,6 +50,9 @@ VERSIONS = (
 )
 OWNERS = (
     ("pyproject.toml", r"https://github\.com/@/softkv"),
+    ("README.md", r"git clone https://github\.com/@/softkv"),
+    ("docs/zh/README.md", r"git clone https://github\.com/@/softkv"),
+    ("docs/start/installing.md", r"git clone https://github\.com/@/softkv"),
     ("attention/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/python/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/python/README.md", r"mcp-name: io\.github\.@/softkv"),

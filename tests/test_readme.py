@@ -1,20 +1,112 @@
-"""The README is short, and begins with what runs the service; its examples are those of `test_docs.py`."""
+"""The first pages: the README is short, what they print is what a start prints, and the Chinese ones run the same code.
+
+Their examples are tested in `test_docs.py`.
+"""
 
 from __future__ import annotations
 
-from tests.examples import Page
+import re
+
+import pytest
+
+from service.api.routes.service import ReadinessReport
+from service.datasets import DEMOS
+from service.retrieval.documents.seeding import Progress
+from service.server.startup import StartupProgress, announcement
+from softkv.commands.console import messages
+from tests.examples import ROOT, Page
+from tests.release import PLACEHOLDER, source
+from tests.running import RunningService
+from tests.service.server.test_startup import Service
 
 README = Page("README.md")
+TUTORIAL = Page("docs/start/tutorial.md")
+CHINESE = {README: Page("docs/zh/README.md"), TUTORIAL: Page("docs/zh/tutorial.md")}
+CLONE = f"git clone https://github.com/{source(ROOT)[1]}/softkv"
+START, ASKED = (text for language, text in TUTORIAL.blocks if language == "text")
 
 
-def test_it_is_short_and_its_first_command_is_in_the_first_screen():
-    lines = README.text.splitlines()
-    assert len(lines) <= 180
-    assert lines.index("git clone … softkv && cd softkv && make run") < 25
+def test_the_readme_is_short():
+    lines = README.prose.splitlines()
+    words = [word for line in lines if not line.startswith("|") for word in line.split()]
+    assert len(README.text.splitlines()) <= 120
+    assert len(words) <= 700
 
 
-def test_it_shows_answers_and_says_how_it_is_tested():
-    languages = [language for language, _ in README.blocks]
-    assert languages.count("json") >= 2
-    assert languages.count("python") >= 1
-    assert "`make test`" in README.text
+def test_the_first_screen_of_the_readme_has_a_picture_a_command_and_python():
+    screen = "\n".join(README.text.splitlines()[:32])
+    assert "](docs/pictures/page.png)" in screen
+    assert f"```sh\n{CLONE} && cd softkv && make run\n```" in screen
+    first = next(text for language, text in README.blocks if language == "python")
+    assert first in screen
+    assert 4 <= sum(bool(line) and not line.startswith("#") for line in first.splitlines()) <= 8
+
+
+def test_no_command_has_an_ellipsis():
+    assert [
+        text for page in (README, TUTORIAL) for language, text in page.blocks if language == "sh" and "…" in text
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/zh/README.md", "docs/start/installing.md"])
+def test_a_page_explains_the_placeholder_as_long_as_it_is_one(name):
+    assert (f"`{PLACEHOLDER}`" in Page(name).prose) == (PLACEHOLDER in CLONE)
+    assert CLONE in Page(name).text
+
+
+@pytest.mark.parametrize("english", CHINESE, ids=lambda page: page.name)
+def test_a_chinese_page_has_the_code_of_the_english_one(english):
+    assert CHINESE[english].blocks == english.blocks
+
+
+def test_the_tutorial_shows_what_a_first_start_prints():
+    """Each line of the block comes from a start with the demo collections of `make run`, in the same order."""
+    names = re.findall(r"^DEMO \?= (.+)$", Page("Makefile").text, re.MULTILINE)[0].split(",")
+    demos = {name: Progress(name) for name in names}
+    service = Service(*demos.values())
+    progress = service.starting(command=".venv/bin/softkv")
+    loading = ["encoder all-MiniLM-L6-v2", "demo python", "demo unicode", "machine code"]
+    printed = [announcement("127.0.0.1", 8000, messages())]
+    printed += lines(progress, loading)
+    for name in ("library", "videos"):
+        demos[name].done = demos[name].total = count(name)
+        printed += lines(progress, loading)
+    service.now = 10.0
+    printed += lines(progress, loading)
+    for name in ("python", "unicode"):
+        demos[name].done = demos[name].total = int(re.findall(rf"^{name} \d+ of (\d+)$", START, re.MULTILINE)[0])
+        printed += lines(progress, loading)
+    service.machine_code.ready = True
+    printed += lines(progress, loading)
+    printed += lines(progress, [])
+    assert printed == START.splitlines()
+
+
+def lines(progress: StartupProgress, loading: list[str]) -> list[str]:
+    return [message.line for message in progress.messages(ReadinessReport(loading, []))]
+
+
+def count(name: str) -> int:
+    return sum(1 for _ in DEMOS[name].documents())
+
+
+def test_the_tutorial_shows_what_the_command_prints(tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from softkv.cli import program
+
+    monkeypatch.setenv("COLUMNS", "80")
+    with RunningService(data_dir=tmp_path, demo=("library",)) as running:
+        running.wait_until_ready()
+        command = ["attend", "--url", running.url, "library", "pets that purr", "--top-k", "2"]
+        printed = CliRunner().invoke(program(), command).stdout
+    assert [line.rstrip() for line in printed.splitlines()][: len(ASKED.splitlines())] == ASKED.splitlines()
+
+
+def test_the_lesson_of_an_hour_is_the_plan_of_the_page():
+    plan = (ROOT / "service/web/js/words/en/lesson.js").read_text(encoding="utf-8")
+    parts = re.findall(r'minutes: "(\d+–\d+)", title: ".+", scenes: \[(.*)\]', plan)
+    rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("docs/start/workshop.md").text, re.MULTILINE)
+    assert [(minutes, re.findall(r"`(\w+)`", scenes)) for minutes, scenes in rows] == [
+        (minutes, re.findall(r'"(\w+)"', scenes)) for minutes, scenes in parts
+    ]

@@ -218,7 +218,7 @@ def test_a_release_needs_a_branch(checkout: Path) -> None:
 def test_a_release_needs_the_owner_of_the_repository(checkout: Path) -> None:
     write_all(checkout, "0.1.0", PLACEHOLDER)
     git(checkout, "commit", "--quiet", "--all", "--message", "Forget the owner")
-    assert f"Expected the repository's owner, got {PLACEHOLDER}." in refusal(checkout, "0.2.0")
+    assert f"Expected the owner of the repository, got {PLACEHOLDER}." in refusal(checkout, "0.2.0")
 
 
 def test_a_file_without_its_version_stops_a_release(checkout: Path) -> None:
