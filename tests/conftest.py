@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,38 @@ hypothesis.settings.load_profile("repeat")
 def pytest_configure() -> None:
     """Share the machine code that `make test` has made, and that services of the tests use, too."""
     configure(KEPT)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Let the services of this process log while pytest captures what they write."""
+    return (yield from _logging())
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Let the services of this process log while pytest captures what they write."""
+    return (yield from _logging())
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """Let the services of this process log while pytest captures what they write."""
+    return (yield from _logging())
+
+
+def _logging() -> Generator[None, object, object]:
+    """Enable the log of services in this process for one phase of a test.
+
+    A service logs a request after it has answered it. By then, the phase may be over, and pytest captures nothing between
+    two phases: the line would land on the terminal.
+    """
+    logger = logging.getLogger("softkv")
+    logger.disabled = False
+    try:
+        return (yield)
+    finally:
+        logger.disabled = True
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
