@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import structlog
 
-from service.encoding import EncodingError
+from service.encoding import EncodingError, QueueClosed
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents.documents import upsert
 from service.retrieval.documents.prepare import SentDocument
@@ -118,11 +118,17 @@ class Seeding:
         return [f"{p.name}: {p.failure}" for p in self.progress.values() if p.failure is not None]
 
     async def run(self) -> None:
-        """Load every seed; a failure is reported and does not stop the others."""
+        """Load every seed; a failure is reported and does not stop the others.
+
+        If the service stops meanwhile, return: its next start loads the rest.
+        """
         for seed in self._seeds:
             progress = self.progress[seed.name]
             try:
                 await self._load(seed, progress)
+            except QueueClosed:
+                log.info("demo collection incomplete, the next start loads the rest", name=seed.name)
+                return
             except (RetrievalError, StorageError, EncodingError, OSError, SubprocessError) as error:
                 progress.failure = str(error)
                 log.error("demo collection not loaded", name=seed.name, reason=str(error))

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from service.datasets.precomputed_vectors import NO_VECTORS, PrecomputedVectors, text_digest
+from service.encoding import QueueClosed
 from service.retrieval.documents import Seeding
 from service.retrieval.errors import DemoLoading
 from tests.service.retrieval.making import opened
@@ -116,6 +118,21 @@ def test_what_is_being_loaded_is_refused_until_it_is_complete(catalogue):
     assert no_more is None
     assert "(its documents are listed)" in of_two
     assert refusal(seeding, "two") is None
+
+
+def test_a_stop_is_not_an_error_and_the_next_start_loads_the_rest(catalogue):
+    class Stopping(Seed):
+        def vectors(self, checksum):
+            raise QueueClosed("the service stops")
+
+    seeding = Seeding(catalogue, [Stopping("one", ("a",)), Seed("two", ("a",))])
+    with structlog.testing.capture_logs() as lines:
+        asyncio.run(seeding.run())
+    assert [line["log_level"] for line in lines] == ["info"]
+    assert (seeding.failures(), seeding.loading()) == ([], ["one (0 of 1)", "two"])
+    again = Seeding(catalogue, [Seed("one", ("a",)), Seed("two", ("a",))])
+    asyncio.run(again.run())
+    assert (again.failures(), again.loading()) == ([], [])
 
 
 def test_what_failed_is_refused_no_longer(catalogue):
