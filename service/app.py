@@ -153,5 +153,6 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
         TelemetryMiddleware,
         meters=app.state.meters,
         slow_request_ms=settings.slow_request_ms,
+        loading=lambda: app.state.parts.loading(),
         tracing=tracing,
     )

@@ -54,8 +54,8 @@ def pytest_runtest_teardown() -> Generator[None, object, object]:
 def _logging() -> Generator[None, object, object]:
     """Enable the log of services in this process for one phase of a test.
 
-    A service logs a request after it has answered it. By then, the phase may be over, and pytest captures nothing between
-    two phases: the line would land on the terminal.
+    A service logs a request after it has answered it. By then, the phase may be over. Between two phases pytest
+    captures nothing, and the line would land on the terminal.
     """
     logger = logging.getLogger("softkv")
     logger.disabled = False

@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,9 @@ def transformer_ready(seconds: float = 0.0) -> bool:
     return not _numpy_encodes
 
 
-def prepare(directory: Path | None = None, target: Target | None = None) -> None:
+def prepare(
+    directory: Path | None = None, target: Target | None = None, compiling: Callable[[], None] | None = None
+) -> None:
     """Load the lookup's machine code, and answer with it from then on.
 
     If it is not cached, a child process compiles it, which takes half a minute. Call this before anything else uses
@@ -160,21 +163,25 @@ def prepare(directory: Path | None = None, target: Target | None = None) -> None
     Args:
         directory: the cache directory; None for `cache.default_directory()`.
         target: the kind of processor to compile for; None for `this_target()`.
+        compiling: called before code is compiled, if it is not cached.
 
     Raises:
         InterruptedError: `stop` was called meanwhile.
     """
     if dispatch.can_compile():
         configure(directory, target)
-        _load(LOOKUP, target)
+        _load(LOOKUP, target, compiling)
     dispatch.use_kernels(None)
 
 
-def prepare_transformer(directory: Path | None = None, target: Target | None = None) -> None:
+def prepare_transformer(
+    directory: Path | None = None, target: Target | None = None, compiling: Callable[[], None] | None = None
+) -> None:
     """Load the Transformer's machine code, and encode with it from then on.
 
     Args:
         directory, target: as in `prepare`; the first call of either function decides them.
+        compiling: as in `prepare`.
 
     Raises:
         ImportError: numba is not installed.
@@ -183,7 +190,7 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
     global _numpy_encodes
     try:
         configure(directory, target)
-        _load(TRANSFORMER, target)
+        _load(TRANSFORMER, target, compiling)
         _numpy_encodes = False
     finally:
         _transformer_settled.set()
@@ -235,10 +242,10 @@ def _kernels(part: str) -> Compiled:
     return cpu.TRANSFORMER
 
 
-def _load(part: str, target: Target | None) -> None:
+def _load(part: str, target: Target | None, compiling: Callable[[], None] | None) -> None:
     """Load the kernels of a part, LOOKUP or TRANSFORMER.
 
-    If some are not cached, a child process compiles them first.
+    If some are not cached, call `compiling`, and a child process compiles them first.
 
     Raises:
         InterruptedError: `stop` was called meanwhile.
@@ -248,6 +255,8 @@ def _load(part: str, target: Target | None) -> None:
     try:
         if not all(function._cache.holds(arguments) for function, arguments in kernels if not function.signatures):
             _transformer_settled.set()
+            if compiling is not None:
+                compiling()
             _compile_in_child(part, target, stopped)
         if stopped.is_set():
             raise InterruptedError("the machine code was not loaded: stop() was called")

@@ -40,6 +40,14 @@ class State:
     rooms: Rooms = field(default_factory=Rooms)
     host: str = "127.0.0.1"
 
+    def loading(self) -> list[str]:
+        """Return what is being loaded in the background, which keeps the process busy."""
+        encoder = self.catalogue.encoder
+        loading = [f"encoder {encoder.name}"] if encoder is not None and encoder.state == "loading" else []
+        loading += [f"collection {name}" for name in self.catalogue.loading()]
+        loading += [f"demo {name}" for name in self.demo.loading()]
+        return loading if self.machine_code.ready else [*loading, "machine code"]
+
 
 async def parts_of(request: Request) -> State:
     """Return the state of the service that answers this request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -257,6 +258,8 @@ def _keep_known_attributes(sampler: Sampler) -> Sampler:
 
 
 log = structlog.get_logger("softkv")
+UNKNOWN_CAUSE = "no stage took part of the time: the process was busy, or the caller sent or read slowly"
+"""The cause of a slow request that has no stages, if the service loads nothing meanwhile."""
 
 
 class TelemetryMiddleware:
@@ -266,13 +269,23 @@ class TelemetryMiddleware:
 
     Args:
         slow_request_ms: requests that take longer are logged with the time of each stage, never with their content.
+        loading: returns what the service loads in the background, which keeps its process busy.
         tracing: records spans; None for no spans.
     """
 
-    def __init__(self, app: ASGIApp, *, meters: Meters, slow_request_ms: float, tracing: Tracing | None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        meters: Meters,
+        slow_request_ms: float,
+        loading: Callable[[], list[str]],
+        tracing: Tracing | None,
+    ) -> None:
         self._app = app
         self._meters = meters
         self._slow_request_ms = slow_request_ms
+        self._loading = loading
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -319,7 +332,7 @@ class TelemetryMiddleware:
             self._meters.refusals.labels(code).inc()
         if not lasts and 0 < self._slow_request_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
-            _log_slow(scope, route, status, trace, ended - started)
+            _log_slow(scope, route, status, trace, ended - started, self._loading())
 
 
 def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
@@ -328,7 +341,10 @@ def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value is not None}
 
 
-def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float) -> None:
+def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, loading: list[str]) -> None:
+    """Log a slow request with the time of its stages; without stages, log what may have kept it waiting."""
+    stages = {name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()}
+    cause = f"the process was busy, it loads {', '.join(loading)}" if loading else UNKNOWN_CAUSE
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
@@ -336,7 +352,7 @@ def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, second
         route=route,
         status=status,
         took_ms=round(seconds * 1e3, 2),
-        stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
+        **({"stages_ms": stages} if stages else {"cause": cause}),
         **_details(scope, trace),
         **({} if holder is None else {"key": holder.name}),
     )

@@ -7,11 +7,13 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -119,7 +121,8 @@ def examination(settings: Settings) -> list[Step]:
         Step("machine", lambda: [_machine()]),
         Step("packages", _packages),
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
-        Step("arithmetic", lambda: [_arithmetic(settings)]),
+        Step("machine code", lambda: _machine_code(settings)),
+        Step("arithmetic", lambda: [_arithmetic()]),
         Step("model", lambda: [_model(settings)]),
         Step("data directory", lambda: _data_directory(settings.data_dir))
         if address is None
@@ -179,19 +182,42 @@ def _optional_package(name: str) -> Iterator[Check]:
         yield Check(name, "note", f"not installed (optional): {_OPTIONAL[name]}")
 
 
-def _arithmetic(settings: Settings) -> Check:
-    """Check the machine code and its threads.
+def _machine_code(settings: Settings) -> Iterator[Check]:
+    """Load the machine code as the service does; yield a note before a part that has to be compiled first.
 
-    The code is loaded or compiled as in the service, and cached for the service.
+    Compiled code is cached for the service.
     """
+    from attention.kernels import can_compile
+    from service.retrieval.collections import MachineCode
+
+    name, started = "machine code", time.perf_counter()
+    if not can_compile():
+        yield Check(name, "note", "none, since numba is not installed: NumPy computes the answers")
+        return
+    code = MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None)
+    uncompiled, parts = SimpleQueue[str | None](), list[str]()
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(code.load, uncompiled.put)
+        loading.add_done_callback(lambda _: uncompiled.put(None))
+        try:
+            while (part := uncompiled.get()) is not None:
+                parts.append(part)
+                yield Check(name, "note", f"the {part} has none yet: it is compiled now, once, in about a minute")
+            loading.result()
+        finally:  # Ctrl-C ends the compilation, too
+            if not loading.done():
+                code.stop()
+    seconds = time.perf_counter() - started
+    work = f"compiled in {seconds:.1f} s, and kept in {settings.cache_dir}" if parts else f"loaded in {seconds:.1f} s"
+    yield Check(name, "ok", work)
+
+
+def _arithmetic() -> Check:
+    """Check the kernels of the lookup and their threads."""
     import numpy as np
 
     from attention.kernels import kernels, products_are_exact, workers
-    from service.retrieval.collections import MachineCode
 
-    started = time.perf_counter()
-    MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None).load()
-    loaded = time.perf_counter() - started
     running = kernels().NAME
     if not products_are_exact():
         return Check("arithmetic", "broken", f"{running} multiplies integers wrongly on this processor: remove it")
@@ -200,8 +226,7 @@ def _arithmetic(settings: Settings) -> Check:
     return Check(
         "arithmetic",
         "ok",
-        f"lookup: {running}, {workers()} threads, machine code in {loaded:.1f} s; "
-        f"NumPy over {blas['name']} {blas['version']}",
+        f"lookup: {running}, {workers()} threads; NumPy over {blas['name']} {blas['version']}",
     )
 
 

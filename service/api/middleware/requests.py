@@ -18,7 +18,8 @@ from service.api.problems.handlers import problem_response
 
 log = structlog.get_logger("softkv")
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
-QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Paths that are polled every few seconds, so their requests are logged at level debug only."""
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # The last three directives do not fall back to the first.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
@@ -64,16 +65,15 @@ class RequestIdMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            if get_route_path(scope) not in QUIET:
-                holder = scope["state"].get("holder")
-                log.info(
-                    "request",
-                    **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    took_ms=round((time.perf_counter() - started) * 1e3, 2),
-                )
+            write, holder = log.debug if get_route_path(scope) in PROBES else log.info, scope["state"].get("holder")
+            write(
+                "request",
+                **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                took_ms=round((time.perf_counter() - started) * 1e3, 2),
+            )
             structlog.contextvars.reset_contextvars(**bound)
 
 

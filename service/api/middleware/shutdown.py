@@ -10,7 +10,7 @@ from typing import TypeVar
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.middleware.requests import QUIET
+from service.api.middleware.requests import PROBES
 from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import problem_response
 
@@ -192,7 +192,7 @@ class ShutdownMiddleware:
                     message["headers"] = [*message.get("headers", ()), CLOSE]
             await send(message)
 
-        if shutdown.refusing and get_route_path(scope) not in QUIET:
+        if shutdown.refusing and get_route_path(scope) not in PROBES:
             await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
             return
         scope["state"]["call"] = call

@@ -53,15 +53,10 @@ class ReadinessReport:
 def readiness(running: State) -> ReadinessReport:
     """Return the parts of the service that are loading and those that failed; blocks."""
     encoder = running.catalogue.encoder
-    loading = [f"collection {name}" for name in running.catalogue.loading()]
+    loading = running.loading()
     failed = [*running.catalogue.failures(), *running.demo.failures()]
-    if encoder is not None and encoder.state == "loading":
-        loading.insert(0, f"encoder {encoder.name}")
     if encoder is not None and encoder.state == "failed":
         failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
-    loading += [f"demo {name}" for name in running.demo.loading()]
-    if not running.machine_code.ready:
-        loading.append("machine code")
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
     return ReadinessReport(loading, failed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -31,12 +33,21 @@ class MachineCode:
         self._encodes = encodes
         use_numpy_until_ready()
 
-    def load(self) -> None:
-        """Load the compiled code and compile the rest, both parts in parallel; blocks."""
+    def load(self, compiling: Callable[[str], None] | None = None) -> None:
+        """Load the compiled code and compile the rest, both parts in parallel; blocks.
+
+        Args:
+            compiling: called with the name of a part before it is compiled, which takes up to a minute.
+        """
         parts = {"encoder": prepare_transformer} if self._encodes else {}
         parts["lookup"] = prepare
         with ThreadPoolExecutor(len(parts), thread_name_prefix="machine-code") as threads:
-            loading = {part: threads.submit(load, self._directory) for part, load in parts.items()}
+            loading = {
+                part: threads.submit(
+                    load, self._directory, compiling=None if compiling is None else partial(compiling, part)
+                )
+                for part, load in parts.items()
+            }
             for part, load in loading.items():
                 try:
                     load.result()

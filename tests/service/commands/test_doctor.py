@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import service.cluster
+import service.retrieval.collections
 from service.encoding.registry import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
@@ -55,7 +56,7 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert "softkv-core" in report["packages"]["detail"]
     assert [report[name]["state"] for name in ("numba", "torch", "sentence-transformers")] == ["ok"] * 3
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in report["arithmetic"]["detail"]
-    assert "machine code in" in report["arithmetic"]["detail"]
+    assert report["machine code"]["state"] == ("ok" if find_spec("numba") else "note")
     assert "all-MiniLM-L6-v2: verified" in report["model"]["detail"]
     assert "384 wide" in report["model"]["detail"]
     assert "runs on attention/transformer, with" in report["model"]["detail"]
@@ -63,6 +64,21 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert report["model"]["state"] == "ok"
     assert report["data directory"]["state"] == "note"
     assert not (tmp_path / "none").exists()
+
+
+def test_machine_code_that_is_missing_is_a_note_before_it_is_compiled(
+    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba", reason="numba is not installed")
+    # The real compilation takes a minute: tests/attention/kernels/test_machine_code.py has it.
+    monkeypatch.setattr(service.retrieval.collections.MachineCode, "load", lambda _, compiling: compiling("lookup"))
+    ended = bare("doctor", "--data-dir", str(tmp_path / "none"), "--encoder", "none")
+    assert ended.exit_code == 0
+    note, done = (
+        " ".join(text.split()) for text in re.findall(r"^machine code.*(?:\n  .*)*", ended.stdout, re.MULTILINE)
+    )
+    assert note == "machine code note the lookup has none yet: it is compiled now, once, in about a minute"
+    assert re.match(r"machine code ok compiled in [\d.]+ s, and kept in ", done)
 
 
 def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path: Path) -> None:

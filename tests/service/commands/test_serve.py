@@ -107,9 +107,12 @@ def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("level", "logged"), [("debug", True), ("info", True), ("warning", False), ("error", False)])
 def test_lines_below_the_log_level_are_left_out(tmp_path: Path, level: str, logged: bool) -> None:
     with serving(tmp_path, "--log-level", level) as running:
-        httpx.get(f"{running.url}/v1/collections", timeout=60)
+        for path in ("v1/collections", "livez", "readyz", "metrics"):
+            httpx.get(f"{running.url}/{path}", timeout=60)
         _, errors = running.stop(signal.SIGTERM)
-    assert ("request" in errors) is logged
+    assert ("path=/v1/collections" in errors) is logged
+    for path in ("livez", "readyz", "metrics"):
+        assert (f"path=/{path}" in errors) is (level == "debug")
     assert ("stopping" in errors) is logged
 
 

@@ -138,11 +138,12 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
 
 
 def _id_width(answer: dict[str, Any], width: int, sure: bool) -> int:
-    """Return the width of the column of ids: a quarter of the line, or more if the texts leave space."""
+    """Return the width of the column of ids: half of the space of ids and texts, or more if the texts leave space."""
     texts = [one_line(text) for match in answer["matches"] for text in (_matching_part(match), match["value"])]
     columns = _BAR + 7 + 10 + (6 + _GAP if sure else 0) + 3 * _GAP
-    free = width - columns - max((cell_len(text) for text in texts), default=0)
-    return max(min(width // 4, 40), free)
+    shared = width - columns
+    free = shared - max((cell_len(text) for text in texts), default=0)
+    return max(min(shared // 2, 40), free)
 
 
 def _matching_part(match: dict[str, Any]) -> str:

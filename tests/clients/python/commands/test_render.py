@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from softkv.commands.console import show_answer
@@ -34,10 +35,25 @@ def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any
     }
 
 
-def shown(answer_fields: dict[str, Any], **options: Any) -> str:
+def shown(answer_fields: dict[str, Any], width: int = 80, **options: Any) -> str:
     written = io.StringIO()
-    show_answer(answer_fields, Console(file=written, width=80, markup=False, highlight=False, **options))
+    show_answer(answer_fields, Console(file=written, width=width, markup=False, highlight=False, **options))
     return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "value", "expected"),
+    [
+        (90, "T. S. Eliot", "old-possums-book-of-practical-cats"),
+        (90, "a long value " * 20, "old-possums-book-of-practica…"),
+        (105, "a long value " * 20, "old-possums-book-of-practical-cats"),
+    ],
+)
+def test_an_id_is_cut_only_if_it_and_the_texts_need_the_space(width: int, value: str, expected: str) -> None:
+    fields = answer(key="cats", value=value)
+    fields["matches"][0]["id"] = "old-possums-book-of-practical-cats"
+    (line,) = (line for line in shown(fields, width).splitlines() if "old-possums" in line)
+    assert line.split()[3] == expected
 
 
 def test_what_is_missing_is_told() -> None:

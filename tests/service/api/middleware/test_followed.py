@@ -53,6 +53,19 @@ def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
     assert "softkv_slow_requests_total 0.0" not in counted
 
 
+def test_without_stages_it_says_what_kept_the_process_busy(tmp_path, capfd):
+    settings = {"encoder": "none", "slow_request_ms": 0.001, "log_format": "json"}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        running.wait_until_ready()
+        client.get("/v1/nothing")
+        running.app.state.parts.machine_code.ready = False
+        client.get("/v1/nothing")
+    idle, busy = (line for line in lines(capfd.readouterr().err, "slow request") if line["status"] == 404)
+    assert "stages_ms" not in idle
+    assert idle["cause"].startswith("no stage took part of the time")
+    assert busy["cause"] == "the process was busy, it loads machine code"
+
+
 @pytest.mark.parametrize("slow_request_ms", [0, 60_000])
 def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_request_ms):
     settings = {"encoder": "none", "slow_request_ms": slow_request_ms, "log_format": "json"}
