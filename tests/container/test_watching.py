@@ -1,4 +1,4 @@
-"""Dashboard and alerts of docker/ query only metrics that a service exports, and the page explains each alert."""
+"""Dashboard and alerts of docker/ query only metrics that a service exports, and a page explains each alert."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ EXPRESSIONS = {
     **{f"{panel['title']}: {target['expr']}": target["expr"] for panel in PANELS for target in panel["targets"]},
     **{rule["alert"]: rule["expr"] for rule in ALERTS},
 }
-PAGE = Page("docs/operate/operating.md")
+METRICS = Page("docs/operate/operating.md").sections["metrics"]
+RUNBOOK = Page("docs/operate/alerts.md")
 PROMETHEUS_OWN = {"job", "instance"}  # which it puts on all that it reads
 STATUSES = {str(refusal.status) for refusal in TABLE.values()} | {str(status) for status in OF_STATUS}
 
@@ -134,7 +135,7 @@ def test_panels_do_not_overlap_and_have_numbers_of_their_own():
 
 def test_every_series_of_ours_is_on_the_page_and_watched(exported):
     ours = {family(name) for name in exported if name.startswith("softkv_") and not name.endswith("_created")}
-    assert set(re.findall(r"`(softkv_\w+)`", PAGE.sections["metrics"])) == ours
+    assert set(re.findall(r"`(softkv_\w+)`", METRICS)) == ours
     watched = {
         family(selector.metric) for expression in EXPRESSIONS.values() for selector in read(expression).selectors
     }
@@ -149,13 +150,15 @@ def family(name: str) -> str:
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_has_a_section_that_says_what_to_do(rule):
     path, _, heading = rule["annotations"]["runbook"].partition("#")
-    assert (path, heading) == (PAGE.name, rule["alert"].lower())
-    assert len(PAGE.sections[heading]) > 80
+    assert (path, heading) == (RUNBOOK.name, rule["alert"].lower())
+    assert len(RUNBOOK.sections[heading]) > 80
+    link = f"[{rule['alert']}](#{heading}) | {rule['labels']['severity']} |"
+    assert link in RUNBOOK.sections["alerts"]
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert "instance" in rule["annotations"]["summary"]
 
 
 def test_no_section_is_of_an_alert_that_is_not_there():
-    assert {section for section in PAGE.sections if section.startswith("softkv")} == {
+    assert {section for section in RUNBOOK.sections if section.startswith("softkv")} == {
         rule["alert"].lower() for rule in ALERTS
     }
