@@ -28,7 +28,10 @@ EXPLAINED = {
         "missing-documents": "allow_missing coverage total max_missing_weight",
         "four-ways-to-search": "rows sql attention statement parameters",
     },
-    "operate/certificate.md": {"what-it-says": "max_error certificate method total_variation output_error"},
+    "operate/certificate.md": {
+        "what-the-certificate-says": "certificate method total_variation output_error",
+        "ask-for-a-smaller-error": "max_error",
+    },
     "guide/words-and-recency.md": {
         "words": "full_text ranking",
         "recency-priors-and-soft-filters": "bias half_life origin decay factor scale missing",
@@ -88,8 +91,8 @@ EXPLAINED = {
         "attention-over-arrays": "mask logits W W_q W_k v projections W_Q W_K W_V W_O n_heads hopfield_steps"
         " intermediates",
         "models": "state runs_on max_tokens temperature_source batched notes created owned_by",
-        "openai-compatible-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error message"
-        " param",
+        "openai-compatible-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error"
+        " message param",
     },
     "guide/calibration.md": {
         "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
