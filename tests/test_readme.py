@@ -18,11 +18,13 @@ from tests.examples import ROOT, Page
 from tests.release import PLACEHOLDER, source
 from tests.running import RunningService
 from tests.service.server.test_startup import Service
+from tests.test_docs import LINKING
 
 README = Page("README.md")
 TUTORIAL = Page("docs/start/tutorial.md")
 CHINESE = {README: Page("docs/zh/README.md"), TUTORIAL: Page("docs/zh/tutorial.md")}
 CLONE = f"git clone https://github.com/{source(ROOT)[1]}/softkv"
+BY_NAME = re.compile(r"\b(pip|pipx|npm|uv tool) install [^`\n]*(?<![./])\bsoftkv\b(?!_)")
 START, ASKED = (text for language, text in TUTORIAL.blocks if language == "text")
 
 
@@ -52,6 +54,13 @@ def test_no_command_has_an_ellipsis():
 def test_a_page_explains_the_placeholder_as_long_as_it_is_one(name):
     assert (f"`{PLACEHOLDER}`" in Page(name).prose) == (PLACEHOLDER in CLONE)
     assert CLONE in Page(name).text
+
+
+@pytest.mark.skipif(PLACEHOLDER not in CLONE, reason="softkv is published")
+@pytest.mark.parametrize("page", [page for page in LINKING if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_page_installs_by_name_what_is_not_published(page):
+    installing = [part for part in page.text.split("\n\n") if BY_NAME.search(part)]
+    assert [part for part in installing if "--find-links" not in part and "published" not in part] == []
 
 
 @pytest.mark.parametrize("english", CHINESE, ids=lambda page: page.name)
