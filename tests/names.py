@@ -85,8 +85,8 @@ EXPLAINED = {
     },
     "operate/lifecycle.md": {"liveness-and-readiness": "loading failed"},
     "guide/encoding.md": {
-        "encode-texts": "texts model purpose embeddings token_counts tokens text start end embedding index"
-        " token_count encoded",
+        "encode-texts": "texts model purpose embeddings token_counts tokens text start end",
+        "many-texts": "embedding index token_count encoded",
         "attention-heads": "pair layers heads causal sequence changes feed_forward layer",
         "attention-over-arrays": "mask logits W W_q W_k v projections W_Q W_K W_V W_O n_heads hopfield_steps"
         " intermediates",
