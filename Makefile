@@ -79,7 +79,8 @@ OWN = -e attention -e clients/python
 
 # What serves, and all of it with what tests and lint need.
 $(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
-	@echo "installing about 1.5 GB into $(VENV), about two minutes"
+	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
+	  else echo "installing about 1.5 GB into $(VENV), about two minutes"; fi
 	$(BIN)/python $(PIP) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[lab]'
 	@touch $@
 
