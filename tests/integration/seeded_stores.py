@@ -1,4 +1,7 @@
-"""Run by `.venv-integrations`: collections of chroma and qdrant, in folders here, for docs/guide/recipes/moving.md."""
+"""Run by `.venv-integrations`, for docs/guide/recipes/moving.md.
+
+It fills collections of chroma and qdrant, in folders here, and a table of pgvector.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ import json
 import sys
 
 import chromadb
+import psycopg
+from pgvector import Vector
+from pgvector.psycopg import register_vector
+from psycopg.types.json import Jsonb
 from qdrant_client import QdrantClient, models
 
 asked = json.load(sys.stdin)
@@ -36,11 +43,27 @@ points.upsert(
         for number, row in enumerate(rows)
     ],
 )
+with psycopg.connect(asked["postgres"]) as connection:
+    connection.execute("CREATE EXTENSION vector")
+    register_vector(connection)
+    width = len(rows[0]["vector"])
+    connection.execute(f"CREATE TABLE documents (id text, body text, metadata jsonb, embedding vector({width}))")
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY documents (id, body, metadata, embedding) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row((row["id"], row["text"], Jsonb(row["metadata"]), Vector(row["vector"])))
+    nearest = connection.execute(
+        f"SELECT id FROM documents ORDER BY embedding {asked['operator']} %s LIMIT 5", [Vector(asked["question"])]
+    ).fetchall()
+
 question = asked["question"]
 json.dump(
     {
         "chroma": notes.query(query_embeddings=[question], n_results=5)["ids"][0],
         "qdrant": [str(point.id) for point in points.query_points("points", question, limit=5).points],
+        "pgvector": [row[0] for row in nearest],
     },
     sys.stdout,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.http import POSTGRES
+from tests import postgres
 from tests.examples import ROOT, SHOWN_URL, Page
 from tests.running import RunningService
 
@@ -19,7 +22,18 @@ pytestmark = pytest.mark.integration
 
 PYTHON = ROOT / ".venv-integrations" / "bin" / "python"
 RECIPES = [text for language, text in Page("docs/guide/recipes/moving.md").blocks if language == "py"]
+SHOWN_DATABASE = "postgresql://postgres@127.0.0.1:5432/postgres"
 MANY = 2500  # more than a recipe asks for at a time
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """Yield the address of a database of a PostgreSQL that has pgvector."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .venv-integrations: make test-long makes it")
+    done = subprocess.run([PYTHON, "-c", POSTGRES], capture_output=True, text=True, check=True)
+    with postgres.running(folder=Path(done.stdout.strip())) as server:
+        yield server.database()
 
 
 def run(folder: Path, script: str, given: str = "") -> str:
@@ -35,9 +49,15 @@ def run(folder: Path, script: str, given: str = "") -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("space", "distance"), [("l2", "EUCLID"), ("ip", "DOT")])
+@pytest.mark.parametrize(("space", "distance", "operator"), [("l2", "EUCLID", "<->"), ("ip", "DOT", "<#>")])
 def test_a_collection_comes_whole_and_is_ordered_alike(
-    service: RunningService, client: httpx.Client, tmp_path: Path, space: str, distance: str
+    service: RunningService,
+    client: httpx.Client,
+    database: str,
+    tmp_path: Path,
+    space: str,
+    distance: str,
+    operator: str,
 ) -> None:
     vectors = np.random.default_rng(5).standard_normal((MANY, 8)).astype(np.float32)
     rows: list[dict[str, Any]] = [
@@ -50,11 +70,16 @@ def test_a_collection_comes_whole_and_is_ordered_alike(
         for number, vector in enumerate(vectors)
     ]
     question = vectors[0].tolist()
-    asked = json.dumps({"rows": rows, "space": space, "distance": distance, "question": question})
+    stores = {"space": space, "distance": distance, "operator": operator, "postgres": database}
+    asked = json.dumps({"rows": rows, "question": question} | stores)
     nearest = json.loads(run(tmp_path, Path(__file__).with_name("seeded_stores.py").read_text(), asked))
-    for store, name, recipe in zip(("chroma", "qdrant"), ("notes", "points"), RECIPES, strict=True):
+    for store, name, recipe in zip(
+        ("chroma", "qdrant", "pgvector"), ("notes", "points", "documents"), RECIPES, strict=True
+    ):
+        recipe = recipe.replace(SHOWN_URL, service.url).replace(SHOWN_DATABASE, database)
+        recipe = recipe.replace('OPERATOR = "<=>"', f'OPERATOR = "{operator}"')
         for _ in range(2):  # the second time changes nothing
-            run(tmp_path, recipe.replace(SHOWN_URL, service.url))
+            run(tmp_path, recipe)
         path = f"/v1/collections/{name}"
         assert client.get(path).json()["documents"] == MANY
         for number in (0, 1, 5, MANY - 1):

@@ -1,0 +1,92 @@
+"""docs/start/comparison.md: what softkv has is in its API, what it lacks is not, and figures are those of the results.
+
+A feature that softkv gets fails here until the page has it. So do sentences of other pages that deny a name of the API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.examples import ROOT, Page
+from tests.test_docs import LINKING
+
+PAGE = Page("docs/start/comparison.md")
+# Narrow, so that what one call or one kind of collection does not take may be said.
+DENIAL = re.compile(
+    r"\b(?:softkv|[Tt]he service|[Tt]here (?:is|are)|It)\b[^.|`:;,]{0,20}?\b(?:no|not|never|lacks|cannot|without)\b"
+    r"[^.|`:;,]{0,20}`(\w+)`"
+)
+
+
+def names(description: Any) -> Iterator[str]:
+    """Yield the name of every operation, parameter and field."""
+    if isinstance(description, dict):
+        yield from description.get("properties", {})
+        if "operationId" in description:
+            yield description["operationId"]
+        if "in" in description and isinstance(description.get("name"), str):
+            yield description["name"]
+        for item in description.values():
+            yield from names(item)
+    elif isinstance(description, list):
+        for item in description:
+            yield from names(item)
+
+
+API = set(names(json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8"))))
+
+
+def rows(heading: str) -> list[tuple[str, list[str]]]:
+    """Return (feature, names in the API) of each row of the table whose first heading this is."""
+    table = PAGE.sections["features"].partition(f"| {heading} |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    return [(feature.strip(), re.findall(r"`(\w+)`", quoted)) for feature, quoted in cells]
+
+
+def similar(name: str) -> list[str]:
+    """Return the names of the API that have all words of this one."""
+    return [other for other in API if set(name.split("_")) <= set(other.split("_"))]
+
+
+@pytest.mark.parametrize(("feature", "quoted"), rows("softkv has"))
+def test_what_softkv_has_is_in_its_api(feature, quoted):
+    assert quoted
+    assert set(quoted) - API == set()
+
+
+@pytest.mark.parametrize(("feature", "quoted"), rows("softkv lacks"))
+def test_what_softkv_lacks_is_not_in_its_api(feature, quoted):
+    assert quoted
+    assert [name for lack in quoted for name in similar(lack)] == []
+
+
+def test_both_tables_are_read():
+    assert len(rows("softkv has")) > 10
+    assert len(rows("softkv lacks")) > 5
+    assert similar("text_full") == ["full_text"]
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_no_page_denies_a_name_of_the_api(page):
+    assert [name for name in DENIAL.findall(" ".join(page.prose.split())) if name in API] == []
+
+
+def test_a_denial_is_recognised():
+    sentences = (
+        "softkv does not have `bias`. There is no `full_text`. The service cannot filter by `geo`. It has `null`."
+    )
+    assert DENIAL.findall(sentences) == ["bias", "full_text", "geo"]
+
+
+def test_every_figure_of_speed_is_in_the_results():
+    results = set(re.findall(r"[\d.,]*\d", Page("benchmarks/RESULTS.md").text))
+    tables = "\n".join(text for name, text in PAGE.sections.items() if name in {"in-one-process", "over-http"})
+    cells = [cell for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")[2:-1]]
+    figures = [figure for cell in cells for figure in re.findall(r"\d[\d.,]*\d|\d", cell.replace(", ", " "))]
+    assert len(figures) > 80
+    assert [figure for figure in figures if figure not in results] == []
