@@ -59,7 +59,9 @@ def up(
     ] = "~/.cache/softkv/shards",
     vector_storage: Annotated[
         Literal["memory", "files"] | None,
-        typer.Option(help="Where large collections keep their float32 vectors.", show_default="memory"),
+        typer.Option(
+            help="Keep the float32 vectors of large collections in memory or in files.", show_default="memory"
+        ),
     ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Restart the servers one by one, for a new version of softkv.")

@@ -67,8 +67,8 @@ def doctor(
 ) -> None:
     """Check this machine, the model and the stored data.
 
-    Run it where `softkv serve` runs, with the same SOFTKV_… environment. It
-    needs no running service. Each check is printed when it is done; with
+    Run it on the machine of `softkv serve`, with the same SOFTKV_… variables.
+    It needs no running service. Each check is printed when it is done; with
     --json, all of them are printed at the end.
     """
     # A loopback host: nothing listens here, so the settings need no keys.

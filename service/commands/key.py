@@ -11,7 +11,9 @@ from softkv.commands.command_line import AsJSON, Misused
 
 def key(
     name: Annotated[str, typer.Argument(help="The name of the holder, for logs.", show_default=False)],
-    scope: Annotated[Literal["read", "write"], typer.Option(help="What the key allows; write includes read.")] = "read",
+    scope: Annotated[
+        Literal["read", "write"], typer.Option(help="The permission of the key; write includes read.")
+    ] = "read",
     collections: Annotated[
         str,
         typer.Option(metavar="PREFIX", help="Allow only collections whose names begin with this.", show_default="all"),

@@ -54,7 +54,9 @@ def serve(
     allow_anonymous: Annotated[
         Literal["read", "write"] | None,
         typer.Option(
-            help="What callers on other machines may do without a key.", show_default="nothing", rich_help_panel=ACCESS
+            help="Allow callers on other machines to read or write without a key.",
+            show_default="nothing",
+            rich_help_panel=ACCESS,
         ),
     ] = None,
     allowed_hosts: Annotated[
@@ -122,7 +124,9 @@ def serve(
     vector_storage: Annotated[
         Literal["memory", "files"] | None,
         typer.Option(
-            help="Where large collections keep their float32 vectors.", show_default="memory", rich_help_panel=DATA
+            help="Keep the float32 vectors of large collections in memory or in files.",
+            show_default="memory",
+            rich_help_panel=DATA,
         ),
     ] = None,
     precision: Annotated[

@@ -70,7 +70,7 @@ def load(
     ] = False,
     similarity: Annotated[
         Literal["cosine", "dot", "scaled_dot", "gaussian"] | None,
-        typer.Option(help="How a query and a key are compared.", show_default="cosine", rich_help_panel=NEW),
+        typer.Option(help="The similarity of a query and a key.", show_default="cosine", rich_help_panel=NEW),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -83,7 +83,11 @@ def load(
     ] = None,
     value_from: Annotated[
         Literal["value", "key"] | None,
-        typer.Option(help="What becomes the value vector of a document.", show_default="value", rich_help_panel=NEW),
+        typer.Option(
+            help="Take the value vector of a document from its value or its key.",
+            show_default="value",
+            rich_help_panel=NEW,
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
