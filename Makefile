@@ -185,9 +185,10 @@ docs: $(DOCS)/.installed
 notebook: install
 	$(BIN)/python -m tests.notebook
 
-# docs/pictures/page.png, which the README shows: the workshop page as it is now.
+# docs/pictures/: the workshop page as it is now, and the drawings with newly measured numbers.
 picture: install
 	$(BIN)/python -m tests.picture
+	$(BIN)/python -m tests.pictures --measure
 
 # The distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
 # go into the wheels too.
