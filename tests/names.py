@@ -119,11 +119,20 @@ EXPLAINED = {
 
 BEGIN = """# Names
 
-Every field and header of the wire, with its meaning and the section that explains it. `make openapi` writes this page
-from [openapi.json](../../service/api/openapi.json), by the tags of its calls. A name with several meanings has one for
-each tag. A request field asks for the response field of the same name, and a limit is named after what it limits.
+This page lists every field and header of the HTTP API. Each row has the calls that use the name, its meaning, and the
+section that explains it.
 
+| column | meaning |
+|---|---|
+| sent to | the groups of calls whose requests have the name |
+| answered by | the groups of calls whose responses have the name |
+| means | the meaning; if it differs between groups, one for each |
+
+If a field of a request asks for a field of the response, both have one name. A limit has the name of what it limits.
 Other pages list [settings](settings.md) and [the codes of errors](errors.md#errors).
+
+`make openapi` writes this page from [openapi.json](../../service/api/openapi.json). The groups are the tags of its
+calls.
 """
 
 
