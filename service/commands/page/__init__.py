@@ -32,7 +32,12 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory for the files; created if missing.")],
     questions: Annotated[
         Path,
-        typer.Option(help="A file of questions, one per line, asked besides the keys.", exists=True, dir_okay=False),
+        typer.Option(
+            help="A file of questions, one per line, which are asked besides the keys.",
+            show_default="those of softkv",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = QUESTIONS,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
