@@ -3,7 +3,8 @@
 python -m tests.pictures              # draws docs/pictures/*.svg from the numbers in tests/pictures.json
 python -m tests.pictures --measure    # measures these numbers with a service and the lookup first
 
-Each file is legible on light and dark pages: it has its own background, and follows the reader's colour scheme.
+Each file is legible on light and dark pages: it has its own background, and follows the reader's colour scheme. Light
+colours are attributes, so that a file has them where a content policy refuses its style.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Drawing:
 
     def __init__(self, title: str, height: float) -> None:
         self._title, self._height = title, height
+        self._light, self._dark = palettes()
         self._elements: list[str] = []
 
     def text(
@@ -68,20 +70,20 @@ class Drawing:
     ) -> None:
         """Add a line of text; `x` and `y` are the start, middle or end of its baseline."""
         middle = "" if anchor == "start" else f' text-anchor="{anchor}"'
-        self._add(f'<text x="{x:g}" y="{y:g}" class="{kind}" font-size="{size:g}"{middle}>{escape(content)}</text>')
+        self._add(f'<text x="{x:g}" y="{y:g}" {self._look(kind)} font-size="{size:g}"{middle}>{escape(content)}</text>')
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, radius: float = 4) -> None:
         """Add a rectangle with rounded corners."""
         place = f'x="{x:.4g}" y="{y:.4g}" width="{max(width, 0):.4g}" height="{height:.4g}"'
-        self._add(f'<rect {place} rx="{radius:g}" class="{kind}"/>')
+        self._add(f'<rect {place} rx="{radius:g}" {self._look(kind)}/>')
 
     def line(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """Add a line through these points."""
-        self._add(f'<polyline points="{_points(points)}" class="{kind} line"/>')
+        self._add(f'<polyline points="{_points(points)}" {self._look(f"{kind} line")}/>')
 
     def area(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """Add a filled area with these corners."""
-        self._add(f'<polygon points="{_points(points)}" class="{kind}"/>')
+        self._add(f'<polygon points="{_points(points)}" {self._look(kind)}/>')
 
     def arrow(self, x: float, start: float, end: float) -> None:
         """Add an arrow downwards, or upwards if it ends above its start."""
@@ -91,28 +93,38 @@ class Drawing:
 
     def svg(self) -> str:
         """Return the picture as a file."""
-        light, dark = palettes()
         size = f'width="{SHOWN_WIDTH}" height="{self._height * SHOWN_WIDTH / WIDTH:g}"'
+        frame = f'viewBox="0 0 {WIDTH} {self._height:g}" {size}'
         return "\n".join(
             [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self._height:g}" {size} role="img">',
+                f'<svg xmlns="http://www.w3.org/2000/svg" {frame} font-family="{FONT}" role="img">',
                 f"<title>{escape(self._title)}</title>",
-                f"<style>text{{font-family:{FONT}}}.line.line{{fill:none;stroke-width:1.5}}{_rules(light)}"
-                f"@media(prefers-color-scheme:dark){{{_rules(dark)}}}"
-                ".dashed{stroke-dasharray:4 3}.bold{font-weight:600}.pale{fill-opacity:.35}</style>",
-                f'<rect width="{WIDTH}" height="{self._height:g}" rx="8" class="paper"/>',
+                f"<style>@media(prefers-color-scheme:dark){{{_rules(self._dark)}}}</style>",
+                f'<rect width="{WIDTH}" height="{self._height:g}" rx="8" {self._look("paper")}/>',
                 *self._elements,
                 "</svg>",
                 "",
             ]
         )
 
+    def _look(self, kind: str) -> str:
+        """Return the attributes for a colour and these words after it: line, dashed, bold, pale."""
+        name, *words = kind.split()
+        colour = self._light[name]
+        if "line" in words:
+            dashes = ' stroke-dasharray="4 3"' if "dashed" in words else ""
+            return f'class="{name} line" fill="none" stroke="{colour}" stroke-width="1.5"{dashes}'
+        weight = ' font-weight="600"' if "bold" in words else ""
+        opacity = ' fill-opacity=".35"' if "pale" in words else ""
+        return f'class="{name}" fill="{colour}"{weight}{opacity}'
+
     def _add(self, element: str) -> None:
         self._elements.append(element)
 
 
 def _rules(palette: dict[str, str]) -> str:
-    return "".join(f".{name}{{fill:{colour}}}.{name}.line{{stroke:{colour}}}" for name, colour in palette.items())
+    fills = "".join(f".{name}{{fill:{colour}}}.{name}.line{{stroke:{colour}}}" for name, colour in palette.items())
+    return f"{fills}.line.line{{fill:none}}"
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
