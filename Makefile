@@ -132,7 +132,7 @@ run: $(VENV)/.serves
 test: $(if $(T)$(K),install,$(VENV)/.compiled)
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
-test-long: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed
+test-long: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 

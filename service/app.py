@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property, partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -53,13 +54,16 @@ class Service(FastAPI):
         return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
 
 
-def create_app(settings: Settings, opening: Opening | None = None, tracing: Tracing | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, opening: Opening | None = None, tracing: Tracing | None = None, site: Path = page.SITE
+) -> FastAPI:
     """Create the application; at its start it opens the store, then it loads keys and the encoder while it answers.
 
     Args:
         settings: the settings.
         opening: the store, if its opening has begun already; then the application can start only once.
         tracing: the tracer of requests; by default the one that the settings say.
+        site: the folder of the built documentation.
 
     Raises:
         UnknownDemo: the settings name a demo collection that does not exist.
@@ -86,7 +90,7 @@ def create_app(settings: Settings, opening: Opening | None = None, tracing: Trac
     )
     for router in routes.ALL:
         app.include_router(router)
-    page.mount(app, settings.root_path)
+    page.mount(app, settings.root_path, settings.frame_ancestors, site)
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)

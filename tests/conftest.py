@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def postgres() -> Iterator[PostgresServer]:
     """Yield a PostgreSQL server; tests that need one skip on a machine without PostgreSQL."""
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def documentation_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a built documentation site; tests that need it skip without its generator."""
+    root = Path(__file__).parents[1]
+    python = root / ".venv-docs" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-docs: `make docs` installs it")
+    folder = tmp_path_factory.mktemp("documentation") / "site"
+    command = [python, "-m", "tests.documentation", str(folder)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 _numbers = itertools.count()

@@ -16,6 +16,7 @@ import uvicorn
 
 from attention.lookup import Limits
 from service.api.admission import KINDS
+from service.api.routes.page import SITE
 from service.api.telemetry import Tracing
 from service.app import create_app
 from service.opening import open_in_background
@@ -28,7 +29,13 @@ class RunningService:
     """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would."""
 
     def __init__(
-        self, *, port: int = 0, limits: Limits | None = None, tracing: Tracing | None = None, **settings: Any
+        self,
+        *,
+        port: int = 0,
+        limits: Limits | None = None,
+        tracing: Tracing | None = None,
+        site: Path = SITE,
+        **settings: Any,
     ) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
@@ -37,7 +44,7 @@ class RunningService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
         opening = None if limits is None else open_in_background(self.settings, limits)
-        self.app = create_app(self.settings, opening, tracing)
+        self.app = create_app(self.settings, opening, tracing, site)
         config = server_config(self.app, protocol_factory(self.app.state.connection_limits), lifespan="on")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

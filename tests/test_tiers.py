@@ -127,7 +127,7 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 def test_each_works_first(make):
     assert make("test") == [VENV, WHEEL, ALL, MACHINE_CODE, TEST]
     assert make("test") == [TEST]
-    assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
+    assert make("test-long") == [OTHER_VENV, OTHERS, *SITE[:2], *TEST_LONG]
     assert make("test-long", "K=phone") == [
         "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
         f"python -m pytest -k phone --durations 10 -m ({ALONE}) and not (thorough)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -36,9 +37,11 @@ class HttpReference:
 
     Args:
         description: the content of service/api/openapi.json.
+        trial: the path in the site of a page on which calls can be tried; empty for none.
     """
 
-    def __init__(self, description: dict[str, Any]) -> None:
+    def __init__(self, description: dict[str, Any], trial: str = "") -> None:
+        self._trial = trial
         self._description = description
         self._schemas: dict[str, Schema] = description["components"]["schemas"]
         self.tags: dict[str, str] = {tag["name"]: tag["description"] for tag in description["tags"]}
@@ -64,6 +67,11 @@ class HttpReference:
 
     def _index(self) -> str:
         lines = ["# HTTP", "", "Every call of the service, from its description `openapi.json`.", ""]
+        if self._trial:
+            lines += [
+                f"You can try each call [on a page of this service]({posixpath.relpath(self._trial, FOLDER)}).",
+                "",
+            ]
         lines += [self._description["info"]["description"], ""]
         for tag, description in self.tags.items():
             lines += [f"## [{self._title(tag)}]({tag}.md)", "", description]

@@ -18,8 +18,9 @@ DOCS = ROOT / "docs"
 GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/changes.md"}
 NOT_PAGES = {"site"}  # folders of docs/ without pages
 FENCE = re.compile(r"^ *(```+|~~~+)")
-LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
+LINK = re.compile(r"(!?\[(?:(?!\n\n)[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
 SOURCE = re.compile(r"""(\b(?:src|srcset|href)=")([^"]+)(")""")
+CODE = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)")
 ITEM = re.compile(r"^(?:[-*+]|\d+\.) ")
 
 
@@ -67,18 +68,21 @@ def page_of(path: str) -> str | None:
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Return a Markdown text whose lines outside fenced code are changed."""
-    lines, fence = [], ""
+    """Return a Markdown text whose parts outside fenced code are changed."""
+    parts: list[list[str]] = [[]]  # by turns outside code and inside
+    fence = ""
     for line in text.split("\n"):
-        if match := FENCE.match(line):
-            if not fence:
-                fence = match[1]
-            elif match[1].startswith(fence):
-                fence = ""
-            lines.append(line)
-        else:
-            lines.append(line if fence else change(line))
-    return "\n".join(lines)
+        match = FENCE.match(line)
+        if match and not fence:
+            fence = match[1]
+            parts.append([line])
+            continue
+        parts[-1].append(line)
+        if match and match[1].startswith(fence):
+            fence = ""
+            parts.append([])
+    texts = ["\n".join(part) for part in parts]
+    return "\n".join(part if number % 2 else change(part) for number, part in enumerate(texts) if parts[number])
 
 
 def with_site_links(text: str, source: str, target: str, branch: str) -> str:
@@ -102,22 +106,26 @@ def with_site_links(text: str, source: str, target: str, branch: str) -> str:
             link = f"{repository()}/{'tree' if (ROOT / path).is_dir() else 'blob'}/{branch}/{path}"
         return f"{match[1]}{link}{'#' if anchor else ''}{anchor}{match[3]}"
 
-    return outside_code(text, lambda line: SOURCE.sub(rewrite, LINK.sub(rewrite, line)))
+    return outside_code(text, lambda part: SOURCE.sub(rewrite, LINK.sub(rewrite, part)))
 
 
-def with_separate_lists(text: str) -> str:
-    """Return a page with an empty line before each list; GitHub does not need it, Python-Markdown does."""
-    before = ""
+def as_python_markdown(text: str) -> str:
+    """Return a page of GitHub's Markdown that Python-Markdown shows in the same way.
 
-    def separate(line: str) -> str:
-        nonlocal before
-        starts = (
-            bool(ITEM.match(line)) and bool(before.strip()) and not before.startswith(" ") and not ITEM.match(before)
-        )
-        before = line
-        return f"\n{line}" if starts else line
+    A list gets an empty line before it. Code in a cell has its bars unescaped: GitHub does that itself.
+    """
 
-    return outside_code(text, separate)
+    def change(part: str) -> str:
+        lines: list[str] = []
+        for line in part.split("\n"):
+            before = lines[-1] if lines else ""
+            if ITEM.match(line) and before.strip() and not before.startswith(" ") and not ITEM.match(before):
+                lines.append("")
+            is_row = line.startswith("|")
+            lines.append(CODE.sub(lambda code: code[0].replace("\\|", "|"), line) if is_row else line)
+        return "\n".join(lines)
+
+    return outside_code(text, change)
 
 
 def notebook(content: dict[str, Any], folder: Path, name: str) -> str:
@@ -171,7 +179,7 @@ def copy_pages(folder: Path, branch: str) -> None:
             text = notebook(content, target.parent, path.stem)
         else:
             text = with_site_links(text, source, page, branch)
-        target.write_text(with_separate_lists(text), encoding="utf-8")
+        target.write_text(as_python_markdown(text), encoding="utf-8")
 
 
 def navigation(home: str) -> list[Entry]:

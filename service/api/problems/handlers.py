@@ -245,7 +245,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == 404:
-            detail = f"there is nothing at {request.scope['path']}: /docs lists every call"
+            detail = f"there is nothing at {request.scope['path']}: /docs/api lists every call"
         if error.status_code == 405:
             headers["Allow"] = allowed_methods(request)
             detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"

@@ -1,18 +1,13 @@
-"""The web page: its HTML documents in each language, its other files under a digest of their contents, and the routes
-that serve them and the API's description.
+"""The web page: its HTML documents in each language, and the routes that serve them, the documentation and the API's
+description.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gzip
 import html
 import json
-import posixpath
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,79 +19,8 @@ from starlette.routing import Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from service.api.middleware.access import is_call
-
-MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".woff2": "font/woff2",
-}
-OTHERWISE = "text/plain; charset=utf-8"  # licences and sources
-COMPRESSED_ALREADY = {".woff2"}
-LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
-OTHERS = "vendor"  # files of other projects, unchanged, with their licences
-# A comment on lines of its own. It is for readers of the source, and a sixth of the bytes that a browser would load.
-COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
-COMMENTED = {".css", ".js"}
-# A module's `import … from "./x.js"`, `import "./x.js"` or `export … from "./x.js"`, but no `import("./x.js")`.
-IMPORTED = re.compile(r"""^\s*(?:import|export)\b[^"'()]*["'](\.[^"']+)["']""", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A file of the page, as the service sends it."""
-
-    content: bytes
-    media_type: str
-    compressible: bool = True
-
-    @cached_property
-    def compressed(self) -> bytes | None:
-        """The content in gzip, or None if compression saves nothing."""
-        return gzip.compress(self.content, mtime=0) if self.compressible and len(self.content) >= LEAST_BYTES else None
-
-
-class Assets:
-    """All files of a folder, read once at the start.
-
-    Attributes:
-        files: the files, by their paths in the folder.
-        digest: a digest of all paths and contents.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
-        whole = sha256()
-        for name, asset in self.files.items():
-            whole.update(f"{name}\n{len(asset.content)}\n".encode() + asset.content)
-        self.digest = whole.hexdigest()[:16]
-
-    def text(self, name: str) -> str:
-        """Return the text of a file."""
-        return self.files[name].content.decode()
-
-    def wave(self, modules: Iterable[str]) -> list[str]:
-        """Return these JavaScript modules and all modules that they import, each once, the nearest first.
-
-        Raises:
-            KeyError: a module does not exist.
-        """
-        collected = dict.fromkeys(modules)
-        for name in (order := list(collected)):
-            for other in IMPORTED.findall(self.text(name)):
-                if (path := posixpath.normpath(posixpath.join(posixpath.dirname(name), other))) not in collected:
-                    collected[path] = None
-                    order.append(path)
-        return order
-
-
-def _read(folder: Path, path: Path) -> Asset:
-    content = path.read_bytes()
-    if path.suffix in COMMENTED and OTHERS not in path.relative_to(folder).parts:
-        content = COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)  # lines keep their numbers
-    return Asset(content, MEDIA_TYPES.get(path.suffix, OTHERWISE), path.suffix not in COMPRESSED_ALREADY)
-
+from service.api.routes.assets import EACH_TIME, FOR_ANYONE, FOR_EVER, MEDIA_TYPES, NOWHERE, Asset, Assets, send_asset
+from service.api.routes.documentation import SITE, Documentation
 
 LANGUAGES = ("en", "zh")  # of the page, as in the names of its files
 WORDS = re.compile(r"""\s*"([\w.-]+)":\s*("(?:[^"\\]|\\.)*"),?""")
@@ -208,12 +132,8 @@ DOCUMENTS = {
     "/lesson.html": "lesson.html",
     "/worksheet.html": "worksheet.html",
     "/room": "room.html",
-    "/docs": "docs.html",
 }
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # other content gets another digest
-FOR_ANYONE = {"Access-Control-Allow-Origin": "*"}
-EACH_TIME = {"Cache-Control": "no-cache"}
-NOWHERE = Router()
+REFERENCE = "docs.html"  # which `documentation.py` serves
 
 
 class Files:
@@ -231,6 +151,7 @@ class Files:
             for name in set(DOCUMENTS.values())
             for language in LANGUAGES
         }
+        self.reference = render_page(self._assets, REFERENCE, "en")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a document or a file of the page; an ASGI call."""
@@ -244,21 +165,11 @@ class Files:
             page_headers = EACH_TIME | {"ETag": tag, "Vary": "Accept-Language, Accept-Encoding"}
             if tag in headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=page_headers)
-            return await _send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
+            return await send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
-        if (file := self._assets.files.get(name)) is None or name in DOCUMENTS.values():
+        if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE):
             return None
-        return await _send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
-
-
-async def _send_asset(asset: Asset, answer_headers: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-    answer_headers = {**answer_headers, "Content-Type": asset.media_type}
-    if "gzip" in headers.get("accept-encoding", ""):
-        # The first compression may take a tenth of a second.
-        compressed = await asyncio.to_thread(lambda: asset.compressed)
-        if compressed is not None:
-            return Response(compressed, headers=answer_headers | {"Content-Encoding": "gzip"})
-    return Response(asset.content, headers=answer_headers)
+        return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 
 
 DESCRIPTION = Path(__file__).parents[1] / "openapi.json"
@@ -285,7 +196,7 @@ class Description:
         if self._tag in headers.get("if-none-match", ""):
             await Response(status_code=304, headers=answer_headers)(scope, receive, send)
             return
-        await (await _send_asset(self._asset, answer_headers, headers))(scope, receive, send)
+        await (await send_asset(self._asset, answer_headers, headers))(scope, receive, send)
 
 
 class PageMount(Mount):
@@ -307,8 +218,22 @@ class PageMount(Mount):
         await super().handle(scope, receive, send)
 
 
-def mount(app: Starlette, root_path: str = "") -> None:
-    """Serve the description at `/openapi.json` and the page at `/`, after every other route."""
+def mount(app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", site: Path = SITE) -> None:
+    """Serve the description at `/openapi.json`, the documentation at `/docs/` and the page at `/`, after other routes.
+
+    Args:
+        app: the application.
+        root_path: the path below which the API is served, empty if that is the root.
+        frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
+        site: the folder of the built documentation.
+    """
     app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
-    page = Router([Route("/{path:path}", Files(WEB), methods=["GET"])])
+    files = Files(WEB)
+    documentation = Documentation(site, files.reference, frame_ancestors)
+    page = Router(
+        [
+            *(Route(path, documentation, methods=["GET"]) for path in ("/docs", "/docs/{path:path}")),
+            Route("/{path:path}", files, methods=["GET"]),
+        ]
+    )
     app.router.routes.append(PageMount("/", app=page, name="page"))

@@ -1,7 +1,7 @@
 /** The API's documentation: Swagger UI over our own /openapi.json, with nothing from elsewhere. */
 
 window.SwaggerUIBundle({
-  url: "openapi.json",
+  url: "../openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   displayRequestDuration: true,

@@ -19,7 +19,7 @@ def docs(chromium: Any, site: RunningService) -> Iterator[Any]:
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith(site.url) else wrong.append(request.url))
-    page.goto(f"{site.url}/docs")
+    page.goto(f"{site.url}/docs/api")
     page.wait_for_selector(".opblock")
     yield page
     page.close()

@@ -31,7 +31,7 @@ def test_a_question_is_answered_and_copied_with_the_path(visit: Open, address: s
     page.click(".curl")
     page.wait_for_selector(".curl[data-command]")
     assert f"'{address}/v1/collections/library/" in (page.get_attribute(".curl", "data-command") or "")
-    assert page.locator("#foot a[href='docs']").count() == 1
+    assert page.locator("#foot a[href='docs/api']").count() == 1
 
 
 @pytest.mark.parametrize("where", ["lesson.html", "worksheet.html", "room"])
@@ -47,7 +47,7 @@ def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -
     page = chromium.new_page()
     strangers: list[str] = []
     page.on("request", lambda request: None if request.url.startswith(address) else strangers.append(request.url))
-    page.goto(f"{address}/docs")
+    page.goto(f"{address}/docs/api")
     call = page.locator("#operations-attend-attend")
     call.locator(".opblock-summary-control").click()
     call.locator(".try-out__btn").click()

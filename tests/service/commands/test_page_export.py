@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from service.api.routes.page import WEB, Assets
+from service.api.routes.assets import Assets
+from service.api.routes.page import WEB
 from service.commands.page import QUESTIONS
 from service.commands.page.bundle import ROOT, bundle
 from service.commands.page.recording import NULLS, Memory, Recording, find_filters, find_memories

@@ -81,7 +81,8 @@ export function foot({ api, exported }) {
   if (exported) return [];
   return [
     h("span", {}, say("foot.same")),
-    h("a", { href: "docs" }, say("foot.docs")),
+    h("a", { href: "docs/" }, say("foot.documentation")),
+    h("a", { href: "docs/api" }, say("foot.docs")),
     h("button.plain", { type: "button", id: "key", onclick: () => document.dispatchEvent(new CustomEvent("ask-key")) }, say(api.key ? "foot.keyed" : "foot.key")),
   ];
 }

@@ -144,7 +144,18 @@ def test_a_machine_has_its_names(hostname, names):
     assert machine_names(hostname) == names
 
 
-PLACES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/collections", "/v1/nothing", "/nothing"]
+PLACES = [
+    "/",
+    "/docs",
+    "/docs/",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/v1/collections",
+    "/v1/nothing",
+    "/nothing",
+]
 
 
 @pytest.mark.parametrize("settings", [{}, {"allow_anonymous": "read"}, {"allow_anonymous": "write"}], ids=str)
@@ -170,7 +181,7 @@ def test_a_valid_key_is_never_refused_for_its_host(tmp_path):
         running.wait_until_ready()
         for host in ("evil.example", "", "127.0.0.1:80@evil", *MALFORMED[:12]):
             for key in "wr":
-                for text in ("/", "/docs", "/livez", "/readyz", "/metrics", "/v1/collections"):
+                for text in ("/", "/docs/", "/livez", "/readyz", "/metrics", "/v1/collections"):
                     answer = client.get(text, headers={"host": host, "x-api-key": key})
                     assert answer.status_code == 200, (host, text)
             write = client.put("/v1/collections/a", json={}, headers={"host": host, "authorization": "Bearer w"})
@@ -186,7 +197,7 @@ def test_where_keys_are_needed_the_rest_is_answered_under_our_names(tmp_path, ke
         running.client(headers=key) as client,
     ):
         running.wait_until_ready()
-        for text in ("/", "/docs", "/livez", "/metrics"):
+        for text in ("/", "/docs/", "/livez", "/metrics"):
             assert client.get(text, headers=FOREIGN).status_code == 403
             assert client.get(text, headers={"host": "KB.example:443"}).status_code == 200
         for host in ("evil.example", "kb.example", "localhost"):

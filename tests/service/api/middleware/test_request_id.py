@@ -14,7 +14,7 @@ JSON = {"content-type": "application/json"}
 # method, path, headers, status
 REQUESTS = [
     ("GET", "/", {}, 200),
-    ("GET", "/docs", {}, 200),
+    ("GET", "/docs/api", {}, 200),
     ("GET", "/lesson.html", {}, 200),
     ("GET", "/livez", {}, 200),
     ("GET", "/nothing", {}, 404),

@@ -8,16 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.api.routes.page import LEAST_BYTES, WEB, Assets, render_page
+from service.api.routes.assets import LEAST_BYTES, Assets
+from service.api.routes.page import WEB, render_page
 
 
 def linked(page: httpx.Response) -> list[str]:
     """Return the paths that a document links to or loads."""
-    return [f"/{path}" for path in re.findall(r'(?:href|src)="(assets/[^"]+)"', page.text)]
+    return [f"/{path}" for path in re.findall(r'(?:href|src)="(?:\.\./)?(assets/[^"]+)"', page.text)]
 
 
 def test_the_documentation_needs_nothing_from_elsewhere(client):
-    page = client.get("/docs")
+    page = client.get("/docs/api")
     assert page.status_code == 200
     assert page.headers["content-security-policy"].startswith("default-src 'self';")
     assert "http" not in page.text.replace("<!doctype html>", "")
@@ -27,7 +28,7 @@ def test_the_documentation_needs_nothing_from_elsewhere(client):
     assert client.get("/openapi.json").json()["info"]["title"] == "softkv"
 
 
-@pytest.mark.parametrize("path", ["/", "/lesson.html", "/docs"])
+@pytest.mark.parametrize("path", ["/", "/lesson.html", "/docs/api"])
 def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(client, path):
     page = client.get(path)
     assert page.headers["cache-control"] == "no-cache"
@@ -43,7 +44,7 @@ def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(cli
 
 
 def test_files_have_one_digest_and_no_other_version_is_there(client):
-    digests = {file.split("/")[2] for path in ("/", "/lesson.html", "/docs") for file in linked(client.get(path))}
+    digests = {file.split("/")[2] for path in ("/", "/lesson.html", "/docs/api") for file in linked(client.get(path))}
     assert len(digests) == 1
     (digest,) = digests
     assert digest == Assets(WEB).digest

@@ -18,6 +18,7 @@ export default {
   "frame.dark": "Dark",
   "frame.projector": "Projector: large type",
   "foot.same": "Numbers are the service's. What this browser computes itself (weights while you drag, the three limits) uses the same formula; where it was compared with the service, a ✓ says so.",
+  "foot.documentation": "Documentation",
   "foot.docs": "HTTP API",
   "foot.key": "API key",
   "foot.keyed": "API key (set)",

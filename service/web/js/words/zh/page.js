@@ -18,6 +18,7 @@ export default {
   "frame.dark": "深色",
   "frame.projector": "投影模式：大字号",
   "foot.same": "数字来自服务。浏览器自己算的（拖动时的权重、三个极限）用的是同一公式；与服务核对过的地方标有 ✓。",
+  "foot.documentation": "文档",
   "foot.docs": "HTTP 接口",
   "foot.key": "API 密钥",
   "foot.keyed": "API 密钥（已填）",

@@ -1,0 +1,94 @@
+"""The documentation at `/docs/`: the site that `make docs` builds, and beside it the API reference."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.middleware.requests import POLICY
+from service.api.routes.assets import EACH_TIME, NOWHERE, Asset, Assets, send_asset
+
+SITE = Path(__file__).parents[2] / "site"
+ROOT, REFERENCE = "/docs/", "/docs/api"
+STYLES = "styles.json"  # hashes, which `make docs` writes
+INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+NOTE = "<!-- documentation -->"
+BUILT = '<a href="./">Documentation</a>'
+NOT_BUILT = "This installation has no other documentation. In a checkout, <code>make docs</code> builds it."
+
+
+class Documentation:
+    """An ASGI app that serves the documentation: the built site if there is one, and the API reference.
+
+    Each document of the site has a content policy that allows pictures in style sheets, its inline scripts by their
+    hashes, and by theirs the style sheets that the search inserts.
+
+    Args:
+        folder: the built site; without it, `/docs/` is the API reference.
+        reference: the document of the API reference, whose links are relative to the page's root.
+        frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
+    """
+
+    def __init__(self, folder: Path, reference: Asset, frame_ancestors: str) -> None:
+        self._folder = folder
+        self._is_built = (folder / "index.html").is_file()
+        self._frame_ancestors = frame_ancestors
+        text = reference.content.decode().replace('="assets/', '="../assets/')
+        text = text.replace(NOTE, BUILT if self._is_built else NOT_BUILT)
+        self._reference = Asset(text.encode(), reference.media_type)
+        self._policies: dict[str, str] = {}
+
+    @cached_property
+    def _site(self) -> Assets:
+        return Assets(self._folder)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for a file of the documentation; an ASGI call."""
+        path = get_route_path(scope)
+        if path == ROOT.rstrip("/"):
+            await RedirectResponse(f"{scope['root_path']}{ROOT}")(scope, receive, send)
+            return
+        answer = await self._answer(path.removeprefix(ROOT), Headers(scope=scope))
+        await (answer or NOWHERE.not_found)(scope, receive, send)
+
+    async def _answer(self, name: str, headers: Mapping[str, str]) -> Response | None:
+        if name == REFERENCE.removeprefix(ROOT) or (name == "" and not self._is_built):
+            return await _send(self._reference, sha256(self._reference.content).hexdigest()[:16], {}, headers)
+        if not self._is_built:
+            return None
+        if name == "" or name.endswith("/"):
+            name += "index.html"
+        if (file := self._site.files.get(name)) is None:
+            return None
+        policy = {"Content-Security-Policy": self._policy(name, file)} if name.endswith(".html") else {}
+        return await _send(file, self._site.digest, policy, headers)
+
+    def _policy(self, name: str, document: Asset) -> str:
+        if name not in self._policies:
+            hashes = dict.fromkeys(_source(script) for script in INLINE.findall(document.content.decode()))
+            scripts, styles = " ".join(hashes), " ".join(json.loads(self._site.text(STYLES)))
+            sources = f"script-src 'self' {scripts}; style-src 'self' {styles}; img-src 'self' data:; "
+            self._policies[name] = sources + POLICY + self._frame_ancestors
+        return self._policies[name]
+
+
+def _source(script: str) -> str:
+    """Return a script as a source of a content policy."""
+    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+
+
+async def _send(file: Asset, digest: str, policy: Mapping[str, str], headers: Mapping[str, str]) -> Response:
+    answer_headers = {**EACH_TIME, "ETag": f'W/"{digest}"', "Vary": "Accept-Encoding", **policy}
+    if answer_headers["ETag"] in headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=answer_headers)
+    return await send_asset(file, answer_headers, headers)

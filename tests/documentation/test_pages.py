@@ -1,0 +1,138 @@
+"""The site's pages: every one has a place in the navigation, links work in both places, and no link is dead."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.documentation.http_reference import HttpReference
+from tests.documentation.links import problems
+from tests.documentation.pages import (
+    DOCS,
+    GUESTS,
+    ROOT,
+    as_python_markdown,
+    copy_pages,
+    navigation,
+    page_of,
+    repository,
+)
+from tests.documentation.pages import with_site_links as rewritten
+
+HOME = (DOCS / "README.md").read_text(encoding="utf-8")
+DESCRIPTION = json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8"))
+
+
+def test_every_page_has_a_place_in_the_navigation():
+    paths = [path.relative_to(ROOT).as_posix() for path in (*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb"))]
+    pages = {page for path in (*paths, *GUESTS) if (page := page_of(path))}
+    parts = navigation(HOME)
+    listed = [page for part in parts for page in part.pages()]
+    assert sorted(listed) == sorted(pages), "docs/README.md lists each page once, in the first cell of a table's row"
+    assert [part.title for part in parts] == ["Home", "Start", "Guide", "Reference", "Operate and understand"]
+
+
+def test_the_navigation_follows_the_tables_of_the_home_page():
+    home = "\n".join(
+        [
+            *("# Home", "| [No part](start/no.md) | yet |", "## Start", "| | |", "|---|---|"),
+            *("| [One](start/one.md), [Two](start/two.ipynb) | with [a link](start/other.md) |", "### More"),
+            *("| [Container](../docker/README.md) | outside |", "| [Code](../service/app.py) | no page |"),
+        ]
+    )
+    assert [part.toml() for part in navigation(home)] == [
+        '{"Home" = "README.md"}',
+        '{"Start" = [{"One" = "start/one.md"}, {"Two" = "start/two.md"}, {"More" = '
+        '[{"Container" = "operate/container.md"}]}]}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("../operate/access.md#some-collections", "../operate/access.md#some-collections"),
+        ("../../docker/README.md#build", "../operate/container.md#build"),
+        ("../start/notebook.ipynb", "../start/notebook.md"),
+        ("../../CONTRIBUTING.md", f"{repository()}/blob/v1.2.3/CONTRIBUTING.md"),
+        ("../../docker", f"{repository()}/tree/v1.2.3/docker"),
+        ("https://example.com/a.md", "https://example.com/a.md"),
+        ("#here", "#here"),
+    ],
+)
+def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, target):
+    page = f"See [`a`\n[b]]({link}).\n```sh\n[a]({link})\n```\n![c]({link})"
+    expected = f"See [`a`\n[b]]({target}).\n```sh\n[a]({link})\n```\n![c]({target})"
+    assert rewritten(page, "docs/guide/page.md", "guide/page.md", "v1.2.3") == expected
+
+
+def test_a_page_that_moves_keeps_its_links():
+    assert rewritten("[a](docs/guide/asking.md)", "CHANGELOG.md", "operate/changes.md", "main") == (
+        "[a](../guide/asking.md)"
+    )
+
+
+def test_what_github_shows_as_a_list_or_code_is_one_on_the_site():
+    page = "Text:\n- one\n- two\n\n```\na\n- b\n```\n| `a \\| b` | c \\| d |"
+    assert as_python_markdown(page) == "Text:\n\n- one\n- two\n\n```\na\n- b\n```\n| `a | b` | c \\| d |"
+
+
+def test_the_notebook_is_a_page_with_its_results_and_pictures(tmp_path):
+    copy_pages(tmp_path, "main")
+    page = (tmp_path / "start" / "notebook.md").read_text(encoding="utf-8")
+    assert page.startswith("# ")
+    assert "```python\n" in page
+    assert "```text\n" in page
+    pictures = re.findall(r"!\[[^\]]+\]\((notebook-\d+\.png)\)", page)
+    assert pictures
+    assert all((tmp_path / "start" / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_the_http_reference_has_every_call_and_every_type():
+    reference = HttpReference(DESCRIPTION, "api")
+    pages = reference.pages()
+    assert list(reference.titles()) == list(pages)
+    calls = [(method.upper(), path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
+    for method, path in calls:
+        assert sum(f"\n`{method} {path}`\n" in text for text in pages.values()) == 1, (method, path)
+    types = pages["reference/http/types.md"]
+    assert set(re.findall("^## (.+)$", types, re.MULTILINE)) == set(DESCRIPTION["components"]["schemas"])
+    assert "| `query` |" in types
+    assert "](../../api)" in pages["reference/http/index.md"]
+    assert "](../../api)" not in HttpReference(DESCRIPTION).pages()["reference/http/index.md"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('<a href="guide/a.html#here">', None),
+        ('<a href="guide/a.html#there">', "index.html links to guide/a.html#there, which has no such section"),
+        ('<a href="b.html">', "index.html links to b.html, which does not exist"),
+        ('<a href="#top">', "index.html links to #top, which has no such section"),
+        ('<a href="api">', None),
+        ('<a href="https://example.com/">', None),
+        ('<script src="https://example.com/a.js"></script>', "index.html loads https://example.com/a.js"),
+        ('<img src="a.png">', "index.html links to a.png, which does not exist"),
+    ],
+)
+def test_a_dead_link_and_another_host_are_found(tmp_path, body, problem):
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "guide" / "a.html").write_text('<h1 id="here">A</h1><a href="../index.html">home</a>')
+    (tmp_path / "index.html").write_text(body)
+    assert problems(tmp_path, ("api",)) == ([problem] if problem else [])
+
+
+@pytest.mark.integration
+def test_the_built_site_has_the_python_reference_and_nothing_of_another_host(documentation_site: Path):
+    client = (documentation_site / "reference" / "python" / "client.html").read_text(encoding="utf-8")
+    for name in ("Client.attend", "Collection.attend", "Collection.upsert", "Client.local"):
+        assert f'id="{name.lower().replace(".", "")}"' in client, name
+    assert "Compare one query, or several, with the keys of a collection" in client
+    lookup = (documentation_site / "reference" / "python" / "lookup.html").read_text(encoding="utf-8")
+    assert 'id="memory"' in lookup
+    assert json.loads((documentation_site / "search.json").read_text(encoding="utf-8"))["items"]
+    [style] = json.loads((documentation_site / "styles.json").read_text(encoding="utf-8"))
+    assert style.startswith("'sha256-")
+    assert problems(documentation_site, ("api",)) == []

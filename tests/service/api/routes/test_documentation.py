@@ -1,0 +1,109 @@
+"""The documentation at `/docs/`, with a site and without."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running import RunningService
+
+SCRIPT = 'document.body.dataset.found = "1 < 2"'
+PAGE = f"<!doctype html><title>Page</title><script>{SCRIPT}</script><p>{'words ' * 200}</p>"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small site."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / "guide").mkdir()
+    (folder / "index.html").write_text(PAGE)
+    (folder / "guide" / "index.html").write_text(PAGE.replace("1 < 2", "2 < 3"))
+    (folder / "search.json").write_text("{}")
+    (folder / "styles.json").write_text("[\"'sha256-abc'\"]")
+    (folder / "picture.png").write_bytes(b"\x89PNG" * 1000)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["", "/softkv"], ids=["root", "below"])
+def built(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    """Yield a client of a service with that site."""
+    settings = {"encoder": "none", "root_path": request.param, "frame_ancestors": "https://school.example"}
+    with (
+        RunningService(data_dir=tmp_path_factory.mktemp("data"), site=folder, **settings) as running,
+        httpx.Client(base_url=f"{running.url}{request.param}") as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Yield a client of a service without a site."""
+    data = tmp_path_factory.mktemp("bare")
+    with RunningService(data_dir=data, encoder="none", site=data / "nothing") as running, running.client() as client:
+        yield client
+
+
+def test_without_a_site_the_documentation_is_the_api_reference_which_says_how_to_build_more(bare):
+    assert bare.get("/docs").headers["location"] == "/docs/"
+    page = bare.get("/docs/")
+    assert page.text == bare.get("/docs/api").text
+    assert page.text.count("make docs") == 1
+    assert bare.get("/docs/index.html").status_code == bare.get("/docs/guide/").status_code == 404
+
+
+def test_with_a_site_it_stands_beside_the_api_reference(built):
+    moved = built.get("/docs")
+    assert moved.status_code == 307
+    assert moved.headers["location"] == f"{built.base_url.path.rstrip('/')}/docs/"
+    assert built.get("/docs/").text == built.get("/docs/index.html").text == PAGE
+    assert "2 < 3" in built.get("/docs/guide/").text
+    reference = built.get("/docs/api").text
+    assert '<a href="./">Documentation</a>' in reference
+    assert "make docs" not in reference
+    for path in ("/docs/nothing", "/docs/guide", "/docs/../settings.py", "/docs/%2e%2e/settings.py", "/docs/api/"):
+        assert built.get(path).status_code == 404, path
+
+
+def test_everything_the_api_reference_loads_is_there(built):
+    page = built.get("/docs/api")
+    links = re.findall(r'(?:href|src)="(\.\./[^"]+)"', page.text)
+    assert len(links) >= 4
+    for link in links:
+        assert built.get(f"/docs/{link}").status_code == 200, link
+    assert built.get("/docs/../openapi.json").status_code == 200
+
+
+def test_a_document_may_run_its_own_inline_scripts_and_no_others(built):
+    directives = dict(
+        directive.split(" ", 1) for directive in built.get("/docs/").headers["content-security-policy"].split("; ")
+    )
+    digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
+    assert directives["script-src"] == f"'self' 'sha256-{digest}'"
+    assert directives["style-src"] == "'self' 'sha256-abc'"
+    assert directives["img-src"] == "'self' data:"
+    assert directives["default-src"] == "'self'"
+    assert directives["frame-ancestors"] == "https://school.example"
+    assert digest not in built.get("/docs/guide/").headers["content-security-policy"]
+    for path in ("/docs/api", "/docs/search.json"):
+        assert built.get(path).headers["content-security-policy"].startswith("default-src 'self';")
+
+
+def test_a_file_is_compressed_and_sent_again_only_if_it_changed(built):
+    page = built.get("/docs/", headers={"accept-encoding": "gzip"})
+    assert page.headers["content-encoding"] == "gzip"
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "content-encoding" not in built.get("/docs/", headers={"accept-encoding": "identity"}).headers
+    assert "content-encoding" not in built.get("/docs/picture.png").headers
+    for path in ("/docs/", "/docs/api", "/docs/search.json"):
+        answer = built.get(path)
+        assert answer.headers["cache-control"] == "no-cache"
+        again = built.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
