@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -102,9 +103,9 @@ def test_every_job_that_publishes_says_what_it_needs() -> None:
     assert [name for name in publishing - {"tags"} if not re.search(rf"  # .*\n  {name}:\n", text)] == []
 
 
-def run_step(job: str, name: str, folder: Path, **environment: str) -> int:
-    """Run the shell commands of a step of the release, as GitHub does, and return the exit status."""
-    [step] = [step for step in jobs("release.yml")[job]["steps"] if step.get("name", "").startswith(name)]
+def run_step(job: str, name: str, folder: Path, workflow: str = "release.yml", **environment: str) -> int:
+    """Run the shell commands of a step, as GitHub does, and return the exit status."""
+    [step] = [step for step in jobs(workflow)[job]["steps"] if step.get("name", "").startswith(name)]
     command = step["run"].replace("${{ matrix.project }}", environment.get("PROJECT", ""))
     shell = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command]
     return subprocess.run(shell, cwd=folder, env=os.environ | environment, check=False).returncode
@@ -129,6 +130,34 @@ def test_a_job_takes_the_wheels_of_its_project_alone(tmp_path: Path, project: st
     assert run_step("pypi", "Take", tmp_path, PROJECT=project) == 0
     assert [path.name for path in (tmp_path / "dist").iterdir()] == [wheels[project]]
     assert run_step("pypi", "Take", tmp_path, PROJECT=project) != 0
+
+
+def test_a_documentation_is_published_beside_the_other_versions(tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    subprocess.run(["git", "init", "--quiet", "--bare", published], check=True)
+    for number, tag in enumerate(["", "v0.9.0", "v0.10.0", "v0.9.1", ""]):
+        checkout = tmp_path / f"checkout-{number}"
+        git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a"]
+        subprocess.run(["git", "init", "--quiet", checkout], check=True)
+        shutil.copytree(ROOT / "tests" / "documentation", checkout / "tests" / "documentation")
+        subprocess.run([*git, "add", "--all"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "-m", "a"], check=True)
+        subprocess.run([*git, "remote", "add", "origin", str(published)], check=True)
+        (checkout / "site").mkdir()
+        (checkout / "site" / "index.html").write_text(f"{number}")
+        kind = {"GITHUB_REF_TYPE": "tag" if tag else "branch", "GITHUB_REF_NAME": tag or "main"}
+        assert run_step("docs", "Publish", checkout, "docs.yml", **kind) == 0
+
+    def content(path: str) -> str:
+        show = ["git", "-C", str(published), "show", f"gh-pages:{path}"]
+        return subprocess.run(show, check=True, capture_output=True, text=True).stdout
+
+    versions = {"0.10.0": "2", "0.9.1": "3", "0.9.0": "1", "dev": "4"}
+    assert {version: content(f"{version}/index.html") for version in versions} == versions
+    listed = json.loads(content("versions.json"))
+    assert [entry["version"] for entry in listed] == list(versions)
+    assert [entry["version"] for entry in listed if "latest" in entry["aliases"]] == ["0.10.0"]
+    assert "url=0.10.0/" in content("index.html")
 
 
 def test_images_take_a_build_argument_that_the_dockerfile_has() -> None:

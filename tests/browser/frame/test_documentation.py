@@ -40,7 +40,7 @@ def page(chromium: Any, documented: RunningService, request: pytest.FixtureReque
 def test_a_reader_searches_and_follows_a_result(page):
     page.locator("label.md-header__button[for=__search], .md-search__button").locator("visible=true").first.click()
     page.keyboard.type("quantiles")
-    result = page.get_by_role("link").filter(has_text="Guide").filter(has_text="Read a field").first
+    result = page.locator("a").filter(has_text="Guide").filter(has_text="Read a field").first
     result.click()
     page.wait_for_url("**/docs/guide/reading.html*")
     assert page.locator("article h1").inner_text().startswith("Read a field")
