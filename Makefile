@@ -216,7 +216,7 @@ sbom: image
 
 # docker/README.md says where torch comes from, and what the build arguments are.
 image: export FULL := $(FULL)
-image:
+image: docs
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
 	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
 
