@@ -26,6 +26,10 @@ SOURCE = '\n[[project.extra.social]]\nicon = "lucide/git-branch"\nname = "The re
 INDEX = "search.json"
 STYLES = "styles.json"  # for the content policy of the service
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# The table of the home page that has no generated pages in the repository.
+REFERENCE = "## Reference\n\n| | |\n|---|---|\n"
+GENERATED = "| [HTTP](reference/http/index.md) | every call, with its fields, answers and types |\n"
+GENERATED += "| [Python](reference/python/client.md) | the client, its answers and errors, and the library |\n"
 VERSIONED = '\n[project.extra.version]\nprovider = "mike"\n'
 
 
@@ -55,6 +59,8 @@ def _build(work: Path, target: Path, version: str) -> None:
     for path, text in (http.pages() | python.pages()).items():
         (pages / path).parent.mkdir(parents=True, exist_ok=True)
         (pages / path).write_text(as_python_markdown(text), encoding="utf-8")
+    home = (pages / "README.md").read_text(encoding="utf-8")
+    (pages / "README.md").write_text(home.replace(REFERENCE, REFERENCE + GENERATED), encoding="utf-8")
     shutil.copy(CONFIGURATION / "site.css", pages)
     shutil.copy(ROOT / "service" / "web" / "icon.svg", pages)
 

@@ -135,4 +135,6 @@ def test_the_built_site_has_the_python_reference_and_nothing_of_another_host(doc
     assert json.loads((documentation_site / "search.json").read_text(encoding="utf-8"))["items"]
     [style] = json.loads((documentation_site / "styles.json").read_text(encoding="utf-8"))
     assert style.startswith("'sha256-")
+    home = (documentation_site / "index.html").read_text(encoding="utf-8")
+    assert '<a href="reference/http/index.html">HTTP</a>' in home  # in the table
     assert problems(documentation_site, ("api",)) == []
