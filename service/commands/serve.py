@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 from functools import partial
@@ -308,10 +309,13 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         # asyncio adds the address to the reason; the message names it already.
         reason = (error.strerror or str(error)).partition(" (while")[0]
-        raise CommandError(
-            f"cannot listen on {settings.host} port {settings.port} ({reason}): "
-            "stop the program that listens there, or choose another --port or --host"
-        ) from None
+        advice = "choose another --host or --port"
+        if error.errno == errno.EADDRINUSE:
+            port = settings.port + 1 if settings.port < 65535 else settings.port - 1
+            advice = (
+                f"stop the program that listens there, or choose another port: --port {port}, or SOFTKV_PORT={port}"
+            )
+        raise CommandError(f"cannot listen on {settings.host} port {settings.port} ({reason}): {advice}") from None
     # asyncio does this only for its own sockets; without it a second answer waits 40 ms for an ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

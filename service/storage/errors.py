@@ -38,7 +38,8 @@ class DirectoryLocked(StorageError):
     def __init__(self, directory: Path, pid: int | None) -> None:
         owner = f"process {pid}" if pid is not None else "another process"
         super().__init__(
-            f"the data directory {directory} is in use by {owner}: stop that one, or choose another directory"
+            f"the data directory {directory} is in use by {owner}: stop it, or choose another directory: "
+            "--data-dir DIRECTORY, or SOFTKV_DATA_DIR=DIRECTORY"
         )
         self.directory = directory
         self.pid = pid

@@ -133,16 +133,18 @@ def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        other = port + 1 if port < 65535 else port - 1
         line = refused("--port", str(port), "--encoder", "none")
     assert line == (
         f"softkv: cannot listen on 127.0.0.1 port {port} (Address already in use): "
-        "stop the program that listens there, or choose another --port or --host"
+        f"stop the program that listens there, or choose another port: --port {other}, or SOFTKV_PORT={other}"
     )
 
 
 def test_an_address_that_is_not_this_machine_s() -> None:
     line = refused("--host", "192.0.2.1", "--allow-anonymous", "read", "--port", "0", "--encoder", "none")
     assert line.startswith("softkv: cannot listen on 192.0.2.1 port 0 (")
+    assert line.endswith("): choose another --host or --port")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -205,7 +207,10 @@ def starting(**environment: str) -> Iterator[subprocess.Popen[str]]:
 def test_a_data_directory_that_another_process_has(tmp_path: Path) -> None:
     with serving(tmp_path) as running:
         line = refused("--port", "0", "--encoder", "none", "--data-dir", str(tmp_path))
-    assert f"{tmp_path} is in use by process {running.process.pid}" in line
+    assert line == (
+        f"softkv: the data directory {tmp_path} is in use by process {running.process.pid}: stop it, or choose another "
+        "directory: --data-dir DIRECTORY, or SOFTKV_DATA_DIR=DIRECTORY"
+    )
 
 
 def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
