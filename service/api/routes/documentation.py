@@ -21,7 +21,9 @@ from service.api.routes.assets import EACH_TIME, NOWHERE, Asset, Assets, send_as
 SITE = Path(__file__).parents[2] / "site"
 ROOT, REFERENCE = "/docs/", "/docs/api"
 STYLES = "styles.json"  # hashes, which `make docs` writes
-INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)  # of a drawing
+DOCUMENTS = (".html", ".svg")
 NOTE = "<!-- documentation -->"
 BUILT = '<a href="./">Documentation</a>'
 NOT_BUILT = "This installation has no other documentation. In a checkout, <code>make docs</code> builds it."
@@ -30,8 +32,8 @@ NOT_BUILT = "This installation has no other documentation. In a checkout, <code>
 class Documentation:
     """An ASGI app that serves the documentation: the built site if there is one, and the API reference.
 
-    Each document of the site has a content policy that allows pictures in style sheets, its inline scripts by their
-    hashes, and by theirs the style sheets that the search inserts.
+    Each document of the site has a content policy. It allows pictures in style sheets. By their hashes, it allows the
+    document's inline scripts and styles, and the style sheets that the search inserts.
 
     Args:
         folder: the built site; without it, `/docs/` is the API reference.
@@ -70,21 +72,26 @@ class Documentation:
             name += "index.html"
         if (file := self._site.files.get(name)) is None:
             return None
-        policy = {"Content-Security-Policy": self._policy(name, file)} if name.endswith(".html") else {}
+        policy = {"Content-Security-Policy": self._policy(name, file)} if name.endswith(DOCUMENTS) else {}
         return await _send(file, self._site.digest, policy, headers)
 
     def _policy(self, name: str, document: Asset) -> str:
         if name not in self._policies:
-            hashes = dict.fromkeys(_source(script) for script in INLINE.findall(document.content.decode()))
-            scripts, styles = " ".join(hashes), " ".join(json.loads(self._site.text(STYLES)))
-            sources = f"script-src 'self' {scripts}; style-src 'self' {styles}; img-src 'self' data:; "
+            text = document.content.decode()
+            scripts = [_source(script) for script in INLINE_SCRIPT.findall(text)]
+            styles = [*json.loads(self._site.text(STYLES)), *map(_source, INLINE_STYLE.findall(text))]
+            sources = f"script-src {_join(scripts)}; style-src {_join(styles)}; img-src 'self' data:; "
             self._policies[name] = sources + POLICY + self._frame_ancestors
         return self._policies[name]
 
 
-def _source(script: str) -> str:
-    """Return a script as a source of a content policy."""
-    return f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+def _source(text: str) -> str:
+    """Return a script or a style sheet as a source of a content policy."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _join(sources: list[str]) -> str:
+    return " ".join(["'self'", *dict.fromkeys(sources)])
 
 
 async def _send(file: Asset, digest: str, policy: Mapping[str, str], headers: Mapping[str, str]) -> Response:

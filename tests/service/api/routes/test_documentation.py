@@ -14,6 +14,7 @@ import pytest
 from tests.running import RunningService
 
 SCRIPT = 'document.body.dataset.found = "1 < 2"'
+STYLE = "text { fill: red }"
 PAGE = f"<!doctype html><title>Page</title><script>{SCRIPT}</script><p>{'words ' * 200}</p>"
 
 
@@ -26,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "guide" / "index.html").write_text(PAGE.replace("1 < 2", "2 < 3"))
     (folder / "search.json").write_text("{}")
     (folder / "styles.json").write_text("[\"'sha256-abc'\"]")
+    (folder / "drawing.svg").write_text(f"<svg><style>{STYLE}</style></svg>")
     (folder / "picture.png").write_bytes(b"\x89PNG" * 1000)
     return folder
 
@@ -92,6 +94,11 @@ def test_a_document_may_run_its_own_inline_scripts_and_no_others(built):
     assert directives["default-src"] == "'self'"
     assert directives["frame-ancestors"] == "https://school.example"
     assert digest not in built.get("/docs/guide/").headers["content-security-policy"]
+    style = b64encode(sha256(STYLE.encode()).digest()).decode()
+    assert (
+        f"style-src 'self' 'sha256-abc' 'sha256-{style}'"
+        in (built.get("/docs/drawing.svg").headers["content-security-policy"])
+    )
     for path in ("/docs/api", "/docs/search.json"):
         assert built.get(path).headers["content-security-policy"].startswith("default-src 'self';")
 
