@@ -40,6 +40,7 @@ VERSIONS = (
     ("service/web/vendor/softkv/softkv.js", r'="@";'),
     ("service/web/vendor/README.md", r"^\| `softkv/softkv\.js` \|[^|]+\| @ \|"),
     ("service/api/openapi.json", r'^    "version": "@"'),
+    ("docs/operate/deploying.md", r"# softkv @$"),
     ("docs/reference/limits.md", r'^\{"version": "@"'),
     ("docs/reference/typescript.md", r"^// @$"),
     ("docker/Dockerfile", r'image\.version="@"'),
