@@ -42,6 +42,11 @@ class Page:
         return FENCED.sub("", self.text)
 
     @property
+    def words(self) -> int:
+        """The number of words outside fenced blocks and tables."""
+        return sum(len(line.split()) for line in self.prose.splitlines() if not line.startswith("|"))
+
+    @property
     def sections(self) -> dict[str, str]:
         """Return the text under each heading, by the name that links use: lower case, dashes, no other punctuation."""
         headings = set(re.findall(r"^#+ .+$", self.prose, re.MULTILINE))

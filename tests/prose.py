@@ -126,7 +126,7 @@ LOOKS_ALIKE = frozenset(
 )
 PATTERNS = {
     "who": r"\b(?:who|whoever|whom|whomever|nobody)\b",
-    "is no": r"\b(?:is|are|was|were) (?:none|no)\b(?! longer)|\bto be none\b",
+    "is no": r"(?<![Tt]here )\b(?:is|are|was|were) (?:none|no)\b(?!\s+(?:\w+er|more|less)\b)|\bto be none\b",
     "so many": r"\bso (?:many|much|few)\b",
     "told": r"\b(?:is|are|was|were|be) told\b|\btold (?:of|by|so)\b|\bsays? so\b",
     "clause": r"\A(?:What|Who|How|Where|Which|The same|Those|Of|As|It|That|One that|Its?)\b",
@@ -219,6 +219,21 @@ def marks_of(text: str) -> list[str]:
     """Return the names of the patterns that a docstring, comment or message matches."""
     plain = re.sub(r"`[^`]*`", "", text)
     return [name for name, pattern in COMPILED.items() if pattern.search(plain)]
+
+
+def marks_of_page(text: str) -> list[str]:
+    """Return a line for each match of a pattern in a page of Markdown, outside code.
+
+    Pages may begin a sentence with a clause, so that pattern is left out.
+    """
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"`[^`]*`", "code", prose)
+    patterns = {name: pattern for name, pattern in COMPILED.items() if name != "clause"}
+    return [
+        f"{name}: {plain[max(0, match.start() - 30) : match.end() + 30]!r}"
+        for name, pattern in patterns.items()
+        for match in pattern.finditer(plain)
+    ]
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -315,11 +330,16 @@ def _count_lines(tree: ast.AST, text: str, counts: Counts) -> None:
 
 
 def main() -> None:
-    """Print the counts of the packages, or of what is named."""
+    """Print the counts of the packages, or of these folders and files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", nargs="*", default=PACKAGES, help="folders or files, from the repository's root")
     parser.add_argument("--list", action="store_true", help="print every line that counts, too")
     arguments = parser.parse_args()
+    pages = [ROOT / path for path in arguments.paths if path.endswith(".md")]
+    arguments.paths = [path for path in arguments.paths if not path.endswith(".md")]
+    for page in pages:
+        for mark in marks_of_page(page.read_text(encoding="utf-8")):
+            print(f"{page.relative_to(ROOT)}: {mark}")
     columns = {path: count(python_files(ROOT / path)) for path in arguments.paths}
     if arguments.list:
         print("\n".join(line for counts in columns.values() for line in counts.lines))

@@ -113,7 +113,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
     except ValueError:
         record = None
     if not isinstance(record, dict) or not all(isinstance(text, str) for text in record.values()):
-        raise KeysUnusable(f"{where} is no JSON object of strings: wanted {WANTED}")
+        raise KeysUnusable(f"{where} is not a JSON object of strings: wanted {WANTED}")
     if set(record) != set(FIELDS):
         raise KeysUnusable(f"{where} wants the fields {', '.join(FIELDS)} and no others")
     name, scope, prefix, digest = (record[name] for name in FIELDS)

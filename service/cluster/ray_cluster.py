@@ -269,7 +269,7 @@ def _require_head(address: str) -> None:
     if "AuthToken" in done.stderr or "uthentication" in done.stderr:
         raise ConnectionError("its token is wrong or missing, which RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH names")
     if done.returncode:
-        raise ConnectionError("the process there is no Ray head")
+        raise ConnectionError("the process there is not a Ray head")
 
 
 def _groups() -> dict[str, Any]:

@@ -375,6 +375,10 @@ def _shards(store: SharedStore, address: str) -> Check:
     return Check(name, "note" if layout.fewer else "ok", f"{answered}; {copies}")
 
 
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _summarise(location: str, collections: Sequence[CollectionRecord], size: int) -> str:
     """Return a summary of a store after every row has been read."""
     largest = sorted(collections, key=lambda record: -record.documents)[:_SHOWN]
@@ -382,6 +386,6 @@ def _summarise(location: str, collections: Sequence[CollectionRecord], size: int
     shown = f" ({named}{', …' if len(collections) > _SHOWN else ''})" if collections else ""
     documents = sum(record.documents for record in collections)
     return (
-        f"{location} is sound: {len(collections):,} collections, {documents:,} documents{shown}, "
+        f"{location} is sound: {_plural(len(collections), 'collection')}, {_plural(documents, 'document')}{shown}, "
         f"{size / 2**20:,.1f} MiB; every row matches its checksum"
     )

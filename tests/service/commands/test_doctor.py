@@ -95,7 +95,7 @@ def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path
         assert httpx.get(f"{running.url}/v1/collections/one", timeout=60).json()["documents"] == 1
     code, report = checks(bare, tmp_path, "--encoder", "none")
     assert code == 0
-    assert "is sound: 1 collections, 1 documents" in report["data directory"]["detail"]
+    assert "is sound: 1 collection, 1 document" in report["data directory"]["detail"]
 
 
 def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
         code, report = checks(bare, tmp_path, "--encoder", "none")
         assert (code, report["store"]["state"]) == (0, "ok")
         assert "PostgreSQL 1" in report["store"]["detail"]
-        assert "schema version 4, is sound: 1 collections, 1 documents (one: 1)" in report["store"]["detail"]
+        assert "schema version 4, is sound: 1 collection, 1 document (one: 1)" in report["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
         code, report = checks(bare, tmp_path, "--encoder", "none")
