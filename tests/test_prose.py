@@ -53,7 +53,7 @@ def test_a_page_is_read_in_one_sitting(page):
         ("What a scan is asked for, and what it brings home.", ["clause", "comes to"]),
         ("Refuse who would get no place.", ["who"]),
         ("None where it does not.", ["where"]),
-        ("Where the mask is none, that is none where it starts.", ["is no", "clause", "where"]),
+        ("Where there is none, the mask is none.", ["is no", "clause", "where"]),
         ("The mask is True where a row passes.", []),
         ("Of so much total variation.", ["so many", "clause"]),
         ("The service is told to stop.", ["told"]),
