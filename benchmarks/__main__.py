@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
     "verdict": "is it right to say that one document stands out?",
+    "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",

@@ -89,12 +89,14 @@ class Said:
         first: <U[q], the id of the first match.
         cosines: float64[q], the cosine of the first match.
         nulls: float64[q], the null key's weight.
+        weights: float64[q], of the first match.
     """
 
     verdicts: Array
     first: Array
     cosines: Array
     nulls: Array
+    weights: Array
 
     def share(self, verdict: str) -> float:
         """Return the share of the questions with this verdict."""
@@ -157,4 +159,5 @@ class Asking:
             np.array([self.ids[answer.numbers[0] - 1] for answer in results]),
             np.array([answer.similarities[0] for answer in results]),
             np.array([answer.null_weight for answer in results]),
+            np.array([answer.weights[0] for answer in results]),
         )

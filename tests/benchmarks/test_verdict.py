@@ -70,7 +70,7 @@ def test_what_is_said_is_what_the_service_says(vectors):
 
 def said(verdicts, nulls, cosines):
     verdicts = np.array(verdicts)
-    return Said(verdicts, np.array(["x"] * len(verdicts)), np.array(cosines), np.array(nulls))
+    return Said(verdicts, np.array(["x"] * len(verdicts)), np.array(cosines), np.array(nulls), 1 - np.array(nulls))
 
 
 def test_right_is_one_for_a_right_match_and_not_one_for_all_else():
