@@ -24,6 +24,7 @@ from softkv.commands.command_line import AsJSON, CommandError
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from service.settings import Settings
     from service.storage import CollectionRecord, SharedStore
@@ -89,7 +90,7 @@ def doctor(
                 break
             checks.append(check)
             if not as_json:
-                console.print(_row(check, name_width))
+                console.print(_row(check, name_width, wrap=not console.soft_wrap))
     broken = [check for check in checks if check.state == "broken"]
     if as_json:
         write_json({"sound": not broken, "checks": [asdict(check) for check in checks]})
@@ -138,14 +139,21 @@ def _checks(step: Step) -> Iterator[Check]:
         yield Check(step.name, "broken", str(error))
 
 
-def _row(check: Check, name_width: int) -> Table:
-    """Return a check as a table of one row, so that it can be shown before the next check has run."""
+def _row(check: Check, name_width: int, *, wrap: bool) -> Table | Text:
+    """Return a check as a table of one row, so that it can be shown before the next check has run.
+
+    Without `wrap`, return it as one line, whatever its length.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    state_width = max(map(len, _STYLES))
+    if not wrap:
+        state = check.state.ljust(state_width)
+        return Text.assemble(f"{check.name:{name_width}}  ", (state, _STYLES[check.state]), f"  {check.detail}")
     row = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     row.add_column(width=name_width)
-    row.add_column(width=max(map(len, _STYLES)))
+    row.add_column(width=state_width)
     row.add_column()
     row.add_row(Text(check.name), Text(check.state, _STYLES[check.state]), Text(check.detail))
     return row

@@ -181,11 +181,9 @@ class StartupProgress:
         if self._address is None:
             return StartupMessage("ready", "ready", seconds)
         first = self._parts.demo.progress.get(FIRST_DEMO)
-        if first is not None and first.finished:
-            command = self._example()
-        else:
-            command = f"{self._command} demo{self._url_option} {FIRST_DEMO}"
-        return StartupMessage(f"ready: open {self._address}, or try {command}", "ready", seconds)
+        # Without demo collections it may be a service in production: no command that writes.
+        command = f", or try {self._example()}" if first is not None and first.finished else ""
+        return StartupMessage(f"ready: open {self._address}{command}", "ready", seconds)
 
     @property
     def _url_option(self) -> str:

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from service.storage.errors import DirectoryLocked, DirectoryUnusable
 
+PRIVATE = 0o700
+"""The mode of a new directory with documents: only this user may read it. On Windows, administrators may too."""
 _COPY = "softkv.copy-"
 
 
@@ -65,12 +67,15 @@ class Directory:
         self._lock.release()
 
     def _create(self) -> None:
-        """Create the directory and its missing parents, and lock it; or remove again what was created, and raise."""
+        """Create the directory and its missing parents, and lock it; or remove again what was created, and raise.
+
+        Only this user may read a new data directory; its parents get the usual mode.
+        """
         missing = takewhile(lambda directory: not directory.exists(), (self.path, *self.path.parents))
         try:
             for directory in reversed(list(missing)):
                 try:
-                    directory.mkdir()
+                    directory.mkdir(mode=PRIVATE if directory == self.path else 0o777)
                 except FileExistsError:  # another process was first
                     if not directory.is_dir():
                         raise

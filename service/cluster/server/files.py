@@ -37,7 +37,7 @@ class ReplicaFiles:
         self._next_sweep = float("-inf")
         if self._folder is not None:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(0o700, parents=True, exist_ok=True)
             except OSError as error:
                 log.warning("server writes no replica files", server=server, reason=str(error))
                 self._folder = None

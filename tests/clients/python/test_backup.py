@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,14 @@ def test_a_backup_is_what_it_says(softkv_client: Any, made: Any, tmp_path: Path)
     assert json.loads(line)["sha256"] == backup.sha256 == sha256(database).hexdigest()
     assert progress[-1] == (backup.length, backup.length) == (len(database), len(database))
     assert [path.name for path in tmp_path.iterdir()] == ["all"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_only_this_user_reads_a_backup(softkv_client: Any, tmp_path: Path) -> None:
+    for name in ("all", "all.part"):  # an older backup, and the rest of one that was killed
+        (tmp_path / name).touch(mode=0o644)
+    softkv_client.backup(tmp_path / "all")
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.iterdir()] == [("all", 0o600)]
 
 
 def test_a_file_that_is_open_will_do(softkv_client: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import httpx
@@ -38,7 +40,11 @@ def made(bare: Softkv, tmp_path: Path) -> Path:
 def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, made: Path, tmp_path: Path) -> None:
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 0, result.output
-    assert "bytes, as of 20" in result.stdout
+    (line,) = result.stdout.splitlines()  # a log gets whole lines
+    assert line.startswith(f"{tmp_path / 'second'}: ")
+    assert "bytes, as of 20" in line
+    if os.name != "nt":
+        assert stat.S_IMODE((tmp_path / "second").stat().st_mode) == 0o700
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         body = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
         path = "/v1/collections/vectors/attend"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
-import pytest
-
 from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
 from service.server.startup import (
@@ -63,17 +61,16 @@ def test_a_start_says_each_step_once_and_last_what_to_try():
     assert lines(starting, READY) == []
 
 
-def test_what_was_kept_is_not_said_to_be_made():
+def test_a_start_without_demos_proposes_nothing_that_writes():
     service = Service()
     starting = service.starting()
     service.machine_code.ready = True
     service.now = 10.0
-    assert lines(starting, READY) == [f"ready: open {ADDRESS}, or try softkv demo library"]
+    assert lines(starting, READY) == [f"ready: open {ADDRESS}"]
 
 
-@pytest.mark.parametrize("demos", [[], [Progress("library", 3, 3)]])
-def test_an_address_that_commands_do_not_take_by_themselves_is_said(demos):
-    service = Service(*demos)
+def test_an_address_that_commands_do_not_take_by_themselves_is_said():
+    service = Service(Progress("library", 3, 3))
     service.machine_code.ready = True
     (*_, last) = lines(service.starting("http://127.0.0.1:9000"), READY)
     assert "--url http://127.0.0.1:9000 library" in last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,17 @@ def test_a_second_store_in_the_same_process_is_refused_too(tmp_path: Path) -> No
             SQLiteStore.open(tmp_path)
         assert refused.value.pid == os.getpid()
     SQLiteStore.open(tmp_path).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_only_this_user_reads_a_new_data_directory(tmp_path: Path) -> None:
+    existing = tmp_path / "volume"
+    existing.mkdir(mode=0o755)
+    SQLiteStore.open(existing).close()
+    SQLiteStore.open(tmp_path / "parent" / "new").close()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "parent" / "new", existing)]
+    assert modes == [0o700, 0o755]
+    assert stat.S_IMODE((tmp_path / "parent").stat().st_mode) != 0o700
 
 
 def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:

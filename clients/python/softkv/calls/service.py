@@ -181,7 +181,7 @@ def backup(
     """Save a backup of everything that the service stores at one instant.
 
     `softkv restore` reads it. A path gets its final name only after the whole backup has arrived and its checksum
-    matches; until then an existing file of that name stays.
+    matches; until then an existing file of that name stays. Only this user may read the new file.
 
     Args:
         file: a path, or a file opened for writing bytes.
@@ -251,6 +251,11 @@ class BackupReceiver:
         return Backup.read(self._head)
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a file that only this user may read."""
+    return os.open(path, flags, 0o600)
+
+
 @contextmanager
 def _open_target(file: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     """Open the backup's destination; a path gets its name if the block ends without an error."""
@@ -261,7 +266,8 @@ def _open_target(file: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     target = Path(file)
     partial = target.with_name(f"{target.name}.part")
     try:
-        with partial.open("wb") as sink:
+        partial.unlink(missing_ok=True)  # it would keep its mode
+        with open(partial, "wb", opener=_private) as sink:
             yield sink
             sink.flush()
             os.fsync(sink.fileno())

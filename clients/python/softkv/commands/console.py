@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from typing import Any
@@ -38,7 +39,9 @@ def messages() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    # A log or a pipe has no width, unless COLUMNS says it: lines stay whole there. Tables keep the console's width.
+    console.soft_wrap = not console.is_terminal and "COLUMNS" not in os.environ
     if console.options.ascii_only:
         # A terminal that cannot show a character shows "?"; the command goes on.
         stream = sys.stderr if stderr else sys.stdout
