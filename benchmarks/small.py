@@ -10,7 +10,8 @@ questions come from another set. Each size has as many collections as 1,200 ques
 The columns of questions with an answer: "one" with the right document, "one" with a wrong one, several, none. The
 other two kinds: one, several, none. "Decided" is the share of right decisions, as in `benchmarks.verdict`. "Weight" is
 the probability that a right first match has a larger weight than a wrong one, if the verdict of both is "one": 0.5 is
-chance. The lines `mean` are the means of the sets.
+chance. A line such as `auto > .8` counts a "one" as several unless the first match has more than this weight. The lines
+`mean` are the means of the sets.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -38,6 +39,10 @@ QUESTIONS, DOCUMENTS = 1200, 4000
 OFF_TOPIC = 25
 """The number of off-topic questions to each collection."""
 NULLS: tuple[NullChoice, ...] = ("auto", "strict", "lenient", 0.40, 0.45, 0.50, 0.55, 0.60)
+HEAVIER = (0.7, 0.8, 0.9)
+"""The weights that a caller may demand of the first match, under `auto`."""
+LINES = [*(str(choice) if isinstance(choice, str) else f"{choice:.2f}" for choice in NULLS)]
+LINES += [f"auto > {weight:.1f}".replace("0.", ".") for weight in HEAVIER]
 VERDICTS = ("one", "several", "none")
 
 
@@ -74,6 +79,11 @@ class Rates:
     right: Array
     near: Said
     off_topic: Said | None
+
+    def demand(self, weight: float) -> Rates:
+        """Return the rates for a caller that takes a "one" for several unless the first match weighs more than this."""
+        other = None if self.off_topic is None else _demand(self.off_topic, weight)
+        return Rates(_demand(self.present, weight), self.right, _demand(self.near, weight), other)
 
     @property
     def answered(self) -> list[float]:
@@ -116,8 +126,13 @@ class Rates:
         ]
 
 
+def _demand(said: Said, weight: float) -> Said:
+    light = (said.verdicts == "one") & (said.weights <= weight)
+    return replace(said, verdicts=np.where(light, "several", said.verdicts))
+
+
 def rates(labels: Labels, size: int, questions: int, off_topic: Sequence[str], vectors: Vectors) -> list[Rates]:
-    """Return the results of each null key on collections of one size; empty if the set has too few documents."""
+    """Return the results of each of LINES on collections of one size; empty if the set has too few documents."""
     collections = list(subjects(labels, size, questions, vectors))
     askings = [Asking(collection.keys, vectors) for collection in collections]
     results = []
@@ -141,18 +156,18 @@ def rates(labels: Labels, size: int, questions: int, off_topic: Sequence[str], v
                 Said.together(other) if other else None,
             )
         )
-    return results
+    return results + [results[0].demand(weight) for weight in HEAVIER if results]
 
 
 def add_rows(table: Table, name: str, size: int, right: float, shares: Sequence[Sequence[Sequence[float]]]) -> None:
-    """Add a line for each null key."""
-    for position, (choice, columns) in enumerate(zip(NULLS, shares, strict=True)):
+    """Add a line for each of LINES."""
+    for position, (line, columns) in enumerate(zip(LINES, shares, strict=True)):
         first = position == 0
         table.add_row(
             name if first else "",
             f"{size:,}" if first else "",
             f"{right:.2f}" if first else "",
-            choice if isinstance(choice, str) else f"{choice:.2f}",
+            line,
             *(" ".join(f"{share:.3f}".removeprefix("0") for share in column) or "–" for column in columns),
         )
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.asking import Said, Vectors
 from benchmarks.labelled import Labels
-from benchmarks.small import NULLS, Rates, rates, subjects
+from benchmarks.small import HEAVIER, LINES, NULLS, Rates, rates, subjects
 from service.encoding import load_encoder
 
 THINGS = {
@@ -49,13 +49,13 @@ def test_a_set_without_enough_documents_makes_no_collection(vectors):
 
 def test_every_null_key_answers_every_question(vectors):
     results = rates(LABELS, 2, 16, ["what is the capital of France"], vectors)
-    assert len(results) == len(NULLS)
+    assert len(results) == len(LINES) == len(NULLS) + len(HEAVIER)
     for result in results:
         assert len(result.present.verdicts) == len(result.right) == len(result.near.verdicts) == 16
         assert len(result.off_topic.verdicts) == 8
         assert sum(result.answered) == pytest.approx(1)
-    nones = [result.near.share("none") for choice, result in zip(NULLS, results, strict=True) if choice != "auto"]
-    assert nones[2:] == sorted(nones[2:])
+    nones = [result.near.share("none") for result in results[3 : len(NULLS)]]
+    assert nones == sorted(nones)
 
 
 def said(verdicts, weights):
@@ -70,3 +70,6 @@ def test_the_rates_are_counted():
     assert result.answered == [0.25, 0.25, 0.25, 0.25]
     assert result.decided == pytest.approx((2 / 4 + 3 / 4) / 2)
     assert result.by_weight == 1.0
+    heavier = result.demand(0.7)
+    assert heavier.answered == [0.25, 0, 0.5, 0.25]
+    assert heavier.near.share("one") == 0.25
