@@ -189,7 +189,7 @@ class Part(Record):
 
 
 RENAMED_IN_EXPLANATION = {
-    "log_weight_of_other_parts": "log_weight_of_other_parts is called log_weight_of_other_parts now: write that"
+    "log_parts": "log_parts is called log_weight_of_other_parts now: write explanation.log_weight_of_other_parts"
 }
 """Messages for attributes of the explanation that were renamed."""
 

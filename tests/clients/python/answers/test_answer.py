@@ -67,6 +67,15 @@ def test_it_says_of_how_much_it_was_made_where_that_was_asked():
     assert (result.documents, result.total, result.max_missing_weight) == (1200, 1500, 0.25)
 
 
+def test_an_old_name_in_an_explanation_is_refused_with_the_new_one():
+    steps = {"similarity": 0.6, "temperature": 0.05, "logit": 12.0, "log_partition": 12.5, "log_weight": -0.5}
+    match = {"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.6, "explanation": steps}
+    explanation = answer(matches=[match])[0].explanation
+    assert explanation.log_weight_of_other_parts is None
+    with pytest.raises(AttributeError, match=r"^log_parts is .* write explanation\.log_weight_of_other_parts$"):
+        _ = explanation.log_parts
+
+
 @pytest.mark.parametrize(("old", "new"), [("of", "total"), ("missing_weight_at_most", "max_missing_weight")])
 def test_an_old_name_in_the_coverage_is_refused_with_the_new_one(old, new):
     coverage = answer(coverage={"documents": 2, "total": 3, "max_missing_weight": 0.5}).coverage
