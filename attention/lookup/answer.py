@@ -93,6 +93,11 @@ class Answer:
         return self.evidence.null_weight
 
     @property
+    def rest_weight(self) -> float:
+        """The weight of all documents that pass the mask and are not listed, together."""
+        return float(_rest_weights(self.weights, self.null_weight, self.documents))
+
+    @property
     def log_partition(self) -> float | None:
         """ln Σ exp(logit) over all keys and the null key; None unless the normaliser is softmax."""
         return self.evidence.log_partition
@@ -135,10 +140,28 @@ class Sweep:
     documents: int
     keys: int
 
+    def __repr__(self) -> str:
+        return f"<Sweep {len(self.evidence)} temperatures, {self.matches} of {self.documents:,} documents>"
+
+    @property
+    def temperatures(self) -> F64:
+        """The temperatures of the sweep, float64[t]."""
+        return np.array([evidence.temperature for evidence in self.evidence], dtype=np.float64)
+
+    @property
+    def null_weights(self) -> F64:
+        """The weight of the null key at each temperature, float64[t]; 0 without a null key."""
+        return np.array([evidence.null_weight for evidence in self.evidence], dtype=np.float64)
+
+    @property
+    def rest_weights(self) -> F64:
+        """The weight of all documents that are not listed, together, at each temperature, float64[t]."""
+        return _rest_weights(self.weights, self.null_weights, self.documents)
+
     @property
     def verdicts(self) -> list[Verdict]:
         """For each temperature, the verdict: one document stands out, several share the weight, or none matches."""
-        columns = zip(self.evidence, self.certificates, self.heaviest, strict=True)
+        columns = zip(self.evidence, self.certificates, self.heaviest.tolist(), strict=True)
         return [
             Verdict.of(evidence, low, certificate.total_variation, documents=self.documents, at_most=high)
             for evidence, certificate, (low, high) in columns
@@ -366,6 +389,18 @@ def build_sweep(
         documents=documents,
         keys=documents if keys is None else keys,
     )
+
+
+def _rest_weights(weights: F64, null_weights: float | F64, documents: int) -> F64:
+    """Return the weight of all documents that are not listed, at each temperature: float64[t], or float64[].
+
+    Args:
+        weights: float64[t, k] or float64[k], of the listed documents.
+        null_weights: float64[t] or one number, of the null key ("none of these").
+        documents: the number of documents that pass the mask; without any, the result is 0.
+    """
+    rest = np.maximum(1.0 - null_weights - weights.sum(axis=-1), 0.0)
+    return np.asarray(rest if documents else np.zeros_like(rest))
 
 
 def _logits(similarities: F64, rows: Index, evidence: Evidence) -> F64:

@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.errors import ParameterError
+from attention.errors import ParameterError, ShapeError
 from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
 from attention.lookup.answer import Answer, Sweep
@@ -120,12 +120,7 @@ def attend(
         A number is out of its range, a query is zero under cosine, or the mask or bias belongs to another view.
     """
     view = _view_of(memory)
-    if mask is not None and not isinstance(mask, AnyMask):
-        flags = np.asarray(mask)
-        if flags.dtype != np.bool_:
-            raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
-        mask = view.mask(flags)
-    options = (temperature, null, mask, normaliser, top_k, top_p, output, max_error, bias)
+    options = (temperature, null, _mask_of(view, mask), normaliser, top_k, top_p, output, max_error, bias)
     if np.ndim(query) != 2:
         return answer(view, Question(query, *options))
     return answers(view, [Question(vector, *options) for vector in query])
@@ -142,6 +137,20 @@ def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | Remo
     if isinstance(memory, View | RemoteView):
         return memory
     return View.merged(memory)
+
+
+def _mask_of(view: View | RemoteView, mask: AnyMask | NDArray[np.bool_] | None) -> AnyMask | None:
+    """Return a mask as it is, or the mask that booleans in the order of the documents' numbers stand for.
+
+    Raises:
+        ParameterError: the argument is neither a mask nor booleans.
+    """
+    if mask is None or isinstance(mask, AnyMask):
+        return mask
+    flags = np.asarray(mask)
+    if flags.dtype != np.bool_:
+        raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
+    return view.mask(flags)
 
 
 def answer(view: Memory | View | RemoteView | Sequence[View], question: Question) -> Answer:
@@ -212,25 +221,42 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
 
 
 def sweep(
-    memory: Memory | View | RemoteView | Sequence[View], question: Question, temperatures: Sequence[float]
+    memory: Memory | View | RemoteView | Sequence[View],
+    question: Question | NDArray[np.floating],
+    temperatures: Sequence[float] | NDArray[np.floating],
+    *,
+    null: float | Background | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
+    bias: AnyBias | None = None,
+    top_k: int | None = None,
 ) -> Sweep:
-    """Answer one question at many temperatures from one reading of the keys.
+    """Answer one query at many temperatures from one reading of the keys.
 
     Args:
-        question: with softmax and without `top_p`. Its temperature must be a number, which is not used. With a bias
-            every key is read in float64, because one scan cannot have the logits of several temperatures.
+        question: a query float[d], with the options below; or a `Question` with softmax and without `top_p`, which has
+            options of its own. Its temperature must be a number, which is not used.
         temperatures: each 0, or from 1e-30 to infinity.
+        null, mask, top_k: as in `attend`.
+        bias: as in `attend`. With a bias every key is read in float64, because one scan cannot have the logits of
+            several temperatures.
 
     Raises:
-        ShapeError: the query has another width than the keys.
-        ParameterError: the question or a temperature is not valid for a sweep.
+        ShapeError: the query is not a vector, or has another width than the keys.
+        ParameterError: the question, an option or a temperature is not valid for a sweep.
     """
     view = _view_of(memory)
+    if not isinstance(question, Question):
+        if np.ndim(question) > 1:
+            raise ShapeError(f"a sweep takes one query, got shape {np.shape(question)}: sweep each query by itself")
+        question = Question(question, 1.0, null, _mask_of(view, mask), top_k=top_k, output=False, bias=bias)
+    elif not (null is None and mask is None and bias is None and top_k is None):
+        raise ParameterError("null, mask, bias and top_k go with a bare query: here, set them in the Question")
     question.check(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
-    for temperature in temperatures:
-        check_temperature(temperature)
+    if np.ndim(temperatures) != 1:
+        raise ParameterError(f"temperatures must be a list of numbers, got {temperatures!r}: for one, write [0.05]")
+    temperatures = [check_temperature(temperature) for temperature in temperatures]
     (question,) = mask_forbidden([question])
     with pin_kernels():
         exact = question.bias is not None or view.bare or reads_exactly(view, question)

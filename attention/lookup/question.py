@@ -103,12 +103,14 @@ class Question:
                     "give a number"
                 )
         else:
-            check_temperature(self.temperature)
+            object.__setattr__(self, "temperature", check_temperature(self.temperature))
         if not (self.null is None or isinstance(self.null, Background) or _is_finite(self.null)):
             named = ": what a name stands for over HTTP is a Background here" if isinstance(self.null, str) else ""
             raise ParameterError(
                 f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}{named}"
             )
+        if not (self.null is None or isinstance(self.null, Background)):
+            object.__setattr__(self, "null", float(self.null))
         if self.top_k is not None and not (isinstance(self.top_k, int | np.integer) and self.top_k >= 0):
             raise ParameterError(f"top_k must be a whole number, 0 or more, got {self.top_k!r}")
         if self.top_p is not None and not (_is_finite(self.top_p) and 0 < self.top_p <= 1):

@@ -64,7 +64,7 @@ def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
     if similarity == "cosine":
         return Slack(_gamma(2 * d + 8), 0.0)
     absolute = _gamma(d + 2) * float(np.sqrt((query * query).sum())) * key_norm * (1 + _gamma(2 * d))
-    return Slack(absolute / np.sqrt(d) if similarity == "scaled_dot" else absolute, 0.0)
+    return Slack(absolute / math.sqrt(d) if similarity == "scaled_dot" else absolute, 0.0)
 
 
 def _gamma(m: int) -> float:

@@ -148,6 +148,8 @@ class Background:
             raise ParameterError(
                 f"a background has a finite mean and a deviation from 0 on, got {self.mean!r} and {self.deviation!r}"
             )
+        for name in ("mean", "deviation"):  # so that evidence has no numbers of NumPy
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def null_key(self, temperature: float, documents: int) -> NullKey:
         """Return the null key ("none of these") that weighs as much as n unrelated documents together.

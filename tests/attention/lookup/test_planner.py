@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import (
     Auto,
+    Background,
+    Bias,
     Limits,
     Memory,
     Question,
@@ -240,3 +243,84 @@ def test_attend_refuses_more_dimensions_and_other_widths():
         attend(np.ones((1, 1, 3)), memory, temperature=1.0)
     with pytest.raises(ShapeError, match="query has width 2"):
         attend(np.ones((2, 2)), memory, temperature=1.0)
+
+
+def test_a_sweep_takes_a_bare_query_with_options_or_a_question():
+    random = np.random.default_rng(4)
+    keys, query, temperatures = random.standard_normal((60, 5)), random.standard_normal(5), [0.05, 1.0]
+    memory = Memory.of(keys)
+    even = np.arange(60) % 2 == 0
+    options = {"null": 0.3, "mask": memory.view.mask(even), "bias": Bias.of(memory.view, [2], [1.0]), "top_k": 4}
+    expected = sweep(memory, Question(query, 1.0, **options), temperatures)
+    for kind in (np.asarray, torch.as_tensor, list):
+        swept = sweep(memory, kind(query), np.array(temperatures), **options | {"mask": even})
+        np.testing.assert_array_equal(swept.numbers, expected.numbers)
+        np.testing.assert_array_equal(swept.weights, expected.weights)
+        assert swept.evidence == expected.evidence
+    assert sweep(memory, query, temperatures).weights.shape == (2, 10)
+    for name, option in options.items():
+        with pytest.raises(ParameterError, match="set them in the Question"):
+            sweep(memory, Question(query, 1.0), temperatures, **{name: option})
+
+
+@pytest.mark.parametrize(
+    ("query", "temperatures", "error", "message"),
+    [
+        (np.ones((2, 3)), [0.1], ShapeError, r"one query, got shape \(2, 3\)"),
+        (np.ones(4), [0.1], ShapeError, "width 4"),
+        ("cats", [0.1], ParameterError, "vector of numbers, got str"),
+        (np.ones(3), 0.1, ParameterError, r"a list of numbers, got 0.1"),
+        (np.ones(3), [-0.1], ParameterError, "from 1e-30 to infinity"),
+        (np.ones(3), ["0.1"], ParameterError, "temperature must be a number, got str"),
+    ],
+)
+def test_a_sweep_of_other_arguments_says_what_it_takes(query, temperatures, error, message):
+    with pytest.raises(error, match=message):
+        sweep(Memory.of(np.eye(3)), query, temperatures)
+
+
+@pytest.mark.parametrize("limits", [Limits(), SCANNED])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_sweep_has_the_weight_of_everything_at_each_temperature(clusters, limits, several):
+    keys, _, queries = clusters
+    owners = np.arange(len(keys)) // 2 * 2 if several else None
+    memory, temperatures = Memory.of(keys, owners=owners, limits=limits), [0, 0.02, 0.3, np.inf]
+    swept = sweep(memory, queries[0], temperatures, null=0.4, top_k=3)
+    assert swept.temperatures.tolist() == temperatures
+    assert swept.null_weights.tolist() == [evidence.null_weight for evidence in swept.evidence]
+    np.testing.assert_allclose(swept.weights.sum(axis=1) + swept.rest_weights + swept.null_weights, 1)
+    assert 0.5 < swept.rest_weights[3] < 1
+    for temperature, rest, certificate in zip(temperatures, swept.rest_weights, swept.certificates, strict=True):
+        question = Question(queries[0], temperature, null=0.4, top_k=3)
+        alone = answer(memory, question)
+        if set(alone.numbers) == set(swept.numbers):
+            assert abs(alone.rest_weight - rest) <= certificate.total_variation + alone.certificate.total_variation
+    nothing = sweep(memory, queries[0], temperatures, mask=np.zeros(memory.view.documents, dtype=bool))
+    assert nothing.rest_weights.tolist() == [0] * 4
+    assert sweep(memory, queries[0], []).rest_weights.shape == (0,)
+    assert repr(swept) == f"<Sweep 4 temperatures, 3 of {memory.view.documents:,} documents>"
+
+
+@pytest.mark.parametrize("limits", [Limits(), SCANNED])
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_numbers_of_results_are_python_s_own_whatever_the_question_has(clusters, similarity, limits):
+    keys, values, queries = clusters
+    memory = Memory.of(keys, values, similarity=similarity, limits=limits)
+    background, eight = Background(np.float32(0.1), np.float64(0.2)), np.float64(0.3)
+    for temperature, null in product((0, eight, np.float32(2), np.inf, Auto(8)), (None, eight, background)):
+        for normaliser in ("softmax", "sparsemax", "entmax15", "one_hot"):
+            if normaliser == "softmax" or not isinstance(temperature, Auto):
+                result = attend(queries[0], memory, temperature=temperature, null=null, normaliser=normaliser)
+                assert_plain(result.evidence, result.certificate, result.verdict)
+                assert_plain(attend(queries[0], memory, temperature=temperature, null=null, output=False).certificate)
+                assert {type(number) for number in (result.heaviest, result.best_similarity, result.rest_weight)} == {
+                    float
+                }
+    swept = sweep(memory, queries[0], np.array([0, 0.1, np.inf]), null=background)
+    assert_plain(*swept.evidence, *swept.certificates, *swept.verdicts)
+
+
+def assert_plain(*records):
+    """Assert that no field of these records is a number of NumPy."""
+    for record in records:
+        assert [field.name for field in fields(record) if isinstance(getattr(record, field.name), np.generic)] == []
