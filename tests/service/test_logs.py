@@ -104,6 +104,21 @@ def test_lines_of_many_threads_stay_whole(log, capsys):
     }
 
 
+def test_only_a_call_without_a_valid_key_is_logged_with_its_address(tmp_path, capfd):
+    settings = {"encoder": "none", "log_format": "json", "api_keys": ("w",), "trusted_proxies": "127.0.0.1"}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        for headers in ({}, {"x-api-key": "x"}, {"x-api-key": "w"}):
+            client.get("/v1/collections", headers=headers | {"x-forwarded-for": "203.0.113.7"})
+        client.get("/nothing", headers={"x-forwarded-for": "203.0.113.7"})
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"request"' in line]
+    assert [(line["status"], line.get("client")) for line in lines] == [
+        (401, "203.0.113.7"),
+        (401, "203.0.113.7"),
+        (200, None),
+        (404, None),
+    ]
+
+
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_every_request_has_its_line(tmp_path, capfd, log_format):
     with (

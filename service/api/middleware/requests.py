@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from http import HTTPStatus
 from urllib.parse import unquote, unquote_to_bytes
 
 import structlog
@@ -66,8 +67,12 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send_with_headers)
         finally:
             write, holder = log.debug if get_route_path(scope) in PROBES else log.info, scope["state"].get("holder")
+            client = scope.get("client")
+            # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
+            address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}
             write(
                 "request",
+                **address,
                 **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
                 method=scope["method"],
                 path=scope["path"],
