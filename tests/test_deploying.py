@@ -39,6 +39,34 @@ def test_systemd_waits_for_the_service_to_stop() -> None:
     assert int(match[1]) > 9 + Settings().drain_seconds
 
 
+def directives(unit: str) -> dict[str, str]:
+    """Return the last value of each directive of a unit."""
+    return dict(re.findall(r"^(\w+)=(.*)$", UNITS[unit], re.MULTILINE))
+
+
+SERVICES = ["softkv.service", "softkv-backup.service"]
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_a_unit_that_cannot_succeed_ends_as_failed(unit: str) -> None:
+    values = directives(unit)
+    assert values["Restart"] == "on-failure"
+    seconds = 15  # from a start to its failure, at most
+    assert int(values["StartLimitBurst"]) * (int(values["RestartSec"]) + seconds) < int(values["StartLimitIntervalSec"])
+
+
+def test_only_the_service_user_reads_documents_and_backups() -> None:
+    assert {directives(unit)["UMask"] for unit in SERVICES} == {"0077"}
+    assert directives("softkv.service")["StateDirectoryMode"] == "0750"
+
+
+def test_the_backup_has_the_sandbox_of_the_service() -> None:
+    service, backup = (directives(unit) for unit in SERVICES)
+    sandbox = [name for name in service if re.match(r"NoNew|Protect|Private|Capab|Restrict", name)]
+    assert len(sandbox) == 7
+    assert {name: service[name] for name in sandbox} == {name: backup.get(name) for name in sandbox}
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for name, text in UNITS.items():

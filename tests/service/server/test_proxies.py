@@ -203,6 +203,36 @@ def test_no_path_of_the_service_may_be_the_prefix(plain):
             assert client.get(f"/{segment}").status_code in (200, 307, 503), segment
 
 
+def without_tls(configuration: str, port: int, service_port: int) -> str:
+    """Return a configuration of the page for this port and this service."""
+    configuration = configuration.replace("127.0.0.1:8000", f"127.0.0.1:{service_port}")
+    configuration = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", configuration)
+    configuration = re.sub(r"^ *ssl_certificate.*\n", "", configuration, flags=re.MULTILINE)
+    return re.sub(r"^softkv\.example", f"http://:{port}", configuration, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_a_documented_proxy_passes_only_the_api(tmp_path, plain, name):
+    page = Page("docs/operate/proxy.md")
+    configurations = [text for kind, text in page.blocks if kind == name]
+    if name == "caddy":
+        (configuration,) = (text for text in configurations if "404" in text)
+    else:
+        old, new, rest = "location / {", "location /v1 {", "location / { return 404; }"
+        assert f"write `{new}` for `{old}`" in page.prose
+        assert f"`{rest}`" in page.prose
+        configuration = configurations[0].replace(old, f"{rest}\n    {new}")
+    port = free_port()
+    with (
+        program(name, without_tls(configuration, port, plain.port), tmp_path, port) as url,
+        httpx.Client(base_url=url) as client,
+    ):
+        assert client.get("/v1").json()["version"]
+        assert client.get("/v1/collections").status_code == 200
+        for path in ("/", "/docs/", "/readyz", "/metrics", "/mcp"):
+            assert (client.get(path).status_code, client.get(path).headers.get("x-request-id")) == (404, None)
+
+
 @pytest.mark.parametrize("prefix", ["", "/softkv"])
 @pytest.mark.parametrize("name", ["nginx", "caddy"])
 def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
@@ -210,13 +240,10 @@ def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
     (configuration,) = [
         text
         for kind, text in Page("docs/operate/proxy.md").blocks
-        if kind == name and ("/softkv/" in text) == bool(prefix)
+        if kind == name and ("/softkv/" in text) == bool(prefix) and "404" not in text
     ]
     port = free_port()
-    configuration = configuration.replace("127.0.0.1:8000", f"127.0.0.1:{trusting.port}")
-    configuration = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", configuration)
-    configuration = re.sub(r"^ *ssl_certificate.*\n", "", configuration, flags=re.MULTILINE)
-    configuration = re.sub(r"^softkv\.example", f"http://:{port}", configuration, flags=re.MULTILINE)
+    configuration = without_tls(configuration, port, trusting.port)
     elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")  # not a trusted address
     with (
         program(name, configuration, tmp_path, port) as url,
