@@ -49,8 +49,8 @@ app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
 for command in (demo, doctor):
     app.command(cls=Command, rich_help_panel=START)(command)
 add_remote_commands(app)
-for command in (restore, copy, key):
-    app.command(cls=Command, rich_help_panel=OPERATE)(command)
+for operation in (restore, copy, key):
+    app.command(cls=Command, rich_help_panel=OPERATE)(operation)
 # All options belong to the benchmarks, including --help.
 app.command(
     rich_help_panel=OPERATE,

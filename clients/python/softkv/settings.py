@@ -1,4 +1,4 @@
-"""The client's version, and its defaults. Only this module reads `SOFTKV_URL` and `SOFTKV_KEY` in the environment."""
+"""The client's version and its defaults. Only this module of the client reads the environment."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def service_url(environment: Mapping[str, str] = os.environ) -> str:
 def service_key(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the API key in `SOFTKV_KEY`, or None."""
     return environment.get("SOFTKV_KEY") or None
+
+
+def width_is_set(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether `COLUMNS` sets the width of the terminal."""
+    return bool(environment.get("COLUMNS"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import unicodedata
 from typing import Any
@@ -15,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from softkv.settings import width_is_set
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 # Overrides of the writing direction: they would reorder the rest of the line.
@@ -41,7 +42,7 @@ def messages() -> Console:
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     # A log or a pipe has no width, unless COLUMNS says it: lines stay whole there. Tables keep the console's width.
-    console.soft_wrap = not console.is_terminal and "COLUMNS" not in os.environ
+    console.soft_wrap = not console.is_terminal and not width_is_set()
     if console.options.ascii_only:
         # A terminal that cannot show a character shows "?"; the command goes on.
         stream = sys.stderr if stderr else sys.stdout
