@@ -29,6 +29,7 @@ def test_a_part_is_killed(fleet: Fleet, name: str) -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(7200)
 def test_every_part_is_killed_ten_times_under_a_million_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
     answers = 0
     with Fleet(tmp_path_factory.mktemp("large"), far_keys=1_000_000, width=384, vectors="files") as fleet:
