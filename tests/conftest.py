@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ hypothesis.settings.load_profile("repeat")
 def pytest_configure() -> None:
     """Share the machine code that `make test` has made, and that services of the tests use, too."""
     configure(KEPT)
+    # pytest-xdist sets the width of its processes, and commands would break lines there.
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

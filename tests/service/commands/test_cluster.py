@@ -23,7 +23,6 @@ UP = ("up", "--servers", "3")
         ((*UP, "--store", "sqlite://x"), "--store: expected the address of a PostgreSQL database"),
         ((*UP, "--store", STORE, "--shards", "http://head:6379"), "--shards: expected auto for the Ray cluster"),
         ((*UP, "--store", STORE, "--shards", "head:0"), "--shards: expected auto for the Ray cluster"),
-        ((*UP, "--store", STORE, "--vector-storage", "disk"), "--vector-storage: Input should be 'memory' or 'files'"),
         (
             (*UP, "--store", STORE, "--vector-storage", "files", "--data-dir", "none"),
             "--vector-storage files needs a directory: name one with --data-dir",
@@ -39,6 +38,12 @@ def test_a_command_says_in_one_line_why_it_does_not_start(
     assert ended.exit_code == 1
     assert ended.stderr.startswith(f"softkv: {message}")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_value_outside_the_choices_is_a_mistake_of_usage(bare: Softkv) -> None:
+    ended = bare("cluster", *UP, "--store", STORE, "--vector-storage", "disk")
+    assert ended.exit_code == 2
+    assert "'disk' is not one of 'memory', 'files'" in " ".join(ended.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(("name", "option"), [("SLOTS", "servers"), ("COPIES", "copies")])
