@@ -161,3 +161,60 @@ class Asking:
             np.array([answer.null_weight for answer in results]),
             np.array([answer.weights[0] for answer in results]),
         )
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of the questions to some collections under one null key.
+
+    Attributes:
+        present, absent: of questions whose document is there, and is not.
+        right: bool[q], of the former, whether the first match is right.
+        off_topic: of another set's questions; None without another set.
+    """
+
+    present: Said
+    right: Array
+    absent: Said
+    off_topic: Said | None
+
+    def decided(self, present: Array, absent: Array) -> float:
+        """Return the share of right decisions if "one document stands out" is said of these questions, bool[q]."""
+        return float(np.mean(present == self.right) + np.mean(~absent)) / 2
+
+    @property
+    def by_verdict(self) -> float:
+        """The share of right decisions by "one"."""
+        return self.decided(self.present.verdicts == "one", self.absent.verdicts == "one")
+
+
+def ask_all(
+    askings: Sequence[Asking],
+    questioned: Sequence[Collection],
+    choice: NullChoice,
+    off_topic: Sequence[Sequence[str]],
+) -> Results:
+    """Return the results of all questions to these collections.
+
+    Args:
+        askings: the collections, as the service would hold them.
+        questioned: the same collections, with their questions.
+        choice: the null key.
+        off_topic: the off-topic questions to each collection; empty without another set.
+    """
+    present = [
+        asking.ask([text for text, _ in collection.present], choice)
+        for asking, collection in zip(askings, questioned, strict=True)
+    ]
+    right = [
+        [first in answers for first, (_, answers) in zip(said.first, collection.present, strict=True)]
+        for said, collection in zip(present, questioned, strict=True)
+    ]
+    absent = [asking.ask(collection.absent, choice) for asking, collection in zip(askings, questioned, strict=True)]
+    other = [asking.ask(texts, choice) for asking, texts in zip(askings, off_topic, strict=bool(off_topic))]
+    return Results(
+        Said.together(present),
+        np.concatenate(right).astype(np.bool_),
+        Said.together(absent),
+        Said.together(other) if other else None,
+    )

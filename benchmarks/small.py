@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import prepare
-from benchmarks.asking import Array, Asking, Collection, Said, Vectors
+from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
 from benchmarks.labelled import Labels
 from benchmarks.verdict import off_topic_of, sets
 from service.encoding import load_encoder
@@ -66,24 +66,13 @@ def subjects(labels: Labels, size: int, questions: int, vectors: Vectors) -> Ite
 
 
 @dataclass(frozen=True)
-class Rates:
-    """The results of the questions to all collections of one size, under one null key.
-
-    Attributes:
-        present, near: of questions whose document is there, and is not.
-        right: bool[q], of the former, whether the first match is right.
-        off_topic: of another set's questions; None without another set.
-    """
-
-    present: Said
-    right: Array
-    near: Said
-    off_topic: Said | None
+class Rates(Results):
+    """The results on collections of one size; the absent documents are of the same subject as the present ones."""
 
     def demand(self, weight: float) -> Rates:
         """Return the rates for a caller that takes a "one" for several unless the first match weighs more than this."""
         other = None if self.off_topic is None else _demand(self.off_topic, weight)
-        return Rates(_demand(self.present, weight), self.right, _demand(self.near, weight), other)
+        return Rates(_demand(self.present, weight), self.right, _demand(self.absent, weight), other)
 
     @property
     def answered(self) -> list[float]:
@@ -96,18 +85,12 @@ class Rates:
         ]
 
     @property
-    def decided(self) -> float:
-        """The share of right decisions by "one"."""
-        one = self.present.verdicts == "one"
-        return float(np.mean(one == self.right) + np.mean(self.near.verdicts != "one")) / 2
-
-    @property
     def by_weight(self) -> float:
         """The probability that a right "one" has a larger weight than a wrong one; not a number without both."""
         one = self.present.verdicts == "one"
         right = self.present.weights[one & self.right]
         wrong = np.concatenate(
-            [self.present.weights[one & ~self.right], self.near.weights[self.near.verdicts == "one"]]
+            [self.present.weights[one & ~self.right], self.absent.weights[self.absent.verdicts == "one"]]
         )
         if not len(right) or not len(wrong):
             return float("nan")
@@ -119,9 +102,9 @@ class Rates:
         other = [] if self.off_topic is None else [self.off_topic.share(verdict) for verdict in VERDICTS]
         return [
             self.answered,
-            [self.near.share(verdict) for verdict in VERDICTS],
+            [self.absent.share(verdict) for verdict in VERDICTS],
             other,
-            [self.decided],
+            [self.by_verdict],
             [self.by_weight],
         ]
 
@@ -135,27 +118,11 @@ def rates(labels: Labels, size: int, questions: int, off_topic: Sequence[str], v
     """Return the results of each of LINES on collections of one size; empty if the set has too few documents."""
     collections = list(subjects(labels, size, questions, vectors))
     askings = [Asking(collection.keys, vectors) for collection in collections]
-    results = []
-    for choice in NULLS if collections else ():
-        present, near, other = [], [], []
-        for number, (asking, collection) in enumerate(zip(askings, collections, strict=True)):
-            present.append(asking.ask([text for text, _ in collection.present], choice))
-            near.append(asking.ask(collection.absent, choice))
-            if off_topic:
-                start = number * OFF_TOPIC % len(off_topic)
-                other.append(asking.ask(off_topic[start : start + OFF_TOPIC], choice))
-        right = [
-            [first in answers for first, (_, answers) in zip(said.first, collection.present, strict=True)]
-            for said, collection in zip(present, collections, strict=True)
-        ]
-        results.append(
-            Rates(
-                Said.together(present),
-                np.concatenate(right).astype(np.bool_),
-                Said.together(near),
-                Said.together(other) if other else None,
-            )
-        )
+    starts = range(0, OFF_TOPIC * len(collections), OFF_TOPIC)
+    others = [off_topic[start % len(off_topic) :][:OFF_TOPIC] for start in starts] if off_topic else []
+    results = [
+        Rates(**vars(ask_all(askings, collections, choice, others))) for choice in (NULLS if collections else ())
+    ]
     return results + [results[0].demand(weight) for weight in HEAVIER if results]
 
 

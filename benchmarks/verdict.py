@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import HALF, prepare
-from benchmarks.asking import Array, Asking, Said, Vectors, collections
+from benchmarks.asking import Asking, Results, Said, Vectors, ask_all, collections
 from benchmarks.installed import UNRELATED, installed, wordnet
 from benchmarks.labelled import Labels, labels_of
 from service.datasets import DEMOS
@@ -54,30 +54,14 @@ FIVE = ("cats purr", "dogs bark", "trains", "bread", "violin")
 
 
 @dataclass(frozen=True)
-class Told:
-    """The results of the questions to all collections of one size, under one null key.
+class VerdictResults(Results):
+    """The results on collections of one size, also of strings without a meaning.
 
     Attributes:
-        present, absent: of questions whose document is there, and is not.
-        right: bool[q], of the former, whether the first match is right.
-        off_topic: of another set's questions; None without another set.
-        meaningless: of strings without a meaning, one for each collection.
+        meaningless: of these strings, one for each collection.
     """
 
-    present: Said
-    right: Array
-    absent: Said
-    off_topic: Said | None
     meaningless: list[Said]
-
-    def decided(self, present: Array, absent: Array) -> float:
-        """Return the share of right decisions if "one document stands out" is said of these questions, bool[q]."""
-        return float(np.mean(present == self.right) + np.mean(~absent)) / 2
-
-    @property
-    def by_verdict(self) -> float:
-        """By "one"."""
-        return self.decided(self.present.verdicts == "one", self.absent.verdicts == "one")
 
     @property
     def by_answered(self) -> float:
@@ -102,32 +86,23 @@ class Told:
         )
 
 
-def told(
+def results_by_null(
     labels: Labels, size: int, questions: int, off_topic: Sequence[str], strings: Sequence[str], vectors: Vectors
-) -> dict[NullChoice, Told]:
+) -> dict[NullChoice, VerdictResults]:
     """Return the results of each null key on collections of one size; empty if the set has too few documents."""
-    made = list(collections(labels, size, questions))
-    askings = [Asking(collection.keys, vectors) for collection in made]
-    by_choice = dict[NullChoice, Told]()
-    for choice in NULLS if made else ():
-        present = [
-            asking.ask([text for text, _ in one.present], choice) for asking, one in zip(askings, made, strict=True)
-        ]
-        right = [
-            [first in answers for first, (_, answers) in zip(message.first, one.present, strict=True)]
-            for message, one in zip(present, made, strict=True)
-        ]
-        by_choice[choice] = Told(
-            Said.together(present),
-            np.concatenate(right).astype(np.bool_),
-            Said.together([asking.ask(one.absent, choice) for asking, one in zip(askings, made, strict=True)]),
-            Said.together([asking.ask(off_topic, choice) for asking in askings]) if off_topic else None,
-            [asking.ask(strings, choice) for asking in askings],
+    questioned = list(collections(labels, size, questions))
+    askings = [Asking(collection.keys, vectors) for collection in questioned]
+    others = [off_topic] * len(askings) if off_topic else []
+    return {
+        choice: VerdictResults(
+            **vars(ask_all(askings, questioned, choice, others)),
+            meaningless=[asking.ask(strings, choice) for asking in askings],
         )
-    return by_choice
+        for choice in (NULLS if questioned else ())
+    }
 
 
-def rows(table: Table, name: str, size: int, by_choice: dict[NullChoice, Told]) -> None:
+def rows(table: Table, name: str, size: int, by_choice: dict[NullChoice, VerdictResults]) -> None:
     """Lines of the table, one for each null key."""
     for choice, one in by_choice.items():
         cosine, threshold = one.by_cosine
@@ -151,7 +126,7 @@ def _shares(message: Said) -> str:
     return " ".join(f"{message.share(verdict):.3f}".removeprefix("0") for verdict in VERDICTS)
 
 
-def missed(name: str, size: int, one: Told) -> list[str]:
+def missed(name: str, size: int, one: VerdictResults) -> list[str]:
     """Return the requirements that `auto` misses."""
     least = OF_SMALL if size <= SMALL else OF_LARGE
     share_of_none, (ones, not_none) = one.present.of(one.right).share("none"), one.strings
@@ -201,7 +176,7 @@ def main() -> int:
     for name, labels in labelled.items():
         for size in () if labels is None else arguments.sizes:
             assert labels is not None
-            result = told(labels, size, arguments.questions, off_topic[name], strings, vectors)
+            result = results_by_null(labels, size, arguments.questions, off_topic[name], strings, vectors)
             rows(table, name, size, result)
             if result:
                 auto = result["auto"]

@@ -51,10 +51,10 @@ def test_every_null_key_answers_every_question(vectors):
     results = rates(LABELS, 2, 16, ["what is the capital of France"], vectors)
     assert len(results) == len(LINES) == len(NULLS) + len(HEAVIER)
     for result in results:
-        assert len(result.present.verdicts) == len(result.right) == len(result.near.verdicts) == 16
+        assert len(result.present.verdicts) == len(result.right) == len(result.absent.verdicts) == 16
         assert len(result.off_topic.verdicts) == 8
         assert sum(result.answered) == pytest.approx(1)
-    nones = [result.near.share("none") for result in results[3 : len(NULLS)]]
+    nones = [result.absent.share("none") for result in results[3 : len(NULLS)]]
     assert nones == sorted(nones)
 
 
@@ -68,8 +68,8 @@ def test_the_rates_are_counted():
     near = said(["one", "none", "none", "none"], [0.8, 0.1, 0.2, 0.1])
     result = Rates(present, np.array([True, False, True, False]), near, None)
     assert result.answered == [0.25, 0.25, 0.25, 0.25]
-    assert result.decided == pytest.approx((2 / 4 + 3 / 4) / 2)
+    assert result.by_verdict == pytest.approx((2 / 4 + 3 / 4) / 2)
     assert result.by_weight == 1.0
     heavier = result.demand(0.7)
     assert heavier.answered == [0.25, 0, 0.5, 0.25]
-    assert heavier.near.share("one") == 0.25
+    assert heavier.absent.share("one") == 0.25

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.asking import Asking, Said, Vectors, collections
 from benchmarks.labelled import Labels
-from benchmarks.verdict import NULLS, Told, missed, told
+from benchmarks.verdict import NULLS, VerdictResults, missed, results_by_null
 from service.encoding import load_encoder
 
 THINGS = {
@@ -47,7 +47,7 @@ def test_a_set_that_is_too_small_makes_no_collection():
 
 
 def test_every_null_key_is_asked_of_every_collection(vectors):
-    result = told(LABELS, 6, 6, ["what is the capital of France"], ["zorp", "xyzzy"], vectors)
+    result = results_by_null(LABELS, 6, 6, ["what is the capital of France"], ["zorp", "xyzzy"], vectors)
     assert list(result) == list(NULLS)
     for one in result.values():
         assert len(one.present.verdicts) == len(one.right) == len(one.absent.verdicts) == 6
@@ -77,7 +77,7 @@ def test_right_is_one_for_a_right_match_and_not_one_for_all_else():
     present = said(["one", "several", "one", "none"], [0.1, 0.2, 0.1, 0.7], [0.9, 0.8, 0.7, 0.2])
     absent = said(["one", "several", "none", "none"], [0.1, 0.2, 0.6, 0.9], [0.6, 0.5, 0.1, 0.1])
     strings = [said(["one", "none"], [0.1, 0.9], [0.5, 0.1]), said(["none", "none"], [0.8, 0.9], [0.2, 0.1])]
-    one = Told(present, np.array([True, True, False, False]), absent, absent, strings)
+    one = VerdictResults(present, np.array([True, True, False, False]), absent, absent, strings)
     assert one.by_verdict == pytest.approx((2 / 4 + 3 / 4) / 2)
     assert one.by_answered == pytest.approx((3 / 4 + 2 / 4) / 2)
     assert one.by_cosine == (1.0, 0.7)
