@@ -21,6 +21,7 @@ from service import logs
 from service.settings import Settings
 from service.storage import (
     BALLAST_BYTES,
+    PRIVATE,
     SharedStore,
     SQLiteStore,
     StorageError,
@@ -97,7 +98,7 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
         from service.retrieval.collections import SharedCatalogue
 
         if settings.vector_storage == "files":
-            settings.data_dir.mkdir(0o700, parents=True, exist_ok=True)
+            settings.data_dir.mkdir(PRIVATE, parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoder(settings), _originals(settings), limits or Limits())
     store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
     # Imported here, beside the imports of the main thread.

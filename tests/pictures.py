@@ -74,8 +74,8 @@ class Drawing:
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, radius: float = 4) -> None:
         """Add a rectangle with rounded corners."""
-        place = f'x="{x:.4g}" y="{y:.4g}" width="{max(width, 0):.4g}" height="{height:.4g}"'
-        self._add(f'<rect {place} rx="{radius:g}" {self._look(kind)}/>')
+        bounds = f'x="{x:.4g}" y="{y:.4g}" width="{max(width, 0):.4g}" height="{height:.4g}"'
+        self._add(f'<rect {bounds} rx="{radius:g}" {self._look(kind)}/>')
 
     def line(self, points: Sequence[tuple[float, float]], kind: str) -> None:
         """Add a line through these points."""

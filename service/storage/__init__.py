@@ -17,7 +17,7 @@ from service.storage.conditions import (
     parse_condition,
 )
 from service.storage.copying import CollectionDiff, CopySummary, compare_collection, copy_collection
-from service.storage.directory import BALLAST_BYTES
+from service.storage.directory import BALLAST_BYTES, PRIVATE
 from service.storage.errors import (
     BackupDamaged,
     BackupUnsupported,

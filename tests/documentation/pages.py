@@ -174,8 +174,8 @@ def copy_pages(folder: Path, branch: str) -> None:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
             content = json.loads(text)
-            for one in content["cells"]:
-                one["source"] = with_site_links("".join(one["source"]), source, page, branch)
+            for cell in content["cells"]:
+                cell["source"] = with_site_links("".join(cell["source"]), source, page, branch)
             text = notebook(content, target.parent, path.stem)
         else:
             text = with_site_links(text, source, page, branch)

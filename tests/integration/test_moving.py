@@ -71,8 +71,8 @@ def test_a_collection_comes_whole_and_is_ordered_alike(
     ]
     question = vectors[0].tolist()
     stores = {"space": space, "distance": distance, "operator": operator, "postgres": database}
-    asked = json.dumps({"rows": rows, "question": question} | stores)
-    nearest = json.loads(run(tmp_path, Path(__file__).with_name("seeded_stores.py").read_text(), asked))
+    request = json.dumps({"rows": rows, "question": question} | stores)
+    nearest = json.loads(run(tmp_path, Path(__file__).with_name("seeded_stores.py").read_text(), request))
     for store, name, recipe in zip(
         ("chroma", "qdrant", "pgvector"), ("notes", "points", "documents"), RECIPES, strict=True
     ):

@@ -66,7 +66,8 @@ class RequestIdMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            write, holder = log.debug if get_route_path(scope) in PROBES else log.info, scope["state"].get("holder")
+            write = log.debug if get_route_path(scope) in PROBES else log.info
+            holder = scope["state"].get("holder")
             client = scope.get("client")
             # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
             address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}

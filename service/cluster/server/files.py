@@ -11,6 +11,7 @@ import structlog
 
 from service.cluster.placement import shard_stop
 from service.retrieval.collections import ChecksumStore, SealedBlocks, Span
+from service.storage import PRIVATE
 
 log = structlog.get_logger("softkv")
 
@@ -37,7 +38,7 @@ class ReplicaFiles:
         self._next_sweep = float("-inf")
         if self._folder is not None:
             try:
-                self._folder.mkdir(0o700, parents=True, exist_ok=True)
+                self._folder.mkdir(PRIVATE, parents=True, exist_ok=True)
             except OSError as error:
                 log.warning("server writes no replica files", server=server, reason=str(error))
                 self._folder = None

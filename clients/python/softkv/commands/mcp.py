@@ -30,9 +30,8 @@ def mcp(
     """Give a language model the collections as tools (MCP).
 
     Programs such as Claude, Cursor or VS Code start and stop this command by
-    themselves; add it to their configuration. It speaks the
-    Model Context Protocol over standard input and output. The service speaks
-    it at /mcp.
+    themselves; add it to their configuration. Over standard input and output
+    it speaks the Model Context Protocol, as the service does at /mcp.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         # A thread waits for the next line and cannot be interrupted; nothing has to be saved.
