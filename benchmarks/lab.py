@@ -28,7 +28,7 @@ from benchmarks.running import Service
 from benchmarks.upload import lines
 from softkv import Client
 
-TASKS = ("copy", "reverse", "dates", "numbers", "pictures")
+TASKS = ("copy", "reverse", "dates", "numbers", "translation", "pictures")
 RECURRENT = ("gru", "lstm", "gru_attention", "lstm_attention")
 COMPARED = ("dates",)
 

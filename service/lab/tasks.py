@@ -1,4 +1,4 @@
-"""The tasks that the lab's models learn: letters, dates, numerals, pictures."""
+"""The tasks that the lab's models learn: letters, dates, numerals, sentences, pictures."""
 
 from __future__ import annotations
 
@@ -333,6 +333,185 @@ NUMBERS = TextTask(
     has_longer=True,
 )
 
+
+class Noun(NamedTuple):
+    """A French noun.
+
+    Attributes:
+        text: the noun.
+        feminine: whether it is feminine.
+    """
+
+    text: str
+    feminine: bool = False
+
+
+class Forms(NamedTuple):
+    """The forms of a French article or adjective, by the gender of its noun and the first letter of the next word."""
+
+    masculine: str
+    feminine: str
+    masculine_before_vowel: str
+    feminine_before_vowel: str
+
+    def agree(self, noun: Noun, following: str) -> str:
+        """Return the form for a noun, before the word that follows."""
+        return self[2 * (following[0] in VOWELS) + noun.feminine]
+
+
+VOWELS = "aeiouéh"
+"""The first letters before which "le" becomes "l'"; the h of the task's nouns is mute."""
+
+NOUNS: Mapping[str, Noun] = {
+    "car": Noun("voiture", feminine=True), "house": Noun("maison", feminine=True),
+    "flower": Noun("fleur", feminine=True), "door": Noun("porte", feminine=True),
+    "mouse": Noun("souris", feminine=True), "apple": Noun("pomme", feminine=True),
+    "star": Noun("étoile", feminine=True), "cat": Noun("chat"), "dog": Noun("chien"),
+    "horse": Noun("cheval"), "book": Noun("livre"), "boat": Noun("bateau"),
+    "tree": Noun("arbre"), "bird": Noun("oiseau"), "man": Noun("homme"),
+}  # fmt: skip
+BEFORE_NOUN: Mapping[str, Forms] = {
+    "small": Forms("petit", "petite", "petit", "petite"),
+    "big": Forms("grand", "grande", "grand", "grande"),
+    "old": Forms("vieux", "vieille", "vieil", "vieille"),
+    "beautiful": Forms("beau", "belle", "bel", "belle"),
+    "new": Forms("nouveau", "nouvelle", "nouvel", "nouvelle"),
+}
+AFTER_NOUN: Mapping[str, Forms] = {
+    "red": Forms("rouge", "rouge", "rouge", "rouge"),
+    "yellow": Forms("jaune", "jaune", "jaune", "jaune"),
+    "green": Forms("vert", "verte", "vert", "verte"),
+    "blue": Forms("bleu", "bleue", "bleu", "bleue"),
+    "black": Forms("noir", "noire", "noir", "noire"),
+    "white": Forms("blanc", "blanche", "blanc", "blanche"),
+}
+"""Colours: English has them before the noun, French after it."""
+
+ARTICLES: Mapping[str, Forms] = {
+    "the": Forms("le", "la", "l'", "l'"),
+    "a": Forms("un", "une", "un", "une"),
+    "my": Forms("mon", "ma", "mon", "mon"),
+}
+NO_ARTICLE = Forms("de", "de", "d'", "d'")
+"""What "a" becomes after a negation: "ne voit pas de chat"."""
+
+VERBS: Mapping[str, tuple[str, str]] = {
+    "see": ("sees", "voit"),
+    "follow": ("follows", "suit"),
+    "find": ("finds", "trouve"),
+    "want": ("wants", "veut"),
+    "paint": ("paints", "peint"),
+    "love": ("loves", "aime"),
+}
+"""The English verb → its form after "he", and the French form."""
+
+
+class Phrase(NamedTuple):
+    """A part of a sentence in both languages, each French word with the positions of its English ones."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    alignment: tuple[frozenset[int], ...]
+
+
+def translate_noun_phrase(
+    article: str, before: str | None, after: str | None, noun: str, *, negated: bool = False
+) -> Phrase:
+    """Return "the old red car" with "la vieille voiture rouge".
+
+    Args:
+        article: one of `ARTICLES`.
+        before: an adjective of `BEFORE_NOUN`, or None.
+        after: an adjective of `AFTER_NOUN`, or None.
+        noun: one of `NOUNS`.
+        negated: whether it follows a negated verb.
+    """
+    source = [word for word in (article, before, after, noun) if word]
+    name, last = NOUNS[noun], len(source) - 1
+    words = [(name.text, frozenset({last}))]
+    if before:
+        words.insert(0, (BEFORE_NOUN[before].agree(name, name.text), frozenset({1})))
+    if after:
+        words.append((AFTER_NOUN[after].agree(name, "-"), frozenset({last - 1})))
+    forms = NO_ARTICLE if negated and article == "a" else ARTICLES[article]
+    # The gender of an article follows from the noun.
+    words.insert(0, (forms.agree(name, words[0][0]), frozenset({0, last})))
+    target, alignment = zip(*words, strict=True)
+    return Phrase(tuple(source), target, alignment)
+
+
+def translate_sentence(subject: Phrase, verb: str, complement: Phrase, *, negated: bool = False) -> Phrase:
+    """Return "the cat does not see my bird" with "le chat ne voit pas mon oiseau".
+
+    Args:
+        subject: a noun phrase.
+        verb: one of `VERBS`.
+        complement: a noun phrase, which knows whether the verb is negated.
+        negated: whether the verb is negated.
+    """
+    third_person, french = VERBS[verb]
+    english = ("does", "not", verb) if negated else (third_person,)
+    start, end = len(subject.source), len(subject.source) + len(english)
+    words = [(french, frozenset({end - 1}))]
+    if negated:
+        negation = frozenset({start, start + 1})
+        words = [("n'" if french[0] in VOWELS else "ne", negation), *words, ("pas", negation)]
+    moved = [frozenset(position + end for position in positions) for positions in complement.alignment]
+    return Phrase(
+        subject.source + english + complement.source,
+        (*subject.target, *(word for word, _ in words), *complement.target),
+        (*subject.alignment, *(positions for _, positions in words), *moved),
+    )
+
+
+def _draw_translation(random: Generator, _: bool) -> Example:
+    """Draw a sentence, or one time in five a noun phrase alone."""
+    subject = _draw_noun_phrase(random)
+    if random.integers(5) == 0:
+        return Example(*subject)
+    negated = bool(random.integers(2))
+    complement = _draw_noun_phrase(random, negated=negated)
+    return Example(*translate_sentence(subject, _draw_one(random, VERBS), complement, negated=negated))
+
+
+def _draw_noun_phrase(random: Generator, *, negated: bool = False) -> Phrase:
+    article = _draw_one(random, ARTICLES)
+    before, after = (
+        _draw_one(random, adjectives) if random.integers(2) else None for adjectives in (BEFORE_NOUN, AFTER_NOUN)
+    )
+    return translate_noun_phrase(article, before, after, _draw_one(random, NOUNS), negated=negated)
+
+
+def _draw_one(random: Generator, words: Mapping[str, object]) -> str:
+    return list(words)[random.integers(len(words))]
+
+
+def _join_french(tokens: Sequence[str]) -> str:
+    return " ".join(tokens).replace("' ", "'")
+
+
+TRANSLATION = TextTask(
+    name="translation",
+    source=(*ARTICLES, *BEFORE_NOUN, *AFTER_NOUN, *NOUNS, *VERBS, *(form for form, _ in VERBS.values()), "does", "not"),
+    target=tuple(
+        dict.fromkeys(
+            (
+                *(form for words in (ARTICLES, BEFORE_NOUN, AFTER_NOUN) for forms in words.values() for form in forms),
+                *NO_ARTICLE,
+                *(noun.text for noun in NOUNS.values()),
+                *("ne", "n'", *(french for _, french in VERBS.values()), "pas"),
+            )
+        )
+    ),
+    draw=_draw_translation,
+    tokenise=lambda text: tuple(re.findall(r"\w+|[^\w\s.]", text.lower())),
+    format=" ".join,
+    join=_join_french,
+    max_source=11,
+    max_target=11,
+    has_longer=False,
+)
+
 SIDE, PATCH = 16, 4
 """The side of a picture and the side of a patch, in pixels."""
 
@@ -425,4 +604,4 @@ PICTURES = PictureTask(
     has_longer=False,
 )
 
-TASKS: Mapping[str, Task] = {task.name: task for task in (COPY, REVERSE, DATES, NUMBERS, PICTURES)}
+TASKS: Mapping[str, Task] = {task.name: task for task in (COPY, REVERSE, DATES, NUMBERS, TRANSLATION, PICTURES)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -89,6 +89,22 @@ class Evaluation(NamedTuple):
     lengths: dict[int, float]
 
 
+class Snapshot(NamedTuple):
+    """A network amid its training.
+
+    Attributes:
+        step: the number of steps so far.
+        seconds: seconds since the first step.
+        loss: of the last step, in nats; NaN before the first.
+        network: a copy, over NumPy.
+    """
+
+    step: int
+    seconds: float
+    loss: float
+    network: Network
+
+
 class TrainingResult(NamedTuple):
     """The result of a training.
 
@@ -106,9 +122,17 @@ class TrainingResult(NamedTuple):
     examples: list[Example]
 
 
-def train(plan: Plan, budget: Budget) -> Iterator[Step | Evaluation | TrainingResult]:
+Report: TypeAlias = Step | Evaluation | TrainingResult
+
+
+def train(plan: Plan, budget: Budget) -> Iterator[Report]:
     """Train a network, and yield reports; the last is its result."""
-    return _Training(plan, budget).run()
+    return (report for report in _Training(plan, budget).run(frozenset()) if not isinstance(report, Snapshot))
+
+
+def train_with_snapshots(plan: Plan, budget: Budget, moments: Collection[int]) -> Iterator[Report | Snapshot]:
+    """Train a network as `train` does, and yield a snapshot after each of these numbers of steps, too."""
+    return _Training(plan, budget).run(moments)
 
 
 class _Training:
@@ -121,13 +145,17 @@ class _Training:
         self._random, self._unseen = (np.random.default_rng(seed) for seed in seeds)
         self._steps, self._start = 0, time.perf_counter()
 
-    def run(self) -> Iterator[Step | Evaluation | TrainingResult]:
+    def run(self, moments: Collection[int]) -> Iterator[Report | Snapshot]:
         examples = self._task.examples(self._random, held_out=False)
         losses, durations, last_report, last_test = [], [], 0.0, 0.0
+        if 0 in moments:
+            yield Snapshot(0, 0.0, math.nan, self._copy())
         while (spent := self._budget.share_spent(self._seconds, self._steps)) < 1:
             start = time.perf_counter()
             losses.append(self._step(list(islice(examples, BATCH)), spent))
             durations.append(time.perf_counter() - start)
+            if self._steps in moments:
+                yield Snapshot(self._steps, self._seconds, losses[-1], self._copy())
             if self._seconds - last_report >= REPORT_SECONDS:
                 last_report = self._seconds
                 step_ms = 1000 * float(np.median(durations))
@@ -138,12 +166,14 @@ class _Training:
                 last_test = self._seconds
         unseen = list(islice(self._task.examples(self._unseen, held_out=True), TEST_EXAMPLES))
         evaluation = self._evaluate(LAST_TEST_EXAMPLES)
-        network = map_arrays(lambda array: array.detach().numpy(), self._network)
-        yield TrainingResult(network, evaluation, self._alignment_share(unseen), unseen)
+        yield TrainingResult(self._copy(), evaluation, self._alignment_share(unseen), unseen)
 
     @property
     def _seconds(self) -> float:
         return time.perf_counter() - self._start
+
+    def _copy(self) -> Network:
+        return map_arrays(lambda array: array.detach().numpy().copy(), self._network)
 
     def _step(self, examples: Sequence[Example], spent: float) -> float:
         """Train on one batch of examples, and return the loss."""

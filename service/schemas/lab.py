@@ -11,7 +11,7 @@ from service.lab import MAX_SECONDS, Model
 from service.schemas.vector import NestedAnswer
 from service.schemas.wire import Form, InParts, Text, Wire
 
-LabTask = Literal["copy", "reverse", "dates", "numbers", "pictures", "pairs"]
+LabTask = Literal["copy", "reverse", "dates", "numbers", "translation", "pictures", "pairs"]
 MOST_PAIRS = 64
 MOST_STEPS = 100_000
 MAX_SEED = 2**32 - 1
@@ -28,8 +28,8 @@ class TrainRequest(Wire):
     """A training run: the task, the kind of model, and the time limit."""
 
     task: LabTask = Field(
-        description="`copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `pictures` → "
-        "what they show; or W_Q and W_K of `pairs`."
+        description="`copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; "
+        "`translation` of short English sentences → French; `pictures` → what they show; or W_Q and W_K of `pairs`."
     )
     model: Model = Field(
         "transformer",

@@ -225,7 +225,7 @@ EVERY_FIELD = [
         Call("train_model", {"task": "copy", "model": model, "seconds": 30, "steps": 1})
         for model in ("transformer", "lstm", "gru_attention", "lstm_attention")
     ),
-    *(Call("train_model", {"task": task, "steps": 1}) for task in ("numbers", "pictures")),
+    *(Call("train_model", {"task": task, "steps": 1}) for task in ("numbers", "translation", "pictures")),
     Call("decode_source", {"model": "m-0123abcd", "source": "3 March 2014"}),
     Call("decode_source", {"model": "m-4567cdef", "picture": [[0.5] * 16] * 16}),
     Call("encode", {"texts": ["a"], "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from service.lab.jobs import select_held_out
-from service.lab.networks import Plan
+from service.lab.networks import Plan, build_network, decode
 from service.lab.tasks import TASKS
-from service.lab.training import Budget, Evaluation, Step, TrainingResult, learn_projections, train
+from service.lab.training import (
+    Budget,
+    Evaluation,
+    Snapshot,
+    Step,
+    TrainingResult,
+    learn_projections,
+    train,
+    train_with_snapshots,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +61,32 @@ def test_a_transformer_learns_to_copy_and_its_largest_weights_lie_where_it_copie
     losses = [step.loss for step in steps if isinstance(step, Step)]
     assert losses[-1] < losses[0] / 4
     assert len(last.examples) == 100
+
+
+def test_snapshots_show_the_network_amid_its_training_and_change_nothing():
+    plan, budget = Plan(TASKS["translation"], "transformer", 3), Budget(60, 4)
+    reports = list(train_with_snapshots(plan, budget, (0, 2, 4)))
+    snapshots = [report for report in reports if isinstance(report, Snapshot)]
+    assert [snapshot.step for snapshot in snapshots] == [0, 2, 4]
+    assert np.isnan(snapshots[0].loss)
+    assert snapshots[0].seconds < snapshots[1].seconds < snapshots[2].seconds
+    *_, last = train(plan, budget)
+    source, target = np.array([[0, 8, 14]]), np.array([[0, 5]])
+    logits = [network(source, target) for network in (*(s.network for s in snapshots), last.network)]
+    np.testing.assert_array_equal(logits[0], build_network(plan)(source, target))
+    assert not np.array_equal(logits[1], logits[2])
+    np.testing.assert_array_equal(logits[2], logits[3])
+
+
+@pytest.mark.thorough
+def test_a_transformer_learns_to_translate_and_its_weights_cross():
+    *_, last = reports("translation", "transformer", Budget(120, 400))
+    assert last.evaluation.accuracy > 0.9
+    assert last.aligned_share > 0.8
+    decoded = decode(TASKS["translation"], last.network, "the old red car")
+    assert decoded.text == "la vieille voiture rouge"
+    noun, colour = decoded.weights[-1][0, 2:4].argmax(axis=-1)
+    assert noun > colour
 
 
 def test_it_ends_when_its_seconds_are_spent():

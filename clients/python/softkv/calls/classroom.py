@@ -41,7 +41,7 @@ def lab(cache: ServiceCache) -> Call[Lab]:
 
 def train(
     cache: ServiceCache,
-    task: Literal["copy", "reverse", "dates", "numbers", "pictures", "pairs"],
+    task: Literal["copy", "reverse", "dates", "numbers", "translation", "pictures", "pairs"],
     heard: EventHandler,
     *,
     model: Literal["transformer", "gru", "lstm", "gru_attention", "lstm_attention"] | None = None,

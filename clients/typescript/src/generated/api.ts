@@ -3316,7 +3316,7 @@ export interface components {
         LabModel: {
             id: string;
             /** @enum {string} */
-            task: "copy" | "reverse" | "dates" | "numbers" | "pictures" | "pairs";
+            task: "copy" | "reverse" | "dates" | "numbers" | "translation" | "pictures" | "pairs";
             /** @enum {string} */
             model: "transformer" | "gru" | "lstm" | "gru_attention" | "lstm_attention";
             /** @description The number of parameters. */
@@ -4276,10 +4276,10 @@ export interface components {
          */
         TrainRequest: {
             /**
-             * @description `copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `pictures` → what they show; or W_Q and W_K of `pairs`.
+             * @description `copy` and `reverse` letters; `dates` → ISO 8601; English `numbers` → French ones; `translation` of short English sentences → French; `pictures` → what they show; or W_Q and W_K of `pairs`.
              * @enum {string}
              */
-            task: "copy" | "reverse" | "dates" | "numbers" | "pictures" | "pairs";
+            task: "copy" | "reverse" | "dates" | "numbers" | "translation" | "pictures" | "pairs";
             /**
              * @description A transformer, or a recurrent network (GRU) of as many parameters, with or without Bahdanau's attention over the source. For pictures and pairs, only a transformer.
              * @default transformer

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from service.lab import UnreadableSource
-from service.lab.tasks import BEGIN, END, PICTURES, TASKS, TextTask, join_patches, spell_english, spell_french
+from service.lab.tasks import (
+    BEGIN,
+    END,
+    PICTURES,
+    TASKS,
+    TRANSLATION,
+    TextTask,
+    join_patches,
+    spell_english,
+    spell_french,
+    translate_noun_phrase,
+    translate_sentence,
+)
 
 TEXTS = [task for task in TASKS.values() if isinstance(task, TextTask)]
 
@@ -107,6 +119,64 @@ def test_every_number_has_words_of_its_own():
         assert len({tuple(words(number)) for number in range(20_000)}) == 20_000
 
 
+NOUN_PHRASES = {
+    ("the", None, "red", "car"): ("the red car", "la voiture rouge"),
+    ("the", "old", "red", "car"): ("the old red car", "la vieille voiture rouge"),
+    ("a", None, "green", "house"): ("a green house", "une maison verte"),
+    ("the", None, None, "tree"): ("the tree", "l'arbre"),
+    ("the", "old", None, "tree"): ("the old tree", "le vieil arbre"),
+    ("the", "old", "black", "cat"): ("the old black cat", "le vieux chat noir"),
+    ("my", None, None, "star"): ("my star", "mon étoile"),
+    ("my", "beautiful", None, "star"): ("my beautiful star", "ma belle étoile"),
+    ("a", None, None, "star"): ("a star", "une étoile"),
+    ("a", "new", "white", "bird"): ("a new white bird", "un nouvel oiseau blanc"),
+    ("the", None, None, "man"): ("the man", "l'homme"),
+}
+
+
+@pytest.mark.parametrize("words", NOUN_PHRASES)
+def test_noun_phrases_agree_as_in_french(words):
+    phrase = translate_noun_phrase(*words)
+    assert (" ".join(phrase.source), TRANSLATION.join(phrase.target)) == NOUN_PHRASES[words]
+
+
+@pytest.mark.parametrize(
+    ("verb", "negated", "article", "english", "french"),
+    [
+        ("see", False, "a", "the man sees a bird", "l'homme voit un oiseau"),
+        ("see", True, "a", "the man does not see a bird", "l'homme ne voit pas d'oiseau"),
+        ("love", True, "the", "the man does not love the bird", "l'homme n'aime pas l'oiseau"),
+        ("follow", True, "my", "the man does not follow my bird", "l'homme ne suit pas mon oiseau"),
+    ],
+)
+def test_a_negation_stands_around_the_french_verb(verb, negated, article, english, french):
+    man, bird = translate_noun_phrase("the", None, None, "man"), (article, None, None, "bird")
+    sentence = translate_sentence(man, verb, translate_noun_phrase(*bird, negated=negated), negated=negated)
+    assert (" ".join(sentence.source), TRANSLATION.join(sentence.target)) == (english, french)
+
+
+def test_each_french_word_lies_over_its_english_one():
+    """A dictionary of its own confirms the alignment, and a colour crosses its noun."""
+    meanings = {
+        "the": "le la l'", "a": "un une de d'", "my": "mon ma", "does": "ne n' pas", "not": "ne n' pas",
+        "small": "petit petite", "big": "grand grande", "old": "vieux vieille vieil", "new": "nouveau nouvelle nouvel",
+        "beautiful": "beau belle bel", "red": "rouge", "yellow": "jaune", "green": "vert verte", "blue": "bleu bleue",
+        "black": "noir noire", "white": "blanc blanche", "car": "voiture", "house": "maison", "flower": "fleur",
+        "door": "porte", "mouse": "souris", "apple": "pomme", "star": "étoile", "cat": "chat", "dog": "chien",
+        "horse": "cheval", "book": "livre", "boat": "bateau", "tree": "arbre", "bird": "oiseau", "man": "homme",
+        "see": "voit", "follow": "suit", "find": "trouve", "want": "veut", "paint": "peint", "love": "aime",
+    }  # fmt: skip
+    crossings = 0
+    for example in draw_examples(TRANSLATION, 1000):
+        for word, positions in zip(example.target, example.alignment, strict=True):
+            sources = [example.source[position] for position in sorted(positions)]
+            stems = [source if source in meanings else source.removesuffix("s") for source in sources]
+            assert word in meanings[stems[0]].split(), (example, word)
+        order = [max(positions) for positions in example.alignment[1:]]
+        crossings += order != sorted(order)
+    assert crossings > 300
+
+
 def test_a_picture_is_taken_apart_and_put_together():
     pixels = np.arange(256, dtype=np.float32).reshape(16, 16)
     patches = PICTURES.read(pixels.tolist())
@@ -141,6 +211,7 @@ def test_pictures_show_what_is_said_of_them():
         ("reverse", "a" * 15, "1 to 14 tokens, this one has 15"),
         ("dates", "3 Brumaire 2014", "'Brumaire' is not a token of the task dates"),
         ("numbers", "two hundred cats", "'cats' is not a token"),
+        ("translation", "The red bicycle.", "'bicycle' is not a token"),
     ],
 )
 def test_what_a_task_does_not_have_is_named(task, source, message):

@@ -15,6 +15,7 @@ import { run } from "./session.js";
 const TASKS = {
   dates: ["3 March 2014", "March 3, 2014", "17/11/1986", "2001 Sep 9"],
   numbers: ["three hundred two", "ninety nine", "four thousand seventy one"],
+  translation: ["the cat does not see the small red car", "the old red car", "my star loves a white bird"],
   copy: ["abcab", "jihgf", "abcdefghijab"],
   reverse: ["abcab", "jihgf", "abcdefghijab"],
 };

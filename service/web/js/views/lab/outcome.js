@@ -5,7 +5,7 @@ import { count, fixed, percent } from "../../numbers.js";
 import { say } from "../../words.js";
 
 /** The most tokens of a source that was trained on; beyond it a network is asked for what it never saw the like of. */
-export const TRAINED_LENGTH = { copy: 10, reverse: 10, numbers: 6, dates: Infinity };
+export const TRAINED_LENGTH = { copy: 10, reverse: 10, numbers: 6, dates: Infinity, translation: Infinity };
 
 export function outcome() {
   const sums = h("table", { id: "outcome" });

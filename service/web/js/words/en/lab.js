@@ -13,6 +13,7 @@ export default {
   "lab.task": "Task",
   "lab.task.dates": "dates → ISO 8601",
   "lab.task.numbers": "numbers: English → French",
+  "lab.task.translation": "sentences: English → French",
   "lab.task.copy": "copy letters",
   "lab.task.reverse": "reverse letters",
   "lab.seconds": "Time for each",

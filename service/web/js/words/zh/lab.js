@@ -13,6 +13,7 @@ export default {
   "lab.task": "任务",
   "lab.task.dates": "日期 → ISO 8601",
   "lab.task.numbers": "数词：英语 → 法语",
+  "lab.task.translation": "句子：英语 → 法语",
   "lab.task.copy": "照抄字母",
   "lab.task.reverse": "倒写字母",
   "lab.seconds": "每个的时间",
