@@ -1,0 +1,139 @@
+"""The default encoder as scripts for a browser: weights as int8 with a scale for each row, in base64.
+
+`service/web/encoder/` reads them. Classic scripts open from files, where a page may not fetch anything else.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+NAME = "model"
+PART_BYTES = 3 << 20
+"""The tensors' bytes in one script; a multiple of three, so that only the last one pads its base64."""
+PLANES = (range(0xD800), range(0xE000, 0x20000), range(0xE0000, 0xE1000))
+"""Characters that a tokeniser may drop or read as punctuation. The others are ideographs, or for private use."""
+INT8_MAX = 127
+
+
+def write_model(directory: Path) -> dict[str, bytes]:
+    """Return the scripts of all-MiniLM-L6-v2 in a directory, by their names: `model.js` first, then its parts.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    from attention.transformer import load
+    from service.encoding import DEFAULT_MODEL
+    from service.encoding.models.core_network import load_tokenizer
+
+    checkpoint = load(directory)
+    model: Any = checkpoint.model  # the types of a model allow parts that this one has or has not
+    tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
+    first = model.encoder.layers[0]
+    tensors = dict(_tensors(model))
+    # float32 first: a browser's arrays must begin at a multiple of their numbers' size.
+    ordered = sorted(tensors.items(), key=lambda item: item[1].dtype != np.float32)
+    content, entries = bytearray(), []
+    for name, tensor in ordered:
+        entries.append([name, tensor.dtype.name, len(content), tensor.size])
+        content += tensor.tobytes()
+    parts = {
+        f"{NAME}-{number}": bytes(content[start : start + PART_BYTES])
+        for number, start in enumerate(range(0, len(content), PART_BYTES), 1)
+    }
+    header = {
+        "name": DEFAULT_MODEL,
+        "shape": {
+            "width": model.dimension,
+            "layers": len(model.encoder.layers),
+            "heads": first.attention.n_heads,
+            "inner": len(tensors["0.widen.bias"]),
+            "positions": model.embeddings.positions.limit,
+            "epsilon": first.feed_forward_residual.norm.epsilon,
+        },
+        "max_tokens": checkpoint.max_tokens,
+        "vocabulary": _vocabulary(tokenizer.library),
+        "tensors": entries,
+        "bytes": len(content),
+        "parts": [f"{name}.js" for name in parts],
+    }
+    records = {NAME: header} | {name: b64encode(part).decode("ascii") for name, part in parts.items()}
+    return {f"{name}.js": script(name, record) for name, record in records.items()}
+
+
+def script(name: str, record: Any) -> bytes:
+    """Return a classic script that records a JSON value under a name, for the page to read."""
+    data = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return f"(self.softkvRecorded ??= {{}})[{json.dumps(name)}] = {data};\n".encode()
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the tensors by the names that `encoder/network.js` gives them."""
+    embeddings = model.embeddings
+    yield from _quantise("words", embeddings.tokens)
+    # A single text has tokens of the first type only.
+    positions = embeddings.positions.table[embeddings.positions.first :]
+    yield "positions", np.ascontiguousarray(positions if embeddings.types is None else positions + embeddings.types[0])
+    yield from _norm("embeddings.norm", embeddings.norm)
+    for number, layer in enumerate(model.encoder.layers):
+        heads, network = layer.attention, layer.feed_forward
+        yield from _quantise(f"{number}.attention", np.hstack([heads.W_Q, heads.W_K, heads.W_V]).T)
+        yield f"{number}.attention.bias", np.hstack([heads.b_Q, heads.b_K, heads.b_V])
+        yield from _quantise(f"{number}.output", heads.W_O.T)
+        yield f"{number}.output.bias", heads.b_O
+        yield from _norm(f"{number}.attention.norm", layer.attention_residual.norm)
+        for name, linear in (("widen", network.inner), ("narrow", network.outer)):
+            yield from _quantise(f"{number}.{name}", linear.weight.T)
+            yield f"{number}.{name}.bias", linear.bias
+        yield from _norm(f"{number}.norm", layer.feed_forward_residual.norm)
+
+
+def _quantise(name: str, matrix: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield a matrix [n, d] as int8, and the scales [n] of its rows."""
+    scales = (np.abs(matrix).max(axis=1) / INT8_MAX).astype(np.float32)
+    yield name, np.rint(matrix / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
+    yield f"{name}.scale", scales
+
+
+def _norm(name: str, norm: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    yield f"{name}.scale", norm.scale
+    yield f"{name}.shift", norm.shift
+
+
+def _vocabulary(library: Tokenizer) -> dict[str, Any]:
+    """Return what `encoder/tokeniser.js` knows of BERT's tokeniser, as its type `Vocabulary` describes."""
+    model = json.loads(library.to_str())["model"]
+    ids = library.get_vocab()
+    around = library.encode("").tokens
+    return {
+        "pieces": "\n".join(sorted(ids, key=ids.__getitem__)),
+        "special": {token.content: number for number, token in library.get_added_tokens_decoder().items()},
+        "unknown": model["unk_token"],
+        "first": around[0],
+        "last": around[-1],
+        "prefix": model["continuing_subword_prefix"],
+        "longest": model["max_input_chars_per_word"],
+        "dropped": _ranges(lambda character: not library.normalizer.normalize_str(f"a{character}b")[1:-1]),
+        "punctuation": _ranges(lambda character: len(library.pre_tokenizer.pre_tokenize_str(f"a{character}b")) == 3),
+    }
+
+
+def _ranges(holds: Any) -> list[list[int]]:
+    """Return the ranges of characters, first and last, for which a condition holds."""
+    ranges: list[list[int]] = []
+    for plane in PLANES:
+        for number in plane:
+            if not holds(chr(number)):
+                continue
+            if ranges and ranges[-1][1] == number - 1:
+                ranges[-1][1] = number
+            else:
+                ranges.append([number, number])
+    return ranges

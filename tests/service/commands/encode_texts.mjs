@@ -1,0 +1,22 @@
+/** Reads {folder, texts, traced} from standard input; writes what service/web/encoder/ makes of the texts, as JSON. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { runInThisContext } from "node:vm";
+import { loadEncoder } from "../../../service/web/encoder/index.js";
+
+globalThis.self = globalThis;
+const { folder, texts, encoded, traced } = JSON.parse(readFileSync(0, "utf8"));
+const shares = [];
+const encoder = await loadEncoder((share) => shares.push(share), async (name) => {
+  runInThisContext(readFileSync(join(folder, name), "utf8"));
+  return globalThis.softkvRecorded[name.replace(/\.js$/, "")];
+});
+const vectors = await encoder.encode(encoded);
+const traces = [];
+for (const text of traced) {
+  const { tokens, attention } = await encoder.trace(text);
+  traces.push({ tokens, attention: attention.map((heads) => heads.map((weights) => Array.from(weights))) });
+}
+const tokens = texts.map((text) => encoder.tokeniser.read(text).map(({ id, start, end }) => ({ id, text: text.slice(start, end) })));
+console.log(JSON.stringify({ shares, tokens, counts: texts.map((text) => encoder.count(text)), vectors: vectors.map((vector) => Array.from(vector)), traces }));
