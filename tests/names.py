@@ -103,7 +103,7 @@ EXPLAINED = {
     },
     "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
-        " guesses answer null_guesses X-Room-Secret",
+        " guesses answer null_guesses shown_temperature X-Room-Secret",
         "access-and-limits": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
     },
     "guide/lab.md": {

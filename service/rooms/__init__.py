@@ -12,6 +12,7 @@ from service.rooms.limits import (
     RoomError,
     RoomFull,
     RoomNotFound,
+    RoomOver,
     RoomsFull,
     RoomTaken,
     RowNotFound,

@@ -15,8 +15,18 @@ class RoomNotFound(RoomError):
 
     def __init__(self, code: str) -> None:
         super().__init__(
-            f"no room is open under {code}: it is over, or never was. Rooms are in memory only and end some time after "
-            "their last use, and when the service is restarted; ask the presenter for the code"
+            f"there is no room {code}: check the letters. Rooms are in memory only, so all of them end when the "
+            "service is restarted"
+        )
+
+
+class RoomOver(RoomError):
+    """The room under that code has ended."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(
+            f"room {code} is over: the presenter closed it, or it was not used for too long. Ask the presenter for a "
+            "new code"
         )
 
 
@@ -45,7 +55,7 @@ class NotPresenter(RoomError):
 
 
 class QuestionOver(RoomError):
-    """The question is not the one that is open for guesses, or its answer is shown already."""
+    """The question is not the current one, or its answer is shown already, or not yet."""
 
 
 FREE_FACTOR = 3
@@ -68,6 +78,8 @@ class Limits:
         waiting: the number of questions that wait for the presenter.
         guesses: the number of guesses for a question.
         seconds: the lifetime of a room after its last use.
+        ended: the number of ended rooms whose codes are remembered.
+        ended_seconds: the time for which they are remembered.
         updates: the most updates that a listener may be behind before it is dropped.
     """
 
@@ -78,6 +90,8 @@ class Limits:
     waiting: int = 50
     guesses: int = 1000
     seconds: float = 7200.0
+    ended: int = 1000
+    ended_seconds: float = 86_400.0
     updates: int = 256
 
     def share(

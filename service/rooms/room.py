@@ -8,7 +8,7 @@ import hmac
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from service.rooms.limits import (
     QuestionOver,
     RoomFull,
     RoomNotFound,
+    RoomOver,
     RoomsFull,
     RoomTaken,
     RowNotFound,
@@ -77,6 +78,8 @@ class Answer:
     Attributes:
         temperature: the temperature of the query.
         null_similarity: the similarity of the null key; None without a null key.
+        background: how similar unrelated texts are, as JSON; the null key follows from it at any temperature. None if
+            it follows from none.
         verdict, verdict_certain: as in the evidence of an answer.
     """
 
@@ -86,6 +89,7 @@ class Answer:
     null_similarity: float | None
     verdict: str
     verdict_certain: bool
+    background: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Question:
         guesses: by participant, the row that it expects to weigh most; None if it expects no row.
         callers: by participant, the caller that sent the guess.
         closed: whether guesses are no longer accepted.
+        shown_temperature: the temperature that the presenter has chosen since the answer was shown; None before.
     """
 
     number: int
@@ -106,6 +111,7 @@ class Question:
     callers: dict[str, str | None] = field(default_factory=dict)
     closed: bool = False
     answer: Answer | None = None
+    shown_temperature: float | None = None
 
     def public_state(self) -> dict[str, Any]:
         """Return what every participant may see: only the number of guesses, until the answer is shown."""
@@ -119,6 +125,8 @@ class Question:
             {"id": share.id, "weight": share.weight, "similarity": share.similarity, "guesses": counts[share.id]}
             for share in answer.shares
         ]
+        if self.shown_temperature is not None:
+            state["shown_temperature"] = self.shown_temperature
         return state | {
             "temperature": answer.temperature,
             "answer": {
@@ -126,6 +134,7 @@ class Question:
                 "null_weight": answer.null_weight,
                 "null_similarity": answer.null_similarity,
                 "null_guesses": counts[None],
+                "background": answer.background,
                 "verdict": answer.verdict,
                 "verdict_certain": answer.verdict_certain,
             },
@@ -319,6 +328,39 @@ class Room:
             self._publish("answer", question.public_state())
         return question.public_state()
 
+    def show_temperature(self, number: int, temperature: float, secret: str | None) -> dict[str, Any]:
+        """Show all participants the answer at another temperature.
+
+        Raises:
+            NotPresenter: only the presenter may do this.
+            QuestionOver: another question is shown, or this one has no answer yet.
+        """
+        self.require_presenter(secret)
+        self._require_answer(number).shown_temperature = temperature
+        shown = {"number": number, "temperature": temperature}
+        self._publish("temperature", shown)
+        return shown
+
+    def find_row_of_answer(self, number: int, row_id: str | None) -> tuple[Question, Row]:
+        """Return the answered question with this number, and one of its rows.
+
+        Args:
+            row_id: the row's id; None for the heaviest of the answer that the room still has.
+
+        Raises:
+            QuestionOver: another question is shown, or this one has no answer yet.
+            RowNotFound: the answer has no such row, or the row was removed.
+        """
+        question = self._require_answer(number)
+        assert question.answer is not None
+        row_ids = [share.id for share in question.answer.shares if share.id in self._rows]
+        if row_id is None and not row_ids:
+            raise RowNotFound(f"no row of the answer to question {number} is still in room {self.code}")
+        chosen = row_ids[0] if row_id is None else row_id
+        if chosen not in row_ids:
+            raise RowNotFound(f"the answer to question {number} has no row with the id {chosen!r}, or it was removed")
+        return question, self._rows[chosen]
+
     def public_state(self) -> dict[str, Any]:
         """Return everything that every participant may see."""
         state: dict[str, Any] = {
@@ -360,10 +402,21 @@ class Room:
         self._listeners.end()
         self._rows.clear()
 
-    def _open(self, number: int) -> Question:
+    def _current(self, number: int) -> Question:
         question = self._question
         if question is None or question.number != number:
             raise QuestionOver(f"question {number} is not the one that is open in this room: look which one is")
+        return question
+
+    def _require_answer(self, number: int) -> Question:
+        """Return the current question, if it has this number and an answer."""
+        question = self._current(number)
+        if question.answer is None:
+            raise QuestionOver(f"question {number} has no answer yet: the presenter shows it first")
+        return question
+
+    def _open(self, number: int) -> Question:
+        question = self._current(number)
         if question.closed:
             raise QuestionOver(
                 f"the answer to question {number} is shown, or is on its way: guesses are counted before"
@@ -434,6 +487,7 @@ class Rooms:
         self.limits = limits or Limits()
         self._clock = clock
         self._open: dict[str, Room] = {}
+        self._ended: dict[str, float] = {}  # code → time of its end, oldest first
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -459,6 +513,7 @@ class Rooms:
         room = Room(code or self._new_code(), caller, self.limits, self._clock)
         room.fill(rows, room.secret)
         self._open[room.code] = room
+        self._ended.pop(room.code, None)
         self._wake()
         return room
 
@@ -466,12 +521,13 @@ class Rooms:
         """Return the room with this code. With `use`, restart the room's lifetime.
 
         Raises:
-            RoomNotFound: no room is open under this code.
+            RoomOver: the room under this code has ended.
+            RoomNotFound: there was no room under this code, or it was too long ago.
         """
         self.sweep()
         room = self._open.get(code)
         if room is None:
-            raise RoomNotFound(code)
+            raise RoomOver(code) if code in self._ended else RoomNotFound(code)
         if use:
             room.use()
         return room
@@ -480,12 +536,18 @@ class Rooms:
         """End a room immediately, for this reason."""
         if self._open.get(room.code) is room:
             del self._open[room.code]
+            self._ended.pop(room.code, None)
+            self._ended[room.code] = self._clock()
         room.end(reason)
 
     def sweep(self) -> None:
-        """End rooms whose lifetime is over."""
+        """End rooms whose lifetime is over, and forget the codes of those that ended long ago."""
         for room in [room for room in self._open.values() if room.seconds_left <= 0]:
             self.close(room, EXPIRED)
+        oldest = self._clock() - self.limits.ended_seconds
+        surplus = len(self._ended) - self.limits.ended
+        for code in [code for i, (code, end) in enumerate(self._ended.items()) if i < surplus or end < oldest]:
+            del self._ended[code]
 
     def _wake(self) -> None:
         """Set a timer for the end of the next room's lifetime, so that rooms end without a call."""
@@ -506,5 +568,5 @@ class Rooms:
     def _new_code(self) -> str:
         while True:
             code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
-            if code not in self._open:
+            if code not in self._open and code not in self._ended:
                 return code

@@ -9,7 +9,9 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 from attention.lookup import Stands
+from service.retrieval.queries import MAX_WORDS
 from service.rooms import Limits
+from service.schemas.collection import NullBackground
 from service.schemas.wire import OrNull, Temperature, Text, Wire
 
 MAX_TEXT = 480  # characters: the cache of the encoder keeps texts of this length
@@ -151,6 +153,53 @@ class RevealRequest(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1}]})
 
 
+class TemperatureRequest(Wire):
+    """The temperature at which the presenter of a classroom's room shows the answer to all."""
+
+    question: int = Field(description="The number of the question.")
+    temperature: Temperature = Field(description="The temperature to show.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1, "temperature": 0.2}]})
+
+
+class ShownTemperature(Wire):
+    """The temperature at which everyone in a classroom's room now sees the answer."""
+
+    number: int = Field(description="The number of the question.")
+    temperature: Temperature
+
+
+class WordsRequest(Wire):
+    """The question of a classroom's room that was answered, and the row whose similarity is to be explained."""
+
+    question: int = Field(description="The number of the question.")
+    row: RoomId | None = Field(None, description="The row's id. Left out: the heaviest row of the answer.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"question": 1}, {"question": 1, "row": "row-1"}]})
+
+
+class QuestionWord(Wire):
+    """A word of the question: the piece from character `start` up to `end`, in Unicode code points."""
+
+    text: str
+    start: int
+    end: int
+    similarity: OrNull[float] = Field(
+        description="The similarity of the row to the question without this word; null if nothing is left to read."
+    )
+
+
+class RoomWords(Wire):
+    """The words of a question, and how similar a row of a classroom's room is to the question without each of them."""
+
+    number: int = Field(description="The number of the question.")
+    row: RoomId
+    similarity: float = Field(description="The similarity of the row to the whole question.")
+    words: list[QuestionWord] = Field(
+        description=f"The first {MAX_WORDS} words of the question; a Chinese or Japanese character is a word."
+    )
+
+
 class RoomMatch(Wire):
     """A row in the answer of a classroom's room: its weight, and how many participants guessed it."""
 
@@ -169,6 +218,9 @@ class RoomAnswer(Wire):
     null_guesses: int = Field(description='The number of guesses of "none of these".')
     verdict: Stands = Field(description="Equal to that in the `evidence` of an answer.")
     verdict_certain: bool = Field(description="Equal to that in the `evidence` of an answer.")
+    background: NullBackground | None = Field(
+        description="The basis of the null key, from which its similarity follows at any temperature; null without one."
+    )
 
 
 class RoomQuestion(Wire):
@@ -178,6 +230,9 @@ class RoomQuestion(Wire):
     query: str
     temperature: Temperature | None = Field(
         None, description="The requested temperature; absent before the answer if the request had none."
+    )
+    shown_temperature: Temperature | None = Field(
+        None, description="The temperature that the presenter has chosen since the answer was shown; absent before."
     )
     guesses: int = Field(description="The number of guesses. Only the answer shows which rows were guessed.")
     answer: RoomAnswer | None = Field(None, description="The answer; absent until it is shown.")

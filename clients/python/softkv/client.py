@@ -241,6 +241,8 @@ class Client:
     ask_room = sync_method(classroom.ask)
     guess = sync_method(classroom.guess)
     reveal = sync_method(classroom.reveal)
+    show_room_temperature = sync_method(classroom.show_temperature)
+    room_words = sync_method(classroom.words)
     hear_room = sync_method(classroom.hear_room)
 
     train = sync_method(classroom.train)
@@ -396,6 +398,8 @@ class AsyncClient:
     ask_room = async_method(classroom.ask)
     guess = async_method(classroom.guess)
     reveal = async_method(classroom.reveal)
+    show_room_temperature = async_method(classroom.show_temperature)
+    room_words = async_method(classroom.words)
     hear_room = async_method(classroom.hear_room)
 
     train = async_method(classroom.train)

@@ -180,12 +180,17 @@ test("a room, and what is heard in it", async () => {
     assert.ok(answer);
     assert.throws(() => (answer as { answered?: unknown }).answered, /answered gave way to verdict/);
   }
+  const words = await client.rooms.words(room.code, question.number, "cats");
+  assert.deepEqual(words.words, [{ text: "purr", start: 0, end: 4, similarity: null }]);
+  assert.equal((await client.rooms.words(room.code, question.number)).row, "cats");
+  const warm = await client.rooms.showTemperature(room.code, question.number, 0.5, room.secret);
+  assert.deepEqual(warm, { number: question.number, temperature: 0.5 });
   await client.rooms.removeRows(room.code, room.secret);
   assert.deepEqual((await client.rooms.get(room.code)).rows, []);
   await assert.rejects(client.rooms.close(room.code, "wrong"), { name: "Forbidden", code: "not_presenter" });
   assert.equal(await client.rooms.close(room.code, room.secret), undefined);
-  await assert.rejects(client.rooms.get(room.code), { code: "room_not_found" });
-  await assert.rejects(client.rooms.events(room.code).next(), { name: "NotFound", code: "room_not_found" });
+  await assert.rejects(client.rooms.get(room.code), { code: "room_over" });
+  await assert.rejects(client.rooms.events(room.code).next(), { name: "NotFound", code: "room_over" });
 });
 
 test("a model is trained while one listens", async () => {

@@ -76,9 +76,8 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="no such model",
         openai_param="model",
     ),
-    "room_not_found": Refusal(
-        404, "no room with this code is open: it has ended, or never existed", rooms.RoomNotFound
-    ),
+    "room_not_found": Refusal(404, "there is no room with this code", rooms.RoomNotFound),
+    "room_over": Refusal(404, "the room with this code has ended", rooms.RoomOver),
     "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
     "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
     "lab_busy": Refusal(409, "the lab trains another model, one at a time: try again", lab.LabBusy, repeat=True),
@@ -89,7 +88,9 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "room_taken": Refusal(409, "a room with this code is open", rooms.RoomTaken),
     "question_over": Refusal(
-        409, "the question is not the open one of the room, or its answer is shown", rooms.QuestionOver
+        409,
+        "the question is not the current one of the room, or its answer is shown already, or not yet",
+        rooms.QuestionOver,
     ),
     # The HTTP server itself refuses an invalid length first.
     "length_required": Refusal(411, None, api.LengthRequired),

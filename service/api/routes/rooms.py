@@ -14,6 +14,7 @@ from service.api.events import Event, Events, event_responses
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import HOST, LOOPBACK, caller_of
 from service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
+from service.api.routes.collections import shape_background
 from service.api.routing import json_router, takes
 from service.api.state import Running
 from service.retrieval import InvalidContent, queries
@@ -35,7 +36,11 @@ from service.schemas.rooms import (
     RoomId,
     RoomQuestion,
     RoomRow,
+    RoomWords,
     RowBody,
+    ShownTemperature,
+    TemperatureRequest,
+    WordsRequest,
 )
 
 
@@ -101,7 +106,7 @@ Secret = Annotated[
         "row, chosen by the sender.",
     ),
 ]
-IN_A_ROOM = (*MALFORMED, "invalid_content", "room_not_found")
+IN_A_ROOM = (*MALFORMED, "invalid_content", "room_not_found", "room_over")
 EVENTS_EXAMPLE = 'event: row\ndata: {"id":"row-1","key":"cats","value":"They purr."}\nid: 7\n\n'
 
 router = json_router("/v1/rooms", "rooms", "stateless", "nothing")
@@ -166,8 +171,8 @@ async def hear_room(code: CodeInPath, request: Request, running: Running) -> Res
     """Send events of a room: first `room` with its whole content, then every change.
 
     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
-    with its answer), `here` (the number of listeners), and `over` at the end. A listener that reads too slowly is
-    disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
+    with its answer), `temperature`, `here` (the number of listeners), and `over` at the end. A listener that reads too
+    slowly is disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
     """
     room = running.rooms.find(code)
     room.check_listeners()
@@ -196,7 +201,7 @@ rows_router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothin
 @rows_router.put(
     "/{id}",
     response_model=RoomRow,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter", "host_refused"),
+    responses=refusals(*WITH_BODY, "room_not_found", "room_over", "room_full", "not_presenter", "host_refused"),
     response_description="The stored row.",
     summary="Put a row into a room",
 )
@@ -248,7 +253,9 @@ questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothin
 @questions_router.post(
     "/questions",
     response_model=RoomQuestion,
-    responses=refusals(*WITH_BODY, "nothing_to_read", "room_not_found", "room_full", "not_presenter", "host_refused"),
+    responses=refusals(
+        *WITH_BODY, "nothing_to_read", "room_not_found", "room_over", "room_full", "not_presenter", "host_refused"
+    ),
     response_description="The question with its number.",
     summary="Ask a question in a room",
 )
@@ -271,7 +278,7 @@ async def ask_room(
 @questions_router.put(
     "/guesses/{id}",
     response_model=Guessed,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_row_not_found", "question_over", "room_full"),
+    responses=refusals(*WITH_BODY, "room_not_found", "room_over", "room_row_not_found", "question_over", "room_full"),
     response_description="The number of guesses.",
     summary="Guess the heaviest row",
 )
@@ -294,7 +301,14 @@ async def put_guess(
     "/reveal",
     response_model=RoomQuestion,
     responses=refusals(
-        *WITH_BODY, "room_not_found", "not_presenter", "host_refused", "question_over", "nothing_to_read", *ENCODING
+        *WITH_BODY,
+        "room_not_found",
+        "room_over",
+        "not_presenter",
+        "host_refused",
+        "question_over",
+        "nothing_to_read",
+        *ENCODING,
     ),
     response_description="The question with its answer, as all listeners get it.",
     summary="Reveal the answer",
@@ -314,6 +328,52 @@ async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running,
         return JSONAnswer(room.reveal(question, _answer(compared)))
 
 
+@questions_router.put(
+    "/temperature",
+    response_model=ShownTemperature,
+    responses=refusals(*WITH_BODY, "room_not_found", "room_over", "not_presenter", "host_refused", "question_over"),
+    response_description="The temperature, as all listeners get it.",
+    summary="Show the answer at another temperature",
+)
+async def put_temperature(
+    code: CodeInPath, body: TemperatureRequest, running: Running, secret: Secret = None
+) -> Response:
+    """Show all participants the answer at another temperature, for the presenter.
+
+    All listeners get the event `temperature`. They compute the weights from the similarities of the answer and from its
+    `background`.
+    """
+    room = running.rooms.find(code)
+    return JSONAnswer(room.show_temperature(body.question, body.temperature, secret))
+
+
+@questions_router.post(
+    "/words",
+    response_model=RoomWords,
+    responses=refusals(
+        *WITH_BODY, "room_not_found", "room_over", "room_row_not_found", "question_over", "nothing_to_read", *ENCODING
+    ),
+    response_description="The similarity of the row without each word.",
+    summary="Leave words out of the question",
+)
+async def leave_words_out(code: CodeInPath, body: WordsRequest, running: Running) -> Response:
+    """Return how similar a row is to the question without each of its words, one at a time.
+
+    A word without which the similarity is lower has moved the row up, the others have moved it down. The answer to the
+    question must be shown.
+    """
+    encoder = running.catalogue.encoder
+    await get_encoding_queue(encoder)  # raises EncoderUnavailable without an encoder
+    question, row = running.rooms.find(code).find_row_of_answer(body.question, body.row)
+    (document,) = _to_documents([row])
+    explained = await queries.leave_words_out(encoder, document, question.query)
+    words = [
+        {"text": word.text, "start": word.start, "end": word.end, "similarity": word.similarity}
+        for word in explained.words
+    ]
+    return JSONAnswer({"number": question.number, "row": row.id, "similarity": explained.similarity, "words": words})
+
+
 def _to_documents(rows: Sequence[Row]) -> list[SentDocument]:
     return [SentDocument(row.id, row.key, row.value) for row in rows]
 
@@ -327,4 +387,5 @@ def _answer(compared: ComparisonResult) -> Answer:
         null_similarity=evidence.null_similarity,
         verdict=attention.verdict.stands,
         verdict_certain=attention.verdict.certain,
+        background=None if compared.standing is None else shape_background(compared.standing),
     )

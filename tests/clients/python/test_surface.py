@@ -57,6 +57,8 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "ask_room": (classroom.ask, ("MATH", "cats")),
     "put_guess": (classroom.guess, ("MATH", "a/b", 1, None)),
     "reveal_answer": (classroom.reveal, ("MATH", 1, "s")),
+    "put_temperature": (classroom.show_temperature, ("MATH", 1, 0.5, "s")),
+    "leave_words_out": (classroom.words, ("MATH", 1)),
     "hear_room": (classroom.hear_room, ("MATH", print)),
     "get_lab": (classroom.lab, ()),
     "train_model": (classroom.train, ("dates", print)),

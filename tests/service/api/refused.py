@@ -13,6 +13,8 @@ CONFLICTS = {
     "open_room": Call("open_room", {"code": "MATH"}),
     "put_guess": Call("put_guess", {"question": 2, "row": None}),
     "reveal_answer": Call("reveal_answer", {"question": 2}),
+    "put_temperature": Call("put_temperature", {"question": 1, "temperature": 1}),
+    "leave_words_out": Call("leave_words_out", {"question": 1}),
 }
 
 # Labels that a collection of one document gains by, for it cannot know which of them it answers.
@@ -36,6 +38,7 @@ NEEDS_THE_ENCODER = {
         Call("trace", {"text": "cats"}),
         Call("train_model", {"task": "pairs", "pairs": [{"query": "purrs", "key": "cats"}] * 2}),
         Call("reveal_answer", {"question": 1}),
+        Call("leave_words_out", {"question": 1}),
         Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
     )
 }

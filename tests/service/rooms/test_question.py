@@ -20,6 +20,7 @@ def test_what_was_guessed_is_told_with_the_answer_only():
         "null_weight": 0.05,
         "null_similarity": 0.2,
         "null_guesses": 1,
+        "background": None,
         "verdict": "one",
         "verdict_certain": True,
     }
@@ -27,3 +28,11 @@ def test_what_was_guessed_is_told_with_the_answer_only():
 
 def test_the_temperature_that_is_asked_for_is_told_before():
     assert Question(1, "kitten", 0.0).public_state()["temperature"] == 0.0
+
+
+def test_the_temperature_that_the_presenter_has_chosen_is_in_the_state_beside_that_of_the_answer():
+    question = Question(1, "kitten", answer=Answer([], 0.05, 1, 0.2, "none", True))
+    assert "shown_temperature" not in question.public_state()
+    question.shown_temperature = 1e300
+    state = question.public_state()
+    assert (state["temperature"], state["shown_temperature"]) == (0.05, 1e300)

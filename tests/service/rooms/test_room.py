@@ -136,6 +136,59 @@ def test_an_answer_that_comes_after_the_next_question_is_not_shown_for_it():
     assert "answer" not in open_room.public_state()["question"]
 
 
+def answered_room() -> tuple[Room, int]:
+    open_room = room()
+    open_room.put("a", "cats", "purr", None)
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    with open_room.revealing(number, open_room.secret) as (question, _):
+        open_room.reveal(question, ANSWER)
+    return open_room, number
+
+
+def test_the_presenter_shows_an_answer_at_another_temperature_and_listeners_hear_it():
+    async def run() -> list[Update]:
+        open_room, number = answered_room()
+        updates = open_room.listen()
+        heard = [await anext(updates), await anext(updates)]
+        assert open_room.show_temperature(number, 0.5, open_room.secret) == {"number": number, "temperature": 0.5}
+        assert open_room.public_state()["question"]["shown_temperature"] == 0.5
+        heard.append(await anext(updates))
+        await updates.aclose()
+        return heard
+
+    assert asyncio.run(run())[-1][:2] == ("temperature", {"number": 1, "temperature": 0.5})
+
+
+def test_neither_a_temperature_nor_a_row_is_shown_before_the_answer_nor_for_another_question():
+    open_room = room()
+    open_room.put("a", "cats", "purr", None)
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    with pytest.raises(QuestionOver, match="no answer yet"):
+        open_room.show_temperature(number, 0.5, open_room.secret)
+    with pytest.raises(QuestionOver, match="no answer yet"):
+        open_room.find_row_of_answer(number, "a")
+    open_room, number = answered_room()
+    with pytest.raises(NotPresenter):
+        open_room.show_temperature(number, 0.5, "another's")
+    with pytest.raises(QuestionOver, match="not the one"):
+        open_room.show_temperature(number + 1, 0.5, open_room.secret)
+    with pytest.raises(QuestionOver, match="not the one"):
+        open_room.find_row_of_answer(number + 1, "a")
+
+
+def test_the_heaviest_row_that_is_still_there_is_explained_and_no_row_that_came_later():
+    open_room, number = answered_room()
+    for row in (None, "a"):
+        assert open_room.find_row_of_answer(number, row)[1].key == "cats"
+    open_room.put("b", "dogs", "bark", None)
+    with pytest.raises(RowNotFound, match="'b'"):
+        open_room.find_row_of_answer(number, "b")
+    open_room.remove("a", open_room.secret)
+    for row in (None, "a"):
+        with pytest.raises(RowNotFound):
+            open_room.find_row_of_answer(number, row)
+
+
 def test_who_listens_hears_all_of_it_first_and_then_what_changes():
     async def run() -> list[Update]:
         open_room = room()

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.rooms import Limits, RoomFull, RoomNotFound, Rooms, RoomsFull, RoomTaken
+from service.rooms import Limits, RoomFull, RoomNotFound, RoomOver, Rooms, RoomsFull, RoomTaken
 from service.rooms.room import LETTERS
 
 
@@ -32,7 +32,7 @@ def test_a_code_that_is_taken_is_refused_until_its_room_is_closed():
     with pytest.raises(RoomTaken, match="MATH"):
         rooms.open("b", "MATH")
     rooms.close(first)
-    with pytest.raises(RoomNotFound, match="MATH"):
+    with pytest.raises(RoomOver, match="MATH"):
         rooms.find("MATH")
     assert rooms.open("b", "MATH").public_state()["rows"] == []
     rooms.close(first)  # which is not the one that has the code now
@@ -67,9 +67,27 @@ def test_a_room_that_nobody_uses_ends():
     clock.now = 18
     rooms.open("b", "ARTS")
     clock.now = 19.5
-    with pytest.raises(RoomNotFound):
+    with pytest.raises(RoomOver):
         rooms.find("MATH")
     assert len(rooms) == 1
+
+
+def test_a_code_that_never_was_is_told_from_one_whose_room_is_over_for_some_time():
+    clock = Clock()
+    rooms = Rooms(Limits(ended=2, ended_seconds=10), clock)
+    with pytest.raises(RoomNotFound, match="no room ZZZZ: check the letters"):
+        rooms.find("ZZZZ")
+    for code in ("AAAA", "BBBB", "CCCC"):
+        clock.now += 1
+        rooms.close(rooms.open("a", code))
+    for code, error in {"AAAA": RoomNotFound, "BBBB": RoomOver, "CCCC": RoomOver}.items():
+        with pytest.raises(error):
+            rooms.find(code)
+    rooms.open("a", "BBBB")
+    assert rooms.find("BBBB").code == "BBBB"
+    clock.now += 11
+    with pytest.raises(RoomNotFound):
+        rooms.find("CCCC")
 
 
 def test_it_ends_though_nobody_asks_and_whoever_listens_is_told():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from softkv.answers.answer import REMOVED_ATTRIBUTES, Verdict
+from softkv.answers.info import Background, parse_background
 from softkv.record import Record
 from softkv.wire import decode_array
 
@@ -143,16 +144,39 @@ class RoomAnswer(Record):
     null_guesses: int
     verdict: Verdict
     verdict_certain: bool
+    background: Background | None = None
+
+
+class QuestionWord(Record):
+    """A word of a question, and how similar a row is to the question without it; None if nothing is left to read."""
+
+    text: str
+    start: int
+    end: int
+    similarity: float | None
+
+
+class RoomWords(Record):
+    """How similar a row is to the whole question, and to the question without each of its words."""
+
+    number: int
+    row: str
+    similarity: float
+    words: list[QuestionWord]
 
 
 class RoomQuestion(Record):
-    """A question that everyone in a room sees; `answer` is None until the presenter reveals it."""
+    """A question that everyone in a room sees; `answer` is None until the presenter reveals it.
+
+    `shown_temperature` is the one that the presenter has chosen since then, or None.
+    """
 
     number: int
     query: str
     guesses: int
     temperature: float | None = None
     answer: RoomAnswer | None = None
+    shown_temperature: float | None = None
 
 
 class Room(Record):
@@ -176,8 +200,14 @@ def parse_question(content: Mapping[str, Any]) -> RoomQuestion:
     """Parse the JSON of a room's question."""
     answer = content.get("answer")
     if answer is not None:
-        answer = RoomAnswer.read(answer, matches=[RoomMatch.read(match) for match in answer["matches"]])
+        matches = [RoomMatch.read(match) for match in answer["matches"]]
+        answer = RoomAnswer.read(answer, matches=matches, background=parse_background(answer.get("background")))
     return RoomQuestion.read(content, answer=answer)
+
+
+def parse_words(content: Mapping[str, Any]) -> RoomWords:
+    """Parse the response with the words of a room's question."""
+    return RoomWords.read(content, words=[QuestionWord.read(word) for word in content["words"]])
 
 
 def parse_room(content: Mapping[str, Any]) -> Room:

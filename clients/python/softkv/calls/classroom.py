@@ -16,8 +16,10 @@ from softkv.answers.classroom import (
     Room,
     RoomQuestion,
     RoomRow,
+    RoomWords,
     parse_decoded,
     parse_opened_room,
+    parse_words,
 )
 from softkv.answers.classroom import parse_lab as read_lab
 from softkv.answers.classroom import parse_question as read_question
@@ -315,6 +317,60 @@ def reveal(cache: ServiceCache, code: str, question: int, secret: str) -> Call[R
         content=encode_json({"question": question}),
         extra_headers=_secret_headers(secret),
         repeatable=False,
+        timeout=WRITE_TIMEOUT,
+    )
+
+
+def show_temperature(cache: ServiceCache, code: str, question: int, temperature: float, secret: str) -> Call[None]:
+    """Show everyone in the room the answer at another temperature.
+
+    Args:
+        code: the code of the room.
+        question: the number of the question, whose answer is shown.
+        temperature: 0, or from 1e-30 on.
+        secret: the secret of the presenter.
+
+    Raises:
+        Forbidden: the secret is wrong.
+        Conflict: the answer is not shown yet.
+
+    Example:
+        >>> client.show_room_temperature(opened.code, 1, 0.5, opened.secret)
+    """
+    raise_flaws(validation.check_temperature(temperature, needed=True))
+    return Call(
+        "PUT",
+        _room_path(code, "temperature"),
+        ignore_content,
+        content=encode_json({"question": question, "temperature": temperature}),
+        extra_headers=_secret_headers(secret),
+    )
+
+
+def words(cache: ServiceCache, code: str, question: int, *, row: str | None = None) -> Call[RoomWords]:
+    """Return how similar a row is to an answered question without each of its words.
+
+    Args:
+        code: the code of the room.
+        question: the number of the question.
+        row: the id of the row; the heaviest row of the answer if left out.
+
+    Returns:
+        A `RoomWords`.
+
+    Raises:
+        Conflict: the answer is not shown yet.
+        NotFound: the answer has no such row.
+
+    Example:
+        >>> [(word.text, word.similarity) for word in client.room_words("MATH", 1).words]
+    """
+    content = encode_json(drop_omitted(question=question, row=row))
+    return Call(
+        "POST",
+        _room_path(code, "words"),
+        lambda reply: parse_words(reply.json()),
+        content=content,
         timeout=WRITE_TIMEOUT,
     )
 

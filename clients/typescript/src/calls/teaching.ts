@@ -13,7 +13,9 @@ import type {
   SchemaRoom,
   SchemaRoomQuestion,
   SchemaRoomRow,
+  SchemaRoomWords,
   SchemaRowBody,
+  SchemaShownTemperature,
   SchemaTrainRequest,
 } from "../generated/api.ts";
 import { WRITE_MS } from "../wire/sending.ts";
@@ -99,6 +101,24 @@ export class Rooms {
   /** Close the guesses, compute the answer of the rows, and show it to all. */
   reveal(code: string, question: number, secret: string, how?: How): Promise<SchemaRoomQuestion> {
     return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS, read: checkQuestion });
+  }
+
+  /** Show all participants the answer of a question at another temperature, for the presenter. */
+  showTemperature(
+    code: string,
+    question: number,
+    temperature: number,
+    secret: string,
+    how?: How,
+  ): Promise<SchemaShownTemperature> {
+    const body = { question, temperature };
+    return this.#send("PUT", pathOf(code, "temperature"), body, secret, how, { repeatable: true });
+  }
+
+  /** Return how similar a row, or else the heaviest, is to an answered question without each of its words. */
+  words(code: string, question: number, row?: string, how?: How): Promise<SchemaRoomWords> {
+    const body = { question, ...(row !== undefined && { row }) };
+    return this.#sender.ask(pathOf(code, "words"), body, how, undefined, WRITE_MS);
   }
 
   /** Yield the events of a room until it ends: first `room` with its whole content, then every change. */

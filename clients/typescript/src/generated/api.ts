@@ -751,8 +751,8 @@ export interface paths {
          * @description Send events of a room: first `room` with its whole content, then every change.
          *
          *     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
-         *     with its answer), `here` (the number of listeners), and `over` at the end. A listener that reads too slowly is
-         *     disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
+         *     with its answer), `temperature`, `here` (the number of listeners), and `over` at the end. A listener that reads too
+         *     slowly is disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
          *
          *     **Scope** of the key: `read`.
          */
@@ -884,6 +884,56 @@ export interface paths {
          *     **Scope** of the key: `read`.
          */
         post: operations["reveal_answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{code}/temperature": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Show the answer at another temperature
+         * @description Show all participants the answer at another temperature, for the presenter.
+         *
+         *     All listeners get the event `temperature`. They compute the weights from the similarities of the answer and from its
+         *     `background`.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        put: operations["put_temperature"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{code}/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Leave words out of the question
+         * @description Return how similar a row is to the question without each of its words, one at a time.
+         *
+         *     A word without which the similarity is lower has moved the row up, the others have moved it down. The answer to the
+         *     question must be shown.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        post: operations["leave_words_out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3731,7 +3781,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -3764,6 +3814,14 @@ export interface components {
             at_most: number | null;
         };
         Query: string | components["schemas"]["Vector"];
+        /** @description A word of the question: the piece from character `start` up to `end`, in Unicode code points. */
+        QuestionWord: {
+            text: string;
+            start: number;
+            end: number;
+            /** @description The similarity of the row to the question without this word; null if nothing is left to read. */
+            similarity: number | null;
+        };
         /**
          * @description A metadata field to combine over all documents, and how: each value counts with the weight of its document.
          * @example {
@@ -3911,6 +3969,8 @@ export interface components {
             verdict: "one" | "several" | "none";
             /** @description Equal to that in the `evidence` of an answer. */
             verdict_certain: boolean;
+            /** @description The basis of the null key, from which its similarity follows at any temperature; null without one. */
+            background: components["schemas"]["NullBackground"] | null;
         };
         /**
          * @description Four letters.
@@ -3937,6 +3997,8 @@ export interface components {
             query: string;
             /** @description The requested temperature; absent before the answer if the request had none. */
             temperature?: components["schemas"]["Temperature"];
+            /** @description The temperature that the presenter has chosen since the answer was shown; absent before. */
+            shown_temperature?: components["schemas"]["Temperature"];
             /** @description The number of guesses. Only the answer shows which rows were guessed. */
             guesses: number;
             /** @description The answer; absent until it is shown. */
@@ -3947,6 +4009,16 @@ export interface components {
             id: components["schemas"]["RoomId"];
             key: string;
             value: string;
+        };
+        /** @description The words of a question, and how similar a row of a classroom's room is to the question without each of them. */
+        RoomWords: {
+            /** @description The number of the question. */
+            number: number;
+            row: components["schemas"]["RoomId"];
+            /** @description The similarity of the row to the whole question. */
+            similarity: number;
+            /** @description The first 32 words of the question; a Chinese or Japanese character is a word. */
+            words: components["schemas"]["QuestionWord"][];
         };
         /** @description A row of a comparison: a document in the request itself, which is searched but not stored. */
         Row: {
@@ -4036,6 +4108,12 @@ export interface components {
             unheld: number | null;
             /** @description All servers, by name. */
             servers: components["schemas"]["ServerAnswer"][];
+        };
+        /** @description The temperature at which everyone in a classroom's room now sees the answer. */
+        ShownTemperature: {
+            /** @description The number of the question. */
+            number: number;
+            temperature: components["schemas"]["Temperature"];
         };
         /**
          * @description A term that adds a number to the logits of documents that pass a filter.
@@ -4146,6 +4224,19 @@ export interface components {
          * @example 0.05
          */
         Temperature: number;
+        /**
+         * @description The temperature at which the presenter of a classroom's room shows the answer to all.
+         * @example {
+         *       "question": 1,
+         *       "temperature": 0.2
+         *     }
+         */
+        TemperatureRequest: {
+            /** @description The number of the question. */
+            question: number;
+            /** @description The temperature to show. */
+            temperature: components["schemas"]["Temperature"];
+        };
         /**
          * @description A token: the piece of the text from character `start` up to `end`, in Unicode code points.
          *
@@ -4451,6 +4542,22 @@ export interface components {
             /** @description λ · rank. */
             addend: number;
         };
+        /**
+         * @description The question of a classroom's room that was answered, and the row whose similarity is to be explained.
+         * @example {
+         *       "question": 1
+         *     }
+         * @example {
+         *       "question": 1,
+         *       "row": "row-1"
+         *     }
+         */
+        WordsRequest: {
+            /** @description The number of the question. */
+            question: number;
+            /** @description The row's id. Left out: the heaviest row of the answer. */
+            row?: components["schemas"]["RoomId"];
+        };
     };
     responses: never;
     parameters: never;
@@ -4568,6 +4675,7 @@ export type SchemaProblemCode = components['schemas']['ProblemCode'];
 export type SchemaProjections = components['schemas']['Projections'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
+export type SchemaQuestionWord = components['schemas']['QuestionWord'];
 export type SchemaRead = components['schemas']['Read'];
 export type SchemaReadAnswer = components['schemas']['ReadAnswer'];
 export type SchemaReadiness = components['schemas']['Readiness'];
@@ -4581,6 +4689,7 @@ export type SchemaRoomId = components['schemas']['RoomId'];
 export type SchemaRoomMatch = components['schemas']['RoomMatch'];
 export type SchemaRoomQuestion = components['schemas']['RoomQuestion'];
 export type SchemaRoomRow = components['schemas']['RoomRow'];
+export type SchemaRoomWords = components['schemas']['RoomWords'];
 export type SchemaRow = components['schemas']['Row'];
 export type SchemaRowBody = components['schemas']['RowBody'];
 export type SchemaSqlAnswer = components['schemas']['SQLAnswer'];
@@ -4588,6 +4697,7 @@ export type SchemaSqlRow = components['schemas']['SQLRow'];
 export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
+export type SchemaShownTemperature = components['schemas']['ShownTemperature'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSpread = components['schemas']['Spread'];
@@ -4595,6 +4705,7 @@ export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
 export type SchemaTemperature = components['schemas']['Temperature'];
+export type SchemaTemperatureRequest = components['schemas']['TemperatureRequest'];
 export type SchemaToken = components['schemas']['Token'];
 export type SchemaTopKAnswer = components['schemas']['TopKAnswer'];
 export type SchemaTraceAnswer = components['schemas']['TraceAnswer'];
@@ -4615,6 +4726,7 @@ export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
 export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWithWords = components['schemas']['WithWords'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
+export type SchemaWordsRequest = components['schemas']['WordsRequest'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;
 export interface operations {
@@ -8660,7 +8772,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8752,7 +8864,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8848,7 +8960,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8951,7 +9063,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9080,7 +9192,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed; `room_row_not_found`: the room has no such row. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9172,7 +9284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9270,7 +9382,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9402,7 +9514,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed; `room_row_not_found`: the room has no such row. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9412,7 +9524,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `question_over`: the question is not the open one of the room, or its answer is shown. */
+            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9542,7 +9654,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `room_not_found`: no room with this code is open: it has ended, or never existed. */
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9552,7 +9664,294 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `question_over`: the question is not the open one of the room, or its answer is shown. */
+            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_temperature: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemperatureRequest"];
+            };
+        };
+        responses: {
+            /** @description The temperature, as all listeners get it. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownTemperature"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_words_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WordsRequest"];
+            };
+        };
+        responses: {
+            /** @description The similarity of the row without each word. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomWords"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `question_over`: the question is not the current one of the room, or its answer is shown already, or not yet. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

@@ -51,6 +51,8 @@ KINDS = {
     "RoomQuestion": classroom.RoomQuestion,
     "RoomAnswer": classroom.RoomAnswer,
     "RoomMatch": classroom.RoomMatch,
+    "RoomWords": classroom.RoomWords,
+    "QuestionWord": classroom.QuestionWord,
     "LabAnswer": classroom.Lab,
     "LabModel": classroom.LabModel,
     "DecodeAnswer": classroom.Decoded,

@@ -30,10 +30,18 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     assert (shown.answer.verdict, shown.answer.verdict_certain) == ("one", True)
     with pytest.raises(AttributeError, match="answered gave way to verdict"):
         _ = shown.answer.answered
+    words = softkv_client.room_words(code, 2)
+    assert (words.row, [word.text for word in words.words], words.words[0].similarity) == ("1", ["kitten"], None)
+    assert words.similarity == pytest.approx(shown.answer.matches[0].similarity, abs=1e-6)
+    assert softkv_client.room_words(code, 2, row="2").similarity < words.similarity
+    assert shown.answer.background.deviation > 0
+    with pytest.raises(softkv.Invalid):
+        softkv_client.show_room_temperature(code, 2, -1, secret)
+    softkv_client.show_room_temperature(code, 2, 0.5, secret)
     softkv_client.remove_room_row(code, "2", "mine")
     room = softkv_client.room(code)
     assert [row.key for row in room.rows] == ["cats"]
-    assert room.question == shown
+    assert (room.question.answer, room.question.shown_temperature) == (shown.answer, 0.5)
     with pytest.raises(softkv.Forbidden):
         softkv_client.remove_room_rows(code, "mine")
     softkv_client.remove_room_rows(code, secret)
@@ -41,7 +49,7 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     softkv_client.close_room(code, secret)
     with pytest.raises(softkv.NotFound) as error:
         softkv_client.room(code)
-    assert error.value.code == "room_not_found"
+    assert error.value.code == "room_over"
 
 
 def test_who_listens_hears_what_others_send_until_it_is_enough(service: RunningService) -> None:

@@ -37,7 +37,14 @@ from tests.service.api.troubles import (
     without_its_library,
 )
 
-WITH_A_BODY = {"open_room", "put_room_row", "ask_room", "put_guess", "decode_source"}  # which may find no memory
+WITH_A_BODY = {
+    "open_room",
+    "put_room_row",
+    "ask_room",
+    "put_guess",
+    "put_temperature",
+    "decode_source",
+}  # which may find no memory
 JSON = {"content-type": "application/json"}
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.
 OWN = {200, 201, 204, 409, 501, 503, 507}

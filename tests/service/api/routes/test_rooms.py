@@ -23,6 +23,7 @@ from tests.service.server.stopping import BUSY
 from tests.waiting import until
 
 SECRET = "X-Room-Secret"
+OVER = "question_over"
 Heard = tuple[str, Any]
 
 
@@ -112,6 +113,66 @@ def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client,
     assert revealed["answer"]["null_guesses"] == 1
 
 
+def test_an_answer_has_what_weights_at_any_temperature_follow_from(client, opened):
+    path, presents = opened
+    rows = [{"id": str(i), "key": key} for i, key in enumerate(["cats", "a history of Rome", "iced lemonade"])]
+    for row in rows:
+        client.put(f"{path}/rows/{row['id']}", json={"key": row["key"]})
+    client.post(f"{path}/questions", json={"query": "something warm to drink"}, headers=presents)
+    refused(client.put(f"{path}/temperature", json={"question": 1, "temperature": 1}, headers=presents), 409, OVER)
+    refused(client.post(f"{path}/words", json={"question": 1}), 409, OVER)
+    answer = client.post(f"{path}/reveal", json={"question": 1}, headers=presents).json()["answer"]
+    compared = client.post("/v1/compare", json={"query": "something warm to drink", "rows": rows}).json()
+    assert answer["background"] == compared["background"]
+    refused(client.put(f"{path}/temperature", json={"question": 1, "temperature": 1}), 403, "not_presenter")
+    with listening(client, path) as heard:
+        [next(heard) for _ in range(2)]
+        shown = client.put(f"{path}/temperature", json={"question": 1, "temperature": 0}, headers=presents).json()
+        assert next(heard) == ("temperature", shown)
+        assert shown == {"number": 1, "temperature": 0}
+    assert client.get(path).json()["question"]["shown_temperature"] == 0
+
+
+def test_a_row_is_compared_with_the_question_without_each_word(client, opened):
+    path, presents = opened
+    for row, key in {"wrong": "iced lemonade", "right": "a cup of cocoa"}.items():
+        client.put(f"{path}/rows/{row}", json={"key": key})
+    query = "something warm to drink"
+    client.post(f"{path}/questions", json={"query": query}, headers=presents)
+    answer = client.post(f"{path}/reveal", json={"question": 1}, headers=presents).json()["answer"]
+    assert answer["matches"][0]["id"] == "wrong"
+    told = client.post(f"{path}/words", json={"question": 1}).json()
+    assert told == client.post(f"{path}/words", json={"question": 1, "row": "wrong"}).json()
+    assert [(word["text"], query[word["start"] : word["end"]]) for word in told["words"]] == [
+        (word, word) for word in query.split()
+    ]
+    assert told["similarity"] == pytest.approx(answer["matches"][0]["similarity"], abs=1e-6)
+    for word in told["words"]:
+        rest = " ".join(other for other in query.split() if other != word["text"])
+        body = {"query": rest, "rows": [{"key": "iced lemonade"}]}
+        alone = client.post("/v1/compare", json=body).json()["attention"]["matches"][0]["similarity"]
+        assert word["similarity"] == pytest.approx(alone, abs=1e-6)
+    least = min(told["words"], key=lambda word: word["similarity"])
+    assert least["text"] == "drink"
+    refused(client.post(f"{path}/words", json={"question": 1, "row": "none"}), 404, "room_row_not_found")
+
+
+def test_a_word_with_an_apostrophe_is_one_and_a_chinese_character_is_one(client, opened):
+    path, presents = opened
+    client.put(f"{path}/rows/1", json={"key": "cats"})
+    client.post(f"{path}/questions", json={"query": "what's a 猫科 kitten?"}, headers=presents)
+    client.post(f"{path}/reveal", json={"question": 1}, headers=presents)
+    words = client.post(f"{path}/words", json={"question": 1}).json()["words"]
+    assert [word["text"] for word in words] == ["what's", "a", "猫", "科", "kitten"]
+    client.post(f"{path}/questions", json={"query": "kitten " * 50}, headers=presents)
+    client.post(f"{path}/reveal", json={"question": 2}, headers=presents)
+    assert len(client.post(f"{path}/words", json={"question": 2}).json()["words"]) == 32
+    client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
+    client.post(f"{path}/reveal", json={"question": 3}, headers=presents)
+    (only,) = client.post(f"{path}/words", json={"question": 3}).json()["words"]
+    assert only["similarity"] is None
+
+
 def test_only_who_presents_asks_at_once_shows_answers_removes_and_closes(client, opened):
     path, presents = opened
     client.put(f"{path}/rows/1", json={"key": "cats"})
@@ -129,8 +190,8 @@ def test_a_room_is_opened_again_with_its_rows(client, opened):
     code = path.rpartition("/")[2]
     refused(client.post("/v1/rooms", json={"code": code}), 409, "room_taken")
     client.delete(path, headers=presents)
-    detail = refused(client.get(f"{path}/events"), 404, "room_not_found")
-    assert "when the service is restarted" in detail
+    assert f"room {code} is over" in refused(client.get(f"{path}/events"), 404, "room_over")
+    assert "when the service is restarted" in refused(client.get("/v1/rooms/ZZZZ/events"), 404, "room_not_found")
     rows = [{"id": "a", "key": "cats"}, {"key": "dogs", "value": "They bark."}]
     again = client.post("/v1/rooms", json={"code": code, "rows": rows}).json()
     assert again["secret"] != presents[SECRET]

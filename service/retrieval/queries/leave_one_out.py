@@ -1,0 +1,81 @@
+"""Leave-one-out: how similar a row is to a question without each of its words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention.lookup import Memory, Question, answers
+from service.encoding import Content, LoadingEncoder
+from service.retrieval.collections import build_rows, get_encoding_queue, resolve_settings
+from service.retrieval.documents import SentDocument, prepare_documents
+from service.scheduling import ARRAYS
+from service.storage import CollectionRecord
+
+MAX_WORDS = 32
+"""The most words of a question that are left out; each is one more text to encode."""
+
+_IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_LETTERS = rf"(?:(?![{_IDEOGRAPH}])\w)+"
+WORD = re.compile(rf"[{_IDEOGRAPH}]|{_LETTERS}(?:['’-]{_LETTERS})*")
+
+
+@dataclass(frozen=True)
+class QuestionWord:
+    """A word of a question, the piece from character `start` up to `end`.
+
+    Attributes:
+        similarity: the similarity of the row to the question without this word; None if the rest has nothing to read.
+    """
+
+    text: str
+    start: int
+    end: int
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class RowWords:
+    """The similarity of a row to a whole question, and to the question without each of its words."""
+
+    similarity: float
+    words: Sequence[QuestionWord]
+
+
+async def leave_words_out(encoder: LoadingEncoder | None, row: SentDocument, query: str) -> RowWords:
+    """Leave each of the first MAX_WORDS words out of a question, and compare the rest with a row.
+
+    The similarity is that of `compare_rows`: of a new collection with the service's encoder.
+
+    Raises:
+        RetrievalError: the service has no encoder, or the row has no key.
+        AttentionError: a question cannot be compared with the key.
+    """
+    queue = await get_encoding_queue(encoder)
+    record = CollectionRecord(0, "rows", await resolve_settings(encoder, {}), documents=1)
+    (document,) = (await prepare_documents(encoder, record, [row], ["/row"])).records
+    words = list(WORD.finditer(query))[:MAX_WORDS]
+    rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
+    whole, *parts = (await queue.encode([query, *rests], "query")).texts()
+
+    def compare() -> list[float]:
+        memory = Memory(record.settings.similarity)
+        memory.publish(add=build_rows(np.arange(1), [document]))
+        readable = [whole, *(part for part in parts if part.content != Content.NOTHING)]
+        questions = [Question(query=text.vector, temperature=1.0, top_k=1) for text in readable]
+        return [float(answer.similarities[0]) for answer in answers(memory.view, questions)]
+
+    similarity, *similarities = await ARRAYS.run(compare)
+    remaining = iter(similarities)
+    return RowWords(
+        similarity,
+        [
+            QuestionWord(
+                word.group(), word.start(), word.end(), None if part.content == Content.NOTHING else next(remaining)
+            )
+            for word, part in zip(words, parts, strict=True)
+        ],
+    )
