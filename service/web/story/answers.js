@@ -1,0 +1,69 @@
+/**
+ * Similarities of a question and keys: recorded ones for what the story itself asks, so that a chapter is there at
+ * once; for what a reader asks, the service's, or in an exported page those of the encoder in the browser. The
+ * recorded ones are the service's own, written by `python -m tests.similarities`.
+ */
+
+import recorded from "./recorded.json";
+
+/** @typedef {{mean: number, deviation: number, of: string}} Background similarities of unrelated texts, which a null key stands on */
+/** @typedef {{similarities: Float64Array, background: ?Background, from: "recorded" | "service" | "browser"}} Answer */
+/** @typedef {(query: string, keys: string[]) => Promise<{similarities: Float64Array, background: ?Background}>} Source */
+
+/** @type {Record<string, {keys: string[], similarities: number[], background: ?Background}[]>} */
+const RECORDED = recorded;
+
+export class Answers {
+  #source;
+  #from;
+
+  /**
+   * @param {Source} source of what was not recorded
+   * @param {"service" | "browser"} from
+   */
+  constructor(source, from) {
+    this.#source = source;
+    this.#from = from;
+  }
+
+  /**
+   * What was recorded of a question about these keys; null if nothing was.
+   *
+   * @param {string} query
+   * @param {string[]} keys
+   * @returns {?Answer}
+   */
+  recorded(query, keys) {
+    const known = RECORDED[query]?.find((one) => keys.every((key) => one.keys.includes(key)));
+    if (!known) return null;
+    const similarities = Float64Array.from(keys, (key) => known.similarities[known.keys.indexOf(key)]);
+    return { similarities, background: known.background, from: "recorded" };
+  }
+
+  /**
+   * The similarity of a question and each key, a cosine.
+   *
+   * @param {string} query
+   * @param {string[]} keys in any order; equal ones have equal similarities
+   * @returns {Promise<Answer>}
+   */
+  async ask(query, keys) {
+    return this.recorded(query, keys) ?? { ...(await this.#source(query, keys)), from: this.#from };
+  }
+}
+
+/**
+ * The service as a source: one question with its rows, of which nothing is stored.
+ *
+ * @param {{post: (path: string, body: object) => Promise<any>}} api
+ * @returns {Source}
+ */
+export function fromService(api) {
+  return async (query, keys) => {
+    const rows = keys.map((key, i) => ({ id: String(i), key, value: key }));
+    const { attention, background } = await api.post("/v1/compare", { query, rows, top_k: 1000, null: "auto" });
+    const similarities = new Float64Array(keys.length);
+    for (const { id, similarity } of attention.matches) similarities[Number(id)] = similarity;
+    return { similarities, background };
+  };
+}

@@ -1,0 +1,178 @@
+/** 1 Hard and soft: `=` finds nothing, attention lets each row answer, and the temperature is all that is between. */
+
+import { h } from "../../js/element.js";
+import { blend, weigh } from "../../js/formula.js";
+import { colourOf, lightOf } from "../../js/values.js";
+import { eased, isReduced, Timeline } from "../motion.js";
+import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import data from "../rows.json";
+import { numbers } from "../table.js";
+import { Threads } from "../threads.js";
+import { temperatureAt, positionOf, STEPS } from "../../js/scale.js";
+import words from "./hard.json";
+
+const { queries, rows: ROWS } = data.colours;
+const BEGINNING = 0.05;
+/** The three stills of a reader who wants less motion. */
+const STILLS = [0, BEGINNING, Infinity];
+
+/** @type {import("../story.js").Chapter} */
+export const hard = {
+  id: "hard-and-soft",
+  words,
+  defaults: { t: BEGINNING, q: queries[0] },
+
+  mount(host, context) {
+    const { say, answers } = context;
+    const isStill = isReduced();
+    let { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(queries[0], ROWS.map(({ key }) => key)));
+    let state = context.state;
+    let asked = queries[0];
+    const threads = new Threads(say, (t) => {
+      opening.stop();
+      context.set({ t });
+    });
+    const ask = asking(say, (q) => {
+      opening.stop();
+      context.set({ q });
+    });
+    const told = h("p.told", { role: "status" });
+    const table = numbers(say);
+    const statement = h("pre.code", {}, "");
+    const again = h("button.again", { type: "button", onclick: () => play() }, say("again"));
+    const mean = colourOf([0, 1, 2].map((j) => blend(ROWS.map(() => 1 / ROWS.length), ROWS.map(({ value }) => lightOf(value)), 3)[j]));
+    const guess = prediction(
+      say,
+      say("predict"),
+      [
+        { label: say("predict.ocean"), colour: ROWS[2].value, isRight: false },
+        { label: say("predict.mean"), colour: mean, isRight: true },
+        { label: say("predict.tomato"), colour: ROWS[8].value, isRight: false },
+      ],
+      say("predict.why"),
+      () => swing(Infinity),
+    );
+    const picture = h("div.asked-picture", {}, threads.element, ask.element);
+    const element = screen({
+      level: 1,
+      title: say("title"),
+      sentence: say("sentence"),
+      picture,
+      below: [guess, isStill ? null : again, told],
+      hood: hood(say, h("p", {}, say("hood.sql")), statement, h("p", {}, say("hood.formula")), h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"), table.element, h("p", {}, toScene("library", say("hood.scene")))),
+    });
+    host.append(element);
+
+    const frame = (/** @type {number} */ temperature, more = {}) => {
+      const { weights } = weigh(similarities, { temperature });
+      threads.draw({ temperature, weights, similarities, ...more });
+    };
+
+    const opening = new Timeline(parts());
+    let swinging = new Timeline([]);
+
+    /** The opening, in its parts: `=` along the keys, the glow, the threads, the values, the knob. */
+    function parts() {
+      const from = positionOf(BEGINNING) / STEPS;
+      const way = (/** @type {number} */ a, /** @type {number} */ b) => (/** @type {number} */ share) => frame(temperatureAt(Math.round((a + (b - a) * eased(share)) * STEPS)));
+      const bare = { grown: 0, poured: 0, glow: 0 };
+      return [
+        { seconds: 0.6, draw: () => frame(BEGINNING, { ...bare }) },
+        { seconds: 2.4, draw: (/** @type {number} */ share) => frame(BEGINNING, { ...bare, scanned: share * ROWS.length }) },
+        { seconds: 1.2, draw: () => frame(BEGINNING, { ...bare, scanned: ROWS.length }) },
+        { seconds: 0.9, draw: (/** @type {number} */ share) => frame(BEGINNING, { ...bare, glow: eased(share) }) },
+        { seconds: 1.3, draw: (/** @type {number} */ share) => frame(BEGINNING, { grown: eased(share), poured: 0 }) },
+        { seconds: 1.2, draw: (/** @type {number} */ share) => frame(BEGINNING, { poured: eased(share) }) },
+        { seconds: 1, draw: () => frame(BEGINNING) },
+        { seconds: 1.2, draw: way(from, 0) },
+        { seconds: 0.9 },
+        { seconds: 2.4, draw: way(0, 1) },
+        { seconds: 1.2 },
+        { seconds: 1.8, draw: way(1, from) },
+      ];
+    }
+
+    async function play() {
+      swinging.stop();
+      threads.beckon(false);
+      element.classList.add("playing");
+      const isWhole = await opening.play();
+      element.classList.remove("playing");
+      threads.beckon(isWhole);
+      if (!isWhole) show();
+    }
+
+    /** Turn the knob to a temperature. @param {number} to */
+    function swing(to) {
+      opening.stop();
+      const [a, b] = [positionOf(state.t), positionOf(to)];
+      swinging.stop();
+      swinging = new Timeline([{ seconds: isReduced() ? 0 : 1.6, draw: (share) => context.set({ t: share === 1 ? to : temperatureAt(Math.round(a + (b - a) * eased(share))) }) }]);
+      swinging.play();
+    }
+
+    function show() {
+      const { weights, effective } = weigh(similarities, { temperature: state.t });
+      frame(state.t);
+      const best = ROWS[weights.indexOf(Math.max(...weights))].key;
+      told.textContent = state.t === 0 ? say("told.zero", { key: best }) : state.t === Infinity ? say("told.infinity", { count: ROWS.length }) : say("told", { count: effective.toFixed(1) });
+      statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- 0 rows`;
+      table.show(ROWS, similarities, weights, state.t);
+    }
+
+    /** Ask, then show; a question that meanwhile gave way to another one is not shown. */
+    async function answer() {
+      const query = state.q;
+      const found = await context.patiently(answers.ask(query, ROWS.map(({ key }) => key)));
+      if (!found || query !== state.q) return;
+      ({ similarities } = found);
+      asked = query;
+      threads.take({ query, rows: ROWS });
+      ask.place(threads.queryBox, query);
+      show();
+    }
+
+    threads.take({ query: state.q, rows: ROWS });
+    context.sized(picture, (width, height) => {
+      threads.layout(width, height);
+      ask.place(threads.queryBox, asked);
+      if (!opening.playing) show();
+    });
+    if (state.q !== queries[0]) answer();
+    if (isStill) host.append(stills(say, similarities));
+    else if (state.t === BEGINNING && state.q === queries[0]) play();
+
+    return {
+      picture: threads.element,
+      update(now, changed) {
+        state = now;
+        if (changed.has("q")) answer();
+        else {
+          threads.beckon(false);
+          show();
+        }
+      },
+      leave() {
+        opening.stop();
+        swinging.stop();
+      },
+    };
+  },
+};
+
+/**
+ * The picture at three temperatures, side by side.
+ *
+ * @param {import("../words.js").Say} say
+ * @param {Float64Array} similarities
+ */
+function stills(say, similarities) {
+  const figures = STILLS.map((temperature) => {
+    const threads = new Threads(say, null);
+    threads.take({ query: queries[0], rows: ROWS });
+    threads.layout(720, 420);
+    threads.draw({ temperature, weights: weigh(similarities, { temperature }).weights, similarities });
+    return h("figure", {}, threads.element, h("figcaption", {}, `T = ${temperature === Infinity ? "∞" : temperature}`));
+  });
+  return h("section.stills", { "aria-label": say("stills") }, ...figures);
+}

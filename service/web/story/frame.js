@@ -1,0 +1,81 @@
+/** The frame of the story: what is in its bar, and what the page remembers of how it looks. */
+
+import { h } from "../js/element.js";
+
+/** @typedef {import("./address.js").Look} Look */
+
+const STORED = "softkv-look";
+
+/** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
+function usual() {
+  const lang = navigator.languages.some((language) => language.toLowerCase().startsWith("en")) || !navigator.languages.some((language) => language.toLowerCase().startsWith("zh")) ? "en" : "zh";
+  return { lang: navigator.languages[0]?.toLowerCase().startsWith("zh") ? "zh" : lang, theme: "light", large: false };
+}
+
+/**
+ * How the page is to look: as the address says, else as it was last left.
+ *
+ * @param {Map<string, string>} said
+ * @returns {Look}
+ */
+export function preferences(said) {
+  const look = { ...usual(), ...stored() };
+  const [lang, theme, large] = ["lang", "theme", "large"].map((name) => said.get(name));
+  if (lang === "en" || lang === "zh") look.lang = lang;
+  if (theme === "light" || theme === "dark") look.theme = theme;
+  if (large !== undefined) look.large = large === "1";
+  return look;
+}
+
+/** What of the look an address names: what is not usual here. @param {Look} look @returns {Partial<Look>} */
+export function kept(look) {
+  const beginning = usual();
+  return Object.fromEntries(Object.entries(look).filter(([name, value]) => value !== beginning[/** @type {keyof Look} */ (name)]));
+}
+
+/** @returns {Partial<Look>} */
+function stored() {
+  try {
+    return JSON.parse(window.localStorage.getItem(STORED) ?? "{}");
+  } catch (failure) {
+    if (failure instanceof SyntaxError || failure instanceof DOMException) return {};
+    throw failure;
+  }
+}
+
+/** @param {Look} look */
+function store(look) {
+  try {
+    window.localStorage.setItem(STORED, JSON.stringify(look));
+  } catch (failure) {
+    if (!(failure instanceof DOMException)) throw failure;
+  }
+}
+
+/**
+ * What stands in the bar.
+ *
+ * @param {import("./words.js").Say} say
+ * @param {Look} look
+ * @param {(patch: Partial<Look>) => void} dress
+ * @param {() => (import("./story.js").View | undefined)} view the chapter on the screen, for a picture of it
+ * @param {() => string} address of what is on the screen
+ */
+export function bar(say, look, dress, view, address) {
+  let now = look;
+  const become = (/** @type {Partial<Look>} */ patch) => {
+    now = { ...now, ...patch };
+    store(now);
+    theme.setAttribute("aria-pressed", String(now.theme === "dark"));
+    large.setAttribute("aria-pressed", String(now.large));
+    dress(patch);
+  };
+  const isExported = document.documentElement.dataset.exported !== undefined;
+  const theme = h("button.icon", { type: "button", "aria-label": say("theme"), title: say("theme"), "aria-pressed": String(look.theme === "dark"), onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }) }, "◐");
+  const large = h("button.icon", { type: "button", "aria-label": say("large"), title: say("large"), "aria-pressed": String(look.large), onclick: () => become({ large: !now.large }) }, "A+");
+  const language = h("button", { type: "button", lang: look.lang === "en" ? "zh-Hans" : "en", onclick: () => become({ lang: now.lang === "en" ? "zh" : "en" }) }, say("language"));
+  return [
+    h("a.mark", { href: "./" }, "softkv"),
+    h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large),
+  ];
+}

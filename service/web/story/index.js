@@ -1,0 +1,12 @@
+/**
+ * The page at `/`: a story in seven chapters.
+ *
+ * `story.js` holds it together; `threads.js` is its picture; `chapters/` has a module and the words of each chapter.
+ * `answers.js` knows similarities: recorded ones for what the story asks, the service's for what a reader asks.
+ * esbuild bundles all of it into `built/story.js`, which the service and an exported page both send.
+ */
+
+import { hard } from "./chapters/hard.js";
+import { Story } from "./story.js";
+
+new Story([hard]).begin();

@@ -1,0 +1,85 @@
+/** What moves by itself: a timeline of parts, each drawn by a share from 0 to 1, that anyone may stop. */
+
+/** Whether the reader asked the system for less motion. */
+export function isReduced() {
+  return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** Slow at both ends. @param {number} share 0 to 1 */
+export function eased(share) {
+  return share < 0.5 ? 4 * share ** 3 : 1 - (2 - 2 * share) ** 3 / 2;
+}
+
+/**
+ * @typedef {object} Part
+ * @property {number} seconds how long it takes
+ * @property {(share: number) => void} [draw] draws the part at a share of its time, 0 to 1; without it, a pause
+ */
+
+/** A timeline that is playing. */
+export class Timeline {
+  #frame = 0;
+  #parts;
+  /** @type {() => void} */
+  #done = () => {};
+
+  /** @param {Part[]} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  get playing() {
+    return this.#frame !== 0;
+  }
+
+  /** Play from the beginning. @returns {Promise<boolean>} true when it reached its end, false when it was stopped */
+  play() {
+    this.stop();
+    const begun = performance.now();
+    let at = 0;
+    let before = 0;
+    return new Promise((resolve) => {
+      this.#done = () => resolve(false);
+      const step = (/** @type {number} */ now) => {
+        const passed = (now - begun) / 1000;
+        while (at < this.#parts.length && passed >= before + this.#parts[at].seconds) {
+          this.#parts[at].draw?.(1);
+          before += this.#parts[at].seconds;
+          at++;
+        }
+        if (at === this.#parts.length) {
+          this.#frame = 0;
+          resolve(true);
+          return;
+        }
+        const { seconds, draw } = this.#parts[at];
+        draw?.(Math.max(0, passed - before) / seconds);
+        this.#frame = requestAnimationFrame(step);
+      };
+      this.#frame = requestAnimationFrame(step);
+    });
+  }
+
+  /** Stop where it is. */
+  stop() {
+    if (!this.#frame) return;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#done();
+  }
+}
+
+/**
+ * Move a number from where it is to another, in so many seconds; at once if the reader wants less motion.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} seconds
+ * @param {(value: number) => void} draw
+ * @returns {Timeline}
+ */
+export function glide(from, to, seconds, draw) {
+  const timeline = new Timeline([{ seconds: isReduced() ? 0 : seconds, draw: (share) => draw(from + (to - from) * eased(share)) }]);
+  timeline.play();
+  return timeline;
+}

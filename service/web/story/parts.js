@@ -1,0 +1,125 @@
+/** What several chapters are made of: the frame of a screen, a question to guess at, a question of one's own. */
+
+import { fill, h } from "../js/element.js";
+import { subscripted } from "./words.js";
+
+/** @typedef {import("./words.js").Say} Say */
+
+/**
+ * A screen of a chapter: heading, one sentence, the picture, what may be done, and what is folded away.
+ *
+ * @param {object} what
+ * @param {string} what.title
+ * @param {string} what.sentence
+ * @param {Element} what.picture
+ * @param {(Element | null)[]} [what.below] what may be done, under the picture
+ * @param {?HTMLElement} [what.hood] what is folded away under the hood
+ * @param {number} [what.level] of the heading
+ * @returns {HTMLElement}
+ */
+export function screen({ title, sentence, picture, below = [], hood = null, level = 2 }) {
+  return h(
+    "section.screen",
+    {},
+    h("header", {}, h(`h${level}`, { tabIndex: -1 }, title), h("p.sentence", {}, ...subscripted(sentence))),
+    h("div.picture", {}, picture),
+    h("div.doing", {}, ...below.filter((one) => one !== null)),
+    hood,
+  );
+}
+
+/**
+ * What is folded under a screen.
+ *
+ * @param {Say} say
+ * @param {...(Node | string)} inside
+ */
+export function hood(say, ...inside) {
+  return h("details.hood", {}, h("summary", {}, say("hood")), h("div.inside", {}, ...inside));
+}
+
+/**
+ * A link to a scene in the index of scenes.
+ *
+ * @param {string} scene
+ * @param {string} text
+ */
+export function toScene(scene, text) {
+  const page = document.documentElement.dataset.exported === undefined ? "scenes" : "scenes.html";
+  return h("a", { href: `${page}#scene=${scene}` }, text);
+}
+
+/**
+ * @typedef {object} Choice
+ * @property {string} label
+ * @property {string} [colour] shown beside the label
+ * @property {boolean} isRight
+ */
+
+/**
+ * A question to guess at before the picture tells. It is answered once; then it says whether, and why.
+ *
+ * @param {Say} say
+ * @param {string} question
+ * @param {Choice[]} choices
+ * @param {string} why
+ * @param {(isRight: boolean) => void} reveal called with the guess
+ */
+export function prediction(say, question, choices, why, reveal) {
+  const verdict = h("p.verdict", { role: "status" });
+  const buttons = choices.map(({ label, colour, isRight }) =>
+    h(
+      "button",
+      {
+        type: "button",
+        onclick: () => {
+          for (const [i, button] of buttons.entries()) {
+            button.disabled = true;
+            button.classList.toggle("is-right", choices[i].isRight);
+          }
+          fill(verdict, ...subscripted(say(isRight ? "right" : "wrong", { why })));
+          reveal(isRight);
+        },
+      },
+      colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
+      label,
+    ),
+  );
+  return h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
+}
+
+/**
+ * A field above the question's card, in which readers ask questions of their own.
+ *
+ * @param {Say} say
+ * @param {(query: string) => void} ask
+ * @returns {{element: HTMLFormElement, place: (box: {x: number, y: number, width: number, height: number}, query: string) => void}}
+ */
+export function asking(say, ask) {
+  const field = h("textarea", { rows: 2, maxLength: 300, spellcheck: false, "aria-label": say("ask") });
+  const input = /** @type {HTMLTextAreaElement} */ (field);
+  let asked = "";
+  const send = () => {
+    const query = input.value.replace(/\s+/g, " ").trim();
+    if (query && query !== asked) ask(query);
+    else input.value = asked;
+  };
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing) {
+      event.preventDefault();
+      send();
+    }
+    if (event.key === "Escape") input.value = asked;
+    event.stopPropagation();
+  });
+  input.addEventListener("change", send);
+  const element = /** @type {HTMLFormElement} */ (h("form.asking", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, input));
+  return {
+    element,
+    place({ x, y, width, height }, query) {
+      for (const [name, value] of Object.entries({ left: x, top: y, width, height })) element.style.setProperty(name, `${value}px`);
+      asked = query;
+      if (document.activeElement !== input) input.value = query;
+    },
+  };
+}

@@ -1,0 +1,277 @@
+/** The story: its chapters one below another, the rail beside them, and the state in the address. */
+
+import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
+import { fill, h } from "../js/element.js";
+import { addressOf, readAddress, stateOf } from "./address.js";
+import { Answers, fromService } from "./answers.js";
+import { bar, kept, preferences } from "./frame.js";
+import { speaker } from "./words.js";
+
+/** @typedef {import("./address.js").State} State */
+
+/**
+ * @typedef {object} Context what a chapter may use
+ * @property {import("./words.js").Say} say
+ * @property {Answers} answers
+ * @property {any} state the chapter's, as it is now
+ * @property {(patch: Partial<State>) => void} set changes the chapter's state; then `update` is called
+ * @property {<T>(promise: Promise<T>) => Promise<T | null>} patiently waits, and says in the page why nothing came: null
+ * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
+ * @property {(name: string) => Promise<any>} recorded data of `recorded/NAME.js`
+ */
+
+/**
+ * @typedef {object} View what a chapter has made
+ * @property {(state: any, changed: Set<string>) => void} update
+ * @property {SVGSVGElement} [picture] what is shared as a picture
+ * @property {(share: number) => void} [film] draws a moment of the chapter's moving picture, 0 to 1
+ * @property {() => void} [leave] the reader went to another chapter: stop what moves
+ * @property {() => void} [arrive] the reader came to it
+ */
+
+/**
+ * @typedef {object} Chapter
+ * @property {string} id its name in the address
+ * @property {{en: import("./words.js").Words, zh: import("./words.js").Words}} words `name` and `title` among them
+ * @property {State} defaults
+ * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
+ */
+
+const WRITE_MS = 250;
+/** A chapter is made when it is so near to the screen. */
+const NEAR = "100% 0px";
+
+export class Story {
+  #chapters;
+  #api;
+  #answers;
+  /** @type {Map<string, State>} */
+  #states = new Map();
+  /** @type {Map<string, View>} */
+  #views = new Map();
+  /** @type {Map<string, HTMLElement>} */
+  #hosts = new Map();
+  /** @type {Map<string, HTMLAnchorElement>} */
+  #dots = new Map();
+  #look;
+  #current;
+  #writing = 0;
+  #notice = h("p.notice", { role: "alert", hidden: true });
+  #bar = h("header.bar");
+  #rail = h("nav.rail");
+  #main = h("main", { id: "story", tabIndex: -1 });
+  /** @type {IntersectionObserver[]} */
+  #observers = [];
+
+  /** @param {Chapter[]} chapters @param {?import("./answers.js").Source} browser answers in the service's place */
+  constructor(chapters, browser = null) {
+    this.#chapters = chapters;
+    this.#api = new API((path, options) => fetch(`.${path}`, options), storageOf(window));
+    this.#answers = browser ? new Answers(browser, "browser") : new Answers(fromService(this.#api), "service");
+    const { chapter, said } = readAddress(window.location.hash);
+    this.#current = chapters.some(({ id }) => id === chapter) ? chapter : chapters[0].id;
+    for (const { id, defaults } of chapters) this.#states.set(id, id === this.#current ? stateOf(defaults, said) : { ...defaults });
+    this.#look = preferences(said);
+  }
+
+  /** Put the story into the page. */
+  begin() {
+    document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main, this.#notice);
+    this.#draw();
+    if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
+    window.addEventListener("hashchange", () => this.#reread());
+    window.addEventListener("online", () => this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"])));
+    requestAnimationFrame(() => setTimeout(() => performance.mark("answered")));
+  }
+
+  /** Everything anew: at the beginning, and in another language. */
+  #draw() {
+    const { lang, theme, large } = this.#look;
+    for (const observer of this.#observers.splice(0)) observer.disconnect();
+    for (const view of this.#views.values()) view.leave?.();
+    this.#views.clear();
+    const say = speaker({ en: {}, zh: {} }, lang);
+    const root = document.documentElement;
+    root.lang = lang === "zh" ? "zh-Hans" : "en";
+    root.dataset.theme = theme;
+    root.dataset.projector = large ? "on" : "off";
+    document.title = say("title");
+    const skip = document.querySelector("a.skip");
+    if (skip) skip.textContent = say("skip");
+    fill(this.#bar, ...bar(say, this.#look, (look) => this.#dress(look), () => this.#views.get(this.#current), () => this.#address()));
+    this.#rail.setAttribute("aria-label", say("chapters"));
+    fill(
+      this.#rail,
+      this.#chapters.map(({ id, words }, i) => {
+        const name = `${i + 1} ${words[lang].name}`;
+        const dot = /** @type {HTMLAnchorElement} */ (h("a", { href: `#${id}`, "aria-label": name, title: name }));
+        this.#dots.set(id, dot);
+        return dot;
+      }),
+    );
+    fill(
+      this.#main,
+      this.#chapters.map(({ id, words }) => {
+        const host = h("article.chapter", { id, "aria-label": words[lang].name });
+        this.#hosts.set(id, host);
+        return host;
+      }),
+    );
+    this.#watch();
+    this.#mount(this.#current);
+    this.#enter(this.#current);
+  }
+
+  /** Make chapters as they come near, and know which one is read. */
+  #watch() {
+    const near = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#mount(target.id)), { rootMargin: NEAR });
+    const read = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#enter(target.id)), { rootMargin: "-50% 0px -50% 0px" });
+    for (const host of this.#hosts.values()) {
+      near.observe(host);
+      read.observe(host);
+    }
+    this.#observers.push(near, read);
+  }
+
+  /** @param {string} id */
+  #mount(id) {
+    const chapter = this.#chapters.find((one) => one.id === id);
+    const host = this.#hosts.get(id);
+    if (!chapter || !host || this.#views.has(id)) return;
+    const story = this;
+    const context = {
+      say: speaker(chapter.words, this.#look.lang),
+      answers: this.#answers,
+      get state() {
+        return story.#states.get(id);
+      },
+      set: (/** @type {Partial<State>} */ patch) => this.#change(id, patch),
+      patiently: (/** @type {Promise<any>} */ promise) => this.#patiently(promise),
+      sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
+      recorded,
+    };
+    this.#views.set(id, { update() {} });
+    this.#views.set(id, chapter.mount(host, context));
+  }
+
+  /** @param {string} id */
+  #enter(id) {
+    if (id !== this.#current) this.#views.get(this.#current)?.leave?.();
+    for (const [name, dot] of this.#dots) {
+      if (name === id) dot.setAttribute("aria-current", "true");
+      else dot.removeAttribute("aria-current");
+    }
+    if (id === this.#current) return;
+    this.#current = id;
+    this.#views.get(id)?.arrive?.();
+    this.#write();
+  }
+
+  /** @param {string} id @param {Partial<State>} patch */
+  #change(id, patch) {
+    const before = /** @type {State} */ (this.#states.get(id));
+    const changed = Object.keys(patch).filter((name) => patch[name] !== before[name]);
+    if (!changed.length) return;
+    const state = /** @type {State} */ ({ ...before, ...patch });
+    this.#states.set(id, state);
+    this.#views.get(id)?.update(state, new Set(changed));
+    this.#write();
+  }
+
+  #address() {
+    const { defaults } = /** @type {Chapter} */ (this.#chapters.find(({ id }) => id === this.#current));
+    return addressOf(this.#current, /** @type {State} */ (this.#states.get(this.#current)), defaults, kept(this.#look));
+  }
+
+  /** The address follows a moment later, so that a dragged knob does not write it sixty times a second. */
+  #write() {
+    clearTimeout(this.#writing);
+    this.#writing = window.setTimeout(() => window.history.replaceState(null, "", this.#address()), WRITE_MS);
+  }
+
+  /** Another address: a dot of the rail, back, or a pasted link. */
+  #reread() {
+    clearTimeout(this.#writing);
+    const { chapter, said } = readAddress(window.location.hash);
+    const found = this.#chapters.find(({ id }) => id === chapter);
+    if (!found) return;
+    if (said.size) {
+      this.#look = preferences(said);
+      this.#states.set(chapter, stateOf(found.defaults, said));
+      this.#draw();
+    }
+    const host = this.#hosts.get(chapter);
+    host?.scrollIntoView({ block: "start" });
+    this.#mount(chapter);
+    /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
+  }
+
+  /** @param {Partial<import("./address.js").Look>} patch */
+  #dress(patch) {
+    const isLanguage = "lang" in patch;
+    this.#look = { ...this.#look, ...patch };
+    if (isLanguage) {
+      this.#draw();
+      this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
+    } else {
+      document.documentElement.dataset.theme = this.#look.theme;
+      document.documentElement.dataset.projector = this.#look.large ? "on" : "off";
+    }
+    this.#write();
+  }
+
+  /** @template T @param {Promise<T>} promise @returns {Promise<T | null>} */
+  async #patiently(promise) {
+    const say = speaker({ en: {}, zh: {} }, this.#look.lang);
+    try {
+      const found = await promise;
+      this.#notice.hidden = true;
+      return found;
+    } catch (failure) {
+      if (!(failure instanceof SoftkvError)) throw failure;
+      this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
+      this.#notice.hidden = false;
+      return null;
+    }
+  }
+
+  /** @param {Element} element @param {(width: number, height: number) => void} told */
+  #sized(element, told) {
+    const observer = new ResizeObserver(([{ contentRect }]) => told(contentRect.width, contentRect.height));
+    const { width, height } = element.getBoundingClientRect();
+    told(width, height);
+    observer.observe(element);
+  }
+
+  /** @param {Event} event */
+  #skip(event) {
+    event.preventDefault();
+    this.#main.focus();
+  }
+}
+
+/** @type {Map<string, Promise<any>>} */
+const loading = new Map();
+/** Where this script is, beside which recorded data lie; a classic script knows only while it runs. */
+const HERE = /** @type {HTMLScriptElement} */ (document.currentScript)?.src ?? document.baseURI;
+
+/**
+ * Recorded data, by a script element: over HTTP and from files alike.
+ *
+ * @param {string} name of `recorded/NAME.js`
+ * @returns {Promise<any>}
+ */
+export function recorded(name) {
+  const found = loading.get(name);
+  if (found) return found;
+  const promise = new Promise((resolve, reject) => {
+    const script = h("script", {
+      src: new URL(`../recorded/${name}.js`, HERE).href,
+      onload: () => resolve(/** @type {any} */ (window).softkvRecorded[name]),
+      onerror: () => reject(new Error(`recorded/${name}.js did not load`)),
+    });
+    document.head.append(script);
+  });
+  loading.set(name, promise);
+  return promise;
+}

@@ -1,0 +1,577 @@
+/**
+ * The picture of attention: a question, its keys and values, and the output, joined by threads as thick as the weights.
+ *
+ * The threads leave the question as one bundle. Weights sum to one, so the bundle is always equally thick: what a row
+ * gains the others lose. Where it leaves, a clamp holds it, and that is the knob of the temperature: pinched to nothing
+ * all of the bundle runs to the nearest key (T = 0); pulled wide open it has a thread for every row (T = ∞).
+ *
+ * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
+ */
+
+import { percent, temperatureText } from "../js/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
+import { colourOf, lightOf } from "../js/values.js";
+import { s, set } from "./svg.js";
+
+/**
+ * @typedef {object} Row
+ * @property {string} key
+ * @property {string} value a text; `#rrggbb` is a colour, and so drawn
+ * @property {string} [picture] the address of a picture, which is then the value that is drawn
+ * @property {boolean} [masked] may not be attended to
+ */
+
+/**
+ * @typedef {object} Content
+ * @property {string} query
+ * @property {Row[]} rows
+ * @property {number} [others] how many rows there are beside these, which are drawn as a fan
+ * @property {boolean} [none] whether "none of these" is one of the keys
+ */
+
+/**
+ * @typedef {object} Frame
+ * @property {number} temperature
+ * @property {ArrayLike<number>} weights one a row; with the two below they sum to one
+ * @property {ArrayLike<number>} similarities one a row: how much its key glows
+ * @property {number} [othersWeight]
+ * @property {number} [noneWeight]
+ * @property {number} [glow] 0 to 1, how much of the glow is there
+ * @property {number} [grown] 0 to 1, how far the threads have grown from the question to the keys
+ * @property {number} [poured] 0 to 1, how far the values have run from the rows to the output
+ * @property {?number} [scanned] 0 to the number of rows: how many keys `=` has been compared with; null without it
+ */
+
+/** Thickness of the whole bundle at the question, and the space between rows, of a row's height. */
+const BUNDLE = 1.7;
+const GAP = 0.16;
+/** A thread is drawn at least so thick, in pixels, unless its weight is 0. */
+const HAIR = 0.75;
+/** As many threads of a fan can be told apart. */
+const MOST_THREADS = 64;
+/** In rem, as the page's type is. */
+const TALLEST_ROW = 3.5;
+/** Below so many pixels of width the question is above the rows, and the output below them. */
+const NARROW = 640;
+const HANDLE = 12;
+/** Room for a percentage at the end of a key, in pixels. */
+const SHARE = 60;
+/** Where the page is narrow, values run down beside the rows, in a lane so wide. */
+const LANE = 26;
+/** So near to an end of the knob's way, as a share of it, is the end. */
+const SNAP = 0.025;
+const FINE = 4;
+const COARSE = 20;
+
+/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+
+export class Threads {
+  #say;
+  #change;
+  /** @type {Content} */
+  #content = { query: "", rows: [] };
+  /** @type {?Frame} */
+  #frame = null;
+  #hovered = -1;
+  #size = { width: 0, height: 0 };
+  #pen = document.createElement("canvas").getContext("2d");
+  /** @type {ReturnType<typeof placed>} */
+  #places = placed(0, 0, 16, 0, false, false);
+  #left = s("g.left");
+  #right = s("g.right");
+  #rows = s("g.rows");
+  #query = s("g.asked");
+  #output = s("g.output");
+  #marks = s("g.marks");
+  #track = s("line.track");
+  #ends = [s("text.end", {}, "∞"), s("text.end", {}, "0")];
+  #handles = [s("circle.handle", { r: HANDLE }), s("circle.handle", { r: HANDLE })];
+  #clamp = s("line.clamp");
+  #told = s("text.told");
+  #hand = s("text.drag");
+  #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
+  #grown = s("rect");
+  #poured = s("rect");
+  /** @type {SVGPathElement[]} */
+  #threads = [];
+  /** @type {SVGPathElement[]} */
+  #streams = [];
+  /** @type {SVGTextElement[]} */
+  #shares = [];
+  /** @type {SVGRectElement[]} */
+  #glows = [];
+  /** @type {SVGElement[]} */
+  #blends = [];
+
+  /**
+   * @param {import("./words.js").Say} say
+   * @param {?(temperature: number) => void} change the reader moved the knob; null for a picture without one
+   */
+  constructor(say, change) {
+    this.#say = say;
+    this.#change = change;
+    const [grown, poured] = [nameOf("grown"), nameOf("poured")];
+    this.element = s(
+      "svg.threads",
+      { role: "group" },
+      s("clipPath", { id: grown }, this.#grown),
+      s("clipPath", { id: poured }, this.#poured),
+      this.#query,
+      this.#left,
+      this.#right,
+      this.#rows,
+      this.#output,
+      this.#marks,
+      this.#knob,
+    );
+    this.#left.setAttribute("clip-path", `url(#${grown})`);
+    this.#right.setAttribute("clip-path", `url(#${poured})`);
+    this.#knob.append(this.#track, ...this.#ends, this.#clamp, ...this.#handles, this.#told, this.#hand);
+    this.#knob.setAttribute("aria-label", say("temperature"));
+    if (change) this.#listen();
+    else this.#knob.remove();
+    this.element.addEventListener("pointermove", (event) => this.#hover(event.target));
+    this.element.addEventListener("pointerleave", () => this.#hover(null));
+  }
+
+  /** Where the question's card is, for an input above it. @returns {Box} */
+  get queryBox() {
+    return this.#places.query;
+  }
+
+  /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
+  beckon(isShown) {
+    this.#hand.textContent = isShown ? this.#say("drag") : "";
+  }
+
+  /**
+   * Take other rows, or another question.
+   *
+   * @param {Content} content
+   */
+  take(content) {
+    this.#content = content;
+    this.layout(this.#size.width, this.#size.height);
+  }
+
+  /**
+   * Place everything in so many pixels.
+   *
+   * @param {number} width
+   * @param {number} height
+   */
+  layout(width, height) {
+    this.#size = { width, height };
+    if (!width || !height) return;
+    const { rows, others = 0, none = false, query } = this.#content;
+    set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const places = placed(width, height, rem, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture));
+    this.#places = places;
+    const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
+    this.element.style.setProperty("--row-size", `${size}px`);
+    const font = getComputedStyle(this.element).fontFamily;
+    if (this.#pen) this.#pen.font = `${size}px ${font}`;
+
+    this.#query.replaceChildren(s("rect.card", { ...asRect(places.query), rx: 8 }), ...this.#wrapped(query, places.query));
+    this.#glows = [];
+    this.#shares = [];
+    this.#rows.replaceChildren(...places.rows.map((box, i) => this.#row(box, i)));
+    this.#threads = places.rows.map(() => s("path.thread"));
+    this.#streams = places.rows.map((_, i) => {
+      const path = s("path.stream");
+      if (i < rows.length && isColour(rows[i].value)) path.style.setProperty("fill", rows[i].value);
+      return path;
+    });
+    this.#left.replaceChildren(...this.#threads);
+    this.#right.replaceChildren(...this.#streams);
+    this.#layoutOutput();
+    this.#layoutKnob();
+    this.#marks.replaceChildren();
+    if (this.#frame) this.draw(this.#frame);
+  }
+
+  /** @param {Box} box @param {number} i */
+  #row(box, i) {
+    const { rows, others = 0 } = this.#content;
+    const { valueX, valueWidth } = this.#places;
+    const isRow = i < rows.length;
+    const isOthers = !isRow && others > 0 && i === rows.length;
+    const keyWidth = valueX - box.x - 8;
+    const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i });
+    const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6, opacity: 0 });
+    const share = s("text.share", { x: box.x + keyWidth - 10, y: box.y + box.height / 2, "text-anchor": "end", dy: "0.35em" });
+    this.#glows.push(glow);
+    this.#shares.push(share);
+    group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6 }), glow);
+    const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: others }) : this.#say("none");
+    group.append(s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE))));
+    if (isRow) group.append(...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
+    else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
+    if (isRow && rows[i].masked) group.classList.add("masked");
+    group.append(share);
+    return group;
+  }
+
+  /** @param {Row} row @param {Box} box */
+  #value({ value, picture }, box) {
+    if (picture) return [s("image", { ...asRect(box), href: picture, preserveAspectRatio: "xMidYMid slice" }), s("rect.frame", { ...asRect(box), rx: 4 })];
+    if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
+    return [s("rect.value", { ...asRect(box), rx: 6 }), s("text.value-text", { x: box.x + 10, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 20))];
+  }
+
+  #layoutOutput() {
+    const { output } = this.#places;
+    const { rows } = this.#content;
+    const card = s("rect.card", { ...asRect(output), rx: 10 });
+    if (rows.length && rows.every(({ value }) => isColour(value))) {
+      const swatch = s("rect.swatch", { ...asRect(output), rx: 10 });
+      this.#blends = [swatch];
+    } else if (rows.some(({ picture }) => picture)) {
+      this.#blends = rows.map(({ picture }) => s("image", { ...asRect(output), href: picture ?? "", preserveAspectRatio: "xMidYMid slice", opacity: 0 }));
+    } else {
+      this.#blends = rows.map(() => s("g", {}, s("rect.band"), s("text.band-text")));
+    }
+    const name = s("text.name", { x: output.x + output.width / 2, y: output.y - 10, "text-anchor": "middle" }, this.#say("output"));
+    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), s("rect.frame", { ...asRect(output), rx: 10 }), name);
+  }
+
+  #layoutKnob() {
+    const { clamp } = this.#places;
+    set(this.#track, { x1: clamp.x, x2: clamp.x, y1: clamp.y - clamp.most, y2: clamp.y + clamp.most });
+    set(this.#ends[0], { x: clamp.x, y: clamp.y - clamp.most - HANDLE - 8, "text-anchor": "middle" });
+    set(this.#ends[1], { x: clamp.x + HANDLE + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
+  }
+
+  /**
+   * Draw one moment.
+   *
+   * @param {Frame} frame
+   */
+  draw(frame) {
+    this.#frame = frame;
+    const { width, height } = this.#size;
+    if (!width || !height) return;
+    const { rows, others = 0 } = this.#content;
+    const places = this.#places;
+    const { grown = 1, poured = 1, glow = 1, othersWeight = 0, noneWeight = 0 } = frame;
+    const open = positionOf(frame.temperature) / STEPS;
+    const half = places.clamp.least + (places.clamp.most - places.clamp.least) * open;
+    const weights = [...Array.from({ length: rows.length }, (_, i) => frame.weights[i]), ...(others ? [othersWeight] : []), ...(this.#content.none ? [noneWeight] : [])];
+    const bundle = places.height * BUNDLE;
+    const drawn = weights.filter((weight) => weight > 0).length;
+    const spread = drawn > 1 ? Math.max(bundle, 2 * half * 0.94) : bundle;
+    const gap = drawn ? (spread - bundle) / drawn : 0;
+
+    set(this.#grown, { x: 0, y: 0, height, width: places.start.x + (places.rows[0]?.x ?? 0) * grown });
+    set(this.#poured, places.isNarrow ? { x: places.valueX, y: 0, width: width - places.valueX, height: height * poured } : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured });
+
+    let atStart = places.start.y - bundle / 2;
+    let atClamp = places.clamp.y - spread / 2;
+    let atEnd = -bundle / 2;
+    for (let i = 0; i < weights.length; i++) {
+      const weight = weights[i];
+      const thick = weight * bundle;
+      const box = places.rows[i];
+      const isOthers = i === rows.length && others > 0;
+      const y = box.y + box.height / 2;
+      if (weight > 0) {
+        const from = { x: places.start.x, y: atStart + thick / 2 };
+        const through = { x: places.clamp.x, y: atClamp + gap / 2 + thick / 2 };
+        const to = { x: box.x, y };
+        const end = weight * box.height;
+        const path = isOthers ? fan(from, through, to, thick, gap, box.height, others) : ribbon(from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
+        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(0.5, thick / Math.min(others, MOST_THREADS)) : null, class: isOthers ? "thread fan" : "thread" });
+        const isValue = i < rows.length || isOthers;
+        set(this.#streams[i], { d: isValue ? stream({ x: places.valueX + places.valueWidth, y }, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick)) : null });
+        atStart += thick;
+        atClamp += thick + gap;
+        atEnd += thick;
+      } else {
+        set(this.#threads[i], { d: null, "data-weight": 0 });
+        set(this.#streams[i], { d: null });
+      }
+    }
+    this.#glowing(frame, glow);
+    this.#sharing(weights, grown);
+    this.#blending(weights, poured);
+    this.#scanning(frame.scanned ?? null);
+    if (this.#change) this.#knobAt(frame.temperature, half, grown);
+  }
+
+  /** @param {Frame} frame @param {number} glow */
+  #glowing({ similarities }, glow) {
+    const numbers = Array.from(similarities);
+    const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+    for (let i = 0; i < numbers.length; i++) set(this.#glows[i], { opacity: (glow * (most > least ? (numbers[i] - least) / (most - least) : 1)).toFixed(3) });
+  }
+
+  /** @param {number[]} weights @param {number} grown */
+  #sharing(weights, grown) {
+    const [first, second] = [...weights].sort((a, b) => b - a);
+    const areAlike = weights.every((weight) => Math.abs(weight - first) < 1e-9);
+    for (let i = 0; i < weights.length; i++) {
+      const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || (areAlike ? i === 0 : weights[i] >= second && weights[i] > 0.005));
+      const text = isTold ? percent(weights[i]) : "";
+      if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
+    }
+  }
+
+  /** @param {number[]} weights @param {number} poured */
+  #blending(weights, poured) {
+    const { rows } = this.#content;
+    const { output } = this.#places;
+    const shown = poured < 0.75 ? 0 : (poured - 0.75) * 4;
+    const answered = rows.reduce((sum, _, i) => sum + weights[i], 0);
+    if (rows.length && rows.every(({ value }) => isColour(value))) {
+      const light = [0, 1, 2].map((j) => rows.reduce((sum, { value }, i) => sum + (weights[i] * lightOf(value)[j]) / (answered || 1), 0));
+      set(this.#blends[0], { fill: colourOf(light), opacity: (shown * answered).toFixed(3) });
+    } else if (rows.some(({ picture }) => picture)) {
+      for (const [i, image] of this.#blends.entries()) set(image, { opacity: (shown * weights[i]).toFixed(4) });
+    } else {
+      let y = output.y;
+      for (const [i, group] of this.#blends.entries()) {
+        const height = weights[i] * output.height;
+        const [band, text] = group.children;
+        set(/** @type {SVGElement} */ (band), { x: output.x, y, width: output.width, height: Math.max(0, height * shown), opacity: 0.25 + 0.75 * (i % 2) });
+        set(/** @type {SVGElement} */ (text), { x: output.x + 10, y: y + height / 2, dy: "0.35em" });
+        const value = height * shown > 22 ? this.#clipped(rows[i].value, output.width - 20) : "";
+        if (text.textContent !== value) text.textContent = value;
+        y += height;
+      }
+    }
+  }
+
+  /** `=` goes along the keys, and finds none. @param {?number} scanned */
+  #scanning(scanned) {
+    const { rows } = this.#content;
+    if (scanned === null) {
+      if (this.#marks.childNodes.length) this.#marks.replaceChildren();
+      return;
+    }
+    const { rows: boxes } = this.#places;
+    const done = Math.min(rows.length, Math.floor(scanned));
+    const marks = boxes.slice(0, done).map((box) => s("text.unequal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "≠"));
+    if (done < rows.length) {
+      const box = boxes[done];
+      marks.push(s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "="), s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }));
+    } else {
+      const { query } = this.#places;
+      marks.push(s("text.found", { x: query.x + query.width / 2, y: query.y + query.height + (this.#places.isNarrow ? 22 : 34), "text-anchor": "middle" }, `=  ${this.#say("rows", { count: 0 })}`));
+    }
+    this.#marks.replaceChildren(...marks);
+  }
+
+  /** @param {number} temperature @param {number} half @param {number} grown */
+  #knobAt(temperature, half, grown) {
+    const { clamp } = this.#places;
+    const [above, below] = this.#handles;
+    set(this.#knob, { opacity: Math.min(1, grown * 2) });
+    set(above, { cx: clamp.x, cy: clamp.y - half });
+    set(below, { cx: clamp.x, cy: clamp.y + half });
+    set(this.#clamp, { x1: clamp.x, x2: clamp.x, y1: clamp.y - half, y2: clamp.y + half });
+    const text = `T = ${temperatureText(temperature)}`;
+    if (this.#told.textContent !== text) this.#told.textContent = text;
+    set(this.#told, { x: clamp.x, y: clamp.y + half + HANDLE + 22, "text-anchor": "middle" });
+    set(this.#hand, { x: clamp.x + HANDLE + 8, y: clamp.y - half, dy: "0.35em" });
+    set(this.#knob, { "aria-valuenow": positionOf(temperature), "aria-valuetext": text });
+  }
+
+  /** @param {?EventTarget} target */
+  #hover(target) {
+    const row = target instanceof Element ? target.closest("[data-row]") : null;
+    const hovered = row ? Number(row.getAttribute("data-row")) : -1;
+    if (hovered === this.#hovered) return;
+    this.#hovered = hovered;
+    if (this.#frame) this.draw(this.#frame);
+  }
+
+  #listen() {
+    const change = /** @type {(temperature: number) => void} */ (this.#change);
+    const dragged = (/** @type {PointerEvent} */ event) => {
+      const { clamp } = this.#places;
+      const y = ((event.clientY - this.element.getBoundingClientRect().top) / this.element.getBoundingClientRect().height) * this.#size.height;
+      const share = (Math.abs(y - clamp.y) - clamp.least) / (clamp.most - clamp.least);
+      change(share < SNAP ? 0 : share > 1 - SNAP ? Infinity : temperatureAt(Math.round(share * STEPS)));
+    };
+    this.#knob.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      this.#knob.focus();
+      this.#knob.setPointerCapture(event.pointerId);
+      this.#knob.classList.add("held");
+      dragged(event);
+    });
+    this.#knob.addEventListener("pointermove", (event) => this.#knob.hasPointerCapture(event.pointerId) && dragged(event));
+    this.#knob.addEventListener("pointerup", () => this.#knob.classList.remove("held"));
+    this.#knob.addEventListener("pointercancel", () => this.#knob.classList.remove("held"));
+    this.#knob.addEventListener("keydown", (event) => {
+      const at = positionOf(this.#frame?.temperature ?? 0);
+      const to = { ArrowUp: at + FINE, ArrowRight: at + FINE, ArrowDown: at - FINE, ArrowLeft: at - FINE, PageUp: at + COARSE, PageDown: at - COARSE, Home: 0, End: STEPS }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+      change(temperatureAt(Math.min(STEPS, Math.max(0, to))));
+    });
+  }
+
+  /** A text on lines of a card, in its middle. @param {string} text @param {Box} box */
+  #wrapped(text, box) {
+    /** @type {string[]} */
+    const lines = [];
+    for (const word of text.split(/(?<=\s)|(?<=[\u3400-\u9fff])/u)) {
+      const last = lines.at(-1);
+      if (last !== undefined && this.#widthOf(last + word) <= box.width - 24) lines[lines.length - 1] = last + word;
+      else lines.push(word);
+    }
+    const size = parseFloat(this.element.style.getPropertyValue("--row-size")) * 1.3;
+    const top = box.y + box.height / 2 - ((lines.length - 1) * size) / 2;
+    return lines.map((line, i) => s("text.query-text", { x: box.x + box.width / 2, y: top + i * size, dy: "0.35em", "text-anchor": "middle" }, line.trim()));
+  }
+
+  /** @param {string} text @param {number} width */
+  #clipped(text, width) {
+    if (this.#widthOf(text) <= width) return text;
+    const letters = Array.from(text);
+    while (letters.length > 1 && this.#widthOf(`${letters.join("")}…`) > width) letters.pop();
+    return `${letters.join("").trimEnd()}…`;
+  }
+
+  /** @param {string} text */
+  #widthOf(text) {
+    return this.#pen?.measureText(text).width ?? 0;
+  }
+}
+
+/**
+ * Where everything is, in a picture of a size.
+ *
+ * @param {number} width
+ * @param {number} height
+ * @param {number} rem pixels
+ * @param {number} count of rows
+ * @param {boolean} areColours
+ * @param {boolean} arePictures
+ */
+function placed(width, height, rem, count, areColours, arePictures) {
+  const isNarrow = width < NARROW;
+  const top = isNarrow ? 80 : 8;
+  const below = isNarrow ? 96 : 8;
+  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (height - top - below) / Math.max(1, count));
+  const rowHeight = pitch * (1 - GAP);
+  const first = top + Math.max(0, (height - top - below - pitch * count) / 2);
+  const middle = first + (pitch * count) / 2;
+  const rowX = isNarrow ? 104 : Math.round(width * 0.41);
+  const valueWidth = arePictures ? rowHeight * 1.6 : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
+  const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours ? 0 : Math.round(width * 0.03));
+  const query = isNarrow ? { x: 0, y: 0, width, height: 48 } : { x: 0, y: middle - 3 * rem, width: Math.max(150, Math.min(18 * rem, width * 0.19)), height: 6 * rem };
+  const start = isNarrow ? { x: 10, y: middle } : { x: query.x + query.width, y: middle };
+  const outputSide = Math.min(12 * rem, width * 0.16);
+  const output = isNarrow ? { x: 0, y: height - 62, width, height: 62 } : { x: width - outputSide, y: middle - outputSide / 2, width: outputSide, height: outputSide };
+  const least = (rowHeight * BUNDLE) / 2 + 8;
+  const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, (pitch * count) / 2 - 4)) };
+  const rows = Array.from({ length: count }, (_, i) => ({ x: rowX, y: first + i * pitch + (pitch * GAP) / 2, width: valueX + valueWidth - rowX, height: rowHeight }));
+  return { isNarrow, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output };
+}
+
+/**
+ * A thread from the question through the clamp to a key, as the outline of a ribbon.
+ *
+ * @param {{x: number, y: number}} from
+ * @param {{x: number, y: number}} through
+ * @param {{x: number, y: number}} to
+ * @param {number} thick at the question
+ * @param {number} end at the key
+ */
+function ribbon(from, through, to, thick, end) {
+  const edge = (/** @type {number} */ side) => {
+    const [a, b, c] = [from.y + (side * thick) / 2, through.y + (side * thick) / 2, to.y + (side * end) / 2];
+    return { a, b, c };
+  };
+  const [top, bottom] = [edge(-1), edge(1)];
+  const [bend, turn] = [(from.x + through.x) / 2, (through.x + to.x) / 2];
+  return (
+    `M${px(from.x)} ${px(top.a)}C${px(bend)} ${px(top.a)} ${px(bend)} ${px(top.b)} ${px(through.x)} ${px(top.b)}` +
+    `C${px(turn)} ${px(top.b)} ${px(turn)} ${px(top.c)} ${px(to.x)} ${px(top.c)}L${px(to.x)} ${px(bottom.c)}` +
+    `C${px(turn)} ${px(bottom.c)} ${px(turn)} ${px(bottom.b)} ${px(through.x)} ${px(bottom.b)}` +
+    `C${px(bend)} ${px(bottom.b)} ${px(bend)} ${px(bottom.a)} ${px(from.x)} ${px(bottom.a)}Z`
+  );
+}
+
+/**
+ * The rest of a collection: a thread for every row, or as many as can be told apart, never one rope.
+ *
+ * @param {{x: number, y: number}} from
+ * @param {{x: number, y: number}} through
+ * @param {{x: number, y: number}} to
+ * @param {number} thick of all of them
+ * @param {number} gap that the clamp leaves for them
+ * @param {number} height of the box where they end
+ * @param {number} others
+ */
+function fan(from, through, to, thick, gap, height, others) {
+  const count = Math.min(others, MOST_THREADS);
+  const [bend, turn] = [(from.x + through.x) / 2, (through.x + to.x) / 2];
+  let path = "";
+  for (let i = 0; i < count; i++) {
+    const share = (i + 0.5) / count - 0.5;
+    const [a, b, c] = [from.y + share * thick, through.y + share * (thick + gap * 0.8), to.y + share * height * 0.96];
+    path += `M${px(from.x)} ${px(a)}C${px(bend)} ${px(a)} ${px(bend)} ${px(b)} ${px(through.x)} ${px(b)}C${px(turn)} ${px(b)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}`;
+  }
+  return path;
+}
+
+/**
+ * A value on its way to the output, as the outline of a ribbon.
+ *
+ * @param {{x: number, y: number}} from
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} at where it ends, from the middle of the output
+ * @param {number} thick at the value
+ * @param {number} end at the output
+ */
+function stream(from, places, at, thick, end) {
+  const { output, isNarrow } = places;
+  if (isNarrow) {
+    // Down a lane beside the rows, which is as wide as the bundle would be.
+    const lane = (LANE - 4) / (places.height * BUNDLE);
+    const middle = output.x + output.width - LANE / 2;
+    const [right, left] = [middle - (at - end / 2) * lane, middle - (at + end / 2) * lane];
+    const [a, b, down] = [from.y - thick / 2, from.y + thick / 2, from.y + thick / 2 + 14];
+    return `M${px(from.x)} ${px(a)}Q${px(right)} ${px(a)} ${px(right)} ${px(down)}V${px(output.y)}H${px(left)}V${px(down)}Q${px(left)} ${px(b)} ${px(from.x)} ${px(b)}Z`;
+  }
+  const to = { x: output.x, y: output.y + output.height / 2 + at };
+  const turn = (from.x + to.x) / 2;
+  const [a, b, c, d] = [from.y - thick / 2, from.y + thick / 2, to.y - end / 2, to.y + end / 2];
+  return `M${px(from.x)} ${px(a)}C${px(turn)} ${px(a)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}L${px(to.x)} ${px(d)}C${px(turn)} ${px(d)} ${px(turn)} ${px(b)} ${px(from.x)} ${px(b)}Z`;
+}
+
+/** The values of the rest, as the stripes of a box. @param {Box} box @param {number} others */
+function stripes(box, others) {
+  const count = Math.min(others, MOST_THREADS);
+  const lines = Array.from({ length: count }, (_, i) => {
+    const y = box.y + (box.height * (i + 0.5)) / count;
+    return `M${px(box.x)} ${px(y)}H${px(box.x + box.width)}`;
+  });
+  return s("path.stripes", { d: lines.join(""), "stroke-width": Math.max(0.4, (box.height / count) * 0.5) });
+}
+
+/** Whether a value is drawn as a colour. @param {string} value */
+export function isColour(value) {
+  return /^#[0-9a-f]{6}$/i.test(value);
+}
+
+/** @param {Box} box */
+function asRect({ x, y, width, height }) {
+  return { x: px(x), y: px(y), width: px(width), height: px(height) };
+}
+
+/** @param {number} number */
+function px(number) {
+  return Math.round(number * 10) / 10;
+}
+
+let named = 0;
+/** A name that no other picture has. @param {string} what */
+function nameOf(what) {
+  return `${what}-${++named}`;
+}
