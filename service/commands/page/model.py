@@ -78,9 +78,9 @@ def _tensors(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors by the names that `encoder/network.js` gives them."""
     embeddings = model.embeddings
     yield from _quantise("words", embeddings.tokens)
-    # A single text has tokens of the first type only.
-    positions = embeddings.positions.table[embeddings.positions.first :]
-    yield "positions", np.ascontiguousarray(positions if embeddings.types is None else positions + embeddings.types[0])
+    # The first text's type is added to the positions; of a second text, the difference is added to that.
+    yield "positions", embeddings.positions.table[embeddings.positions.first :] + embeddings.types[0]
+    yield "second", embeddings.types[1] - embeddings.types[0]
     yield from _norm("embeddings.norm", embeddings.norm)
     for number, layer in enumerate(model.encoder.layers):
         heads, network = layer.attention, layer.feed_forward

@@ -24,12 +24,14 @@ import { Tokeniser } from "./tokeniser.js";
  * @property {string[]} parts the scripts that have them, in order
  */
 
+/** @typedef {{text: string, start: number, end: number, sequence: ?number}} TracedToken its span is of the text, 0, or of the pair, 1; null is neither */
+
 /**
- * @typedef {object} Trace what the model computed of one text of n tokens
+ * @typedef {object} Trace what the model computed of n tokens, of one text or of a pair
  * @property {string[]} tokens the piece of the text of each; a token that is not in the text has its name in the model
  * @property {Float32Array[][]} attention by layer and head, [n, n]: row i has the weights with which token i attends
- * @property {Token[]} spans where each token is in the text
- * @property {Layer[]} layers with the queries, keys and values of each head
+ * @property {TracedToken[]} spans where each token is
+ * @property {Layer[]} layers all that each layer computed
  */
 
 /** The model's scripts, in the folder of the document. */
@@ -70,16 +72,27 @@ export class Encoder {
     });
   }
 
-  /** Return what every head of every layer computes of a text; RangeError if it has more tokens than the model has positions. @param {string} text @returns {Promise<Trace>} */
-  trace(text) {
+  /**
+   * Return what every head of every layer computes of a text, or of a text and a second one after it.
+   *
+   * @param {string} text
+   * @param {{pair?: ?string, isCausal?: boolean}} [options]
+   * @returns {Promise<Trace>}
+   * @throws {RangeError} it has more tokens than the model reads
+   */
+  trace(text, { pair = null, isCausal = false } = {}) {
     return this.#next(async () => {
-      const spans = this.tokeniser.read(text);
-      if (spans.length > this.shape.positions) throw new RangeError(`Expected at most ${this.shape.positions} tokens, got ${spans.length}. Shorten the text.`);
+      const first = this.tokeniser.read(text);
+      const tokens = pair === null ? first : [...first, ...this.tokeniser.read(pair).slice(1)];
+      if (tokens.length > this.maxTokens) throw new RangeError(`Expected at most ${this.maxTokens} tokens, got ${tokens.length}. Shorten the text.`);
       /** @type {Layer[][]} */
       const traces = [];
-      await inSlices(this.network.embed([spans.map(({ id }) => id)], traces));
-      const tokens = spans.map(({ id, start, end }) => (end ? text.slice(start, end) : this.tokeniser.names[id]));
-      return { tokens, spans, layers: traces[0], attention: traces[0].map(({ attention }) => attention) };
+      await inSlices(this.network.embed([tokens.map(({ id }) => id)], { traces, second: first.length, isCausal }));
+      const spans = tokens.map(({ id, start, end }, i) => {
+        const sequence = end ? Number(i >= first.length) : null;
+        return { text: sequence === null ? this.tokeniser.names[id] : (sequence ? /** @type {string} */ (pair) : text).slice(start, end), start, end, sequence };
+      });
+      return { tokens: spans.map((span) => span.text), spans, layers: traces[0], attention: traces[0].map(({ attention }) => attention) };
     });
   }
 

@@ -19,15 +19,27 @@
 /**
  * @typedef {object} Layer what one layer computed of one text of n tokens
  * @property {Float32Array[]} attention by head, [n, n]: row i has the weights with which token i attends
+ * @property {Float32Array[]} logits by head, [n, n], before the softmax
  * @property {Float32Array[]} queries by head, [n, width / heads]
  * @property {Float32Array[]} keys by head, likewise
  * @property {Float32Array[]} values by head, likewise
+ * @property {{attention: Float32Array, feedForward: Float32Array, layer: Float32Array}} changes [n], how far attention, the
+ *   feed-forward network and the whole layer move each token, as a share of its length
+ */
+
+/**
+ * @typedef {object} Watched
+ * @property {Layer[][]} traces gets, for each text, what each layer computed
+ * @property {number} [second] the first token of a second text, in the only text
+ * @property {boolean} [isCausal] whether each token attends only to itself and the tokens before it
  */
 
 /** So many tokens share a pass over the weights: the unit of the inner loop. */
 const TOKENS = 4;
 /** Rows of a matrix between two stops: 64 rows of 384 with 32 tokens are 0.8 million multiplications. */
 const ROWS = 64;
+
+const NOTHING = new Float32Array(0);
 
 /** Layers that turn tokens into vectors. */
 export class Network {
@@ -42,47 +54,67 @@ export class Network {
    * Compute the unit vectors of texts, together: each matrix is read once for all.
    *
    * @param {number[][]} texts the tokens of each
-   * @param {Layer[][]} [traces] gets, for each text, what each layer computed
+   * @param {Watched} [watched]
    * @returns {Generator<void, Float32Array[], void>} stops often, so that the caller may do something else
    */
-  *embed(texts, traces) {
+  *embed(texts, watched) {
     const { width, layers, inner } = this.shape;
     const starts = [0];
     for (const text of texts) starts.push(starts[starts.length - 1] + text.length);
     const n = starts[texts.length];
     const padded = Math.ceil(n / TOKENS) * TOKENS;
     const x = new Float64Array(padded * width);
-    texts.forEach((text, i) => this.#embedded(text, x.subarray(starts[i] * width)));
+    texts.forEach((text, i) => this.#embedded(text, x.subarray(starts[i] * width), watched?.second ?? Infinity));
     this.#normalise("embeddings.norm", x, n);
     const projected = new Float64Array(padded * 3 * width);
     const attended = new Float64Array(padded * width);
     const update = new Float64Array(padded * width);
     const hidden = new Float64Array(padded * inner);
-    traces?.push(...texts.map(() => []));
+    watched?.traces.push(...texts.map(() => []));
     for (let layer = 0; layer < layers; layer++) {
+      const before = watched && x.slice();
       yield* this.#linear(`${layer}.attention`, x, width, projected, 3 * width);
       for (let i = 0; i < texts.length; i++) {
-        const trace = this.#attend(projected, attended, starts[i], starts[i + 1], traces !== undefined);
-        traces?.[i].push(trace);
+        const trace = this.#attend(projected, attended, starts[i], starts[i + 1], watched);
+        watched?.traces[i].push(trace);
         yield;
       }
       yield* this.#linear(`${layer}.output`, attended, width, update, width);
+      if (before) this.#moved(watched, "attention", starts, before, update);
       this.#add(`${layer}.attention.norm`, x, update, n);
       yield* this.#linear(`${layer}.widen`, x, width, hidden, inner);
       for (let i = 0; i < hidden.length; i++) hidden[i] = gelu(hidden[i]);
       yield;
       yield* this.#linear(`${layer}.narrow`, hidden, inner, update, width);
+      if (before) this.#moved(watched, "feedForward", starts, before, update);
       this.#add(`${layer}.norm`, x, update, n);
+      if (before) this.#moved(watched, "layer", starts, before, x.map((number, i) => number - before[i]));
     }
     return texts.map((_, i) => mean(x, starts[i], starts[i + 1], width));
   }
 
-  /** Write the sums of the vectors of tokens and of their positions. @param {number[]} tokens @param {Float64Array} x */
-  #embedded(tokens, x) {
+  /**
+   * Write the sums of the vectors of tokens and of their positions, and of the text that they belong to.
+   *
+   * @param {number[]} tokens
+   * @param {Float64Array} x
+   * @param {number} second the first token of the second text
+   */
+  #embedded(tokens, x, second) {
     const { width } = this.shape;
-    const { words, "words.scale": scales, positions } = this.tensors;
+    const { words, "words.scale": scales, positions, second: type } = this.tensors;
     tokens.forEach((token, at) => {
-      for (let i = 0; i < width; i++) x[at * width + i] = words[token * width + i] * scales[token] + positions[at * width + i];
+      for (let i = 0; i < width; i++) x[at * width + i] = words[token * width + i] * scales[token] + positions[at * width + i] + (at < second ? 0 : type[i]);
+    });
+  }
+
+  /** Record how far a step moves each token. @param {Watched} watched @param {"attention"|"feedForward"|"layer"} step @param {number[]} starts @param {Float64Array} before @param {Float64Array} update */
+  #moved({ traces }, step, starts, before, update) {
+    traces.forEach((layers, i) => {
+      layers[layers.length - 1].changes[step] = Float32Array.from({ length: starts[i + 1] - starts[i] }, (_, token) => {
+        const [from, to] = [0, 1].map((next) => (starts[i] + token + next) * this.shape.width);
+        return Math.hypot(...update.subarray(from, to)) / Math.hypot(...before.subarray(from, to));
+      });
     });
   }
 
@@ -133,14 +165,14 @@ export class Network {
    * @param {Float64Array} attended [n, width], which is written
    * @param {number} start
    * @param {number} end
-   * @param {boolean} isTraced
-   * @returns {Layer} empty unless it is traced
+   * @param {Watched} [watched]
+   * @returns {Layer} empty unless it is watched
    */
-  #attend(projected, attended, start, end, isTraced) {
+  #attend(projected, attended, start, end, watched) {
     const { width, heads } = this.shape;
     const [n, size] = [end - start, width / heads];
     /** @type {Layer} */
-    const layer = { attention: [], queries: [], keys: [], values: [] };
+    const layer = { attention: [], logits: [], queries: [], keys: [], values: [], changes: { attention: NOTHING, feedForward: NOTHING, layer: NOTHING } };
     const weights = new Float64Array(n * n);
     for (let head = 0; head < heads; head++) {
       const [query, key, value] = [0, 1, 2].map((part) => start * 3 * width + part * width + head * size);
@@ -148,9 +180,10 @@ export class Network {
         for (let j = 0; j < n; j++) {
           let dot = 0;
           for (let k = 0; k < size; k++) dot += projected[query + i * 3 * width + k] * projected[key + j * 3 * width + k];
-          weights[i * n + j] = dot / Math.sqrt(size);
+          weights[i * n + j] = watched?.isCausal && j > i ? -Infinity : dot / Math.sqrt(size);
         }
       }
+      if (watched) layer.logits.push(Float32Array.from(weights));
       softmax(weights, n);
       for (let i = 0; i < n; i++) {
         const at = (start + i) * width + head * size;
@@ -159,7 +192,7 @@ export class Network {
           for (let k = 0; k < size; k++) attended[at + k] += weights[i * n + j] * projected[value + j * 3 * width + k];
         }
       }
-      if (!isTraced) continue;
+      if (!watched) continue;
       layer.attention.push(Float32Array.from(weights));
       layer.queries.push(columnsOf(projected, query, n, 3 * width, size));
       layer.keys.push(columnsOf(projected, key, n, 3 * width, size));

@@ -14,9 +14,10 @@ const encoder = await loadEncoder((share) => shares.push(share), async (name) =>
 });
 const vectors = await encoder.encode(encoded);
 const traces = [];
-for (const text of traced) {
-  const { tokens, attention } = await encoder.trace(text);
-  traces.push({ tokens, attention: attention.map((heads) => heads.map((weights) => Array.from(weights))) });
+for (const { text, pair, causal: isCausal } of traced) {
+  const { spans, layers } = await encoder.trace(text, { pair, isCausal });
+  traces.push({ spans, layers });
 }
 const tokens = texts.map((text) => encoder.tokeniser.read(text).map(({ id, start, end }) => ({ id, text: text.slice(start, end) })));
-console.log(JSON.stringify({ shares, tokens, counts: texts.map((text) => encoder.count(text)), vectors: vectors.map((vector) => Array.from(vector)), traces }));
+const numbers = (_, value) => (ArrayBuffer.isView(value) ? Array.from(value, (number) => (Number.isFinite(number) ? number : null)) : value);
+console.log(JSON.stringify({ shares, tokens, counts: texts.map((text) => encoder.count(text)), vectors, traces }, numbers));

@@ -20,7 +20,11 @@ from tests.node import ROOT, checked, node
 pytestmark = pytest.mark.node
 
 SCRIPT = Path("tests", "service", "commands", "encode_texts.mjs")
-TRACED = ["The dog chased the cat", "Ünïcödé: a “naïve” café!", "日本語"]
+TRACED: list[dict[str, Any]] = [
+    {"text": "The dog chased the cat", "pair": None, "causal": False},
+    {"text": "Ünïcödé: a “naïve” café!", "pair": None, "causal": True},
+    {"text": "Where does the cat sleep?", "pair": "It sleeps in the kitchen, 日本語.", "causal": False},
+]
 HOSTILE = [
     "",
     "   ",
@@ -63,7 +67,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def encoded(texts: list[str]) -> list[str]:
-    return [*texts[:200:2], *HOSTILE]
+    return [*texts[:120:2], *HOSTILE]
 
 
 @pytest.fixture(scope="module")
@@ -103,17 +107,29 @@ def test_vectors_are_those_of_the_service(encoder: Encoder, page: Any, encoded: 
     assert np.median(cosines) > 0.999
 
 
-def test_each_head_attends_as_it_does_in_the_service(encoder: Encoder, page: Any) -> None:
-    model = traceable(encoder)
-    for text, trace in zip(TRACED, page["traces"], strict=True):
-        tokens = read_pair(encoder, text, None)
-        names = [token.text for token in tokens.tokens]
-        assert trace["tokens"] == names
-        layers = trace_layers(model, tokens, layers=range(6), heads=None, causal=False)
-        for layer, heads in zip(layers, trace["attention"], strict=True):
-            weights = np.array(heads).reshape(12, len(names), len(names))
-            np.testing.assert_allclose(weights, layer.weights, atol=0.08)
-            np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+@pytest.mark.parametrize("number", range(len(TRACED)))
+def test_each_layer_computes_what_it_does_in_the_service(encoder: Encoder, page: Any, number: int) -> None:
+    asked, trace = TRACED[number], page["traces"][number]
+    tokens = read_pair(encoder, asked["text"], asked["pair"])
+    assert trace["spans"] == [token._asdict() for token in tokens.tokens]
+    layers = trace_layers(traceable(encoder), tokens, layers=range(6), heads=None, causal=asked["causal"])
+    n = len(tokens.tokens)
+    for layer, heads in zip(layers, trace["layers"], strict=True):
+        weights = np.array(heads["attention"]).reshape(12, n, n)
+        np.testing.assert_allclose(weights, layer.weights, atol=0.08)
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+        logits = np.array(heads["logits"], dtype=float).reshape(12, n, n)
+        np.testing.assert_allclose(np.where(np.isnan(logits), -np.inf, logits), layer.logits, atol=0.6)
+        for name in ("query", "key", "value"):
+            plural = {"query": "queries", "key": "keys", "value": "values"}[name]
+            vectors, expected = np.array(heads[plural]).reshape(12, n, 32), getattr(layer, name)
+            assert np.linalg.norm(vectors - expected) < 0.05 * np.linalg.norm(expected), name
+        for name, expected in (
+            ("attention", layer.attention_change),
+            ("feedForward", layer.feed_forward_change),
+            ("layer", layer.change),
+        ):
+            np.testing.assert_allclose(heads["changes"][name], expected, rtol=0.1)
 
 
 def test_the_share_that_has_come_goes_from_nothing_to_all(page: Any) -> None:
