@@ -21,7 +21,7 @@ export function uncalibrated({ none }, patch) {
 /** A null key of one similarity, or one that weighs as much as all keys would if they meant nothing. */
 export class NullKey {
   /**
-   * @param {{background: ?{mean: number, deviation: number, of: string}, similarity: ?number, keys: number}} what
+   * @param {{background?: ?{mean: number, deviation: number, of: string}, similarity?: ?number, keys?: number}} what
    *   the background it stands on and how many keys pass; or one similarity, where there is no background
    */
   constructor({ background = null, similarity = null, keys = 0 }) {

@@ -7,6 +7,7 @@
  */
 
 import { hard } from "./chapters/hard.js";
+import { none } from "./chapters/none.js";
 import { Story } from "./story.js";
 
-new Story([hard]).begin();
+new Story([hard, none]).begin();

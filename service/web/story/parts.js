@@ -67,7 +67,7 @@ export function toScene(scene, text) {
  */
 export function prediction(say, question, choices, why, reveal) {
   const verdict = h("p.verdict", { role: "status" });
-  const buttons = choices.map(({ label, colour, isRight }) =>
+  const buttons = choices.map(({ label, colour, isRight }) => /** @type {HTMLButtonElement} */ (
     h(
       "button",
       {
@@ -83,8 +83,8 @@ export function prediction(say, question, choices, why, reveal) {
       },
       colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
       label,
-    ),
-  );
+    )
+  ));
   return h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
 }
 

@@ -66,7 +66,7 @@ export class Story {
   /** @param {Chapter[]} chapters @param {?import("./answers.js").Source} browser answers in the service's place */
   constructor(chapters, browser = null) {
     this.#chapters = chapters;
-    this.#api = new API((path, options) => fetch(`.${path}`, options), storageOf(window));
+    this.#api = new API((/** @type {string} */ path, /** @type {object} */ options) => fetch(`.${path}`, options), storageOf(window));
     this.#answers = browser ? new Answers(browser, "browser") : new Answers(fromService(this.#api), "service");
     const { chapter, said } = readAddress(window.location.hash);
     this.#current = chapters.some(({ id }) => id === chapter) ? chapter : chapters[0].id;
@@ -81,7 +81,13 @@ export class Story {
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", () => this.#reread());
     window.addEventListener("online", () => this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"])));
-    requestAnimationFrame(() => setTimeout(() => performance.mark("answered")));
+    // The fonts come after the first picture, so that nothing waits for them.
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        performance.mark("answered");
+        document.head.append(h("link", { rel: "stylesheet", href: new URL("../css/fonts.css", HERE).href }));
+      }),
+    );
   }
 
   /** Everything anew: at the beginning, and in another language. */

@@ -18,7 +18,6 @@ import { s, set } from "./svg.js";
  * @property {string} key
  * @property {string} value a text; `#rrggbb` is a colour, and so drawn
  * @property {string} [picture] the address of a picture, which is then the value that is drawn
- * @property {boolean} [masked] may not be attended to
  */
 
 /**
@@ -27,6 +26,7 @@ import { s, set } from "./svg.js";
  * @property {Row[]} rows
  * @property {number} [others] how many rows there are beside these, which are drawn as a fan
  * @property {boolean} [none] whether "none of these" is one of the keys
+ * @property {boolean} [bars] whether keys show their similarities as bars, on an axis that a level can be dragged along
  */
 
 /**
@@ -36,6 +36,7 @@ import { s, set } from "./svg.js";
  * @property {ArrayLike<number>} similarities one a row: how much its key glows
  * @property {number} [othersWeight]
  * @property {number} [noneWeight]
+ * @property {number} [level] where bars are shown: the similarity of "none of these"
  * @property {number} [glow] 0 to 1, how much of the glow is there
  * @property {number} [grown] 0 to 1, how far the threads have grown from the question to the keys
  * @property {number} [poured] 0 to 1, how far the values have run from the rows to the output
@@ -60,6 +61,9 @@ const SHARE = 60;
 const LANE = 26;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
+/** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
+const LEVEL = 26;
+const AXIS = { from: -0.1, to: 1 };
 const FINE = 4;
 const COARSE = 20;
 
@@ -68,15 +72,17 @@ const COARSE = 20;
 export class Threads {
   #say;
   #change;
+  #changeLevel;
   /** @type {Content} */
   #content = { query: "", rows: [] };
   /** @type {?Frame} */
   #frame = null;
   #hovered = -1;
+  #isChosen = false;
   #size = { width: 0, height: 0 };
   #pen = document.createElement("canvas").getContext("2d");
   /** @type {ReturnType<typeof placed>} */
-  #places = placed(0, 0, 16, 0, false, false);
+  #places = placed(0, 0, 16, 0, 0, false, false);
   #left = s("g.left");
   #right = s("g.right");
   #rows = s("g.rows");
@@ -90,6 +96,10 @@ export class Threads {
   #told = s("text.told");
   #hand = s("text.drag");
   #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
+  #level = s("g.level", { tabindex: 0, role: "slider", "aria-orientation": "horizontal", "aria-valuemin": AXIS.from, "aria-valuemax": AXIS.to });
+  #levelLine = s("line");
+  #levelHandle = s("circle.handle", { r: HANDLE });
+  #levelText = s("text.told");
   #grown = s("rect");
   #poured = s("rect");
   /** @type {SVGPathElement[]} */
@@ -105,11 +115,13 @@ export class Threads {
 
   /**
    * @param {import("./words.js").Say} say
-   * @param {?(temperature: number) => void} change the reader moved the knob; null for a picture without one
+   * @param {((temperature: number) => void) | null} change the reader moved the knob; null for a picture without one
+   * @param {((level: number) => void) | null} [changeLevel] the reader moved the level of "none of these"
    */
-  constructor(say, change) {
+  constructor(say, change, changeLevel = null) {
     this.#say = say;
     this.#change = change;
+    this.#changeLevel = changeLevel;
     const [grown, poured] = [nameOf("grown"), nameOf("poured")];
     this.element = s(
       "svg.threads",
@@ -122,6 +134,7 @@ export class Threads {
       this.#rows,
       this.#output,
       this.#marks,
+      this.#level,
       this.#knob,
     );
     this.#left.setAttribute("clip-path", `url(#${grown})`);
@@ -130,6 +143,10 @@ export class Threads {
     this.#knob.setAttribute("aria-label", say("temperature"));
     if (change) this.#listen();
     else this.#knob.remove();
+    this.#level.append(this.#levelLine, this.#levelHandle, this.#levelText);
+    this.#level.setAttribute("aria-label", say("none"));
+    if (changeLevel) this.#listenToLevel(changeLevel);
+    else this.#level.remove();
     this.element.addEventListener("pointermove", (event) => this.#hover(event.target));
     this.element.addEventListener("pointerleave", () => this.#hover(null));
   }
@@ -142,6 +159,27 @@ export class Threads {
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
   beckon(isShown) {
     this.#hand.textContent = isShown ? this.#say("drag") : "";
+  }
+
+  /** Call this with the number of a row that is clicked, or chosen by key. @param {(row: number) => void} chosen */
+  onRow(chosen) {
+    this.#isChosen = true;
+    const rowOf = (/** @type {Event} */ event) => (event.target instanceof Element ? event.target.closest("[role=checkbox]") : null);
+    const choose = (/** @type {?Element} */ row) => row && chosen(Number(row.getAttribute("data-row")));
+    this.#rows.addEventListener("click", (event) => choose(rowOf(event)));
+    this.#rows.addEventListener("keydown", (event) => {
+      if (event.key !== " " && event.key !== "Enter") return;
+      event.preventDefault();
+      choose(rowOf(event));
+    });
+  }
+
+  /** Show which rows may not be attended to. @param {boolean[]} masked one a row */
+  mask(masked) {
+    for (const [i, row] of Array.from(this.#rows.children).entries()) {
+      row.classList.toggle("masked", masked[i] ?? false);
+      if (row.hasAttribute("role")) row.setAttribute("aria-checked", String(!masked[i]));
+    }
   }
 
   /**
@@ -166,7 +204,7 @@ export class Threads {
     const { rows, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const places = placed(width, height, rem, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture));
+    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture));
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
     this.element.style.setProperty("--row-size", `${size}px`);
@@ -198,7 +236,7 @@ export class Threads {
     const isRow = i < rows.length;
     const isOthers = !isRow && others > 0 && i === rows.length;
     const keyWidth = valueX - box.x - 8;
-    const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i });
+    const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i, ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}) });
     const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6, opacity: 0 });
     const share = s("text.share", { x: box.x + keyWidth - 10, y: box.y + box.height / 2, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
@@ -208,7 +246,6 @@ export class Threads {
     group.append(s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE))));
     if (isRow) group.append(...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
     else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
-    if (isRow && rows[i].masked) group.classList.add("masked");
     group.append(share);
     return group;
   }
@@ -299,9 +336,28 @@ export class Threads {
     if (this.#change) this.#knobAt(frame.temperature, half, grown);
   }
 
+  /** Where a similarity is on the axis of the bars. @param {number} similarity */
+  #along(similarity) {
+    const { rows, valueX } = this.#places;
+    const x = rows[0]?.x ?? 0;
+    return x + ((Math.min(AXIS.to, Math.max(AXIS.from, similarity)) - AXIS.from) / (AXIS.to - AXIS.from)) * (valueX - 8 - x);
+  }
+
   /** @param {Frame} frame @param {number} glow */
-  #glowing({ similarities }, glow) {
+  #glowing({ similarities, level = 0 }, glow) {
     const numbers = Array.from(similarities);
+    if (this.#content.bars) {
+      for (let i = 0; i < numbers.length; i++) set(this.#glows[i], { opacity: glow, width: px(Math.max(0, this.#along(numbers[i]) - this.#places.rows[i].x)) });
+      const [first, last] = [this.#places.rows[0], this.#places.rows[numbers.length - 1]];
+      const x = px(this.#along(level));
+      set(this.#levelLine, { x1: x, x2: x, y1: first.y - 14, y2: last.y + last.height + 4 });
+      set(this.#levelHandle, { cx: x, cy: first.y - 14 });
+      set(this.#levelText, { x: x + HANDLE + 6, y: first.y - 14, dy: "0.35em" });
+      const text = `s₀ = ${level.toFixed(2).replace("-", "−")}`;
+      if (this.#levelText.textContent !== text) this.#levelText.textContent = text;
+      set(this.#level, { "aria-valuenow": level, "aria-valuetext": text });
+      return;
+    }
     const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
     for (let i = 0; i < numbers.length; i++) set(this.#glows[i], { opacity: (glow * (most > least ? (numbers[i] - least) / (most - least) : 1)).toFixed(3) });
   }
@@ -351,6 +407,7 @@ export class Threads {
     }
     const { rows: boxes } = this.#places;
     const done = Math.min(rows.length, Math.floor(scanned));
+    /** @type {SVGElement[]} */
     const marks = boxes.slice(0, done).map((box) => s("text.unequal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "≠"));
     if (done < rows.length) {
       const box = boxes[done];
@@ -414,6 +471,31 @@ export class Threads {
     });
   }
 
+  /** @param {(level: number) => void} change */
+  #listenToLevel(change) {
+    const bounded = (/** @type {number} */ level) => Math.round(Math.min(AXIS.to, Math.max(AXIS.from, level)) * 100) / 100;
+    const dragged = (/** @type {PointerEvent} */ event) => {
+      const { left, width } = this.element.getBoundingClientRect();
+      const [from, to] = [this.#along(AXIS.from), this.#along(AXIS.to)];
+      const x = ((event.clientX - left) / width) * this.#size.width;
+      change(bounded(AXIS.from + ((x - from) / (to - from)) * (AXIS.to - AXIS.from)));
+    };
+    this.#level.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      this.#level.focus();
+      this.#level.setPointerCapture(event.pointerId);
+      dragged(event);
+    });
+    this.#level.addEventListener("pointermove", (event) => this.#level.hasPointerCapture(event.pointerId) && dragged(event));
+    this.#level.addEventListener("keydown", (event) => {
+      const by = { ArrowUp: 0.01, ArrowRight: 0.01, ArrowDown: -0.01, ArrowLeft: -0.01, PageUp: 0.1, PageDown: -0.1, Home: -2, End: 2 }[event.key];
+      if (by === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+      change(bounded((this.#frame?.level ?? 0) + by));
+    });
+  }
+
   /** A text on lines of a card, in its middle. @param {string} text @param {Box} box */
   #wrapped(text, box) {
     /** @type {string[]} */
@@ -448,13 +530,14 @@ export class Threads {
  * @param {number} width
  * @param {number} height
  * @param {number} rem pixels
+ * @param {number} above room over the rows, for the handle of a level
  * @param {number} count of rows
  * @param {boolean} areColours
  * @param {boolean} arePictures
  */
-function placed(width, height, rem, count, areColours, arePictures) {
+function placed(width, height, rem, above, count, areColours, arePictures) {
   const isNarrow = width < NARROW;
-  const top = isNarrow ? 80 : 8;
+  const top = (isNarrow ? 80 : 8) + above;
   const below = isNarrow ? 96 : 8;
   const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (height - top - below) / Math.max(1, count));
   const rowHeight = pitch * (1 - GAP);

@@ -1,0 +1,189 @@
+/** 4 Nothing fits, and some may not: the null key with its level, and rows that are masked. */
+
+import { h } from "../../js/element.js";
+import { weigh } from "../../js/formula.js";
+import { NullKey } from "../../js/nullkey.js";
+import { fixed, percent } from "../../js/numbers.js";
+import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import data from "../rows.json";
+import { numbers } from "../table.js";
+import { Threads } from "../threads.js";
+import words from "./none.json";
+
+const { queries, rows: ROWS } = data.shelf;
+const KEYS = ROWS.map(({ key }) => key);
+const [NOTHING, SOMETHING, ANIMALS] = queries;
+const BEGINNING = 0.05;
+/** Warm enough that three rows share. */
+const MASKED = 0.1;
+
+/** @typedef {{t: number, q: string, level: number, masked: string[][], mt: number}} State `level` below −1: as the service has it */
+
+/** @type {import("../story.js").Chapter} */
+export const none = {
+  id: "nothing-fits",
+  words,
+  defaults: { t: BEGINNING, q: NOTHING, level: -2, masked: [], mt: MASKED },
+
+  mount(host, context) {
+    const parts = [withNone(context), withMask(context)];
+    host.append(...parts.map(({ element }) => element));
+    return {
+      picture: parts[0].picture,
+      update(state, changed) {
+        for (const part of parts) part.update(state, changed);
+      },
+    };
+  },
+};
+
+/** The first screen: "none of these" among the keys. @param {import("../story.js").Context} context */
+function withNone(context) {
+  const { say, answers } = context;
+  /** @type {State} */
+  let state = context.state;
+  let found = /** @type {import("../answers.js").Answer} */ (answers.recorded(NOTHING, KEYS));
+  let asked = NOTHING;
+  const threads = new Threads(say, (t) => context.set({ t }), (level) => context.set({ level }));
+  const ask = asking(say, (q) => context.set({ q, level: -2 }));
+  const told = h("p.told", { role: "status" });
+  const table = numbers(say);
+  const law = h("p");
+  const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => context.set({ q, level: -2 }) }, q)));
+  const guess = prediction(
+    say,
+    say("predict"),
+    [
+      { label: say("predict.nearest"), isRight: false },
+      { label: say("predict.none"), isRight: true },
+      { label: say("predict.alike"), isRight: false },
+    ],
+    say("predict.why"),
+    () => uncover(),
+  );
+  const picture = h("div.asked-picture", {}, threads.element, ask.element);
+  const element = screen({
+    title: say("title"),
+    sentence: say("sentence"),
+    picture,
+    below: [guess, told],
+    hood: hood(say, law, h("p.formula", {}, say("hood.formula")), table.element, h("p", {}, say("hood.choice"), " ", toScene("sure", say("hood.scene")))),
+  });
+  element.classList.add("covered");
+  if (state.q !== NOTHING || state.level > -1 || state.t !== BEGINNING) uncover();
+
+  /** The reader has guessed, or has moved something: show the threads, and two questions to compare. */
+  function uncover() {
+    element.classList.remove("covered");
+    guess.after(questions);
+    show();
+  }
+
+  /** Where the line is: where the reader put it, else where the service has it. */
+  function levelNow() {
+    if (state.level > -1) return state.level;
+    return found.background ? new NullKey({ background: found.background, keys: KEYS.length }).level(state.t) : 0;
+  }
+
+  function show() {
+    const isCovered = element.classList.contains("covered");
+    const level = levelNow();
+    const at = Number.isFinite(level) ? level : 1;
+    const { similarities } = found;
+    const { weights, nullWeight, verdict, heaviest } = weigh(similarities, { temperature: state.t, none: { similarity: at, count: 1 } });
+    const hidden = isCovered ? { grown: 0, poured: 0, glow: 0 } : {};
+    threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level: at, ...hidden });
+    const key = KEYS[weights.indexOf(heaviest)];
+    told.textContent = isCovered ? "" : say(`told.${verdict}`, { key, share: percent(verdict === "one" ? heaviest : nullWeight) });
+    table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, at], [...weights, nullWeight], state.t);
+    law.textContent = found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "";
+  }
+
+  async function answer() {
+    const query = state.q;
+    const answered = await context.patiently(answers.ask(query, KEYS));
+    if (!answered || query !== state.q) return;
+    found = answered;
+    asked = query;
+    threads.take({ query, rows: ROWS, none: true, bars: true });
+    ask.place(threads.queryBox, query);
+    show();
+  }
+
+  threads.take({ query: asked, rows: ROWS, none: true, bars: true });
+  context.sized(picture, (width, height) => {
+    threads.layout(width, height);
+    ask.place(threads.queryBox, asked);
+    show();
+  });
+  if (state.q !== asked) answer();
+  return {
+    element,
+    picture: threads.element,
+    update(/** @type {State} */ now, /** @type {Set<string>} */ changed) {
+      state = now;
+      if (["t", "q", "level"].some((name) => changed.has(name))) uncover();
+      if (changed.has("q")) answer();
+      else show();
+    },
+  };
+}
+
+/** The second screen: rows that the reader masks. @param {import("../story.js").Context} context */
+function withMask(context) {
+  const { say, answers } = context;
+  /** @type {State} */
+  let state = context.state;
+  const { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(ANIMALS, KEYS));
+  const threads = new Threads(say, (mt) => context.set({ mt }));
+  const told = h("p.told", { role: "status" });
+  const heaviest = KEYS[similarities.indexOf(Math.max(...similarities))];
+  const guess = prediction(
+    say,
+    say("mask.predict"),
+    [
+      { label: say("mask.nowhere"), isRight: false },
+      { label: say("mask.next"), isRight: false },
+      { label: say("mask.share"), isRight: true },
+    ],
+    say("mask.why"),
+    () => context.set({ masked: [[heaviest]] }),
+  );
+  const picture = h("div.asked-picture", {}, threads.element);
+  const element = screen({
+    title: say("mask.title"),
+    sentence: say("mask.sentence"),
+    picture,
+    below: [guess, told],
+    hood: hood(say, h("p", {}, say("hood.mask")), h("p", {}, toScene("filter", say("hood.filter")))),
+  });
+  const maskedKeys = () => new Set(state.masked.flat());
+  const turn = (/** @type {string} */ key) => {
+    const masked = maskedKeys();
+    if (!masked.delete(key)) masked.add(key);
+    context.set({ masked: masked.size ? [[...masked]] : [] });
+  };
+  threads.onRow((i) => turn(KEYS[i]));
+
+  function show() {
+    const masked = maskedKeys();
+    const { weights } = weigh(similarities, { temperature: state.mt, mask: KEYS.map((key) => !masked.has(key)) });
+    threads.mask(KEYS.map((key) => masked.has(key)));
+    threads.draw({ temperature: state.mt, weights, similarities });
+    told.textContent = masked.size ? say("mask.told", { count: masked.size }) : "";
+  }
+
+  threads.take({ query: ANIMALS, rows: ROWS });
+  context.sized(picture, (width, height) => {
+    threads.layout(width, height);
+    show();
+  });
+  return {
+    element,
+    picture: threads.element,
+    update(/** @type {State} */ now) {
+      state = now;
+      show();
+    },
+  };
+}
