@@ -142,6 +142,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "training_failed":
     case "not_presenter":
     case "room_not_found":
+    case "room_over":
     case "room_row_not_found":
     case "room_taken":
     case "room_full":
