@@ -68,7 +68,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript vectors docs notebook picture wheels kernels bench image sbom lock release clean
+.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript page vectors docs notebook picture wheels kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -174,6 +174,10 @@ openapi: install
 typescript: install
 	$(BIN)/python -m tests.bundle
 
+# service/web/built: the modules of the page, of each document as one script.
+page: install
+	$(BIN)/python -m tests.page
+
 # service/datasets/vectors, which start with the demo collections: their texts as the default model encodes them now.
 vectors: install
 	$(BIN)/python -m tests.demo_vectors
@@ -255,5 +259,5 @@ release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
+	rm -rf $(VENV) .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
 	  clients/typescript/dist clients/typescript/node_modules

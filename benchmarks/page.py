@@ -85,7 +85,7 @@ def opening(browser: Browser, url: str, rounds: int) -> Table:
             if line != "loopback":
                 slowly(context, page)
             for visit in ("first", "second"):
-                found.setdefault((line, visit), []).append(arrival(page, url))
+                found.setdefault((line, visit), []).append(arrival(page, f"{url}/scenes"))
                 page.goto("about:blank")
             context.close()
     table = Table(title=f"the opening scene until its first answer is drawn, medians of {rounds}")
@@ -106,9 +106,9 @@ def moving(browser: Browser, url: str, rows: int, rounds: int) -> Table:
     paints, rates = [], []
     for _ in range(rounds):
         page = browser.new_page(viewport=SIZE)
-        events = traced(browser, page, lambda page=page: page.goto(url, wait_until="networkidle"))
+        events = traced(browser, page, lambda page=page: page.goto(f"{url}/scenes", wait_until="networkidle"))
         paints.append(first_paint(events))
-        page.goto(f"{url}/#scene=rows")
+        page.goto(f"{url}/scenes#scene=rows")
         many_rows(page, rows)
         rates.append(frames(traced(browser, page, lambda page=page: frames_a_second(page, SECONDS))))
         page.close()

@@ -30,7 +30,7 @@ ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 OWN_SEGMENTS = frozenset(
     [
         *("assets", "docs", "index.html", "lesson.html", "livez", "mcp", "metrics", "openapi.json", "readyz", "room"),
-        *("v1", "worksheet.html"),
+        *("scenes", "v1", "worksheet.html"),
     ]
 )
 UNIX = "unix"

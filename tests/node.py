@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
 CLIENT = Path("clients", "typescript")
@@ -14,6 +19,8 @@ DESCRIPTION = Path("service", "api", "openapi.json")
 # Errors that no network changes: the lock does not match the package, or a package does not match the lock.
 OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")
+TOOLS = ROOT / ".page-tools"
+"""Where packages are kept that tests and `make lint` use again."""
 
 
 class NodeMissingError(Exception):
@@ -40,12 +47,17 @@ def node(
     Args:
         given: what it reads on standard input.
     """
-    programs = home() / "bin"
-    path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
+    return _run(folder, [home() / "bin" / "node", *words], given, environment)
+
+
+def _run(
+    folder: Path, command: list[str | Path], given: str | None = None, environment: Mapping[str, str] = {}
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, for which `node` is the package's."""
+    path = os.pathsep.join((str(home() / "bin"), os.environ.get("PATH", os.defpath)))
     variables = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"} | {"PATH": path}
-    command = [programs / "node", *words]
     return subprocess.run(
-        command, cwd=folder, env=variables | environment, input=given, capture_output=True, text=True, check=False
+        command, cwd=folder, env={**variables, **environment}, input=given, capture_output=True, text=True, check=False
     )
 
 
@@ -84,8 +96,51 @@ def project(source: Path, copy: Path) -> Path:
         AssertionError: npm can, and they are not what is locked.
     """
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*MADE))
+    _install(copy)
+    return copy
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Installed packages that have programs.
+
+    Attributes:
+        folder: the folder in which `node_modules` is.
+    """
+
+    folder: Path
+
+    def run(self, program: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run one of their programs in their folder."""
+        return _run(self.folder, [self.folder / "node_modules" / ".bin" / program, *words])
+
+
+def packages(source: Path) -> Packages:
+    """Return what the lock of a folder names, installed once for each lock, beside the sources and not among them.
+
+    Raises:
+        NodeMissingError: npm cannot reach them.
+        AssertionError: npm can, and they are not what is locked.
+    """
+    files = [source / name for name in ("package.json", "package-lock.json")]
+    digest = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    folder = TOOLS / digest
+    if not folder.exists():
+        TOOLS.mkdir(exist_ok=True)
+        # Elsewhere first: an installation that was broken off, or that another process makes, is not taken for one.
+        with TemporaryDirectory(dir=TOOLS) as temporary:
+            copy = Path(temporary) / digest
+            copy.mkdir()
+            for file in files:
+                shutil.copy(file, copy)
+            _install(copy)
+            with suppress(FileExistsError):
+                copy.rename(folder)
+    return Packages(folder)
+
+
+def _install(copy: Path) -> None:
     installed = npm(copy, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
         raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
-    return copy

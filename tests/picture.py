@@ -19,7 +19,7 @@ from tests.examples import ROOT
 from tests.running import RunningService
 
 FILE = ROOT / "docs" / "pictures" / "page.png"
-SCENE = "#scene=library&t=0.06"
+SCENE = "scenes#scene=library&t=0.06"
 MOST_BYTES = 150_000
 COLOURS = 160
 

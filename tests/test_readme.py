@@ -5,6 +5,7 @@ Their examples are tested in `test_docs.py`.
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -113,9 +114,8 @@ def test_the_tutorial_shows_what_the_command_prints(tmp_path, monkeypatch):
 
 
 def test_the_lesson_of_an_hour_is_the_plan_of_the_page():
-    plan = (ROOT / "service/web/js/words/en/lesson.js").read_text(encoding="utf-8")
-    parts = re.findall(r'minutes: "(\d+–\d+)", title: ".+", scenes: \[(.*)\]', plan)
+    plan = json.loads((ROOT / "service/web/js/words/en/lesson.json").read_text(encoding="utf-8"))
     rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("docs/start/workshop.md").text, re.MULTILINE)
     assert [(minutes, re.findall(r"`(\w+)`", scenes)) for minutes, scenes in rows] == [
-        (minutes, re.findall(r'"(\w+)"', scenes)) for minutes, scenes in parts
+        (part["minutes"], part["scenes"]) for part in plan["parts"]
     ]

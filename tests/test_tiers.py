@@ -136,6 +136,7 @@ def test_each_works_first(make):
     assert make("test", "RERUN=--last-failed") == [TEST.replace("pytest", "pytest --last-failed")]
     assert make("openapi") == ["python -m tests.description"]
     assert make("typescript") == ["python -m tests.bundle"]
+    assert make("page") == ["python -m tests.page"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
 

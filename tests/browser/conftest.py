@@ -57,11 +57,18 @@ def site(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 class Visit:
-    """A page that is open, and what went wrong while it was."""
+    """A page that is open, and what went wrong while it was.
 
-    def __init__(self, page: Page, origin: str) -> None:
+    Args:
+        page: the browser's page.
+        origin: where the service or the exported page is.
+        scenes: the name of the document of the scenes there.
+    """
+
+    def __init__(self, page: Page, origin: str, scenes: str = "scenes") -> None:
         self.page = page
         self.origin = origin
+        self._scenes = scenes
         self.errors: list[str] = []
         self.strangers: list[str] = []
         self.requests: list[str] = []
@@ -87,7 +94,8 @@ class Visit:
 
     def go(self, where: str, *, covered: bool = False) -> Page:
         """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
-        self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
+        address = where if covered else uncovered(where)
+        self.page.goto(f"{self.origin}/{self._scenes if address[:1] in ('', '#', '?') else ''}{address}")
         try:
             self.page.wait_for_selector(DRAWN, state="attached", timeout=60_000)
         except Exception as failure:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, cast
+
+from service.api.routes.page import WEB
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -48,18 +51,29 @@ def sideways(page: Page) -> float:
 def module(page: Page, path: str, use: str, argument: Any = None) -> Any:
     """Import one of the page's modules in the page, and use it: a function of the module and the argument.
 
-    `path` begins with /js/, as do others that `use` imports: where the files of this version are, the page knows.
+    `path` begins with /js/, as do others that `use` imports: where the files of this version are, the page knows. What
+    is imported is a second copy: the page has its own in its script.
     """
-    base = page.evaluate("new URL('..', document.querySelector('script[type=module]').src).pathname").rstrip("/")
+    base = page.evaluate("new URL(document.documentElement.dataset.assets, document.baseURI).pathname").rstrip("/")
     use = use.replace("import('/js/", f"import('{base}/js/")
     return page.evaluate(f"async (given) => ({use})(await import('{base}{path}'), given)", argument)
 
 
-def same_names_in_both(page: Page, topic: str) -> None:
+def words(language: str, topic: str) -> dict[str, Any]:
+    """Return the words of a topic, from their file."""
+    path = WEB / "js" / "words" / language / f"{topic}.json"
+    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+
+
+def topics() -> list[str]:
+    """Return the topics whose words the document of the scenes brings along."""
+    (named,) = re.findall(r'data-topics="([^"]*)"', (WEB / "scenes.html").read_text(encoding="utf-8"))
+    return cast(str, named).split()
+
+
+def same_names_in_both(topic: str) -> None:
     """The words of a topic have the same names, places and terms in English and in Chinese."""
-    english, chinese = (
-        module(page, f"/js/words/{language}/{topic}.js", "(words) => words.default") for language in ("en", "zh")
-    )
+    english, chinese = (words(language, topic) for language in ("en", "zh"))
     assert english.keys() == chinese.keys()
     for name, text in english.items():
         used = [set(re.findall(r"\{\w+\}|\[\w+\|", one)) for one in (text, chinese[name])]

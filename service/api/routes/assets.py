@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -32,12 +31,12 @@ EACH_TIME = {"Cache-Control": "no-cache"}
 NOWHERE = Router()
 COMPRESSED_ALREADY = {".png", ".woff2"}
 LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
+# Of what bundles and checks the scripts of the page.
+OF_TOOLS = {"biome.json", "package.json", "package-lock.json", "tsconfig.json", "types.d.ts"}
 OTHERS = "vendor"  # files of other projects, unchanged, with their licences
 # A comment on lines of its own. It is for readers of the source, and a sixth of the bytes that a browser would load.
 COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
-COMMENTED = {".css", ".js"}
-# A module's `import … from "./x.js"`, `import "./x.js"` or `export … from "./x.js"`, but no `import("./x.js")`.
-IMPORTED = re.compile(r"""^\s*(?:import|export)\b[^"'()]*["'](\.[^"']+)["']""", re.MULTILINE)
+COMMENTED = {".css"}  # esbuild takes those of the scripts away
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Assets:
     """
 
     def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in OF_TOOLS)
         self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
         whole = sha256()
         for name, asset in self.files.items():
@@ -73,20 +72,6 @@ class Assets:
     def text(self, name: str) -> str:
         """Return the text of a file."""
         return self.files[name].content.decode()
-
-    def wave(self, modules: Iterable[str]) -> list[str]:
-        """Return these JavaScript modules and all modules that they import, each once, the nearest first.
-
-        Raises:
-            KeyError: a module does not exist.
-        """
-        collected = dict.fromkeys(modules)
-        for name in (order := list(collected)):
-            for other in IMPORTED.findall(self.text(name)):
-                if (path := posixpath.normpath(posixpath.join(posixpath.dirname(name), other))) not in collected:
-                    collected[path] = None
-                    order.append(path)
-        return order
 
 
 def _read(folder: Path, path: Path) -> Asset:

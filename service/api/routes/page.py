@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,15 +23,13 @@ from service.api.routes.assets import EACH_TIME, FOR_ANYONE, FOR_EVER, MEDIA_TYP
 from service.api.routes.documentation import SITE, Documentation
 
 LANGUAGES = ("en", "zh")  # of the page, as in the names of its files
-WORDS = re.compile(r"""\s*"([\w.-]+)":\s*("(?:[^"\\]|\\.)*"),?""")
+WORDS = re.compile(r"""(<script [^>]*class="words"[^>]*)data-topics="([^"]*)\"([^>]*>)""")
 TERM = re.compile(r"\[(query|key|value|weight|code|b|number)\|([^\]]*)\]")
 TAGS = {"code": "code", "b": "strong"}
 FILLED = re.compile(r"""(<(\w+)[^>]* )data-words="([\w.]+)"([^>]*>)(?=</\2>)""")
 PLACE = re.compile(r"""data-(\w+)="([^"]*)\"""")
-MODULE = re.compile(r"""<(?:link rel="modulepreload" href|script type="module" src)="assets/([^"]+)\"""")
 STYLE = r"""^ *<link rel="stylesheet" href="assets/(css/[\w.-]+)">\n"""
 STYLES = re.compile(rf"(?:{STYLE}){{2,}}", re.MULTILINE)
-PRELOAD = re.compile(r"""^ *<link rel="modulepreload"[^>]*>\n""", re.MULTILINE)
 PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 
 
@@ -52,32 +50,27 @@ def preferred_language(accept_language: str) -> str:
 def render_page(assets: Assets, name: str, language: str) -> Asset:
     """Render a document of the page in a language.
 
-    - Links into `assets/` point to files under the digest.
+    - Links into `assets/`, and the attribute by which scripts know of that folder, point to files under the digest.
     - Adjacent style sheets become one file.
     - `:language` is replaced by the name of the language.
     - An element with `data-words` gets the text of that name. Its other `data-` attributes fill the placeholders in the
       text.
-    - The script `words` gets all texts, so that the browser need not wait for further files.
-    - Each module is preloaded with all modules that it imports.
+    - The script of the class `words` gets the texts of its topics, so that the browser need not wait for further files.
+      Those of each language become a file, for whoever changes the language.
 
     Raises:
-        KeyError: the document names an unknown text or module.
-        ValueError: a line in a file of texts cannot be parsed.
+        KeyError: the document names an unknown text or topic.
     """
     text = assets.text(name).replace(":language", language)
-    words = _words(assets, language)
-    # Escape `<`, which could end the script element: its text is not parsed as HTML.
-    data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda match: match[1] + data, text)
+    words: dict[str, str] = {}
+    if match := WORDS.search(text):
+        words = read_words(assets, language, match[2].split())
+        document, data = name.removesuffix(".html"), in_script(words)
+        assets.files[f"words/{document}.{language}.json"] = Asset(data.encode(), MEDIA_TYPES[".json"])
+        text = WORDS.sub(lambda match: f'{match[1]}data-document="{document}"{match[3]}{data}', text)
     text = FILLED.sub(lambda match: match[1].rstrip() + match[4] + _rich(_fill_places(words[match[3]], match[0])), text)
     text = STYLES.sub(lambda match: _join_sheets(assets, name, match[0]), text, count=1)
-    # After the script of the opening question, whose answer takes longest.
-    wave = "".join(
-        f'  <link rel="modulepreload" href="assets/{module}" fetchpriority="low">\n'
-        for module in assets.wave(MODULE.findall(text))
-    )
-    text = PRELOAD.sub("", text).replace("</head>", f"{wave}</head>", 1)
-    text = re.sub(r"""((?:href|src)=")assets/""", rf"\1assets/{assets.digest}/", text)
+    text = re.sub(r"""((?:href|src|data-assets)=")assets/""", rf"\1assets/{assets.digest}/", text)
     return Asset(text.encode(), "text/html; charset=utf-8")
 
 
@@ -94,19 +87,17 @@ def _join_sheets(assets: Assets, name: str, links: str) -> str:
     return f'  <link rel="stylesheet" href="assets/css/{name}.css">\n'
 
 
-def _words(assets: Assets, language: str) -> dict[str, str]:
-    """Return the texts of the page by name, from all modules of the language.
-
-    Raises:
-        ValueError: a line is not a name and a text.
-    """
+def read_words(assets: Assets, language: str, topics: Iterable[str]) -> dict[str, str]:
+    """Return the texts of topics by name."""
     words: dict[str, str] = {}
-    for name in assets.wave([f"js/words/{language}.js"]):
-        for line in re.findall(r'^ *".*$', assets.text(name), re.MULTILINE):
-            if (match := WORDS.fullmatch(line)) is None:
-                raise ValueError(f'{name} has {line.strip()!r}: write "a.name": "and its text", on a line')
-            words[match[1]] = json.loads(match[2])
+    for topic in topics:
+        words |= json.loads(assets.text(f"js/words/{language}/{topic}.json"))
     return words
+
+
+def in_script(content: object) -> str:
+    """Return JSON that cannot end the script element around it, whose text is not parsed as HTML."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _fill_places(words: str, tag: str) -> str:
@@ -127,8 +118,9 @@ def _rich(words: str) -> str:
 
 WEB = Path(__file__).parents[2] / "web"
 DOCUMENTS = {
-    "/": "index.html",
-    "/index.html": "index.html",
+    "/": "story.html",
+    "/index.html": "story.html",
+    "/scenes": "scenes.html",
     "/lesson.html": "lesson.html",
     "/worksheet.html": "worksheet.html",
     "/room": "room.html",

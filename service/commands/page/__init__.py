@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from service.commands.page.recording import Memory
     from softkv import Client
 
-DOCUMENTS = ("index.html", "lesson.html", "worksheet.html")
+DOCUMENTS = {
+    "index.html": "story.html",
+    **{name: name for name in ("scenes.html", "lesson.html", "worksheet.html")},
+}
+"""The documents of the page by the names of their files."""
 QUESTIONS = Path(__file__).with_name("questions.txt")
 _PAGE = 500
 
@@ -65,8 +69,11 @@ def export(
         for memory in memories:
             recording.ask(memory)
         exported = recording.content()
-    files = {name: bundle(assets, name, exported if name == "index.html" else None).encode() for name in DOCUMENTS}
-    files |= {f"fonts/{path}": content for path, content in fonts(assets).items()}
+    files = {
+        name: bundle(assets, document, exported if document == "scenes.html" else None).encode()
+        for name, document in DOCUMENTS.items()
+    }
+    files |= {f"assets/{path}": content for path, content in fonts(assets).items()}
     _write(folder, files)
     size, count = sum(map(len, files.values())), len(exported["query"]["texts"])
     if as_json:

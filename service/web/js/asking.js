@@ -3,6 +3,7 @@
 import { weigh } from "./formula.js";
 import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
+import { Crowd, Tail } from "./tail.js";
 
 /** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
 export const MOST = 1000;
@@ -109,7 +110,6 @@ export class Asker {
     const body = { query: state.query, temperatures: [...ladder(8), onTheWire(Infinity)], top_k: HEAD, null: state.none, include: [] };
     const swept = await this.api.post(`${path}/sweep`, filter ? { ...body, filter } : body, signal);
     if (swept.keys <= swept.matches.length) return null;
-    const { Crowd, Tail } = await import("./tail.js");
     const several = swept.matches.flatMap((match, at) => (match.part ? [[match.id, new Crowd(swept, at)]] : []));
     return { tail: new Tail(swept), crowds: new Map(several) };
   }

@@ -2,8 +2,8 @@
 
 import { fill, h } from "./element.js";
 import { preferred, say, speak, subscripted } from "./words.js";
-import english from "./words/en/lesson.js";
-import chinese from "./words/zh/lesson.js";
+import english from "./words/en/lesson.json" with { type: "json" };
+import chinese from "./words/zh/lesson.json" with { type: "json" };
 
 const PLANS = { en: english, zh: chinese };
 const asked = new URLSearchParams(window.location.search);
@@ -12,17 +12,21 @@ const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
 const stage = document.querySelector("#lesson");
 const isSheet = stage.classList.contains("sheet");
+const SCENES = document.documentElement.dataset.exported === undefined ? "scenes" : "scenes.html";
 const LETTERS = ["a", "b", "c", "d"];
 
-await speak(language);
 document.documentElement.dataset.theme = theme;
-document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
-fill(document.querySelector("#bar"),
-  h("a.mark", { href: permalink("library") }, "softkv"), h("span.tag", {}, say("frame.tag")),
-  h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
-    h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
-fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
-openInPrint();
+speak(language).then(draw);
+
+function draw() {
+  document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
+  fill(document.querySelector("#bar"),
+    h("a.mark", { href: "./" }, "softkv"), h("span.tag", {}, say("frame.tag")),
+    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
+      h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
+  fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
+  openInPrint();
+}
 
 function lesson() {
   return [
@@ -94,5 +98,5 @@ function page(file, other = language) {
 }
 
 function permalink(scene) {
-  return `./#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
+  return `${SCENES}#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

@@ -1,14 +1,10 @@
 /** The page, put together: the frame around the view of the current scene.
  *
- * The service sends these files as they are, without comments, below `/assets/` and one digest of all of them, so that
- * a browser keeps them for ever (`Assets` in `service/api/routes/page.py`). It renders three documents for each request
- * (`render_page`): with links below the digest, a `modulepreload` for each module, the words of the browser's language,
- * and the text of the opening scene, which is read before a script runs.
- *
- * `opening.js`, no module, runs first: it sets the theme and asks the opening question while the modules load. This
- * file has the frame and the lookup. Another view is loaded when a scene needs it (`scenes.js`). The rest of a lookup
- * (`views/rest.js`) is loaded when its first answer is drawn. Each file is a round trip over a slow line, so whatever
- * the first answer does not need belongs in `rest.js`; `tests/browser/frame/test_transfer.py` counts the bytes.
+ * esbuild makes one classic script of this file and all that it imports, `built/scenes.js` (`python -m tests.page`). The
+ * service renders the document for each request (`render_page` in `service/api/routes/page.py`): with links below the
+ * digest of all files, the words of the browser's language, and the text of the opening scene, which is read before a
+ * script runs. `opening.js` runs first: it sets the theme and asks the opening question while the script loads. The rest
+ * of a lookup is made when its first answer has been drawn.
  *
  * `asking.js` asks the service. `views/notice.js` says why there is no answer, and tries again if that may pass by
  * itself. A scene asks its own questions by `views/latest.js`, one at a time. In a page that `softkv page export` wrote,
@@ -17,32 +13,48 @@
 
 import { API, SoftkvError, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
+import { asset } from "./assets.js";
 import { fill, h, put } from "./element.js";
+import { answering } from "./exported/answers.js";
+import { keys } from "./keys.js";
 import { sceneNamed } from "./scenes.js";
-import { opened, Store } from "./state.js";
+import { Store } from "./state.js";
 import { styled } from "./styles.js";
 import { clipped, say, speak } from "./words.js";
+import { encoder } from "./views/encoder.js";
 import { bar, foot } from "./views/frame.js";
-import { notice } from "./views/notice.js";
-import { story } from "./views/story.js";
+import { hopfield } from "./views/hopfield.js";
+import { photo } from "./views/images/photo.js";
+import { learning } from "./views/lab/learning.js";
+import { pairs } from "./views/lab/pairs.js";
+import { vision } from "./views/lab/vision.js";
 import { lookup } from "./views/lookup.js";
+import { lowRank } from "./views/lowrank.js";
+import { million } from "./views/million/million.js";
+import { notice } from "./views/notice.js";
+import { regression } from "./views/regression.js";
+import { scores } from "./views/scores/scores.js";
+import { shards } from "./views/shards.js";
+import { space } from "./views/space/space.js";
+import { steps } from "./views/steps.js";
+import { story } from "./views/story.js";
+import { sure } from "./views/sure/sure.js";
 
-/** The opening scene's view is there; each other one comes when a scene wants it. */
 const VIEWS = {
-  lookup: () => lookup,
-  sure: async () => (await import("./views/sure/sure.js")).sure,
-  steps: async () => (await import("./views/steps.js")).steps,
-  encoder: async () => (await import("./views/encoder.js")).encoder,
-  hopfield: async () => (await import("./views/hopfield.js")).hopfield,
-  regression: async () => (await import("./views/regression.js")).regression,
-  scores: async () => (await import("./views/scores/scores.js")).scores,
-  photo: async () => (await import("./views/images/photo.js")).photo,
-  space: async () => (await import("./views/space/space.js")).space,
-  million: async () => (await import("./views/million/million.js")).million,
-  lowrank: async () => (await import("./views/lowrank.js")).lowRank,
-  pairs: async () => (await import("./views/lab/pairs.js")).pairs,
-  learning: async () => (await import("./views/lab/learning.js")).learning,
-  vision: async () => (await import("./views/lab/vision.js")).vision,
+  lookup,
+  sure,
+  steps,
+  encoder,
+  hopfield,
+  regression,
+  scores,
+  photo,
+  space,
+  million,
+  lowrank: lowRank,
+  pairs,
+  learning,
+  vision,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];
 /** Up to so many rem everything of a lookup is in one column; with large type, in which a rem is a quarter more, likewise. */
@@ -51,13 +63,13 @@ const LARGER = 1.25;
 /** More of an address is not printed. */
 const LONGEST = 600;
 /** Where the fonts are; a frame without an origin of its own may load none from a host that does not let any. */
-const { fonts, exported: isExported } = document.documentElement.dataset;
-const FONTS = fonts === undefined ? new URL("../css/fonts.css", import.meta.url).href : window.origin === "null" ? null : fonts;
+const isExported = document.documentElement.dataset.exported !== undefined;
+const FONTS = isExported && window.origin === "null" ? null : asset("css/fonts.css");
 const AGAIN_MS = 2000;
 
-const store = new Store(window.location, window.history, await opened(window.location.hash));
-const exported = isExported === undefined ? null : JSON.parse(document.querySelector("#exported").textContent);
-const fetcher = exported ? (await import("./exported/answers.js")).answering(exported) : (path, options) => fetch(`.${path}`, options);
+const store = new Store(window.location, window.history);
+const exported = isExported ? JSON.parse(document.querySelector("#exported").textContent) : null;
+const fetcher = exported ? answering(exported) : (path, options) => fetch(`.${path}`, options);
 const api = new API(fetcher, storageOf(window), window.asked);
 const context = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
 const stage = document.querySelector("#stage");
@@ -68,7 +80,6 @@ let mounted = 0;
 let told = null;
 let uncover = null;
 let model = null;
-let walked = null;
 context.told = (now) => {
   model = now;
   tell();
@@ -81,7 +92,7 @@ async function mount() {
   view?.leave?.();
   view = null;
   stage.setAttribute("aria-busy", "true");
-  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang, sceneNamed(state.scene).words), styled(sceneNamed(state.scene).styles)]).catch(broken);
+  await Promise.all([speak(state.lang), styled(sceneNamed(state.scene).styles)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");
@@ -92,7 +103,7 @@ async function mount() {
   context.story = told.element;
   uncover = null;
   model = { state };
-  view = make(context);
+  view = VIEWS[state.view](context);
   fill(stage, context.notice.element, view.element, printed);
   stage.removeAttribute("aria-busy");
   tell();
@@ -100,7 +111,7 @@ async function mount() {
   if (state.view !== "lookup") answered();
 }
 
-/** A part of the page did not come: the service is away, or another version by now. As soon as it answers, begin anew. */
+/** Words did not come: the service is away, or has another version of the page. As soon as it answers, begin anew. */
 async function broken(failure) {
   if (!(failure instanceof TypeError)) throw failure;
   for (;;) {
@@ -122,8 +133,7 @@ function answered(rest) {
     performance.mark("answered");
     if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
     rest?.().catch(broken);
-    if (!exported) import("./views/shards.js").then(({ shards }) => shards(context)).catch(broken);
-    walked ??= import("./keys.js").then(({ keys }) => keys(store)).catch(broken);
+    if (!exported) shards(context).catch(broken);
   }));
 }
 
@@ -185,5 +195,6 @@ document.querySelector("#skip").addEventListener("click", (event) => {
   stage.focus();
 });
 
+keys(store);
 fill(document.querySelector("#bar"), header.parts);
-mount();
+store.open().then(mount);

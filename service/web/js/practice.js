@@ -1,11 +1,9 @@
-/**
- * What to try in a scene, each with a check that ticks itself, and the questions that learners ask. Loaded after the
- * scene has been revealed; the words come with it.
- */
+/** What to try in a scene, each with a check that ticks itself, and the questions that learners ask. */
 
 import { fill, h, put } from "./element.js";
 import { beginning } from "./state.js";
 import { heaviest } from "./views/answers.js";
+import { say } from "./words.js";
 
 /** A task's name → whether what is seen fulfils it. The model is what the scene shows: state, result and answer, or numbers. */
 const EXERCISES = {
@@ -93,20 +91,19 @@ const WHYS = {
 
 const done = new Set();
 
-/** The exercises and the questions of a scene. @param {string} scene @param {"en"|"zh"} language */
-export async function practice(scene, language) {
-  const { default: words } = await (language === "zh" ? import("./words/zh/practice.js") : import("./words/en/practice.js"));
+/** The exercises and the questions of a scene. @param {string} scene */
+export function practice(scene) {
   const tasks = Object.entries(EXERCISES[scene] ?? {}).map(([name, holds]) => {
     const tick = h("span.tick-of", { "aria-hidden": "true" });
     const said = h("span.unseen", {});
-    return { name: `${scene}.${name}`, holds, tick, said, element: h("li", {}, tick, h("span", {}, words[`exercise.${scene}.${name}`]), said) };
+    return { name: `${scene}.${name}`, holds, tick, said, element: h("li", {}, tick, h("span", {}, say(`exercise.${scene}.${name}`)), said) };
   });
   const title = h("summary", {});
   const heard = h("p.unseen", { role: "status" });
   const list = tasks.length ? h("details.exercises", { id: "exercises" }, title, h("ul", {}, tasks.map((task) => task.element))) : null;
   const whys = WHYS[scene] ?? [];
-  const why = whys.length ? h("details.whys", { id: "whys" }, h("summary", {}, words["practice.why"]),
-    h("dl", {}, whys.map((name) => [h("dt", {}, words[`why.${name}.ask`]), h("dd", {}, words[`why.${name}.say`])]))) : null;
+  const why = whys.length ? h("details.whys", { id: "whys" }, h("summary", {}, say("practice.why")),
+    h("dl", {}, whys.map((name) => [h("dt", {}, say(`why.${name}.ask`)), h("dd", {}, say(`why.${name}.say`))]))) : null;
   const element = h("div.practice", {}, list, why, heard);
 
   /** Tick what is fulfilled; a tick stays for as long as the page is open. */
@@ -115,18 +112,18 @@ export async function practice(scene, language) {
     for (const { name, holds, said } of tasks) {
       if (done.has(name) || !isThere(model) || !holds(model)) continue;
       done.add(name);
-      put(said, ` (${words["practice.done"]})`);
-      put(heard, words["practice.done"]);
+      put(said, ` (${say("practice.done")})`);
+      put(heard, say("practice.done"));
     }
     for (const { name, tick, element: line } of tasks) {
       put(tick, done.has(name) ? "✓" : "○");
       line.dataset.done = String(done.has(name));
     }
     const count = tasks.filter((task) => done.has(task.name)).length;
-    put(title, `${words["practice.try"]} (${count ? `✓ ${count}/` : ""}${tasks.length})`);
+    put(title, `${say("practice.try")} (${count ? `✓ ${count}/` : ""}${tasks.length})`);
   }
 
-  fill(title, words["practice.try"]);
+  fill(title, say("practice.try"));
   return { element, show };
 }
 

@@ -35,8 +35,8 @@ export const SETS = {
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
- * before the four answers; `words` the topic whose words come with it; `styles` the sheet that does; `exported` where an
- * exported page has its answers; `addends` where words can be weighed too.
+ * before the four answers; `styles` the sheet that comes with it; `exported` where an exported page has its answers;
+ * `addends` where words can be weighed too.
  */
 export const SCENES = [
   { name: "library", exported: true, addends: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
@@ -50,19 +50,19 @@ export const SCENES = [
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
   { name: "guess", exported: true, view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
   { name: "rows", exported: true, view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
-  { name: "sure", view: "sure", words: "sure", styles: "sure", state: { source: "library" } },
-  { name: "steps", view: "steps", words: "layer", styles: "layer", state: { t: 1 } },
-  { name: "scores", view: "scores", words: "scores", styles: "scores", state: { t: 1 } },
-  { name: "encoder", view: "encoder", words: "heads", styles: "heads", state: {} },
-  { name: "hopfield", view: "hopfield", words: "patterns", state: { t: 8 } },
-  { name: "regression", view: "regression", words: "patterns", state: { t: 0.25 } },
-  { name: "space", view: "space", words: "space", state: { source: "library", query: "books about felines" } },
-  { name: "million", view: "million", words: "million", state: { source: "", query: "smiling cat" } },
-  { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
-  { name: "lowrank", exported: true, view: "lowrank", words: "layer", state: {} },
-  { name: "pairs", view: "pairs", words: "lab", styles: "lab", state: {} },
-  { name: "learning", view: "learning", words: "lab", styles: "lab", state: { text: "3 March 2014" } },
-  { name: "vision", view: "vision", words: "lab", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
+  { name: "sure", view: "sure", styles: "sure", state: { source: "library" } },
+  { name: "steps", view: "steps", styles: "layer", state: { t: 1 } },
+  { name: "scores", view: "scores", styles: "scores", state: { t: 1 } },
+  { name: "encoder", view: "encoder", styles: "heads", state: {} },
+  { name: "hopfield", view: "hopfield", state: { t: 8 } },
+  { name: "regression", view: "regression", state: { t: 0.25 } },
+  { name: "space", view: "space", state: { source: "library", query: "books about felines" } },
+  { name: "million", view: "million", state: { source: "", query: "smiling cat" } },
+  { name: "photo", view: "photo", state: { t: 0.1 } },
+  { name: "lowrank", exported: true, view: "lowrank", state: {} },
+  { name: "pairs", view: "pairs", styles: "lab", state: {} },
+  { name: "learning", view: "learning", styles: "lab", state: { text: "3 March 2014" } },
+  { name: "vision", view: "vision", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
 ];
 
 /** A scene by name; the opening scene where there is none of that name. */

@@ -4,6 +4,7 @@
  */
 
 import { CALIBRATED, uncalibrated } from "./nullkey.js";
+import { packed, unpacked } from "./packing.js";
 import { onLambda } from "./scale.js";
 import { sceneNamed } from "./scenes.js";
 import { preferred } from "./words.js";
@@ -177,11 +178,6 @@ function coveredAgain({ scene }, patch, changed) {
   return again ? { revealed: false, guess: null } : {};
 }
 
-/** The address; one that was packed, as it was before. @param {string} hash */
-export async function opened(hash) {
-  return hash.includes("packed=") ? (await import("./packing.js")).unpacked(hash) : hash;
-}
-
 /** The one holder of the state. Listeners get the new state and the names that changed. */
 export class Store {
   #listeners = [];
@@ -190,11 +186,16 @@ export class Store {
   #edited = { names: "", at: 0 };
   #packed = { hash: "", short: "" };
 
-  /** @param {Location} location @param {History} history @param {string} [hash] the address, where it had to be unpacked */
-  constructor(location, history, hash = location.hash) {
+  /** @param {Location} location @param {History} history */
+  constructor(location, history) {
     this.location = location;
     this.history = history;
-    this.state = fromHash(hash);
+    this.state = fromHash(location.hash);
+  }
+
+  /** Take the state from an address that was packed; before that, it is that of the scene's beginning. */
+  async open() {
+    this.state = fromHash(await unpacked(this.location.hash));
   }
 
   /** Change some of the state; the URL follows a moment later, so a dragged slider does not flood the history. */
@@ -258,7 +259,7 @@ export class Store {
     if (hash.length <= LONG || typeof CompressionStream !== "function") this.history[how](null, "", hash);
     else if (this.#packed.hash === hash) this.history[how](null, "", this.#packed.short);
     else
-      import("./packing.js").then(({ packed }) => packed(hash, state.scene)).then((short) => {
+      packed(hash, state.scene).then((short) => {
         this.#packed = { hash, short };
         if (state === this.state) this.history[how](null, "", short);
       });
@@ -278,9 +279,8 @@ export class Store {
   /** Take the state from the URL again: back, forward, or a pasted link. */
   async reread() {
     clearTimeout(this.#pending);
-    const hash = await opened(this.location.hash);
+    await this.open();
     this.#past = [];
-    this.state = fromHash(hash);
     this.#tell(Object.keys(DEFAULTS));
   }
 

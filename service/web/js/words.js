@@ -1,5 +1,6 @@
 /** The words of the page, in English or 中文. `say` gives text, `rich` gives nodes with coloured terms. */
 
+import { asset } from "./assets.js";
 import { h } from "./element.js";
 
 const LANGUAGES = ["en", "zh"];
@@ -17,19 +18,22 @@ export function take(words, language) {
 }
 
 /**
- * Choose the language of everything said from now on, when its words are there.
+ * Choose the language of everything said from now on. The document brings the words of one language; those of another
+ * are fetched, unless it was exported.
  *
  * @param {"en"|"zh"} language
- * @param {string} [topic] of what else is spoken, which has a file of its own
+ * @throws {TypeError} the service is away, or has another version of the page by now
  */
-export async function speak(language, topic) {
-  const brought = document.querySelector(`#words[lang="${language}"]`);
-  const [page, more] = await Promise.all([
-    brought ? { default: JSON.parse(brought.textContent) } : import(`./words/${language}.js`),
-    topic ? import(`./words/${language}/${topic}.js`) : null,
-  ]);
-  current = { ...page.default, ...more?.default };
-  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+export async function speak(language) {
+  const brought = document.querySelector(`script.words[lang="${language}"]`);
+  take(brought ? JSON.parse(brought.textContent) : await fetched(language), language);
+}
+
+async function fetched(language) {
+  const { document: name } = document.querySelector("script.words").dataset;
+  const answer = await fetch(asset(`words/${name}.${language}.json`));
+  if (!answer.ok) throw new TypeError(`no words in ${language}: ${answer.status}`);
+  return answer.json();
 }
 
 /**

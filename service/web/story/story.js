@@ -1,6 +1,7 @@
 /** The story: its chapters one below another, the rail beside them, and the state in the address. */
 
 import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
+import { asset } from "../js/assets.js";
 import { fill, h } from "../js/element.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
@@ -85,7 +86,7 @@ export class Story {
     requestAnimationFrame(() =>
       setTimeout(() => {
         performance.mark("answered");
-        document.head.append(h("link", { rel: "stylesheet", href: new URL("../css/fonts.css", HERE).href }));
+        document.head.append(h("link", { rel: "stylesheet", href: asset("css/fonts.css") }));
       }),
     );
   }
@@ -258,8 +259,6 @@ export class Story {
 
 /** @type {Map<string, Promise<any>>} */
 const loading = new Map();
-/** Where this script is, beside which recorded data lie; a classic script knows only while it runs. */
-const HERE = /** @type {HTMLScriptElement} */ (document.currentScript)?.src ?? document.baseURI;
 
 /**
  * Recorded data, by a script element: over HTTP and from files alike.
@@ -272,7 +271,7 @@ export function recorded(name) {
   if (found) return found;
   const promise = new Promise((resolve, reject) => {
     const script = h("script", {
-      src: new URL(`../recorded/${name}.js`, HERE).href,
+      src: asset(`recorded/${name}.js`),
       onload: () => resolve(/** @type {any} */ (window).softkvRecorded[name]),
       onerror: () => reject(new Error(`recorded/${name}.js did not load`)),
     });

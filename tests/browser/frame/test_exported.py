@@ -46,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, site: RunningService) -> 
 def test_lookups_answer_without_a_service_as_the_service_does(chromium: Any, exported: tuple[str, str]) -> None:
     origin, service = exported
     context = chromium.new_context(viewport={"width": 1280, "height": 720})
-    opened = Visit(context.new_page(), origin)
+    opened = Visit(context.new_page(), origin, "scenes.html")
     page = opened.page
     opened.go("", covered=True)
     page.locator(".choice[value=none]").click()

@@ -69,7 +69,7 @@ def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any
     open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",), "demo": ("library",)}
     with RunningService(data_dir=tmp_path, **open_to_all) as running:
         running.wait_until_ready()
-        with framing(f"{running.url}/#revealed=1", 'sandbox="allow-scripts" width="1200" height="700"') as site:
+        with framing(f"{running.url}/scenes#revealed=1", 'sandbox="allow-scripts" width="1200" height="700"') as site:
             page = chromium.new_page()
             page.goto(site, wait_until="load")
             frame = page.frame_locator("iframe")

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
-from tests.browser.reading import module
+from tests.browser.reading import same_names_in_both, topics, words
 
 
-def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
-    page = visit("lesson.html").page
-    topics = set(module(page, "/js/scenes.js", "({SCENES}) => SCENES.flatMap(({words}) => words ?? [])"))
-    words = {
-        language: {
-            name: text
-            for part in ("", *(f"/{topic}" for topic in sorted(topics)))
-            for name, text in module(page, f"/js/words/{language}{part}.js", "(words) => words.default").items()
-        }
-        for language in ("en", "zh")
-    }
-    assert len(topics) > 2
-    assert words["en"].keys() == words["zh"].keys()
-    for name, english in words["en"].items():
-        placeholders = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]
-        assert placeholders[0] == placeholders[1], name
-        terms = [sorted(re.findall(r"\[(\w+)\|", text)) for text in (english, words["zh"][name])]
-        assert set(terms[0]) == set(terms[1]), name
+@pytest.mark.parametrize("topic", topics())
+def test_both_languages_have_the_same_words_and_places(topic: str) -> None:
+    same_names_in_both(topic)
 
 
-def test_the_lesson_plan_has_the_same_parts_in_both(visit: Any) -> None:
-    page = visit("lesson.html").page
-    plans = [module(page, f"/js/words/{language}/lesson.js", "(plan) => plan.default") for language in ("en", "zh")]
+def test_no_two_topics_have_words_of_the_same_name() -> None:
+    for language in ("en", "zh"):
+        names = [name for topic in topics() for name in words(language, topic)]
+        assert len(names) == len(set(names))
+
+
+def test_the_lesson_plan_has_the_same_parts_in_both() -> None:
+    plans = [words(language, "lesson") for language in ("en", "zh")]
     for plan in plans:
         assert [part["minutes"] for part in plan["parts"]] == [part["minutes"] for part in plans[0]["parts"]]
         assert [part["scenes"] for part in plan["parts"]] == [part["scenes"] for part in plans[0]["parts"]]
@@ -49,8 +38,12 @@ def test_the_switch_changes_every_word_at_once(visit: Any) -> None:
     opened.settle()
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     chinese = page.locator("#stage").inner_text()
-    words = module(page, "/js/words/en.js", "(words) => words.default")
-    plain = [text for text in words.values() if "{" not in text and "[" not in text and len(text) > 12]
+    plain = [
+        text
+        for topic in topics()
+        for text in words("en", topic).values()
+        if "{" not in text and "[" not in text and len(text) > 12
+    ]
     assert sum(text in english for text in plain) > 5
     assert [text for text in plain if text in chinese] == []
     page.click("#toggle-lang")
@@ -92,8 +85,12 @@ def test_the_page_opens_in_the_browsers_language(visit: Any, locale: str, addres
     assert ("注意力" in page.locator("#bar").inner_text()) == (language != "en")
 
 
-def test_the_words_that_come_with_the_document_are_the_modules(visit: Any) -> None:
-    for language in ("en", "zh"):
-        page = visit("lesson.html", locale=language).page
-        brought = page.evaluate("JSON.parse(document.querySelector('#words').textContent)")
-        assert brought == module(page, f"/js/words/{language}.js", "(words) => words.default")
+def test_words_come_with_the_document_and_those_of_the_other_language_when_it_is_chosen(visit: Any) -> None:
+    opened = visit("", locale="en")
+    assert [url for url in opened.requests if "/words/" in url] == []
+    opened.page.click("#toggle-lang")
+    opened.settle()
+    (address,) = (url for url in opened.requests if "/words/" in url)
+    assert address.endswith("/words/scenes.zh.json")
+    whole = {name: text for topic in topics() for name, text in words("zh", topic).items()}
+    assert opened.page.request.get(address).json() == whole

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 import threading
 import time
@@ -19,7 +18,7 @@ import pytest
 
 from tests.browser.conftest import PHONE
 from tests.browser.frame.test_accessibility import violations
-from tests.browser.reading import module, sideways
+from tests.browser.reading import same_names_in_both, sideways
 from tests.browser.written import percent
 from tests.service.commands.conftest import Serving, serving
 from tests.service.server.stopping import BUSY
@@ -180,8 +179,5 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         ]
 
 
-def test_a_room_says_the_same_in_both_languages(visit: Any) -> None:
-    page = visit("lesson.html").page
-    words = [module(page, f"/js/words/{language}/room.js", "(words) => words.default") for language in ("en", "zh")]
-    placeholders = [{name: set(re.findall(r"\{(\w+)\}", text)) for name, text in word.items()} for word in words]
-    assert placeholders[0] == placeholders[1]
+def test_a_room_says_the_same_in_both_languages() -> None:
+    same_names_in_both("room")

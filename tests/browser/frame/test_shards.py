@@ -26,7 +26,7 @@ def test_the_foot_says_how_many_servers_hold_the_keys(
         running.wait_until_ready()
         context = chromium.new_context(locale="en-GB")
         page = context.new_page()
-        page.goto(f"{running.url}/#revealed=1")
+        page.goto(f"{running.url}/scenes#revealed=1")
         checked(page)
         page.wait_for_selector("#shards")
         text = "Servers that hold the keys: 3, on machines: 3. Copies of each range: 2."

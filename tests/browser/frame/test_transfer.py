@@ -10,7 +10,7 @@ from tests.browser.arriving import arrival
 from tests.browser.reading import checked
 from tests.browser.speed import first_paint, frames_a_second, many_rows
 
-MOST_BYTES = 100_000
+MOST_BYTES = 160_000
 # Far below what is aimed at (50): a shared machine without a graphics card must not fail for being slow.
 FEWEST_FRAMES = 10
 
@@ -19,20 +19,21 @@ FEWEST_FRAMES = 10
 def test_the_first_answer_needs_little_and_comes_before_the_fonts(chromium: Any, site: Any, language: str) -> None:
     context = chromium.new_context(locale=language)
     page = context.new_page()
-    first = arrival(page, site.url)
+    first = arrival(page, f"{site.url}/scenes")
     assert first.transferred <= MOST_BYTES, sorted(first.before.items(), key=lambda one: -one[1])[:10]
     assert [path for path in first.before if path.endswith(".woff2")] == []
     assert any(path.endswith("/sans.woff2") for path in first.after)
     assert sum(path.startswith("/v1/") for path in first.before) == 1
     # The first drawing needed one wave: no file had to name another one first.
-    html = page.request.get(site.url, headers={"accept-language": language}).text()
-    modules = [path for path in first.before if path.endswith(".js")]
-    assert [path for path in modules if path[1:] not in html] == []
+    html = page.request.get(f"{site.url}/scenes", headers={"accept-language": language}).text()
+    assert [path for path in first.before if path.endswith((".js", ".css")) and path[1:] not in html] == []
 
     page.goto("about:blank")
-    again = arrival(page, site.url)
-    assert {path: size for path, size in again.before.items() if size and not path.startswith("/v1/")}.keys() <= {"/"}
-    assert again.before["/"] <= 400
+    again = arrival(page, f"{site.url}/scenes")
+    assert {path: size for path, size in again.before.items() if size and not path.startswith("/v1/")}.keys() <= {
+        "/scenes"
+    }
+    assert again.before["/scenes"] <= 400
     # A letter that is shown later may want a font that no letter wanted before.
     files = first.before | first.after
     assert [path for path, size in again.after.items() if size and path in files and not path.startswith("/v1")] == []
@@ -43,7 +44,7 @@ def test_something_is_read_before_a_script_runs(chromium: Any, site: Any) -> Non
     for language, title in (("en-GB", "SQL against attention"), ("zh-CN", "SQL 与注意力")):
         context = chromium.new_context(locale=language, java_script_enabled=False)
         page = context.new_page()
-        page.goto(site.url)
+        page.goto(f"{site.url}/scenes")
         assert title in page.locator("h1").inner_text()
         assert page.locator(".legend").inner_text()
         assert page.locator("#opening").inner_text() == "books about felines"
@@ -51,7 +52,7 @@ def test_something_is_read_before_a_script_runs(chromium: Any, site: Any) -> Non
         context.close()
 
 
-def test_what_is_asked_while_modules_come_is_what_the_scene_asks(visit: Any) -> None:
+def test_what_is_asked_while_the_script_comes_is_what_the_scene_asks(visit: Any) -> None:
     opened = visit("")
     page = opened.page
     assert page.locator("#question").input_value() == "books about felines"
@@ -63,7 +64,7 @@ def test_what_is_asked_while_modules_come_is_what_the_scene_asks(visit: Any) -> 
 def test_another_scene_shows_nothing_of_the_opening_one(chromium: Any, site: Any) -> None:
     context = chromium.new_context()
     page = context.new_page()
-    page.route("**/js/main.js", lambda route: None)  # it never comes
+    page.route("**/built/scenes.js", lambda route: None)  # it never comes
     for address, shown in (
         ("", True),
         ("#scene=library&theme=dark", True),
@@ -71,22 +72,21 @@ def test_another_scene_shows_nothing_of_the_opening_one(chromium: Any, site: Any
         ("#query=x", False),
     ):
         page.goto("about:blank")
-        page.goto(f"{site.url}/{address}", wait_until="commit")
+        page.goto(f"{site.url}/scenes{address}", wait_until="commit")
         page.wait_for_selector("h1", state="attached")
         assert page.locator("h1").is_visible() == shown, address
         assert page.locator("html").get_attribute("data-theme") == ("dark" if "dark" in address else None)
     context.close()
 
 
-def test_views_come_when_a_scene_wants_them(visit: Any) -> None:
-    opened = visit("")
-    page = opened.page
-    later = ("/views/steps.js", "/words/en.js", "/words/zh.js")
-    assert not [url for url in opened.requests if url.endswith(later)]
-    page.select_option("#scene", "steps")
-    opened.settle()
-    page.wait_for_selector(".story .choice")
-    assert [url for url in opened.requests if "/views/steps.js" in url]
+@pytest.mark.parametrize("address", ["#scene=values&t=0.2", "?embed=1#scene=values", "#scene=rows&packed=c07O"])
+def test_a_link_to_a_scene_where_the_page_once_was_leads_to_the_scene(visit: Any, site: Any, address: str) -> None:
+    page = visit("lesson.html").page
+    for name in ("", "index.html"):
+        page.goto(f"{site.url}/{name}{address}")
+        page.wait_for_url(f"{site.url}/scenes{address}")
+        page.go_back()
+        page.wait_for_url(f"{site.url}/lesson.html")
 
 
 def test_a_thousand_rows_follow_the_slider(visit: Any) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.browser.reading import module, slide, weights
+from tests.browser.reading import module, slide, topics, weights, words
 from tests.running import RunningService
 
 VERB = "The teacher praised the student in the hall"
@@ -185,15 +185,8 @@ def test_an_address_that_is_packed_says_the_same(visit: Any) -> None:
     assert result["bad"] == "#scene=rows&packed=!"
 
 
-def test_the_words_of_the_field(visit: Any) -> None:
-    page = visit("lesson.html").page
-    chinese = json.dumps(
-        [
-            module(page, f"/js/words/zh{name}", "(words) => words.default")
-            for name in (".js", "/lesson.js", "/practice.js")
-        ],
-        ensure_ascii=False,
-    )
+def test_the_words_of_the_field() -> None:
+    chinese = json.dumps([words("zh", topic) for topic in (*topics(), "lesson", "room")], ensure_ascii=False)
     for homely in ("遮罩", "依靠", "温了", "不许注意", "可注意", "心里话"):
         assert homely not in chinese, homely
     for word in ("因果掩码", "关注", "相当于由"):

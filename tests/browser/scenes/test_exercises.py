@@ -8,9 +8,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser.reading import module, sideways
+from tests.browser.reading import module, sideways, words
 
-NAMES = "({practice}, scene) => practice(scene, 'en').then(({element}) => element.querySelectorAll('li').length)"
+NAMES = """({practice}, {scene, words}) => import('/js/words.js').then(({take}) => {
+  take(words, 'en');
+  return practice(scene).element.querySelectorAll('li').length;
+})"""
 COCOA = [
     {"id": "tea", "key": "how to brew green tea", "value": "x"},
     {"id": "row-6", "key": "cocoa", "value": "with milk"},
@@ -56,9 +59,10 @@ FULFILLED = [
 def ticked(page: Any, scene: str) -> dict[str, bool]:
     """Return which exercises of the scene are ticked, by name."""
     page.wait_for_selector("#exercises summary:not(:empty)")
-    words = dict(module(page, "/js/words/en/practice.js", "(words) => words.default"))
     prefix = f"exercise.{scene}."
-    names = {text: name.removeprefix(prefix) for name, text in words.items() if name.startswith(prefix)}
+    names = {
+        text: name.removeprefix(prefix) for name, text in words("en", "practice").items() if name.startswith(prefix)
+    }
     page.evaluate("document.querySelector('#exercises').open = true")
     page.wait_for_timeout(150)
     lines = page.locator("#exercises li").all()
@@ -94,7 +98,9 @@ def test_every_exercise_is_fulfilled_here_but_those_of_large_collections(visit: 
     page = visit("lesson.html").page
     scenes = module(page, "/js/scenes.js", "({SCENES}) => SCENES.map((scene) => scene.name)")
     counted = {
-        scene: module(page, "/js/practice.js", NAMES, scene) for scene in scenes if scene not in ("python", "unicode")
+        scene: module(page, "/js/practice.js", NAMES, {"scene": scene, "words": words("en", "practice")})
+        for scene in scenes
+        if scene not in ("python", "unicode")
     }
     tried = [scene for scene, _, _ in FULFILLED]
     assert counted == {scene: tried.count(scene) for scene in counted}
@@ -120,19 +126,17 @@ def test_the_exercises_of_large_collections(
         "result": {"asked": True, "unread": 0, "rows": rows},
         "answer": {"weights": weights, "effective": effective, "verdict": "one", "nullWeight": 0.01},
     }
-    use = """({practice}, model) => practice(model.state.scene, 'en').then((one) => {
+    use = """({practice}, {model, words}) => import('/js/words.js').then(({take}) => {
+      take(words, 'en');
+      const one = practice(model.state.scene);
       one.show(model);
       return one.element.querySelectorAll('li[data-done=true]').length;
     })"""
-    assert module(page, "/js/practice.js", use, model) == ticks
+    assert module(page, "/js/practice.js", use, {"model": model, "words": words("en", "practice")}) == ticks
 
 
-def test_both_languages_have_the_same_exercises_and_answers(visit: Any) -> None:
-    page = visit("lesson.html").page
-    english, chinese = (
-        module(page, f"/js/words/{language}/practice.js", "(words) => words.default") for language in ("en", "zh")
-    )
-    assert english.keys() == chinese.keys()
+def test_each_question_that_learners_ask_has_its_answer() -> None:
+    english = words("en", "practice")
     questions = {name.split(".")[1] for name in english if name.startswith("why.")}
     assert all(f"why.{name}.ask" in english and f"why.{name}.say" in english for name in questions)
 

@@ -68,4 +68,4 @@ def test_a_photo_of_ones_own_is_repaired_on_a_phone_in_chinese(visit: Any, tmp_p
     page.locator("h1").screenshot(path=photo)
     page.set_input_files("#own-photo", photo)
     page.wait_for_function(f"{REPAIRED} && document.querySelector('#psnr-after').textContent !== '{made}'")
-    same_names_in_both(page, "images")
+    same_names_in_both("images")

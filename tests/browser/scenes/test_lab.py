@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.browser.reading import module, share, sideways
+from tests.browser.reading import share, sideways, words
 
 DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
 PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"
@@ -49,7 +49,7 @@ def decoded(opened: Any, **options: Any) -> dict[str, Any]:
 def choose(page: Any, scene: str, choice: str, language: str = "en") -> None:
     """Answer the scene's question, which is answered rightly."""
     page.locator(f".choice[value={choice}]").click()
-    because = module(page, f"/js/words/{language}/lab.js", "(words) => words.default")[f"predict.{scene}.because"]
+    because = words(language, "lab")[f"predict.{scene}.because"]
     assert because.split("{")[0] in page.locator("#reply").inner_text()
     assert page.locator("#reply").inner_text().startswith("Yes: ")
 

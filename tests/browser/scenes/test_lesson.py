@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.reading import module, sideways
+from tests.browser.reading import sideways, words
 
 
-def plans(page: Any) -> list[dict[str, Any]]:
-    return [module(page, f"/js/words/{language}/lesson.js", "(plan) => plan.default") for language in ("en", "zh")]
+def plans() -> list[dict[str, Any]]:
+    return [words(language, "lesson") for language in ("en", "zh")]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -40,7 +40,7 @@ def test_answers_are_folded_away_and_open_on_paper(visit: Any) -> None:
 
 
 def test_the_key_is_right(visit: Any) -> None:
-    english, chinese = plans(visit("lesson.html").page)
+    english, chinese = plans()
     for plan, comparison, learned in (
         (english, "QKᵀ is the comparison", "W_Q, W_K, W_V and W_O"),
         (chinese, "QKᵀ 是比较", "W_Q、W_K、W_V 和 W_O"),
@@ -53,7 +53,7 @@ def test_the_key_is_right(visit: Any) -> None:
 
 
 def test_the_minutes_follow_one_another(visit: Any) -> None:
-    for plan in plans(visit("lesson.html").page):
+    for plan in plans():
         spans = [tuple(int(minute) for minute in part["minutes"].split("–")) for part in plan["parts"]]
         assert spans[0][0] == 0
         assert spans[-1][1] == 60
@@ -67,7 +67,7 @@ def test_the_minutes_follow_one_another(visit: Any) -> None:
 
 
 def test_both_languages_have_the_same_plan_and_the_same_sheet(visit: Any) -> None:
-    english, chinese = plans(visit("lesson.html").page)
+    english, chinese = plans()
     for shape in (
         lambda plan: [question["right"] for question in plan["check"]["questions"]],
         lambda plan: [len(question["choices"]) for question in plan["check"]["questions"]],
@@ -96,7 +96,7 @@ def test_the_homework_can_be_done_without_a_service(visit: Any) -> None:
     sheet = opened.page.locator("#lesson").inner_text()
     assert not re.search("curl|127.0.0.1|http", sheet)
     assert opened.page.locator(".blank").count() > 30
-    english, chinese = plans(opened.page)
+    english, chinese = plans()
     for plan in (english, chinese):
         _, answers = plan["after"]["homework"]
         numbers = [float(number) for number in re.findall(r"\d+\.\d+", answers)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import PHONE
-from tests.browser.reading import module, same_names_in_both, sideways
+from tests.browser.reading import same_names_in_both, sideways, words
 from tests.running import RunningService
 
 ROWS = 4_000
@@ -63,15 +63,14 @@ def test_the_bar_is_the_certificate_and_the_mark_the_difference(visit: Any, larg
     page.wait_for_function("() => /exactly/.test(document.querySelector('#million-words').textContent)")
     opened.settle()
     assert set(page.locator(".certified td:nth-child(3)").all_inner_texts()) == {"0"}
-    same_names_in_both(page, "million")
+    same_names_in_both("million")
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     assert sideways(page) <= 0
 
 
-def test_the_figures_of_a_million_are_those_of_the_benchmark(visit: Any) -> None:
-    page = visit("lesson.html").page
+def test_the_figures_of_a_million_are_those_of_the_benchmark() -> None:
     for language in ("en", "zh"):
-        words = module(page, f"/js/words/{language}/million.js", "(words) => words.default")["million.figures"]
+        figures = words(language, "million")["million.figures"]
         tables = RESULTS.read_text().split("\n## lookup\n")[1].split("1,000,000 rows, T = 0.05")[1:]
         rows = [re.search(r"^\| +1 \| +weights \|([^|]*)\|([^|]*)\|", table, re.MULTILINE) for table in tables]
-        assert any(row and all(cell.strip() in words for cell in row.groups()) for row in rows)
+        assert any(row and all(cell.strip() in figures for cell in row.groups()) for row in rows)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.browser.conftest import PHONE
-from tests.browser.reading import module, sideways, slide
+from tests.browser.reading import module, sideways, slide, topics, words
 
 LOOKUPS = ["library", "videos", "nothing", "share", "filter", "guess", "rows"]
 OTHERS = ["sure", "steps", "scores", "encoder", "hopfield", "regression", "lowrank"]
@@ -51,21 +51,9 @@ def compared(origin: str, scene: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-TOPICS = {
-    "sure": "sure",
-    "steps": "layer",
-    "lowrank": "layer",
-    "encoder": "heads",
-    "scores": "scores",
-    "hopfield": "patterns",
-    "regression": "patterns",
-}
-
-
-def words(page: Any, language: str = "en", topic: str | None = None) -> dict[str, str]:
-    """Return the page's texts in a language, with those of a topic."""
-    files = [f"/js/words/{language}.js", *([f"/js/words/{language}/{topic}.js"] if topic else [])]
-    return {name: text for file in files for name, text in module(page, file, "(words) => words.default").items()}
+def texts(language: str = "en") -> dict[str, str]:
+    """Return all texts of the scenes in a language."""
+    return {name: text for topic in topics() for name, text in words(language, topic).items()}
 
 
 def percents(share: float) -> set[str]:
@@ -83,8 +71,8 @@ def test_a_covered_lookup_gives_nothing_away(visit: Any, scene: str, language: s
     assert "%" not in facts
     assert "−∞" not in facts
     assert set(re.findall(r"\d+\.\d+", facts)) <= {"0.05", "0.01", "0.2", "0.1"}
-    assert [text for name, text in words(page, language).items() if name.startswith("verdict.") and text in facts] == []
-    assert words(page, language)[f"scene.{scene}.title"] not in facts
+    assert [text for name, text in texts(language).items() if name.startswith("verdict.") and text in facts] == []
+    assert texts(language)[f"scene.{scene}.title"] not in facts
     assert page.locator("path.wire").count() == 0
     assert page.locator(".found li, .row.masked, .all tr.masked, .arithmetic:not([hidden])").count() == 0
     assert not page.locator(".limits").is_visible()
@@ -144,7 +132,7 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
     page.locator("#reveal").click()
     page.wait_for_selector("#reply:not(:empty)")
     text = page.locator("#reply").inner_text()
-    label = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
+    label = texts().get(f"predict.{scene}.{right}", right)
     assert text.startswith(f"“{label.replace('{half}', '48')}”, because"), text
     assert "{" not in text
     if scene in ("library", "nothing", "share", "videos", "guess"):

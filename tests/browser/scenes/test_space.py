@@ -57,7 +57,7 @@ def test_the_plane_and_the_weights_at_a_spot_are_numpys(visit: Any) -> None:
     page.mouse.up()
     page.wait_for_function("(said) => document.querySelector('#space-words').textContent !== said", arg=text)
     page.wait_for_function("() => location.hash.includes('spot=')")
-    same_names_in_both(page, "space")
+    same_names_in_both("space")
     page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
     assert sideways(page) <= 0
 

@@ -155,7 +155,7 @@ def test_a_label_is_turned_taken_back_and_added(visit: Any) -> None:
     page.click("#anew")
     page.wait_for_selector("#card:visible")
     assert page.locator(".dots g").count() == 0
-    same_names_in_both(page, "sure")
+    same_names_in_both("sure")
 
 
 def test_labels_of_one_kind_have_no_best_temperature(visit: Any) -> None:
@@ -219,7 +219,7 @@ def test_while_an_answer_is_on_its_way_the_card_says_so(visit: Any) -> None:
     routes: list[Any] = []
     is_held = True
     page.route("**/sweep", lambda one: routes.append(one) if is_held else one.continue_())
-    page.goto(f"{opened.origin}/#scene=sure&revealed=1")
+    page.goto(f"{opened.origin}/scenes#scene=sure&revealed=1")
     page.wait_for_selector("#card .awaited")
     assert "Asking" in page.locator("#card .asked-of").inner_text()
     page.locator("#judge-right").click(force=True)

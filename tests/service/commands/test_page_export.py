@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
 from service.api.routes.assets import Assets
 from service.api.routes.page import WEB
-from service.commands.page import QUESTIONS
-from service.commands.page.bundle import ROOT, bundle
+from service.commands.page import DOCUMENTS, QUESTIONS
+from service.commands.page.bundle import bundle
 from service.commands.page.recording import NULLS, Memory, Recording, find_filters, find_memories
 from softkv import Client
 
@@ -50,16 +49,12 @@ def test_each_question_has_the_background_that_its_null_key_stands_on(service):
                 assert memory["backgrounds"][index][null]["deviation"] == stands_on.deviation
 
 
-@pytest.mark.parametrize("name", ["index.html", "lesson.html", "worksheet.html"])
+@pytest.mark.parametrize("name", DOCUMENTS.values())
 def test_a_document_names_nothing_that_would_have_to_be_fetched_but_fonts(name):
-    text = bundle(ASSETS, name, {"x": "</script>"} if name == "index.html" else None)
+    text = bundle(ASSETS, name, {"x": "</script>"} if name == "scenes.html" else None)
     assert '</script>"' not in text
     markup = re.sub(r"<(script|style)\b[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
     assert [link for link in re.findall(r'(?:href|src)="([^"]+)"', markup) if "assets/" in link] == []
-    modules = json.loads(re.search(r'<script type="importmap">(.*?)</script>', text)[1])["imports"]
-    assert f"{ROOT}js/views/images/photo.js" in modules
-    for path, address in modules.items():
-        assert address.startswith("data:text/javascript;charset=utf-8,"), path
-        for other in re.findall(r"""import\(?["'%2 ]*(softkv/[\w./-]+\.js)""", address):
-            assert other in modules, (path, other)
-        assert not re.search(r"""from ["%'2]*\.""", address), path
+    assert re.findall(r"<script[^>]* src=", text) == []
+    if 'class="words"' in text:
+        assert re.findall(r'<script [^>]*class="words" lang="(\w+)"', text) == ["en", "zh"]

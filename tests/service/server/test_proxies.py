@@ -116,7 +116,9 @@ def below(request: pytest.FixtureRequest, trusting: RunningService) -> Iterator[
         yield client
 
 
-@pytest.mark.parametrize("path", ["/", "/index.html", "/lesson.html", "/worksheet.html", "/room", "/docs/api"])
+@pytest.mark.parametrize(
+    "path", ["/", "/index.html", "/scenes", "/lesson.html", "/worksheet.html", "/room", "/docs/api"]
+)
 def test_every_link_of_a_page_stays_below_the_prefix(below, path):
     page = below.get(path)
     assert page.status_code == 200

@@ -7,8 +7,8 @@
 import { API, storageOf } from "../api.js";
 import { fill, h } from "../element.js";
 import { preferred, say, take } from "../words.js";
-import chinese from "../words/zh/room.js";
-import english from "../words/en/room.js";
+import chinese from "../words/zh/room.json" with { type: "json" };
+import english from "../words/en/room.json" with { type: "json" };
 import { bar } from "./bar.js";
 import { door } from "./door.js";
 import { join } from "./join.js";

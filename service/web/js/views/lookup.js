@@ -3,11 +3,19 @@
 import { SoftkvError } from "../api.js";
 import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
+import { questions } from "../exported/questions.js";
 import { CALIBRATED } from "../nullkey.js";
 import { sceneNamed } from "../scenes.js";
+import { addends } from "./addends.js";
 import { answers } from "./answers.js";
+import { arithmetic } from "./arithmetic.js";
 import { ask } from "./ask.js";
+import { checking } from "./checking.js";
+import { copyAsCurl } from "./copying.js";
+import { limits } from "./limits.js";
 import { picture } from "./picture.js";
+import { sets } from "./sets.js";
+import { table } from "./table.js";
 import { blendChecked, valuesOf } from "../values.js";
 import { say } from "../words.js";
 
@@ -36,11 +44,10 @@ export function lookup(context) {
 
   /** What is not of the first answer comes after it. */
   async function rest() {
-    const { addends, arithmetic, checking, copyAsCurl, limits, sets, table } = await import("./rest.js");
     if (gone) return;
     Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(context), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
-    if (context.exported) parts.ask.element.before((await import("../exported/questions.js")).questions(context));
+    if (context.exported) parts.ask.element.before(questions(context));
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.addends.element, parts.arithmetic.element, parts.table.element);

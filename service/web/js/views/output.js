@@ -1,6 +1,7 @@
 /** The node of the output: a blended swatch, number or pin; of texts the vector, and the stored value nearest to it. */
 
 import { h, put } from "../element.js";
+import { map } from "./map.js";
 import { fixed, percent } from "../numbers.js";
 import { painted, valuesOf } from "../values.js";
 import { clipped, say } from "../words.js";
@@ -41,12 +42,9 @@ export function output() {
   }
 
   /** The map comes when a place does. */
-  async function bring() {
-    const { map } = await import("./map.js");
-    if (chart) return;
+  function bring() {
     chart = map();
     place.append(chart.element);
-    if (last) draw(last);
   }
 
   /** @param {?object} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */

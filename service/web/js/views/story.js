@@ -4,6 +4,7 @@ import { fill, h } from "../element.js";
 import { SCENES, sceneNamed } from "../scenes.js";
 import { beginning } from "../state.js";
 import { rich, say, unbroken } from "../words.js";
+import { practice } from "../practice.js";
 import { prediction } from "./prediction.js";
 
 /**
@@ -25,7 +26,6 @@ export function story(context) {
   const place = h("div.place", {}, h("span", {}, `${SCENES.findIndex((one) => one.name === scene) + 1} / ${SCENES.length}`), cover, undo, restart);
   const element = h("header.story", {}, place, title, lede, asked.element, more);
   let practised = null;
-  let last = null;
   let titled = "";
 
   /** The title, as long as it is about what is seen. */
@@ -47,17 +47,13 @@ export function story(context) {
 
   /** @param {object} model what the scene shows; a state alone while that is still to come */
   function show(model) {
-    last = model;
     follow(model.state);
     asked.show(model);
     if (practised) practised.show(model);
-    else if (practised === null && model.state.revealed && Object.keys(model).length > 1) {
-      practised = undefined;
-      import("../practice.js").then(async ({ practice }) => {
-        practised = await practice(scene, store.state.lang);
-        titled = "";
-        show(last);
-      });
+    else if (model.state.revealed && Object.keys(model).length > 1) {
+      practised = practice(scene);
+      titled = "";
+      show(model);
     }
   }
 
