@@ -71,7 +71,8 @@ const EXERCISES = {
     moved: ({ state, y }) => state.points !== null && Math.abs(state.at - beginning("regression").at) < 0.01 && y < 3,
   },
   space: {
-    agreed: ({ nearest, best }) => nearest === best,
+    inside: ({ state, inside }) => state.t <= 0.05 && inside >= 3,
+    agreed: ({ state, nearest, best }) => state.flat && nearest === best,
   },
   photo: {
     better: ({ state, gain }) => gain >= 6 && state.noise >= 0.15,

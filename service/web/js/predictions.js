@@ -28,7 +28,7 @@ const QUESTIONS = {
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
-  space: { choices: ["all", "half", "part", "hardly"], right: ({ share }) => (share > 0.8 ? "all" : share > 1 / 3 ? "half" : share > 1 / 30 ? "part" : "hardly"), facts: spaceFacts },
+  space: { choices: ["same", "half", "quarter", "hardly"], right: (model) => (twiceAsFar(model) < 0.01 ? "hardly" : null), facts: spaceFacts },
   million: { choices: ["percent", "thousandth", "less", "rounding"], right: ({ most }) => (most < 1e-9 ? "rounding" : most < 1e-4 ? "less" : most < 5e-3 ? "thousandth" : "percent"), facts: ({ bound, worst, keys }) => ({ most: bound, worst: power(worst), count: count(keys) }) },
   photo: { choices: ["same", "sharp", "grey", "black"], right: () => "same", facts: pictureFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
@@ -127,8 +127,14 @@ function pointFacts({ points }) {
   return { mean: fixed(points.reduce((sum, [, y]) => sum + y, 0) / points.length) };
 }
 
-function spaceFacts({ share, dimensions, keys }) {
-  return { share: percent(share), dimensions: count(dimensions), keys: count(keys) };
+function spaceFacts(model) {
+  const { near, state } = model;
+  return { near: fixed(near), times: fixed(near / state.t, 0), share: percent(twiceAsFar(model)) };
+}
+
+/** What a row twice as far as the nearest one has of that one's weight. */
+function twiceAsFar({ near, state }) {
+  return Math.exp(-near / state.t);
 }
 
 function pictureFacts({ patches, own }) {

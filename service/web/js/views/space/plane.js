@@ -3,7 +3,7 @@
 const ROUNDS = 300;
 const STILL = 1e-12;
 
-/** Vectors, and the plane through their mean along the two directions in which they differ most. */
+/** The plane through the mean of vectors, along the two directions in which they differ most. */
 export class Plane {
   /** @param {Float64Array[]} vectors of one width */
   constructor(vectors) {
@@ -20,39 +20,18 @@ export class Plane {
     this.share = 1 - spread(left) / whole;
   }
 
-  /** Where a vector falls on the plane. @returns {number[]} two coordinates */
+  /** Where a vector falls on the plane. @param {Float64Array} vector @returns {number[]} two coordinates */
   place(vector) {
     const centred = vector.map((component, j) => component - this.mean[j]);
     return this.axes.map((axis) => dot(centred, axis));
   }
-
-  /** The vector at a place: the mean, and so much of each direction. */
-  lift([a, b]) {
-    return added(added(this.mean, this.axes[0], a), this.axes[1], b);
-  }
-
-  /**
-   * Around a place: where a key that lay in the plane would weigh this share of one at the place itself, by the cosine
-   * and at a temperature. A point for each of so many directions, no farther than `most`.
-   */
-  ring(place, share, temperature, most, directions = 72) {
-    const query = this.lift(place);
-    const level = 1 + temperature * Math.log(share);
-    return Array.from({ length: directions }, (_, i) => {
-      const angle = (2 * Math.PI * i) / directions;
-      const at = (radius) => [place[0] + radius * Math.cos(angle), place[1] + radius * Math.sin(angle)];
-      let [near, far] = [0, most];
-      for (let halving = 0; halving < 30; halving++) {
-        const middle = (near + far) / 2;
-        if (cosine(query, this.lift(at(middle))) > level) near = middle;
-        else far = middle;
-      }
-      return at(near);
-    });
-  }
 }
 
-/** The direction in which centred vectors differ most, by power iteration; its largest component is positive. */
+/**
+ * The direction in which centred vectors differ most, by power iteration; its largest component is positive.
+ *
+ * @param {Float64Array[]} vectors
+ */
 function principal(vectors) {
   let axis = unit(vectors.reduce((longest, vector) => (dot(vector, vector) > dot(longest, longest) ? vector : longest)));
   for (let round = 0; round < ROUNDS; round++) {
@@ -65,26 +44,25 @@ function principal(vectors) {
   return largest < 0 ? axis.map((component) => -component) : axis;
 }
 
+/** @param {Float64Array[]} vectors */
 function spread(vectors) {
   return vectors.reduce((sum, vector) => sum + dot(vector, vector), 0);
 }
 
+/** @param {Float64Array} vector @param {Float64Array} axis @param {number} times */
 function added(vector, axis, times) {
   return vector.map((component, j) => component + times * axis[j]);
 }
 
-function unit(vector) {
+/** @param {Float64Array} vector */
+export function unit(vector) {
   const length = Math.sqrt(dot(vector, vector)) || 1;
   return vector.map((component) => component / length);
 }
 
-function dot(a, b) {
+/** @param {ArrayLike<number>} a @param {ArrayLike<number>} b */
+export function dot(a, b) {
   let sum = 0;
   for (let j = 0; j < a.length; j++) sum += a[j] * b[j];
   return sum;
-}
-
-/** The cosine of two vectors. */
-export function cosine(a, b) {
-  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }

@@ -1,107 +1,155 @@
-/** A map of keys: the query is a point of a plane, and what is asked is the vector at that point. */
+/** A map of keys around the query that was typed: near is alike, and the temperature is the size of a ring. */
 
 import { vectorOf } from "../../api.js";
 import { h, put } from "../../element.js";
-import { count, fixed, percent } from "../../numbers.js";
+import { weigh } from "../../formula.js";
+import { count, fixed, percent, power } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
-import { say } from "../../words.js";
+import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
 import { chart } from "./chart.js";
-import { cosine, Plane } from "./plane.js";
+import { tour } from "./circle.js";
+import { Plane } from "./plane.js";
 
-const SHARES = [0.5, 0.1, 0.01];
 const MOST = 1000;
-const DECIMALS = 6;
-const REST_MS = 60;
+const REST_MS = 150;
 const TYPING_MS = 400;
+const FLIGHT_MS = 500;
+/** The service's arithmetic may round otherwise, never by so much. */
+const AGREED = 1e-6;
 
 /** @param {object} context */
 export function space(context) {
   const { store, api } = context;
   const path = `/v1/collections/${encodeURIComponent(store.state.source)}/attend`;
   let waiting = 0;
+  let flying = 0;
+  /** The keys in the order of their ids, with their places; null until they have come. */
   let rows = null;
   let plane = null;
-  let text = null;
+  /** What was answered last: the question, its vector's spot on the plane, and a similarity a row. */
+  let answered = null;
+  let similarities = null;
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }));
-  const question = h("input.question", { type: "text", id: "question", value: store.state.query, autocomplete: "off", dir: "auto", maxLength: 2000, oninput: () => store.set({ query: question.value, spot: null }) });
-  const picture = chart((spot) => store.set({ spot }));
+  const question = h("input.question", { type: "text", id: "question", value: store.state.query, autocomplete: "off", dir: "auto", maxLength: 2000, oninput: () => store.set({ query: question.value }) });
+  const picture = chart({ warm: (t) => store.set({ t }), point: told });
+  const flat = h("button", { type: "button", id: "flat", onclick: () => store.set({ flat: !store.state.flat }) }, say("space.flat"));
   const words = h("p", { id: "space-words", role: "status" });
-  const left = h("p.small", { id: "space-left" });
-  const ends = h("p.small.soft", { id: "space-ends" });
+  const pointed = h("p.small.soft", { id: "space-pointed", role: "status" });
+  const kept = h("p", { id: "space-kept" });
+  const checked = h("p.checking.small.soft", { id: "checking" });
+  const why = h("details.space-why", {}, h("summary", {}, say("space.why")), h("p.formula", {}, rich("space.formula")), ["ring", "angle", "plane"].map((part) => h("p", {}, say(`space.why.${part}`))));
   const element = h("div.lookup.space", {},
-    h("section.left", {}, context.story, h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("space.question")), question), slider.element, words, left),
-    h("section.right", {}, picture.element, h("p.small.soft", {}, say("space.how")), ends,
-      h("div.under", {}, copyAsCurl(context, () => ({ method: "POST", path, body: body(plane.lift(where())) })))));
+    h("section.left", {}, context.story, h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("space.question")), question), slider.element, words, why, checked),
+    h("section.right", {}, h("div.space-frame", {}, picture.element),
+      h("div.under", {}, flat, pointed, copyAsCurl(context, () => ({ method: "POST", path, body: body(store.state) }))), kept));
 
   const asking = latest(context, element);
 
-  /** Where the query is: where it was put, or where its text falls. */
-  function where() {
-    return store.state.spot ?? text.place;
+  function body({ query, t }) {
+    return { query, temperature: onTheWire(t), top_k: MOST, null: false, include: ["key"] };
   }
 
-  function body(vector) {
-    return { query: Array.from(vector, (component) => Number(component.toFixed(DECIMALS))), temperature: onTheWire(store.state.t), top_k: MOST, null: false, include: ["key"] };
-  }
-
-  /** The keys, their plane, and the text's own vector. */
-  async function begin() {
+  /** Ask the question as it stands, and compare the service's weights with the ones drawn. */
+  async function ask() {
+    clearTimeout(waiting);
     await asking.ask(async (signal) => {
-      const [{ matches }] = await Promise.all([
-        rows ? { matches: rows } : api.post(path, { query: store.state.query, top_k: MOST, include: ["key", "key_vector"], vector_format: "base64" }, signal),
-        read(signal),
-      ]);
-      if (!plane) {
-        rows = matches.map(({ id, key, key_vector: vector }) => ({ id, key, vector: vectorOf(vector) }));
-        plane = new Plane(rows.map(({ vector }) => vector));
-        for (const row of rows) row.place = plane.place(row.vector);
-        picture.fit(rows.map((row) => row.place));
-      }
-      text.place = plane.place(text.vector);
-      await ask(signal);
+      const { state } = store;
+      const asked = { ...body(state), query: state.query || " " };
+      const vectors = rows ? {} : { include: ["key", "key_vector"], vector_format: "base64" };
+      const isNew = answered?.query !== state.query;
+      const [{ matches }, spot] = await Promise.all([api.post(path, { ...asked, ...vectors }, signal), isNew ? encoded(asked.query, signal) : answered.spot]);
+      if (!rows) lay(matches);
+      const matched = new Map(matches.map((match) => [match.id, match]));
+      const now = Float64Array.from(rows, ({ id }) => matched.get(id).similarity);
+      const from = similarities ?? now;
+      answered = { query: state.query, spot: Array.isArray(spot) ? spot : plane.place(spot), similarities: now };
+      if (isNew) fly(from, now);
+      const { weights } = weigh(now, { temperature: state.t });
+      const difference = Math.max(...rows.map(({ id }, i) => Math.abs(weights[i] - matched.get(id).weight)));
+      const isAgreed = difference < AGREED;
+      Object.assign(checked.dataset, { state: isAgreed ? "agreed" : "apart", difference: String(difference) });
+      put(checked, say(isAgreed ? "checking.agreed" : "checking.apart", { difference: power(difference) }));
+      tell();
     });
   }
 
-  async function read(signal) {
-    const { query } = store.state;
-    if (text?.query === query) return;
-    const { embeddings } = await api.post("/v1/encode", { texts: [query || " "], purpose: "query" }, signal);
-    text = { query, vector: vectorOf(embeddings[0]) };
+  async function encoded(query, signal) {
+    const { embeddings } = await api.post("/v1/encode", { texts: [query], purpose: "query" }, signal);
+    return vectorOf(embeddings[0]);
   }
 
-  async function ask(signal) {
-    const place = where();
-    const vector = plane.lift(place);
-    const { matches } = await api.post(path, body(vector), signal);
-    const weights = new Map(matches.map(({ id, weight }) => [id, weight]));
-    const rings = store.state.t > 0 && Number.isFinite(store.state.t) ? SHARES.map((share) => plane.ring(place, share, store.state.t, picture.reach())) : [];
-    picture.draw(place, rings, rows.map((row) => ({ ...row, weight: weights.get(row.id) ?? 0 })));
-    const [best] = matches;
-    const nearest = rows.reduce((one, row) => (away(row, place) < away(one, place) ? row : one));
-    put(words, say("space.words", { key: best.key, weight: percent(best.weight), similarity: fixed(best.similarity), near: nearest.key, share: percent(weights.get(nearest.id) ?? 0) }));
-    put(left, say("space.left", { share: percent(plane.share), rest: percent(1 - plane.share), dimensions: count(plane.width - 2), keeps: fixed(cosine(text.vector, plane.lift(text.place))) }));
-    const end = (i, sign) => rows.reduce((one, row) => (sign * row.place[i] > sign * one.place[i] ? row : one)).key;
-    put(ends, say("space.ends", { left: end(0, -1), right: end(0, 1), low: end(1, -1), high: end(1, 1) }));
-    slider.follow(store.state.t, words.textContent);
-    context.told({ state: store.state, share: plane.share, dimensions: plane.width, keys: rows.length, nearest: nearest.id, best: best.id });
+  /** Give each key its angle and its place on the plane, once: another question moves keys nearer or farther alone. */
+  function lay(matches) {
+    const sorted = [...matches].sort((one, other) => (one.id < other.id ? -1 : 1));
+    const vectors = sorted.map((match) => vectorOf(match.key_vector));
+    plane = new Plane(vectors);
+    const turns = new Map(tour(vectors, plane).map((row, i) => [row, (i + 0.5) / sorted.length]));
+    rows = sorted.map(({ id, key }, i) => ({ id, key, turn: turns.get(i), flat: plane.place(vectors[i]) }));
+  }
+
+  /** The keys move from where they were to where the new question puts them. */
+  function fly(from, to) {
+    cancelAnimationFrame(flying);
+    const began = performance.now();
+    const isStill = from === to || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const frame = (at) => {
+      const share = isStill ? 1 : Math.min(1, (at - began) / FLIGHT_MS);
+      const eased = share * share * (3 - 2 * share);
+      similarities = to.map((one, i) => (share < 1 ? from[i] + eased * (one - from[i]) : one));
+      draw();
+      if (share < 1) flying = requestAnimationFrame(frame);
+    };
+    frame(began);
+  }
+
+  function draw() {
+    const { t, flat: isFlat } = store.state;
+    const { weights } = weigh(similarities, { temperature: t });
+    picture.draw({ rows, similarities, weights, t, spot: isFlat ? answered.spot : null });
+  }
+
+  /** The sentence, of the answer itself and not of a picture that still moves. */
+  function tell() {
+    const { state } = store;
+    const now = answered.similarities;
+    const { weights } = weigh(now, { temperature: state.t });
+    const best = now.indexOf(Math.max(...now));
+    const inside = Array.from(now.keys()).filter((i) => now[best] - now[i] <= state.t);
+    const share = inside.length === rows.length ? 1 : inside.reduce((sum, i) => sum + weights[i], 0);
+    put(words, say("space.words", { key: rows[best].key, distance: fixed(1 - now[best]), weight: percent(weights[best]), inside: say(inside.length === 1 ? "space.inside.one" : "space.inside", { count: count(inside.length) }), share: percent(share) }));
+    put(kept, state.flat ? say("space.kept", { share: percent(plane.share) }) : "");
+    flat.setAttribute("aria-pressed", String(state.flat));
+    slider.follow(state.t, words.textContent);
+    const [a, b] = answered.spot;
+    const onMap = rows.reduce((one, row) => (Math.hypot(row.flat[0] - a, row.flat[1] - b) < Math.hypot(one.flat[0] - a, one.flat[1] - b) ? row : one));
+    context.told({ state, share: plane.share, inside: inside.length, near: 1 - now[best], far: 1 - Math.min(...now), nearest: onMap.id, best: rows[best].id });
+  }
+
+  /** What is told of a row that is pointed at. @param {?number} row */
+  function told(row) {
+    put(pointed, row === null ? "" : say("space.pointed", { key: rows[row].key, distance: fixed(1 - answered.similarities[row]), weight: percent(weigh(answered.similarities, { temperature: store.state.t }).weights[row]) }));
   }
 
   function update(state, changed) {
     slider.follow(state.t);
     if (document.activeElement !== question) question.value = state.query;
-    const typed = changed.has("query");
-    if (!typed && !changed.has("spot") && !changed.has("t")) return;
+    const isTyped = changed.has("query");
+    if (!isTyped && !changed.has("t") && !changed.has("flat")) return;
+    if (answered && !isTyped) {
+      put(checked, say("checking.local"));
+      checked.dataset.state = "local";
+      draw();
+      tell();
+    }
+    if (!isTyped && !changed.has("t")) return;
+    element.setAttribute("aria-busy", "true");
     clearTimeout(waiting);
-    waiting = setTimeout(() => (typed || !plane ? begin() : asking.ask(ask)), typed ? TYPING_MS : REST_MS);
+    waiting = setTimeout(ask, isTyped ? TYPING_MS : REST_MS);
   }
 
-  begin();
-  return { element, update, again: begin, leave: () => (asking.end(), clearTimeout(waiting)) };
-}
-
-function away({ place }, [a, b]) {
-  return Math.hypot(place[0] - a, place[1] - b);
+  ask();
+  return { element, update, again: ask, leave: () => (asking.end(), clearTimeout(waiting), cancelAnimationFrame(flying), picture.leave()) };
 }
