@@ -24,6 +24,7 @@ import { s, set } from "./svg.js";
  * @typedef {object} Content
  * @property {string} query
  * @property {Row[]} rows
+ * @property {number} [small] how many of the last rows are laid out small and without a text
  * @property {number} [others] how many rows there are beside these, which are drawn as a fan
  * @property {boolean} [none] whether "none of these" is one of the keys
  * @property {boolean} [bars] whether keys show their similarities as bars, on an axis that a level can be dragged along
@@ -52,6 +53,8 @@ const HAIR = 0.75;
 const MOST_THREADS = 64;
 /** In rem, as the page's type is. */
 const TALLEST_ROW = 3.5;
+/** Small rows together take at most this share of the height, and one at most so many pixels. */
+const SMALL = { share: 0.35, most: 14 };
 /** Below so many pixels of width the question is above the rows, and the output below them. */
 const NARROW = 640;
 const HANDLE = 12;
@@ -201,10 +204,10 @@ export class Threads {
   layout(width, height) {
     this.#size = { width, height };
     if (!width || !height) return;
-    const { rows, others = 0, none = false, query } = this.#content;
+    const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture));
+    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small });
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
     this.element.style.setProperty("--row-size", `${size}px`);
@@ -231,9 +234,10 @@ export class Threads {
 
   /** @param {Box} box @param {number} i */
   #row(box, i) {
-    const { rows, others = 0 } = this.#content;
+    const { rows, small = 0, others = 0 } = this.#content;
     const { valueX, valueWidth } = this.#places;
     const isRow = i < rows.length;
+    const isSmall = isRow && i >= rows.length - small;
     const isOthers = !isRow && others > 0 && i === rows.length;
     const keyWidth = valueX - box.x - 8;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i, ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}) });
@@ -246,6 +250,10 @@ export class Threads {
     group.append(s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE))));
     if (isRow) group.append(...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
     else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
+    if (isSmall) {
+      for (const words of group.querySelectorAll(".key-text, .value-text")) words.remove();
+      group.append(s("title", {}, text));
+    }
     group.append(share);
     return group;
   }
@@ -534,15 +542,19 @@ export class Threads {
  * @param {number} count of rows
  * @param {boolean} areColours
  * @param {boolean} arePictures
+ * @param {{from: number, count: number}} small the rows that are laid out small
  */
-function placed(width, height, rem, above, count, areColours, arePictures) {
+function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }) {
   const isNarrow = width < NARROW;
   const top = (isNarrow ? 80 : 8) + above;
   const below = isNarrow ? 96 : 8;
-  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (height - top - below) / Math.max(1, count));
+  const room = height - top - below;
+  const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
+  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, count - small.count));
+  const total = pitch * (count - small.count) + tiny * small.count;
   const rowHeight = pitch * (1 - GAP);
-  const first = top + Math.max(0, (height - top - below - pitch * count) / 2);
-  const middle = first + (pitch * count) / 2;
+  const first = top + Math.max(0, (room - total) / 2);
+  const middle = first + total / 2;
   const rowX = isNarrow ? 104 : Math.round(width * 0.41);
   const valueWidth = arePictures ? rowHeight * 1.6 : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
   const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours ? 0 : Math.round(width * 0.03));
@@ -551,8 +563,12 @@ function placed(width, height, rem, above, count, areColours, arePictures) {
   const outputSide = Math.min(12 * rem, width * 0.16);
   const output = isNarrow ? { x: 0, y: height - 62, width, height: 62 } : { x: width - outputSide, y: middle - outputSide / 2, width: outputSide, height: outputSide };
   const least = (rowHeight * BUNDLE) / 2 + 8;
-  const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, (pitch * count) / 2 - 4)) };
-  const rows = Array.from({ length: count }, (_, i) => ({ x: rowX, y: first + i * pitch + (pitch * GAP) / 2, width: valueX + valueWidth - rowX, height: rowHeight }));
+  const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)) };
+  const rows = Array.from({ length: count }, (_, i) => {
+    const passed = Math.min(small.count, Math.max(0, i - small.from));
+    const own = i >= small.from && passed < small.count ? tiny : pitch;
+    return { x: rowX, y: first + (i - passed) * pitch + passed * tiny + (own * GAP) / 2, width: valueX + valueWidth - rowX, height: own * (1 - GAP) };
+  });
   return { isNarrow, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output };
 }
 
