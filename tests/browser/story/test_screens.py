@@ -1,0 +1,75 @@
+"""What holds for each chapter: few words, large type, no fault that axe finds, a link for each state."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.frame.test_accessibility import violations
+from tests.browser.story.conftest import Read
+
+CHAPTERS = ["hard-and-soft", "nothing-fits"]
+MOST_WORDS = 60
+LEAST_PIXELS = 16
+# The texts on the screen, each with its size; numbers of a table or on a thread are no words.
+SEEN = """() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const seen = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const text = node.textContent.trim();
+    const holder = node.parentElement;
+    const isRead = !['SCRIPT', 'NOSCRIPT', 'STYLE'].includes(holder.tagName);
+    if (!text || !isRead || !holder.checkVisibility({visibilityProperty: true})) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    const size = parseFloat(getComputedStyle(holder).fontSize);
+    if (box.width && box.bottom > 0 && box.top < innerHeight) seen.push([text, size]);
+  }
+  return seen;
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> Any:
+    return pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language: str) -> None:
+    page = read(f"#{chapter}&lang={language}")
+    page.wait_for_selector(f"#{chapter} .threads, #{chapter} svg")
+    seen = page.evaluate(SEEN)
+    assert [(text, size) for text, size in seen if size < LEAST_PIXELS] == []
+    words = [word for text, _ in seen for word in re.findall(r"[A-Za-z]+(?:['’][a-z]+)?", text)]
+    assert len(words) <= MOST_WORDS, words
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize(
+    ("size", "look"), [(PROJECTOR, ""), ((1024, 768), "&large=1&lang=zh"), (PHONE, "&theme=dark"), ((1920, 1080), "")]
+)
+def test_axe_finds_nothing(read: Read, axe: Any, chapter: str, size: tuple[int, int], look: str) -> None:
+    page = read(f"#{chapter}{look}", size)
+    assert violations(axe, page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_dot_of_the_rail_leads_to_a_chapter(read: Read, chapter: str) -> None:
+    page = read()
+    page.locator(f".rail a[href='#{chapter}']").click()
+    page.wait_for_selector(f".rail a[href='#{chapter}'][aria-current]", state="attached")
+    assert page.locator(f"#{chapter} :is(h1, h2)").first.is_visible()
+
+
+def test_an_old_link_leads_to_its_scene(read: Read) -> None:
+    page = read()
+    page.evaluate("window.location.assign('./#scene=values&t=0.2'); window.location.reload()")
+    page.wait_for_url("**/scenes#scene=values&t=0.2*")
