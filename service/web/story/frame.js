@@ -71,7 +71,7 @@ export function bar(say, look, dress, view, address) {
     dress(patch);
   };
   const isExported = document.documentElement.dataset.exported !== undefined;
-  const theme = h("button.icon", { type: "button", "aria-label": say("theme"), title: say("theme"), "aria-pressed": String(look.theme === "dark"), onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }) }, "◐");
+  const theme = h("button.icon", { type: "button", "aria-label": say("theme"), title: say("theme"), "aria-pressed": String(look.theme === "dark"), onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }) }, h("span.moon"));
   const large = h("button.icon", { type: "button", "aria-label": say("large"), title: say("large"), "aria-pressed": String(look.large), onclick: () => become({ large: !now.large }) }, "A+");
   const language = h("button", { type: "button", lang: look.lang === "en" ? "zh-Hans" : "en", onclick: () => become({ lang: now.lang === "en" ? "zh" : "en" }) }, say("language"));
   return [

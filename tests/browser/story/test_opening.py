@@ -61,7 +61,7 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     knob.focus()
     page.keyboard.press("Home")
     assert weights(page, FIRST) == [1.0 if key == "the deep ocean" else 0.0 for key in KEYS]
-    assert "One row answers: the deep ocean" in page.locator(f"{FIRST} .told").first.inner_text()
+    assert "One row answers: the deep ocean" in page.locator(f"{FIRST} p.told").first.inner_text()
     largest = [1.0]
     for _ in range(20):
         page.keyboard.press("PageUp")
@@ -70,7 +70,7 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     page.keyboard.press("End")
     assert weights(page, FIRST) == pytest.approx([1 / 9] * 9)
     assert len({round(thick, 1) for thick in thickness(page, FIRST)}) == 1
-    assert "All 9 rows answer alike" in page.locator(f"{FIRST} .told").first.inner_text()
+    assert "All 9 rows answer alike" in page.locator(f"{FIRST} p.told").first.inner_text()
     page.wait_for_url("**/#hard-and-soft&t=inf")
 
 

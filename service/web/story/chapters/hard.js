@@ -39,7 +39,7 @@ export const hard = {
     const told = h("p.told", { role: "status" });
     const table = numbers(say);
     const statement = h("pre.code", {}, "");
-    const again = h("button.again", { type: "button", onclick: () => play() }, say("again"));
+    const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
     const mean = colourOf([0, 1, 2].map((j) => blend(ROWS.map(() => 1 / ROWS.length), ROWS.map(({ value }) => lightOf(value)), 3)[j]));
     const guess = prediction(
       say,
@@ -114,8 +114,9 @@ export const hard = {
     function show() {
       const { weights, effective } = weigh(similarities, { temperature: state.t });
       frame(state.t);
+      const isMoved = state.t !== BEGINNING || asked !== queries[0];
       const best = ROWS[weights.indexOf(Math.max(...weights))].key;
-      told.textContent = state.t === 0 ? say("told.zero", { key: best }) : state.t === Infinity ? say("told.infinity", { count: ROWS.length }) : say("told", { count: effective.toFixed(1) });
+      told.textContent = !isMoved ? "" : state.t === 0 ? say("told.zero", { key: best }) : state.t === Infinity ? say("told.infinity", { count: ROWS.length }) : say("told", { count: effective.toFixed(1) });
       statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- 0 rows`;
       table.show(ROWS, similarities, weights, state.t);
     }
