@@ -3,6 +3,7 @@
 import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
 import { asset } from "../js/assets.js";
 import { fill, h } from "../js/element.js";
+import { recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
 import { bar, kept, preferences } from "./frame.js";
@@ -255,28 +256,4 @@ export class Story {
     event.preventDefault();
     this.#main.focus();
   }
-}
-
-/** @type {Map<string, Promise<any>>} */
-const loading = new Map();
-
-/**
- * Recorded data, by a script element: over HTTP and from files alike.
- *
- * @param {string} name of `recorded/NAME.js`
- * @returns {Promise<any>}
- */
-export function recorded(name) {
-  const found = loading.get(name);
-  if (found) return found;
-  const promise = new Promise((resolve, reject) => {
-    const script = h("script", {
-      src: asset(`recorded/${name}.js`),
-      onload: () => resolve(/** @type {any} */ (window).softkvRecorded[name]),
-      onerror: () => reject(new Error(`recorded/${name}.js did not load`)),
-    });
-    document.head.append(script);
-  });
-  loading.set(name, promise);
-  return promise;
 }

@@ -1,0 +1,101 @@
+"""Recorded files of the page: each is what its command writes, of which a part is computed anew, and none is large."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from tests.recorded import FOLDER, read, script, unpack_weights
+from tests.recorded.learning import learn
+from tests.recorded.pairs import pairs
+from tests.recorded.trace import TEXTS, trace
+
+MOST_BYTES = 60_000
+STEPS = 5
+"""The number of steps of a training that a test repeats: rounding then moves a weight by a few thousandths at most."""
+
+RECORDED = sorted(path.stem for path in FOLDER.glob("*.js"))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_file_is_small_and_reads_as_it_was_written(name):
+    path = FOLDER / f"{name}.js"
+    content = path.read_bytes()
+    assert len(gzip.compress(content, mtime=0)) <= MOST_BYTES
+    assert script(name, read(name)).encode() == content
+
+
+def test_each_recording_has_its_file():
+    assert {"translation", "pairs", "trace"} <= set(RECORDED)
+
+
+@pytest.mark.parametrize("name", ["translation"])
+def test_the_beginning_of_a_training_is_what_was_recorded(name):
+    recorded, again = read(name), learn(name, last=STEPS, models=("transformer", "gru_attention"))
+    assert recorded["sources"] == [{**source, "tokens": list(source["tokens"])} for source in again["sources"]]
+    for model, run in again["runs"].items():
+        kept = recorded["runs"][model]
+        n = len(run["moments"])
+        assert n > 2
+        np.testing.assert_allclose(_steps_and_losses(kept["moments"][:n]), _steps_and_losses(run["moments"]), atol=2e-3)
+        for source, before, now in zip(recorded["sources"], kept["written"], run["written"], strict=True):
+            assert before[0]["tokens"] == now[0]["tokens"]
+            shape = len(now[0]["tokens"]), len(source["tokens"])
+            weights = [unpack_weights(output[0]["weights"], *shape) for output in (before, now)]
+            np.testing.assert_allclose(*weights, atol=1.5 / 255)
+            np.testing.assert_allclose(weights[0].sum(axis=1), 1, atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["translation"])
+def test_a_recorded_training_learned(name):
+    """Attention beats the same network without it, and the alignment of a translation crosses."""
+    runs = read(name)["runs"]
+    assert runs["transformer"]["accuracy"] > 0.9
+    assert runs["gru_attention"]["accuracy"] >= runs["gru"]["accuracy"]
+    for run in runs.values():
+        first, last = run["moments"][0], run["moments"][-1]
+        assert last[0] == read(name)["steps"]
+        assert last[2] < first[2] / 2
+
+
+def test_the_recorded_translation_crosses():
+    recorded = read("translation")
+    (source, *_), run = recorded["sources"], recorded["runs"]["transformer"]
+    output = run["written"][0][-1]
+    assert output["text"] == "le chien ne voit pas la vieille voiture rouge"
+    weights = unpack_weights(output["weights"], len(output["tokens"]), len(source["tokens"]))
+    looked_at = [source["tokens"][place] for place in weights.argmax(axis=1)]
+    pairs_of_words = dict(zip(output["tokens"], looked_at, strict=True))
+    assert (pairs_of_words["voiture"], pairs_of_words["rouge"]) == ("car", "red")
+
+
+def test_the_beginning_of_the_pairs_is_what_was_recorded():
+    recorded, again = read("pairs"), pairs(last=STEPS - 1)
+    n = len(recorded["pairs"])
+    before = [unpack_weights(data["before"], n, n) for data in (recorded, again)]
+    np.testing.assert_allclose(*before, atol=1.5 / 255)
+    assert not np.diag(before[0].argmax(axis=1) == np.arange(n)[:, None]).any()  # cosine finds no opposite
+    for kept, now in zip(recorded["steps"], again["steps"], strict=False):
+        assert (kept["step"], kept["right"]) == (now["step"], now["right"])
+        assert kept["loss"] == pytest.approx(now["loss"], abs=5e-3)
+        np.testing.assert_allclose(*(unpack_weights(s["weights"], n, n) for s in (kept, now)), atol=2.5 / 255)
+    assert recorded["steps"][-1]["right"] == 1
+
+
+def test_the_recorded_trace_is_the_encoders():
+    recorded, again = read("trace"), trace(TEXTS[:1])
+    (kept, now) = (data["texts"][0] for data in (recorded, again))
+    assert [(text["text"], text["pair"]) for text in recorded["texts"]] == TEXTS
+    assert kept["tokens"] == now["tokens"]
+    n = len(now["tokens"])
+    np.testing.assert_allclose(*(unpack_weights(text["weights"], 6, 12, n, n) for text in (kept, now)), atol=1.5 / 255)
+    for before, after in zip(kept["changes"], now["changes"], strict=True):
+        for name, shares in after.items():
+            assert before[name] == pytest.approx(shares, abs=2e-3)
+
+
+def _steps_and_losses(moments: list[list[float]]) -> list[list[float]]:
+    """Return the step and the loss of each moment; its seconds differ between machines."""
+    return [[step, loss] for step, _, loss, _ in moments]
