@@ -8,6 +8,7 @@
 
 import { hard } from "./chapters/hard.js";
 import { none } from "./chapters/none.js";
+import { value } from "./chapters/value.js";
 import { Story } from "./story.js";
 
-new Story([hard, none]).begin();
+new Story([hard, value, none]).begin();

@@ -11,13 +11,14 @@
 import { percent, temperatureText } from "../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
 import { colourOf, lightOf } from "../js/values.js";
+import { drawing, HEIGHT, WIDTH } from "./pictures.js";
 import { s, set } from "./svg.js";
 
 /**
  * @typedef {object} Row
  * @property {string} key
  * @property {string} value a text; `#rrggbb` is a colour, and so drawn
- * @property {string} [picture] the address of a picture, which is then the value that is drawn
+ * @property {string} [picture] the name of a drawn picture, which is then the value that is shown
  */
 
 /**
@@ -41,7 +42,15 @@ import { s, set } from "./svg.js";
  * @property {number} [glow] 0 to 1, how much of the glow is there
  * @property {number} [grown] 0 to 1, how far the threads have grown from the question to the keys
  * @property {number} [poured] 0 to 1, how far the values have run from the rows to the output
+ * @property {?Moved} [moved] values on their way to other rows
  * @property {?number} [scanned] 0 to the number of rows: how many keys `=` has been compared with; null without it
+ */
+
+/**
+ * @typedef {object} Moved
+ * @property {number[]} from one a row: the row that its value was at before
+ * @property {number} share 0 to 1, how far the values have come
+ * @property {?{row: number, x: number, y: number}} [held] the value of a row that is dragged, and how far, in pixels
  */
 
 /** Thickness of the whole bundle at the question, and the space between rows, of a row's height. */
@@ -62,6 +71,8 @@ const HANDLE = 12;
 const SHARE = 60;
 /** Where the page is narrow, values run down beside the rows, in a lane so wide. */
 const LANE = 26;
+/** Of a picture's width and its height. */
+const RATIO = WIDTH / HEIGHT;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
@@ -115,6 +126,9 @@ export class Threads {
   #glows = [];
   /** @type {SVGElement[]} */
   #blends = [];
+  /** @type {SVGGElement[]} */
+  #values = [];
+  #held = s("g.held");
 
   /**
    * @param {import("./words.js").Say} say
@@ -135,6 +149,7 @@ export class Threads {
       this.#left,
       this.#right,
       this.#rows,
+      this.#held,
       this.#output,
       this.#marks,
       this.#level,
@@ -157,6 +172,12 @@ export class Threads {
   /** Where the question's card is, for an input above it. @returns {Box} */
   get queryBox() {
     return this.#places.query;
+  }
+
+  /** Where the values of the rows are, for what drags them. @returns {Box[]} */
+  get valueBoxes() {
+    const { rows, valueX, valueWidth } = this.#places;
+    return rows.slice(0, this.#content.rows.length).map(({ y, height }) => ({ x: valueX, y, width: valueWidth, height }));
   }
 
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
@@ -217,6 +238,8 @@ export class Threads {
     this.#query.replaceChildren(s("rect.card", { ...asRect(places.query), rx: 8 }), ...this.#wrapped(query, places.query));
     this.#glows = [];
     this.#shares = [];
+    this.#values = [];
+    this.#held.replaceChildren();
     this.#rows.replaceChildren(...places.rows.map((box, i) => this.#row(box, i)));
     this.#threads = places.rows.map(() => s("path.thread"));
     this.#streams = places.rows.map((_, i) => {
@@ -248,8 +271,11 @@ export class Threads {
     group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6 }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: others }) : this.#say("none");
     group.append(s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE))));
-    if (isRow) group.append(...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
-    else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
+    if (isRow) {
+      const value = s("g.shown", {}, ...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
+      this.#values.push(value);
+      group.append(value);
+    } else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
     if (isSmall) {
       for (const words of group.querySelectorAll(".key-text, .value-text")) words.remove();
       group.append(s("title", {}, text));
@@ -260,7 +286,7 @@ export class Threads {
 
   /** @param {Row} row @param {Box} box */
   #value({ value, picture }, box) {
-    if (picture) return [s("image", { ...asRect(box), href: picture, preserveAspectRatio: "xMidYMid slice" }), s("rect.frame", { ...asRect(box), rx: 4 })];
+    if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
     return [s("rect.value", { ...asRect(box), rx: 6 }), s("text.value-text", { x: box.x + 10, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 20))];
   }
@@ -273,12 +299,12 @@ export class Threads {
       const swatch = s("rect.swatch", { ...asRect(output), rx: 10 });
       this.#blends = [swatch];
     } else if (rows.some(({ picture }) => picture)) {
-      this.#blends = rows.map(({ picture }) => s("image", { ...asRect(output), href: picture ?? "", preserveAspectRatio: "xMidYMid slice", opacity: 0 }));
+      this.#blends = rows.map(({ picture }) => s("g.added", { opacity: 0 }, ...(picture ? [drawing(picture, asRect(output))] : [])));
     } else {
       this.#blends = rows.map(() => s("g", {}, s("rect.band"), s("text.band-text")));
     }
     const name = s("text.name", { x: output.x + output.width / 2, y: output.y - 10, "text-anchor": "middle" }, this.#say("output"));
-    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), s("rect.frame", { ...asRect(output), rx: 10 }), name);
+    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
   }
 
   #layoutKnob() {
@@ -339,7 +365,8 @@ export class Threads {
     }
     this.#glowing(frame, glow);
     this.#sharing(weights, grown);
-    this.#blending(weights, poured);
+    this.#moving(frame.moved ?? null);
+    this.#blending(weights, poured, frame.moved ?? null);
     this.#scanning(frame.scanned ?? null);
     if (this.#change) this.#knobAt(frame.temperature, half, grown);
   }
@@ -381,8 +408,25 @@ export class Threads {
     }
   }
 
-  /** @param {number[]} weights @param {number} poured */
-  #blending(weights, poured) {
+  /** Values are on their way to other rows. @param {?Moved} moved */
+  #moving(moved) {
+    const { rows } = this.#places;
+    for (const [i, value] of this.#values.entries()) {
+      const { x, y } = moved?.held?.row === i ? moved.held : { x: 0, y: moved ? (rows[moved.from[i]].y - rows[i].y) * (1 - moved.share) : 0 };
+      set(value, { transform: x || y ? `translate(${px(x)} ${px(y)})` : null });
+      const holder = moved?.held?.row === i ? this.#held : this.#rows.children[i];
+      if (value.parentNode !== holder) holder.append(value);
+    }
+  }
+
+  /**
+   * What the values make together. A value that moves to another row goes over to that row's weight.
+   *
+   * @param {number[]} weights
+   * @param {number} poured
+   * @param {?Moved} moved
+   */
+  #blending(weights, poured, moved) {
     const { rows } = this.#content;
     const { output } = this.#places;
     const shown = poured < 0.75 ? 0 : (poured - 0.75) * 4;
@@ -391,7 +435,10 @@ export class Threads {
       const light = [0, 1, 2].map((j) => rows.reduce((sum, { value }, i) => sum + (weights[i] * lightOf(value)[j]) / (answered || 1), 0));
       set(this.#blends[0], { fill: colourOf(light), opacity: (shown * answered).toFixed(3) });
     } else if (rows.some(({ picture }) => picture)) {
-      for (const [i, image] of this.#blends.entries()) set(image, { opacity: (shown * weights[i]).toFixed(4) });
+      for (const [i, picture] of this.#blends.entries()) {
+        const weight = moved ? weights[moved.from[i]] * (1 - moved.share) + weights[i] * moved.share : weights[i];
+        set(picture, { opacity: (shown * weight).toFixed(4) });
+      }
     } else {
       let y = output.y;
       for (const [i, group] of this.#blends.entries()) {
@@ -547,7 +594,7 @@ export class Threads {
 function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }) {
   const isNarrow = width < NARROW;
   const top = (isNarrow ? 80 : 8) + above;
-  const below = isNarrow ? 96 : 8;
+  const below = isNarrow ? (arePictures ? 128 : 96) : 8;
   const room = height - top - below;
   const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
   const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, count - small.count));
@@ -556,12 +603,13 @@ function placed(width, height, rem, above, count, areColours, arePictures, small
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
   const rowX = isNarrow ? 104 : Math.round(width * 0.41);
-  const valueWidth = arePictures ? rowHeight * 1.6 : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
-  const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours ? 0 : Math.round(width * 0.03));
+  const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
+  const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours || arePictures ? 0 : Math.round(width * 0.03));
   const query = isNarrow ? { x: 0, y: 0, width, height: 48 } : { x: 0, y: middle - 3 * rem, width: Math.max(150, Math.min(18 * rem, width * 0.19)), height: 6 * rem };
   const start = isNarrow ? { x: 10, y: middle } : { x: query.x + query.width, y: middle };
-  const outputSide = Math.min(12 * rem, width * 0.16);
-  const output = isNarrow ? { x: 0, y: height - 62, width, height: 62 } : { x: width - outputSide, y: middle - outputSide / 2, width: outputSide, height: outputSide };
+  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
+  const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
+  const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
   const least = (rowHeight * BUNDLE) / 2 + 8;
   const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)) };
   const rows = Array.from({ length: count }, (_, i) => {

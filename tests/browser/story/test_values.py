@@ -1,0 +1,109 @@
+"""The second chapter: values that change places change the output, and no weight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.story.conftest import Read, weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+HERE = "#key-is-not-value"
+GROUNDS = "(pictures) => pictures.map((picture) => picture.querySelector('.drawing rect').getAttribute('fill'))"
+OPACITIES = "(pictures) => pictures.map((picture) => Number(picture.getAttribute('opacity')))"
+
+
+def handle(page: Page, row: int) -> tuple[float, float]:
+    """Return the middle of what drags the value of a row."""
+    box = page.locator(f"{HERE} .handles button").nth(row).bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def shown(page: Page) -> list[str]:
+    """Return the picture at each row, by the colour of its ground."""
+    grounds: list[str] = page.locator(f"{HERE} .row .shown").evaluate_all(GROUNDS)
+    return grounds
+
+
+def output(page: Page) -> dict[str, float]:
+    """Return how much of each picture is in the output, by the colour of its ground."""
+    pictures = page.locator(f"{HERE} .blend .added")
+    return dict(zip(pictures.evaluate_all(GROUNDS), pictures.evaluate_all(OPACITIES), strict=True))
+
+
+def check_output(page: Page) -> None:
+    """The output is the sum of weight × picture, as the rows have them now."""
+    expected = dict(zip(shown(page), weights(page, HERE), strict=True))
+    assert output(page) == pytest.approx(expected, abs=1e-4)
+    assert sum(output(page).values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_a_value_is_dragged_on_to_another_row(read: Read, size: tuple[int, int]) -> None:
+    page = read(HERE, size)
+    before, pictures, blend = weights(page, HERE), shown(page), output(page)
+    check_output(page)
+    page.mouse.move(*handle(page, 2))
+    page.mouse.down()
+    page.mouse.move(*handle(page, 4), steps=5)
+    page.mouse.move(*handle(page, 5), steps=5)
+    page.mouse.up()
+    assert weights(page, HERE) == before
+    assert shown(page) == [pictures[i] for i in (0, 1, 5, 3, 4, 2, 6, 7)]
+    assert output(page) != blend
+    check_output(page)
+    page.wait_for_url("**&v=01534267*")
+
+
+def test_keys_take_a_value_to_another_row(read: Read) -> None:
+    page = read(HERE)
+    before, pictures = weights(page, HERE), shown(page)
+    page.locator(f"{HERE} .handles button").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert shown(page) == [pictures[i] for i in (0, 2, 3, 1, 4, 5, 6, 7)]
+    assert weights(page, HERE) == before
+    check_output(page)
+    page.keyboard.press("ArrowDown")
+    assert shown(page)[3] == pictures[1], "a value that was put down stays"
+
+
+def test_two_clicks_swap_two_values(read: Read) -> None:
+    page = read(HERE)
+    pictures = shown(page)
+    page.mouse.click(*handle(page, 0))
+    page.mouse.click(*handle(page, 7))
+    assert shown(page) == [pictures[7], *pictures[1:7], pictures[0]]
+    check_output(page)
+
+
+def test_a_guess_swaps_the_two_heaviest(read: Read) -> None:
+    page = read(HERE)
+    before, pictures = weights(page, HERE), shown(page)
+    page.locator(f"{HERE} .choices button").nth(0).click()
+    assert page.locator(f"{HERE} .verdict").inner_text().startswith("Look again")
+    first, second = sorted(range(8), key=lambda i: -before[i])[:2]
+    assert shown(page)[first] == pictures[second]
+    assert weights(page, HERE) == before
+
+
+def test_the_knob_mixes_all_pictures(read: Read) -> None:
+    page = read(f"{HERE}&t=inf&v=76543210")
+    assert list(output(page).values()) == pytest.approx([1 / 8] * 8)
+    check_output(page)
+
+
+def test_values_move_where_motion_is_welcome(read: Read) -> None:
+    page = read(HERE, moving=True)
+    page.locator(f"{HERE} .choices button").nth(1).click()
+    page.wait_for_selector(f"{HERE} .shown[transform]", state="attached")
+    page.wait_for_selector(f"{HERE} .shown[transform]", state="detached")
+    check_output(page)
