@@ -5,6 +5,9 @@ import { subscripted } from "./words.js";
 
 /** @typedef {import("./words.js").Say} Say */
 
+/** The event that makes a prediction tell its answer: a class has guessed. */
+export const REVEAL = "reveal";
+
 /**
  * A screen of a chapter: heading, one sentence, the picture, what may be done, and what is folded away.
  *
@@ -67,25 +70,20 @@ export function toScene(scene, text) {
  */
 export function prediction(say, question, choices, why, reveal) {
   const verdict = h("p.verdict", { role: "status" });
+  const answer = (/** @type {string} */ name, /** @type {boolean} */ isRight) => {
+    for (const [i, button] of buttons.entries()) {
+      button.disabled = true;
+      button.classList.toggle("is-right", choices[i].isRight);
+    }
+    fill(verdict, ...subscripted(say(name, { why })));
+    reveal(isRight);
+  };
   const buttons = choices.map(({ label, colour, isRight }) => /** @type {HTMLButtonElement} */ (
-    h(
-      "button",
-      {
-        type: "button",
-        onclick: () => {
-          for (const [i, button] of buttons.entries()) {
-            button.disabled = true;
-            button.classList.toggle("is-right", choices[i].isRight);
-          }
-          fill(verdict, ...subscripted(say(isRight ? "right" : "wrong", { why })));
-          reveal(isRight);
-        },
-      },
-      colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
-      label,
-    )
+    h("button", { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight) }, colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null, label)
   ));
-  return h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
+  const element = h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
+  element.addEventListener(REVEAL, () => answer("told", true));
+  return element;
 }
 
 /**

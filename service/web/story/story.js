@@ -7,6 +7,8 @@ import { recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
 import { bar, kept, preferences } from "./frame.js";
+import { Lesson } from "./lesson.js";
+import { REVEAL } from "./parts.js";
 import { speaker } from "./words.js";
 
 /** @typedef {import("./address.js").State} State */
@@ -28,6 +30,7 @@ import { speaker } from "./words.js";
  * @property {SVGSVGElement} [picture] what is shared as a picture
  * @property {(share: number) => void} [film] draws a moment of the chapter's moving picture, 0 to 1
  * @property {() => void} [leave] the reader went to another chapter: stop what moves
+ * @property {() => void} [play] plays what moves by itself
  * @property {() => void} [arrive] the reader came to it
  */
 
@@ -64,6 +67,8 @@ export class Story {
   #main = h("main", { id: "story", tabIndex: -1 });
   /** @type {IntersectionObserver[]} */
   #observers = [];
+  /** @type {?Lesson} */
+  #lesson = null;
 
   /** @param {Chapter[]} chapters @param {?import("./answers.js").Source} browser answers in the service's place */
   constructor(chapters, browser = null) {
@@ -80,6 +85,11 @@ export class Story {
   begin() {
     document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main, this.#notice);
     this.#draw();
+    if (new URLSearchParams(window.location.search).has("lesson")) {
+      this.#lesson = new Lesson(this.#say(), this.#look.lang, (step) => this.#step(step));
+      document.body.append(this.#lesson.element);
+      document.documentElement.dataset.lesson = "";
+    }
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", () => this.#reread());
     window.addEventListener("online", () => this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"])));
@@ -92,13 +102,36 @@ export class Story {
     );
   }
 
+  /** What says the words of the frame. */
+  #say() {
+    return speaker({ en: {}, zh: {} }, this.#look.lang);
+  }
+
+  /** Show a step of the lesson. @param {import("./lesson.js").Step} step */
+  #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }) {
+    if (room) {
+      window.location.assign(document.documentElement.dataset.exported === undefined ? "room?lesson" : "#");
+      return;
+    }
+    const host = this.#hosts.get(chapter);
+    if (!host) return;
+    this.#mount(chapter);
+    this.#enter(chapter);
+    this.#change(chapter, state);
+    const shown = host.querySelectorAll(".screen")[screen - 1];
+    shown?.scrollIntoView({ block: "start" });
+    if (guess) shown?.querySelector(".prediction")?.dispatchEvent(new Event(REVEAL));
+    if (play) this.#views.get(chapter)?.play?.();
+    for (const folded of host.querySelectorAll("details")) folded.open = Boolean(hood) && Boolean(shown?.contains(folded));
+  }
+
   /** Everything anew: at the beginning, and in another language. */
   #draw() {
     const { lang, theme, large } = this.#look;
     for (const observer of this.#observers.splice(0)) observer.disconnect();
     for (const view of this.#views.values()) view.leave?.();
     this.#views.clear();
-    const say = speaker({ en: {}, zh: {} }, lang);
+    const say = this.#say();
     const root = document.documentElement;
     root.lang = lang === "zh" ? "zh-Hans" : "en";
     root.dataset.theme = theme;
@@ -106,6 +139,7 @@ export class Story {
     document.title = say("title");
     const skip = document.querySelector("a.skip");
     if (skip) skip.textContent = say("skip");
+    this.#lesson?.speak(say, lang);
     fill(this.#bar, ...bar(say, this.#look, (look) => this.#dress(look), () => this.#views.get(this.#current), () => this.#address()));
     this.#rail.setAttribute("aria-label", say("chapters"));
     fill(
@@ -230,7 +264,7 @@ export class Story {
 
   /** @template T @param {Promise<T>} promise @returns {Promise<T | null>} */
   async #patiently(promise) {
-    const say = speaker({ en: {}, zh: {} }, this.#look.lang);
+    const say = this.#say();
     try {
       const found = await promise;
       this.#notice.hidden = true;

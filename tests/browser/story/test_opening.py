@@ -69,7 +69,8 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     assert all(a >= b - 1e-12 for a, b in pairwise(largest))
     page.keyboard.press("End")
     assert weights(page, FIRST) == pytest.approx([1 / 9] * 9)
-    assert len({round(thick, 1) for thick in thickness(page, FIRST)}) == 1
+    drawn = thickness(page, FIRST)
+    assert max(drawn) - min(drawn) <= 0.2
     assert "All 9 rows answer alike" in page.locator(f"{FIRST} p.told").first.inner_text()
     page.wait_for_url("**/#hard-and-soft&t=inf")
 

@@ -153,6 +153,7 @@ export const hard = {
           show();
         }
       },
+      play,
       leave() {
         opening.stop();
         swinging.stop();

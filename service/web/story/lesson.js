@@ -1,0 +1,100 @@
+/**
+ * The lesson: `?lesson` makes a presenter's clicker follow the plan, with a clock and the next part at the edge.
+ *
+ * Page Down is the next step, Page Up the one before. A step is a chapter in a state, its guess revealed, or the room,
+ * which has a page of its own; the clock and the step are kept in the tab, so that they go on when the class is back.
+ */
+
+import { fill, h } from "../js/element.js";
+import { storageOf } from "../js/api.js";
+import plan from "./plan.json";
+
+/**
+ * @typedef {object} Step
+ * @property {string} [chapter]
+ * @property {number} [screen] of the chapter, from 1
+ * @property {import("./address.js").State} [state] what is shown of it
+ * @property {boolean} [guess] whether its guess is revealed
+ * @property {boolean} [play] whether it plays what moves
+ * @property {boolean} [hood] whether the hood is open
+ * @property {boolean} [room] the class goes to the room
+ */
+
+/** @typedef {{from: number, en: string, zh: string, steps: Step[]}} Part */
+
+const KEPT = "softkv-lesson";
+const MINUTE = 60_000;
+const CONTROLS = "input, select, textarea, [contenteditable]";
+
+/** Every step of the plan, with the number of its part. */
+export const STEPS = /** @type {Part[]} */ (plan.parts).flatMap(({ steps }, part) => steps.map((step) => ({ step, part })));
+
+export class Lesson {
+  #say;
+  #show;
+  #at = 0;
+  #begun = 0;
+  #clock = h("span.clock", { role: "timer" });
+  #part = h("strong");
+  #next = h("span.next");
+  #place = h("span.place");
+  #storage = storageOf(window);
+
+  /**
+   * @param {import("./words.js").Say} say
+   * @param {"en" | "zh"} language
+   * @param {(step: Step) => void} show
+   */
+  constructor(say, language, show) {
+    this.#say = say;
+    this.#show = show;
+    this.language = language;
+    this.element = h("aside.lesson-bar", { "aria-label": say("lesson") }, this.#clock, this.#part, this.#next, this.#place);
+    const [at, begun] = (this.#storage.getItem(KEPT) ?? "0,0").split(",").map(Number);
+    this.#at = Math.min(STEPS.length - 1, at || 0);
+    this.#begun = begun || 0;
+    this.#tell();
+    window.setInterval(() => this.#tell(), 1000);
+    document.addEventListener("keydown", (event) => this.#key(event));
+    if (this.#begun) this.#arrive();
+  }
+
+  /** @param {import("./words.js").Say} say @param {"en" | "zh"} language */
+  speak(say, language) {
+    this.#say = say;
+    this.language = language;
+    this.element.setAttribute("aria-label", say("lesson"));
+    this.#tell();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const by = { PageDown: 1, PageUp: -1 }[event.key];
+    if (!by || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof Element && event.target.closest(CONTROLS)) return;
+    event.preventDefault();
+    if (!this.#begun) this.#begun = Date.now();
+    this.#at = Math.min(STEPS.length - 1, Math.max(0, this.#at + by));
+    this.#arrive();
+  }
+
+  #arrive() {
+    this.#storage.setItem(KEPT, `${this.#at},${this.#begun}`);
+    this.#tell();
+    this.#show(STEPS[this.#at].step);
+  }
+
+  #tell() {
+    const { part } = STEPS[this.#at];
+    const passed = this.#begun ? (Date.now() - this.#begun) / MINUTE : 0;
+    const now = plan.parts[part];
+    const next = plan.parts[part + 1];
+    const end = next?.from ?? plan.minutes;
+    const [minutes, seconds] = [Math.floor(passed), Math.floor((passed % 1) * 60)];
+    fill(this.#clock, `${minutes}:${String(seconds).padStart(2, "0")}`);
+    this.#clock.classList.toggle("late", passed > end);
+    fill(this.#part, `${now.from}–${end}  ${now[this.language]}`);
+    fill(this.#next, next ? this.#say("next", { title: next[this.language] }) : "");
+    fill(this.#place, `${this.#at + 1} / ${STEPS.length}`);
+  }
+}
