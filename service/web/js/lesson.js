@@ -1,6 +1,7 @@
 /** The lesson plan, and the learners' worksheet, in the language that the address asks for. */
 
 import { fill, h } from "./element.js";
+import timetable from "../story/plan.json";
 import { preferred, say, speak, subscripted } from "./words.js";
 import english from "./words/en/lesson.json" with { type: "json" };
 import chinese from "./words/zh/lesson.json" with { type: "json" };
@@ -12,7 +13,7 @@ const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
 const stage = document.querySelector("#lesson");
 const isSheet = stage.classList.contains("sheet");
-const SCENES = document.documentElement.dataset.exported === undefined ? "scenes" : "scenes.html";
+const STORY = document.documentElement.dataset.exported === undefined ? "./" : "index.html";
 const LETTERS = ["a", "b", "c", "d"];
 
 document.documentElement.dataset.theme = theme;
@@ -22,7 +23,7 @@ function draw() {
   document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
   fill(document.querySelector("#bar"),
     h("a.mark", { href: "./" }, "softkv"), h("span.tag", {}, say("frame.tag")),
-    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
+    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("hard-and-soft") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
       h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
   fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
   openInPrint();
@@ -50,13 +51,22 @@ function points(section) {
   return h("ul", {}, section.points.map((point) => h("li", {}, subscripted(point))));
 }
 
-function part({ minutes, title, show, scenes, questions }) {
+/** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. */
+function part({ show, questions }, i) {
+  const { from, steps, [language]: title } = timetable.parts[i];
+  const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
+  const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter(Boolean))];
+  const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(steps.some(({ room }) => room) ? [link(page("room"), plan.room)] : [])];
   return h("section.part-of", {},
-    h("p.minutes", {}, minutes),
+    h("p.minutes", {}, `${from}–${until}`),
     h("div.body", {}, h("h2", {}, title),
-      scenes.length ? h("p.links", {}, scenes.map((scene) => h("a", { href: permalink(scene), target: "softkv-scenes", title: plan.tab }, `→ ${say(`scene.${scene}.name`)} ↗`))) : null,
+      links.length ? h("p.links", {}, links) : null,
       show.map((text) => h("p", {}, subscripted(text))),
       questions.map(([question, answer]) => folded(question, answer))));
+}
+
+function link(href, text) {
+  return h("a", { href, target: "softkv-story", title: plan.tab }, `→ ${text} ↗`);
 }
 
 /** A question with its answer folded away: the plan can be projected. */
@@ -97,6 +107,6 @@ function page(file, other = language) {
   return `${file}?lang=${other}&theme=${theme}`;
 }
 
-function permalink(scene) {
-  return `${SCENES}#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
+function permalink(chapter) {
+  return `${STORY}#${chapter}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

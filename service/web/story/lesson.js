@@ -53,6 +53,7 @@ export class Lesson {
     const [at, begun] = (this.#storage.getItem(KEPT) ?? "0,0").split(",").map(Number);
     this.#at = Math.min(STEPS.length - 1, at || 0);
     this.#begun = begun || 0;
+    if (STEPS[this.#at].step.room) this.#at++; // the class is back
     this.#tell();
     window.setInterval(() => this.#tell(), 1000);
     document.addEventListener("keydown", (event) => this.#key(event));

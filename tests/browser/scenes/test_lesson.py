@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import sideways, words
+
+TIMETABLE = json.loads((Path(__file__).parents[3] / "service" / "web" / "story" / "plan.json").read_text())
 
 
 def plans() -> list[dict[str, Any]]:
@@ -49,21 +54,23 @@ def test_the_key_is_right(visit: Any) -> None:
         assert comparison in text
         assert learned in text
         assert "SOFTKV_HOST=0.0.0.0 SOFTKV_ALLOW_ANONYMOUS=read make run" in plan["before"]["commands"]
-        assert "talk" in str([part["questions"] for part in plan["parts"] if part["scenes"] == ["guess"]])
 
 
 def test_the_minutes_follow_one_another(visit: Any) -> None:
+    begins = [part["from"] for part in TIMETABLE["parts"]] + [TIMETABLE["minutes"]]
+    assert begins[0] == 0
+    assert begins == sorted(set(begins))
+    spans = list(pairwise(begins))
     for plan in plans():
-        spans = [tuple(int(minute) for minute in part["minutes"].split("–")) for part in plan["parts"]]
-        assert spans[0][0] == 0
-        assert spans[-1][1] == 60
-        assert [end for _, end in spans[:-1]] == [begin for begin, _ in spans[1:]]
-        # The plan of 45 minutes omits two parts, and has steps in 6 minutes instead of 13.
+        assert len(plan["parts"]) == len(spans)
+        # The plan of 45 minutes omits two parts, and has the numbers in 4 minutes.
         left_out = sum(end - begin for begin, end in spans if f"{begin}–{end}" in plan["minutes"]["points"][1])
-        steps = next(
-            end - begin for (begin, end), part in zip(spans, plan["parts"], strict=True) if part["scenes"] == ["steps"]
+        numbers = next(
+            end - begin
+            for (begin, end), part in zip(spans, TIMETABLE["parts"], strict=True)
+            if part["steps"][0].get("chapter") == "in-numbers"
         )
-        assert 60 - left_out - (steps - 6) <= 45
+        assert 60 - left_out - (numbers - 4) <= 45
 
 
 def test_both_languages_have_the_same_plan_and_the_same_sheet(visit: Any) -> None:
@@ -71,7 +78,7 @@ def test_both_languages_have_the_same_plan_and_the_same_sheet(visit: Any) -> Non
     for shape in (
         lambda plan: [question["right"] for question in plan["check"]["questions"]],
         lambda plan: [len(question["choices"]) for question in plan["check"]["questions"]],
-        lambda plan: [(part["minutes"], part["scenes"], len(part["questions"])) for part in plan["parts"]],
+        lambda plan: [(len(part["show"]), len(part["questions"])) for part in plan["parts"]],
         lambda plan: [len(section.get("lines", [])) for section in plan["worksheet"]["sections"]],
         lambda plan: str(plan["worksheet"]).count("______"),
         lambda plan: plan.keys(),
@@ -83,10 +90,10 @@ def test_links_open_beside_the_plan_and_on_the_question(visit: Any) -> None:
     opened = visit("lesson.html?lang=zh")
     links = opened.page.locator(".links a").all()
     assert len(links) > 5
-    assert {link.get_attribute("target") for link in links} == {"softkv-scenes"}
+    assert {link.get_attribute("target") for link in links} == {"softkv-story"}
     with opened.page.expect_popup() as popup:
         links[0].click()
-    popup.value.wait_for_selector(".choice")
+    popup.value.wait_for_selector(".threads")
     assert popup.value.locator("html").get_attribute("lang") == "zh-Hans"
     popup.value.close()
 

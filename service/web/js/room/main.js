@@ -47,6 +47,15 @@ function begin() {
   else fill(stage, told.element, door({ code: "", join: enter, open: () => opens({}) }));
 }
 
+/** In a lesson the presenter's clicker leads back to its plan (`story/lesson.js`); a field keeps its keys. */
+if (asked.has("lesson")) {
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "PageDown" || event.defaultPrevented || event.target.closest?.("input, select, textarea")) return;
+    event.preventDefault();
+    window.location.assign("./?lesson");
+  });
+}
+
 /** The address of this page with other words. */
 function address(changed) {
   const next = new URLSearchParams(asked);

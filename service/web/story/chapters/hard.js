@@ -94,6 +94,7 @@ export const hard = {
 
     async function play() {
       swinging.stop();
+      if (isStill) return;
       threads.beckon(false);
       element.classList.add("playing");
       const isWhole = await opening.play();
@@ -147,6 +148,7 @@ export const hard = {
       picture: threads.element,
       update(now, changed) {
         state = now;
+        opening.stop();
         if (changed.has("q")) answer();
         else {
           threads.beckon(false);

@@ -1,0 +1,74 @@
+"""A lesson by clicker: Page Down follows the plan, with its clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser.story.conftest import Read, weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PLAN = json.loads((Path(__file__).parents[3] / "service" / "web" / "story" / "plan.json").read_text())
+STEPS = [(part, step) for part in PLAN["parts"] for step in part["steps"]]
+MOST_PRESSES = 40
+
+
+def place(page: Page) -> str:
+    return page.locator(".lesson-bar .place").inner_text()
+
+
+def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
+    page = read("?lesson=1")
+    presses = 0
+    for i, (part, step) in enumerate(STEPS[1:], 2):
+        page.keyboard.press("PageDown")
+        presses += 1
+        if step.get("room"):
+            page.wait_for_url("**/room?lesson")
+            page.wait_for_selector("#room :is(button, form)")
+            page.keyboard.press("PageDown")
+            presses += 1
+            page.wait_for_url("**/?lesson")
+            continue
+        page.wait_for_function(
+            f"() => document.querySelector('.lesson-bar .place')?.textContent === '{i} / {len(STEPS)}'"
+        )
+        assert part["en"] in page.locator(".lesson-bar strong").inner_text()
+        screen = page.locator(f"#{step['chapter']} .screen").nth(step.get("screen", 1) - 1)
+        page.wait_for_function("(it) => it.getBoundingClientRect().top < innerHeight / 2", arg=screen.element_handle())
+        if step.get("guess"):
+            assert screen.locator(".prediction .verdict").inner_text()
+    assert presses <= MOST_PRESSES
+
+
+def test_a_step_shows_a_state_and_the_one_before_again(read: Read) -> None:
+    page = read("?lesson=1")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("PageDown")
+    assert max(weights(page, "#hard-and-soft")) == 1
+    page.keyboard.press("PageUp")
+    assert max(weights(page, "#hard-and-soft")) < 0.5
+    assert place(page) == f"2 / {len(STEPS)}"
+
+
+def test_the_clock_begins_with_the_first_press_and_goes_on_after_a_reload(read: Read) -> None:
+    page = read("?lesson=1")
+    clock = page.locator(".lesson-bar .clock")
+    assert clock.inner_text() == "0:00"
+    page.keyboard.press("PageDown")
+    for minutes, is_late in ((5, False), (14, True)):
+        page.evaluate(f"sessionStorage.setItem('softkv-lesson', `1,${{Date.now() - {minutes} * 60_000}}`)")
+        page.reload()
+        clock.wait_for()
+        assert clock.inner_text().startswith(f"{minutes}:")
+        assert ("late" in (clock.get_attribute("class") or "")) is is_late
+
+
+def test_a_field_keeps_its_keys(read: Read) -> None:
+    page = read("?lesson=1")
+    page.locator("#hard-and-soft textarea").first.focus()
+    page.keyboard.press("PageDown")
+    assert place(page) == f"1 / {len(STEPS)}"
