@@ -466,6 +466,9 @@ export class Threads {
     const marks = boxes.slice(0, done).map((box) => s("text.unequal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "≠"));
     if (done < rows.length) {
       const box = boxes[done];
+      const [from, turn] = [this.#places.start, (this.#places.start.x + box.x) / 2];
+      const y = box.y + box.height / 2;
+      marks.push(s("path.probe", { d: `M${px(from.x)} ${px(from.y)}C${px(turn)} ${px(from.y)} ${px(turn)} ${px(y)} ${px(box.x - 26)} ${px(y)}` }));
       marks.push(s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "="), s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }));
     } else {
       const { query } = this.#places;
