@@ -149,8 +149,8 @@ class EncodingQueue:
     """A queue that feeds one encoder from one event loop; the encoder runs in a separate thread.
 
     - Texts that arrive while a batch runs form the next one; no text waits for a timer.
-    - Queries go before documents. Among queries, and among documents, callers take turns text by text, and so do the
-      requests of one caller.
+    - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
+      Within each of the three, callers take turns text by text, and so do the requests of one caller.
       So a query or a single document never waits for a bulk upload, only for the batch that runs.
     - A cancelled request leaves the queue; a request that makes a batch fail fails alone.
     - A text that was encoded recently is answered immediately, from `cache`.
@@ -165,7 +165,14 @@ class EncodingQueue:
         self._clock = clock
         self._batch_size = BatchSize()
         self.cache = EmbeddingCache()
-        self._waiting: dict[Purpose, FairQueue[Pending]] = {"query": FairQueue(), "document": FairQueue()}
+        self._queries: FairQueue[Pending] = FairQueue()
+        self._documents: FairQueue[Pending] = FairQueue()
+        self._own_documents: FairQueue[Pending] = FairQueue()  # which the service itself loads
+        self._waiting: tuple[tuple[Purpose, FairQueue[Pending]], ...] = (
+            ("query", self._queries),
+            ("document", self._documents),
+            ("document", self._own_documents),
+        )
         self._thread: ThreadPoolExecutor | None = None
         self._open = False
         self._runner: asyncio.Task[None] | None = None
@@ -173,7 +180,7 @@ class EncodingQueue:
     @property
     def waiting(self) -> int:
         """The number of texts that wait for a batch."""
-        waiting = (pending for queue in self._waiting.values() for pending in queue)
+        waiting = (pending for _, queue in self._waiting for pending in queue)
         return sum(len(pending.unencoded) for pending in waiting if not pending.future.done())
 
     def start(self) -> None:
@@ -185,7 +192,7 @@ class EncodingQueue:
     def refuse(self) -> None:
         """Stop accepting texts, and fail those that wait with QueueClosed."""
         self._open = False
-        for waiting in self._waiting.values():
+        for _, waiting in self._waiting:
             for pending in waiting:
                 pending.fail(QueueClosed(CLOSED))
             waiting.clear()
@@ -223,7 +230,9 @@ class EncodingQueue:
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         pending = Pending(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
-        self._waiting[purpose].put(CALLER.get(), pending)
+        caller = CALLER.get()
+        documents = self._documents if caller else self._own_documents
+        (self._queries if purpose == "query" else documents).put(caller, pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         return await pending.future
@@ -231,7 +240,7 @@ class EncodingQueue:
     async def _run(self) -> None:
         try:
             while True:
-                for purpose, waiting in self._waiting.items():
+                for purpose, waiting in self._waiting:
                     if batch := _next_batch(waiting, self._batch_size.characters):
                         await self._encode(batch, purpose)
                         break  # queries that came meanwhile go first

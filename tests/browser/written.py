@@ -10,6 +10,8 @@ VERDICTS = {
     "none": "Nothing here about that.",
 }
 
+MARKS = {"one": "✓ one stands out", "several": "◐ several share it", "none": "○ nothing about that"}
+
 
 def fixed(number: float, decimals: int = 2) -> str:
     """Format a number with a real minus sign, and none before zero; a half rounds away from zero, as in `toFixed`."""

@@ -126,6 +126,9 @@ DOCUMENTS = {
     "/room": "room.html",
 }
 REFERENCE = "docs.html"  # which `documentation.py` serves
+MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
+MOVED = {"/room.html": "/room"}
+LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
 
 
 class Files:
@@ -140,15 +143,30 @@ class Files:
         self._assets = Assets(folder)
         self._documents = {
             (name, language): render_page(self._assets, name, language)
-            for name in set(DOCUMENTS.values())
+            for name in {*DOCUMENTS.values(), MISSING}
             for language in LANGUAGES
         }
         self.reference = render_page(self._assets, REFERENCE, "en")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a document or a file of the page; an ASGI call."""
-        answer = await self._answer(get_route_path(scope), Headers(scope=scope))
+        path, headers = get_route_path(scope), Headers(scope=scope)
+        root = scope.get("root_path", "")
+        if path in MOVED:
+            await RedirectResponse(f"{root}{MOVED[path]}", 308)(scope, receive, send)
+            return
+        answer = await self._answer(path, headers)
+        if answer is None and "text/html" in headers.get("accept", ""):
+            answer = self._missing(root, headers)
         await (answer or NOWHERE.not_found)(scope, receive, send)
+
+    def _missing(self, root: str, headers: Mapping[str, str]) -> Response:
+        """Return the page that leads on from an address without one; its links are relative to the root path."""
+        language = preferred_language(headers.get("accept-language", ""))
+        text = self._documents[MISSING, language].content.decode()
+        content = LINK.sub(lambda match: f"{match[1]}{root}/", text)
+        page_headers = EACH_TIME | {"Vary": "Accept, Accept-Language", "Content-Type": MEDIA_TYPES[".html"]}
+        return Response(content, 404, page_headers)
 
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
         if path in DOCUMENTS:
@@ -159,7 +177,7 @@ class Files:
                 return Response(status_code=304, headers=page_headers)
             return await send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
-        if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE):
+        if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE, MISSING):
             return None
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 

@@ -1,4 +1,4 @@
-/** Keys of the whole page. A presenter's: PageDown goes from the question to the answer to the next scene, PageUp back. Undo. */
+/** Keys of the whole page. A presenter's: PageDown goes from the question to the answer to the next scene, PageUp back; Home and End to the first scene and the last. Undo. */
 
 import { h } from "./element.js";
 import { SCENES } from "./scenes.js";
@@ -18,11 +18,19 @@ export function keys(store) {
       store.undo();
     }
     const by = { PageDown: 1, PageUp: -1 }[event.key];
-    if (!by || modified || !walk(store, by)) return;
+    const end = { Home: SCENES[0], End: SCENES.at(-1) }[event.key];
+    if (modified || !(by ? walk(store, by) : end && jump(store, end))) return;
     event.preventDefault();
     window.scrollTo(0, 0);
     said.textContent = words(store.state);
   });
+}
+
+/** The question of the first scene or of the last; false where that is seen already. */
+function jump(store, { name }) {
+  if (store.state.scene === name) return false;
+  store.go(name);
+  return true;
 }
 
 /** One step; false at either end. */

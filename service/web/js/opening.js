@@ -4,7 +4,7 @@
  */
 (() => {
   const FRAME = ["scene", "lang", "theme", "projector"];
-  const QUESTION = { query: "books about felines", temperature: 0.05, top_k: 1000, null: "auto" };
+  const QUESTION = { query: "books about felines", temperature: 0.05, top_k: 1000, null: false };
   const said = new URLSearchParams(window.location.hash.slice(1));
   const root = document.documentElement;
   const opening = (said.get("scene") ?? "library") === "library" && [...said.keys()].every((name) => FRAME.includes(name));

@@ -87,7 +87,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], sure: ["probability", "score"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], sure: ["probability", "score"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["patches", "heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
 };
 
 const done = new Set();
@@ -136,7 +136,7 @@ function isThere({ state, result }) {
 /** A question of the learner's own, to the rows that the scene began with. */
 function isAsked({ state, result }) {
   const begun = beginning(state.scene);
-  return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && typeof state.none === "string";
+  return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && state.none === begun.none;
 }
 
 /** Near the temperature that everything begins at. */

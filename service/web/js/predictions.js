@@ -5,7 +5,7 @@
 
 import { spoken } from "./asking.js";
 import { count, effective, fixed, percent, power } from "./numbers.js";
-import { say } from "./words.js";
+import { clipped, say } from "./words.js";
 import { heaviest } from "./views/answers.js";
 
 const OFFERED = 2;
@@ -71,7 +71,7 @@ function whichKey({ state, result, answer }) {
 }
 
 function short(row) {
-  return spoken(row).slice(0, LONGEST);
+  return clipped(spoken(row), LONGEST);
 }
 
 /** A number that a row has by its name and the question: as good as drawn, and the same the next time. */

@@ -39,17 +39,17 @@ export const SETS = {
  * `addends` where words can be weighed too.
  */
 export const SCENES = [
-  { name: "library", exported: true, addends: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
-  { name: "videos", exported: true, view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad" } },
-  { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory" } },
-  { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat" } },
+  { name: "library", exported: true, addends: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines", none: false } },
+  { name: "videos", exported: true, view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad", none: false } },
+  { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory", none: false } },
+  { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat", none: false } },
   { name: "nothing", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "quarterly tax return" } },
   { name: "share", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "machine learning" } },
   { name: "values", exported: true, view: "lookup", pictured: true, about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
   { name: "filter", exported: true, view: "lookup", pictured: true, about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
   { name: "guess", exported: true, view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
-  { name: "rows", exported: true, view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
+  { name: "rows", exported: true, view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED } },
   { name: "sure", view: "sure", styles: "sure", state: { source: "library" } },
   { name: "steps", view: "steps", styles: "layer", state: { t: 1 } },
   { name: "scores", view: "scores", styles: "scores", state: { t: 1 } },

@@ -2,6 +2,7 @@
 
 import { asset } from "./assets.js";
 import { h } from "./element.js";
+import { count } from "./numbers.js";
 
 const LANGUAGES = ["en", "zh"];
 let current = {};
@@ -44,7 +45,7 @@ async function fetched(language) {
 export function say(name, places = {}) {
   const words = current[name];
   if (words === undefined) throw new Error(`no words named ${name}`);
-  return words.replace(/\{(\w+)\}/g, (whole, place) => (place in places ? String(places[place]) : whole));
+  return place(words, places);
 }
 
 /** Like say, as nodes: `[query|the question]` becomes a coloured term, `[code|…]` code, `[b|…]` bold. */
@@ -76,8 +77,21 @@ export function clipped(text, most) {
   return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : text;
 }
 
+/** Fill in `{count}`, and choose by a number that is filled in: `{count:row|rows}` is the word for one, or for any other. */
 function place(text, places) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in places ? String(places[name]) : whole));
+  return text
+    .replace(/\{(\w+):([^|{}]*)\|([^|{}]*)\}/g, (whole, name, one, other) => (name in places ? (isOne(places[name]) ? one : other) : whole))
+    .replace(/\{(\w+)\}/g, (whole, name) => (name in places ? written(places[name]) : whole));
+}
+
+/** One format for all whole numbers. */
+function written(given) {
+  return Number.isInteger(given) && given >= 1000 ? count(given) : String(given);
+}
+
+/** Whether a number takes the singular where words are in English. Chinese has one form. */
+function isOne(number) {
+  return new Intl.PluralRules("en").select(Number(String(number).replaceAll(",", ""))) === "one";
 }
 
 function term(kind, text) {

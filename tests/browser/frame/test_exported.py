@@ -57,7 +57,7 @@ def test_lookups_answer_without_a_service_as_the_service_does(chromium: Any, exp
     page.wait_for_function("() => document.querySelector('#question').value === 'a story about a dog'")
     page.wait_for_timeout(600)
     temperature = slide(page, 200)
-    body = {"query": "a story about a dog", "temperature": temperature, "top_k": 3}
+    body = {"query": "a story about a dog", "temperature": temperature, "top_k": 3, "null": False}
     matches = httpx.post(f"{service}/v1/collections/library/attend", json=body, timeout=60).json()["matches"]
     shown = page.locator("#answer-attention .found li").all_inner_texts()
     assert [match["value"] for match in matches] == [text.splitlines()[0] for text in shown]

@@ -90,7 +90,6 @@ def test_the_keyboard_alone_is_enough(visit: Any) -> None:
         "question",
         "temperature",
         "source",
-        "none",
         "limit-nearest",
         "field key-text",
         "field value-text",

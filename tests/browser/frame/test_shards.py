@@ -29,7 +29,7 @@ def test_the_foot_says_how_many_servers_hold_the_keys(
         page.goto(f"{running.url}/scenes#revealed=1")
         checked(page)
         page.wait_for_selector("#shards")
-        text = "Servers that hold the keys: 3, on machines: 3. Copies of each range: 2."
+        text = "Keys are on 3 servers, on 3 machines. Each range has 2 copies."
         assert page.locator("#shards").inner_text() == text
         page.click("#toggle-lang")
         page.wait_for_selector("#shards:has-text('3 台机器')")

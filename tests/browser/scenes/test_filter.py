@@ -80,7 +80,7 @@ def test_similarity_over_temperature_is_the_logit_and_softmax_of_it_the_weight(v
     page = opened.page
     path = f"{opened.origin}/v1/collections/library/attend"
     served = httpx.post(
-        path, json={"query": "books about felines", "temperature": 0.1, "top_k": 200}, timeout=60
+        path, json={"query": "books about felines", "temperature": 0.1, "top_k": 200, "null": False}, timeout=60
     ).json()["matches"]
     expected = {match["key"]: match["logit"] for match in served}
     shown = logits(page)

@@ -46,6 +46,8 @@ def compared(origin: str, scene: str) -> dict[str, Any]:
     path = "/v1/collections/videos/compare" if scene == "videos" else "/v1/collections/library/compare"
     if scene == "filter":
         sent |= FICTION
+    if scene in ("library", "videos"):  # the null key enters later
+        sent["null"] = False
     answer = httpx.post(f"{origin}{path}", json=sent, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -72,7 +74,7 @@ def test_a_covered_lookup_gives_nothing_away(visit: Any, scene: str, language: s
     assert "−∞" not in facts
     assert set(re.findall(r"\d+\.\d+", facts)) <= {"0.05", "0.01", "0.2", "0.1"}
     assert [text for name, text in texts(language).items() if name.startswith("verdict.") and text in facts] == []
-    assert texts(language)[f"scene.{scene}.title"] not in facts
+    assert page.locator(".story .lede").inner_text() == ""
     assert page.locator("path.wire").count() == 0
     assert page.locator(".found li, .row.masked, .all tr.masked, .arithmetic:not([hidden])").count() == 0
     assert not page.locator(".limits").is_visible()
@@ -224,12 +226,12 @@ def test_elsewhere_another_question_stays_revealed(visit: Any) -> None:
     page.wait_for_timeout(500)
     opened.settle()
     assert page.locator("#answer-sql .headline").inner_text() == "1 row"
-    assert page.locator("h1").inner_text() == "Your own question"
+    assert "your own question" in page.locator(".story .lede").inner_text()
     page.click("#undo")
     page.wait_for_timeout(500)
     opened.settle()
     assert page.locator("#question").input_value() == "books about felines"
-    assert "books about felines" in page.locator("h1").inner_text()
+    assert "books about felines" in page.locator(".story .lede").inner_text()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -64,7 +64,7 @@ def test_the_output_is_the_services(visit: Any) -> None:
     page = opened.page
     pairs = [[field.input_value() for field in page.locator(f".rows .{name}-text").all()] for name in ("key", "value")]
     ids = module(page, "/js/scenes.js", "({sceneNamed}) => sceneNamed('rows').state.rows.map((row) => row.id)")
-    body = {"query": page.locator("#question").input_value(), "temperature": 0.1}
+    body = {"query": page.locator("#question").input_value(), "temperature": 0.05}
     body |= {"rows": [{"id": name, "key": key, "value": value} for name, key, value in zip(ids, *pairs, strict=True)]}
     expected = httpx.post(f"{opened.origin}/v1/compare", json=body, timeout=60).json()["attention"]["output"]
     shown = [float(text.replace("−", "-")) for text in output(page) if text]

@@ -55,12 +55,11 @@ def test_the_opening_scene_fits_one_screen(visit: Any, language: str) -> None:
         "#question",
         "#temperature",
         "#verdict",
-        "#level",
         "#limit-average",
         "#answer-sql",
         "#answer-attention",
         "#output-node",
-        ".row.none",
+        ".row.rest",
         "#picture-verdict",
         "#checking",
     ):

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.reading import checked, module, share, weights
+from tests.browser.reading import checked, module, share, slide, weights
 
 QUESTION = "books about felines"
 
@@ -31,7 +31,7 @@ def compared(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("key", "temperature"), [("Home", 0), ("End", 1e300), (None, 0.05)])
 def test_the_ends_and_the_middle_are_the_services(visit: Any, key: str | None, temperature: float) -> None:
-    opened = visit("#scene=library")
+    opened = visit("#scene=library&none=auto")
     page = opened.page
     if key:
         page.focus("#temperature")
@@ -70,7 +70,7 @@ def test_it_has_words_for_a_screen_reader(visit: Any, site: Any) -> None:
     assert words.startswith("0.05.")
     assert "cats" in words
     text = page.locator("#picture-words").inner_text()
-    weight = served(site.url, 0.05)["matches"][0]["weight"]
+    weight = served(site.url, 0.05, null=False)["matches"][0]["weight"]
     assert f"cats: {weight:.0%}" in text
 
 
@@ -133,6 +133,34 @@ def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
     result = module(opened.page, "/js/tail.js", use, {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]})
     assert result[0] == pytest.approx(-15, abs=13)
     assert result[1:] == [float("-inf")] * 4
+
+
+@pytest.mark.parametrize("none", ["false", "auto"])
+def test_at_every_temperature_what_is_drawn_is_the_weights_and_no_rest_is_a_rope(visit: Any, none: str) -> None:
+    page = visit(f"#scene=library&none={none}").page
+    checked(page)
+    for stop in (0, 60, 137, 200, 260, 399, 400):
+        slide(page, stop)
+        wires = page.evaluate(
+            """() => [...document.querySelectorAll('path.wire')].map((one) => [one.getAttribute('class'),
+              Number(one.getAttribute('stroke-width')), Number(one.dataset.threads), one.getAttribute('d')])"""
+        )
+        shown = [share(text) for text in page.locator(".rows .row:not(.rest, .none) .share").all_inner_texts()]
+        drawn = [width for kind, width, _, _ in wires if kind == "wire row"][::2]
+        assert len(drawn) == len(shown)
+        scale = 30
+        for weight, width in zip(shown, drawn, strict=True):
+            assert width == pytest.approx(max(0.75, weight * scale), abs=0.2 + scale * 0.006)
+        threads = [(width, count, d.count("M")) for kind, width, count, d in wires if kind.startswith("wire rest")]
+        assert threads
+        assert all(count == paths >= 15 and width <= 1.01 for width, count, paths in threads)
+    assert len(set(shown)) == 1
+    rows = 110 if none == "false" else 220
+    assert page.locator(".rows .row .share").first.inner_text() == f"{100 / rows:.1f}%"
+    summary = page.locator("#summary").inner_text()
+    assert summary.startswith(f"All 110 rows weigh the same, {100 / rows:.1f}% each")
+    assert page.locator("#verdict").inner_text().endswith("nswered, but at this temperature that means little.")
+    assert page.locator(".row.none").is_visible() == (none == "auto")
 
 
 def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spoke(visit: Any) -> None:

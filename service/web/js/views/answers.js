@@ -4,6 +4,7 @@ import { spoken, textOf, veiled } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { effective, fixed, percent } from "../numbers.js";
 import { say } from "../words.js";
+import { legible } from "./glyphs.js";
 
 const SHOWN = 3;
 /** What decides in a statement: the lines that say which rows, and in them what is compared with a parameter. */
@@ -49,7 +50,7 @@ export function answers({ store }) {
 }
 
 function database(column, { statement, parameters, rows }, secret) {
-  put(column.headline, secret ? "?" : rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
+  put(column.headline, secret ? "?" : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
   column.statement.title = statement;
   fill(column.statement, clauses(statement), told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)));
@@ -76,13 +77,8 @@ function literal(parameter) {
 function line(number, row) {
   const [key, text] = [spoken(row), textOf(row.value)];
   return h("li", { title: `${key} → ${text}`.slice(0, 400) },
-    h("bdi.found-value.value", {}, text.slice(0, 160) || "–"),
+    h("bdi.found-value.value", {}, legible(text.slice(0, 160)) || "–"),
     h("span.pairing", {}, number ? h("span.number.weight", {}, number, " ") : null, h("bdi.key", {}, key.slice(0, 160))));
-}
-
-/** One character, as the values of the Unicode table are: it goes first, before its long name. */
-export function isGlyph(text) {
-  return Array.from(text).length <= 2;
 }
 
 /** The indices of the largest weights, largest first; ties in row order. */

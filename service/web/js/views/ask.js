@@ -8,7 +8,7 @@ import { CALIBRATED } from "../nullkey.js";
 import { NAMED_NULLS } from "../state.js";
 import { filtering } from "./filtering.js";
 import { temperatureSlider } from "./temperature.js";
-import { levelWords, verdictWords } from "./verdict.js";
+import { knowsNull, levelWords, verdictWords } from "./verdict.js";
 
 /** Just below the similarity of a key with itself: what makes attention at T → 0 an exact match. */
 export const EXACT = 0.9999;
@@ -33,6 +33,7 @@ export function ask({ store, asker }) {
   const summary = h("p.summary", { id: "summary" });
   const level = h("p.level", { id: "level" });
   const named = h("p.level", { id: "named-nulls" }, say("level.names"));
+  const levels = h("details.levels", { hidden: true }, h("summary", {}, say("level.title")), level, named);
   const access = h("p.tiny.soft", { id: "access" });
   const element = h("div.ask", {},
     h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
@@ -40,9 +41,11 @@ export function ask({ store, asker }) {
     h("div.settings", {}, h("div.pair", {},
       h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
       h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)), shelf.element),
-    h("div.levels", {}, level, named), access));
+    levels, access));
+  const choice = none.parentElement.parentElement;
   let now = null;
   offer();
+  offerNone();
 
   function choose() {
     if (source.value) store.set({ source: source.value, rows: null, masked: [], filter: null, left: 0 });
@@ -76,6 +79,7 @@ export function ask({ store, asker }) {
   function offerNone() {
     const { none: current, source, rows } = store.state;
     const isCalibrated = current === CALIBRATED || (!rows && asker.calibrated.has(source));
+    choice.hidden = !knowsNull(store.state);
     const names = isCalibrated ? [...NAMED_NULLS, CALIBRATED] : NAMED_NULLS;
     const chosen = typeof current === "number" && current !== EXACT ? NUMBER : current;
     const choices = [...names.map((name) => [name, say(`ask.none.${name}`)]), [NUMBER, say("ask.none.number")], [EXACT, say("ask.none.exact")], [false, say("ask.none.off")]];
@@ -88,11 +92,12 @@ export function ask({ store, asker }) {
   function weigh(model) {
     now = model;
     const { state: current, result, answer } = model;
-    const words = veiled({ state: current, result }) ? "" : sentence(result, answer);
+    const words = veiled({ state: current, result }) ? "" : sentence(result, answer, current.t);
     slider.follow(current.t, words);
     put(verdict, verdictWords(model));
     put(summary, words);
     put(level, levelWords(model));
+    levels.hidden = !level.textContent;
     named.hidden = !result.nullKey?.background || current.none === CALIBRATED || !current.revealed;
   }
 
@@ -108,13 +113,18 @@ export function ask({ store, asker }) {
   return { element, offer, show, weigh, follow: (now) => slider.follow(now.t, summary.textContent) };
 }
 
-/** The answer in one sentence. */
-export function sentence(result, answer) {
+/** The answer in one sentence; with "none of these" in two. */
+export function sentence(result, answer, temperature) {
   if (!result.asked) return "";
   const nearest = nearestOf(result);
   if (nearest === null) return say("summary.nothing");
-  const shares = { key: clipped(spoken(result.rows[nearest]), 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
-  return say(answer.verdict === "none" ? "summary.none" : "summary.some", shares);
+  const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
+  const documents = effective(answer.effective);
+  const shares = { key: clipped(spoken(result.rows[nearest]), 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents };
+  const none = result.nullKey ? say("summary.null", shares) : "";
+  if (temperature === Infinity && rows > 1 && result.keys <= rows) return say("summary.equal", { rows: count(rows), weight: shares.weight }) + none;
+  if (answer.verdict === "none") return say("summary.none", shares);
+  return say(Number(documents) === 1 ? "summary.one" : "summary.some", shares) + none;
 }
 
 /** The row that may be attended to and is most similar, whatever it weighs; null without one. */

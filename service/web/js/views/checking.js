@@ -15,7 +15,7 @@ const INTERPOLATED = 2e-3;
 
 /** The line that says how far apart the two are. */
 export function checking() {
-  const element = h("p.checking.small.soft", { id: "checking", role: "status" });
+  const element = h("p.checking.small.soft", { id: "checking" });
 
   function weigh({ result }) {
     put(element, result.asked && result.rows.length ? say("checking.local") : "");

@@ -1,13 +1,15 @@
 /** What a row is written in: texts of one line that wrap, and the colour of a value that is one. */
 
 import { h } from "../element.js";
+import { legible } from "./glyphs.js";
 import { isColour } from "../values.js";
 import { say } from "../words.js";
 
 const GROWS = CSS.supports("field-sizing", "content");
 
 /**
- * A text that grows with what is written where it does not fit, and holds no line breaks.
+ * A text that grows with what is written where it does not fit, and holds no line breaks. A character without a font is
+ * named until the field is entered.
  *
  * @param {string} kind a class @param {string} label @param {function(string): void} change told what was written
  */
@@ -21,9 +23,15 @@ export function field(kind, label, change) {
       element.setSelectionRange(at, at);
     }
     grow();
-    change(element.value);
+    written = element.value;
+    change(written);
   });
-  element.addEventListener("blur", () => (element.scrollTop = 0));
+  let written = "";
+  element.addEventListener("focus", () => element.value === legible(written) && (element.value = written));
+  element.addEventListener("blur", () => {
+    element.scrollTop = 0;
+    element.value = legible(written);
+  });
 
   /** For a browser that cannot size a field by its text. */
   function grow() {
@@ -33,8 +41,9 @@ export function field(kind, label, change) {
   }
 
   function write(text) {
-    if (document.activeElement === element || element.value === text) return;
-    element.value = text;
+    if (document.activeElement === element || written === text) return;
+    written = text;
+    element.value = legible(text);
     element.scrollTop = 0;
     grow();
   }

@@ -77,10 +77,10 @@ function placeOf(state) {
 }
 
 /** Where the rest is. */
-export function foot({ api, exported }) {
+export function foot({ api, exported, store }) {
   if (exported) return [];
   return [
-    h("span", {}, say("foot.same")),
+    store.state.scene === SCENES[0].name ? h("span", {}, say("foot.same")) : null, // once is enough
     h("a", { href: "docs/" }, say("foot.documentation")),
     h("a", { href: "docs/api" }, say("foot.docs")),
     h("button.plain", { type: "button", id: "key", onclick: () => document.dispatchEvent(new CustomEvent("ask-key")) }, say(api.key ? "foot.keyed" : "foot.key")),

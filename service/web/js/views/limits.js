@@ -3,27 +3,54 @@
 import { spoken, veiled, weighed } from "../asking.js";
 import { h, put } from "../element.js";
 import { NullKey } from "../nullkey.js";
-import { fixed, percent } from "../numbers.js";
+import { count, fixed, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { EXACT } from "./ask.js";
 import { heaviest } from "./answers.js";
 
+/** What each limit is: every number that its button sets. */
+const LIMITS = {
+  nearest: { t: 0, none: false, lambda: 0 },
+  exact: { t: 0, none: EXACT, lambda: 0 },
+  average: { t: Infinity, none: false, lambda: 0 },
+};
+const SET = Object.keys(LIMITS.nearest);
+
 /** @param {object} context */
 export function limits({ store }) {
-  const claims = [
-    claim("nearest", () => store.set({ t: 0, none: false })),
-    claim("exact", () => store.set({ t: 0, none: EXACT })),
-    claim("average", () => store.set({ t: Infinity, lambda: 0 })),
-  ];
-  const [nearest, exact, average] = claims;
-  const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, claims.map((one) => one.element)));
+  /** What held before the first of the buttons was pressed. */
+  let before = null;
+  const claims = Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, claim(name, () => approach(limit))]));
+  const back = h("button.plain", { type: "button", id: "limit-back", hidden: true, onclick: goBack }, say("limits.back"));
+  const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, Object.values(claims).map((one) => one.element)), back);
+
+  function approach(limit) {
+    before ??= Object.fromEntries(SET.map((name) => [name, store.state[name]]));
+    store.set(limit);
+    follow();
+  }
+
+  function goBack() {
+    const patch = before;
+    before = null;
+    store.set(patch);
+    follow();
+    claims.nearest.button.focus();
+  }
+
+  /** Another null key was chosen by hand since: there is nothing to go back to. */
+  function follow() {
+    if (before && ![false, EXACT, before.none].includes(store.state.none)) before = null;
+    back.hidden = !before;
+  }
 
   function show({ result, state }) {
+    follow();
     element.hidden = veiled({ state, result }) || !result.asked || !result.rows.length;
-    if (element.hidden) return claims.forEach((one) => one.tell("", null));
-    nearest.tell(...towardsNearest(result));
-    exact.tell(...towardsSQL(result));
-    average.tell(...towardsAverage(result));
+    if (element.hidden) return Object.values(claims).forEach((one) => one.tell("", null));
+    claims.nearest.tell(...towardsNearest(result));
+    claims.exact.tell(...towardsSQL(result));
+    claims.average.tell(...towardsAverage(result));
   }
 
   return { element, show };
@@ -32,10 +59,11 @@ export function limits({ store }) {
 function claim(name, apply) {
   const proof = h("span.proof", {});
   const sign = h("span.sign", { "aria-hidden": "true" });
-  const element = h(`li.limit`, {}, h("button", { type: "button", id: `limit-${name}`, onclick: apply }, say(`limits.${name}.button`)),
-    h("span", {}, say(`limits.${name}.claim`), " ", proof, sign));
+  const button = h("button", { type: "button", id: `limit-${name}`, onclick: apply }, say(`limits.${name}.button`));
+  const element = h(`li.limit`, {}, button, h("span", {}, say(`limits.${name}.claim`), " ", proof, sign));
   return {
     element,
+    button,
     tell(words, holds) {
       put(proof, words);
       put(sign, holds === null ? "" : holds ? "\u00a0✓" : "\u00a0✗");
@@ -63,18 +91,15 @@ function towardsSQL(result) {
   return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
 }
 
-/** T → ∞, without words: every key the same, and "none of these" as much as the keys that it stands for. */
+/** T → ∞ without the null and without words, as its button sets it: every key the same. */
 function towardsAverage(result) {
-  const { weights, nullWeight } = weighed({ ...result, words: null }, Infinity);
+  const { weights } = weighed({ ...result, words: null }, Infinity, null);
   const shares = [...weights.filter((weight) => weight > 0)];
   const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
   const keys = Math.max(rows, result.keys ?? 0);
-  const nulls = result.nullKey?.at(Infinity).count ?? 0;
-  const part = 1 / (keys + nulls);
+  const part = 1 / keys;
   // A row of several keys has as many parts, read from a sweep: whole ones, but for a thousandth.
   const whole = (share) => Math.abs(share / part - Math.max(1, Math.round(share / part))) < share / part / 500;
   const holds = shares.every(keys > rows ? whole : (share) => Math.abs(share - part) < 1e-12);
-  const proof = `limits.average.proof${nulls ? ".none" : ""}`;
-  const wordless = result.words?.lambda ? say("limits.average.wordless") : "";
-  return [wordless + say(proof, { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: keys }), none: percent(nullWeight) }), holds];
+  return [say("limits.average.proof", { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: count(keys) }) }), holds];
 }

@@ -83,7 +83,8 @@ export function lookup(context) {
   function refused(failure) {
     if (failure.name === "AbortError") return;
     if (!(failure instanceof SoftkvError)) throw failure;
-    context.notice.show(failure);
+    const rows = context.notice.show(failure);
+    rows?.then(() => gone || parts.ask.offer()); // the list of rows is all the more wanted where these are missing
   }
 
   /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text; a calibrated null key is another one beside words. */

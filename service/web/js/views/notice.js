@@ -11,15 +11,16 @@ const LONGEST_MS = 15_000;
 const LOADING = 503;
 
 /**
- * @param {object} context api, asker
+ * @param {object} context api, asker, store
  * @param {function(): void} anew draw everything again: another key may see other things
  * @param {function(): void} [again] ask again what got no answer
  */
-export function notice({ api, asker }, anew, again = anew) {
+export function notice({ api, asker, store }, anew, again = anew) {
   const element = h("div", { "aria-live": "polite", id: "notice" });
   const { signal } = fresh();
   let pause = AWAY_MS;
   let waiting = 0;
+  let retry = null;
 
   function askKey() {
     const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: api.key });
@@ -36,6 +37,7 @@ export function notice({ api, asker }, anew, again = anew) {
 
   function clear() {
     clearTimeout(waiting);
+    retry = null;
     pause = AWAY_MS;
     stale(false);
     fill(element);
@@ -48,17 +50,36 @@ export function notice({ api, asker }, anew, again = anew) {
     else if (failure.status === 401) askKey();
     else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
-    else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.detail)));
+    else if (failure.status === 404) return missing(failure);
     else if (failure.code === "nothing_to_read") fill(element, h("p.notice", {}, say("notice.unread")));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
     else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.detail)));
     if (failure instanceof Unreachable || failure.status === LOADING) later(failure);
   }
 
+  /** Say which rows there are instead, as soon as that is known. @returns {Promise<void>} */
+  async function missing(failure) {
+    const there = h("span.there", {});
+    fill(element, h("div.notice", {}, h("p", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.detail)), there));
+    try {
+      await asker.collections(signal);
+    } catch (refused) {
+      if (!(refused instanceof SoftkvError) && refused.name !== "AbortError") throw refused;
+      return;
+    }
+    const names = [...asker.sizes.keys()];
+    const others = { rows: null, masked: [], filter: null, left: 0 };
+    fill(there, say(names.length ? "notice.there" : "notice.nothing"), " ",
+      names.map((name) => h("button", { type: "button", value: name, onclick: () => store.set({ ...others, source: name }) }, name)),
+      h("button", { type: "button", value: "", onclick: () => store.set({ ...others, source: "scratch", rows: [] }) }, say("ask.own")));
+  }
+
   /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. */
   function later(refusal) {
     clearTimeout(waiting);
-    waiting = setTimeout(async () => {
+    retry = async () => {
+      clearTimeout(waiting);
+      retry = null;
       try {
         if (refusal instanceof Unreachable) await api.get("/livez", signal);
         again();
@@ -67,7 +88,8 @@ export function notice({ api, asker }, anew, again = anew) {
         if (!(failure instanceof SoftkvError)) throw failure;
         later(refusal);
       }
-    }, pause);
+    };
+    waiting = setTimeout(retry, pause);
     pause = Math.min(2 * pause, LONGEST_MS);
   }
 
@@ -76,6 +98,8 @@ export function notice({ api, asker }, anew, again = anew) {
     element.nextElementSibling?.classList.toggle("stale", is);
   }
 
+  /** The network is back: what waits need not wait any longer. */
+  window.addEventListener("online", () => retry?.(), { signal });
   signal.addEventListener("abort", () => clearTimeout(waiting));
   document.addEventListener("ask-key", askKey, { signal });
   return { element, show, clear, say: (name, places) => fill(element, h("p.notice", {}, say(name, places))) };

@@ -5,6 +5,7 @@ import { map } from "./map.js";
 import { fixed, percent } from "../numbers.js";
 import { painted, valuesOf } from "../values.js";
 import { clipped, say } from "../words.js";
+import { legible } from "./glyphs.js";
 
 const LONGEST = 60;
 const NAMED = 24;
@@ -62,7 +63,7 @@ export function output() {
   function drawText({ output: vector, nearest: found }) {
     strip.draw(vector);
     put(said, found ? say("output.nearest", { count: found.of, similarity: fixed(found.similarity) }) : "");
-    put(nearest, found ? clipped(found.value, LONGEST) : "");
+    put(nearest, found ? clipped(legible(found.value), LONGEST) : "");
     nearest.title = found?.value.slice(0, 600) ?? "";
   }
 

@@ -5,9 +5,9 @@ import { h, put } from "../element.js";
 import { count, fixed, percent, similarityText } from "../numbers.js";
 import { addRow, byKey, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
-import { isGlyph } from "./answers.js";
 import { field, oneLine, swatch } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
+import { isGlyph, legible } from "./glyphs.js";
 import { output } from "./output.js";
 import { roving } from "./roving.js";
 import { verdictMark } from "./verdict.js";
@@ -70,6 +70,7 @@ export function picture({ store }) {
   }
 
   function choose({ result, state }) {
+    const most = room(state, result);
     if (body.contains(document.activeElement) && document.activeElement.tagName === "TEXTAREA" && shown.length) {
       const index = new Map(result.rows.map((row, i) => [row.id, i]));
       const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
@@ -77,17 +78,18 @@ export function picture({ store }) {
     }
     const all = result.rows.map((_, i) => i);
     if (all.length <= ALL) return all;
-    if (!state.revealed) return byKey(result.rows, all).slice(0, room());
+    if (!state.revealed) return byKey(result.rows, all).slice(0, most);
     const blank = all.filter((i) => !result.rows[i].key);
     const open = all.filter((i) => result.rows[i].key && !result.rows[i].masked);
-    const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, Math.ceil(room() / 3));
-    return [...blank, ...open.slice(0, room() - masked.length), ...masked];
+    const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, Math.ceil(most / 3));
+    return [...blank, ...open.slice(0, most - masked.length), ...masked];
   }
 
-  /** How many rows there is room for beside the slider, on one screen. */
-  function room() {
+  /** How many rows there is room for beside the slider, on one screen, with the rest and "none of these" below them. */
+  function room({ projector }, { nullKey }) {
     if (window.innerWidth <= PHONE) return 6;
-    return window.innerHeight < LOW ? 8 : 9;
+    if (projector && window.innerHeight < LOW) return nullKey ? 5 : 6;
+    return (window.innerHeight < LOW ? 8 : 9) - (nullKey ? 1 : 0);
   }
 
   function show(model) {
@@ -110,7 +112,7 @@ export function picture({ store }) {
         line[name].element.title = struck || row[name].slice(0, 600);
       }
       line.colour.follow();
-      line.value.element.classList.toggle("glyph", isGlyph(row.value));
+      line.value.element.classList.toggle("glyph", isGlyph(legible(row.value)));
       line.element.title = struck;
       line.similarity.classList.toggle("unread", Boolean(row.unread));
       line.logit.hidden = !out;
@@ -169,8 +171,8 @@ export function picture({ store }) {
     put(none.number, said(answer.nullWeight));
     put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
     put(mark, verdictMark(model));
-    if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
-    if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
+    if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest", many: others });
+    if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none", many: result.nullKey.at(state.t).count });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
     put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
     lines.draw(ids.query, ids.output, result.asked && state.revealed ? drawn : []);

@@ -26,22 +26,23 @@ export function prediction({ store }) {
     drawn = now;
     // Buttons, since an arrow key in a group of radio buttons would choose, and a choice shows the answer.
     const choices = (one?.choices ?? []).map(({ id, text, key }) => h("button.choice", { type: "button", value: id, onclick: () => reveal(id) }, h(key ? "bdi.key" : "span", {}, key ? text : subscripted(text))));
-    fill(asked, one ? h("legend", {}, subscripted(one.ask)) : null, choices,
-      h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")));
+    if (!one) return fill(asked);
+    fill(asked, h("legend", {}, subscripted(one.ask)), choices,
+      h("div.showing", {}, h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")), h("span.tiny.soft.presenting", {}, say("predict.presenting"))));
   }
 
   /** @param {object} model what the scene shows, and its state; a state alone while that is still to come */
   function show(model) {
     const { state } = model;
-    asked.hidden = state.revealed;
     if (!state.revealed) {
       wasCovered = true;
       told = null;
       put(reply, "");
-      const ready = hasAnswer(model);
-      if (ready || !drawn) offer(ready ? question(model) : null);
+      if (hasAnswer(model)) offer(question(model));
+      asked.hidden = !asked.hasChildNodes(); // nothing can be guessed before there is a question
       return;
     }
+    asked.hidden = true;
     if (drawn) fill(asked);
     drawn = "";
     if (!hasAnswer(model) || told === "gone") return;

@@ -8,8 +8,8 @@ import { practice } from "../practice.js";
 import { prediction } from "./prediction.js";
 
 /**
- * The story of the current scene. While it is covered only its name and its question are told: title and sentence give
- * the answer away.
+ * The story of the current scene, under the name that the list of scenes has. While it is covered only its question is
+ * told: the sentence gives the answer away.
  *
  * @param {object} context
  */
@@ -28,13 +28,13 @@ export function story(context) {
   let practised = null;
   let titled = "";
 
-  /** The title, as long as it is about what is seen. */
+  /** The sentence, as long as it is about what is seen. */
   function follow(state) {
     const own = isOwn(state);
     const now = `${state.revealed} ${own}`;
     if (now !== titled) {
       titled = now;
-      fill(title, unbroken(!state.revealed ? say(`scene.${scene}.name`) : own ? say("story.own") : say(`scene.${scene}.title`)));
+      fill(title, unbroken(say(`scene.${scene}.name`)));
       fill(lede, !state.revealed ? null : own ? rich("story.own.lede") : rich(`scene.${scene}.lede`));
       fill(more, state.revealed ? practised?.element : null);
     }

@@ -1,10 +1,17 @@
-/** Lines whose thickness is weight. At each end they are stacked, so that what leaves the query is one whole. */
+/**
+ * Lines whose thickness is weight. At each end they are stacked, so that what leaves the query is one whole. What stands
+ * for many rows is a band of as many threads, up to what can be seen apart: never one rope.
+ */
 
 const SVG = "http://www.w3.org/2000/svg";
 const WHOLE = 30;
 const NARROW = 12;
 const THINNEST = 0.75;
 const FAINTEST = 0.35;
+/** Pixels between two threads of a band, where they end at their row. */
+const APART = 2;
+/** The most threads of a band in the gutter of a phone. */
+const IN_GUTTER = 7;
 
 /** An SVG layer under the rows. Its coordinates are those of its parent, in CSS pixels. */
 export function wires() {
@@ -24,7 +31,8 @@ export function wires() {
   /**
    * @param {Element} from the query's node
    * @param {Element} to the output's node
-   * @param {{name: string, weight: number, row: Element, kind: string}[]} rows top to bottom
+   * @param {{name: string, weight: number, row: Element, kind: string, many?: number}[]} rows top to bottom, each with
+   *   how many rows it stands for
    */
   function draw(from, to, rows) {
     last = [from, to, rows];
@@ -35,14 +43,22 @@ export function wires() {
     let used = -0.5 * rows.filter((row) => row.kind !== "masked").reduce((sum, row) => sum + row.weight, 0) * scale;
     const paths = rows.filter((row) => row.kind !== "masked").flatMap((row) => {
       const thick = row.weight * scale;
-      const offset = used + thick / 2;
+      const at = used;
       used += thick;
       const { key, keyEnd, value, valueEnd } = places.of.get(row.row);
-      const leaving = narrow ? gutter(start, offset, key) : curve(start.x, start.y + offset, key.x, key.y);
-      const through = narrow ? "" : `M${keyEnd.x},${keyEnd.y}H${value.x}`;
-      const arriving = narrow ? gutter(end, offset, valueEnd, end.right) : curve(valueEnd.x, valueEnd.y, end.x, end.y + offset);
-      const parts = [leaving, through, row.kind === "none" ? "" : arriving];
-      return parts.map((d, part) => ({ id: `${row.name} ${part}`, d, row, part })).filter(({ d }) => d);
+      const count = threadsOf(row, key, narrow);
+      const threads = Array.from({ length: count }, (_, i) => {
+        const offset = at + ((i + 0.5) / count) * thick;
+        const by = ((i + 0.5) / count - 0.5) * (count > 1 ? key.bottom - key.top : 0);
+        if (narrow) {
+          const beside = count > 1 ? (i - (count - 1) / 2) * APART : offset / 2;
+          return [gutter(start, beside, key), "", gutter(end, beside, valueEnd, end.right)];
+        }
+        return [curve(start.x, start.y + offset, key.x, key.y + by), `M${keyEnd.x},${keyEnd.y + by}H${value.x}`, curve(valueEnd.x, valueEnd.y + by, end.x, end.y + offset)];
+      });
+      const of = { ...row, whole: row.weight, weight: row.weight / Math.max(1, row.many ?? 1), count };
+      return [0, 1, row.kind === "none" ? null : 2].filter((part) => part !== null)
+        .map((part) => ({ id: `${row.name} ${part}`, d: threads.map((thread) => thread[part]).join(""), row: of, part })).filter(({ d }) => d);
     });
     element.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
     paint(paths, scale);
@@ -57,9 +73,16 @@ export function wires() {
       const path = drawn.get(id);
       path.setAttribute("class", `wire ${row.kind}${part === 2 ? " blend" : ""}`);
       path.setAttribute("d", d);
-      path.setAttribute("stroke-width", Math.max(THINNEST, row.weight * scale));
+      path.dataset.threads = String(row.count);
+      path.setAttribute("stroke-width", Math.max(THINNEST, row.weight * scale, Math.min(APART / 2, (row.whole / row.count) * scale)));
       path.setAttribute("stroke-opacity", row.weight > 0 ? FAINTEST + (1 - FAINTEST) * Math.sqrt(row.weight) : 0.12);
     }
+  }
+
+  /** As many as there are rows, and as have room apart. A row is one. */
+  function threadsOf({ many = 1 }, key, narrow) {
+    if (many <= 1) return 1;
+    return Math.min(Math.ceil(many), narrow ? IN_GUTTER : Math.max(2, Math.floor((key.bottom - key.top) / APART)));
   }
 
   /** The rows are others now: measure before the next drawing. */
@@ -97,7 +120,7 @@ function curve(x, y, toX, toY) {
 /** On a phone the nodes are above and below the rows: the line runs down a gutter beside them. */
 function gutter(node, offset, cell, x = node.left) {
   const down = cell.y > node.y;
-  const at = (x === node.left ? x + 8 : x - 8) + Math.max(-6, Math.min(6, offset / 2));
+  const at = (x === node.left ? x + 8 : x - 8) + Math.max(-6, Math.min(6, offset));
   const from = down ? node.bottom : node.top;
   return `M${at},${from}C${at},${(from + cell.y) / 2} ${at},${cell.y} ${cell.x},${cell.y}`;
 }

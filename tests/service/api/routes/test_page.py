@@ -144,6 +144,25 @@ def test_comparisons_are_compressed_for_who_takes_that(client, value):
     assert int(answers[1].headers["content-length"]) < len(answers[0].content) / 2
 
 
+@pytest.mark.parametrize(("language", "title"), [("en", "There is no such page"), ("zh-CN", "没有这个页面")])
+@pytest.mark.parametrize("path", ["/nonsense", "/ui/dashboard", "/collections", "/assets/"])
+def test_a_browser_that_asks_for_a_missing_page_is_led_on(client, path, language, title):
+    answer = client.get(path, headers={"accept": "text/html,*/*;q=0.8", "accept-language": language})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert f"<h1>{title}</h1>" in answer.text
+    assert re.findall(r'<a href="([^"]+)"', answer.text) == ["/", "/scenes", "/docs/"]
+    links = re.findall(r'(?:href|src)="([^"]+)"', answer.text)
+    assert len(links) > 4
+    for link in links:
+        assert client.get(link, follow_redirects=True).status_code == 200, link
+
+
+def test_the_room_is_found_under_its_old_ending(client):
+    answer = client.get("/room.html", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, "/room")
+
+
 def test_what_is_not_there_is_a_problem(client):
     for path in ("/nothing", "/../settings.py", "/js/", "/v1/nothing", "/assets/"):
         answer = client.get(path)

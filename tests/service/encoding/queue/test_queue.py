@@ -10,6 +10,7 @@ import pytest
 from service.encoding import queue as queue_module
 from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue import BATCH_SECONDS, MAX_CACHED_REQUEST, MAX_CHARACTERS, MIN_CHARACTERS, EncodingQueue
+from service.scheduling import CALLER
 
 
 class Gate:
@@ -103,6 +104,24 @@ def test_queries_go_before_documents_and_not_with_them(gate):
 
     run(gate, scenario)
     assert gate.batches[1:] == [("query", ["a query"]), ("document", ["a document", "another"])]
+
+
+def test_the_rows_of_people_go_before_those_that_the_service_loads_itself(gate):
+    async def scenario(queue):
+        demo = [f"row {i} of a demo" for i in range(2_000)]
+        tasks = [ask(queue, demo)]
+        await gate.reached()
+        token = CALLER.set("a learner")
+        tasks.append(ask(queue, ["the learner's first row"]))
+        CALLER.reset(token)
+        await asyncio.sleep(0)
+        gate.door.set()
+        await tasks[1]
+        assert not tasks[0].done()
+        tasks[0].cancel()
+
+    run(gate, scenario)
+    assert gate.batches[1] == ("document", ["the learner's first row"])
 
 
 def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):

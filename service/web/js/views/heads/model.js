@@ -21,7 +21,7 @@ export function model(choose, drop) {
     return { layer, head, canvas, button };
   });
   fill(grid, Array.from({ length: LAYERS }, (_, layer) => [h("span.layer-of.tiny.soft", { "aria-hidden": "true" }, String(layer + 1)), ...pictures.slice(layer * HEADS, (layer + 1) * HEADS).map((one) => one.button)]));
-  const element = h("div.labelled", {}, h("div.across", {}, h("span.small.soft", {}, say("heads.all"))), h("div.pickers", { role: "group", "aria-label": say("heads.which") }, first, other, away), grid);
+  const element = h("div.labelled", {}, h("div.across", {}, h("span.small.soft", {}, say("heads.all"))), h("div.pickers", { role: "group", "aria-label": say("heads.which") }, first, other, away), grid, h("p.tiny.soft", {}, say("heads.map")));
 
   function pick(second) {
     isSecond = second;

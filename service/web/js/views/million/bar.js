@@ -18,9 +18,9 @@ export function upTo(bound) {
   return bound > 0 ? power(Math.ceil((bound / unit) * (1 - Number.EPSILON)) * unit * (1 + 1e-9)) : power(0);
 }
 
-/** A weight with so many decimals that its bound is seen to matter. */
-export function asExactly(weight, bound) {
-  return fixed(weight, bound > 0 ? Math.min(14, Math.max(2, 1 - Math.floor(Math.log10(bound)))) : 4);
+/** A weight in three digits: what the bound leaves open is far behind them. */
+export function inThreeDigits(weight) {
+  return weight > 0 ? fixed(weight, Math.min(14, 2 - Math.floor(Math.log10(weight)))) : "0";
 }
 
 function along(error) {

@@ -7,7 +7,7 @@ import { clipped, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
-import { asExactly, bar, upTo } from "./bar.js";
+import { bar, inThreeDigits, upTo } from "./bar.js";
 
 /** What is allowed at each stop of the slider. */
 const STOPS = [{ name: "exact", asks: { max_error: 1e-12 } }, { name: "codes", asks: {} }];
@@ -83,7 +83,7 @@ export function million(context) {
     const truth = new Map(exact.matches.map(({ id, weight }) => [id, weight]));
     const rows = answer.matches.map((match) => ({ ...match, off: truth.has(match.id) ? Math.abs(match.weight - truth.get(match.id)) : null }));
     fill(body, rows.map(({ key, weight, off }) => h("tr", {},
-      h("td.key", { dir: "auto" }, clipped(key ?? "", LONGEST)), h("td.number.weight", {}, `${asExactly(weight, most)} ± ${upTo(most)}`),
+      h("td.key", { dir: "auto" }, clipped(key ?? "", LONGEST)), h("td.number.weight", {}, `${inThreeDigits(weight)} ± ${upTo(most)}`),
       h("td.number", {}, off === null ? "–" : power(off)), h("td", {}, bar(off, most)))));
     const milliseconds = answers.map((one) => one.took_ms).sort((a, b) => a - b)[Math.floor(TIMES / 2)];
     const worst = Math.max(...rows.map(({ off }) => off ?? 0));
