@@ -13,6 +13,8 @@ from tests.browser.reading import module, same_names_in_both, sideways
 GIVEN = """({madePicture, withNoise, SIDE}) => ({side: SIDE, clean: [...madePicture()],
   noisy: [...withNoise(madePicture(), 0.1)]})"""
 REPAIRED = "() => document.querySelector('#psnr-after')?.textContent.endsWith('dB')"
+REPAIRED_PIXELS = """() => [...document.querySelectorAll('.panel canvas')[1].getContext('2d')
+  .getImageData(0, 0, 48, 48).data]"""
 TEMPERATURE = 0.1
 
 
@@ -56,6 +58,31 @@ def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: 
     )
     page.wait_for_function("(at) => location.hash.includes(`patch=${at}`)", arg=patch)
     assert len(re.findall(r"\d%", page.locator("#photo-looked").inner_text())) == 3
+
+
+def test_the_whole_picture_is_seen_before_its_tiles(visit: Any) -> None:
+    opened = visit("#scene=photo", covered=True)
+    page = opened.page
+    asked: list[int] = []
+
+    def hold_back(route: Any) -> None:
+        body = route.request.post_data_json
+        is_look = bool(body["include"])  # where one patch looks
+        if not is_look:
+            asked.append(len(body["query"]))
+        if is_look or len(asked) == 1:
+            route.continue_()
+
+    page.route("**/v1/attend", hold_back)
+    page.locator(".choice[value=same]").click()
+    page.wait_for_function("() => /^0 of 16 /.test(document.querySelector('#photo-words').textContent)")
+    pixels = np.array(page.evaluate(REPAIRED_PIXELS)).reshape(48, 48, 4)
+    assert (pixels[..., 3] == 255).all()
+    squares = pixels.reshape(12, 4, 12, 4, 4)
+    assert (squares == squares[:, :1, :, :1]).all()
+    assert len(np.unique(squares[:, 0, :, 0].reshape(144, 4), axis=0)) > 50
+    assert asked[0] == 144
+    page.unroute_all()
 
 
 def test_a_photo_of_ones_own_is_repaired_on_a_phone_in_chinese(visit: Any, tmp_path: Any) -> None:

@@ -12,6 +12,8 @@ import { LEVELS, madePicture, patchesOf, pixelsOf, psnr, SIDE, smallPicture, wit
 /** Patches that ask in one request, three rows of the picture; and how many requests are under way. */
 const TILE = 3 * SIDE;
 const AT_ONCE = 2;
+/** Of so many rows and columns one pixel is repaired before all others, so that the whole picture is seen after one request. */
+const COARSE = 4;
 const REST_MS = 400;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -120,12 +122,13 @@ export function photo(context) {
     });
   }
 
-  /** The whole picture, tile by tile as they come. */
+  /** The whole picture: coarse at first, then tile by tile as they come, from the chosen patch outward. */
   async function repair() {
     const { levels, patches } = noisy();
     const began = performance.now();
     const output = new Float64Array(levels.length);
-    const tiles = Array.from({ length: Math.ceil(patches.length / TILE) }, (_, i) => i * TILE);
+    const row = Math.floor(chosen() / TILE);
+    const tiles = Array.from({ length: Math.ceil(patches.length / TILE) }, (_, i) => i).sort((i, j) => Math.abs(i - row) - Math.abs(j - row)).map((i) => i * TILE);
     const total = tiles.length;
     let done = 0;
     panels.repaired.clear();
@@ -140,14 +143,24 @@ export function photo(context) {
       }
     };
     await repairing.ask(async (signal) => {
+      panels.repaired.draw(await coarse(patches, signal));
+      put(words, say("photo.tiles", { done, total }));
       await Promise.all(Array.from({ length: AT_ONCE }, () => work(signal)));
       const [was, is] = [psnr(levels, clean), psnr(output, clean)];
       put(after, decibel(is));
       const seconds = fixed((performance.now() - began) / 1000, 1);
-      put(words, say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", { before: decibel(was), after: decibel(is), gain: decibel(Math.abs(is - was)), patches: count(patches.length), total, seconds }));
+      put(words, say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", { before: decibel(was), after: decibel(is), gain: decibel(Math.abs(is - was)), patches: count(patches.length), total: total + 1, seconds }));
       tell({ gain: is === was ? 0 : is - was });
     });
     if (!repairing.isOver()) element.removeAttribute("aria-busy");
+  }
+
+  /** One repaired pixel for each square of the picture. @returns {Promise<Float64Array>} [SIDE, SIDE, 3] */
+  async function coarse(patches, signal) {
+    const middles = patches.map((_, i) => i).filter((i) => [i % SIDE, Math.floor(i / SIDE)].every((at) => at % COARSE === COARSE / 2));
+    const { output } = await api.post("/v1/attend", body(middles.map((i) => patches[i]), []), signal);
+    const square = (i) => Math.floor(i / SIDE / COARSE) * (SIDE / COARSE) + Math.floor((i % SIDE) / COARSE);
+    return Float64Array.from(patches.flatMap((_, i) => output[square(i)]));
   }
 
   function tell(more) {
