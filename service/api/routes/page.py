@@ -19,6 +19,7 @@ from starlette.routing import Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from service.api.middleware.access import is_call
+from service.api.middleware.requests import POLICY
 from service.api.routes.assets import EACH_TIME, FOR_ANYONE, FOR_EVER, MEDIA_TYPES, NOWHERE, Asset, Assets, send_asset
 from service.api.routes.documentation import SITE, Documentation
 
@@ -139,8 +140,10 @@ class Files:
     files.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, frame_ancestors: str = "'self'") -> None:
         self._assets = Assets(folder)
+        # A picture to share is drawn from an image that the page itself has made, which has a `blob:` address.
+        self._policy = f"{POLICY}{frame_ancestors}; img-src 'self' blob:"
         self._documents = {
             (name, language): render_page(self._assets, name, language)
             for name in {*DOCUMENTS.values(), MISSING}
@@ -172,7 +175,11 @@ class Files:
         if path in DOCUMENTS:
             language = preferred_language(headers.get("accept-language", ""))
             tag = f'W/"{self._assets.digest}-{language}"'
-            page_headers = EACH_TIME | {"ETag": tag, "Vary": "Accept-Language, Accept-Encoding"}
+            page_headers = EACH_TIME | {
+                "ETag": tag,
+                "Vary": "Accept-Language, Accept-Encoding",
+                "Content-Security-Policy": self._policy,
+            }
             if tag in headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=page_headers)
             return await send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
@@ -238,7 +245,7 @@ def mount(app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", 
         site: the folder of the built documentation.
     """
     app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
-    files = Files(WEB)
+    files = Files(WEB, frame_ancestors)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
         [

@@ -18,6 +18,15 @@ def linked(page: httpx.Response) -> list[str]:
     return [f"/{path}" for path in re.findall(r'(?:href|src)="(?:\.\./)?(assets/[^"]+)"', page.text)]
 
 
+@pytest.mark.parametrize("path", ["/", "/scenes", "/room"])
+def test_a_document_may_draw_the_pictures_that_it_has_made(client, path):
+    policy = client.get(path).headers["content-security-policy"]
+    assert policy == (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'; img-src 'self' blob:"
+    )
+    assert "img-src" not in client.get("/v1").headers["content-security-policy"]
+
+
 def test_the_documentation_needs_nothing_from_elsewhere(client):
     page = client.get("/docs/api")
     assert page.status_code == 200
