@@ -7,9 +7,11 @@ import gzip
 import numpy as np
 import pytest
 
+from service.encoding import DEFAULT_MODEL, load_encoder
 from tests.recorded import FOLDER, read, script, unpack_weights
 from tests.recorded.learning import learn
 from tests.recorded.pairs import pairs
+from tests.recorded.sharing import SUBJECT, SUIT
 from tests.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
@@ -99,3 +101,24 @@ def test_the_recorded_trace_is_the_encoders():
 def _steps_and_losses(moments: list[list[float]]) -> list[list[float]]:
     """Return the step and the loss of each moment; its seconds differ between machines."""
     return [[step, loss] for step, _, loss, _ in moments]
+
+
+def test_recorded_shares_are_those_of_the_encoder():
+    encoder = load_encoder(DEFAULT_MODEL, threads=1)
+    for name, query in (("library", SUBJECT), ("characters", SUIT)):
+        recorded = read("sharing")[name]
+        assert recorded["query"] == query
+        keys = [row["key"] for row in recorded["rows"]]
+        vectors = encoder.encode(keys, "document").vectors
+        similarities = np.asarray(vectors @ encoder.encode([query], "query").vectors[0])
+        np.testing.assert_allclose(recorded["similarities"], similarities, atol=1e-4)
+
+
+def test_a_recorded_sweep_ends_where_all_rows_are_alike():
+    recorded = read("sharing")["characters"]
+    others = recorded["documents"] - len(recorded["rows"])
+    last = recorded["temperatures"][-1]
+    assert last["rest_weight"] == pytest.approx(others / recorded["documents"])
+    assert last["evidence"]["log_partition"] == pytest.approx(np.log(recorded["documents"]))
+    rests = [rung["rest_weight"] for rung in recorded["temperatures"]]
+    assert np.all(np.diff(rests) > -1e-12)

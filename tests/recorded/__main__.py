@@ -8,9 +8,10 @@ from tests.recorded import write
 from tests.recorded.learning import LEARNING
 from tests.recorded.pairs import pairs
 from tests.recorded.pictures import pictures
+from tests.recorded.sharing import sharing
 from tests.recorded.trace import trace
 
-RECORDINGS = {**LEARNING, "pictures": pictures, "pairs": pairs, "trace": trace}
+RECORDINGS = {**LEARNING, "pictures": pictures, "pairs": pairs, "sharing": sharing, "trace": trace}
 
 
 def main() -> None:

@@ -8,7 +8,8 @@
 
 import { hard } from "./chapters/hard.js";
 import { none } from "./chapters/none.js";
+import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, none]).begin();
+new Story([hard, value, share, none]).begin();

@@ -8,7 +8,7 @@
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
  */
 
-import { percent, temperatureText } from "../js/numbers.js";
+import { count as grouped, percent, temperatureText } from "../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
 import { colourOf, lightOf } from "../js/values.js";
 import { drawing, HEIGHT, WIDTH } from "./pictures.js";
@@ -58,6 +58,12 @@ const BUNDLE = 1.7;
 const GAP = 0.16;
 /** A thread is drawn at least so thick, in pixels, unless its weight is 0. */
 const HAIR = 0.75;
+/** A thread of a fan is at least so dark. */
+const FAINT = 0.12;
+/** A fan ends at a box that grows with it, from the height of one row to that of so many. */
+const FAN_ROWS = 2.4;
+/** A stripe of such a box is at most so thick, in pixels. */
+const STRIPE = 3;
 /** As many threads of a fan can be told apart. */
 const MOST_THREADS = 64;
 /** In rem, as the page's type is. */
@@ -128,7 +134,10 @@ export class Threads {
   #blends = [];
   /** @type {SVGGElement[]} */
   #values = [];
+  /** @type {{label: SVGTextElement, alone: string, beside: string}[]} what is written of a key: alone, and beside a percentage */
+  #labels = [];
   #held = s("g.held");
+  #rest = s("path.stripes");
 
   /**
    * @param {import("./words.js").Say} say
@@ -180,6 +189,12 @@ export class Threads {
     return rows.slice(0, this.#content.rows.length).map(({ y, height }) => ({ x: valueX, y, width: valueWidth, height }));
   }
 
+  /** Where the keys of the rows are, for what is chosen among them. @returns {Box[]} */
+  get keyBoxes() {
+    const { rows, valueX } = this.#places;
+    return rows.slice(0, this.#content.rows.length).map(({ x, y, height }) => ({ x, y, width: valueX - x - 8, height }));
+  }
+
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
   beckon(isShown) {
     this.#hand.textContent = isShown ? this.#say("drag") : "";
@@ -228,7 +243,7 @@ export class Threads {
     const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small });
+    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small }, others ? { at: rows.length, others } : null);
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
     this.element.style.setProperty("--row-size", `${size}px`);
@@ -239,6 +254,7 @@ export class Threads {
     this.#glows = [];
     this.#shares = [];
     this.#values = [];
+    this.#labels = [];
     this.#held.replaceChildren();
     this.#rows.replaceChildren(...places.rows.map((box, i) => this.#row(box, i)));
     this.#threads = places.rows.map(() => s("path.thread"));
@@ -269,8 +285,10 @@ export class Threads {
     this.#glows.push(glow);
     this.#shares.push(share);
     group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6 }), glow);
-    const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: others }) : this.#say("none");
-    group.append(s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE))));
+    const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
+    const label = s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" });
+    this.#labels.push({ label, alone: this.#clipped(text, keyWidth - 20), beside: this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE)) });
+    group.append(label);
     if (isRow) {
       const value = s("g.shown", {}, ...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
       this.#values.push(value);
@@ -304,7 +322,7 @@ export class Threads {
       this.#blends = rows.map(() => s("g", {}, s("rect.band"), s("text.band-text")));
     }
     const name = s("text.name", { x: output.x + output.width / 2, y: output.y - 10, "text-anchor": "middle" }, this.#say("output"));
-    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
+    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), this.#rest, s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
   }
 
   #layoutKnob() {
@@ -352,9 +370,13 @@ export class Threads {
         const to = { x: box.x, y };
         const end = weight * box.height;
         const path = isOthers ? fan(from, through, to, thick, gap, box.height, others) : ribbon(from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
-        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(0.5, thick / Math.min(others, MOST_THREADS)) : null, class: isOthers ? "thread fan" : "thread" });
+        const each = thick / Math.min(others, MOST_THREADS);
+        // Thinner than a hair is fainter.
+        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(HAIR, each) : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null, class: isOthers ? "thread fan" : "thread" });
         const isValue = i < rows.length || isOthers;
-        set(this.#streams[i], { d: isValue ? stream({ x: places.valueX + places.valueWidth, y }, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick)) : null });
+        const out = { x: places.valueX + places.valueWidth, y };
+        const d = isOthers ? streams(out, places, atEnd + thick / 2, thick, box.height, others) : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
+        set(this.#streams[i], { d: isValue ? d : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null });
         atStart += thick;
         atClamp += thick + gap;
         atEnd += thick;
@@ -405,6 +427,9 @@ export class Threads {
       const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || (areAlike ? i === 0 : weights[i] >= second && weights[i] > 0.005));
       const text = isTold ? percent(weights[i]) : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
+      const { label, alone, beside } = this.#labels[i];
+      const key = text ? beside : alone;
+      if (label.textContent !== key) label.textContent = key;
     }
   }
 
@@ -450,6 +475,8 @@ export class Threads {
         if (text.textContent !== value) text.textContent = value;
         y += height;
       }
+      const height = this.#content.others ? weights[rows.length] * output.height * shown : 0;
+      set(this.#rest, height > 1 ? striped({ ...output, y, height }, Math.ceil(height / (2 * STRIPE))) : { d: null });
     }
   }
 
@@ -593,15 +620,18 @@ export class Threads {
  * @param {boolean} areColours
  * @param {boolean} arePictures
  * @param {{from: number, count: number}} small the rows that are laid out small
+ * @param {?{at: number, others: number}} rest which box is that of the rest, and how many they are
  */
-function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }) {
+function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = null) {
   const isNarrow = width < NARROW;
   const top = (isNarrow ? 80 : 8) + above;
   const below = isNarrow ? (arePictures ? 128 : 96) : 8;
   const room = height - top - below;
   const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
-  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, count - small.count));
-  const total = pitch * (count - small.count) + tiny * small.count;
+  const fanRows = rest ? 1 + (FAN_ROWS - 1) * Math.min(1, Math.log(rest.others) / Math.log(MOST_THREADS)) : 1;
+  const large = count - small.count + fanRows - 1;
+  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, large));
+  const total = pitch * large + tiny * small.count;
   const rowHeight = pitch * (1 - GAP);
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
@@ -615,10 +645,12 @@ function placed(width, height, rem, above, count, areColours, arePictures, small
   const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
   const least = (rowHeight * BUNDLE) / 2 + 8;
   const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)) };
+  let y = first;
   const rows = Array.from({ length: count }, (_, i) => {
-    const passed = Math.min(small.count, Math.max(0, i - small.from));
-    const own = i >= small.from && passed < small.count ? tiny : pitch;
-    return { x: rowX, y: first + (i - passed) * pitch + passed * tiny + (own * GAP) / 2, width: valueX + valueWidth - rowX, height: own * (1 - GAP) };
+    const own = i === rest?.at ? pitch * fanRows : i >= small.from && i < small.from + small.count ? tiny : pitch;
+    const gap = Math.min(own, pitch) * GAP;
+    y += own;
+    return { x: rowX, y: y - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
   });
   return { isNarrow, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output };
 }
@@ -695,14 +727,37 @@ function stream(from, places, at, thick, end) {
   return `M${px(from.x)} ${px(a)}C${px(turn)} ${px(a)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}L${px(to.x)} ${px(d)}C${px(turn)} ${px(d)} ${px(turn)} ${px(b)} ${px(from.x)} ${px(b)}Z`;
 }
 
+/**
+ * The values of the rest on their way to the output: a stream for every row, or as many as can be told apart.
+ *
+ * @param {{x: number, y: number}} from
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} at where they end, from the middle of the output
+ * @param {number} thick of all of them
+ * @param {number} height of the box where they begin
+ * @param {number} others
+ */
+function streams(from, places, at, thick, height, others) {
+  const count = Math.min(others, MOST_THREADS);
+  const each = Math.max(HAIR, thick / count);
+  return Array.from({ length: count }, (_, i) => {
+    const share = (i + 0.5) / count - 0.5;
+    return stream({ x: from.x, y: from.y + share * height * 0.96 }, places, at + share * thick, each, each);
+  }).join("");
+}
+
 /** The values of the rest, as the stripes of a box. @param {Box} box @param {number} others */
 function stripes(box, others) {
-  const count = Math.min(others, MOST_THREADS);
+  return s("path.stripes", striped(box, Math.min(others, MOST_THREADS)));
+}
+
+/** So many stripes of a box, as attributes of a path. @param {Box} box @param {number} count */
+function striped(box, count) {
   const lines = Array.from({ length: count }, (_, i) => {
     const y = box.y + (box.height * (i + 0.5)) / count;
     return `M${px(box.x)} ${px(y)}H${px(box.x + box.width)}`;
   });
-  return s("path.stripes", { d: lines.join(""), "stroke-width": Math.max(0.4, (box.height / count) * 0.5) });
+  return { d: lines.join(""), "stroke-width": Math.min(STRIPE, Math.max(0.4, (box.height / count) * 0.5)) };
 }
 
 /** Whether a value is drawn as a colour. @param {string} value */

@@ -1,0 +1,276 @@
+/** 3 Who shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
+
+import { fill, h } from "../../js/element.js";
+import { weigh } from "../../js/formula.js";
+import { count as grouped, percent } from "../../js/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../js/scale.js";
+import { Tail } from "../../js/tail.js";
+import { eased, isReduced, Timeline } from "../motion.js";
+import { asking, hood, screen, toScene } from "../parts.js";
+import { numbers } from "../table.js";
+import { Threads } from "../threads.js";
+import words from "./share.json";
+
+const BEGINNING = 0.05;
+/** The question that is recorded, and the rows that are drawn for it; one of them has a word of it, and means something else. */
+const SUBJECT = "machine learning";
+const SHOWN = ["strategy", "artificial intelligence", "programming in C", "geometry", "neural networks", "learning to draw what you see", "mushrooms", "vampires"];
+const FEWEST = SHOWN.length + 1;
+const MOST = 110;
+/** So many rows are guessed. */
+const PICKED = 2;
+
+/** @typedef {{key: string, value: string}} Row */
+
+/** @type {import("../story.js").Chapter} */
+export const share = {
+  id: "who-shares",
+  words,
+  defaults: { t: BEGINNING, q: SUBJECT, n: FEWEST, seen: false, u: BEGINNING },
+
+  mount(host, context) {
+    const { say } = context;
+    const many = rowsOfALibrary(context);
+    const most = charactersOfUnicode(context);
+    host.append(many.element, most.element);
+    context.recorded("sharing").then(({ library, characters }) => {
+      many.take(library);
+      most.take(characters);
+    });
+    return {
+      picture: many.picture,
+      update(_, changed) {
+        many.update(changed);
+        most.update();
+      },
+      film: many.film,
+      leave: many.leave,
+    };
+  },
+};
+
+/** The first screen: 9 to 110 rows of a library. @param {import("../story.js").Context} context */
+function rowsOfALibrary(context) {
+  const { say, answers } = context;
+  /** @type {Row[]} in the order in which they are added */
+  let rows = [];
+  /** @type {Float64Array} of the rows in that order */
+  let similarities = new Float64Array();
+  let asked = SUBJECT;
+  /** @type {?{rows: Row[], similarities: number[]}} */
+  let library = null;
+  let revealing = new Timeline([]);
+  /** @type {Set<number>} */
+  const picked = new Set();
+
+  const threads = new Threads(say, (t) => context.set({ t, seen: true }));
+  const ask = asking(say, (q) => context.set({ q, seen: true }));
+  const picks = h("div.picks", { role: "group", "aria-label": say("predict") });
+  const verdict = h("p.verdict", { role: "status" });
+  const guess = h("div.prediction", {}, h("p.question", {}, say("predict")));
+  const slider = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: String(FEWEST), max: String(MOST), "aria-label": say("many"), oninput: () => context.set({ n: Number(slider.value), seen: true }) }));
+  const shown = h("output", {}, "");
+  const many = h("label.many", {}, say("many"), slider, shown);
+  const told = h("p.told", { role: "status" });
+  const table = numbers(say);
+  const picture = h("div.asked-picture", {}, threads.element, ask.element, picks);
+  const element = screen({
+    title: say("title"),
+    sentence: "",
+    picture,
+    below: [guess, verdict, many, told],
+    hood: hood(say, h("p", {}, say("hood.formula")), h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"), h("p", {}, say("hood.thousandth")), table.element, h("p", {}, toScene("share", say("hood.scene")))),
+  });
+
+  /** @param {number} n of rows @param {number} temperature @param {object} [more] */
+  function frame(n, temperature, more = {}) {
+    const { weights } = weigh(similarities.subarray(0, n), { temperature });
+    const othersWeight = weights.subarray(SHOWN.length).reduce((sum, weight) => sum + weight, 0);
+    threads.draw({ temperature, weights: weights.subarray(0, SHOWN.length), similarities: similarities.subarray(0, SHOWN.length), othersWeight, ...more });
+    return weights;
+  }
+
+  /** What the picture is of: the first rows, and how many others there are. @param {number} n */
+  function place(n) {
+    threads.take({ query: asked, rows: rows.slice(0, SHOWN.length), others: n - SHOWN.length });
+    ask.place(threads.queryBox, asked);
+    fill(picks, context.state.seen ? [] : threads.keyBoxes.map(pick));
+  }
+
+  /** @param {{x: number, y: number, width: number, height: number}} box @param {number} row */
+  function pick({ x, y, width, height }, row) {
+    const button = h("button", { type: "button", "aria-label": rows[row].key, "aria-pressed": String(picked.has(row)), onclick: () => choose(row, button) });
+    for (const [property, number] of Object.entries({ left: x, top: y, width, height })) button.style.setProperty(property, `${number}px`);
+    return button;
+  }
+
+  /** @param {number} row @param {HTMLElement} button */
+  function choose(row, button) {
+    if (picked.has(row)) picked.delete(row);
+    else picked.add(row);
+    button.setAttribute("aria-pressed", String(picked.has(row)));
+    if (picked.size < PICKED) return;
+    const heaviest = ranked(similarities.subarray(0, SHOWN.length)).slice(0, PICKED);
+    const isRight = heaviest.every((one) => picked.has(one));
+    verdict.textContent = say(isRight ? "right" : "wrong", { why: say("predict.why") });
+    context.set({ seen: true });
+    slider.focus({ preventScroll: true });
+  }
+
+  function show() {
+    const { n, t, seen } = context.state;
+    element.classList.toggle("guessing", !seen);
+    guess.hidden = seen;
+    many.hidden = !seen;
+    slider.value = String(n);
+    shown.textContent = String(n);
+    const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
+    told.textContent = seen && verdict.textContent === "" ? sentence(weights, n, t) : "";
+    table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
+  }
+
+  /** @param {Float64Array} weights @param {number} n @param {number} t */
+  function sentence(weights, n, t) {
+    if (t === Infinity) return say("told.alike", { count: n, share: percent(1 / n) });
+    const [first, second] = ranked(weights);
+    if (weights[second] < 0.005) return say("told.one", { key: rows[first].key, share: percent(weights[first]) });
+    return say("told.two", { first: rows[first].key, second: rows[second].key, share: percent(weights[first] + weights[second]) });
+  }
+
+  function reveal() {
+    const { n, t } = context.state;
+    fill(picks);
+    revealing.stop();
+    if (isReduced()) return show();
+    revealing = new Timeline([
+      { seconds: 0.5, draw: (part) => frame(n, t, { grown: 0, poured: 0, glow: eased(part) }) },
+      { seconds: 1.1, draw: (part) => frame(n, t, { grown: eased(part), poured: 0 }) },
+      { seconds: 0.9, draw: (part) => frame(n, t, { poured: eased(part) }) },
+    ]);
+    revealing.play().then(show);
+  }
+
+  /** Ask about all rows of the library; the nearest are drawn. */
+  async function answer() {
+    const { q } = context.state;
+    if (!library) return;
+    const keys = library.rows.map(({ key }) => key);
+    if (q === SUBJECT) arrange(library.similarities, SHOWN.map((key) => keys.indexOf(key)));
+    else {
+      const found = await context.patiently(answers.ask(q, keys));
+      if (!found || q !== context.state.q) return;
+      arrange(found.similarities, ranked(found.similarities).slice(0, SHOWN.length));
+    }
+    asked = q;
+    place(context.state.n);
+    show();
+  }
+
+  /** @param {ArrayLike<number>} all similarities in the library's order @param {number[]} first the rows that are drawn */
+  function arrange(all, first) {
+    const { rows: known } = /** @type {{rows: Row[]}} */ (library);
+    const order = [...first, ...known.keys().filter((i) => !first.includes(i))];
+    rows = order.map((i) => known[i]);
+    similarities = Float64Array.from(order, (i) => all[i]);
+  }
+
+  return {
+    element,
+    picture: threads.element,
+    /** @param {{rows: Row[], similarities: number[]}} recorded */
+    take(recorded) {
+      library = recorded;
+      answer().then(() =>
+        context.sized(picture, (width, height) => {
+          threads.layout(width, height);
+          place(context.state.n);
+          if (!revealing.playing) show();
+        }),
+      );
+    },
+    /** @param {Set<string>} changed */
+    update(changed) {
+      if (!library) return;
+      if (changed.has("q")) {
+        verdict.textContent = "";
+        fill(picks);
+        return void answer();
+      }
+      if (changed.has("n")) place(context.state.n);
+      if (changed.has("seen") && changed.size === 1) {
+        guess.hidden = true;
+        many.hidden = false;
+        reveal();
+      } else {
+        revealing.stop();
+        verdict.textContent = "";
+        if (changed.has("seen")) fill(picks);
+        show();
+      }
+    },
+    /** More and more rows, then more and more heat. @param {number} part */
+    film(part) {
+      if (part === 1) {
+        place(context.state.n);
+        return show();
+      }
+      const n = Math.round(FEWEST + (MOST - FEWEST) * eased(Math.min(1, part * 2)));
+      const [cold, hot] = [positionOf(BEGINNING), STEPS];
+      const warm = part < 0.5 ? 0 : part < 0.75 ? eased((part - 0.5) * 4) : 1 - eased((part - 0.75) * 4);
+      place(n);
+      frame(n, temperatureAt(Math.round(cold + (hot - cold) * warm)));
+    },
+    leave() {
+      revealing.stop();
+    },
+  };
+}
+
+/** The second screen: thousands of rows, of which only the nearest are held here. @param {import("../story.js").Context} context */
+function charactersOfUnicode(context) {
+  const { say } = context;
+  const threads = new Threads(say, (u) => context.set({ u }));
+  const told = h("p.told", { role: "status" });
+  const picture = h("div.asked-picture", {}, threads.element);
+  const title = h("span", {}, "");
+  const element = screen({
+    title: "",
+    sentence: say("most.sentence"),
+    picture,
+    below: [told],
+    hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toScene("unicode", say("hood.unicode")))),
+  });
+  element.querySelector("h2")?.append(title);
+  /** @type {?{similarities: number[], documents: number, tail: Tail}} */
+  let known = null;
+
+  function show() {
+    if (!known) return;
+    const { similarities, documents, tail } = known;
+    const temperature = context.state.u;
+    const { weights, restWeight } = weigh(similarities, { temperature, tail });
+    threads.draw({ temperature, weights, similarities, othersWeight: restWeight });
+    const nearest = weights.reduce((sum, weight) => sum + weight, 0);
+    told.textContent = temperature === Infinity ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` }) : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) });
+  }
+
+  return {
+    element,
+    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: object[]}} recorded */
+    take({ query, rows, similarities, documents, temperatures }) {
+      known = { similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
+      title.textContent = say("most.title", { count: grouped(documents) });
+      threads.take({ query, rows, others: documents - rows.length });
+      context.sized(picture, (width, height) => {
+        threads.layout(width, height);
+        show();
+      });
+    },
+    update: show,
+  };
+}
+
+/** The places of numbers, the largest first. @param {ArrayLike<number>} all */
+function ranked(all) {
+  return Array.from(all, (_, i) => i).sort((a, b) => all[b] - all[a]);
+}
