@@ -1,11 +1,13 @@
 """The workshop page: how soon a browser draws its first answer, the cost of that, how smoothly it moves; and a class.
 
-    python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10] [--only opening|moving|class]
+    python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10]
+                              [--only opening|story|moving|class]
 
-The opening scene is timed from the request for the page to its first answer, drawn, in a browser without a cache and in
-one with it; on loopback, and with 400 ms of latency at 50 kB/s. A class pastes new rows, all at the same moment: each
-learner's page compares them, and encodes their values. First paint and frames come from the browser's own tracing. It
-needs chromium on PATH.
+The story and the scenes are timed from the request for the page to their first answer, drawn, in a browser without a
+cache and in one with it; on loopback, and with 400 ms of latency at 50 kB/s. For the story's opening and a drag of its
+knob, the time that the main thread works in each frame is taken with the processor slowed down four times. A class
+pastes new rows, all at the same moment: each learner's page compares them, and encodes their values. First paint and
+frames come from the browser's own tracing. It needs chromium on PATH.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -32,10 +35,19 @@ from benchmarks.running import Service
 from tests.browser.arriving import Arrival, arrival, slowly
 from tests.browser.speed import frames_a_second, many_rows
 
-CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline.frame", "loading", "blink.user_timing"]
+CATEGORIES = [
+    "toplevel",
+    "devtools.timeline",
+    "disabled-by-default-devtools.timeline.frame",
+    "loading",
+    "blink.user_timing",
+]
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
 SIZE: Any = {"width": 1280, "height": 720}
 SECONDS = 3.0
+PATHS = {"story": "", "scenes": "scenes"}
+SLOWER = 4
+OPENING_SECONDS = 17  # what the opening takes, and a little
 NOUNS = ("river", "teacher", "engine", "violin", "winter", "recipe", "castle", "planet", "garden", "doctor", "letter")
 ADJECTIVES = (
     "old",
@@ -76,28 +88,80 @@ def frames(events: list[dict[str, Any]]) -> float:
 
 
 def opening(browser: Browser, url: str, rounds: int) -> Table:
-    """The opening scene's first answer, as it arrives over each line."""
-    found: dict[tuple[str, str], list[Arrival]] = {}
+    """The first answers of the story and of the scenes, as they arrive over each line."""
+    found: dict[tuple[str, str, str], list[Arrival]] = {}
     for _ in range(rounds):
         for line in ("loopback", "400 ms, 50 kB/s"):
             context = browser.new_context(viewport=SIZE)
             page = context.new_page()
             if line != "loopback":
                 slowly(context, page)
-            for visit in ("first", "second"):
-                found.setdefault((line, visit), []).append(arrival(page, f"{url}/scenes"))
+            for name, visit in product(("story", "scenes"), ("first", "second")):
+                found.setdefault((name, line, visit), []).append(arrival(page, f"{url}/{PATHS[name]}"))
                 page.goto("about:blank")
             context.close()
-    table = Table(title=f"the opening scene until its first answer is drawn, medians of {rounds}")
-    for column in ("line", "visit", "answer drawn", "slowest", "requests", "transferred before"):
+    table = Table(title=f"the page until its first answer is drawn, medians of {rounds}")
+    for column in ("page", "line", "visit", "answer drawn", "slowest", "requests", "transferred before"):
         table.add_column(column, justify="right")
-    for (line, visit), arrivals in found.items():
+    for (name, line, visit), arrivals in found.items():
         times = [arrival.milliseconds / 1e3 for arrival in arrivals]
         requests = np.median([len(arrival.before) for arrival in arrivals])
         size = np.median([arrival.transferred for arrival in arrivals]) / 1e3
         table.add_row(
-            line, visit, f"{np.median(times):.2f} s", f"{max(times):.2f} s", f"{requests:.0f}", f"{size:.1f} kB"
+            name, line, visit, f"{np.median(times):.2f} s", f"{max(times):.2f} s", f"{requests:.0f}", f"{size:.1f} kB"
         )
+    return table
+
+
+def working(events: list[dict[str, Any]]) -> list[float]:
+    """Milliseconds that the page's main thread worked in each frame."""
+    tasks = [e for e in events if e["name"] in ("RunTask", "ThreadControllerImpl::RunTask") and "dur" in e]
+    begins = [e for e in events if e["name"] == "BeginMainThreadFrame"]
+    thread = Counter((e["pid"], e["tid"]) for e in begins).most_common(1)[0][0]
+    starts = np.array(sorted(e["ts"] for e in begins if (e["pid"], e["tid"]) == thread))
+    spent = np.zeros(len(starts))
+    for task in tasks:
+        if (task["pid"], task["tid"]) == thread and task["ts"] >= starts[0]:
+            spent[np.searchsorted(starts, task["ts"], side="right") - 1] += task["dur"] / 1e3
+    return [float(one) for one in spent]
+
+
+def drag(page: Page) -> None:
+    """Drag the knob of the opening from end to end, and back."""
+    handle = page.locator("#hard-and-soft .handle").first.bounding_box()
+    assert handle
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for to in (y - 200, y + 90, y - 200, y):
+        page.mouse.move(x, to, steps=60)
+    page.mouse.up()
+
+
+def replay_opening(page: Page) -> None:
+    """Play the opening from its beginning to its end."""
+    page.locator("#hard-and-soft .again").first.dispatch_event("click")
+    page.wait_for_timeout(OPENING_SECONDS * 1e3)
+
+
+def story(browser: Browser, url: str, rounds: int) -> Table:
+    """The main thread's work a frame, while the opening plays and while the knob is dragged."""
+    spent: dict[str, list[float]] = {"opening": [], "drag of the knob": []}
+    for _ in range(rounds):
+        page = browser.new_page(viewport=SIZE)
+        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+        page.goto(url)
+        page.wait_for_function("() => performance.getEntriesByName('answered').length")
+        page.wait_for_function("() => document.fonts.status === 'loaded'")
+        spent["opening"] += working(traced(browser, page, lambda page=page: replay_opening(page)))
+        spent["drag of the knob"] += working(traced(browser, page, lambda page=page: drag(page)))
+        page.close()
+    table = Table(title=f"the story's main thread at 1280 × 720, {SLOWER}× slower, {rounds} rounds, ms a frame")
+    for column in ("while", "frames", "median", "95 of 100 below", "longest"):
+        table.add_column(column, justify="right")
+    for name, times in spent.items():
+        middle, high, longest = np.percentile(times, [50, 95, 100])
+        table.add_row(name, f"{len(times):,}", f"{middle:.1f}", f"{high:.1f}", f"{longest:.1f}")
     return table
 
 
@@ -183,7 +247,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--learners", type=int, default=30)
     parser.add_argument("--pasted", type=int, default=10)
-    parser.add_argument("--only", choices=("opening", "moving", "class"))
+    parser.add_argument("--only", choices=("opening", "story", "moving", "class"))
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -196,6 +260,8 @@ def main() -> int:
             browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
             if options.only in (None, "opening"):
                 console.print(opening(browser, service.url, options.rounds))
+            if options.only in (None, "story"):
+                console.print(story(browser, service.url, options.rounds))
             if options.only in (None, "moving"):
                 console.print(moving(browser, service.url, options.rows, options.rounds))
             browser.close()

@@ -530,14 +530,16 @@ export class Threads {
 
   #listen() {
     const change = /** @type {(temperature: number) => void} */ (this.#change);
+    let frame = new DOMRect();
     const dragged = (/** @type {PointerEvent} */ event) => {
       const { clamp } = this.#places;
-      const y = ((event.clientY - this.element.getBoundingClientRect().top) / this.element.getBoundingClientRect().height) * this.#size.height;
+      const y = ((event.clientY - frame.top) / frame.height) * this.#size.height;
       const share = (Math.abs(y - clamp.y) - clamp.least) / (clamp.most - clamp.least);
       change(share < SNAP ? 0 : share > 1 - SNAP ? Infinity : temperatureAt(Math.round(share * STEPS)));
     };
     this.#knob.addEventListener("pointerdown", (event) => {
       event.preventDefault();
+      frame = this.element.getBoundingClientRect(); // once a drag: to ask at each move lays the page out each time
       this.#knob.focus();
       this.#knob.setPointerCapture(event.pointerId);
       this.#knob.classList.add("held");
@@ -558,15 +560,17 @@ export class Threads {
 
   /** @param {(level: number) => void} change */
   #listenToLevel(change) {
+    let frame = new DOMRect();
     const bounded = (/** @type {number} */ level) => Math.round(Math.min(AXIS.to, Math.max(AXIS.from, level)) * 100) / 100;
     const dragged = (/** @type {PointerEvent} */ event) => {
-      const { left, width } = this.element.getBoundingClientRect();
+      const { left, width } = frame;
       const [from, to] = [this.#along(AXIS.from), this.#along(AXIS.to)];
       const x = ((event.clientX - left) / width) * this.#size.width;
       change(bounded(AXIS.from + ((x - from) / (to - from)) * (AXIS.to - AXIS.from)));
     };
     this.#level.addEventListener("pointerdown", (event) => {
       event.preventDefault();
+      frame = this.element.getBoundingClientRect();
       this.#level.focus();
       this.#level.setPointerCapture(event.pointerId);
       dragged(event);
