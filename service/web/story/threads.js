@@ -279,12 +279,13 @@ export class Threads {
     const isSmall = isRow && i >= rows.length - small;
     const isOthers = !isRow && others > 0 && i === rows.length;
     const keyWidth = valueX - box.x - 8;
+    const rx = isSmall ? 2 : 6;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i, ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}) });
-    const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6, opacity: 0 });
+    const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx, opacity: 0 });
     const share = s("text.share", { x: box.x + keyWidth - 10, y: box.y + box.height / 2, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
     this.#shares.push(share);
-    group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx: 6 }), glow);
+    group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
     const label = s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" });
     this.#labels.push({ label, alone: this.#clipped(text, keyWidth - 20), beside: this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE)) });

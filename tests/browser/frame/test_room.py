@@ -1,4 +1,4 @@
-"""A room in use: a presenter and a phone in browsers, thirty listeners, and a restart of the service in the middle."""
+"""A room in use: a presenter and phones in browsers, thirty that join at once, and a restart of the service amid it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,7 +19,8 @@ import pytest
 from tests.browser.conftest import PHONE
 from tests.browser.frame.test_accessibility import violations
 from tests.browser.reading import same_names_in_both, sideways
-from tests.browser.written import percent
+from tests.browser.written import fixed, percent
+from tests.running import RunningService
 from tests.service.commands.conftest import Serving, serving
 from tests.service.server.stopping import BUSY
 from tests.waiting import until
@@ -138,7 +139,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         projector.locator(".guesses", has_text="1").wait_for()
         assert violations(axe, projector) + violations(axe, phone) == []
         assert max(sideways(projector), sideways(phone)) <= 0
-        assert projector.locator(".bars").count() == phone.locator(".bars").count() == 0
+        assert projector.locator("svg.threads").count() == phone.locator(".bars").count() == 0
 
         projector.click("#reveal")
         phone.wait_for_selector(".bars")
@@ -146,12 +147,17 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         compared = client.post(f"{running.url}/v1/compare", json={"query": "a kitten", "rows": rows}).json()
         best = compared["attention"]["matches"][0]
         assert best["key"] == "cats"
-        for page in (projector, phone):
-            assert page.locator(".won .weight").inner_text() == percent(best["weight"])
+        assert phone.locator(".bar-of.won .weight").inner_text() == percent(best["weight"])
+        settled(projector)
+        assert shares(projector)["cats"] == percent(best["weight"])
+        assert drawn_weights(projector)[0] == pytest.approx(best["weight"], abs=1e-9)
         verdict = compared["attention"]["evidence"]["verdict"]
         assert projector.locator(".verdict").inner_text() == SAID["en"][verdict]
         assert phone.locator(".verdict").inner_text() == SAID["zh"][verdict]
         assert phone.locator("#mine").inner_text() == "你猜对了。 你的行赢了。"
+        assert violations(axe, projector) + violations(axe, phone) == []
+        projector.click("#why")
+        projector.wait_for_selector(".moved")
         assert violations(axe, projector) + violations(axe, phone) == []
 
     projector.context.set_offline(True)
@@ -163,12 +169,19 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     phone.locator("#notice .notice").wait_for()
     running.process.wait(60)
     started()
-    phone.locator("#notice", has_text="这个房间已经结束").wait_for()
+    phone.locator("#notice", has_text=f"房间 {code} 不在了").wait_for()
+    assert not phone.locator("#send-row").is_visible()
+    assert phone.locator(".memory li").count() == UPDATES + 1
     projector.context.set_offline(False)
     projector.locator("#notice", has_text=f"open again with its {UPDATES + 1} rows").wait_for()
     phone.wait_for_selector("#notice:empty", state="attached")
     assert projector.locator("#letters").inner_text() == code
     assert projector.locator(".memory li").count() == phone.locator(".memory li").count() == UPDATES + 1
+    assert projector.input_value("#query") == "a kitten"  # to be asked once more
+    projector.click("#ask")
+    projector.click("#reveal")
+    phone.wait_for_selector(".bars")
+    phone.locator(".bar-of.won.own").wait_for()
     projector.click("#close")
     projector.click("#close")
     projector.wait_for_selector("#open")
@@ -177,6 +190,243 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         one.errors[:] = [
             error for error in one.errors if "ERR_" not in error and "404" not in error and "503" not in error
         ]
+
+
+ROWS = {
+    "iced lemonade": "cold and sour",
+    "a cup of hot cocoa": "sweet, with milk",
+    "my cat": "She purrs.",
+    "a bicycle": "It has two wheels.",
+    "a woollen scarf": "knitted",
+}
+QUERY = "something warm to drink"
+
+
+def settled(projector: Any) -> None:
+    """Wait until the picture has grown, the knob rests, and the service has been asked for its own weights."""
+    projector.wait_for_selector("#checking[data-state=agreed]")
+    projector.locator(".threads .share:not(:empty)").first.wait_for(state="attached")
+
+
+def shares(projector: Any) -> dict[str, str]:
+    """Return the percentages that the picture tells, by key."""
+    read = """() => Object.fromEntries([...document.querySelectorAll('.threads [data-row]')]
+        .filter((row) => row.querySelector('.share').textContent)
+        .map((row) => [row.querySelector('.key-text').textContent, row.querySelector('.share').textContent]))"""
+    return cast(dict[str, str], projector.evaluate(read))
+
+
+def drawn_weights(projector: Any) -> list[float]:
+    """Return the weights that the threads are as thick as, in the picture's order, "none of these" last."""
+    read = "() => [...document.querySelectorAll('.threads .thread')].map((thread) => Number(thread.dataset.weight))"
+    return cast(list[float], projector.evaluate(read))
+
+
+def drag(projector: Any, share: float) -> None:
+    """Drag the upper handle of the knob to a share of its way, in steps as a hand does."""
+    handle, track = (projector.locator(f".knob {part}").first.bounding_box() for part in (".handle", ".track"))
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    projector.mouse.move(x, y)
+    projector.mouse.down()
+    projector.mouse.move(x, track["y"] + (1 - share) * track["height"] / 2, steps=12)
+    projector.mouse.up()
+
+
+def test_five_phones_play_a_whole_room(site: RunningService, visit: Any, axe: Any) -> None:
+    projector = visit("room").page
+    projector.click("#open")
+    code = projector.locator("#letters").inner_text()
+    phones = [visit(f"room?code={code.lower()}", PHONE).page for _ in ROWS]
+    projector.locator(".listeners", has_text="5 listen").wait_for()
+    for phone, (key, value) in zip(phones, ROWS.items(), strict=True):
+        send(phone, "row", row_key=key, row_value=value)
+        projector.locator(".memory .key", has_text=key).wait_for()
+    projector.wait_for_selector(".flying", state="detached")
+
+    send(phones[4], "question", own_query=QUERY)
+    projector.locator(".chips button", has_text=QUERY).click()
+    for phone in phones[:3]:
+        phone.locator(".choice", has_text="a cup of hot cocoa").click()
+    phones[3].locator(".choice", has_text="none of these").click()
+    phones[4].locator(".choice", has_text="iced lemonade").click()
+    projector.locator(".guesses", has_text="5 have guessed").wait_for()
+
+    projector.click("#reveal")
+    for phone in phones:
+        phone.wait_for_selector(".bars")
+    settled(projector)
+    assert projector.locator("#right").inner_text() == "1 of 5 guessed it."
+    assert phones[4].locator("#mine").inner_text().startswith("You guessed it.")
+    assert phones[0].locator("#mine").inner_text().endswith("Your row won.")
+    assert violations(axe, projector) + violations(axe, phones[0]) == []
+    check_knob(projector, phones, site, code)
+    check_why(projector, phones[1], site, code)
+    assert sideways(projector) <= 0
+
+
+def check_knob(projector: Any, phones: list[Any], site: RunningService, code: str) -> None:
+    """The presenter drags the knob: the picture, the phones and the service have the same weights at each end."""
+    own = [phone.locator(".bar-of.own .weight") for phone in phones]
+    before = [weight.inner_text() for weight in own]
+    drag(projector, 1)
+    for phone in phones:
+        phone.locator(".shown", has_text="The presenter holds T = ∞.").wait_for()
+    equal = percent(1 / (len(ROWS) + 1))  # "none of these" is one key more
+    assert [weight.inner_text() for weight in own] == [equal] * len(ROWS)
+    assert drawn_weights(projector) == pytest.approx([1 / 6] * 6)
+    assert projector.locator(".won-words").inner_text() == f"All rows get the same: {equal}."
+    assert "at this temperature that means little" in projector.locator(".verdict").inner_text()
+    settled(projector)
+
+    drag(projector, 0)
+    for phone in phones:
+        phone.locator(".shown", has_text="The presenter holds T = 0.").wait_for()
+    assert [weight.inner_text() for weight in own] == ["100%", *["0%"] * 4]
+    assert drawn_weights(projector)[0] == 1
+    settled(projector)
+
+    projector.focus(".knob")
+    projector.keyboard.press("PageUp")
+    settled(projector)
+    with site.client() as client:
+        question = client.get(f"/v1/rooms/{code}").json()["question"]
+        until(lambda: client.get(f"/v1/rooms/{code}").json()["question"]["shown_temperature"] > 0)
+        body = {
+            "query": QUERY,
+            "rows": client.get(f"/v1/rooms/{code}").json()["rows"],
+            "temperature": client.get(f"/v1/rooms/{code}").json()["question"]["shown_temperature"],
+            "null": question["answer"]["null_similarity"],
+        }
+        attention = client.post("/v1/compare", json=body).json()["attention"]
+    expected = [*(match["weight"] for match in attention["matches"]), attention["evidence"]["null_weight"]]
+    assert drawn_weights(projector) == pytest.approx(expected, abs=1e-6)
+    late = phones[0].context.new_page()  # who comes late sees the same
+    late.goto(phones[0].url)
+    until(lambda: late.locator(".bar-of .weight").count() > 0)
+    assert late.locator(".bar-of .weight").all_inner_texts() == phones[0].locator(".bar-of .weight").all_inner_texts()
+    assert [weight.inner_text() for weight in own] != before
+
+
+def check_why(projector: Any, phone: Any, site: RunningService, code: str) -> None:
+    """The wrong example is explained: of its four words, "drink" moved iced lemonade most."""
+    projector.click("#why")
+    projector.wait_for_selector("#why-told[data-row]")
+    with site.client() as client:
+        words = client.post(f"/v1/rooms/{code}/words", json={"question": 2}).json()
+    read = "(items) => items.map((item) => [item.querySelector('.word').textContent, Number(item.dataset.moved)])"
+    shown = projector.eval_on_selector_all(".moved li", read)
+    assert [word for word, _ in shown] == [word["text"] for word in words["words"]] == QUERY.split()
+    moved = [words["similarity"] - word["similarity"] for word in words["words"]]
+    assert [amount for _, amount in shown] == pytest.approx(moved)
+    size = "(items) => items.map((item) => parseFloat(getComputedStyle(item.querySelector('.word')).fontSize))"
+    sizes = projector.eval_on_selector_all(".moved li", size)
+    assert max(sizes) == sizes[3] == 2.25 * min(sizes)
+    rest = words["words"][3]["similarity"]
+    sentence = (
+        "“drink” did most: without it, the similarity of “iced lemonade” falls from "
+        f"{fixed(words['similarity'])} to {fixed(rest)}."
+    )
+    assert projector.locator(".because").inner_text().startswith(sentence)
+    projector.select_option("#why-row", label="a cup of hot cocoa")
+    projector.locator("#why-told h2", has_text="a cup of hot cocoa").wait_for()
+    phone.click("#why")  # whose row is the cocoa
+    phone.select_option("#why-row", label="a cup of hot cocoa")
+    phone.locator("#why-told h2", has_text="a cup of hot cocoa").wait_for()
+    assert phone.locator(".because").inner_text() == projector.locator(".because").inner_text()
+
+
+def test_a_wrong_code_says_so_and_one_of_a_room_that_is_over_says_that(site: RunningService, visit: Any) -> None:
+    opened = visit("room?code=ZZZZ")
+    page = opened.page
+    page.locator("#code-wrong", has_text="No room ZZZZ: check the letters.").wait_for()
+    assert page.locator(".joined").count() == 0
+    with site.client() as client:
+        room = client.post("/v1/rooms", json={"rows": [{"key": "cats"}]}).json()
+        over = client.post("/v1/rooms", json={}).json()
+        client.delete(f"/v1/rooms/{over['code']}", headers={"X-Room-Secret": over["secret"]})
+        page.fill("#code", over["code"])
+        page.click("#join")
+        page.locator("#code-wrong", has_text=f"Room {over['code']} is over. Ask for the code of a new one.").wait_for()
+        page.fill("#code", room["code"])
+        page.keyboard.press("Enter")
+        page.locator(".memory .key", has_text="cats").wait_for()
+        client.delete(f"/v1/rooms/{room['code']}", headers={"X-Room-Secret": room["secret"]})
+    page.locator("#notice", has_text="This room is over.").wait_for()
+    assert not page.locator("#send-row").is_visible()
+    opened.errors[:] = [error for error in opened.errors if "404" not in error]  # a browser logs them
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1024, 768)])
+def test_thirty_rows_stay_in_sight_when_they_answer(site: RunningService, visit: Any, size: tuple[int, int]) -> None:
+    with site.client() as client:
+        room = client.post("/v1/rooms", json={"rows": [{"key": f"thing {i}"} for i in range(29)]}).json()
+        path, secret = f"/v1/rooms/{room['code']}", {"X-Room-Secret": room["secret"]}
+        client.put(f"{path}/rows/cats", json={"key": "cats"})
+        client.post(f"{path}/questions", json={"query": "a kitten"}, headers=secret)
+        presenting = visit("lesson.html", size)
+        kept = {**room, "rows": []}
+        presenting.page.evaluate("(room) => sessionStorage.setItem('softkv-room', JSON.stringify(room))", kept)
+        projector = presenting.go(f"room?code={room['code']}&projector={int(size[0] == 1024)}")
+        projector.click("#reveal")
+        settled(projector)
+        rows = projector.locator(".threads [data-row]")
+        assert rows.count() == 31
+        named = projector.locator(".threads .key-text").all_text_contents()
+        best = client.get(path).json()["question"]["answer"]["matches"][:8]
+        keys = {row["id"]: row["key"] for row in client.get(path).json()["rows"]}
+        assert named == [*(keys[match["id"]] for match in best), "none of these"]
+        boxes = [rows.nth(i).bounding_box() for i in range(31)]
+        assert all(box["y"] >= 0 and box["y"] + box["height"] <= size[1] for box in boxes)
+        assert sideways(projector) <= 0
+
+
+def test_a_name_flies_in_unless_the_reader_wants_less_motion(site: RunningService, visit: Any) -> None:
+    for motion, flies in {"no-preference": True, "reduce": False}.items():
+        projector = visit("room", reduced_motion=motion).page
+        projector.click("#open")
+        code = projector.locator("#letters").inner_text()
+        projector.evaluate(
+            """() => {
+                window.flown = [];
+                new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) =>
+                    node.className?.includes('flying') && window.flown.push(node.textContent))))
+                    .observe(document.body, { childList: true });
+            }"""
+        )
+        with site.client() as client:
+            client.put(f"/v1/rooms/{code}/rows/a", json={"key": "cats"})
+        projector.locator(".memory .key", has_text="cats").wait_for()
+        projector.wait_for_selector(".flying", state="detached")
+        assert projector.evaluate("window.flown") == (["cats"] if flies else [])
+
+
+def test_thirty_join_at_once_and_each_has_the_room_and_the_rows_of_all(site: RunningService) -> None:
+    with site.client() as client:
+        room = client.post("/v1/rooms", json={}).json()
+        path = f"/v1/rooms/{room['code']}"
+        joined: list[set[str]] = [set() for _ in range(LISTENERS)]
+
+        def join(i: int) -> None:
+            with site.client() as phone, phone.stream("GET", f"{path}/events") as events:
+                for line in events.iter_lines():
+                    if not line.startswith("data: "):
+                        continue
+                    data = json.loads(line.removeprefix("data: "))
+                    if "rows" in data:  # the whole room: this phone is in, and sends its row
+                        joined[i] |= {row["id"] for row in data["rows"]}
+                        client.put(f"{path}/rows/phone-{i}", json={"key": f"thing {i}"})
+                    joined[i] |= {data["id"]} if "key" in data else set()
+                    if len(joined[i]) == LISTENERS:
+                        return
+
+        phones = [threading.Thread(target=join, args=(i,), daemon=True) for i in range(LISTENERS)]
+        for phone in phones:
+            phone.start()
+        for phone in phones:
+            phone.join(60)
+        assert all(rows == {f"phone-{i}" for i in range(LISTENERS)} for rows in joined)
+        until(lambda: client.get(path).json()["listeners"] == 0)
+        client.delete(path, headers={"X-Room-Secret": room["secret"]})
 
 
 def test_a_room_says_the_same_in_both_languages() -> None:

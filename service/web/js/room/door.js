@@ -5,10 +5,10 @@ import { rich, say } from "../words.js";
 
 const CODE = /^[A-Z]{4}$/;
 
-/** @param {{code: string, join: function(string): void, open: function(): void}} how */
-export function door({ code, join, open }) {
-  const input = h("input", { type: "text", id: "code", className: "code", value: code, maxLength: 4, autocomplete: "off", autocapitalize: "characters", spellcheck: false, "aria-describedby": "code-wrong" });
-  const wrong = h("p.soft.small", { id: "code-wrong", role: "status" });
+/** @param {{code: string, problem: string, join: (code: string) => void, open: () => void}} how `problem`: why the code leads nowhere */
+export function door({ code, problem, join, open }) {
+  const input = h("input", { type: "text", id: "code", className: "code", value: code, maxLength: 4, autocomplete: "off", autocapitalize: "characters", spellcheck: false, "aria-describedby": "code-wrong", "aria-invalid": problem ? "true" : null });
+  const wrong = h("p.wrong", { id: "code-wrong", role: "status" }, problem);
   const enter = (event) => {
     event.preventDefault();
     const letters = input.value.trim().toUpperCase();

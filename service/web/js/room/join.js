@@ -4,8 +4,10 @@ import { fill, h, put } from "../element.js";
 import { count, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { bars, wonWords } from "./answer.js";
+import { answerAt } from "./live.js";
 import { weightOf, winner } from "./model.js";
 import { list, rowWords } from "./rows.js";
+import { why } from "./why.js";
 
 const MOST_BARS = 4;
 const LONGEST = 80;
@@ -15,13 +17,14 @@ const NONE = "none of these";
  * @param {object} how
  * @param {string} how.code
  * @param {function(): Set<string>} how.own ids of this phone's rows
- * @param {{put: function(string, string), propose: function(string), guess: function(number, ?string)}} how.acts each answers whether it was done
+ * @param {{put: function(string, string), propose: function(string), guess: function(number, ?string), words: function(number, string)}} how.acts each answers whether it was done; `words` what the service says
  */
 export function join({ code, own, acts }) {
   const title = h("h1.query", { dir: "auto" });
   const say1 = h("p.soft", { id: "told", role: "status" });
   const choices = h("ul.choices", {});
   const answered = h("div.answered-of", {});
+  const because = why((row) => acts.words(question, row));
   const memory = h("ul.memory", { tabIndex: 0, "aria-labelledby": "memory" });
   const remembered = h("summary", { id: "memory" });
   let question = null;
@@ -53,7 +56,9 @@ export function join({ code, own, acts }) {
     put(say1, told());
     const open = room.question && !room.question.answer;
     drawChoices(open ? [...[...room.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })), ...(room.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : [])] : []);
-    fill(answered, room.question?.answer ? [h("p.large.won-words", {}, wonWords(room)), h("p", { id: "mine" }, outcome(mine)), ...bars(room, MOST_BARS, mine)] : []);
+    const answer = room.question?.answer ? answerAt(room.question) : null;
+    fill(answered, answer ? [h("p.large.won-words", {}, wonWords(answer, room.rows)), h("p", { id: "mine" }, outcome(answer, mine)), ...bars(room, MOST_BARS, mine)] : []);
+    because.show(answer ? asked(answer, mine) : []);
     put(remembered, say("join.memory", { count: count(room.rows.size) }));
     drawRows([...room.rows.values()].reverse().map((row) => ({ ...row, mine: mine.has(row.id) })));
   }
@@ -65,9 +70,13 @@ export function join({ code, own, acts }) {
     return say(guess === undefined ? "join.guess" : "join.guessed");
   }
 
+  /** The rows that a phone asks "why?" about: the heaviest, and its own. */
+  function asked({ matches }, mine) {
+    return matches.filter(({ id }, i) => i === 0 || mine.has(id)).map(({ id }) => ({ id, key: room.rows.get(id)?.key ?? "…" }));
+  }
+
   /** How one's guess and one's rows came out. */
-  function outcome(mine) {
-    const { answer } = room.question;
+  function outcome(answer, mine) {
     const first = winner(answer);
     const said = [];
     if (guess !== undefined && guess === first) said.push(say("join.right"));
@@ -79,9 +88,9 @@ export function join({ code, own, acts }) {
   }
 
   const element = h("div.joined", {},
-    h("section.shown", {}, title, say1, choices, answered),
-    h("section", {}, h("h2", {}, say("join.row")), form("row", [["row-key", "join.key"], ["row-value", "join.value"]], "join.send", "join.sent", ([key, value]) => acts.put(key, value || key))),
-    h("section", {}, h("h2", {}, say("join.ask")), form("question", [["own-query", "join.query"]], "join.ask.send", "join.asked", ([query]) => acts.propose(query))),
+    h("section.shown", {}, title, say1, choices, answered, because.button, because.element),
+    h("section.sends", {}, h("h2", {}, say("join.row")), form("row", [["row-key", "join.key"], ["row-value", "join.value"]], "join.send", "join.sent", ([key, value]) => acts.put(key, value || key))),
+    h("section.sends", {}, h("h2", {}, say("join.ask")), form("question", [["own-query", "join.query"]], "join.ask.send", "join.asked", ([query]) => acts.propose(query))),
     h("details.all-rows", { open: true }, remembered, memory));
   return { element, show };
 }

@@ -4,6 +4,7 @@ const PRESENTED = "softkv-room";
 const WHO = "softkv-room-who";
 const SECRET = "softkv-room-secret";
 const OWN = "softkv-room-rows-";
+const JOINED = "softkv-room-joined-";
 
 /** @param {Storage} storage of the tab */
 export class Kept {
@@ -11,7 +12,7 @@ export class Kept {
     this.storage = storage;
   }
 
-  /** The room that this tab presents: {code, secret, joining, rows}, or null. */
+  /** The room that this tab presents: {code, secret, joining, rows, query}, or null. */
   get presented() {
     return JSON.parse(this.storage.getItem(PRESENTED) ?? "null");
   }
@@ -41,6 +42,16 @@ export class Kept {
   /** Ids of the rows that this tab sent into a room. @param {string} code */
   own(code) {
     return new Set(JSON.parse(this.storage.getItem(OWN + code) ?? "[]"));
+  }
+
+  /** Whether this tab has been in a room. @param {string} code */
+  joined(code) {
+    return this.storage.getItem(JOINED + code) !== null;
+  }
+
+  /** Remember that it has. @param {string} code */
+  join(code) {
+    this.storage.setItem(JOINED + code, "1");
   }
 
   add(code, id) {

@@ -1,7 +1,8 @@
 /** A room is a document of its own: this file chooses the door, the projector's view or the phone's.
  *
  * It chooses by the address and by what the tab keeps. The projector's view is `present.js`, the phone's `join.js`.
- * `listening.js` hears the room's events, which `../events.js` parses; `model.js` says what each event changes.
+ * `listening.js` hears the room's events; `model.js` says what each event changes; `live.js` has the answer at any
+ * temperature. The projector's picture is that of the story, in `reveal.js`; `why.js` says why a row won.
  */
 
 import { API, storageOf } from "../api.js";
@@ -44,7 +45,14 @@ function begin() {
   const presented = kept.presented;
   if (presented && presented.code === code) presents(presented);
   else if (/^[A-Z]{4}$/.test(code)) joins(code);
-  else fill(stage, told.element, door({ code: "", join: enter, open: () => opens({}) }));
+  else doors("", "");
+}
+
+/** The door, and why a code led to it. @param {string} code @param {string} problem */
+function doors(code, problem) {
+  listening.abort();
+  fill(stage, told.element, door({ code, problem, join: enter, open: () => opens({}) }));
+  if (problem) stage.querySelector("#code").select();
 }
 
 /** In a lesson the presenter's clicker leads back to its plan (`story/lesson.js`); a field keeps its keys. */
@@ -72,12 +80,16 @@ function enter(code) {
 
 /** Do what the service may refuse → whether it was done. */
 async function doing(act) {
+  return (await answering(act)) !== null;
+}
+
+/** What the service answers; null if it refused, which the notice then says. */
+async function answering(act) {
   try {
-    await act();
-    return true;
+    return (await act()) ?? {};
   } catch (failure) {
     told.refused(failure);
-    return false;
+    return null;
   }
 }
 
@@ -89,31 +101,34 @@ function opens(wanted) {
   });
 }
 
-/** The room, drawn as it changes. @param {{element: HTMLElement, show: function(object)}} view */
+/**
+ * The room, drawn as it changes. It is seen when the service has told of it, so that a wrong code shows nothing.
+ *
+ * @param {string} code
+ * @param {{element: HTMLElement, show: (room: object, name: string) => void}} view
+ * @param {{changed?: (room: object, name: string) => void, missing: (isOver: boolean) => void}} how `missing`: there is no room
+ */
 function follows(code, view, { changed = () => {}, missing }) {
   let room = unknown(code);
-  let over = false;
-  fill(stage, told.element, view.element);
-  view.show(room);
+  fill(stage, told.element);
   listen(api, `/v1/rooms/${code}/events`, {
     signal: listening.signal,
     heard(name, data) {
-      if (name === "over") over = true;
       if (name === "over" || name === "problem") return;
       room = after(room, name, data);
       if (name === "room") arrived();
       changed(room, name);
-      view.show(room);
+      view.show(room, name);
     },
     lost(failure) {
       view.element.classList.add("lost");
-      if (failure.status === 404) missing(over);
+      if (failure.status === 404) missing(failure.code === "room_over");
       else told.refused(failure);
     },
   });
 
   function arrived() {
-    over = false;
+    if (!view.element.isConnected) stage.append(view.element);
     view.element.classList.remove("lost");
     if (news) told.tell(...news);
     else told.clear();
@@ -126,8 +141,11 @@ function presents(opened) {
   const path = `/v1/rooms/${code}`;
   const secret = { "X-Room-Secret": opened.secret };
   const view = present({ opened, acts: {
-    ask: (query, temperature) => doing(() => api.send("POST", `${path}/questions`, { query, ...(temperature === null ? {} : { temperature }) }, secret)),
+    ask: (query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
     reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+    heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
+    words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
+    compare: (body) => answering(() => api.post("/v1/compare", body)),
     remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
     close: () => doing(async () => {
       listening.abort();
@@ -138,12 +156,12 @@ function presents(opened) {
   } });
   follows(code, view, {
     changed(room, name) {
-      if (["room", "row", "removed"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()] };
+      if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
     },
     /** The service was started again: what this tab has kept opens the room once more. One that came to its end stays. */
-    missing(over) {
+    missing(isOver) {
       listening.abort();
-      if (over) told.tell("notice.ended", {}, h("button", { type: "button", id: "again", onclick: again }, say("notice.again")));
+      if (isOver) told.tell("notice.ended", {}, h("button", { type: "button", id: "again", onclick: again }, say("notice.again")));
       else again();
     },
   });
@@ -151,10 +169,10 @@ function presents(opened) {
 
 /** Open the room that this tab presented once more, with its rows and under its code where that is free. */
 async function again() {
-  const { code, rows } = kept.presented;
+  const { code, rows, query } = kept.presented;
   try {
     const { secret, joining } = await api.post("/v1/rooms", { code, rows });
-    kept.presented = { code, secret, joining, rows };
+    kept.presented = { code, secret, joining, rows, query };
     news = ["notice.back", { rows: String(rows.length) }];
     begin();
   } catch (failure) {
@@ -176,6 +194,13 @@ function joins(code) {
     }),
     propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
     guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
+    words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
   } });
-  follows(code, view, { missing: () => told.tell("notice.over", { code }) });
+  follows(code, view, {
+    changed: () => kept.join(code),
+    missing(isOver) {
+      if (kept.joined(code)) told.tell(isOver ? "notice.over" : "notice.forgotten", { code });
+      else doors(code, say(isOver ? "door.over" : "door.missing", { code }));
+    },
+  });
 }

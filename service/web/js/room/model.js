@@ -13,6 +13,7 @@ export function after(room, name, data) {
   if (name === "waiting") return { ...room, waiting: data.waiting };
   if (name === "here") return { ...room, listeners: data.listeners };
   if (name === "question" || name === "answer") return { ...room, question: data };
+  if (name === "temperature" && room.question?.number === data.number) return { ...room, question: { ...room.question, shown_temperature: data.temperature } };
   if (name === "guesses" && room.question?.number === data.number) return { ...room, question: { ...room.question, guesses: data.guesses } };
   return room;
 }

@@ -3,36 +3,42 @@
 import { fill, h, put } from "../element.js";
 import { count } from "../numbers.js";
 import { clipped, say } from "../words.js";
-import { bars, wonWords } from "./answer.js";
-import { guessesOf, winner } from "./model.js";
+import { fly } from "./flying.js";
+import { reveal } from "./reveal.js";
 import { list, rowWords } from "./rows.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const MOST_BARS = 6;
-const TEMPERATURES = ["", "0", "0.2", "1"];
 const LONGEST = 60;
 const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
 
 /**
  * @param {object} how
- * @param {{code: string, joining: object}} how.opened
- * @param {{ask: function(string, ?number), reveal: function(number), remove: function(string), close: function()}} how.acts
+ * @param {{code: string, joining: object, query?: string}} how.opened
+ * @param {object} how.acts
+ * @param {function(string): Promise<boolean>} how.acts.ask
+ * @param {function(number): Promise<boolean>} how.acts.reveal
+ * @param {function(number, number): Promise<boolean>} how.acts.heat shows the answer at a temperature
+ * @param {function(number, string): Promise<?object>} how.acts.words
+ * @param {function(object): Promise<?object>} how.acts.compare
+ * @param {function(string): Promise<boolean>} how.acts.remove
+ * @param {function(): Promise<boolean>} how.acts.close
  */
-export function present({ opened: { code, joining }, acts }) {
-  const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480 });
-  const temperature = h("select", { id: "room-temperature" }, TEMPERATURES.map((t) => h("option", { value: t }, t || say("present.own"))));
+export function present({ opened: { code, joining, query: before = "" }, acts }) {
+  const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
   const asking = (event) => {
     event.preventDefault();
     if (!query.value.trim()) return;
-    acts.ask(query.value.trim(), temperature.value === "" ? null : Number(temperature.value));
+    acts.ask(query.value.trim());
     query.value = "";
   };
   const listeners = h("p.listeners.soft", {});
   const waiting = h("ul.chips", {});
   const waited = h("section.waiting", { hidden: true }, h("h2", {}, say("present.waiting")), waiting);
   const stage = h("section.shown", { id: "shown", "aria-live": "polite" });
+  const side = h("div.side", {});
   const memory = h("ul.memory", { tabIndex: 0, "aria-labelledby": "memory" });
   const remembered = h("h2", { id: "memory" });
+  const letters = h("p.letters.number", { id: "letters" }, code);
   const close = h("button.plain", { type: "button", id: "close" }, say("present.close"));
   close.addEventListener("click", () => {
     if (close.dataset.sure) return acts.close();
@@ -43,47 +49,58 @@ export function present({ opened: { code, joining }, acts }) {
       close.textContent = say("present.close");
     }, 4000);
   });
-  const drawWaiting = list(waiting, ({ text }) => h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text, temperature.value === "" ? null : Number(temperature.value)) }, clipped(text, LONGEST))));
-  const drawRows = list(memory, ({ id, key, value }) => h("li", {}, h("span", {}, rowWords({ key, value })), h("button.plain.remove", { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) }, "×")));
+  const drawWaiting = list(waiting, ({ text }) => h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))));
+  const drawRows = list(memory, ({ id, key, value }) => h("li", { id: `row-${id}` }, h("span", {}, rowWords({ key, value })), h("button.plain.remove", { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) }, "×")));
   let told = null;
+  let answered = null;
+  let known = new Set();
 
-  function show(room) {
+  /** @param {object} room @param {string} name of the event that changed it */
+  function show(room, name) {
     put(listeners, say("present.here", { count: count(Math.max(0, room.listeners - 1)) }));
     waited.hidden = !room.waiting.length;
     drawWaiting(room.waiting.map(({ number, query: text }) => ({ id: String(number), text })));
     put(remembered, say("present.memory", { count: count(room.rows.size) }));
     drawRows([...room.rows.values()].reverse());
+    arrive(room, name);
     const { question } = room;
+    element.dataset.shows = question ? (question.answer ? "answer" : "question") : "rows";
     const state = JSON.stringify([question?.number, Boolean(question?.answer)]);
-    if (state !== told) fill(stage, question ? asked(room) : h("p.soft", {}, say("present.first")));
+    if (state !== told) {
+      answered?.stop();
+      answered = question?.answer ? reveal({ question, rows: room.rows, acts }) : null;
+      fill(stage, answered ? answered.element : question ? asked(question) : h("p.soft", {}, say("present.first")));
+      stage.setAttribute("aria-live", answered ? "off" : "polite"); // the picture's numbers change with each step of the knob
+      fill(side, answered ? answered.aside : null);
+    } else if (answered) answered.show(question);
     told = state;
     const guessed = stage.querySelector(".guesses");
     if (guessed) put(guessed, say("present.guesses", { count: count(question.guesses) }));
   }
 
-  function asked(room) {
-    const { question } = room;
-    const title = h("h1.query", { dir: "auto" }, question.query);
-    if (!question.answer) {
-      const reveal = h("button.strong", { type: "button", id: "reveal", onclick: () => {
-        reveal.disabled = true;
-        acts.reveal(question.number).then((done) => (reveal.disabled = done));
-      } }, say("present.reveal"));
-      return [title, h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), reveal];
+  /** The name of a row that was sent flies from the code to its place. */
+  function arrive({ rows }, name) {
+    for (const [id, { key }] of name === "row" ? rows : []) {
+      const item = known.has(id) ? null : document.getElementById(`row-${id}`);
+      if (item) fly(letters, item, clipped(key, LONGEST));
     }
-    const first = winner(question.answer);
-    return [title, h("p.won-words.large", {}, wonWords(room), first === null ? null : ` ${say("present.won")}`),
-      h("p.soft", { id: "right" }, say("present.right", { right: count(guessesOf(question.answer, first)), count: count(question.guesses) })),
-      bars(room, MOST_BARS)];
+    known = new Set(rows.keys());
+  }
+
+  function asked(question) {
+    const button = h("button.strong", { type: "button", id: "reveal", onclick: () => {
+      button.disabled = true;
+      acts.reveal(question.number).then((done) => (button.disabled = done));
+    } }, say("present.reveal"));
+    return [h("h1.query", { dir: "auto" }, question.query), h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), button];
   }
 
   const element = h("div.present", {},
-    h("aside.way-in", {}, qr(joining), h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))), h("p", {}, say("present.code")), h("p.letters.number", { id: "letters" }, code), listeners,
-      LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null, close),
-    h("div.middle", {},
-      h("form.ask-class", { onsubmit: asking }, h("div.grow", {}, h("label", { for: "query" }, say("present.query")), query), h("div", {}, h("label", { for: "room-temperature" }, say("present.temperature")), temperature), h("button.strong", { type: "submit", id: "ask" }, say("present.ask"))),
-      waited, stage),
-    h("section.remembered", {}, remembered, memory));
+    h("aside.way-in", {}, qr(joining), h("div.how-in", {}, h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))), h("p", {}, say("present.code")), letters, listeners,
+      LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null, close)),
+    h("div.asking", {}, h("form.ask-class", { onsubmit: asking }, h("div.grow", {}, h("label", { for: "query" }, say("present.query")), query), h("button.strong", { type: "submit", id: "ask" }, say("present.ask"))), waited),
+    stage,
+    h("div.column", {}, side, h("section.remembered", {}, remembered, memory)));
   return { element, show };
 }
 
