@@ -1,9 +1,12 @@
 /** The frame of the story: what is in its bar, and what the page remembers of how it looks. */
 
 import { h } from "../js/element.js";
+import { linkOf, saveGif, savePng } from "./share.js";
 
 /** @typedef {import("./address.js").Look} Look */
 
+/** Frames of a moving picture: five seconds. */
+const FRAMES = 50;
 const STORED = "softkv-look";
 
 /** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
@@ -74,8 +77,52 @@ export function bar(say, look, dress, view, address) {
   const theme = h("button.icon", { type: "button", "aria-label": say("theme"), title: say("theme"), "aria-pressed": String(look.theme === "dark"), onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }) }, h("span.moon"));
   const large = h("button.icon", { type: "button", "aria-label": say("large"), title: say("large"), "aria-pressed": String(look.large), onclick: () => become({ large: !now.large }) }, "A+");
   const language = h("button", { type: "button", lang: look.lang === "en" ? "zh-Hans" : "en", onclick: () => become({ lang: now.lang === "en" ? "zh" : "en" }) }, say("language"));
+  const shared = h("p", { role: "status" });
+  /** A button that shares the picture on the screen in one way. @param {"png" | "gif"} kind */
+  const saving = (kind) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "data-kind": kind,
+        onclick: async () => {
+          const { picture, film } = view() ?? {};
+          if (!picture) return;
+          if (kind === "png") await savePng(picture, "softkv.png");
+          else await saveGif((i) => (film?.(i / (FRAMES - 1)), picture), "softkv.gif", { frames: FRAMES, told: (done, all) => (shared.textContent = `${Math.round((100 * done) / all)}%`) });
+          shared.textContent = "";
+        },
+      },
+      say(kind),
+    );
+  const link = h(
+    "button",
+    {
+      type: "button",
+      onclick: async () => {
+        const text = linkOf(window.location, address());
+        try {
+          await navigator.clipboard.writeText(text);
+          shared.textContent = say("copied");
+        } catch (failure) {
+          if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure;
+          shared.textContent = text; // without the right to the clipboard, to be copied by hand
+        }
+      },
+    },
+    say("link"),
+  );
+  const gif = saving("gif");
+  const share = /** @type {HTMLDetailsElement} */ (h("details.share", {}, h("summary", { "aria-label": say("share"), title: say("share") }, "↗"), h("div.kinds", {}, link, saving("png"), gif, shared)));
+  share.addEventListener("toggle", () => (gif.hidden = !view()?.film));
+  share.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") share.open = false;
+  });
+  share.addEventListener("focusout", (event) => {
+    if (event.relatedTarget instanceof Node && !share.contains(event.relatedTarget)) share.open = false;
+  });
   return [
     h("a.mark", { href: "./" }, "softkv"),
-    h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large),
+    h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
   ];
 }

@@ -60,6 +60,20 @@ export class Timeline {
     });
   }
 
+  /** Draw the moment at a share of the whole time, 0 to 1. @param {number} share */
+  drawAt(share) {
+    let left = share * this.#parts.reduce((sum, { seconds }) => sum + seconds, 0);
+    /** @type {() => void} */
+    let last = () => {};
+    for (const { seconds, draw } of this.#parts) {
+      const part = seconds ? Math.min(1, left / seconds) : 1;
+      if (draw) last = () => draw(part);
+      left -= seconds;
+      if (left <= 0) break;
+    }
+    last();
+  }
+
   /** Stop where it is. */
   stop() {
     if (!this.#frame) return;

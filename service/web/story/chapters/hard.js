@@ -156,6 +156,7 @@ export const hard = {
         }
       },
       play,
+      film: (share) => (share === 1 ? show() : opening.drawAt(share)),
       leave() {
         opening.stop();
         swinging.stop();
