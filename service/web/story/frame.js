@@ -122,7 +122,7 @@ export function bar(say, look, dress, view, address) {
     if (event.relatedTarget instanceof Node && !share.contains(event.relatedTarget)) share.open = false;
   });
   return [
-    h("a.mark", { href: "./" }, "softkv"),
+    h("h1", {}, h("a.mark", { href: "./" }, "softkv")),
     h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
   ];
 }

@@ -8,8 +8,9 @@
 
 import { hard } from "./chapters/hard.js";
 import { none } from "./chapters/none.js";
+import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none]).begin();
+new Story([hard, value, share, none, numbers]).begin();

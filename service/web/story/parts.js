@@ -17,14 +17,13 @@ export const REVEAL = "reveal";
  * @param {Element} what.picture
  * @param {(Element | null)[]} [what.below] what may be done, under the picture
  * @param {?HTMLElement} [what.hood] what is folded away under the hood
- * @param {number} [what.level] of the heading
  * @returns {HTMLElement}
  */
-export function screen({ title, sentence, picture, below = [], hood = null, level = 2 }) {
+export function screen({ title, sentence, picture, below = [], hood = null }) {
   return h(
     "section.screen",
     {},
-    h("header", {}, h(`h${level}`, { tabIndex: -1 }, title), h("p.sentence", {}, ...subscripted(sentence))),
+    h("header", {}, h("h2", { tabIndex: -1 }, title), h("p.sentence", {}, ...subscripted(sentence))),
     h("div.picture", {}, picture),
     h("div.doing", {}, ...below.filter((one) => one !== null)),
     hood,

@@ -54,7 +54,6 @@ export const hard = {
     );
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
     const element = screen({
-      level: 1,
       title: say("title"),
       sentence: say("sentence"),
       picture,

@@ -1,0 +1,253 @@
+"""The fifth chapter: each matrix is the core's, at every step, temperature and edit."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from attention.heads import Heads
+from attention.transformer import LayerNorm
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.story.conftest import Read
+from tests.node import ROOT, checked, node
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+Matrix = NDArray[np.float64]
+HERE = "#in-numbers"
+STORY = ROOT / "service" / "web" / "story"
+EXAMPLE = json.loads((STORY / "layer.json").read_text())
+STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"]
+SHOWN = {
+    "x": ["X"],
+    "project": ["Q", "K", "V"],
+    "dot": ["dot0", "dot1"],
+    "scale": ["scaled0", "scaled1"],
+    "temperature": ["tempered0", "tempered1"],
+    "mask": ["masked0", "masked1"],
+    "softmax": ["weights0", "weights1"],
+    "blend": ["blended0", "blended1"],
+    "heads": ["joined", "output"],
+    "norm": ["added", "sum", "normed"],
+}
+# A number on the screen has two decimals.
+ROUNDED = 0.0051
+
+
+def computed(X: Matrix, temperature: float, masked: bool) -> dict[str, Matrix]:
+    """Return every matrix of the sheet, from the core's heads and layer norm."""
+    heads = Heads(*(np.array(EXAMPLE[name]) for name in ("W_Q", "W_K", "W_V", "W_O")), n_heads=EXAMPLE["heads"])
+    mask = np.tri(len(X), dtype=bool) if masked else None
+    steps = heads.steps(X, X, X, mask, temperature=temperature)
+    open_steps = heads.steps(X, X, X, None, temperature=temperature)
+    dot = steps.query @ np.swapaxes(steps.key, -1, -2)
+    width = X.shape[1]
+    layers: dict[str, Matrix] = {
+        "X": X,
+        "Q": np.concatenate(list(steps.query), axis=1),
+        "K": np.concatenate(list(steps.key), axis=1),
+        "V": np.concatenate(list(steps.value), axis=1),
+        "joined": np.concatenate(list(steps.attended.output), axis=1),
+        "output": steps.output,
+        "added": X,
+        "sum": X + steps.output,
+        "normed": LayerNorm(np.ones(width), np.zeros(width))(X + steps.output),
+    }
+    for h in range(EXAMPLE["heads"]):
+        layers |= {
+            f"dot{h}": dot[h],
+            f"scaled{h}": dot[h] / math.sqrt(steps.key.shape[-1]),
+            f"tempered{h}": open_steps.attended.logits[h],
+            f"masked{h}": steps.attended.logits[h],
+            f"weights{h}": steps.attended.weights[h],
+            f"blended{h}": steps.attended.output[h],
+        }
+    return layers
+
+
+def shown(page: Page, block: str) -> list[list[float]]:
+    """Return the numbers of a block that can be read now."""
+    rows: list[list[str]] = page.evaluate(
+        """(block) => {
+          const rows = [];
+          for (const cell of document.querySelectorAll(`.sheet [data-block="${block}"]`)) {
+            if (cell.closest('.pending')) continue;
+            (rows[Number(cell.dataset.i)] ??= [])[Number(cell.dataset.j)] = cell.textContent;
+          }
+          return rows;
+        }""",
+        block,
+    )
+    return [[float(text.replace("−", "-").replace("∞", "inf")) for text in row] for row in rows]
+
+
+def check(page: Page, step: str, expected: dict[str, Matrix]) -> None:
+    """All blocks up to a step have the core's numbers, and no later one has any."""
+    for at, blocks in SHOWN.items():
+        for block in blocks:
+            if STEPS.index(at) <= STEPS.index(step):
+                np.testing.assert_allclose(shown(page, block), expected[block], rtol=0, atol=ROUNDED, err_msg=block)
+            else:
+                assert shown(page, block) == [], block
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("temperature", [0, 0.1, 1, 3.0, 100, math.inf])
+def test_the_arithmetic_is_the_cores(temperature: float, masked: bool) -> None:
+    script = f"""
+        import {{ layer }} from {json.dumps((STORY / "arithmetic.js").as_uri())};
+        const {{ X, T, isMasked, example }} = JSON.parse(process.argv[1]);
+        const write = (_, number) => (Object.is(number, -Infinity) ? "-inf" : number);
+        console.log(JSON.stringify(layer({{ ...example, X }}, T === "inf" ? Infinity : T, isMasked), write));
+    """
+    X = np.random.default_rng(5).uniform(-2, 2, np.shape(EXAMPLE["X"]))
+    T = "inf" if math.isinf(temperature) else temperature
+    given = json.dumps({"X": X.tolist(), "T": T, "isMasked": masked, "example": EXAMPLE})
+    layer: dict[str, Any] = json.loads(checked(node(ROOT, "--input-type=module", "--eval", script, given)))
+    for name, expected in computed(X, temperature, masked).items():
+        if name in ("X", "added"):
+            continue
+        numbers = layer[name] if name in layer else layer[name[:-1]][int(name[-1])]
+        np.testing.assert_allclose(np.array(numbers, dtype=np.float64), expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_each_step_shows_the_cores_numbers(read: Read) -> None:
+    page = read(HERE)
+    expected = computed(np.array(EXAMPLE["X"]), 1, masked=True)
+    forward = page.get_by_role("button", name="One step forward")
+    for step in STEPS:
+        check(page, step, expected)
+        if step != STEPS[-1]:
+            forward.click()
+    assert forward.is_disabled()
+    page.wait_for_url("**&step=10")
+
+
+def test_the_formula_grows_with_the_steps(read: Read) -> None:
+    page = read(f"{HERE}&step=2")
+    formula = page.locator(f"{HERE} [role=math]").first
+    scrubber = page.locator(f"{HERE} input[type=range]")
+    scrubber.focus()
+    written = [formula.get_attribute("aria-label")]
+    for _ in STEPS[3:]:
+        page.keyboard.press("ArrowRight")
+        written.append(formula.get_attribute("aria-label"))
+    assert written == [
+        "Q Kᵀ",
+        "Q Kᵀ / √dk",
+        "Q Kᵀ / (√dk · T)",
+        "Q Kᵀ / (√dk · T) + M",
+        "softmax( Q Kᵀ / (√dk · T) + M )",
+        "softmax( Q Kᵀ / (√dk · T) + M ) V",
+        "concat( softmax( Q Kᵀ / (√dk · T) + M ) V ) WO",
+        "norm( X + concat( softmax( Q Kᵀ / (√dk · T) + M ) V ) WO )",
+        "norm( X + concat( softmax( Q Kᵀ / (√dk · T) + M ) V ) WO )",
+    ]
+    assert page.locator(f"{HERE} .formula .now").first.inner_text() == "norm("
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_a_number_is_dragged_and_all_is_computed_anew(read: Read, size: tuple[int, int]) -> None:
+    page = read(HERE, size)
+    box = page.locator(f"{HERE} [data-block=X][data-i='0'][data-j='2']").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y - 80, steps=8)
+    page.mouse.up()
+    X = np.array(EXAMPLE["X"])
+    X[0, 2] = shown(page, "X")[0][2]
+    assert X[0, 2] == pytest.approx(1.1)
+    page.locator(f"{HERE} input[type=range]").fill("10")
+    check(page, "whole", computed(X, 1, masked=True))
+    page.wait_for_url("**&x=*")
+    page.reload()
+    page.wait_for_selector(f"{HERE} .sheet")
+    check(page, "whole", computed(X, 1, masked=True))
+
+
+def test_keys_change_a_number_the_temperature_and_the_mask(read: Read) -> None:
+    page = read(HERE)
+    page.locator(f"{HERE} [role=spinbutton][tabindex='0']").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("PageDown")
+    X = np.array(EXAMPLE["X"])
+    X[0, 1] -= 0.6
+    page.locator(f"{HERE} input[type=range]").fill("10")
+    page.locator(f"{HERE} .temperature").focus()
+    for temperature in (1.5, 2, 3):
+        page.keyboard.press("ArrowUp")
+        check(page, "whole", computed(X, temperature, masked=True))
+    page.get_by_role("button", name="Mask").click()
+    check(page, "whole", computed(X, 3, masked=False))
+
+
+@pytest.mark.parametrize("temperature", ["0", "inf"])
+def test_the_limits_of_the_temperature(read: Read, temperature: str) -> None:
+    page = read(f"{HERE}&step=10&t={temperature}")
+    check(page, "whole", computed(np.array(EXAMPLE["X"]), float(temperature), masked=True))
+
+
+def test_a_number_says_what_it_is_the_sum_of(read: Read) -> None:
+    page = read(f"{HERE}&step=2")
+    page.locator(f"{HERE} [data-block=dot0][data-i='0'][data-j='2']").hover()
+    told = page.locator(f"{HERE} .sum")
+    left, right = told.inner_text().split(" = ")
+    layers = computed(np.array(EXAMPLE["X"]), 1, masked=True)
+    products = [term.split(" · ") for term in left.split(" + ")]
+    factors = [[float(factor.strip("()").replace("−", "-")) for factor in term] for term in products]
+    assert sum(a * b for a, b in factors) == pytest.approx(layers["dot0"][0, 2], abs=0.01)
+    assert float(right) == pytest.approx(layers["dot0"][0, 2], abs=ROUNDED)
+    lit = page.locator(f"{HERE} .cell.lit").evaluate_all("(cells) => cells.map((one) => Object.values(one.dataset))")
+    assert lit == [["query0", "0", "0"], ["query0", "0", "1"], ["key0", "0", "2"], ["key0", "1", "2"]]
+
+
+def test_a_guess_is_answered_by_the_weights(read: Read) -> None:
+    page = read(f"{HERE}&mask=0")
+    page.get_by_role("button", name="1, 0, 0").click()
+    assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right.")
+    assert shown(page, "weights0")[0] == [1, 0, 0]
+
+
+def test_numbers_can_be_read_at_every_step(read: Read) -> None:
+    for size in (PROJECTOR, PHONE, (1920, 1080)):
+        page = read(HERE, size)
+        for step, blocks in SHOWN.items():
+            block = blocks[-1] if step in ("heads", "norm") else blocks[0]
+            page.locator(f"{HERE} input[type=range]").fill(str(STEPS.index(step)))
+            scale = page.locator(f"{HERE} svg.sheet").evaluate("(sheet) => sheet.getScreenCTM().a")
+            number = page.locator(f"{HERE} [data-block={block}] text").first
+            assert scale * number.evaluate("(text) => parseFloat(getComputedStyle(text).fontSize)") >= 16, (size, step)
+            box = number.bounding_box()
+            frame = page.locator(f"{HERE} .sheet-place").bounding_box()
+            assert box
+            assert frame
+            assert frame["x"] <= box["x"] <= frame["x"] + frame["width"], (size, step)
+            assert frame["y"] <= box["y"] <= frame["y"] + frame["height"], (size, step)
+
+
+def test_the_camera_moves_where_motion_is_welcome(read: Read) -> None:
+    page = read(HERE, moving=True)
+    sheet = page.locator(f"{HERE} svg.sheet")
+    page.evaluate(
+        """() => {
+          const sheet = document.querySelector('.sheet');
+          window.seen = [sheet.getAttribute('viewBox')];
+          const look = () => window.seen.push(sheet.getAttribute('viewBox'));
+          new MutationObserver(look).observe(sheet, {attributeFilter: ['viewBox']});
+        }"""
+    )
+    page.locator(f"{HERE} input[type=range]").fill("8")
+    still = read(f"{HERE}&step=8").locator(f"{HERE} svg.sheet").get_attribute("viewBox")
+    page.wait_for_function("(there) => window.seen.at(-1) === there", arg=still)
+    assert sheet.get_attribute("viewBox") == still
+    assert len(page.evaluate("[...new Set(window.seen)]")) > 2, "the camera is seen on its way"
