@@ -1,4 +1,4 @@
-"""The picture of the workshop page that the README shows.
+"""Pictures of the page: the one that the README shows, and the one that a link to the page is shown with.
 
 python -m tests.picture    # starts the service, opens the page, and stores what it shows now
 """
@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import BROWSERS, FLAGS, PROJECTOR
 from tests.examples import ROOT
@@ -22,37 +22,70 @@ FILE = ROOT / "docs" / "pictures" / "page.png"
 SCENE = "scenes#scene=library&t=0.06"
 MOST_BYTES = 150_000
 COLOURS = 160
+# Open Graph: the picture of the story's opening, without what a reader could press.
+SHARED = ROOT / "service" / "web" / "og.png"
+SHARED_SIZE = (1200, 630)
+SHARED_BYTES = 120_000
+OPENING = "#hard-and-soft&t=0.07&lang=en&theme=light"
+ALONE = """.rail, .bar .tools { visibility: hidden !important; }
+  .screen { min-height: calc(100vh - 3rem) !important; grid-template-rows: auto 1fr !important; }
+  .screen > :is(.doing, .hood) { display: none !important; }"""
+LOADED = "() => [...document.styleSheets].some((one) => /fonts/.test(one.href)) && document.fonts.status === 'loaded'"
 
 
-def drawn(url: str, browser: str) -> bytes:
+def scene(chromium: Browser, url: str) -> bytes:
     """Return the scene as a PNG, after its numbers equal the service's and its fonts are loaded."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
-        page = chromium.new_page(viewport={"width": PROJECTOR[0], "height": PROJECTOR[1]}, locale="en-GB")
-        page.goto(f"{url}/{SCENE}")
-        page.wait_for_selector("#checking[data-state=agreed]", timeout=60_000)
-        page.wait_for_function("() => document.querySelector('#fonts')?.sheet && document.fonts.status === 'loaded'")
-        page.wait_for_timeout(500)
-        shot = page.screenshot()
-        chromium.close()
-    return shot
+    page = chromium.new_page(viewport={"width": PROJECTOR[0], "height": PROJECTOR[1]}, locale="en-GB")
+    page.goto(f"{url}/{SCENE}")
+    page.wait_for_selector("#checking[data-state=agreed]", timeout=60_000)
+    page.wait_for_function("() => document.querySelector('#fonts')?.sheet && document.fonts.status === 'loaded'")
+    page.wait_for_timeout(500)
+    return page.screenshot()
+
+
+def opening(chromium: Browser, url: str) -> bytes:
+    """Return the story's opening as a PNG, as its link is shown elsewhere."""
+    width, height = SHARED_SIZE
+    context = chromium.new_context(viewport={"width": width, "height": height}, bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{url}/{OPENING}")
+    page.add_style_tag(content=ALONE)
+    page.wait_for_function(LOADED)
+    page.wait_for_function("() => document.querySelectorAll('.threads path').length > 0")
+    page.wait_for_timeout(500)
+    return page.screenshot()
+
+
+def packed(shot: bytes, most: int) -> bytes:
+    """Return a screenshot as a small PNG.
+
+    Raises:
+        ValueError: it would be too large.
+    """
+    result = io.BytesIO()
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+        result, "PNG", optimize=True
+    )
+    if result.tell() > most:
+        raise ValueError(f"Expected at most {most} bytes, got {result.tell()}. Take fewer colours.")
+    return result.getvalue()
 
 
 def main() -> None:
-    """Take it anew."""
+    """Take them anew."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         sys.exit(f"no browser: none of {', '.join(BROWSERS)} is on PATH")
-    with tempfile.TemporaryDirectory() as data, RunningService(data_dir=Path(data), demo=("library",)) as running:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        RunningService(data_dir=Path(data), demo=("library",)) as running,
+        sync_playwright() as playwright,
+    ):
         running.wait_until_ready()
-        shot = drawn(running.url, browser)
-    packed = io.BytesIO()
-    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
-        packed, "PNG", optimize=True
-    )
-    if packed.tell() > MOST_BYTES:
-        sys.exit(f"{FILE.name} would have {packed.tell()} bytes: take fewer colours")
-    FILE.write_bytes(packed.getvalue())
+        chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+        FILE.write_bytes(packed(scene(chromium, running.url), MOST_BYTES))
+        SHARED.write_bytes(packed(opening(chromium, running.url), SHARED_BYTES))
+        chromium.close()
 
 
 if __name__ == "__main__":

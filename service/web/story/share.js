@@ -15,6 +15,9 @@ const STYLES = [
 const SVG = "http://www.w3.org/2000/svg";
 /** Pixels of a picture for each of the screen. */
 const SCALE = 2;
+/** Around the drawing, in pixels of the screen; above it is room for a caption of so many lines of its own type. */
+const MARGIN = 24;
+const CAPTION = { size: 26, lines: 1.8 };
 const GIF = { frames: 50, perSecond: 10, width: 720, colours: 255 };
 /** Of so many frames the palette is made: the colours of the others are among theirs. */
 const SAMPLES = 4;
@@ -37,11 +40,11 @@ export function linkOf(location, hash) {
  * A drawing as a PNG, on the page's background.
  *
  * @param {SVGSVGElement} svg on the page
- * @param {{scale?: number}} [options]
+ * @param {{scale?: number, caption?: string}} [options]
  * @returns {Promise<Blob>}
  */
-export async function pngOf(svg, { scale = SCALE } = {}) {
-  const canvas = await painted(svg, scale);
+export async function pngOf(svg, { scale = SCALE, caption = "" } = {}) {
+  const canvas = await painted(svg, scale, caption);
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser cannot write this picture."))), "image/png"));
 }
 
@@ -49,14 +52,14 @@ export async function pngOf(svg, { scale = SCALE } = {}) {
  * Moments of a drawing as a GIF that repeats.
  *
  * @param {(i: number) => SVGSVGElement | Promise<SVGSVGElement>} frame draws a moment, 0 to `frames` - 1, on the page
- * @param {{frames?: number, perSecond?: number, width?: number, told?: (done: number, frames: number) => void}} [options]
+ * @param {{frames?: number, perSecond?: number, width?: number, caption?: string, told?: (done: number, frames: number) => void}} [options]
  *   `width` is the most pixels across; `told` hears of each frame that is done
  * @returns {Promise<Blob>}
  */
-export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSecond, width = GIF.width, told } = {}) {
+export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSecond, width = GIF.width, caption = "", told } = {}) {
   const pixels = async (/** @type {number} */ i) => {
     const svg = await frame(i);
-    const canvas = await painted(svg, Math.min(1, width / svg.getBoundingClientRect().width));
+    const canvas = await painted(svg, Math.min(1, width / (svg.getBoundingClientRect().width + 2 * MARGIN)), caption);
     return pen(canvas).getImageData(0, 0, canvas.width, canvas.height);
   };
   const samples = [];
@@ -80,9 +83,15 @@ export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSec
   return new Blob([encoder.bytes()], { type: "image/gif" });
 }
 
-/** Save a drawing as a file of that name. @param {SVGSVGElement} svg @param {string} name such as `softkv.png` */
-export async function savePng(svg, name) {
-  save(await pngOf(svg), name);
+/**
+ * Save a drawing as a file of that name.
+ *
+ * @param {SVGSVGElement} svg
+ * @param {string} name such as `softkv.png`
+ * @param {Parameters<typeof pngOf>[1]} [options]
+ */
+export async function savePng(svg, name, options) {
+  save(await pngOf(svg, options), name);
 }
 
 /**
@@ -106,23 +115,34 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** A drawing in pixels, on the background that it has on the page. @param {SVGSVGElement} svg @param {number} scale */
-async function painted(svg, scale) {
+/**
+ * A drawing in pixels, on the background that it has on the page, with a margin and its caption above.
+ *
+ * @param {SVGSVGElement} svg @param {number} scale @param {string} caption
+ */
+async function painted(svg, scale, caption) {
   const { width, height } = svg.getBoundingClientRect();
+  const top = MARGIN + (caption ? Math.round(CAPTION.size * CAPTION.lines) : 0);
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height].map((size) => Math.round(size * scale));
-  const text = new XMLSerializer().serializeToString(await alone(svg, canvas));
-  const image = new Image(canvas.width, canvas.height);
+  [canvas.width, canvas.height] = [width + 2 * MARGIN, top + height + MARGIN].map((side) => Math.round(side * scale));
+  const context = pen(canvas);
+  context.fillStyle = ground(svg);
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.scale(scale, scale);
+  const text = new XMLSerializer().serializeToString(await alone(svg, scale));
+  const image = new Image();
   const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
   try {
     image.src = address;
     await image.decode();
-    const context = pen(canvas);
-    context.fillStyle = ground(svg);
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    context.drawImage(image, MARGIN, top, width, height);
   } finally {
     URL.revokeObjectURL(address);
+  }
+  if (caption) {
+    const { fontFamily, color } = getComputedStyle(document.querySelector("h1") ?? document.body);
+    Object.assign(context, { font: `500 ${CAPTION.size}px ${fontFamily}`, fillStyle: color, textAlign: "center", textBaseline: "top" });
+    context.fillText(caption, width / 2 + MARGIN, MARGIN, width);
   }
   return canvas;
 }
@@ -135,9 +155,9 @@ function pen(canvas) {
 /**
  * A copy that looks the same without its page: with its styles as attributes, its pictures inside, and nothing hidden.
  *
- * @param {SVGSVGElement} svg @param {{width: number, height: number}} size of the copy
+ * @param {SVGSVGElement} svg @param {number} scale of the copy
  */
-async function alone(svg, size) {
+async function alone(svg, scale) {
   const { width, height } = svg.getBoundingClientRect();
   const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
   const originals = [svg, ...svg.querySelectorAll("*")];
@@ -155,8 +175,8 @@ async function alone(svg, size) {
   await Promise.all([...copy.querySelectorAll("image")].map(embed));
   for (const element of hidden) element.remove();
   copy.setAttribute("xmlns", SVG);
-  copy.setAttribute("width", String(size.width));
-  copy.setAttribute("height", String(size.height));
+  copy.setAttribute("width", String(width * scale));
+  copy.setAttribute("height", String(height * scale));
   if (!copy.hasAttribute("viewBox")) copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
   return copy;
 }

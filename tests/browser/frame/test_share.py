@@ -12,10 +12,12 @@ from PIL import Image
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module
+from tests.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 
 SHARE = "/story/share.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501
 PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('#space'))); }}"
+CAPTIONED = PNG.replace("'#space'))", "'#space'), {caption: 'Attention lets every row answer.'})")
 # The query's dot goes to the right, a step a frame.
 GIF = f"""async ({{gifOf}}, {{frames, width}}) => {{ {READ}
   const svg = document.querySelector('#space');
@@ -27,6 +29,7 @@ COLOURS = """() => ['paper', 'raised', 'query', 'key', 'weight'].map((name) =>
 BOX = """() => { const {width, height} = document.querySelector('#space').getBoundingClientRect();
   return [width, height]; }"""
 MOST = 800
+MARGIN = 24
 NEAR = 40
 
 
@@ -47,7 +50,7 @@ def test_a_picture_has_twice_the_pixels_and_the_colours_of_the_page(
     page = visit(f"#scene=space&theme={theme}", size, reduced_motion="reduce").page
     image = Image.open(io.BytesIO(b64decode(module(page, SHARE, PNG))))
     assert image.format == "PNG"
-    np.testing.assert_allclose(image.size, [2 * side for side in page.evaluate(BOX)], atol=1)
+    np.testing.assert_allclose(image.size, [2 * (side + 2 * MARGIN) for side in page.evaluate(BOX)], atol=1)
     picture = pixels(image)
     _, raised, query, key, weight = page.evaluate(COLOURS)
     assert close(picture, raised).mean() > 0.3
@@ -56,6 +59,13 @@ def test_a_picture_has_twice_the_pixels_and_the_colours_of_the_page(
     assert close(picture, query).sum() == pytest.approx(4 * np.pi * 8**2, rel=0.2)
     assert close(picture, key).sum() > 500
     assert close(picture, weight).sum() > 2000
+    # A caption takes room above, and is written there in the colour of the title.
+    captioned = Image.open(io.BytesIO(b64decode(module(page, SHARE, CAPTIONED))))
+    assert captioned.width == image.width
+    above = pixels(captioned)[: captioned.height - image.height]
+    assert len(above) > MARGIN
+    assert (~close(above, raised)).sum() > 500
+    np.testing.assert_allclose(pixels(captioned)[2 * MARGIN + len(above) :], picture[2 * MARGIN :], atol=8)
 
 
 def test_a_moving_picture_has_the_frames_it_was_given(visit: Any) -> None:
@@ -75,9 +85,9 @@ def test_a_moving_picture_has_the_frames_it_was_given(visit: Any) -> None:
         dot = close(pixels(image), query)
         assert dot.sum() > 20
         places.append(np.nonzero(dot)[1].mean())
-    scale = width / page.evaluate(BOX)[0]
+    scale = width / (page.evaluate(BOX)[0] + 2 * MARGIN)
     np.testing.assert_allclose(np.diff(places), 40 * scale, atol=2)
-    np.testing.assert_allclose(places[0], 60 * scale, atol=2)
+    np.testing.assert_allclose(places[0], (60 + MARGIN) * scale, atol=2)
 
 
 def test_five_seconds_are_saved_in_a_small_file(visit: Any) -> None:
@@ -105,3 +115,13 @@ def test_a_link_is_the_address_of_the_state_alone(visit: Any) -> None:
     assert module(opened.page, SHARE, link, "#hard&t=0.1") == f"{opened.origin}/scenes#hard&t=0.1"
     same = module(opened.page, SHARE, "({linkOf}) => linkOf(location)")
     assert same.startswith(f"{opened.origin}/scenes#")
+
+
+def test_a_link_is_shown_with_a_picture_of_the_opening(visit: Any) -> None:
+    assert SHARED.stat().st_size <= SHARED_BYTES
+    image = Image.open(SHARED)
+    assert image.size == SHARED_SIZE
+    picture = pixels(image)
+    paper, _, query, key, _ = visit("#scene=space").page.evaluate(COLOURS)
+    assert close(picture, paper).mean() > 0.4
+    assert all(close(picture, colour).sum() > 500 for colour in (query, key))
