@@ -14,8 +14,9 @@ from tests.running import RunningService
 SUBJECT, SUIT = "machine learning", "diamond suit"
 DIGITS = 7  # of a similarity; float32 has about as many
 NEAREST = 6
-# As `ladder` of js/scale.js, with half as many rungs, and one that stands for ∞.
-TEMPERATURES = [10 ** (-3 + (position - 1) / 398 * 5) for position in range(1, 400, 8)] + [1e300]
+BEGINNING = 0.05
+# As `ladder` of js/scale.js, with half as many rungs, the one that the chapter begins at, and one that stands for ∞.
+TEMPERATURES = sorted([10 ** (-3 + (position - 1) / 398 * 5) for position in range(1, 400, 8)] + [BEGINNING, 1e300])
 
 
 def sharing() -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_all_others_are_a_fan_and_never_one_rope(read: Read) -> None:
     drawn = fan(page)
     assert drawn["count"] == drawn["out"] == 64
     assert drawn["count"] * drawn["each"] == pytest.approx(drawn["bundle"] * 102 / 110, rel=0.05)
-    assert "All 110 rows weigh the same: 0.9% each." in page.locator(f"{HERE} .told").first.inner_text()
+    assert "All 110 rows weigh the same: 0.9% each." in page.locator(f"{HERE} p.told").first.inner_text()
 
 
 def test_more_rows_thin_all_threads_and_hardly_two(read: Read) -> None:
@@ -118,7 +118,7 @@ def test_two_rows_are_guessed_before_the_threads_are_seen(read: Read) -> None:
     clip = f"{HERE} .screen:first-child .threads clipPath rect"
     boxes = "(rects) => rects.map((rect) => Number(rect.getAttribute('width')))"
     card = page.locator(f"{HERE} .asked .card").first
-    assert page.locator(clip).evaluate_all(boxes)[0] <= float(card.get_attribute("width") or 0)
+    assert page.locator(clip).evaluate_all(boxes)[0] <= float(card.get_attribute("width") or 0) + 1
     for key in PAIR:
         page.locator(f"{HERE} .picks button").nth(shown.index(key)).press("Enter")
     assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right")
@@ -151,8 +151,8 @@ def test_thousands_of_rows_are_shared_among_too(read: Read) -> None:
     page.wait_for_selector(f"{second} .row.others", state="attached")
     drawn = weights(page, second)
     assert sum(drawn) == pytest.approx(1)
-    rung = min(CHARACTERS["temperatures"], key=lambda one: abs(one["temperature"] - 0.05))
-    assert drawn[-1] == pytest.approx(rung["rest_weight"], rel=0.1)
+    (rung,) = (one for one in CHARACTERS["temperatures"] if one["temperature"] == 0.05)
+    assert drawn[-1] == pytest.approx(rung["rest_weight"], rel=1e-4)
     page.locator(f"{second} .knob").focus()
     page.keyboard.press("End")
     n = CHARACTERS["documents"]

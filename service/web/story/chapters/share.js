@@ -14,7 +14,7 @@ import words from "./share.json";
 const BEGINNING = 0.05;
 /** The question that is recorded, and the rows that are drawn for it; one of them has a word of it, and means something else. */
 const SUBJECT = "machine learning";
-const SHOWN = ["strategy", "artificial intelligence", "programming in C", "geometry", "neural networks", "learning to draw what you see", "mushrooms", "vampires"];
+const SHOWN = ["chess", "artificial intelligence", "programming in C", "geometry", "neural networks", "learning to draw what you see", "mushrooms", "vampires"];
 const FEWEST = SHOWN.length + 1;
 const MOST = 110;
 /** So many rows are guessed. */
