@@ -11,8 +11,8 @@ const STORED = "softkv-look";
 
 /** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
 function usual() {
-  const lang = navigator.languages.some((language) => language.toLowerCase().startsWith("en")) || !navigator.languages.some((language) => language.toLowerCase().startsWith("zh")) ? "en" : "zh";
-  return { lang: navigator.languages[0]?.toLowerCase().startsWith("zh") ? "zh" : lang, theme: "light", large: false };
+  const spoken = navigator.languages.map((language) => language.toLowerCase().split("-")[0]);
+  return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: "light", large: false };
 }
 
 /**
