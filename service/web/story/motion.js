@@ -82,3 +82,18 @@ export class Timeline {
     this.#done();
   }
 }
+
+/**
+ * Move a number from where it is to another, in so many seconds; at once if the reader wants less motion.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {number} seconds
+ * @param {(value: number) => void} draw
+ * @returns {Timeline}
+ */
+export function glide(from, to, seconds, draw) {
+  const timeline = new Timeline([{ seconds: isReduced() ? 0 : seconds, draw: (share) => draw(from + (to - from) * eased(share)) }]);
+  timeline.play();
+  return timeline;
+}
