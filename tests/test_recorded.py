@@ -7,11 +7,10 @@ import gzip
 import numpy as np
 import pytest
 
-from service.encoding import DEFAULT_MODEL, load_encoder
 from tests.recorded import FOLDER, read, script, unpack_weights
-from tests.recorded.learning import learn
+from tests.recorded.learning import SOURCES, learn
 from tests.recorded.pairs import pairs
-from tests.recorded.sharing import SUBJECT, SUIT
+from tests.recorded.pictures import SHOWN, pictures
 from tests.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
@@ -30,10 +29,10 @@ def test_a_file_is_small_and_reads_as_it_was_written(name):
 
 
 def test_each_recording_has_its_file():
-    assert {"translation", "pairs", "trace"} <= set(RECORDED)
+    assert {"translation", "dates", "pictures", "pairs", "trace"} <= set(RECORDED)
 
 
-@pytest.mark.parametrize("name", ["translation"])
+@pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
 def test_the_beginning_of_a_training_is_what_was_recorded(name):
     recorded, again = read(name), learn(name, last=STEPS, models=("transformer", "gru_attention"))
     assert recorded["sources"] == [{**source, "tokens": list(source["tokens"])} for source in again["sources"]]
@@ -50,7 +49,7 @@ def test_the_beginning_of_a_training_is_what_was_recorded(name):
             np.testing.assert_allclose(weights[0].sum(axis=1), 1, atol=0.03)
 
 
-@pytest.mark.parametrize("name", ["translation"])
+@pytest.mark.parametrize("name", [name for name in SOURCES if name in RECORDED])
 def test_a_recorded_training_learned(name):
     """Attention beats the same network without it, and the alignment of a translation crosses."""
     runs = read(name)["runs"]
@@ -71,6 +70,26 @@ def test_the_recorded_translation_crosses():
     looked_at = [source["tokens"][place] for place in weights.argmax(axis=1)]
     pairs_of_words = dict(zip(output["tokens"], looked_at, strict=True))
     assert (pairs_of_words["voiture"], pairs_of_words["rouge"]) == ("car", "red")
+
+
+@pytest.mark.thorough
+def test_the_beginning_of_the_captions_is_what_was_recorded():
+    recorded, again = read("pictures"), pictures(last=STEPS)
+    n = len(again["moments"])
+    np.testing.assert_allclose(
+        _steps_and_losses(recorded["moments"][:n]), _steps_and_losses(again["moments"]), atol=2e-3
+    )
+    for before, now in zip(recorded["written"], again["written"], strict=True):
+        weights = [unpack_weights(output[0]["weights"], 4, -1, 16) for output in (before, now)]
+        np.testing.assert_allclose(*weights, atol=1.5 / 255)
+
+
+def test_recorded_captions_are_right():
+    recorded = read("pictures")
+    assert recorded["accuracy"] > 0.9
+    assert len(recorded["pictures"]) == SHOWN
+    right = [w[-1]["text"] == p["target"] for w, p in zip(recorded["written"], recorded["pictures"], strict=True)]
+    assert sum(right) >= SHOWN - 1
 
 
 def test_the_beginning_of_the_pairs_is_what_was_recorded():
@@ -101,24 +120,3 @@ def test_the_recorded_trace_is_the_encoders():
 def _steps_and_losses(moments: list[list[float]]) -> list[list[float]]:
     """Return the step and the loss of each moment; its seconds differ between machines."""
     return [[step, loss] for step, _, loss, _ in moments]
-
-
-def test_recorded_shares_are_those_of_the_encoder():
-    encoder = load_encoder(DEFAULT_MODEL, threads=1)
-    for name, query in (("library", SUBJECT), ("characters", SUIT)):
-        recorded = read("sharing")[name]
-        assert recorded["query"] == query
-        keys = [row["key"] for row in recorded["rows"]]
-        vectors = encoder.encode(keys, "document").vectors
-        similarities = np.asarray(vectors @ encoder.encode([query], "query").vectors[0])
-        np.testing.assert_allclose(recorded["similarities"], similarities, atol=1e-4)
-
-
-def test_a_recorded_sweep_ends_where_all_rows_are_alike():
-    recorded = read("sharing")["characters"]
-    others = recorded["documents"] - len(recorded["rows"])
-    last = recorded["temperatures"][-1]
-    assert last["rest_weight"] == pytest.approx(others / recorded["documents"])
-    assert last["evidence"]["log_partition"] == pytest.approx(np.log(recorded["documents"]))
-    rests = [rung["rest_weight"] for rung in recorded["temperatures"]]
-    assert np.all(np.diff(rests) > -1e-12)

@@ -7,10 +7,11 @@
  */
 
 import { hard } from "./chapters/hard.js";
+import { learns } from "./chapters/learns.js";
 import { none } from "./chapters/none.js";
 import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none, numbers]).begin();
+new Story([hard, value, share, none, numbers, learns]).begin();

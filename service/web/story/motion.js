@@ -53,7 +53,8 @@ export class Timeline {
           return;
         }
         const { seconds, draw } = this.#parts[at];
-        draw?.(Math.max(0, passed - before) / seconds);
+        // A frame may be dated before the beginning, and then a part without a length is not over yet.
+        draw?.(seconds ? Math.max(0, passed - before) / seconds : 0);
         this.#frame = requestAnimationFrame(step);
       };
       this.#frame = requestAnimationFrame(step);

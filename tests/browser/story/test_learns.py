@@ -1,0 +1,102 @@
+"""The last chapter: the moment of a recorded training is dragged, and what is drawn is what was recorded of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.story.conftest import Read
+from tests.recorded import read as read_recorded
+from tests.recorded import unpack_weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+HERE = "#it-learns"
+END = "<end>"
+SHARES = "(cells) => cells.map((cell) => Number(cell.style.getPropertyValue('--share')))"
+RECORDED = read_recorded("translation")
+RUN = RECORDED["runs"]["transformer"]
+LAST = len(RUN["moments"]) - 1
+HANDLE = f"{HERE} .moment"
+
+
+def moment(page: Page) -> int:
+    """Return the moment that the handle is at."""
+    return int(page.locator(HANDLE).get_attribute("aria-valuenow") or "nan")
+
+
+def wait_for(page: Page, at: int) -> None:
+    page.wait_for_selector(f"{HANDLE}[aria-valuenow='{at}']")
+
+
+def check_drawn(page: Page) -> None:
+    """The words and the weights of the picture are those of its moment."""
+    output: dict[str, Any] = RUN["written"][0][moment(page)]
+    tokens = [token for token in output["tokens"] if token != END]
+    source = RECORDED["sources"][0]["tokens"]
+    assert page.locator(f"{HERE} .read").all_text_contents() == source
+    assert page.locator(f"{HERE} .written").all_text_contents() == tokens
+    weights = unpack_weights(output["weights"], len(output["tokens"]), len(source))[: len(tokens)]
+    drawn = np.array(page.locator(f"{HERE} .cell").evaluate_all(SHARES)).reshape(-1, len(source))
+    np.testing.assert_allclose(drawn[: len(tokens)], weights, atol=1e-9)
+    assert not drawn[len(tokens) :].any()
+    target = RUN["written"][0][-1]["tokens"]
+    right = [token for i, token in enumerate(tokens) if target[i : i + 1] == [token]]
+    assert page.locator(f"{HERE} .written.right").all_text_contents() == right
+    step = RUN["moments"][moment(page)][0]
+    assert page.locator(f"{HERE} .step").text_content() == f"step {step} of {RECORDED['steps']}"
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_the_moment_is_dragged(read: Read, size: tuple[int, int]) -> None:
+    page = read(f"{HERE}&moment=0", size)
+    wait_for(page, 0)
+    check_drawn(page)
+    page.locator(HANDLE).scroll_into_view_if_needed()
+    box = page.locator(f"{HANDLE} .grip").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=3)
+    page.mouse.up()
+    assert 0 < moment(page) < LAST
+    check_drawn(page)
+    page.wait_for_url(f"**&moment={moment(page)}*")
+    page.keyboard.press("End")
+    wait_for(page, LAST)
+    check_drawn(page)
+    assert page.locator(f"{HERE} .written").all_text_contents() == RUN["written"][0][-1]["tokens"][:-1]
+    page.keyboard.press("ArrowLeft")
+    wait_for(page, LAST - 1)
+
+
+def test_a_guess_is_answered_by_the_training_itself(read: Read) -> None:
+    page = read(HERE)
+    page.wait_for_selector(f"{HANDLE}[aria-valuenow]")
+    assert moment(page) < LAST
+    page.locator(f"{HERE} .prediction button", has_text="car").click()
+    wait_for(page, LAST)
+    assert page.locator(f"{HERE} .verdict").inner_text().startswith("Look again: French puts the colour after its noun")
+    output = RUN["written"][0][-1]
+    row = unpack_weights(output["weights"], len(output["tokens"]), -1)[output["tokens"].index("rouge")]
+    page.wait_for_function(f"() => document.querySelector('{HERE} .told').textContent.includes('red')")
+    assert f"{round(row.max() * 100)}%" in page.locator(f"{HERE} .told").inner_text()
+    assert page.locator(f"{HERE} .pointed").is_visible()
+
+
+def test_it_babbles_by_itself_and_then_asks_to_be_dragged(read: Read) -> None:
+    page = read(HERE, moving=True)
+    page.wait_for_selector(f"{HERE} .moment.asks")
+    assert 0 < moment(page) < LAST / 2
+    assert page.locator(f"{HERE} .written:not(.right)").count() > 0
+    page.locator(f"{HERE} .hood summary").click()
+    facts = page.locator(f"{HERE} .hood").inner_text()
+    assert f"{RUN['parameters']:,} parameters" in facts
+    assert {link.get_attribute("href") for link in page.locator(f"{HERE} .hood a").all()} == {
+        f"scenes#scene={scene}" for scene in ("learning", "vision", "pairs")
+    }
