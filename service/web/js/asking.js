@@ -1,5 +1,6 @@
 /** Asking the service one question about one set of rows, and what comes back in the page's own shape. */
 
+import { readsChinese } from "./chinese.js";
 import { weigh } from "./formula.js";
 import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
@@ -257,7 +258,8 @@ function unasked(state) {
  * @returns {Promise<Map<string, number>>} each text that cannot be read, with its count of unknown tokens or letters
  */
 export async function unreadable(api, texts, signal) {
-  const strange = new Map(texts.map((text) => [text, foreign(text)]).filter(([, letters]) => letters));
+  const other = texts.map((text) => [text, foreign(text)]).filter(([, letters]) => letters);
+  const strange = new Map(other.length && (await readsChinese(api)) ? [] : other); // a multilingual encoder counts its own
   const doubtful = [...new Set(texts.filter((text) => /[^\u0000-\u024f]/.test(text) && !strange.has(text)))];
   if (!doubtful.length) return strange;
   const told = await api.post("/v1/encode", { texts: doubtful, purpose: "query" }, signal);

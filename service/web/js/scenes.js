@@ -8,6 +8,18 @@ const SHARED = [
   { id: "stars", key: "how to find the north star", value: "Follow the edge of the Plough." },
 ];
 
+/** The same rows in Chinese, for an encoder that reads it: `chinese.js` asks. */
+export const CHINESE = {
+  query: "我想喝点热的",
+  rows: [
+    { id: "tea", key: "怎么泡绿茶", value: "水温 80 °C，泡两分钟。" },
+    { id: "coffee", key: "怎么做滤泡咖啡", value: "每升水 60 克，四分钟。" },
+    { id: "bike", key: "怎么补自行车内胎", value: "打毛，涂胶，等一等，压紧。" },
+    { id: "knot", key: "怎么打单套结", value: "穿上洞，绕过树，再穿回去。" },
+    { id: "stars", key: "怎么找到北极星", value: "沿着北斗斗口的两颗星看过去。" },
+  ],
+};
+
 /** Points of a curve with a bump, for kernel regression. */
 export const POINTS = [
   [0.4, 1.1], [0.9, 1.6], [1.5, 1.5], [2.1, 2.3], [2.6, 3.4], [3.0, 4.4], [3.5, 4.9], [4.0, 4.6],

@@ -69,6 +69,45 @@ def test_a_restart_under_an_open_page(visit: Any, restarting: Restarting) -> Non
     forgive(opened)
 
 
+def test_a_network_that_returns_is_used_at_once(visit: Any, restarting: Restarting) -> None:
+    opened = visit("", origin=restarting.url)
+    page = opened.page
+    checked(page)
+    before = page.locator("#summary").inner_text()
+    page.context.set_offline(True)
+    page.fill("#question", "how to train a dog")
+    page.wait_for_selector("#notice .notice")
+    opacity = "(part) => getComputedStyle(part).opacity"
+    assert all(float(page.locator(part).evaluate(opacity)) < 0.5 for part in ("#verdict", "#summary"))
+    # No long timer asks again from now on: only the event of the network does.
+    page.evaluate("""() => {
+      const timer = window.setTimeout;
+      window.setTimeout = (work, after, ...more) => (after >= 1000 ? 0 : timer(work, after, ...more));
+    }""")
+    page.wait_for_timeout(1500)
+    page.context.set_offline(False)
+    page.wait_for_selector("#notice .notice", state="detached")
+    page.wait_for_function("(was) => document.querySelector('#summary').textContent !== was", arg=before)
+    assert page.locator(".stale").count() == 0
+    forgive(opened)
+
+
+def test_a_scene_without_its_rows_leads_to_those_that_are_there(visit: Any, restarting: Restarting) -> None:
+    opened = visit("#scene=videos", origin=restarting.url, covered=True)
+    page = opened.page
+    page.wait_for_selector("#notice .there button")
+    assert not page.locator("#prediction").is_visible()
+    assert page.locator("#notice .there button").all_inner_texts() == ["library", "your own rows"]
+    assert (
+        "library" in page.locator("#source option").first.get_attribute("value") + page.locator("#source").inner_text()
+    )
+    page.click("#notice .there button[value=library]")
+    page.wait_for_selector("#prediction .choice")
+    assert page.locator("#notice").inner_text() == ""
+    assert page.locator("#source").input_value() == "library"
+    opened.errors[:] = [error for error in opened.errors if "404" not in error]  # which a browser logs
+
+
 def test_the_slider_on_an_answer_that_cannot_be_checked(visit: Any, restarting: Restarting) -> None:
     opened = visit("", origin=restarting.url)
     page = opened.page

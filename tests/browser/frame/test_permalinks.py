@@ -37,7 +37,7 @@ def test_what_the_url_says_survives_the_round_trip(visit: Any) -> None:
         "#scene=library&none=strict",
         "#scene=library&none=lenient&t=0.2",
         "#scene=nothing&none=-0.25",
-        "#scene=library&none=false&lang=zh&theme=dark&projector=1",
+        "#scene=nothing&none=false&lang=zh&theme=dark&projector=1",
         "#scene=steps&step=3&causal=1&heads=2",
         "#scene=scores&similarity=cosine&spots=%5B%5B0%2C1%5D%5D",
         "#scene=encoder&to=4&second=5.3&pair=cats",
@@ -162,6 +162,21 @@ def test_the_clicker_walks_all_scenes_to_and_fro(visit: Any) -> None:
         opened.settle()
         back.append(where())
     assert back == walked[-2::-1]
+
+
+def test_home_and_end_go_to_the_first_scene_and_the_last(visit: Any) -> None:
+    opened = visit("#scene=share", covered=True)
+    page = opened.page
+    page.wait_for_selector(".choice")
+    assert "Page Down" in page.locator("#prediction .presenting").inner_text()
+    page.keyboard.press("Home")
+    opened.settle()
+    assert page.locator("#scene").input_value() == "library"
+    page.keyboard.press("End")
+    opened.settle()
+    assert page.locator("#scene").input_value() == page.locator("#scene option").last.get_attribute("value")
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.locator("h1").evaluate("(title) => getComputedStyle(title).outlineStyle") == "none"
 
 
 def test_a_field_keeps_its_page_keys_and_so_does_a_modifier(visit: Any) -> None:

@@ -33,6 +33,56 @@ def test_the_proof_of_the_nearest_row_and_the_picture_agree(visit: Any) -> None:
     assert [key for key, share in weights(page).items() if share == "100%"] == [nearest.split("”")[0].strip("“")]
 
 
+SHOWN = """() => [document.querySelector('.temperature output').textContent,
+  document.querySelector('.row.none').hidden, document.querySelector('#verdict').textContent,
+  document.querySelector('#summary').textContent]"""
+
+
+@pytest.mark.parametrize("scene", ["library", "nothing"])
+def test_each_limit_sets_all_that_it_shows_and_a_fourth_button_goes_back(visit: Any, scene: str) -> None:
+    opened = visit(f"#scene={scene}")
+    page = opened.page
+    assert not page.locator("#limit-back").is_visible()
+    begun = page.evaluate(SHOWN)
+    alone = {}
+    for name in ("nearest", "exact", "average"):
+        page.click(f"#limit-{name}")
+        settled(opened)
+        alone[name] = page.evaluate(SHOWN)
+        page.click("#limit-back")
+        settled(opened)
+        assert page.evaluate(SHOWN) == begun
+        assert not page.locator("#limit-back").is_visible()
+    assert alone["average"][3].startswith("All 110 rows weigh the same, 0.9% each")
+    assert alone["exact"][1] is False
+    for name in ("exact", "nearest", "average", "exact", "average", "nearest"):
+        page.click(f"#limit-{name}")
+        settled(opened)
+        assert page.evaluate(SHOWN) == alone[name], name
+    slide(page, 200)
+    page.click("#limit-back")
+    settled(opened)
+    assert page.evaluate(SHOWN) == begun
+
+
+def test_numbers_have_one_format_and_words_their_plural(visit: Any) -> None:
+    page = visit("lesson.html").page
+    use = """({take, say}, given) => {
+      take({"rows": "{count} {count:row|rows} of {total}"}, "en");
+      return given.map((count) => say("rows", {count, total: 9627}));
+    }"""
+    told = module(page, "/js/words.js", use, [1, 0, 2, 1792, "9,627"])
+    assert told == [f"{count} of 9,627" for count in ("1 row", "0 rows", "2 rows", "1,792 rows", "9,627 rows")]
+
+
+def test_a_character_without_a_font_is_named(visit: Any) -> None:
+    page = visit("lesson.html").page
+    texts = ["\U0010fffe", "a", "é", "two words", "", "\U0001f63a"]
+    shown = module(page, "/js/views/glyphs.js", "({legible}, texts) => texts.map(legible)", texts)
+    assert shown[:-1] == ["U+10FFFE", "a", "é", "two words", ""]
+    assert shown[-1] in ("\U0001f63a", "U+1F63A")  # as the fonts of this machine are
+
+
 def test_a_step_at_zero_says_the_limit_and_masks_only_where_the_mask_is(visit: Any) -> None:
     opened = visit("#scene=steps&step=5&t=0&causal=1")
     page = opened.page

@@ -153,7 +153,7 @@ def test_at_every_temperature_what_is_drawn_is_the_weights_and_no_rest_is_a_rope
             assert width == pytest.approx(max(0.75, weight * scale), abs=0.2 + scale * 0.006)
         threads = [(width, count, d.count("M")) for kind, width, count, d in wires if kind.startswith("wire rest")]
         assert threads
-        assert all(count == paths >= 15 and width <= 1.01 for width, count, paths in threads)
+        assert all(count == paths >= 12 and width <= 1.01 for width, count, paths in threads)
     assert len(set(shown)) == 1
     rows = 110 if none == "false" else 220
     assert page.locator(".rows .row .share").first.inner_text() == f"{100 / rows:.1f}%"

@@ -1,6 +1,7 @@
 /** The question, the rows it is put to, the temperature, and the level of "none of these". */
 
 import { spoken, veiled } from "../asking.js";
+import { readsChinese } from "../chinese.js";
 import { h, fill, put } from "../element.js";
 import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
@@ -17,12 +18,13 @@ const NUMBER = "number";
 const MIDDLE = 0.5;
 
 /** @param {object} context */
-export function ask({ store, asker }) {
+export function ask({ store, asker, api }) {
   const { state } = store;
   const question = h("input.question", {
     type: "text", id: "question", value: state.query, autocomplete: "off", spellcheck: false, dir: "auto", maxLength: 2000,
     placeholder: say("ask.placeholder"), oninput: () => store.set({ query: question.value }),
   });
+  const label = h("span", {}, say("ask.question"));
   const unread = h("p.unread", { role: "status" });
   const source = h("select", { id: "source", onchange: choose });
   const none = h("select", { id: "none", "aria-describedby": "level named-nulls", onchange: () => store.set({ none: chosenNull() }) });
@@ -36,7 +38,7 @@ export function ask({ store, asker }) {
   const levels = h("details.levels", { hidden: true }, h("summary", {}, say("level.title")), level, named);
   const access = h("p.tiny.soft", { id: "access" });
   const element = h("div.ask", {},
-    h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
+    h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", label), question, unread),
     slider.element, h("div.telling", {}, verdict, summary),
     h("div.settings", {}, h("div.pair", {},
       h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
@@ -110,7 +112,12 @@ export function ask({ store, asker }) {
     put(unread, unknown ? say("ask.unread", { unknown }) : "");
   }
 
-  return { element, offer, show, weigh, follow: (now) => slider.follow(now.t, summary.textContent) };
+  /** In Chinese the label says to ask in English, unless the encoder reads both; that may wait for the first answer. */
+  function learnLanguages() {
+    if (state.lang === "zh") readsChinese(api).then((reads) => reads && put(label, say("ask.question.any")));
+  }
+
+  return { element, offer, show, weigh, learnLanguages, follow: (now) => slider.follow(now.t, summary.textContent) };
 }
 
 /** The answer in one sentence; with "none of these" in two. */

@@ -48,6 +48,7 @@ export function lookup(context) {
     Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(context), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
     if (context.exported) parts.ask.element.before(questions(context));
+    parts.ask.learnLanguages();
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.addends.element, parts.arithmetic.element, parts.table.element);

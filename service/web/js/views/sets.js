@@ -1,18 +1,25 @@
-/** The rows to switch between in the scene of visible values. */
+/** The rows to switch between: of visible values, and in Chinese, where the encoder reads it, of both languages. */
 
+import { readsChinese } from "../chinese.js";
 import { h } from "../element.js";
-import { SETS } from "../scenes.js";
+import { beginning } from "../state.js";
+import { CHINESE, SETS } from "../scenes.js";
 import { valuesOf } from "../values.js";
 import { say } from "../words.js";
 
 /** @param {object} context */
-export function sets({ store }) {
-  const buttons = Object.keys(SETS).map((kind) => h("button", { type: "button", id: `set-${kind}`, onclick: () => store.set({ ...SETS[kind], masked: [], none: "auto" }) }, say(`values.set.${kind}`)));
-  const element = h("div.sets", { role: "group", "aria-label": say("values.sets"), hidden: store.state.scene !== "values" }, buttons);
+export function sets({ store, api }) {
+  const { scene, lang } = store.state;
+  const { query, rows, t } = beginning("rows");
+  const offered = scene === "values" ? SETS : scene === "rows" && lang === "zh" ? { english: { query, rows, t }, chinese: { ...CHINESE, t } } : {};
+  const names = Object.keys(offered);
+  const buttons = names.map((name) => h("button", { type: "button", id: `set-${name}`, onclick: () => store.set({ ...offered[name], masked: [], none: "auto" }) }, say(`values.set.${name}`)));
+  const element = h("div.sets", { role: "group", "aria-label": say("values.sets"), hidden: scene !== "values" }, buttons);
+  if (scene === "rows" && names.length) readsChinese(api).then((reads) => (element.hidden = !reads));
 
-  function show({ result }) {
-    const { kind } = valuesOf(result);
-    Object.keys(SETS).forEach((name, i) => buttons[i].setAttribute("aria-pressed", String(name === kind)));
+  function show({ result, state }) {
+    const shown = scene === "values" ? valuesOf(result).kind : names.find((name) => JSON.stringify(offered[name].rows) === JSON.stringify(state.rows));
+    names.forEach((name, i) => buttons[i].setAttribute("aria-pressed", String(name === shown)));
   }
 
   return { element, show };

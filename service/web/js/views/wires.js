@@ -9,7 +9,9 @@ const NARROW = 12;
 const THINNEST = 0.75;
 const FAINTEST = 0.35;
 /** Pixels between two threads of a band, where they end at their row. */
-const APART = 2;
+const APART = 3;
+/** The thickest thread of a band: there is always as much between two. */
+const THREAD = 1;
 /** The most threads of a band in the gutter of a phone. */
 const IN_GUTTER = 7;
 
@@ -74,7 +76,7 @@ export function wires() {
       path.setAttribute("class", `wire ${row.kind}${part === 2 ? " blend" : ""}`);
       path.setAttribute("d", d);
       path.dataset.threads = String(row.count);
-      path.setAttribute("stroke-width", Math.max(THINNEST, row.weight * scale, Math.min(APART / 2, (row.whole / row.count) * scale)));
+      path.setAttribute("stroke-width", Math.max(THINNEST, row.weight * scale, Math.min(THREAD, (row.whole / row.count) * scale)));
       path.setAttribute("stroke-opacity", row.weight > 0 ? FAINTEST + (1 - FAINTEST) * Math.sqrt(row.weight) : 0.12);
     }
   }

@@ -1,0 +1,45 @@
+/** Whether the service's encoder reads Chinese: asked once, with rows whose translations are known. */
+
+import { SoftkvError, vectorOf } from "./api.js";
+import { CHINESE, sceneNamed } from "./scenes.js";
+
+const asked = new WeakMap();
+
+/** @param {object} api @returns {Promise<boolean>} false where the service cannot tell, too */
+export function readsChinese(api) {
+  if (!asked.has(api)) asked.set(api, ask(api));
+  return asked.get(api);
+}
+
+async function ask(api) {
+  const [theirs, ours] = [CHINESE.rows, sceneNamed("rows").state.rows].map((rows) => rows.map(({ key }) => key));
+  try {
+    return knowsBoth(await api.post("/v1/encode", { texts: [...theirs, ...ours], purpose: "document" }), theirs.length);
+  } catch (failure) {
+    if (!(failure instanceof SoftkvError)) throw failure;
+    asked.delete(api);
+    return false;
+  }
+}
+
+/**
+ * Whether an encoder puts each text nearest to its translation. One that splits Chinese into bytes knows each token, and
+ * no word: so unknown tokens alone do not tell.
+ *
+ * @param {{embeddings: (number[]|{base64: string})[], unknown_tokens: number[]}} encoded `count` texts, then their translations
+ * @param {number} count
+ */
+export function knowsBoth({ embeddings, unknown_tokens: unknown }, count) {
+  const vectors = embeddings.map((given) => unit(vectorOf(given)));
+  const [texts, translations] = [vectors.slice(0, count), vectors.slice(count)];
+  const nearest = (vector) => {
+    const similarities = translations.map((other) => vector.reduce((sum, number, i) => sum + number * other[i], 0));
+    return similarities.indexOf(Math.max(...similarities));
+  };
+  return unknown.slice(0, count).every((number) => number === 0) && texts.every((vector, i) => nearest(vector) === i);
+}
+
+function unit(vector) {
+  const length = Math.hypot(...vector) || 1;
+  return vector.map((number) => number / length);
+}
