@@ -137,6 +137,7 @@ export class Threads {
   /** @type {{label: SVGTextElement, alone: string, beside: string}[]} what is written of a key: alone, and beside a percentage */
   #labels = [];
   #held = s("g.held");
+  #blend = s("g.blend");
   #rest = s("path.stripes");
 
   /**
@@ -323,7 +324,9 @@ export class Threads {
       this.#blends = rows.map(() => s("g", {}, s("rect.band"), s("text.band-text")));
     }
     const name = s("text.name", { x: output.x + output.width / 2, y: output.y - 10, "text-anchor": "middle" }, this.#say("output"));
-    this.#output.replaceChildren(card, s("g.blend", {}, ...this.#blends), this.#rest, s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
+    this.#blend.replaceChildren(...this.#blends);
+    set(this.#blend, { opacity: null });
+    this.#output.replaceChildren(card, this.#blend, this.#rest, s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
   }
 
   #layoutKnob() {
@@ -461,10 +464,14 @@ export class Threads {
       const light = [0, 1, 2].map((j) => rows.reduce((sum, { value }, i) => sum + (weights[i] * lightOf(value)[j]) / (answered || 1), 0));
       set(this.#blends[0], { fill: colourOf(light), opacity: (shown * answered).toFixed(3) });
     } else if (rows.some(({ picture }) => picture)) {
+      // Laid over one another, the sum of weight × picture: each covers what is below it by its share of the weight so far.
+      let sum = 0;
       for (const [i, picture] of this.#blends.entries()) {
         const weight = moved ? weights[moved.from[i]] * (1 - moved.share) + weights[i] * moved.share : weights[i];
-        set(picture, { opacity: (shown * weight).toFixed(4) });
+        sum += weight;
+        set(picture, { opacity: sum > 0 ? (weight / sum).toFixed(5) : 0 });
       }
+      set(this.#blend, { opacity: (shown * answered).toFixed(4) });
     } else {
       let y = output.y;
       for (const [i, group] of this.#blends.entries()) {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,9 @@ LIBRARY, CHARACTERS = SHARING["library"], SHARING["characters"]
 KEYS = [row["key"] for row in LIBRARY["rows"]]
 PAIR = ["artificial intelligence", "neural networks"]
 HAIR = 0.75  # a thread is drawn at least so thick, in pixels
-SHOWN = 8
+SOURCE = Path(__file__).parents[3] / "service" / "web" / "story" / "chapters" / "share.js"
+DRAWN: list[str] = json.loads(SOURCE.read_text().split("const SHOWN = ")[1].split(";")[0])
+SHOWN = len(DRAWN)
 
 
 def ready(page: Page) -> None:
@@ -32,11 +36,11 @@ def ready(page: Page) -> None:
 
 
 def keys(page: Page) -> list[str]:
-    """Return the keys of the rows that are drawn."""
+    """Return the keys of the rows that are drawn, as the table under the hood has them."""
     ready(page)
-    listed: list[str] = page.locator(f"{HERE} .numbers tbody th").evaluate_all(
-        "(cells) => cells.map((cell) => cell.textContent)"
-    )
+    page.locator(f"{HERE} details.hood summary").first.click()
+    listed: list[str] = page.locator(f"{HERE} .numbers tbody th").all_inner_texts()
+    page.locator(f"{HERE} details.hood summary").first.click()
     return listed
 
 
@@ -50,9 +54,9 @@ def core(similarities: list[float], temperature: float) -> NDArray[np.float64]:
     return np.asarray(attended.weights[0])
 
 
-def expected(shown: list[str], count: int, temperature: float) -> list[float]:
+def expected(count: int, temperature: float) -> list[float]:
     """Return the weights of the rows that are drawn, and at the end that of all others, among so many rows."""
-    order = [KEYS.index(key) for key in shown]
+    order = [KEYS.index(key) for key in DRAWN]
     order += [i for i in range(len(KEYS)) if i not in order]
     all_weights = core([LIBRARY["similarities"][i] for i in order[:count]], temperature)
     return [*all_weights[:SHOWN].tolist(), float(all_weights[SHOWN:].sum())]
@@ -62,9 +66,9 @@ def expected(shown: list[str], count: int, temperature: float) -> list[float]:
 @pytest.mark.parametrize("count", [9, 30, 110])
 def test_threads_are_as_thick_as_their_shares(read: Read, count: int, temperature: float) -> None:
     page = read(f"{HERE}&seen=1&n={count}&t={'inf' if math.isinf(temperature) else temperature}")
-    shown = keys(page)
+    ready(page)
     drawn = weights(page, f"{HERE} .screen:first-child")
-    assert drawn == pytest.approx(expected(shown, count, temperature), abs=1e-6)
+    assert drawn == pytest.approx(expected(count, temperature), abs=1e-6)
     assert sum(drawn) == pytest.approx(1)
     thick = thickness(page, HERE)[:SHOWN]
     bundle = fan(page)["bundle"]
@@ -99,14 +103,14 @@ def test_all_others_are_a_fan_and_never_one_rope(read: Read) -> None:
 
 def test_more_rows_thin_all_threads_and_hardly_two(read: Read) -> None:
     page = read(f"{HERE}&seen=1")
-    shown = keys(page)
-    few = dict(zip(shown, weights(page, f"{HERE} .screen:first-child"), strict=False))
+    ready(page)
+    few = dict(zip(DRAWN, weights(page, f"{HERE} .screen:first-child"), strict=False))
     slider = page.locator(f"{HERE} input[type=range]")
     slider.focus()
     page.keyboard.press("End")
     assert page.locator(f"{HERE} .many output").inner_text() == "110"
-    many = dict(zip(shown, weights(page, f"{HERE} .screen:first-child"), strict=False))
-    assert all(many[key] < few[key] for key in shown)
+    many = dict(zip(DRAWN, weights(page, f"{HERE} .screen:first-child"), strict=False))
+    assert all(many[key] < few[key] for key in DRAWN)
     assert sum(many[key] for key in PAIR) > 0.99
     assert all(few[key] - many[key] < 0.005 for key in PAIR)
     page.wait_for_url("**&n=110*")
@@ -114,13 +118,13 @@ def test_more_rows_thin_all_threads_and_hardly_two(read: Read) -> None:
 
 def test_two_rows_are_guessed_before_the_threads_are_seen(read: Read) -> None:
     page = read(HERE)
-    shown = keys(page)
+    ready(page)
     clip = f"{HERE} .screen:first-child .threads clipPath rect"
     boxes = "(rects) => rects.map((rect) => Number(rect.getAttribute('width')))"
     card = page.locator(f"{HERE} .asked .card").first
     assert page.locator(clip).evaluate_all(boxes)[0] <= float(card.get_attribute("width") or 0) + 1
     for key in PAIR:
-        page.locator(f"{HERE} .picks button").nth(shown.index(key)).press("Enter")
+        page.locator(f"{HERE} .picks button").nth(DRAWN.index(key)).press("Enter")
     assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right")
     assert page.locator(f"{HERE} .picks button").count() == 0
     assert page.locator(clip).evaluate_all(boxes)[0] > 300
