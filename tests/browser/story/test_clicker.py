@@ -28,7 +28,7 @@ def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
         presses += 1
         if step.get("room"):
             page.wait_for_url("**/room?lesson")
-            page.wait_for_selector("#room :is(button, form)")
+            page.wait_for_selector("#stage :is(button, form)")
             page.keyboard.press("PageDown")
             presses += 1
             page.wait_for_url("**/?lesson")
