@@ -19,6 +19,8 @@ const REST_MS = 350;
 /** Pixels of a screen on which rows are cards, and of one that is too low for all. */
 const PHONE = 704;
 const LOW = 800;
+/** Pixels of a frame in another page, which may be lower still. */
+const FRAME = 560;
 /** What the scene about filters shows of each row while no filter is set. */
 const FIELD = "shelf";
 
@@ -88,6 +90,7 @@ export function picture({ store }) {
   /** How many rows there is room for beside the slider, on one screen, with the rest and "none of these" below them. */
   function room({ projector }, { nullKey }) {
     if (window.innerWidth <= PHONE) return 6;
+    if (window.innerHeight < FRAME) return nullKey ? 4 : 5;
     if (projector && window.innerHeight < LOW) return nullKey ? 5 : 6;
     return (window.innerHeight < LOW ? 8 : 9) - (nullKey ? 1 : 0);
   }
