@@ -1,27 +1,15 @@
-"""`softkv page export DIR`: the page as files for any static host, with the answers to a few hundred questions."""
+"""`softkv page export DIR`: the page as files for any static host, with the demo collections and an encoder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
-from service.networks import DEFAULT_URL
-from softkv.commands.command_line import ApiKey, AsJSON, Command, CommandError, CommandGroup, Url
-
-if TYPE_CHECKING:
-    from service.commands.page.recording import Memory
-    from softkv import Client
-
-DOCUMENTS = {
-    "index.html": "story.html",
-    **{name: name for name in ("scenes.html", "lesson.html", "worksheet.html")},
-}
-"""The documents of the page by the names of their files."""
-QUESTIONS = Path(__file__).with_name("questions.txt")
-_PAGE = 500
+from softkv.commands.command_line import AsJSON, Command, CommandError, CommandGroup
 
 page = typer.Typer(cls=CommandGroup, no_args_is_help=True, help="Export the page as files for any web host.")
 
@@ -34,69 +22,56 @@ def _page() -> None:
 @page.command(cls=Command)
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The directory for the files; created if missing.")],
-    questions: Annotated[
-        Path,
+    url: Annotated[
+        str | None,
         typer.Option(
-            help="A file of questions, one per line, which are asked besides the keys.",
-            show_default="those of softkv",
-            exists=True,
-            dir_okay=False,
+            metavar="URL", help="The address that the page will have, for previews of links.", show_default="no picture"
         ),
-    ] = QUESTIONS,
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Export the page as files, with recorded answers in place of a service.
+    """Export the page as files that need no service.
 
-    The running service must have the demo collections library and videos. It
-    is asked about them, and about the rows of the scenes.
+    They have the demo collections, and the default encoder for the browser. It is loaded when a visitor types a text.
 
     softkv page export public
     """
     from service.api.routes.page import WEB, Assets
-    from service.commands.page.bundle import bundle, fonts
-    from service.commands.page.recording import Recording
-    from softkv.commands.console import messages, output, progress, write_json
-    from softkv.commands.remote import connect
+    from service.commands.page.documents import write_documents
+    from service.commands.page.model import write_model
+    from service.commands.page.recording import record
+    from service.encoding import DEFAULT_MODEL, ModelUnusable, default_checkpoint, load_encoder
+    from softkv.commands.console import messages, output, write_json
 
-    assets = Assets(WEB)
-    with connect(url, api_key) as client, progress(messages()) as bar:
-        memories = _memories(client, assets.text("js/scenes.js"), questions.read_text(encoding="utf-8"))
-        total = sum(len(memory.questions) for memory in memories)
-        task = bar.add_task("questions", total=total)
-        recording = Recording(client, lambda: bar.advance(task))
-        for memory in memories:
-            recording.ask(memory)
-        exported = recording.content()
-    files = {
-        name: bundle(assets, document, exported if document == "scenes.html" else None).encode()
-        for name, document in DOCUMENTS.items()
-    }
-    files |= {f"assets/{path}": content for path, content in fonts(assets).items()}
+    address = None if url is None else _check_address(url)
+    console = messages()
+    files = write_documents(Assets(WEB), address)
+    console.print(f"documents: {len(files)} files")
+    try:
+        recorded = record(load_encoder(DEFAULT_MODEL), console.print)
+        recorded |= write_model(default_checkpoint())
+    except ModelUnusable as error:
+        raise CommandError(str(error)) from None
+    console.print(f"{DEFAULT_MODEL}: loaded when a visitor types a text")
+    files |= {f"assets/recorded/{name}": content for name, content in recorded.items()}
     _write(folder, files)
-    size, count = sum(map(len, files.values())), len(exported["query"]["texts"])
+    size = sum(map(len, files.values()))
     if as_json:
-        write_json({"folder": str(folder), "files": len(files), "bytes": size, "questions": count})
+        write_json({"folder": str(folder), "files": len(files), "bytes": size})
         return
-    output().print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB, answers to {count} questions")
+    output().print(f"{folder}: {len(files)} files, {size / 1e6:.1f} MB; open {folder / 'index.html'}")
 
 
-def _memories(client: Client, scenes: str, questions: str) -> list[Memory]:
-    """Return what the exported page can be asked about: the collections and the rows of the scenes, each with its
-    questions.
+def _check_address(url: str) -> str:
+    """Return an address of a folder, which ends in a slash.
+
+    Raises:
+        CommandError: it is not a whole http address.
     """
-    from service.commands.page.recording import COLLECTIONS, Memory, find_filters, find_memories
-
-    texts = [line for line in questions.splitlines() if line.strip()]
-    memories = []
-    for name in COLLECTIONS:
-        documents = client.collection(name).find(include=["key", "value", "metadata"], page=_PAGE)
-        rows = [{"id": document.id, **document.fields} for page in documents.pages() for document in page]
-        # The key of each row is a question too, so that SQL finds something.
-        memories.append(Memory(name, rows, [*texts, *(row["key"] for row in rows)], find_filters(scenes)))
-    in_scenes = find_memories(scenes)
-    return memories + [Memory(None, memory.rows, [*memory.questions, *texts]) for memory in in_scenes]
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise CommandError(f"Expected an address such as https://example.org/softkv/, got {url!r}.")
+    return url if url.endswith("/") else f"{url}/"
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

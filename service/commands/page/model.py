@@ -62,7 +62,7 @@ def write_model(directory: Path) -> dict[str, bytes]:
         "vocabulary": _vocabulary(tokenizer.library),
         "tensors": entries,
         "bytes": len(content),
-        "parts": [f"{name}.js" for name in parts],
+        "parts": list(parts),
     }
     records = {NAME: header} | {name: b64encode(part).decode("ascii") for name, part in parts.items()}
     return {f"{name}.js": script(name, record) for name, record in records.items()}

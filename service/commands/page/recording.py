@@ -1,158 +1,98 @@
-"""Recording of a service's answers to all questions that visitors of the exported page can ask, scene by scene."""
+"""What an exported page knows without a service and without its encoder: the demo collections, and vectors of texts."""
 
 from __future__ import annotations
 
-import json
-import re
 from base64 import b64encode
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import softkv
-    from softkv.answers.answer import Comparison, SqlResult
+from service.commands.page.model import script
+from service.datasets.demos import DEMOS, Demo
+from service.encoding import Encoder
+from service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
+from service.storage import id_hash
 
-# In js/scenes.js: a set, `colour: { query: "…", t: 0.05, rows: rows({ … }) }`, and a row of the shared ones.
-_SET = re.compile(r'^  (\w+): \{ query: "([^"]*)".*?rows\(\{(.*?)\}\) \}', re.MULTILINE | re.DOTALL)
-_PAIR = re.compile(r'"([^"]*)": "([^"]*)"')
-_ROW = re.compile(r'\{ id: "([^"]*)", key: "([^"]*)", value: "([^"]*)" \}')
-_SHARED_QUERY = re.compile(r'query: "([^"]*)", rows: SHARED')
-_FILTER = re.compile(r"filter: (\{[^}]*\})")
-_NAME = re.compile(r"(\w+):")
-COLLECTIONS = ("library", "videos")
+Precision = Literal["int8", "int16"]
 
-
-@dataclass(frozen=True)
-class Memory:
-    """Rows of a scene or a collection, with the questions about them.
-
-    Attributes:
-        name: the collection, or None if the rows are sent with each question.
-        rows: the id, key, value and metadata of each row.
-        questions: the questions.
-        filters: the filters with which the first question is also asked.
-    """
-
-    name: str | None
-    rows: list[dict[str, Any]]
-    questions: list[str]
-    filters: list[dict[str, Any]] = field(default_factory=list)
+TEXTS = Path(__file__).with_name("texts.txt")
+"""The texts of the scenes and a few hundred questions, one per line: they need not wait for the encoder."""
+MANY = 1000
+"""The number of rows from which keys are written as int8, which changes a weight by a hundredth of itself."""
+EXPORTED = "exported"
 
 
-def find_memories(scenes: str) -> list[Memory]:
-    """Return a `Memory` for each scene in the text of js/scenes.js: its rows and its question."""
-    sets = [
-        Memory(None, [_row(f"row-{i}", *pair) for i, pair in enumerate(_PAIR.findall(pairs), 1)], [query])
-        for _, query, pairs in _SET.findall(scenes)
-    ]
-    shared = [_row(*groups) for groups in _ROW.findall(scenes)]
-    return [*sets, Memory(None, shared, _SHARED_QUERY.findall(scenes))]
-
-
-def find_filters(scenes: str) -> list[dict[str, Any]]:
-    """Return the filters in the text of js/scenes.js, as the API takes them."""
-    return [json.loads(_NAME.sub(r'"\1":', literal, count=3)) for literal in _FILTER.findall(scenes)]
-
-
-def _row(identifier: str, key: str, value: str) -> dict[str, Any]:
-    return {"id": identifier, "key": key, "value": value}
-
-
-NULLS = ("auto", "lenient", "strict")
-TEMPERATURE = 0.05
-_TOP_K = 1000
-_CHECKED = 5  # weights of each question, with which the page compares its own results
-
-
-class Recording:
-    """The answers to the questions, and the vectors of all texts.
+def record(encoder: Encoder, report: Callable[[str], None]) -> dict[str, bytes]:
+    """Return the scripts of recorded data by their names: `exported.js`, and `collection-NAME.js` for each demo.
 
     Args:
-        client: the client of a service that has the collections.
-        report: called after each answered question.
+        encoder: the default encoder.
+        report: called with a line about each step that is done.
     """
-
-    def __init__(self, client: softkv.Client, report: Callable[[], None]) -> None:
-        self._client = client
-        self._report = report
-        self._memories: list[dict[str, Any]] = []
-        self._texts: dict[Literal["document", "query"], dict[str, None]] = {"document": {}, "query": {}}
-
-    def ask(self, memory: Memory) -> None:
-        """Ask the service the questions of a memory, and record its answers."""
-        questions = list(dict.fromkeys(memory.questions))
-        for row in memory.rows:
-            self._texts["document"] |= {text: None for text in (row["key"], row["value"]) if isinstance(text, str)}
-        self._texts["query"] |= dict.fromkeys(questions)
-        positions = {row["id"]: i for i, row in enumerate(memory.rows)}
-        answers = {}
-        first_of = dict[tuple[float, float] | None, str]()  # by background: that of short questions may differ
-        for text in questions:
-            compared = self._compare(memory, text)
-            background = compared.background
-            spread = None if background is None else (background.mean, background.deviation)
-            first_of.setdefault(spread, text)
-            answers[text] = {
-                "words": compared.full_text.parameters.get("words"),
-                "found": [positions[row["id"]] for row in compared.full_text.rows],
-                "none": compared.attention.null_weight,
-                "weights": [[positions[match.id], match.weight] for match in compared.attention.matches[:_CHECKED]],
-                "stands_on": list(first_of).index(spread),
-            }
-            self._report()
-        filters = [None] if memory.name is None else [None, *memory.filters]
-        statements = [(condition, self._compare(memory, questions[0], where=condition)) for condition in filters]
-        self._memories.append(
-            {
-                "name": memory.name,
-                "rows": memory.rows,
-                "backgrounds": [self._backgrounds(memory, text) for text in first_of.values()],
-                "statements": [
-                    {"filter": condition, "sql": _statement(compared.sql), "full_text": _statement(compared.full_text)}
-                    for condition, compared in statements
-                ],
-                "questions": answers,
-            }
+    scripts, collections = {}, {}
+    texts = [line for line in TEXTS.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for demo in DEMOS.values():
+        rows = list(demo.documents())
+        keys = _key_vectors(demo, rows, encoder)
+        name = f"collection-{demo.name}"
+        scripts[f"{name}.js"] = script(
+            name, {"rows": rows, "keys": _pack(keys, "int8" if len(rows) > MANY else "int16")}
         )
-
-    def content(self) -> dict[str, Any]:
-        """Return everything that was recorded, in the format that the exported page reads."""
-        return {
-            "temperature": TEMPERATURE,
-            "memories": self._memories,
-            **{purpose: self._vectors(purpose, texts) for purpose, texts in self._texts.items()},
-        }
-
-    def _vectors(self, purpose: Literal["document", "query"], texts: Iterable[str]) -> dict[str, Any]:
-        """Return texts with their vectors: one base64 text of all vectors, one after another, in
-        little-endian float32.
-        """
-        vectors = np.asarray(self._client.encode(list(texts), purpose=purpose), dtype="<f4")
-        return {
-            "texts": list(texts),
-            "width": vectors.shape[1],
-            "vectors": b64encode(vectors.tobytes()).decode("ascii"),
-        }
-
-    def _backgrounds(self, memory: Memory, query: str) -> dict[str, Any]:
-        """Return, by the name of each null key, the background of similarities from which its similarity for a question
-        follows.
-        """
-        backgrounds = {null: self._compare(memory, query, null=null).background for null in NULLS}
-        return {
-            null: background and {"mean": background.mean, "deviation": background.deviation, "of": background.of}
-            for null, background in backgrounds.items()
-        }
-
-    def _compare(self, memory: Memory, query: str, **options: Any) -> Comparison:
-        options = {"temperature": TEMPERATURE, "top_k": _TOP_K, "null": "auto", **options}
-        if memory.name is None:
-            return self._client.compare(query, memory.rows, **{k: v for k, v in options.items() if k != "where"})
-        return self._client.collection(memory.name).compare(query, **options)
+        collections[demo.name] = {"documents": len(rows), "measured": _measure(rows, keys)}
+        if len(rows) <= MANY:
+            texts += [text for row in rows for text in (row["key"], row["value"]) if isinstance(text, str)]
+        report(f"{demo.name}: {len(rows):,} rows")
+    exported = {
+        "width": encoder.dimension,
+        "backgrounds": {name: asdict(spread) for name, spread in encoder.backgrounds._asdict().items()},
+        "vectors": _vectors(encoder, texts),
+        "collections": collections,
+    }
+    report(f"{len(set(texts)):,} texts")
+    return {f"{EXPORTED}.js": script(EXPORTED, exported), **scripts}
 
 
-def _statement(result: SqlResult) -> dict[str, Any]:
-    return {"statement": result.statement, "parameters": dict(result.parameters)}
+def _key_vectors(demo: Demo, rows: Sequence[dict[str, Any]], encoder: Encoder) -> NDArray[np.float32]:
+    """Return float32 [n, d], the vectors of the rows' keys: precomputed ones, and others by the encoder."""
+    precomputed = demo.vectors(encoder.checksum)
+    vectors = [precomputed.of(row["key"]) for row in rows]
+    missing = [row["key"] for row, vector in zip(rows, vectors, strict=True) if vector is None]
+    encoded = iter(encoder.encode(missing, "document").vectors)
+    return np.stack([next(encoded) if vector is None else vector for vector in vectors])
+
+
+def _measure(rows: Sequence[dict[str, Any]], keys: NDArray[np.float32]) -> dict[str, Any] | None:
+    """Return how similar the keys are to each other, by the sample that a service measures."""
+    sample = sorted(range(len(rows)), key=lambda row: id_hash(rows[row]["id"]))[:SAMPLE_DOCUMENTS]
+    texts = [rows[row]["key"] for row in sample[:SAMPLE_TEXTS]]
+    measured = KeyBackground.measure("cosine", keys[sample], texts)
+    if measured is None:
+        return None
+    return {"spread": asdict(measured.background), "pairs": measured.pairs, "isShort": measured.short}
+
+
+def _vectors(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:
+    """Return texts, each once, with their vectors and facts about their tokens."""
+    unique = list(dict.fromkeys(texts))
+    encoded = encoder.encode(unique, "query")
+    return {
+        "texts": unique,
+        "packed": _pack(encoded.vectors, "int16"),
+        "counts": encoded.token_counts.tolist(),
+        "unknown": encoded.unknown_tokens.tolist(),
+    }
+
+
+def _pack(vectors: NDArray[np.float32], precision: Precision) -> dict[str, Any]:
+    """Return vectors [n, d] as integers in base64, one vector after another, with the scale of each."""
+    scales = np.abs(vectors).max(axis=1) / np.iinfo(precision).max
+    numbers = np.rint(vectors / scales[:, None]).astype(np.dtype(precision).newbyteorder("<"))
+    return {
+        "type": precision,
+        "numbers": b64encode(numbers.tobytes()).decode("ascii"),
+        "scales": [float(f"{scale:.6g}") for scale in scales],
+    }

@@ -1,8 +1,7 @@
 /**
  * A sentence encoder in the browser: all-MiniLM-L6-v2, computed by this folder alone, without a service or a library.
- * `tokeniser.js` reads texts as tokens and `network.js` turns tokens into vectors. `softkv page export` writes the model:
- * `model.js` and its parts, classic scripts, so that they open from files too. They are some 30 MB and are fetched only
- * when a reader types a text.
+ * `tokeniser.js` reads texts as tokens and `network.js` turns tokens into vectors. `softkv page export` writes the model,
+ * `recorded/model.js` and its parts. They are some 30 MB, and are fetched only when a reader types a text.
  *
  * @typedef {import("./tokeniser.js").Token} Token
  * @typedef {import("./tokeniser.js").Vocabulary} Vocabulary
@@ -10,18 +9,19 @@
  * @typedef {import("./network.js").Layer} Layer
  */
 
+import { recordedOnce } from "../js/recorded.js";
 import { Network } from "./network.js";
 import { Tokeniser } from "./tokeniser.js";
 
 /**
- * @typedef {object} Model `model.js`
+ * @typedef {object} Model the record `model`
  * @property {string} name
  * @property {Shape} shape
  * @property {number} max_tokens more tokens of a text are not read
  * @property {Vocabulary} vocabulary
  * @property {[string, "int8"|"float32", number, number][]} tensors name, type, first byte and count of numbers
  * @property {number} bytes of all tensors
- * @property {string[]} parts the scripts that have them, in order
+ * @property {string[]} parts the names of the records that have them, in order
  */
 
 /** @typedef {{text: string, start: number, end: number, sequence: ?number}} TracedToken its span is of the text, 0, or of the pair, 1; null is neither */
@@ -34,15 +34,11 @@ import { Tokeniser } from "./tokeniser.js";
  * @property {Layer[]} layers all that each layer computed
  */
 
-/** The model's scripts, in the folder of the document. */
-const MODEL = "model.js";
+const MODEL = "model";
 /** Texts are computed together up to so many tokens. */
 const BATCH_TOKENS = 32;
 /** The page draws a frame between two slices of work, in milliseconds. */
 const SLICE_MS = 8;
-
-/** The model's scripts cannot be read: the page was not exported, or the network is away. */
-export class EncoderMissing extends Error {}
 
 /** Texts → vectors and traces, one call after another. */
 export class Encoder {
@@ -116,7 +112,7 @@ export class Encoder {
   }
 }
 
-/** @typedef {function(string): Promise<unknown>} Reader the name of a script → what it records under its name without `.js` */
+/** @typedef {function(string): Promise<unknown>} Reader the name of a record → the record */
 
 /** @type {?Promise<Encoder>} */
 let loading = null;
@@ -127,9 +123,9 @@ let loading = null;
  * @param {function(number): void} [report] called with the share of the model that has come, 0 to 1
  * @param {Reader} [read]
  * @returns {Promise<Encoder>}
- * @throws {EncoderMissing} a script of the model cannot be read; the next call tries again
+ * @throws {import("../js/recorded.js").RecordMissing} a script of the model cannot be read; the next call tries again
  */
-export function loadEncoder(report = () => {}, read = recorded) {
+export function loadEncoder(report = () => {}, read = recordedOnce) {
   loading ??= load(report, read).catch((failure) => {
     loading = null;
     throw failure;
@@ -149,23 +145,6 @@ async function load(report, read) {
     await pause();
   }
   return new Encoder(model, content.buffer);
-}
-
-/** Return what a classic script beside the page records, and forget it there. @type {Reader} */
-async function recorded(address) {
-  const script = document.createElement("script");
-  script.src = address;
-  await new Promise((resolve, reject) => {
-    script.onload = resolve;
-    script.onerror = () => reject(new EncoderMissing(`Expected ${address} beside the page, which cannot be read. Export the page again.`));
-    document.head.append(script);
-  });
-  script.remove();
-  const all = /** @type {{softkvRecorded: Record<string, unknown>}} */ (/** @type {unknown} */ (globalThis)).softkvRecorded;
-  const name = address.replace(/\.js$/, "");
-  const record = all[name];
-  delete all[name];
-  return record;
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

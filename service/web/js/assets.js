@@ -1,5 +1,15 @@
 /** Where the files of the page are: below the digest of this version, or in an exported page beside the document. */
 
+/** Whether `softkv page export` wrote this page: then it has no service. */
+export function isExported() {
+  return document.documentElement.dataset.exported !== undefined;
+}
+
+/** The address of the story, the first document of the page. */
+export function home() {
+  return isExported() ? "index.html" : "./";
+}
+
 /** @param {string} path in the folder of the page */
 export function asset(path) {
   return new URL(path, new URL(document.documentElement.dataset.assets, document.baseURI)).href;

@@ -1,5 +1,6 @@
 /** The lesson plan, and the learners' worksheet, in the language that the address asks for. */
 
+import { home, isExported } from "./assets.js";
 import { fill, h } from "./element.js";
 import timetable from "../story/plan.json";
 import { preferred, say, speak, subscripted } from "./words.js";
@@ -13,7 +14,6 @@ const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
 const stage = document.querySelector("#lesson");
 const isSheet = stage.classList.contains("sheet");
-const STORY = document.documentElement.dataset.exported === undefined ? "./" : "index.html";
 const LETTERS = ["a", "b", "c", "d"];
 
 document.documentElement.dataset.theme = theme;
@@ -22,8 +22,8 @@ speak(language).then(draw);
 function draw() {
   document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
   fill(document.querySelector("#bar"),
-    h("a.mark", { href: "./" }, "softkv"), h("span.tag", {}, say("frame.tag")),
-    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("hard-and-soft") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
+    h("a.mark", { href: home() }, "softkv"), h("span.tag", {}, say("frame.tag")),
+    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("hard-and-soft") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), isExported() ? null : h("a", { href: page("room") }, plan.room)],
       h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
   fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
   openInPrint();
@@ -56,7 +56,7 @@ function part({ show, questions }, i) {
   const { from, steps, [language]: title } = timetable.parts[i];
   const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter(Boolean))];
-  const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(steps.some(({ room }) => room) ? [link(page("room"), plan.room)] : [])];
+  const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : [])];
   return h("section.part-of", {},
     h("p.minutes", {}, `${from}–${until}`),
     h("div.body", {}, h("h2", {}, title),
@@ -108,5 +108,5 @@ function page(file, other = language) {
 }
 
 function permalink(chapter) {
-  return `${STORY}#${chapter}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
+  return `${home()}#${chapter}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

@@ -13,9 +13,9 @@
 
 import { API, SoftkvError, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
-import { asset } from "./assets.js";
+import { asset, isExported } from "./assets.js";
 import { fill, h, put } from "./element.js";
-import { answering } from "./exported/answers.js";
+import { ExportedPage } from "./exported/answers.js";
 import { keys } from "./keys.js";
 import { sceneNamed } from "./scenes.js";
 import { Store } from "./state.js";
@@ -63,13 +63,12 @@ const LARGER = 1.25;
 /** More of an address is not printed. */
 const LONGEST = 600;
 /** Where the fonts are; a frame without an origin of its own may load none from a host that does not let any. */
-const isExported = document.documentElement.dataset.exported !== undefined;
-const FONTS = isExported && window.origin === "null" ? null : asset("css/fonts.css");
+const FONTS = isExported() && window.origin === "null" ? null : asset("css/fonts.css");
 const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history);
-const exported = isExported ? JSON.parse(document.querySelector("#exported").textContent) : null;
-const fetcher = exported ? answering(exported) : (path, options) => fetch(`.${path}`, options);
+const exported = isExported() ? new ExportedPage() : null;
+const fetcher = exported?.fetch ?? ((path, options) => fetch(`.${path}`, options));
 const api = new API(fetcher, storageOf(window), window.asked);
 const context = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
 const stage = document.querySelector("#stage");

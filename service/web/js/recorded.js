@@ -3,6 +3,9 @@
 import { asset } from "./assets.js";
 import { h } from "./element.js";
 
+/** A record did not load: the page has none of that name, or the network is away. */
+export class RecordMissing extends Error {}
+
 /** @type {Map<string, Promise<any>>} */
 const loading = new Map();
 const LEVELS = 255;
@@ -12,20 +15,35 @@ const LEVELS = 255;
  *
  * @param {string} name of `recorded/NAME.js`
  * @returns {Promise<any>}
+ * @throws {RecordMissing}
  */
 export function recorded(name) {
-  const found = loading.get(name);
-  if (found) return found;
-  const promise = new Promise((resolve, reject) => {
-    const script = h("script", {
-      src: asset(`recorded/${name}.js`),
-      onload: () => resolve(/** @type {any} */ (window).softkvRecorded[name]),
-      onerror: () => reject(new Error(`recorded/${name}.js did not load`)),
-    });
+  let promise = loading.get(name);
+  if (!promise) {
+    promise = load(name);
+    loading.set(name, promise);
+    promise.catch(() => loading.delete(name)); // the next call tries again
+  }
+  return promise;
+}
+
+/** Like `recorded`, of data that is so large that the page must not keep it beside what is made of it. @param {string} name @returns {Promise<any>} */
+export async function recordedOnce(name) {
+  const record = await load(name);
+  delete (/** @type {any} */ (window).softkvRecorded[name]);
+  return record;
+}
+
+/** @param {string} name @returns {Promise<any>} */
+async function load(name) {
+  const script = h("script", { src: asset(`recorded/${name}.js`) });
+  await new Promise((resolve, reject) => {
+    script.onload = resolve;
+    script.onerror = () => reject(new RecordMissing(`recorded/${name}.js did not load`));
     document.head.append(script);
   });
-  loading.set(name, promise);
-  return promise;
+  script.remove();
+  return /** @type {any} */ (window).softkvRecorded[name];
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The frame of the story: what is in its bar, and what the page remembers of how it looks. */
 
+import { home } from "../js/assets.js";
 import { h } from "../js/element.js";
 import { linkOf, saveGif, savePng } from "./share.js";
 
@@ -122,7 +123,7 @@ export function bar(say, look, dress, view, address) {
     if (event.relatedTarget instanceof Node && !share.contains(event.relatedTarget)) share.open = false;
   });
   return [
-    h("h1", {}, h("a.mark", { href: "./" }, "softkv")),
+    h("h1", {}, h("a.mark", { href: home() }, "softkv")),
     h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
   ];
 }

@@ -12,6 +12,8 @@ import { none } from "./chapters/none.js";
 import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
+import { isExported } from "../js/assets.js";
+import { ExportedPage } from "../js/exported/answers.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none, numbers, learns]).begin();
+new Story([hard, value, share, none, numbers, learns], isExported() ? new ExportedPage() : null).begin();

@@ -3,7 +3,7 @@
 import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
 import { asset } from "../js/assets.js";
 import { fill, h } from "../js/element.js";
-import { recorded } from "../js/recorded.js";
+import { RecordMissing, recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
 import { bar, kept, preferences } from "./frame.js";
@@ -49,6 +49,7 @@ const NEAR = "100% 0px";
 export class Story {
   #chapters;
   #api;
+  #exported;
   #answers;
   /** @type {Map<string, State>} */
   #states = new Map();
@@ -70,11 +71,12 @@ export class Story {
   /** @type {?Lesson} */
   #lesson = null;
 
-  /** @param {Chapter[]} chapters @param {?import("./answers.js").Source} browser answers in the service's place */
-  constructor(chapters, browser = null) {
+  /** @param {Chapter[]} chapters @param {?import("../js/exported/answers.js").ExportedPage} exported answers in the service's place */
+  constructor(chapters, exported = null) {
     this.#chapters = chapters;
-    this.#api = new API((/** @type {string} */ path, /** @type {object} */ options) => fetch(`.${path}`, options), storageOf(window));
-    this.#answers = browser ? new Answers(browser, "browser") : new Answers(fromService(this.#api), "service");
+    this.#exported = exported;
+    this.#api = new API(exported?.fetch ?? ((/** @type {string} */ path, /** @type {object} */ options) => fetch(`.${path}`, options)), storageOf(window));
+    this.#answers = new Answers(fromService(this.#api), exported ? "browser" : "service");
     const { chapter, said } = readAddress(window.location.hash);
     this.#current = chapters.some(({ id }) => id === chapter) ? chapter : chapters[0].id;
     for (const { id, defaults } of chapters) this.#states.set(id, id === this.#current ? stateOf(defaults, said) : { ...defaults });
@@ -92,7 +94,7 @@ export class Story {
     }
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", () => this.#reread());
-    window.addEventListener("online", () => this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"])));
+    window.addEventListener("online", () => this.#again());
     // The fonts come after the first picture, so that nothing waits for them.
     requestAnimationFrame(() =>
       setTimeout(() => {
@@ -222,6 +224,11 @@ export class Story {
     this.#write();
   }
 
+  /** Ask again what the chapter on the screen asked. */
+  #again() {
+    this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"]));
+  }
+
   #address() {
     const { defaults } = /** @type {Chapter} */ (this.#chapters.find(({ id }) => id === this.#current));
     return addressOf(this.#current, /** @type {State} */ (this.#states.get(this.#current)), defaults, kept(this.#look));
@@ -273,10 +280,27 @@ export class Story {
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
-      this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
+      if (failure.code === "encoder_needed") this.#offerEncoder();
+      else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
       return null;
     }
+  }
+
+  /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */
+  #offerEncoder() {
+    const say = this.#say();
+    const load = /** @type {HTMLButtonElement} */ (h("button", { type: "button", id: "load-encoder", onclick: async () => {
+      load.disabled = true;
+      try {
+        await this.#exported?.loadEncoder((share) => (load.textContent = say("encoder.loading", { share: Math.round(100 * share) })));
+        this.#again();
+      } catch (failure) {
+        if (!(failure instanceof RecordMissing)) throw failure;
+        this.#notice.textContent = say("encoder.lost");
+      }
+    } }, say("encoder.load")));
+    fill(this.#notice, say("encoder.needed"), " ", load);
   }
 
   /** @param {Element} element @param {(width: number, height: number) => void} told */

@@ -9,8 +9,8 @@ globalThis.self = globalThis;
 const { folder, texts, encoded, traced } = JSON.parse(readFileSync(0, "utf8"));
 const shares = [];
 const encoder = await loadEncoder((share) => shares.push(share), async (name) => {
-  runInThisContext(readFileSync(join(folder, name), "utf8"));
-  return globalThis.softkvRecorded[name.replace(/\.js$/, "")];
+  runInThisContext(readFileSync(join(folder, `${name}.js`), "utf8"));
+  return globalThis.softkvRecorded[name];
 });
 const vectors = await encoder.encode(encoded);
 const traces = [];

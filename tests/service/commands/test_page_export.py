@@ -1,60 +1,106 @@
-"""`softkv page export`: what is taken along, and documents that fetch nothing."""
+"""`softkv page export`: the files that it writes, and their links."""
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64decode
+from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from service.api.routes.assets import Assets
 from service.api.routes.page import WEB
-from service.commands.page import DOCUMENTS, QUESTIONS
-from service.commands.page.bundle import bundle
-from service.commands.page.recording import NULLS, Memory, Recording, find_filters, find_memories
-from softkv import Client
+from service.cli import app
+from service.commands.page.documents import DOCUMENTS, PICTURE, write_documents
+from service.commands.page.recording import TEXTS, record
+from service.datasets.demos import DEMOS
+from service.encoding import Encoder, load_encoder
 
 ASSETS = Assets(WEB)
+LINK = re.compile(r"""(?:href|src)="(?!https?:|#)([^"]+)\"""")
 
 
-def test_the_rows_and_filters_of_scenes_are_found():
-    memories = find_memories(ASSETS.text("js/scenes.js"))
-    assert [len(memory.rows) for memory in memories] == [8, 7, 8, 5]
-    assert [memory.questions[0] for memory in memories][-1] == "I would like a hot drink"
-    assert all(set(row) == {"id", "key", "value"} for memory in memories for row in memory.rows)
-    assert find_filters(ASSETS.text("js/scenes.js")) == [
-        {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("all-MiniLM-L6-v2")
+
+
+def test_texts_of_the_scenes_need_no_encoder() -> None:
+    texts = TEXTS.read_text(encoding="utf-8").splitlines()
+    assert 250 <= len(set(texts)) == len(texts)
+    scenes = ASSETS.text("js/scenes.js")
+    queries = set(re.findall(r'query: "([^"]*)"', scenes))
+    pairs = [
+        pair
+        for block in re.findall(r"rows\(\{(.*?)\}\)", scenes, re.DOTALL)
+        for pair in re.findall(r'"([^"]*)": ', block)
     ]
+    shared = re.findall(r'key: "([^"]*)", value: "([^"]*)"', scenes)
+    assert len(queries) > 8
+    assert len(pairs) > 20
+    assert len(shared) == 5
+    assert queries | set(pairs) | {text for row in shared for text in row} <= set(texts)
+    for source in ("js/views/sure/questions.js", "js/views/lab/pairlist.js"):
+        listed = {
+            text
+            for line in re.findall(r'^  .*",?\]?,$', ASSETS.text(source), re.MULTILINE)
+            for text in re.findall(r'"([^"]*)"', line)
+        }
+        assert len(listed) >= 10, source
+        assert listed <= set(texts), source
 
 
-def test_some_three_hundred_questions_and_each_once():
-    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
-    assert 250 <= len(set(lines)) == len(lines)
-    begun = set(re.findall(r'query: "([^"]*)"', ASSETS.text("js/scenes.js")))
-    assert begun <= set(lines)
+def test_every_link_of_a_document_leads_to_a_file() -> None:
+    files = write_documents(ASSETS, None)
+    assert set(DOCUMENTS) < set(files)
+    for name in DOCUMENTS:
+        text = files[name].decode()
+        markup = re.sub(r"<script type=.*?</script>", "", text, flags=re.DOTALL)
+        links = {link.split("#")[0].split("?")[0] for link in LINK.findall(markup)}
+        assert links
+        assert links <= set(files), (name, links - set(files))
+        assert "data-exported" in text
+        assert ASSETS.digest not in text
+        assert "og:image" not in text
+    assert not [
+        name for name in files if name.endswith((".svg.gz", ".part")) or "swagger" in name or "built/docs" in name
+    ]
+    fonts = [name for name in files if name.endswith(".woff2")]
+    assert len(fonts) == len(set(fonts)) >= 3
 
 
-def test_each_question_has_the_background_that_its_null_key_stands_on(service):
-    rows = [{"id": key, "key": key, "value": key} for key in ("cats", "board games", "the moon", "bread")]
-    questions = ["kitten", "which animal purrs and catches mice?"]
-    with Client(service.url) as client:
-        recording = Recording(client, lambda: None)
-        recording.ask(Memory(None, rows, questions))
-        (memory,) = recording.content()["memories"]
-        indices = [memory["questions"][question]["stands_on"] for question in questions]
-        assert sorted(indices) == [0, 1]
-        for question, index in zip(questions, indices, strict=True):
-            for null in NULLS:
-                stands_on = client.compare(question, rows, null=null).background
-                assert memory["backgrounds"][index][null]["mean"] == stands_on.mean
-                assert memory["backgrounds"][index][null]["deviation"] == stands_on.deviation
+def test_the_address_of_the_page_gives_previews_a_picture(tmp_path: Path) -> None:
+    files = write_documents(ASSETS, "https://example.org/softkv/")
+    picture = f'<meta property="og:image" content="https://example.org/softkv/assets/{PICTURE}">'
+    assert [picture in files[name].decode() for name in ("index.html", "scenes.html")] == [True, True]
+    assert f"assets/{PICTURE}" in files
+    result = CliRunner().invoke(app, ["page", "export", str(tmp_path), "--url", "example.org"])
+    assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS.values())
-def test_a_document_names_nothing_that_would_have_to_be_fetched_but_fonts(name):
-    text = bundle(ASSETS, name, {"x": "</script>"} if name == "scenes.html" else None)
-    assert '</script>"' not in text
-    markup = re.sub(r"<(script|style)\b[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
-    assert [link for link in re.findall(r'(?:href|src)="([^"]+)"', markup) if "assets/" in link] == []
-    assert re.findall(r"<script[^>]* src=", text) == []
-    if 'class="words"' in text:
-        assert re.findall(r'<script [^>]*class="words" lang="(\w+)"', text) == ["en", "zh"]
+def test_collections_and_texts_are_recorded_with_vectors_that_are_exact_enough(encoder: Encoder) -> None:
+    lines: list[str] = []
+    scripts = record(encoder, lines.append)
+    assert {f"collection-{name}.js" for name in DEMOS} < set(scripts)
+    assert len(lines) == len(DEMOS) + 1
+    recorded = {
+        name.removesuffix(".js"): json.loads(text.decode().split(" = ", 1)[1].rstrip(";\n"))
+        for name, text in scripts.items()
+    }
+    exported = recorded["exported"]
+    assert len(exported["vectors"]["texts"]) == len(exported["vectors"]["packed"]["scales"]) > 400
+    for name in DEMOS:
+        rows = recorded[f"collection-{name}"]["rows"]
+        assert len(rows) == exported["collections"][name]["documents"]
+        assert exported["collections"][name]["measured"]["pairs"] > 1000
+    keys, texts = recorded["collection-library"]["keys"], exported["vectors"]["texts"]
+    for packed, text in (
+        (keys, recorded["collection-library"]["rows"][3]["key"]),
+        (exported["vectors"]["packed"], texts[3]),
+    ):
+        numbers = np.frombuffer(b64decode(packed["numbers"]), "<i2").reshape(-1, encoder.dimension)
+        vector = numbers[3] * packed["scales"][3]
+        np.testing.assert_allclose(vector, encoder.encode([text], "query").vectors[0], atol=2e-5)

@@ -1,92 +1,202 @@
 /**
- * The API's answers in a page that was exported: computed here, from vectors that a service wrote out. What was not
- * written out is refused, with the code `not_exported`.
+ * The API's answers in a page that was exported, computed here: `rows.js` compares and `database.js` searches rows,
+ * `arrays.js` attends on matrices, and the encoder of `service/web/encoder/` reads texts. Rows of collections come from
+ * `recorded/`. What needs more than that, such as a room or training, is refused with the code `not_exported`; a text
+ * whose vector is not known yet, with `encoder_needed`.
+ *
+ * @typedef {import("./rows.js").Spread} Spread
+ * @typedef {import("./database.js").Row} Row
+ * @typedef {{documents: number, measured: ?import("./rows.js").Measured}} Collection
+ * @typedef {{backgrounds: {texts: Spread, short: Spread}, vectors: import("./vectors.js").Exported, collections: Record<string, Collection>, width: number}} Exported the record `exported`
+ * @typedef {{rows: Row[], keys: import("./vectors.js").Packed}} RecordedRows the record `collection-NAME`
  */
 
-import { HALF, weigh } from "../formula.js";
+import { weigh } from "../formula.js";
 import { NullKey } from "../nullkey.js";
-import { Memory } from "./memory.js";
+import { recorded, recordedOnce } from "../recorded.js";
+import { attendArrays } from "./arrays.js";
+import { equal, fullText } from "./database.js";
+import { Rows } from "./rows.js";
+import { traced } from "./traces.js";
+import { EncoderNeeded, unpacked, Vectors } from "./vectors.js";
 
+/** What a collection's settings and the API's defaults are. */
+const [TEMPERATURE, TOP_K, NULL] = [0.05, 10, "auto"];
+const CALL = /^\/v1\/collections\/([^/]+)\/(compare|attend|sweep)$/;
 const TYPE = { "Content-Type": "application/json" };
 
-/** What stands in for `fetch`. @param {object} exported what `softkv page export` wrote @returns {function(string, object): Promise<Response>} */
-export function answering(exported) {
-  const vectors = { document: vectorsOf(exported.document), query: vectorsOf(exported.query) };
-  const memories = exported.memories.map((each) => new Memory(each, vectors));
-  const named = new Map(memories.filter(({ name }) => name).map((memory) => [memory.name, memory]));
+/** A call that an exported page has no answer to. */
+class NotExported extends Error {}
 
-  function answer(method, path, body) {
-    if (method === "GET" && path === "/v1/collections") return listed(named);
-    if (path === "/v1/encode") return encoded(vectors.document, body);
-    const [, name, call] = /^\/v1\/(?:collections\/([^/]+)\/)?(compare|attend)$/.exec(path) ?? [];
-    const memory = name ? named.get(decodeURIComponent(name)) : body?.rows && memories.find((one) => one.isOf(body.rows));
-    const asked = memory?.asked(body);
-    if (!asked) return null;
-    return call === "compare" ? compared(memory, asked, body, exported) : attended(memory, asked, body, exported);
+class Answers {
+  /** @type {Map<string, Promise<Rows>>} */
+  #collections = new Map();
+
+  /** @param {Exported} exported */
+  constructor(exported) {
+    this.exported = exported;
+    this.vectors = new Vectors(exported.vectors);
   }
 
-  return async (path, { method, body }) => {
-    const found = answer(method, path, body && JSON.parse(body));
-    const refused = { status: 404, code: "not_exported", detail: "" };
-    return new Response(JSON.stringify(found ?? refused), { status: found ? 200 : 404, headers: TYPE });
-  };
+  /** Return the answer to a call. @param {string} method @param {string} path @param {any} body @returns {Promise<unknown>} @throws {EncoderNeeded|NotExported} */
+  async answer(method, path, body) {
+    if (method === "GET" && path === "/v1/collections") return this.#listed();
+    if (method === "GET" && path === "/v1/lab") return { open: false, training: false, models: [] };
+    if (path === "/v1/attend") return attendArrays(body);
+    if (path === "/v1/encode") return this.#encoded(body);
+    if (path === "/v1/trace") return traced(this.vectors.encoder, body);
+    if (path === "/v1/compare") return this.#compared(await this.#sent(body.rows), body);
+    const [, name, call] = CALL.exec(path) ?? [];
+    if (!name || body.full_text || body.bias || body.null === "calibrated" || body.max_error !== undefined) throw new NotExported();
+    const rows = await this.#collection(decodeURIComponent(name));
+    if (call === "compare") return this.#compared(rows, body);
+    return call === "attend" ? this.#attended(rows, body) : this.#swept(rows, body);
+  }
+
+  #listed() {
+    const collections = Object.entries(this.exported.collections).map(([name, { documents }]) => ({ name, documents, keys: documents, dimension: this.exported.width, calibration: null }));
+    return { collections, next_cursor: null, access: "none" };
+  }
+
+  /** @param {string} name @returns {Promise<Rows>} */
+  #collection(name) {
+    const known = this.exported.collections[name];
+    if (!known) throw new NotExported();
+    let collection = this.#collections.get(name);
+    if (!collection) {
+      collection = recordedOnce(`collection-${name}`).then((record) => {
+        const { rows, keys } = /** @type {RecordedRows} */ (record);
+        return new Rows(name, rows, unpacked(keys), known.measured);
+      });
+      this.#collections.set(name, collection);
+    }
+    return collection;
+  }
+
+  /** Rows that came with the question. @param {Row[]} sent */
+  async #sent(sent) {
+    const rows = sent.map((row, i) => ({ ...row, id: row.id ?? String(i + 1), value: row.value ?? row.key }));
+    return new Rows(null, rows, await this.vectors.of(rows.map(({ key }) => key)));
+  }
+
+  /** @param {{texts: string[]}} body */
+  async #encoded({ texts }) {
+    const embeddings = (await this.vectors.of(texts)).map((vector) => Array.from(vector));
+    const counts = texts.map((text) => this.vectors.count(text));
+    return {
+      model: "all-MiniLM-L6-v2", dimension: this.exported.width, embeddings, token_counts: counts.map(({ count }) => count),
+      unknown_tokens: counts.map(({ unknown }) => unknown), truncated: counts.map(({ isTruncated }) => isTruncated),
+    };
+  }
+
+  /** @param {Rows} rows @param {any} body */
+  async #compared(rows, body) {
+    const { query, filter = null, top_k: limit = TOP_K } = body;
+    const attention = await this.#attended(rows, { ...body, include: ["key", "value", "metadata"] });
+    const nearest = [...attention.matches].sort((a, b) => b.similarity - a.similarity);
+    return {
+      sql: equal(rows.rows, query, filter, limit),
+      full_text: fullText(rows.rows, query, filter, limit),
+      top_k: { matches: nearest, documents: attention.documents, took_ms: 0 },
+      background: this.#background(rows, body),
+      attention,
+    };
+  }
+
+  /** @param {Rows} rows @param {any} body */
+  async #attended(rows, body) {
+    const { temperature = TEMPERATURE, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
+    const compared = await this.#similarities(rows, body);
+    const nullKey = this.#nullKey(rows, body, compared.length);
+    const answer = weigh(compared.map(({ similarity }) => similarity), { temperature, none: nullKey?.at(temperature) ?? null });
+    const matches = compared.map((one, i) => ({ ...this.#match(one, include), logit: one.similarity / temperature, weight: answer.weights[i] }));
+    matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity);
+    const rest = matches.slice(limit).reduce((sum, { weight }) => sum + weight, 0);
+    return {
+      matches: matches.slice(0, limit), rest_weight: rest, evidence: evidenceOf(answer, nullKey, temperature), certificate: { method: "exact", total_variation: 0, output_error: 0 },
+      temperature, documents: compared.length, keys: compared.length, took_ms: 0, exported: true,
+    };
+  }
+
+  /** @param {Rows} rows @param {any} body */
+  async #swept(rows, body) {
+    const { temperatures, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
+    const compared = (await this.#similarities(rows, body)).sort((a, b) => b.similarity - a.similarity);
+    const nullKey = this.#nullKey(rows, body, compared.length);
+    const similarities = compared.map(({ similarity }) => similarity);
+    const steps = temperatures.map((/** @type {number} */ temperature) => {
+      const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
+      const rest = answer.weights.slice(limit).reduce((sum, weight) => sum + weight, 0);
+      return { temperature, weights: Array.from(answer.weights.slice(0, limit)), rest_weight: rest, evidence: evidenceOf(answer, nullKey, temperature) };
+    });
+    return { matches: compared.slice(0, limit).map((one) => this.#match(one, include)), temperatures: steps, documents: compared.length, keys: compared.length, took_ms: 0 };
+  }
+
+  /** @param {Rows} rows @param {{query: string|number[], filter?: ?import("./database.js").Filter}} body */
+  async #similarities(rows, { query, filter = null }) {
+    const [vector] = typeof query === "string" ? await this.vectors.of([query]) : [query];
+    return rows.compare(vector, filter);
+  }
+
+  /** @param {Rows} rows @param {{query: string, null?: string|number|boolean}} body */
+  #background(rows, { query, null: choice = NULL }) {
+    return typeof choice === "string" ? rows.background(choice, query, this.exported.backgrounds) : null;
+  }
+
+  /** @param {Rows} rows @param {any} body @param {number} keys @returns {?NullKey} */
+  #nullKey(rows, body, keys) {
+    const choice = body.null ?? NULL;
+    if (choice === false) return null;
+    return new NullKey(typeof choice === "number" ? { similarity: choice } : { background: this.#background(rows, body), keys });
+  }
+
+  /** @param {{row: Row, similarity: number, vector: Float32Array}} compared @param {string[]} include */
+  #match({ row, similarity, vector }, include) {
+    const fields = { key: row.key, value: row.value, metadata: row.metadata ?? {}, key_vector: () => Array.from(vector), value_vector: () => valueVector(this.vectors.known(row.value)) };
+    const named = Object.entries(fields).filter(([name]) => include.includes(name));
+    return { id: row.id, similarity, ...Object.fromEntries(named.map(([name, field]) => [name, typeof field === "function" ? field() : field])) };
+  }
 }
 
-/** Each text with its vector, of those that stand one after another. */
-function vectorsOf({ texts, width, vectors }) {
-  const bytes = Uint8Array.from(atob(vectors), (letter) => letter.charCodeAt(0));
-  const numbers = new Float32Array(bytes.buffer);
-  return new Map(texts.map((text, i) => [text, numbers.subarray(i * width, (i + 1) * width)]));
+/** An exported page in a service's place. What it knows is loaded with the first call, and the encoder when a reader says so. */
+export class ExportedPage {
+  constructor() {
+    /** Stands in for `fetch`. @param {string} path @param {any} options its method and body */
+    this.fetch = async (path, { method, body }) => {
+      try {
+        return response(200, await (await known()).answer(method, path, body ? JSON.parse(body) : {}));
+      } catch (failure) {
+        if (failure instanceof EncoderNeeded) return response(404, { status: 404, code: "encoder_needed", detail: "" });
+        if (failure instanceof NotExported) return response(404, { status: 404, code: "not_exported", detail: "" });
+        throw failure;
+      }
+    };
+  }
+
+  /** Load the encoder, some 30 MB. @param {function(number): void} report called with the share that has come @throws {import("../recorded.js").RecordMissing} */
+  async loadEncoder(report) {
+    await (await known()).vectors.load(report);
+  }
 }
 
-/** The vectors of texts that were written out as keys or values; null where one was not. */
-function encoded(vectors, { texts, purpose }) {
-  const found = texts.map((text) => vectors.get(text));
-  return purpose === "document" && found.every(Boolean) ? { embeddings: found.map((vector) => Array.from(vector)) } : null;
+/** @type {?Promise<Answers>} */
+let answers = null;
+
+function known() {
+  return (answers ??= recorded("exported").then((exported) => new Answers(exported)));
 }
 
-function listed(named) {
-  return { collections: [...named].map(([name, { rows }]) => ({ name, documents: rows.length, keys: rows.length })), next_cursor: null, access: "none" };
+/** @param {Float32Array|undefined} vector */
+function valueVector(vector) {
+  return vector && Array.from(vector);
 }
 
-function compared(memory, asked, body, exported) {
-  const { rows, similarities, known, statements } = asked;
-  const attention = attended(memory, asked, body, exported);
-  const byNearness = [...attention.matches].sort((a, b) => b.similarity - a.similarity);
-  const parameters = ({ parameters: of }, more) => ({ ...of, ...more });
-  return {
-    sql: { ...statements.sql, parameters: parameters(statements.sql, { key: body.query }), rows: rows.filter((row) => row.key === body.query) },
-    full_text: { ...statements.full_text, parameters: parameters(statements.full_text, { words: known.words }), rows: known.found.map((at) => rows.find(({ id }) => id === memory.rows[at].id)).filter(Boolean) },
-    top_k: { matches: byNearness, documents: similarities.length },
-    background: memory.background(body.null ?? "auto", known),
-    attention,
-  };
+/** @param {ReturnType<typeof weigh>} answer @param {?NullKey} nullKey @param {number} temperature */
+function evidenceOf({ verdict, nullWeight, logPartition, effective }, nullKey, temperature) {
+  return { verdict, verdict_certain: true, null_weight: nullWeight, null_similarity: nullKey?.level(temperature) ?? null, log_partition: logPartition, entropy: Math.log(effective), effective_documents: effective };
 }
 
-/** The answer at a temperature, and how far this browser's weights are from those that the service wrote out. */
-function attended(memory, { rows, similarities, known }, { temperature, null: given = "auto" }, exported) {
-  const nullKey = nullOf(memory, known, given, rows.length);
-  const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
-  const matches = rows.map((row, i) => ({ ...row, similarity: similarities[i], weight: answer.weights[i], logit: similarities[i] / temperature, value_vector: memory.valueVector(row) }));
-  const apart = difference(memory, known, exported.temperature);
-  const certain = [answer.nullWeight, answer.heaviest].every((weight) => Math.abs(weight - HALF) > apart);
-  return {
-    matches: matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity),
-    evidence: { verdict: answer.verdict, verdict_certain: certain, null_weight: answer.nullWeight, null_similarity: nullKey?.level(temperature) ?? null, log_partition: answer.logPartition, effective_documents: answer.effective },
-    documents: rows.length,
-    keys: rows.length,
-    exported: { temperature: exported.temperature, difference: apart },
-  };
-}
-
-/** The largest difference to what the service said of the whole memory, at the temperature that it was asked at. */
-function difference(memory, known, temperature) {
-  const nullKey = nullOf(memory, known, "auto", memory.rows.length);
-  const { weights, nullWeight } = weigh(memory.similarities(known.vector), { temperature, none: nullKey.at(temperature) });
-  return Math.max(Math.abs(nullWeight - known.none), ...known.weights.map(([at, weight]) => Math.abs(weights[at] - weight)));
-}
-
-function nullOf(memory, known, given, keys) {
-  if (given === false) return null;
-  return new NullKey(typeof given === "number" ? { similarity: given } : { background: memory.background(given, known), keys });
+/** @param {number} status @param {unknown} content */
+function response(status, content) {
+  return new Response(JSON.stringify(content), { status, headers: TYPE });
 }

@@ -3,7 +3,7 @@
 import { added } from "../asking.js";
 import { h, put } from "../element.js";
 import { HALF } from "../formula.js";
-import { power, temperatureText } from "../numbers.js";
+import { power } from "../numbers.js";
 import { onTheWire } from "../scale.js";
 import { say } from "../words.js";
 
@@ -26,8 +26,7 @@ export function checking() {
     if (!result.rows.length) return;
     if (service.exported) {
       element.dataset.state = "exported";
-      element.dataset.difference = String(service.exported.difference);
-      return put(element, say("exported.checked", { T: temperatureText(service.exported.temperature), difference: power(service.exported.difference) }));
+      return put(element, say("exported.checked"));
     }
     const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;

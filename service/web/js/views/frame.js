@@ -1,5 +1,6 @@
 /** The bar above every scene, and the line below. */
 
+import { home } from "../assets.js";
 import { h, put } from "../element.js";
 import { SCENES } from "../scenes.js";
 import { say } from "../words.js";
@@ -35,7 +36,7 @@ export function bar({ store, exported }) {
   /** What a scene is called; in an exported page also whether it needs a service. */
   function titled(scene) {
     const name = say(`scene.${scene.name}.name`);
-    return exported && !scene.exported ? say("exported.needs", { name }) : name;
+    return exported && scene.served ? say("exported.needs", { name }) : name;
   }
 
   function show(state) {
@@ -69,7 +70,7 @@ export function bar({ store, exported }) {
     title.focus({ preventScroll: true });
   }
 
-  return { parts: [h("a.mark", { href: "./" }, "softkv"), tag, nav, h("div.tools", {}, lesson, room, lang, theme, projector), spoken], show, arrive };
+  return { parts: [h("a.mark", { href: home() }, "softkv"), tag, nav, h("div.tools", {}, lesson, room, lang, theme, projector), spoken], show, arrive };
 }
 
 function placeOf(state) {

@@ -3,7 +3,6 @@
 import { SoftkvError } from "../api.js";
 import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
-import { questions } from "../exported/questions.js";
 import { CALIBRATED } from "../nullkey.js";
 import { sceneNamed } from "../scenes.js";
 import { addends } from "./addends.js";
@@ -47,7 +46,6 @@ export function lookup(context) {
     if (gone) return;
     Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(context), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
-    if (context.exported) parts.ask.element.before(questions(context));
     parts.ask.learnLanguages();
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }));

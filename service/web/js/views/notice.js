@@ -1,7 +1,9 @@
 /** What stands between the learner and an answer: a key, a service that loads or is away, a refusal. */
 
 import { SoftkvError, Unreachable } from "../api.js";
-import { fill, h } from "../element.js";
+import { fill, h, put } from "../element.js";
+import { percent } from "../numbers.js";
+import { RecordMissing } from "../recorded.js";
 import { say } from "../words.js";
 
 /** How long a service that cannot answer now is left alone; each time twice as long, up to a quarter of a minute. */
@@ -15,7 +17,7 @@ const LOADING = 503;
  * @param {function(): void} anew draw everything again: another key may see other things
  * @param {function(): void} [again] ask again what got no answer
  */
-export function notice({ api, asker, store }, anew, again = anew) {
+export function notice({ api, asker, store, exported }, anew, again = anew) {
   const element = h("div", { "aria-live": "polite", id: "notice" });
   const { signal } = fresh();
   let pause = AWAY_MS;
@@ -46,7 +48,8 @@ export function notice({ api, asker, store }, anew, again = anew) {
   /** Say in words why there is no answer; what may pass by itself is tried again by itself. */
   function show(failure) {
     stale(true);
-    if (failure.code === "not_exported") fill(element, h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))));
+    if (failure.code === "encoder_needed") offerEncoder();
+    else if (failure.code === "not_exported") fill(element, h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))));
     else if (failure.status === 401) askKey();
     else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
@@ -72,6 +75,21 @@ export function notice({ api, asker, store }, anew, again = anew) {
     fill(there, say(names.length ? "notice.there" : "notice.nothing"), " ",
       names.map((name) => h("button", { type: "button", value: name, onclick: () => store.set({ ...others, source: name }) }, name)),
       h("button", { type: "button", value: "", onclick: () => store.set({ ...others, source: "scratch", rows: [] }) }, say("ask.own")));
+  }
+
+  /** An exported page reads new texts by itself, once its encoder is loaded; that is the reader's choice. */
+  function offerEncoder() {
+    const button = h("button", { type: "button", id: "load-encoder", onclick: async () => {
+      button.disabled = true;
+      try {
+        await exported.loadEncoder((share) => put(button, say("exported.loading", { share: percent(share) })));
+        again();
+      } catch (failure) {
+        if (!(failure instanceof RecordMissing)) throw failure;
+        fill(element, h("p.notice", {}, say("exported.lost")));
+      }
+    } }, say("exported.load"));
+    fill(element, h("div.notice", {}, say("exported.encoder"), " ", button));
   }
 
   /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. */

@@ -1,0 +1,14 @@
+/** Reads {arrays, searches} from standard input; writes what service/web/js/exported/ answers to each, as JSON. */
+
+import { readFileSync } from "node:fs";
+import { attendArrays } from "../../../service/web/js/exported/arrays.js";
+import { equal, fullText } from "../../../service/web/js/exported/database.js";
+import { Rows } from "../../../service/web/js/exported/rows.js";
+
+const { arrays, searches, backgrounds } = JSON.parse(readFileSync(0, "utf8"));
+const answers = {
+  arrays: arrays.map(attendArrays),
+  searches: searches.map(({ rows, query, filter, limit }) => ({ sql: equal(rows, query, filter, limit), full_text: fullText(rows, query, filter, limit) })),
+  backgrounds: backgrounds.map(({ rows, vectors, query, choice, encoder }) => new Rows(null, rows, vectors.map((vector) => Float32Array.from(vector))).background(choice, query, encoder)),
+};
+console.log(JSON.stringify(answers));
