@@ -16,7 +16,7 @@ export const HALF = 0.5;
  * @param {number} options.temperature 0 or more; 0 and Infinity are the limits themselves
  * @param {?{similarity: number, count: number}} [options.none] "none of these": so many keys of one similarity; null without it
  * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
- * @param {?{logMass: function(number): number, effective: function(number): number}} [options.tail]
+ * @param {?{logMass: (temperature: number) => number, effective: (temperature: number) => number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
  * @param {?ArrayLike<number>} [options.added] what other keys of the same rows add to their logits
  * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, heaviest: number, verdict: Verdict}}

@@ -96,7 +96,10 @@ const PICTURES = {
       ["#2a1728", "M0 60C18 54 32 42 38 28H58C64 42 78 54 96 60Z"],
       ["#ff7a2a", "M42 29C43 18 36 13 27 17C34 6 44 8 46 17C46 11 46 7 48 2C50 7 51 11 50 17C52 8 62 6 69 17C60 13 53 18 54 29Z"],
       ["#ffc95c", `${oval(25, 27, 2.6)}${oval(72, 27, 2.6)}${oval(34, 8, 2)}${oval(62, 7, 2)}`],
-      ["#ff7a2a", "M38 28H58C60 33 61 36 60 40C59 43 56 42 56 39C56 36 53 36 53 39V50C53 54 47 54 47 50V40C47 36 44 36 44 39C44 43 40 43 39 40C38 37 37 33 38 28Z"],
+      [
+        "#ff7a2a",
+        "M38 28H58C60 33 61 36 60 40C59 43 56 42 56 39C56 36 53 36 53 39V50C53 54 47 54 47 50V40C47 36 44 36 44 39C44 43 40 43 39 40C38 37 37 33 38 28Z",
+      ],
     ],
   },
 };
@@ -114,6 +117,10 @@ export function drawing(name, box) {
     "svg.drawing",
     { ...box, viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "xMidYMid slice" },
     s("rect", { width: WIDTH, height: HEIGHT, fill: ground }),
-    ...shapes.map(([colour, d, width]) => (width === undefined ? s("path", { d, fill: colour }) : s("path", { d, fill: "none", stroke: colour, "stroke-width": width, "stroke-linecap": "round", "stroke-linejoin": "round" }))),
+    ...shapes.map(([colour, d, width]) =>
+      width === undefined
+        ? s("path", { d, fill: colour })
+        : s("path", { d, fill: "none", stroke: colour, "stroke-width": width, "stroke-linecap": "round", "stroke-linejoin": "round" }),
+    ),
   );
 }

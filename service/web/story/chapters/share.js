@@ -29,7 +29,6 @@ export const share = {
   defaults: { t: BEGINNING, q: SUBJECT, n: FEWEST, seen: false, u: BEGINNING },
 
   mount(host, context) {
-    const { say } = context;
     const many = rowsOfALibrary(context);
     const most = charactersOfUnicode(context);
     host.append(many.element, most.element);
@@ -68,7 +67,15 @@ function rowsOfALibrary(context) {
   const picks = h("div.picks", { role: "group", "aria-label": say("predict") });
   const verdict = h("p.verdict", { role: "status" });
   const guess = h("div.prediction", {}, h("p.question", {}, say("predict")));
-  const slider = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: String(FEWEST), max: String(MOST), "aria-label": say("many"), oninput: () => context.set({ n: Number(slider.value), seen: true }) }));
+  const slider = /** @type {HTMLInputElement} */ (
+    h("input", {
+      type: "range",
+      min: String(FEWEST),
+      max: String(MOST),
+      "aria-label": say("many"),
+      oninput: () => context.set({ n: Number(slider.value), seen: true }),
+    })
+  );
   const shown = h("output", {}, "");
   const many = h("label.many", {}, say("many"), slider, shown);
   const told = h("p.told", { role: "status" });
@@ -79,7 +86,14 @@ function rowsOfALibrary(context) {
     sentence: "",
     picture,
     below: [guess, verdict, many, told],
-    hood: hood(say, h("p", {}, say("hood.formula")), h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"), h("p", {}, say("hood.thousandth")), table.element, h("p", {}, toScene("share", say("hood.scene")))),
+    hood: hood(
+      say,
+      h("p", {}, say("hood.formula")),
+      h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"),
+      h("p", {}, say("hood.thousandth")),
+      table.element,
+      h("p", {}, toScene("share", say("hood.scene"))),
+    ),
   });
 
   /** @param {number} n of rows @param {number} temperature @param {object} [more] */
@@ -155,7 +169,11 @@ function rowsOfALibrary(context) {
     const { q } = context.state;
     if (!library) return;
     const keys = library.rows.map(({ key }) => key);
-    if (q === SUBJECT) arrange(library.similarities, SHOWN.map((key) => keys.indexOf(key)));
+    if (q === SUBJECT)
+      arrange(
+        library.similarities,
+        SHOWN.map((key) => keys.indexOf(key)),
+      );
     else {
       const found = await context.patiently(answers.ask(q, keys));
       if (!found || q !== context.state.q) return;
@@ -169,7 +187,7 @@ function rowsOfALibrary(context) {
   /** @param {ArrayLike<number>} all similarities in the library's order @param {number[]} first the rows that are drawn */
   function arrange(all, first) {
     const { rows: known } = /** @type {{rows: Row[]}} */ (library);
-    const order = [...first, ...known.keys().filter((i) => !first.includes(i))];
+    const order = [...first, ...Array.from(known.keys()).filter((i) => !first.includes(i))];
     rows = order.map((i) => known[i]);
     similarities = Float64Array.from(order, (i) => all[i]);
   }
@@ -251,7 +269,10 @@ function charactersOfUnicode(context) {
     const { weights, restWeight } = weigh(similarities, { temperature, tail });
     threads.draw({ temperature, weights, similarities, othersWeight: restWeight });
     const nearest = weights.reduce((sum, weight) => sum + weight, 0);
-    told.textContent = temperature === Infinity ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` }) : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) });
+    told.textContent =
+      temperature === Infinity
+        ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` })
+        : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) });
   }
 
   return {

@@ -77,7 +77,14 @@ export const value = {
         sentence: say("sentence"),
         picture,
         below: [guess, told],
-        hood: hood(say, h("p", {}, say("hood.formula")), h("p.formula", {}, "o = Σᵢ wᵢ vᵢ,  w = softmax(q · kᵢ / T)"), table.element, h("p", {}, say("hood.model")), h("p", {}, toScene("videos", say("hood.scene")))),
+        hood: hood(
+          say,
+          h("p", {}, say("hood.formula")),
+          h("p.formula", {}, "o = Σᵢ wᵢ vᵢ,  w = softmax(q · kᵢ / T)"),
+          table.element,
+          h("p", {}, say("hood.model")),
+          h("p", {}, toScene("videos", say("hood.scene"))),
+        ),
       }),
     );
 
@@ -96,14 +103,22 @@ export const value = {
 
     /** The rows with their pictures as they are now. */
     function take() {
-      threads.take({ query: asked, rows: ROWS.map(({ key }, i) => ({ key, value: say(`picture.${ROWS[order[i]].picture}`), picture: ROWS[order[i]].picture })) });
+      threads.take({
+        query: asked,
+        rows: ROWS.map(({ key }, i) => ({ key, value: say(`picture.${ROWS[order[i]].picture}`), picture: ROWS[order[i]].picture })),
+      });
       ask.place(threads.queryBox, asked);
       handles.place(threads.valueBoxes, (row) => say("handle", { picture: say(`picture.${ROWS[order[row]].picture}`), key: KEYS[row] }));
     }
 
     function show() {
       frame();
-      table.show(ROWS.map(({ key }) => ({ key, value: "" })), similarities, weights(), context.state.t);
+      table.show(
+        ROWS.map(({ key }) => ({ key, value: "" })),
+        similarities,
+        weights(),
+        context.state.t,
+      );
     }
 
     function settle() {
@@ -194,7 +209,6 @@ function orderOf(text) {
  * down at another row by a second one. Arrows go from row to row, and take a picked-up value along.
  */
 class Handles {
-  #say;
   #on;
   /** @type {HTMLButtonElement[]} */
   #buttons = [];
@@ -211,7 +225,6 @@ class Handles {
    * @param {{held: (row: number, x: number, y: number) => void, put: (row: number, over: number, x: number, y: number) => void}} on told how far, in pixels, a value was dragged; 0 without a drag
    */
   constructor(say, on) {
-    this.#say = say;
     this.#on = on;
     this.element = h("div.handles", { role: "group", "aria-label": say("handles") });
   }
