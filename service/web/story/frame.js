@@ -89,8 +89,9 @@ export function bar(say, look, dress, view, address) {
         onclick: async () => {
           const { picture, film } = view() ?? {};
           if (!picture) return;
-          if (kind === "png") await savePng(picture, "softkv.png");
-          else await saveGif((i) => (film?.(i / (FRAMES - 1)), picture), "softkv.gif", { frames: FRAMES, told: (done, all) => (shared.textContent = `${Math.round((100 * done) / all)}%`) });
+          const caption = picture.closest(".screen")?.querySelector("h1, h2");
+          if (kind === "png") await savePng(picture, "softkv.png", { caption });
+          else await saveGif((i) => (film?.(i / (FRAMES - 1)), picture), "softkv.gif", { frames: FRAMES, caption, told: (done, all) => (shared.textContent = `${Math.round((100 * done) / all)}%`) });
           shared.textContent = "";
         },
       },

@@ -2,9 +2,11 @@
  * A state of the story to take away: its address, a picture (PNG) and a moving picture (GIF).
  *
  * A drawing becomes an image without its page, so all that style sheets say of it is written into its elements first, as
- * attributes. Text is drawn with a font of the system: an image loads none.
+ * attributes. An image loads nothing, so its fonts are put inside; opened from files, where they cannot be read, text is
+ * drawn with a font of the system.
  */
 
+import { asset } from "../js/assets.js";
 import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
 /** What style sheets say of a drawing; each is an attribute of SVG, too. */
@@ -12,12 +14,18 @@ const STYLES = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "opacity", "paint-order",
   "stop-color", "stop-opacity", "font-family", "font-size", "font-weight", "font-style", "letter-spacing", "text-anchor", "text-decoration", "dominant-baseline", "visibility",
 ];
+/** And what no attribute of SVG can say. */
+const MIXING = ["mix-blend-mode", "isolation"];
 const SVG = "http://www.w3.org/2000/svg";
 /** Pixels of a picture for each of the screen. */
 const SCALE = 2;
-/** Around the drawing, in pixels of the screen; above it is room for a caption of so many lines of its own type. */
+/** Around the drawing, in pixels of the screen; a caption takes so many lines of its own type above it. */
 const MARGIN = 24;
-const CAPTION = { size: 26, lines: 1.8 };
+const LINES = 1.8;
+/** A drawing whose edges may be overdrawn is taken with so many pixels around it. */
+const OVERDRAWN = 4;
+/** @type {Record<string, string>} */
+const FONTS = { "Plex Sans": "vendor/plex/sans.woff2", "Plex Mono": "vendor/plex/mono.woff2", "Plex Serif": "vendor/plex/serif.woff2" };
 const GIF = { frames: 50, perSecond: 10, width: 720, colours: 255 };
 /** Of so many frames the palette is made: the colours of the others are among theirs. */
 const SAMPLES = 4;
@@ -40,10 +48,10 @@ export function linkOf(location, hash) {
  * A drawing as a PNG, on the page's background.
  *
  * @param {SVGSVGElement} svg on the page
- * @param {{scale?: number, caption?: string}} [options]
+ * @param {{scale?: number, caption?: ?Element}} [options] `caption` is the element of the page whose text is put above
  * @returns {Promise<Blob>}
  */
-export async function pngOf(svg, { scale = SCALE, caption = "" } = {}) {
+export async function pngOf(svg, { scale = SCALE, caption = null } = {}) {
   const canvas = await painted(svg, scale, caption);
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser cannot write this picture."))), "image/png"));
 }
@@ -52,11 +60,11 @@ export async function pngOf(svg, { scale = SCALE, caption = "" } = {}) {
  * Moments of a drawing as a GIF that repeats.
  *
  * @param {(i: number) => SVGSVGElement | Promise<SVGSVGElement>} frame draws a moment, 0 to `frames` - 1, on the page
- * @param {{frames?: number, perSecond?: number, width?: number, caption?: string, told?: (done: number, frames: number) => void}} [options]
+ * @param {{frames?: number, perSecond?: number, width?: number, caption?: ?Element, told?: (done: number, frames: number) => void}} [options]
  *   `width` is the most pixels across; `told` hears of each frame that is done
  * @returns {Promise<Blob>}
  */
-export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSecond, width = GIF.width, caption = "", told } = {}) {
+export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSecond, width = GIF.width, caption = null, told } = {}) {
   const pixels = async (/** @type {number} */ i) => {
     const svg = await frame(i);
     const canvas = await painted(svg, Math.min(1, width / (svg.getBoundingClientRect().width + 2 * MARGIN)), caption);
@@ -118,31 +126,32 @@ function save(blob, name) {
 /**
  * A drawing in pixels, on the background that it has on the page, with a margin and its caption above.
  *
- * @param {SVGSVGElement} svg @param {number} scale @param {string} caption
+ * @param {SVGSVGElement} svg @param {number} scale @param {?Element} caption
  */
 async function painted(svg, scale, caption) {
   const { width, height } = svg.getBoundingClientRect();
-  const top = MARGIN + (caption ? Math.round(CAPTION.size * CAPTION.lines) : 0);
+  const type = caption && getComputedStyle(caption);
+  const top = MARGIN + (type ? Math.round(LINES * parseFloat(type.fontSize)) : 0);
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width + 2 * MARGIN, top + height + MARGIN].map((side) => Math.round(side * scale));
   const context = pen(canvas);
   context.fillStyle = ground(svg);
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.scale(scale, scale);
-  const text = new XMLSerializer().serializeToString(await alone(svg, scale));
+  const edge = getComputedStyle(svg).overflow === "visible" ? OVERDRAWN : 0;
+  const text = new XMLSerializer().serializeToString(await alone(svg, scale, edge));
   const image = new Image();
   const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
   try {
     image.src = address;
     await image.decode();
-    context.drawImage(image, MARGIN, top, width, height);
+    context.drawImage(image, MARGIN - edge, top - edge, width + 2 * edge, height + 2 * edge);
   } finally {
     URL.revokeObjectURL(address);
   }
-  if (caption) {
-    const { fontFamily, color } = getComputedStyle(document.querySelector("h1") ?? document.body);
-    Object.assign(context, { font: `500 ${CAPTION.size}px ${fontFamily}`, fillStyle: color, textAlign: "center", textBaseline: "top" });
-    context.fillText(caption, width / 2 + MARGIN, MARGIN, width);
+  if (caption && type) {
+    Object.assign(context, { font: `${type.fontWeight} ${type.fontSize} ${type.fontFamily}`, fillStyle: type.color, textAlign: "center", textBaseline: "top" });
+    context.fillText(caption.textContent ?? "", width / 2 + MARGIN, MARGIN, width);
   }
   return canvas;
 }
@@ -155,9 +164,9 @@ function pen(canvas) {
 /**
  * A copy that looks the same without its page: with its styles as attributes, its pictures inside, and nothing hidden.
  *
- * @param {SVGSVGElement} svg @param {number} scale of the copy
+ * @param {SVGSVGElement} svg @param {number} scale of the copy @param {number} edge pixels around it
  */
-async function alone(svg, scale) {
+async function alone(svg, scale, edge) {
   const { width, height } = svg.getBoundingClientRect();
   const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
   const originals = [svg, ...svg.querySelectorAll("*")];
@@ -171,26 +180,59 @@ async function alone(svg, scale) {
     if (style.transform !== "none" && !original.hasAttribute("transform") && i) copies[i].setAttribute("transform", style.transform);
     copies[i].removeAttribute("style");
     copies[i].removeAttribute("class");
+    for (const name of MIXING) /** @type {SVGElement} */ (copies[i]).style.setProperty(name, style.getPropertyValue(name));
   });
   await Promise.all([...copy.querySelectorAll("image")].map(embed));
+  copy.prepend(await fontsOf(svg));
   for (const element of hidden) element.remove();
   copy.setAttribute("xmlns", SVG);
-  copy.setAttribute("width", String(width * scale));
-  copy.setAttribute("height", String(height * scale));
-  if (!copy.hasAttribute("viewBox")) copy.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const box = svg.hasAttribute("viewBox") ? svg.viewBox.baseVal : { x: 0, y: 0, width, height };
+  const unit = box.width / width;
+  copy.setAttribute("width", String((width + 2 * edge) * scale));
+  copy.setAttribute("height", String((height + 2 * edge) * scale));
+  copy.setAttribute("viewBox", [box.x - edge * unit, box.y - edge * unit, box.width + 2 * edge * unit, box.height + 2 * edge * unit].join(" "));
   return copy;
+}
+
+/** The fonts of a drawing's texts, as a style sheet that has them inside. @param {SVGSVGElement} svg */
+async function fontsOf(svg) {
+  const used = new Set(Array.from(svg.querySelectorAll("text"), (text) => getComputedStyle(text).fontFamily.split(",")[0].replaceAll('"', "")));
+  const families = [...used].filter((family) => family in FONTS);
+  const addresses = await Promise.all(families.map((family) => fontAddress(FONTS[family])));
+  const sheet = document.createElementNS(SVG, "style");
+  sheet.textContent = families.map((family, i) => (addresses[i] ? `@font-face { font-family: "${family}"; src: url(${addresses[i]}); font-weight: 100 700; }` : "")).join("");
+  return sheet;
+}
+
+/** @type {Map<string, Promise<string>>} */
+const fonts = new Map();
+
+/** A font as a data URL; empty where it cannot be read. @param {string} path */
+function fontAddress(path) {
+  let address = fonts.get(path);
+  if (!address) {
+    address = fetched(asset(path));
+    fonts.set(path, address);
+  }
+  return address;
 }
 
 /** Put a picture into the drawing itself: an image loads nothing. One that cannot be read is left out. @param {SVGImageElement} image */
 async function embed(image) {
   const address = image.getAttribute("href") ?? "";
   if (address.startsWith("data:")) return;
+  const inside = await fetched(address);
+  if (inside) image.setAttribute("href", inside);
+  else image.remove();
+}
+
+/** A file as a data URL; empty where it cannot be read, as from a page that was opened from files. @param {string} address */
+async function fetched(address) {
   try {
-    const blob = await (await fetch(address)).blob();
-    image.setAttribute("href", await read(blob));
+    return await read(await (await fetch(address)).blob());
   } catch (failure) {
     if (!(failure instanceof TypeError)) throw failure;
-    image.remove();
+    return "";
   }
 }
 

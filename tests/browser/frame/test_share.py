@@ -17,7 +17,7 @@ from tests.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 SHARE = "/story/share.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501
 PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('#space'))); }}"
-CAPTIONED = PNG.replace("'#space'))", "'#space'), {caption: 'Attention lets every row answer.'})")
+CAPTIONED = PNG.replace("'#space'))", "'#space'), {caption: document.querySelector('h1')})")
 # The query's dot goes to the right, a step a frame.
 GIF = f"""async ({{gifOf}}, {{frames, width}}) => {{ {READ}
   const svg = document.querySelector('#space');
