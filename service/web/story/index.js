@@ -7,6 +7,7 @@
  */
 
 import { hard } from "./chapters/hard.js";
+import { inside } from "./chapters/inside.js";
 import { learns } from "./chapters/learns.js";
 import { none } from "./chapters/none.js";
 import { numbers } from "./chapters/numbers.js";
@@ -16,4 +17,4 @@ import { isExported } from "../js/assets.js";
 import { ExportedPage } from "../js/exported/answers.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none, numbers, learns], isExported() ? new ExportedPage() : null).begin();
+new Story([hard, value, share, none, numbers, inside, learns], isExported() ? new ExportedPage() : null).begin();

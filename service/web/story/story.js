@@ -9,6 +9,7 @@ import { Answers, fromService } from "./answers.js";
 import { bar, kept, preferences } from "./frame.js";
 import { Lesson } from "./lesson.js";
 import { REVEAL } from "./parts.js";
+import { tracingService } from "./traces.js";
 import { speaker } from "./words.js";
 
 /** @typedef {import("./address.js").State} State */
@@ -22,6 +23,7 @@ import { speaker } from "./words.js";
  * @property {<T>(promise: Promise<T>) => Promise<T | null>} patiently waits, and says in the page why nothing came: null
  * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
  * @property {(name: string) => Promise<any>} recorded data of `recorded/NAME.js`
+ * @property {import("./traces.js").Tracer} trace what each head of the encoder attends to in a text
  */
 
 /**
@@ -51,6 +53,7 @@ export class Story {
   #api;
   #exported;
   #answers;
+  #trace;
   /** @type {Map<string, State>} */
   #states = new Map();
   /** @type {Map<string, View>} */
@@ -77,6 +80,7 @@ export class Story {
     this.#exported = exported;
     this.#api = new API(exported?.fetch ?? ((/** @type {string} */ path, /** @type {object} */ options) => fetch(`.${path}`, options)), storageOf(window));
     this.#answers = new Answers(fromService(this.#api), exported ? "browser" : "service");
+    this.#trace = tracingService(this.#api);
     const { chapter, said } = readAddress(window.location.hash);
     this.#current = chapters.some(({ id }) => id === chapter) ? chapter : chapters[0].id;
     for (const { id, defaults } of chapters) this.#states.set(id, id === this.#current ? stateOf(defaults, said) : { ...defaults });
@@ -195,6 +199,7 @@ export class Story {
       patiently: (/** @type {Promise<any>} */ promise) => this.#patiently(promise),
       sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
       recorded,
+      trace: this.#trace,
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));

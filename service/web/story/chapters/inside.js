@@ -1,0 +1,117 @@
+/** 6 Inside a model: what each head of the encoder attends to in a sentence. */
+
+import { h } from "../../js/element.js";
+import { percent } from "../../js/numbers.js";
+import { HeadMap, patternOf } from "../headmap.js";
+import { Lines } from "../lines.js";
+import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import { recordedTrace } from "../traces.js";
+import words from "./inside.json";
+
+const SENTENCE = "The dog chased the cat across the street";
+const [LAYERS, HEADS] = [6, 12];
+/** Where the story begins, and the word that it asks about: the second layer's ninth head, "dog" and "chased". */
+const BEGINNING = { layer: 2, head: 9, word: 2 };
+const CHASED = 3;
+const FIELD = 48;
+
+/** @type {import("../story.js").Chapter} */
+export const inside = {
+  id: "inside-a-model",
+  words,
+  defaults: { ...BEGINNING, q: SENTENCE },
+
+  mount(host, context) {
+    const { say } = context;
+    let state = context.state;
+    /** @type {?import("../traces.js").Trace} */
+    let traced = null;
+    let asked = SENTENCE;
+    const lines = new Lines(say, (word) => context.set({ word }));
+    const map = new HeadMap(say, LAYERS, HEADS, (layer, head) => context.set({ layer: layer + 1, head: head + 1 }));
+    const ask = asking(say, (q) => context.set({ q }));
+    const told = h("p.told", { role: "status" });
+    const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
+    const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place), h("div.map-place", {}, map.element, told));
+    const guess = prediction(
+      say,
+      say("predict"),
+      [
+        { label: say("predict.dog"), isRight: false },
+        { label: say("predict.the"), isRight: true },
+        { label: say("predict.cat"), isRight: false },
+      ],
+      say("predict.why"),
+      () => context.set({ ...BEGINNING, word: CHASED, q: SENTENCE }),
+    );
+    const element = screen({
+      title: say("title"),
+      sentence: say("sentence"),
+      picture,
+      below: [guess],
+      hood: hood(
+        say,
+        h("p", {}, say("hood.patterns")),
+        h("p", {}, say("hood.words")),
+        h("p", {}, say("hood.explanation")),
+        h("p", {}, say("hood.model")),
+        h("p", {}, toScene("encoder", say("hood.scene.encoder")), " · ", toScene("photo", say("hood.scene.photo")), " · ", toScene("regression", say("hood.scene.regression")), " · ", toScene("hopfield", say("hood.scene.hopfield"))),
+      ),
+    });
+    host.append(element);
+
+    function show() {
+      const [layer, head] = [within(state.layer, LAYERS), within(state.head, HEADS)];
+      map.show(layer, head);
+      if (!traced) return;
+      const n = traced.tokens.length;
+      const weights = traced.attention[layer][head];
+      lines.draw(weights, Math.max(0, Math.min(n - 1, Math.round(state.word) || 0)));
+      const { pattern, share } = patternOf(weights, n);
+      told.textContent = `${say("place", { layer: layer + 1, head: head + 1 })} · ${say(`pattern.${pattern}`, { share: percent(share) })}`;
+    }
+
+    /** Trace the sentence, then show; a sentence that meanwhile gave way to another one is not shown. */
+    async function trace() {
+      const text = state.q;
+      const found = await context.patiently(context.recorded("trace").then((recorded) => recordedTrace(recorded, text) ?? context.trace(text)));
+      if (!found || text !== state.q) return;
+      traced = found;
+      asked = text;
+      lines.take(found.tokens);
+      map.take(found.attention, found.tokens.length);
+      element.dataset.text = text;
+      placeField();
+      show();
+    }
+
+    function placeField() {
+      const { width } = place.getBoundingClientRect();
+      ask.place({ x: 0, y: 0, width, height: FIELD }, asked);
+    }
+
+    context.sized(place, (width, height) => {
+      lines.layout(width, height);
+      placeField();
+    });
+    show();
+    trace();
+
+    return {
+      picture: lines.element,
+      update(now, changed) {
+        state = now;
+        if (changed.has("q")) trace();
+        show();
+      },
+      film(share) {
+        if (traced) context.set({ word: Math.min(traced.tokens.length - 1, Math.floor(share * traced.tokens.length)) });
+      },
+    };
+  },
+};
+
+/** A number of an address, from 1, as an index. @param {number} number @param {number} count */
+function within(number, count) {
+  return Math.max(0, Math.min(count - 1, Math.round(number) - 1 || 0));
+}

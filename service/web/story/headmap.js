@@ -1,0 +1,134 @@
+/** A map of all heads of a model, a row for each layer: a small picture of each head's weights, and a cursor to drag. */
+
+import { h } from "../js/element.js";
+
+/** Where most of a head's weight goes, if it is one place. @typedef {"before" | "next" | "self" | "start" | "end" | "mixed"} Pattern */
+
+/** A head has a pattern if so much of the weight of its words follows it. */
+const MOST = 0.45;
+/** Of the small pictures: the weight's colour, which can be seen on light and on dark. */
+const COLOUR = [176, 66, 142];
+
+export class HeadMap {
+  #choose;
+  /** @type {HTMLButtonElement[][]} */
+  #buttons;
+  #rows = 0;
+  #columns = 0;
+
+  /**
+   * @param {import("./words.js").Say} say
+   * @param {number} layers
+   * @param {number} heads
+   * @param {(layer: number, head: number) => void} choose from 0
+   */
+  constructor(say, layers, heads, choose) {
+    this.#choose = choose;
+    [this.#rows, this.#columns] = [layers, heads];
+    this.#buttons = Array.from({ length: layers }, (_, i) =>
+      Array.from({ length: heads }, (__, j) => {
+        const button = h("button", { type: "button", "aria-label": say("place", { layer: i + 1, head: j + 1 }), tabIndex: -1, onclick: () => choose(i, j) }, h("canvas", {}));
+        button.dataset.place = `${i},${j}`;
+        return /** @type {HTMLButtonElement} */ (button);
+      }),
+    );
+    this.element = h("div.head-map", { role: "group", "aria-label": say("map") }, ...this.#buttons.flat());
+    this.element.style.setProperty("--heads", String(heads));
+    this.element.addEventListener("keydown", (event) => this.#key(event));
+    this.element.addEventListener("pointerdown", (event) => this.#drag(event));
+  }
+
+  /** Draw all heads. @param {ArrayLike<number>[][]} attention @param {number} n */
+  take(attention, n) {
+    for (const [i, row] of this.#buttons.entries()) {
+      for (const [j, button] of row.entries()) {
+        const canvas = /** @type {HTMLCanvasElement} */ (button.firstChild);
+        [canvas.width, canvas.height] = [n, n];
+        const pen = canvas.getContext("2d");
+        if (!pen) continue;
+        const pixels = pen.createImageData(n, n);
+        const weights = attention[i][j];
+        for (let at = 0; at < n * n; at++) pixels.data.set([...COLOUR, Math.round(255 * Math.min(1, weights[at] * 1.2))], at * 4);
+        pen.putImageData(pixels, 0, 0);
+      }
+    }
+  }
+
+  /** Move the cursor to a head. @param {number} layer @param {number} head */
+  show(layer, head) {
+    for (const [i, row] of this.#buttons.entries()) {
+      for (const [j, button] of row.entries()) {
+        const isHere = i === layer && j === head;
+        button.tabIndex = isHere ? 0 : -1;
+        if ((button.getAttribute("aria-pressed") === "true") !== isHere) button.setAttribute("aria-pressed", String(isHere));
+        else if (!button.hasAttribute("aria-pressed")) button.setAttribute("aria-pressed", "false");
+      }
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    const place = placeOf(event.target);
+    const by = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+    if (!place || !by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const layer = Math.max(0, Math.min(this.#rows - 1, place[0] + by[0]));
+    const head = Math.max(0, Math.min(this.#columns - 1, place[1] + by[1]));
+    this.#choose(layer, head);
+    this.#buttons[layer][head].focus();
+  }
+
+  /** @param {PointerEvent} event */
+  #drag(event) {
+    if (!placeOf(event.target)) return;
+    event.preventDefault();
+    const moved = (/** @type {PointerEvent} */ now) => {
+      const place = placeOf(document.elementFromPoint(now.clientX, now.clientY));
+      if (place) this.#choose(place[0], place[1]);
+    };
+    const ended = () => {
+      this.element.classList.remove("held");
+      window.removeEventListener("pointermove", moved);
+      window.removeEventListener("pointerup", ended);
+      window.removeEventListener("pointercancel", ended);
+    };
+    this.element.classList.add("held");
+    moved(event);
+    const [layer, head] = /** @type {number[]} */ (placeOf(event.target));
+    this.#buttons[layer][head].focus({ preventScroll: true });
+    window.addEventListener("pointermove", moved);
+    window.addEventListener("pointerup", ended);
+    window.addEventListener("pointercancel", ended);
+  }
+}
+
+/** @param {?EventTarget} target @returns {?number[]} */
+function placeOf(target) {
+  const button = target instanceof Element ? target.closest("[data-place]") : null;
+  return button ? (button.getAttribute("data-place") ?? "").split(",").map(Number) : null;
+}
+
+/**
+ * Where the words of a sentence look in a head, on average.
+ *
+ * @param {ArrayLike<number>} weights [n, n]
+ * @param {number} n
+ * @returns {{pattern: Pattern, share: number}}
+ */
+export function patternOf(weights, n) {
+  const mean = (/** @type {(i: number) => number} */ to) => {
+    let [sum, count] = [0, 0];
+    for (let i = 0; i < n; i++) {
+      const j = to(i);
+      if (j < 0 || j >= n) continue;
+      sum += weights[i * n + j];
+      count++;
+    }
+    return count ? sum / count : 0;
+  };
+  /** @type {[Pattern, number][]} */
+  const shares = [["before", mean((i) => i - 1)], ["next", mean((i) => i + 1)], ["self", mean((i) => i)], ["start", mean(() => 0)], ["end", mean(() => n - 1)]];
+  const [pattern, share] = shares.reduce((best, one) => (one[1] > best[1] ? one : best));
+  return share >= MOST ? { pattern, share } : { pattern: "mixed", share };
+}
