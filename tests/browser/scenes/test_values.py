@@ -127,6 +127,13 @@ def test_of_texts_the_nearest_stored_value_is_named(visit: Any) -> None:
     assert page.locator("#output-node .barcode").is_visible()
 
 
+def test_when_no_row_answers_no_value_is_nearest(visit: Any) -> None:
+    page = visit("#scene=library&t=0&none=0.9999").page
+    assert checked(page) < 1e-9
+    page.wait_for_function("() => document.querySelector('#output-words').textContent === 'nothing answered'")
+    assert page.locator("#output-nearest").inner_text() == ""
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("size", [SMALL_PROJECTOR, PROJECTOR, PHONE])
 def test_the_output_can_be_read(visit: Any, size: tuple[int, int], language: str) -> None:

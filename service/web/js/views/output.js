@@ -61,10 +61,12 @@ export function output() {
   }
 
   function drawText({ output: vector, nearest: found }) {
+    const isNothing = vector.every((component) => component === 0); // no value is nearer to it than any other
+    const shown = isNothing ? null : found;
     strip.draw(vector);
-    put(said, found ? say("output.nearest", { count: found.of, similarity: fixed(found.similarity) }) : "");
-    put(nearest, found ? clipped(legible(found.value), LONGEST) : "");
-    nearest.title = found?.value.slice(0, 600) ?? "";
+    put(said, isNothing ? say("output.nothing") : shown ? say("output.nearest", { count: shown.of, similarity: fixed(shown.similarity) }) : "");
+    put(nearest, shown ? clipped(legible(shown.value), LONGEST) : "");
+    nearest.title = shown?.value.slice(0, 600) ?? "";
   }
 
   /** A number is shown as it came out, with the null's zero in it; a colour and a pin are the mean of what answered. */
