@@ -27,7 +27,11 @@ export class HeadMap {
     [this.#rows, this.#columns] = [layers, heads];
     this.#buttons = Array.from({ length: layers }, (_, i) =>
       Array.from({ length: heads }, (__, j) => {
-        const button = h("button", { type: "button", "aria-label": say("place", { layer: i + 1, head: j + 1 }), tabIndex: -1, onclick: () => choose(i, j) }, h("canvas", {}));
+        const button = h(
+          "button",
+          { type: "button", "aria-label": say("place", { layer: i + 1, head: j + 1 }), tabIndex: -1, onclick: () => choose(i, j) },
+          h("canvas", {}),
+        );
         button.dataset.place = `${i},${j}`;
         return /** @type {HTMLButtonElement} */ (button);
       }),
@@ -128,7 +132,13 @@ export function patternOf(weights, n) {
     return count ? sum / count : 0;
   };
   /** @type {[Pattern, number][]} */
-  const shares = [["before", mean((i) => i - 1)], ["next", mean((i) => i + 1)], ["self", mean((i) => i)], ["start", mean(() => 0)], ["end", mean(() => n - 1)]];
+  const shares = [
+    ["before", mean((i) => i - 1)],
+    ["next", mean((i) => i + 1)],
+    ["self", mean((i) => i)],
+    ["start", mean(() => 0)],
+    ["end", mean(() => n - 1)],
+  ];
   const [pattern, share] = shares.reduce((best, one) => (one[1] > best[1] ? one : best));
   return share >= MOST ? { pattern, share } : { pattern: "mixed", share };
 }

@@ -81,7 +81,9 @@ export class Lines {
     this.#paths = tokens.map(() => tokens.map(() => s("path.thread")));
     for (const [i, group] of this.#groups.entries()) group.append(...this.#paths[i]);
     this.#threads.replaceChildren(...this.#groups);
-    this.#words = tokens.map((token, i) => s("g.word", { "data-word": i, role: "radio", "aria-label": token }, s("rect.hit"), s("text", { "text-anchor": "end" }, token)));
+    this.#words = tokens.map((token, i) =>
+      s("g.word", { "data-word": i, role: "radio", "aria-label": token }, s("rect.hit"), s("text", { "text-anchor": "end" }, token)),
+    );
     this.#left.replaceChildren(...this.#words);
     this.#shares = tokens.map(() => s("text.share", {}));
     this.#right.replaceChildren(...tokens.map((token, i) => s("g.word", {}, s("text", {}, token), this.#shares[i])));

@@ -57,22 +57,59 @@ export const STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "so
 /** What the camera shows at a step: all of it, or on a narrow screen less, until numbers can be read. */
 const SHOTS = {
   x: [["X"]],
-  project: [["X", "W_Q", "W_K", "W_V", "Q", "K", "V"], ["X", "W_Q", "Q"], ["W_Q", "Q"]],
-  dot: [["query0", "key0", "dot0"], ["key0", "dot0"]],
+  project: [
+    ["X", "W_Q", "W_K", "W_V", "Q", "K", "V"],
+    ["X", "W_Q", "Q"],
+    ["W_Q", "Q"],
+  ],
+  dot: [
+    ["query0", "key0", "dot0"],
+    ["key0", "dot0"],
+  ],
   scale: [["dot0", "scaled0"], ["scaled0"]],
-  temperature: [["scaled0", "tempered0", "T"], ["tempered0", "T"]],
+  temperature: [
+    ["scaled0", "tempered0", "T"],
+    ["tempered0", "T"],
+  ],
   mask: [["tempered0", "masked0"], ["masked0"]],
   softmax: [["masked0", "weights0"], ["weights0"]],
-  blend: [["weights0", "value0", "blended0"], ["value0", "blended0"]],
-  heads: [["joined", "W_O", "output"], ["W_O", "output"]],
+  blend: [
+    ["weights0", "value0", "blended0"],
+    ["value0", "blended0"],
+  ],
+  heads: [
+    ["joined", "W_O", "output"],
+    ["W_O", "output"],
+  ],
   norm: [["added", "sum", "normed"], ["normed"]],
 };
 
 /** What is computed at a step, of which a cell can be reached by the keyboard. @type {Record<string, string>} */
-const RESULTS = { project: "Q", dot: "dot0", scale: "scaled0", temperature: "tempered0", mask: "masked0", softmax: "weights0", blend: "blended0", heads: "output", norm: "normed", whole: "normed" };
+const RESULTS = {
+  project: "Q",
+  dot: "dot0",
+  scale: "scaled0",
+  temperature: "tempered0",
+  mask: "masked0",
+  softmax: "weights0",
+  blend: "blended0",
+  heads: "output",
+  norm: "normed",
+  whole: "normed",
+};
 
 /** What runs from one block to another. @type {[string, string][]} */
-const WAYS = [["X", "Q"], ["Q", "query0"], ["Q", "query1"], ["K", "key0"], ["K", "key1"], ["V", "value0"], ["V", "value1"], ["blended0", "joined"], ["blended1", "joined"]];
+const WAYS = [
+  ["X", "Q"],
+  ["Q", "query0"],
+  ["Q", "query1"],
+  ["K", "key0"],
+  ["K", "key1"],
+  ["V", "value0"],
+  ["V", "value1"],
+  ["blended0", "joined"],
+  ["blended1", "joined"],
+];
 
 export class Sheet {
   #say;
@@ -169,6 +206,7 @@ export class Sheet {
   look(step, isFromFar = false) {
     this.#step = step;
     this.#moving.stop();
+    this.element.classList.remove("filmed");
     const name = STEPS[step];
     for (const [block, group] of this.#groups) {
       const { step: at } = /** @type {Block} */ (this.#blocks.get(block));
@@ -178,10 +216,14 @@ export class Sheet {
     this.#temperature.classList.toggle("pending", step < STEPS.indexOf("temperature"));
     for (const [block, rows] of this.#cells) {
       if (block === "X") continue;
-      for (const [i, row] of rows.entries()) for (const [j, cell] of row.entries()) set(cell, { tabindex: block === RESULTS[name] ? (i || j ? -1 : 0) : null, role: block === RESULTS[name] ? "img" : null, "aria-label": null });
+      for (const [i, row] of rows.entries())
+        for (const [j, cell] of row.entries())
+          set(cell, { tabindex: block === RESULTS[name] ? (i || j ? -1 : 0) : null, role: block === RESULTS[name] ? "img" : null, "aria-label": null });
     }
     const result = RESULTS[name];
-    if (result) for (const [i, row] of (this.#cells.get(result) ?? []).entries()) for (const [j, cell] of row.entries()) set(cell, { "aria-label": this.#sum(result, i, j) });
+    if (result)
+      for (const [i, row] of (this.#cells.get(result) ?? []).entries())
+        for (const [j, cell] of row.entries()) set(cell, { "aria-label": this.#sum(result, i, j) });
     if (!this.#size.width) return;
     const from = isFromFar ? this.#shot("whole") : this.#box;
     if (isReduced()) {
@@ -195,6 +237,7 @@ export class Sheet {
   /** Show a moment of the camera's whole way, 0 to 1, without moving. @param {number} at a step, and a share of the way to the next */
   between(at) {
     this.#moving.stop();
+    this.element.classList.add("filmed");
     const step = Math.min(STEPS.length - 1, Math.floor(at));
     const next = Math.min(STEPS.length - 1, step + 1);
     this.#show(between(this.#shot(STEPS[step]), this.#shot(STEPS[next]), eased(at - step)));
@@ -220,7 +263,9 @@ export class Sheet {
   #shot(name) {
     const { width, height } = this.#size;
     const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys()]];
-    const boxes = shots.map((names) => around(names.map((one) => (one === "T" ? this.#temperatureBox() : outline(/** @type {Block} */ (this.#blocks.get(one)))))));
+    const boxes = shots.map((names) =>
+      around(names.map((one) => (one === "T" ? this.#temperatureBox() : outline(/** @type {Block} */ (this.#blocks.get(one)))))),
+    );
     const scaleOf = (/** @type {Box} */ box) => Math.min(width / box.width, height / box.height, CLOSEST);
     const box = boxes.find((one) => scaleOf(one) * TEXT >= READABLE) ?? boxes[boxes.length - 1];
     const scale = scaleOf(box);
@@ -247,11 +292,22 @@ export class Sheet {
       for (let j = 0; j < columns; j++) {
         const [left, top] = [x + j * CELL.width, y + i * CELL.height];
         const text = s("text", { x: left + CELL.width / 2, y: top + CELL.height / 2, dy: "0.35em", "text-anchor": "middle" });
-        const cell = s("g.cell", { "data-block": name, "data-i": i, "data-j": j }, s("rect", { x: left, y: top, width: CELL.width, height: CELL.height }), text);
+        const cell = s(
+          "g.cell",
+          { "data-block": name, "data-i": i, "data-j": j },
+          s("rect", { x: left, y: top, width: CELL.width, height: CELL.height }),
+          text,
+        );
         cell.style.setProperty("--order", String(i * columns + j));
         if (name === "X") {
           cell.classList.add("editable");
-          set(cell, { role: "spinbutton", tabindex: i || j ? -1 : 0, "aria-label": `${this.#words[i]}, ${this.#features[j]}`, "aria-valuemin": -MOST, "aria-valuemax": MOST });
+          set(cell, {
+            role: "spinbutton",
+            tabindex: i || j ? -1 : 0,
+            "aria-label": `${this.#words[i]}, ${this.#features[j]}`,
+            "aria-valuemin": -MOST,
+            "aria-valuemax": MOST,
+          });
         }
         texts[i].push(text);
         cells[i].push(cell);
@@ -259,8 +315,16 @@ export class Sheet {
     }
     this.#texts.set(name, texts);
     this.#cells.set(name, cells);
-    const named = areRowsNamed ? Array.from({ length: rows }, (_, i) => s("text.row-name", { x: x - 12, y: y + (i + 0.5) * CELL.height, dy: "0.35em", "text-anchor": "end" }, this.#words[i])) : [];
-    const heads = areColumnsNamed ? (columns === 4 ? this.#features : this.#words).map((word, j) => s("text.column-name", { x: x + (j + 0.5) * CELL.width, y: y - 10, "text-anchor": "middle" }, word)) : [];
+    const named = areRowsNamed
+      ? Array.from({ length: rows }, (_, i) =>
+          s("text.row-name", { x: x - 12, y: y + (i + 0.5) * CELL.height, dy: "0.35em", "text-anchor": "end" }, this.#words[i]),
+        )
+      : [];
+    const heads = areColumnsNamed
+      ? (columns === 4 ? this.#features : this.#words).map((word, j) =>
+          s("text.column-name", { x: x + (j + 0.5) * CELL.width, y: y - 10, "text-anchor": "middle" }, word),
+        )
+      : [];
     const group = s(
       `g.block.${kind}`,
       {},
@@ -326,7 +390,8 @@ export class Sheet {
     }
     if (name.startsWith("scaled")) return `${fixed(of(`dot${head}`)[i][j], 2)} / √${of(`key${head}`).length}${result}`;
     if (name.startsWith("tempered")) return `${fixed(of(`scaled${head}`)[i][j], 2)} / ${temperatureText(this.#t)}${result}`;
-    if (name.startsWith("masked")) return number === -Infinity ? `${fixed(of(`tempered${head}`)[i][j], 2)} − ∞ = −∞` : `${fixed(of(`tempered${head}`)[i][j], 2)} + 0${result}`;
+    if (name.startsWith("masked"))
+      return number === -Infinity ? `${fixed(of(`tempered${head}`)[i][j], 2)} − ∞ = −∞` : `${fixed(of(`tempered${head}`)[i][j], 2)} + 0${result}`;
     if (name.startsWith("weights")) {
       const logits = of(`masked${head}`)[i].map((logit) => (logit === -Infinity ? "0" : `exp(${fixed(logit, 2)})`));
       return `${logits[j]} / (${logits.join(" + ")})${result}`;
@@ -367,7 +432,9 @@ export class Sheet {
     }
     const flat = cells.flat();
     const at = flat.indexOf(/** @type {SVGGElement} */ (cell));
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + cells[0].length, ArrowUp: at - cells[0].length, Home: 0, End: flat.length - 1 }[event.key];
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + cells[0].length, ArrowUp: at - cells[0].length, Home: 0, End: flat.length - 1 }[
+      event.key
+    ];
     if (to === undefined) return;
     event.preventDefault();
     event.stopPropagation();
@@ -413,7 +480,14 @@ export class Sheet {
 }
 
 /** The two operands of a product: the left one and the one above. `#` is the head. @type {Record<string, [string, string]>} */
-const OPERANDS = { Q: ["X", "W_Q"], K: ["X", "W_K"], V: ["X", "W_V"], "dot#": ["query#", "key#"], "blended#": ["weights#", "value#"], output: ["joined", "W_O"] };
+const OPERANDS = {
+  Q: ["X", "W_Q"],
+  K: ["X", "W_K"],
+  V: ["X", "W_V"],
+  "dot#": ["query#", "key#"],
+  "blended#": ["weights#", "value#"],
+  output: ["joined", "W_O"],
+};
 
 /** What is where on the sheet. @param {import("./words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
 function placed(say, { heads, X, W_Q }) {
@@ -429,7 +503,11 @@ function placed(say, { heads, X, W_Q }) {
 
   const first = BAND + d * CELL.height + TITLE;
   let x = put({ name: "X", title: "X", kind: "given", step: -1, x: LABELS, y: first, rows: n, columns: d, areRowsNamed: true, areColumnsNamed: true }) + GAP;
-  for (const [name, kind] of /** @type {const} */ ([["Q", "query"], ["K", "key"], ["V", "value"]])) {
+  for (const [name, kind] of /** @type {const} */ ([
+    ["Q", "query"],
+    ["K", "key"],
+    ["V", "value"],
+  ])) {
     put({ name: `W_${name}`, title: `W_${name}`, kind: "given", step: at("project") - 1, x, y: BAND, rows: d, columns: d });
     x = put({ name, title: name, kind, step: at("project"), x, y: first, rows: n, columns: d }) + GAP;
   }
@@ -440,12 +518,34 @@ function placed(say, { heads, X, W_Q }) {
     const y = h * pitch + n * CELL.height + 2 * TITLE;
     const head = say("head", { head: h + 1 });
     x = put({ name: `query${h}`, title: `Q, ${head}`, kind: "query", step: at("project"), x: second, y, rows: n, columns: ofHead, areRowsNamed: true }) + GAP;
-    put({ name: `key${h}`, title: "Kᵀ", kind: "key", step: at("project"), x, y: y - TITLE - ofHead * CELL.height, rows: ofHead, columns: n, areColumnsNamed: true });
+    put({
+      name: `key${h}`,
+      title: "Kᵀ",
+      kind: "key",
+      step: at("project"),
+      x,
+      y: y - TITLE - ofHead * CELL.height,
+      rows: ofHead,
+      columns: n,
+      areColumnsNamed: true,
+    });
     x = put({ name: `dot${h}`, title: "Q Kᵀ", kind: "score", step: at("dot"), x, y, rows: n, columns: n }) + WIDE_GAP;
     x = put({ name: `scaled${h}`, title: "/ √d_k", kind: "score", step: at("scale"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     x = put({ name: `tempered${h}`, title: "/ T", kind: "score", step: at("temperature"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     x = put({ name: `masked${h}`, title: "+ M", kind: "score", step: at("mask"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
-    x = put({ name: `weights${h}`, title: "softmax", kind: "weight", step: at("softmax"), x, y, rows: n, columns: n, areRowsNamed: true, areColumnsNamed: true }) + GAP;
+    x =
+      put({
+        name: `weights${h}`,
+        title: "softmax",
+        kind: "weight",
+        step: at("softmax"),
+        x,
+        y,
+        rows: n,
+        columns: n,
+        areRowsNamed: true,
+        areColumnsNamed: true,
+      }) + GAP;
     put({ name: `value${h}`, title: "V", kind: "value", step: at("project"), x, y: y - TITLE - n * CELL.height, rows: n, columns: ofHead });
     put({ name: `blended${h}`, title: head, kind: "value", step: at("blend"), x, y, rows: n, columns: ofHead });
   }
@@ -483,12 +583,20 @@ function sources(name, i, j, n) {
   const operands = OPERANDS[name.replace(/\d$/, "#")];
   const row = (/** @type {number} */ a) => a === i;
   const same = (/** @type {number} */ a, /** @type {number} */ b) => a === i && b === j;
-  if (operands) return [[operands[0].replace("#", head), row], [operands[1].replace("#", head), (_, b) => b === j]];
+  if (operands)
+    return [
+      [operands[0].replace("#", head), row],
+      [operands[1].replace("#", head), (_, b) => b === j],
+    ];
   if (name.startsWith("scaled")) return [[`dot${head}`, same]];
   if (name.startsWith("tempered")) return [[`scaled${head}`, same]];
   if (name.startsWith("masked")) return [[`tempered${head}`, same]];
   if (name.startsWith("weights")) return [[`masked${head}`, row]];
-  if (name === "sum") return [["added", same], ["output", same]];
+  if (name === "sum")
+    return [
+      ["added", same],
+      ["output", same],
+    ];
   if (name === "normed") return [["sum", row]];
   if (name.startsWith("query")) return [["Q", (a, b) => a === i && b === Number(head) * 2 + j]];
   if (name.startsWith("key")) return [["K", (a, b) => a === j && b === Number(head) * 2 + i]];
@@ -513,7 +621,8 @@ function between(a, b, share) {
   const width = a.width * (b.width / a.width) ** share;
   const height = a.height * (b.height / a.height) ** share;
   const moved = Math.abs(b.width - a.width) < 1 ? share : (width - a.width) / (b.width - a.width);
-  const middle = (/** @type {"x" | "y"} */ axis, /** @type {"width" | "height"} */ side) => a[axis] + a[side] / 2 + (b[axis] + b[side] / 2 - a[axis] - a[side] / 2) * moved;
+  const middle = (/** @type {"x" | "y"} */ axis, /** @type {"width" | "height"} */ side) =>
+    a[axis] + a[side] / 2 + (b[axis] + b[side] / 2 - a[axis] - a[side] / 2) * moved;
   return { x: middle("x", "width") - width / 2, y: middle("y", "height") - height / 2, width, height };
 }
 

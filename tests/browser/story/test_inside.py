@@ -160,3 +160,14 @@ def test_an_address_may_say_anything(read: Read) -> None:
     page = opened(read, "&layer=99&head=-4&word=1000")
     assert place(page) == "Layer 6, head 1"
     assert page.locator(f"{HERE} [aria-checked=true]").get_attribute("aria-label") == "[SEP]"
+
+
+def test_the_second_screen_runs_in_parallel_when_it_is_seen(read: Read) -> None:
+    page = opened(read, moving=True)
+    counts = page.locator(f"{HERE} .parallel-steps .count")
+    assert counts.all_text_contents() == ["0 steps", "0 steps"]
+    page.locator(f"{HERE} .parallel-steps").scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => document.querySelector('#inside-a-model .parallel-steps .count').textContent === '4 steps'"
+    )
+    assert counts.all_text_contents() == ["4 steps", "1 step"]

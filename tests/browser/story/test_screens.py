@@ -11,7 +11,15 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.frame.test_accessibility import violations
 from tests.browser.story.conftest import Read
 
-CHAPTERS = ["hard-and-soft", "key-is-not-value", "who-shares", "nothing-fits", "in-numbers", "inside-a-model", "it-learns"]
+CHAPTERS = [
+    "hard-and-soft",
+    "key-is-not-value",
+    "who-shares",
+    "nothing-fits",
+    "in-numbers",
+    "inside-a-model",
+    "it-learns",
+]
 MOST_WORDS = 60
 LEAST_PIXELS = 16
 # The texts on the screen, each with its size; numbers of a table or on a thread are no words.

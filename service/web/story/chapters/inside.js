@@ -4,7 +4,10 @@ import { h } from "../../js/element.js";
 import { percent } from "../../js/numbers.js";
 import { HeadMap, patternOf } from "../headmap.js";
 import { Lines } from "../lines.js";
+import { isReduced } from "../motion.js";
 import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import { parallelSteps } from "../parts/steps.js";
+import steps from "../parts/steps.json";
 import { recordedTrace } from "../traces.js";
 import words from "./inside.json";
 
@@ -18,7 +21,7 @@ const FIELD = 48;
 /** @type {import("../story.js").Chapter} */
 export const inside = {
   id: "inside-a-model",
-  words,
+  words: { en: { ...steps.en, ...words.en }, zh: { ...steps.zh, ...words.zh } },
   defaults: { ...BEGINNING, q: SENTENCE },
 
   mount(host, context) {
@@ -55,10 +58,31 @@ export const inside = {
         h("p", {}, say("hood.words")),
         h("p", {}, say("hood.explanation")),
         h("p", {}, say("hood.model")),
-        h("p", {}, toScene("encoder", say("hood.scene.encoder")), " · ", toScene("photo", say("hood.scene.photo")), " · ", toScene("regression", say("hood.scene.regression")), " · ", toScene("hopfield", say("hood.scene.hopfield"))),
+        h(
+          "p",
+          {},
+          toScene("encoder", say("hood.scene.encoder")),
+          " · ",
+          toScene("photo", say("hood.scene.photo")),
+          " · ",
+          toScene("regression", say("hood.scene.regression")),
+          " · ",
+          toScene("hopfield", say("hood.scene.hopfield")),
+        ),
       ),
     });
-    host.append(element);
+    const beside = parallelSteps({ words: say("parallel.words").split(" "), say, reduced: isReduced() });
+    const parallel = screen({ title: say("parallel"), sentence: say("parallel.sentence"), picture: h("div.beside-picture", {}, beside.element) });
+    host.append(element, parallel);
+    const seen = new IntersectionObserver(
+      ([{ isIntersecting }]) => {
+        if (!isIntersecting) return;
+        seen.disconnect();
+        beside.play();
+      },
+      { threshold: 0.6 },
+    );
+    seen.observe(beside.element);
 
     function show() {
       const [layer, head] = [within(state.layer, LAYERS), within(state.head, HEADS)];
@@ -103,6 +127,9 @@ export const inside = {
         state = now;
         if (changed.has("q")) trace();
         show();
+      },
+      leave() {
+        beside.stop();
       },
       film(share) {
         if (traced) context.set({ word: Math.min(traced.tokens.length - 1, Math.floor(share * traced.tokens.length)) });

@@ -16,11 +16,25 @@ const [X, MASKED, LAST] = [0, STEPS.indexOf("softmax"), STEPS.length - 1];
  * @type {[string, string, number, number][]}
  */
 const FORMULA = [
-  ["norm(", "", 9, LAST], ["X", "", 0, 0], ["X +", "", 9, LAST],
-  ["Q = X W_Q", "query", 1, 1], ["K = X W_K", "key", 1, 1], ["V = X W_V", "value", 1, 1],
-  ["concat(", "", 8, LAST], ["softmax(", "weight", 6, LAST], ["Q", "query", 2, LAST], ["Kᵀ", "key", 2, LAST],
-  ["/ √d_k", "", 3, 3], ["/ (√d_k", "", 4, LAST], ["· T)", "", 4, LAST], ["+ M", "", 5, LAST], [")", "weight", 6, LAST],
-  ["V", "value", 7, LAST], [")", "", 8, LAST], ["W_O", "", 8, LAST], [")", "", 9, LAST],
+  ["norm(", "", 9, LAST],
+  ["X", "", 0, 0],
+  ["X +", "", 9, LAST],
+  ["Q = X W_Q", "query", 1, 1],
+  ["K = X W_K", "key", 1, 1],
+  ["V = X W_V", "value", 1, 1],
+  ["concat(", "", 8, LAST],
+  ["softmax(", "weight", 6, LAST],
+  ["Q", "query", 2, LAST],
+  ["Kᵀ", "key", 2, LAST],
+  ["/ √d_k", "", 3, 3],
+  ["/ (√d_k", "", 4, LAST],
+  ["· T)", "", 4, LAST],
+  ["+ M", "", 5, LAST],
+  [")", "weight", 6, LAST],
+  ["V", "value", 7, LAST],
+  [")", "", 8, LAST],
+  ["W_O", "", 8, LAST],
+  [")", "", 9, LAST],
 ];
 
 /** @type {import("../story.js").Chapter} */
@@ -43,13 +57,18 @@ export const numbers = {
       features,
       change(patch) {
         if ("temperature" in patch) context.set({ t: patch.temperature });
-        else context.set({ x: listed(embeddings(state.x).map((row, i) => row.map((number, j) => (i === patch.row && j === patch.column ? patch.number : number)))) });
+        else
+          context.set({
+            x: listed(embeddings(state.x).map((row, i) => row.map((number, j) => (i === patch.row && j === patch.column ? patch.number : number)))),
+          });
       },
       told: (text) => fill(sum, text || say(isPlain ? "hint" : "hint.again")),
     });
     const formula = h("p.formula", { role: "math" });
     const picture = h("div.sheet-picture", {}, formula, h("div.sheet-place", {}, sheet.element));
-    const scrubber = /** @type {HTMLInputElement} */ (h("input", { type: "range", min: 0, max: LAST, step: 1, "aria-label": say("step"), oninput: () => context.set({ step: Number(scrubber.value) }) }));
+    const scrubber = /** @type {HTMLInputElement} */ (
+      h("input", { type: "range", min: 0, max: LAST, step: 1, "aria-label": say("step"), oninput: () => context.set({ step: Number(scrubber.value) }) })
+    );
     const back = h("button", { type: "button", "aria-label": say("back"), onclick: () => context.set({ step: stepOf(state) - 1 }) }, "←");
     const next = h("button", { type: "button", "aria-label": say("forward"), onclick: () => context.set({ step: stepOf(state) + 1 }) }, "→");
     const mask = h("button.mask", { type: "button", onclick: () => context.set({ mask: !state.mask }) }, say("mask"));
@@ -76,7 +95,15 @@ export const numbers = {
         h("p", {}, ...subscripted(say("hood.rank"))),
         h("p.formula", {}, ...subscripted("score(q, k) = vᵀ tanh(W_Q q + W_K k)")),
         h("p", {}, say("hood.scores")),
-        h("p", {}, toScene("steps", say("hood.scene.steps")), " · ", toScene("scores", say("hood.scene.scores")), " · ", toScene("lowrank", say("hood.scene.lowrank"))),
+        h(
+          "p",
+          {},
+          toScene("steps", say("hood.scene.steps")),
+          " · ",
+          toScene("scores", say("hood.scene.scores")),
+          " · ",
+          toScene("lowrank", say("hood.scene.lowrank")),
+        ),
       ),
     });
     const sentence = /** @type {HTMLElement} */ (element.querySelector(".sentence"));
@@ -92,7 +119,10 @@ export const numbers = {
     function write() {
       const step = stepOf(state);
       const shown = FORMULA.filter(([, , from, to]) => step >= from && step <= to);
-      fill(formula, ...shown.map(([text, kind, from]) => h(`span.part${kind ? `.${kind}` : ""}${from === step || step === LAST ? ".now" : ""}`, {}, ...subscripted(text))));
+      fill(
+        formula,
+        ...shown.map(([text, kind, from]) => h(`span.part${kind ? `.${kind}` : ""}${from === step || step === LAST ? ".now" : ""}`, {}, ...subscripted(text))),
+      );
       formula.setAttribute("aria-label", shown.map(([text]) => text.replace("_", "")).join(" "));
       const text = say(`step.${STEPS[step]}`);
       fill(sentence, ...subscripted(text));
