@@ -85,7 +85,7 @@ class Visit:
 
     def _asked(self, url: str) -> None:
         self.requests.append(url)
-        if not url.removeprefix("blob:").startswith(self.origin):  # a blob is what the page itself has made
+        if not url.startswith((self.origin, "blob:")):  # a blob is what the page itself has made
             self.strangers.append(url)
 
     def asked(self) -> list[str]:

@@ -228,6 +228,7 @@ async function embed(image) {
 
 /** A file as a data URL; empty where it cannot be read, as from a page that was opened from files. @param {string} address */
 async function fetched(address) {
+  if (new URL(address, document.baseURI).protocol === "file:") return "";
   try {
     return await read(await (await fetch(address)).blob());
   } catch (failure) {

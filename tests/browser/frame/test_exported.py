@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from service.api.routes.page import WEB
@@ -120,6 +121,30 @@ def test_a_scene_opens(offline: Visit, scene: str, served: str) -> None:
         assert notice.count() == 0
     chosen = page.locator("#scene option:checked")
     assert chosen.inner_text().endswith("(needs a service)") == bool(served)
+
+
+def test_the_map_asks_a_question_of_one_s_own_without_a_service(offline: Visit, site: RunningService) -> None:
+    page = offline.go("#scene=space")
+    page.wait_for_selector("#checking[data-state=exported]")
+    page.fill("#question", "a pet that barks at the postman")
+    load_encoder(page)
+    body = {"query": "a pet that barks at the postman", "top_k": 1, "temperature": 0.05, "null": False}
+    (best,) = httpx.post(f"{site.url}/v1/collections/library/attend", json=body, timeout=60).json()["matches"]
+    page.wait_for_function(
+        "(key) => document.querySelector('#space-words').textContent.includes(key)", arg=f"“{best['key']}” is nearest"
+    )
+
+
+def test_a_picture_is_saved_from_files(offline: Visit) -> None:
+    page = offline.page
+    page.goto(f"{offline.origin}/index.html#hard-and-soft&t=0.1")
+    page.wait_for_selector("#hard-and-soft .thread[data-weight]", state="attached")
+    page.locator(".share summary").click()
+    with page.expect_download() as download:
+        page.locator(".share button[data-kind=png]").click()
+    with Image.open(download.value.path()) as picture:
+        assert picture.width > 2000
+        assert len(picture.convert("RGB").resize((200, 100)).getcolors(20_000) or []) > 50
 
 
 def test_every_head_reads_a_sentence_once_the_encoder_is_loaded(offline: Visit) -> None:

@@ -35,7 +35,7 @@ const STOPS = 16;
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 
 /**
- * @param {{warm: function(number): void, point: function(?number): void}} on told the temperature of a dragged ring, and
+ * @param {{warm: (t: number) => void, point: (row: ?number) => void}} on told the temperature of a dragged ring, and
  *   the row that is pointed at
  */
 export function chart(on) {

@@ -60,20 +60,29 @@ export function space(context) {
       const asked = { ...body(state), query: state.query || " " };
       const vectors = rows ? {} : { include: ["key", "key_vector"], vector_format: "base64" };
       const isNew = answered?.query !== state.query;
-      const [{ matches }, spot] = await Promise.all([api.post(path, { ...asked, ...vectors }, signal), isNew ? encoded(asked.query, signal) : answered.spot]);
+      const [{ matches, exported }, spot] = await Promise.all([api.post(path, { ...asked, ...vectors }, signal), isNew ? encoded(asked.query, signal) : answered.spot]);
       if (!rows) lay(matches);
       const matched = new Map(matches.map((match) => [match.id, match]));
       const now = Float64Array.from(rows, ({ id }) => matched.get(id).similarity);
       const from = similarities ?? now;
       answered = { query: state.query, spot: Array.isArray(spot) ? spot : plane.place(spot), similarities: now };
       if (isNew) fly(from, now);
-      const { weights } = weigh(now, { temperature: state.t });
-      const difference = Math.max(...rows.map(({ id }, i) => Math.abs(weights[i] - matched.get(id).weight)));
-      const isAgreed = difference < AGREED;
-      Object.assign(checked.dataset, { state: isAgreed ? "agreed" : "apart", difference: String(difference) });
-      put(checked, say(isAgreed ? "checking.agreed" : "checking.apart", { difference: power(difference) }));
+      check(state, matched, exported);
       tell();
     });
+  }
+
+  /** The service's weights against the ones drawn; an exported page has no service. */
+  function check({ t }, matched, isExported) {
+    if (isExported) {
+      checked.dataset.state = "exported";
+      return put(checked, say("exported.checked"));
+    }
+    const { weights } = weigh(answered.similarities, { temperature: t });
+    const difference = Math.max(...rows.map(({ id }, i) => Math.abs(weights[i] - matched.get(id).weight)));
+    const isAgreed = difference < AGREED;
+    Object.assign(checked.dataset, { state: isAgreed ? "agreed" : "apart", difference: String(difference) });
+    put(checked, say(isAgreed ? "checking.agreed" : "checking.apart", { difference: power(difference) }));
   }
 
   async function encoded(query, signal) {
