@@ -60,7 +60,7 @@ const GAP = 0.16;
 const HAIR = 0.75;
 /** A thread of a fan is at least so dark. */
 const FAINT = 0.12;
-/** A fan ends at a box that grows with it, from the height of one row to that of so many. */
+/** A fan ends at a box that is so many rows high. */
 const FAN_ROWS = 2.4;
 /** A stripe of such a box is at most so thick, in pixels. */
 const STRIPE = 3;
@@ -139,6 +139,7 @@ export class Threads {
   #held = s("g.held");
   #blend = s("g.blend");
   #rest = s("path.stripes");
+  #stripes = s("path.stripes");
 
   /**
    * @param {import("./words.js").Say} say
@@ -196,6 +197,18 @@ export class Threads {
     return rows.slice(0, this.#content.rows.length).map(({ x, y, height }) => ({ x, y, width: valueX - x - 8, height }));
   }
 
+  /** Another number of rows beside those that are drawn, in a picture that has some. @param {number} others */
+  count(others) {
+    const { rows } = this.#content;
+    this.#content = { ...this.#content, others };
+    const box = this.#places.rows[rows.length];
+    if (!box) return;
+    const { valueX, valueWidth } = this.#places;
+    const text = this.#say("others", { count: grouped(others) });
+    this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: text };
+    set(this.#stripes, striped({ x: valueX, y: box.y, width: valueWidth, height: box.height }, Math.min(others, MOST_THREADS)));
+  }
+
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
   beckon(isShown) {
     this.#hand.textContent = isShown ? this.#say("drag") : "";
@@ -244,7 +257,7 @@ export class Threads {
     const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small }, others ? { at: rows.length, others } : null);
+    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small }, others ? rows.length : -1);
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
     this.element.style.setProperty("--row-size", `${size}px`);
@@ -295,7 +308,10 @@ export class Threads {
       const value = s("g.shown", {}, ...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
       this.#values.push(value);
       group.append(value);
-    } else if (isOthers) group.append(stripes({ x: valueX, y: box.y, width: valueWidth, height: box.height }, others));
+    } else if (isOthers) {
+      set(this.#stripes, striped({ x: valueX, y: box.y, width: valueWidth, height: box.height }, Math.min(others, MOST_THREADS)));
+      group.append(this.#stripes);
+    }
     if (isSmall) {
       for (const words of group.querySelectorAll(".key-text, .value-text")) words.remove();
       group.append(s("title", {}, text));
@@ -380,7 +396,8 @@ export class Threads {
         const isValue = i < rows.length || isOthers;
         const out = { x: places.valueX + places.valueWidth, y };
         const d = isOthers ? streams(out, places, atEnd + thick / 2, thick, box.height, others) : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
-        set(this.#streams[i], { d: isValue ? d : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null });
+        const opacity = isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null;
+        set(this.#streams[i], { d: isValue ? d : null, opacity, "stroke-width": isOthers ? Math.max(HAIR, each) : null, class: isOthers ? "stream fan" : "stream" });
         atStart += thick;
         atClamp += thick + gap;
         atEnd += thick;
@@ -632,16 +649,15 @@ export class Threads {
  * @param {boolean} areColours
  * @param {boolean} arePictures
  * @param {{from: number, count: number}} small the rows that are laid out small
- * @param {?{at: number, others: number}} rest which box is that of the rest, and how many they are
+ * @param {number} rest which box is that of the rest; −1 without it
  */
-function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = null) {
+function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = -1) {
   const isNarrow = width < NARROW;
   const top = (isNarrow ? 80 : 8) + above;
   const below = isNarrow ? (arePictures ? 128 : 96) : 8;
   const room = height - top - below;
   const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
-  const fanRows = rest ? 1 + (FAN_ROWS - 1) * Math.min(1, Math.log(rest.others) / Math.log(MOST_THREADS)) : 1;
-  const large = count - small.count + fanRows - 1;
+  const large = count - small.count + (rest < 0 ? 0 : FAN_ROWS - 1);
   const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, large));
   const total = pitch * large + tiny * small.count;
   const rowHeight = pitch * (1 - GAP);
@@ -659,7 +675,7 @@ function placed(width, height, rem, above, count, areColours, arePictures, small
   const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)) };
   let y = first;
   const rows = Array.from({ length: count }, (_, i) => {
-    const own = i === rest?.at ? pitch * fanRows : i >= small.from && i < small.from + small.count ? tiny : pitch;
+    const own = i === rest ? pitch * FAN_ROWS : i >= small.from && i < small.from + small.count ? tiny : pitch;
     const gap = Math.min(own, pitch) * GAP;
     y += own;
     return { x: rowX, y: y - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
@@ -749,18 +765,23 @@ function stream(from, places, at, thick, end) {
  * @param {number} height of the box where they begin
  * @param {number} others
  */
-function streams(from, places, at, thick, height, others) {
+function streams(from, { output, isNarrow, height: rowHeight }, at, thick, height, others) {
   const count = Math.min(others, MOST_THREADS);
-  const each = Math.max(HAIR, thick / count);
-  return Array.from({ length: count }, (_, i) => {
+  const turn = (from.x + output.x) / 2;
+  let path = "";
+  for (let i = 0; i < count; i++) {
     const share = (i + 0.5) / count - 0.5;
-    return stream({ x: from.x, y: from.y + share * height * 0.96 }, places, at + share * thick, each, each);
-  }).join("");
-}
-
-/** The values of the rest, as the stripes of a box. @param {Box} box @param {number} others */
-function stripes(box, others) {
-  return s("path.stripes", striped(box, Math.min(others, MOST_THREADS)));
+    const y = from.y + share * height * 0.96;
+    const end = at + share * thick;
+    if (isNarrow) {
+      const x = output.x + output.width - LANE / 2 - (end * (LANE - 4)) / (rowHeight * BUNDLE);
+      path += `M${px(from.x)} ${px(y)}Q${px(x)} ${px(y)} ${px(x)} ${px(y + 14)}V${px(output.y)}`;
+    } else {
+      const to = output.y + output.height / 2 + end;
+      path += `M${px(from.x)} ${px(y)}C${px(turn)} ${px(y)} ${px(turn)} ${px(to)} ${px(output.x)} ${px(to)}`;
+    }
+  }
+  return path;
 }
 
 /** So many stripes of a box, as attributes of a path. @param {Box} box @param {number} count */

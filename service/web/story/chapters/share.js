@@ -214,7 +214,7 @@ function rowsOfALibrary(context) {
         fill(picks);
         return void answer();
       }
-      if (changed.has("n")) place(context.state.n);
+      if (changed.has("n")) threads.count(context.state.n - SHOWN.length);
       if (changed.has("seen") && changed.size === 1) {
         guess.hidden = true;
         many.hidden = false;
@@ -229,13 +229,13 @@ function rowsOfALibrary(context) {
     /** More and more rows, then more and more heat. @param {number} part */
     film(part) {
       if (part === 1) {
-        place(context.state.n);
+        threads.count(context.state.n - SHOWN.length);
         return show();
       }
       const n = Math.round(FEWEST + (MOST - FEWEST) * eased(Math.min(1, part * 2)));
       const [cold, hot] = [positionOf(BEGINNING), STEPS];
       const warm = part < 0.5 ? 0 : part < 0.75 ? eased((part - 0.5) * 4) : 1 - eased((part - 0.75) * 4);
-      place(n);
+      threads.count(n - SHOWN.length);
       frame(n, temperatureAt(Math.round(cold + (hot - cold) * warm)));
     },
     leave() {
