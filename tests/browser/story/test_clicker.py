@@ -23,15 +23,19 @@ def place(page: Page) -> str:
 def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
     page = read("?lesson=1")
     presses = 0
+    is_shown = False  # back from the room, the step after it is there without another press
     for i, (part, step) in enumerate(STEPS[1:], 2):
-        page.keyboard.press("PageDown")
-        presses += 1
+        if not is_shown:
+            page.keyboard.press("PageDown")
+            presses += 1
+        is_shown = False
         if step.get("room"):
             page.wait_for_url("**/room?lesson")
             page.wait_for_selector("#stage :is(button, form)")
             page.keyboard.press("PageDown")
             presses += 1
-            page.wait_for_url("**/?lesson")
+            page.wait_for_url("**/?lesson*")
+            is_shown = True
             continue
         page.wait_for_function(
             f"() => document.querySelector('.lesson-bar .place')?.textContent === '{i} / {len(STEPS)}'"
