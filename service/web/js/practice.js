@@ -136,7 +136,7 @@ function isThere({ state, result }) {
 /** A question of the learner's own, to the rows that the scene began with. */
 function isAsked({ state, result }) {
   const begun = beginning(state.scene);
-  return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && state.none === begun.none;
+  return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && typeof state.none === typeof begun.none;
 }
 
 /** Near the temperature that everything begins at. */

@@ -128,6 +128,20 @@ def test_where_a_scene_is_about_its_picture_it_is_there_before_the_four_answers(
     assert picture["y"] < page.locator(".row").first.bounding_box()["y"] < 0.6 * screen[1]
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("scene", ["library", "videos", "nothing", "share"])
+def test_in_large_type_the_whole_picture_is_on_the_first_screen_below_a_bar_of_one_row(
+    visit: Any, scene: str, language: str
+) -> None:
+    page = visit(f"#scene={scene}&lang={language}&{LARGE}", (1024, 768)).page
+    page.wait_for_selector("path.wire")
+    boxes = {part: page.locator(part).bounding_box() for part in ("#bar", ".rows", ".answers", ".temperature")}
+    assert boxes["#bar"]["height"] < 60
+    assert boxes[".rows"]["y"] + boxes[".rows"]["height"] <= boxes[".temperature"]["y"]
+    assert boxes[".answers"]["y"] > boxes[".rows"]["y"] + boxes[".rows"]["height"]
+    assert sideways(page) <= 0
+
+
 def test_on_a_phone_a_step_is_there_before_the_list_of_steps(visit: Any) -> None:
     page = visit("#scene=steps&step=4", PHONE).page
     page.wait_for_selector("#derivation table")
