@@ -260,7 +260,7 @@ def test_five_phones_play_a_whole_room(site: RunningService, visit: Any, axe: An
     assert phones[0].locator("#mine").inner_text().endswith("Your row won.")
     assert violations(axe, projector) + violations(axe, phones[0]) == []
     check_knob(projector, phones, site, code)
-    check_why(projector, phones[1], site, code)
+    check_why(projector, phones[1], site, code, axe)
     assert sideways(projector) <= 0
 
 
@@ -307,7 +307,7 @@ def check_knob(projector: Any, phones: list[Any], site: RunningService, code: st
     assert [weight.inner_text() for weight in own] != before
 
 
-def check_why(projector: Any, phone: Any, site: RunningService, code: str) -> None:
+def check_why(projector: Any, phone: Any, site: RunningService, code: str, axe: Any) -> None:
     """The wrong example is explained: of its four words, "drink" moved iced lemonade most."""
     projector.click("#why")
     projector.wait_for_selector("#why-told[data-row]")
@@ -327,6 +327,7 @@ def check_why(projector: Any, phone: Any, site: RunningService, code: str) -> No
         f"{fixed(words['similarity'])} to {fixed(rest)}."
     )
     assert projector.locator(".because").inner_text().startswith(sentence)
+    assert violations(axe, projector) == []
     projector.select_option("#why-row", label="a cup of hot cocoa")
     projector.locator("#why-told h2", has_text="a cup of hot cocoa").wait_for()
     phone.click("#why")  # whose row is the cocoa

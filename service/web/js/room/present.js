@@ -61,10 +61,11 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     waited.hidden = !room.waiting.length;
     drawWaiting(room.waiting.map(({ number, query: text }) => ({ id: String(number), text })));
     put(remembered, say("present.memory", { count: count(room.rows.size) }));
-    drawRows([...room.rows.values()].reverse());
-    arrive(room, name);
     const { question } = room;
     element.dataset.shows = question ? (question.answer ? "answer" : "question") : "rows";
+    // While rows come in, each has a place that it keeps; beside a question, the newest is first.
+    drawRows(question ? [...room.rows.values()].reverse() : [...room.rows.values()]);
+    arrive(room, name);
     const state = JSON.stringify([question?.number, Boolean(question?.answer)]);
     if (state !== told) {
       answered?.stop();

@@ -22,6 +22,8 @@ const APART_MS = 100;
 /** The service is asked for its own weights when the knob has rested so long. */
 const REST_MS = 400;
 const GROWING_SECONDS = 1.6;
+/** In fewer pixels there is no picture. */
+const NARROWEST = 240;
 
 /**
  * @param {object} how
@@ -61,7 +63,7 @@ export function reveal({ question, rows, acts }) {
     small,
     none: question.answer.null_similarity !== null,
   });
-  const observer = new ResizeObserver(([{ contentRect }]) => threads.layout(contentRect.width, contentRect.height));
+  const observer = new ResizeObserver(([{ contentRect: { width, height } }]) => width > NARROWEST && threads.layout(width, height));
   observer.observe(figure);
   const growing = glide(0, 2, GROWING_SECONDS, (share) => {
     grown = share;
