@@ -161,10 +161,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.page check
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m tests.page format
 
 # service/api/openapi.json, from which clients are made, and docs/reference/names.md, made from it.
 openapi: install

@@ -137,7 +137,8 @@ def test_each_works_first(make):
     assert make("openapi") == ["python -m tests.description"]
     assert make("typescript") == ["python -m tests.bundle"]
     assert make("page") == ["python -m tests.page"]
-    assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
+    of_python = ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache"]
+    assert make("lint", "test") == [*of_python, "python -m tests.page check", TEST]
 
 
 @pytest.mark.parametrize("name", PINNED)

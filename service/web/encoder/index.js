@@ -104,7 +104,7 @@ export class Encoder {
     return tokens.length > this.maxTokens ? [...tokens.slice(0, this.maxTokens - 1), tokens[tokens.length - 1]] : tokens;
   }
 
-  /** Work begins when the work before it has ended: two share one scratch. @template T @param {function(): Promise<T>} work @returns {Promise<T>} */
+  /** Work begins when the work before it has ended: two share one scratch. @template T @param {() => Promise<T>} work @returns {Promise<T>} */
   #next(work) {
     const result = this.running.then(work);
     this.running = result.catch(() => {});
@@ -112,7 +112,7 @@ export class Encoder {
   }
 }
 
-/** @typedef {function(string): Promise<unknown>} Reader the name of a record → the record */
+/** @typedef {(it: string) => Promise<unknown>} Reader the name of a record → the record */
 
 /** @type {?Promise<Encoder>} */
 let loading = null;
@@ -120,7 +120,7 @@ let loading = null;
 /**
  * Load the encoder, once a page.
  *
- * @param {function(number): void} [report] called with the share of the model that has come, 0 to 1
+ * @param {(it: number) => void} [report] called with the share of the model that has come, 0 to 1
  * @param {Reader} [read]
  * @returns {Promise<Encoder>}
  * @throws {import("../js/recorded.js").RecordMissing} a script of the model cannot be read; the next call tries again
@@ -133,7 +133,7 @@ export function loadEncoder(report = () => {}, read = recordedOnce) {
   return loading;
 }
 
-/** @param {function(number): void} report @param {Reader} read */
+/** @param {(it: number) => void} report @param {Reader} read */
 async function load(report, read) {
   report(0);
   const model = /** @type {Model} */ (await read(MODEL));

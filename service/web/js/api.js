@@ -12,9 +12,9 @@ export class API {
   #client;
 
   /**
-   * @param {function(string, object): Promise<Response>} fetcher
-   * @param {Storage} storage
-   * @param {Object<string, Promise<?Response>>} [asked] what is under way already, by method, path and body: each is taken once
+   * @param {Page.Fetcher} fetcher
+   * @param {Page.Kept} storage
+   * @param {Record<string, Promise<?Response>>} [asked] what is under way already, by method, path and body: each is taken once
    */
   constructor(fetcher, storage, asked = {}) {
     this.fetcher = fetcher;
@@ -23,7 +23,7 @@ export class API {
     /** Whether the service was given a key that it does not know. */
     this.refused = false;
     // What is refused is told at once, and the notice sees to it that it is asked again.
-    this.#client = new Client({ url: "", key: () => this.key, retries: 0, fetch: (path, options) => this.#fetched(path, options) });
+    this.#client = new Client({ url: "", key: () => this.key, retries: 0, fetch: (path, options) => this.#fetched(String(path), options ?? {}) });
   }
 
   get key() {
@@ -34,17 +34,17 @@ export class API {
     this.storage.setItem(KEY, key);
   }
 
-  /** GET a path. */
+  /** GET a path. @param {string} path @param {AbortSignal} [signal] */
   get(path, signal) {
     return this.#call("GET", path, undefined, { signal });
   }
 
-  /** POST a body; answers the JSON that came back. */
+  /** POST a body; answers the JSON that came back. @param {string} path @param {object} body @param {AbortSignal} [signal] */
   post(path, body, signal) {
     return this.#call("POST", path, body, { signal });
   }
 
-  /** Any method, with further headers. */
+  /** Any method, with further headers. @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [headers] */
   send(method, path, body, headers) {
     return this.#call(method, path, body, { headers });
   }
@@ -54,12 +54,19 @@ export class API {
    *
    * @param {string} path
    * @param {{signal: AbortSignal, body?: object}} how a body makes it a POST
-   * @returns {AsyncIterable<{name: string, data: object}>}
+   * @returns {AsyncIterable<{name: string, data: any}>}
    */
   events(path, how) {
     return this.#client.events(path, how);
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {object | undefined} body
+   * @param {{signal?: AbortSignal, headers?: Record<string, string>}} how
+   * @returns {Promise<any>} JSON
+   */
   async #call(method, path, body, how) {
     try {
       const answer = await this.#client.call(method, path, body, how);
@@ -72,6 +79,7 @@ export class API {
     }
   }
 
+  /** @param {string} path @param {RequestInit} options */
   async #fetched(path, options) {
     const early = `${options.method} ${path} ${options.body ?? ""}`;
     const response = this.asked[early];
@@ -79,30 +87,43 @@ export class API {
     return (await response) ?? this.#reach(path, options, AGAIN_MS);
   }
 
-  /** A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more. */
+  /**
+   * A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more.
+   *
+   * @param {string} path
+   * @param {RequestInit} options
+   * @param {number} again milliseconds until then; 0: not again
+   * @returns {Promise<Response>}
+   */
   async #reach(path, options, again) {
     try {
       return await this.fetcher(path, options);
     } catch (failure) {
-      if (!again || options.signal.aborted) throw failure;
+      if (!again || options.signal?.aborted) throw failure;
       await new Promise((done) => setTimeout(done, again));
       return this.#reach(path, options, 0);
     }
   }
 }
 
-/** The tab's storage; in a frame that may keep nothing, what is kept until it closes. @returns {Storage} */
+/** The tab's storage; in a frame that may keep nothing, what is kept until it closes. @param {Window} window @returns {Page.Kept} */
 export function storageOf(window) {
   try {
     return window.sessionStorage;
   } catch (failure) {
-    if (failure.name !== "SecurityError") throw failure;
+    if (!(failure instanceof DOMException) || failure.name !== "SecurityError") throw failure;
+    /** @type {Map<string, string>} */
     const kept = new Map();
-    return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+    return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value) };
   }
 }
 
-/** A vector in an answer, as numbers: a list, or base64 of little-endian float32. */
+/** Whether a call ended because it was taken back. @param {unknown} failure */
+export function isAborted(failure) {
+  return failure instanceof DOMException && failure.name === "AbortError";
+}
+
+/** A vector in an answer, as numbers: a list, or base64 of little-endian float32. @param {number[] | {base64: string}} given */
 export function vectorOf(given) {
   if (Array.isArray(given)) return Float64Array.from(given);
   const bytes = Uint8Array.from(atob(given.base64), (letter) => letter.charCodeAt(0));

@@ -253,18 +253,21 @@ function unasked(state) {
  * Which texts the model cannot read: one that is mostly unknown tokens matches everything of its kind alike, and of
  * another script it knows letters but no words.
  *
- * @param {object} api
+ * @param {Page.API} api
  * @param {string[]} texts
  * @returns {Promise<Map<string, number>>} each text that cannot be read, with its count of unknown tokens or letters
  */
 export async function unreadable(api, texts, signal) {
-  const other = texts.map((text) => [text, foreign(text)]).filter(([, letters]) => letters);
+  const other = texts.map((text) => /** @type {[string, number]} */ ([text, foreign(text)])).filter(([, letters]) => letters);
+  /** @type {Map<string, number>} */
   const strange = new Map(other.length && (await readsChinese(api)) ? [] : other); // a multilingual encoder counts its own
-  const doubtful = [...new Set(texts.filter((text) => /[^\u0000-\u024f]/.test(text) && !strange.has(text)))];
+  const doubtful = [...new Set(texts.filter((text) => /[\u0250-\uffff]/.test(text) && !strange.has(text)))];
   if (!doubtful.length) return strange;
   const told = await api.post("/v1/encode", { texts: doubtful, purpose: "query" }, signal);
+  /** @type {[string, number, number][]} */
   const found = doubtful.map((text, i) => [text, told.unknown_tokens[i], told.unknown_tokens[i] / Math.max(1, told.token_counts[i] - MARKS)]);
-  return new Map([...strange, ...found.filter(([, , share]) => share >= UNREADABLE).map(([text, unknown]) => [text, unknown])]);
+  for (const [text, unknown, share] of found) if (share >= UNREADABLE) strange.set(text, unknown);
+  return strange;
 }
 
 /** How many letters of another script a text has, where they are at least as many as its Latin ones; else 0. */

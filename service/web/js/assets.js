@@ -12,5 +12,6 @@ export function home() {
 
 /** @param {string} path in the folder of the page */
 export function asset(path) {
-  return new URL(path, new URL(document.documentElement.dataset.assets, document.baseURI)).href;
+  const { assets = "" } = document.documentElement.dataset;
+  return new URL(path, new URL(assets, document.baseURI)).href;
 }

@@ -5,7 +5,7 @@ import { CHINESE, sceneNamed } from "./scenes.js";
 
 const asked = new WeakMap();
 
-/** @param {object} api @returns {Promise<boolean>} false where the service cannot tell, too */
+/** @param {Page.API} api @returns {Promise<boolean>} false where the service cannot tell, too */
 export function readsChinese(api) {
   if (!asked.has(api)) asked.set(api, ask(api));
   return asked.get(api);

@@ -6,7 +6,11 @@
 /** Of all weight: a null key that has as much says that there is nothing; a document that has more stands out. */
 export const HALF = 0.5;
 
-/** @typedef {"one"|"several"|"none"} Verdict */
+/** @typedef {Page.Verdict} Verdict */
+/** @typedef {{similarity: number, count: number}} NullKeys so many keys of one similarity */
+/** @typedef {{logMass: (temperature: number) => number, effective: (temperature: number) => number}} Unseen keys of which only sums are known */
+/** @typedef {{heaviest: number, verdict: Verdict}} Standing */
+/** @typedef {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number} & Standing} Answer */
 
 /**
  * Weights of similarities at a temperature: softmax(s / T), with an optional null key and an unseen tail.
@@ -14,12 +18,12 @@ export const HALF = 0.5;
  * @param {ArrayLike<number>} similarities one a key, any order
  * @param {object} options
  * @param {number} options.temperature 0 or more; 0 and Infinity are the limits themselves
- * @param {?{similarity: number, count: number}} [options.none] "none of these": so many keys of one similarity; null without it
+ * @param {?NullKeys} [options.none] "none of these": so many keys of one similarity; null without it
  * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
  * @param {?{logMass: (temperature: number) => number, effective: (temperature: number) => number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
  * @param {?ArrayLike<number>} [options.added] what other keys of the same rows add to their logits
- * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, heaviest: number, verdict: Verdict}}
+ * @returns {Answer}
  *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0; `heaviest` is the
  *   largest of the weights
  */
@@ -28,6 +32,7 @@ export function weigh(similarities, { temperature, none = null, mask = null, tai
   const weights = new Float64Array(n);
   let best = -Infinity;
   for (let i = 0; i < n; i++) if (may(mask, i) && similarities[i] > best) best = similarities[i];
+  /** @type {Answer} */
   const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0, heaviest: 0, verdict: "none" };
   if (best === -Infinity && none === null) return nothing;
   if (temperature === 0) return coldest(similarities, none, mask, best, weights);
@@ -59,6 +64,13 @@ export function weigh(similarities, { temperature, none = null, mask = null, tai
 /**
  * T → 0: the keys that tie for the best share everything, the null key as one of them where it ties too.
  * How many documents the answer rests on is counted without the null, so also where the null wins.
+ *
+ * @param {ArrayLike<number>} similarities
+ * @param {?NullKeys} nullKey
+ * @param {?ArrayLike<boolean>} mask
+ * @param {number} best of the similarities
+ * @param {Float64Array} weights all 0, to be filled
+ * @returns {Answer}
  */
 function coldest(similarities, nullKey, mask, best, weights) {
   const level = nullKey === null ? -Infinity : nullKey.similarity;
@@ -75,6 +87,10 @@ function coldest(similarities, nullKey, mask, best, weights) {
 /**
  * "none" where the null key has half or more, or no document has any weight; else "one" where the heaviest document has
  * more than half; else "several". A heavier document that is not seen is left to the service's own verdict.
+ *
+ * @param {Float64Array} weights
+ * @param {number} nullWeight
+ * @returns {Standing}
  */
 function standing(weights, nullWeight) {
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
@@ -82,7 +98,14 @@ function standing(weights, nullWeight) {
   return { heaviest, verdict: heaviest > HALF ? "one" : "several" };
 }
 
-/** exp(entropy) of the weights, renormalised without the null key; where not all keys are seen, as the tail has it. */
+/**
+ * exp(entropy) of the weights, renormalised without the null key; where not all keys are seen, as the tail has it.
+ *
+ * @param {Float64Array} masses weights before they are divided by their sum
+ * @param {number} documents that sum, without the null key
+ * @param {?Unseen} tail
+ * @param {number} temperature
+ */
 function effectiveDocuments(masses, documents, tail, temperature) {
   if (documents === 0) return 0;
   if (tail) return tail.effective(temperature);
@@ -94,21 +117,29 @@ function effectiveDocuments(masses, documents, tail, temperature) {
   return Math.exp(entropy);
 }
 
+/** @param {?ArrayLike<boolean>} mask @param {number} i */
 function may(mask, i) {
   return mask === null || mask[i];
 }
 
-/** Σ wᵢ vᵢ over rows of equal width. @param {ArrayLike<number>} weights @param {ArrayLike<number>[]} values */
+/**
+ * Σ wᵢ vᵢ over rows of equal width.
+ *
+ * @param {ArrayLike<number>} weights
+ * @param {(ArrayLike<number> | null)[]} values null of a row without weight
+ * @param {number} width
+ */
 export function blend(weights, values, width) {
   const output = new Float64Array(width);
   for (let i = 0; i < values.length; i++) {
-    if (!weights[i]) continue;
-    for (let j = 0; j < width; j++) output[j] += weights[i] * values[i][j];
+    const value = values[i];
+    if (!weights[i] || !value) continue;
+    for (let j = 0; j < width; j++) output[j] += weights[i] * value[j];
   }
   return output;
 }
 
-/** −‖a − b‖²/2, the similarity whose softmax is kernel regression with a Gaussian of variance T. */
+/** −‖a − b‖²/2, the similarity whose softmax is kernel regression with a Gaussian of variance T. @param {number} a @param {number} b */
 export function gaussian(a, b) {
   return -((a - b) ** 2) / 2;
 }

@@ -6,12 +6,12 @@ import { say } from "./words.js";
 
 const CONTROLS = "input, select, textarea, [contenteditable]";
 
-/** Listen on the document, for as long as the page is open; a control keeps its own keys. @param {object} store */
+/** Listen on the document, for as long as the page is open; a control keeps its own keys. @param {Page.Store} store */
 export function keys(store) {
   const said = h("p.unseen", { id: "presenter", role: "status" });
   document.body.append(said);
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.target.closest?.(CONTROLS) || event.altKey || event.shiftKey) return;
+    if (event.defaultPrevented || (event.target instanceof Element && event.target.closest(CONTROLS)) || event.altKey || event.shiftKey) return;
     const modified = event.ctrlKey || event.metaKey;
     if (modified && event.key === "z" && store.undoable) {
       event.preventDefault(); // the browser would take back what was typed in some field, too

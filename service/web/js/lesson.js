@@ -53,7 +53,9 @@ function points(section) {
 
 /** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. */
 function part({ show, questions }, i) {
-  const { from, steps, [language]: title } = timetable.parts[i];
+  const { from, [language]: title } = timetable.parts[i];
+  /** @type {{chapter?: string, room?: boolean}[]} */
+  const steps = timetable.parts[i].steps;
   const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter(Boolean))];
   const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : [])];

@@ -71,7 +71,7 @@ const exported = isExported() ? new ExportedPage() : null;
 const fetcher = exported?.fetch ?? ((path, options) => fetch(`.${path}`, options));
 const api = new API(fetcher, storageOf(window), window.asked);
 const context = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
-const stage = document.querySelector("#stage");
+const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
 const header = bar(context);
 const printed = h("p.printed", {});
 let view = null;
@@ -126,7 +126,7 @@ async function broken(failure) {
   return new Promise(() => {});
 }
 
-/** The first answer is drawn: now comes what it did without. @param {function(): Promise<void>} [rest] */
+/** The first answer is drawn: now comes what it did without. @param {() => Promise<void>} [rest] */
 function answered(rest) {
   requestAnimationFrame(() => setTimeout(() => {
     performance.mark("answered");
@@ -169,7 +169,7 @@ function covered(element) {
 function dress({ theme, projector }) {
   document.documentElement.dataset.theme = theme;
   document.documentElement.dataset.projector = projector ? "on" : "off";
-  document.querySelector("#narrow").media = `screen and (max-width: ${projector ? WIDE * LARGER : WIDE}rem)`;
+  /** @type {HTMLLinkElement} */ (document.querySelector("#narrow")).media = `screen and (max-width: ${projector ? WIDE * LARGER : WIDE}rem)`;
 }
 
 store.listen((state, changed) => {

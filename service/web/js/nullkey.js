@@ -9,11 +9,11 @@ const FROZEN = 0.45;
 const FEWEST = 2;
 
 /** The choice of a collection that labelled questions were fitted to; other rows have none. */
-export const CALIBRATED = "calibrated";
+export const CALIBRATED = /** @type {string} */ ("calibrated");
 
 /** @typedef {{similarity: number, count: number}} Keys so many keys of one similarity */
 
-/** What a change of the state makes of the choice: of other rows nothing is labelled. @param {{none: *}} before @param {object} patch */
+/** What a change of the state makes of the choice: of other rows nothing is labelled. @param {{none: unknown}} before @param {{source?: string, rows?: ?object[]}} patch */
 export function uncalibrated({ none }, patch) {
   return none === CALIBRATED && ("source" in patch || patch.rows) ? { none: "auto" } : {};
 }
@@ -21,23 +21,27 @@ export function uncalibrated({ none }, patch) {
 /** A null key of one similarity, or one that weighs as much as all keys would if they meant nothing. */
 export class NullKey {
   /**
-   * @param {{background?: ?{mean: number, deviation: number, of: string}, similarity?: ?number, keys?: number}} what
+   * @param {{background?: ?Page.Background, similarity?: number, keys?: number}} what
    *   the background it stands on and how many keys pass; or one similarity, where there is no background
    */
-  constructor({ background = null, similarity = null, keys = 0 }) {
+  constructor({ background = null, similarity = -Infinity, keys = 0 }) {
     this.background = background;
     this.similarity = similarity;
     this.count = Math.max(keys, FEWEST);
   }
 
-  /** What the service compared with; null where it compared with none. @param {object} compared answer of …/compare */
+  /**
+   * What the service compared with; null where it compared with none.
+   *
+   * @param {{background: ?Page.Background, attention: {keys: number, evidence: {null_similarity: ?number}}}} compared answer of …/compare
+   */
   static of({ background, attention }) {
     const { null_similarity: similarity } = attention.evidence;
     if (similarity === null) return null;
     return new NullKey(background ? { background, keys: attention.keys } : { similarity });
   }
 
-  /** The keys that weigh as much at a temperature. @returns {Keys} */
+  /** The keys that weigh as much at a temperature. @param {number} temperature @returns {Keys} */
   at(temperature) {
     if (!this.background) return { similarity: this.similarity, count: 1 };
     const { mean, deviation } = this.background;
@@ -48,14 +52,15 @@ export class NullKey {
     return { similarity: tilted + warmth * Math.log(this.count), count: 1 };
   }
 
-  /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ where there are more than one. */
+  /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ where there are more than one. @param {number} temperature */
   level(temperature) {
     const { similarity, count } = this.at(temperature);
     return count > 1 ? similarity + temperature * Math.log(count) : similarity;
   }
 
-  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. Labels have no deviation. */
+  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. Labels have no deviation. @param {number} temperature */
   isBlurred(temperature) {
-    return Boolean(this.background?.deviation) && temperature > this.background.deviation;
+    const deviation = this.background?.deviation ?? 0;
+    return deviation > 0 && temperature > deviation;
   }
 }

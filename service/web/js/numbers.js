@@ -1,6 +1,6 @@
 /** How numbers are written: the same in both languages, with real minus signs. */
 
-/** A share of one as a percentage that never says 0 % or 100 % where it is not. */
+/** A share of one as a percentage that never says 0 % or 100 % where it is not. @param {number} share */
 export function percent(share) {
   if (share === 0) return "0%";
   if (share === 1) return "100%";
@@ -10,12 +10,12 @@ export function percent(share) {
   return `${hundredths < 10 ? hundredths.toFixed(1) : hundredths.toFixed(hundredths > 99 ? 1 : 0)}%`;
 }
 
-/** How many documents an answer rests on: a decimal only where it tells something. */
+/** How many documents an answer rests on: a decimal only where it tells something. @param {number} documents */
 export function effective(documents) {
   return fixed(documents, documents < 10 ? 1 : 0);
 }
 
-/** A number with a fixed count of decimals. */
+/** A number with a fixed count of decimals. @param {?number} number null is unknown @param {number} [decimals] */
 export function fixed(number, decimals = 2) {
   if (number === null || Number.isNaN(number)) return "–";
   if (number === Infinity) return "∞";
@@ -24,25 +24,25 @@ export function fixed(number, decimals = 2) {
   return number < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-/** A similarity in two decimals, in four where two would say it is 1. */
+/** A similarity in two decimals, in four where two would say it is 1. @param {number} similarity */
 export function similarityText(similarity) {
   return fixed(similarity, similarity >= 0.995 && similarity < 1 ? 4 : 2);
 }
 
-/** A temperature as short as it is exact. */
+/** A temperature as short as it is exact. @param {number} temperature */
 export function temperatureText(temperature) {
   return temperature === Infinity ? "∞" : String(temperature);
 }
 
-/** A whole number with thin groups. */
+/** A whole number with thin groups. @param {number} number */
 export function count(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** A tiny number in words of ten: 3·10⁻¹⁶. */
+/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number */
 export function power(number) {
   if (number === 0) return "0";
   const exponent = Math.floor(Math.log10(Math.abs(number)));
-  const digits = String(exponent).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+  const digits = String(exponent).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
   return `${(number / 10 ** exponent).toFixed(0)}·10${digits}`;
 }

@@ -15,7 +15,7 @@
   window.asked = {};
   if (root.dataset.exported !== undefined) return;
   try {
-    const fonts = new URL("../css/fonts.css", document.currentScript.src).href;
+    const fonts = new URL("../css/fonts.css", /** @type {HTMLScriptElement} */ (document.currentScript).src).href;
     if (window.localStorage.getItem("softkv-fonts") === fonts) {
       document.head.append(Object.assign(document.createElement("link"), { id: "fonts", rel: "stylesheet", href: fonts }));
     }

@@ -38,7 +38,7 @@ const QUESTIONS = {
 };
 
 /**
- * @param {object} model what the scene shows: always its state
+ * @param {Page.Model} model what the scene shows: always its state
  * @returns {?{ask: string, choices: {id: string, text: string, key?: boolean}[], right: ?string, because: string}} null while nothing can be asked
  */
 export function question(model) {
@@ -51,7 +51,11 @@ export function question(model) {
   return { ask: words("ask"), choices: asked.choices.map((id) => ({ id, text: words(id) })), right: asked.right(model), because: words("because") };
 }
 
-/** Which key weighs most: it and one more of the nearest, and two others by chance, always the same ones for the same rows. */
+/**
+ * Which key weighs most: it and one more of the nearest, and two others by chance, always the same ones for the same rows.
+ *
+ * @param {Page.Model} model
+ */
 function whichKey({ state, result, answer }) {
   const open = result.rows.map((row, i) => ({ ...row, weight: answer.weights[i] })).filter((row) => !row.masked && row.key.trim());
   const near = [...open].sort((a, b) => b.similarity - a.similarity).slice(0, NEAREST);
@@ -89,6 +93,7 @@ function shared(answer) {
   return first > 9 * (second ?? 0) ? "one" : "both";
 }
 
+/** @param {Page.Model} model */
 function rowFacts({ state, result, answer }) {
   if (!result) return {};
   const [first, second] = heaviest(answer.weights, 2).map((i) => ({ key: short(result.rows[i]), weight: percent(answer.weights[i]) }));

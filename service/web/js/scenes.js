@@ -50,7 +50,7 @@ export const SETS = {
  * before the four answers; `styles` the sheet that comes with it; `exported` where an exported page has its answers;
  * `addends` where words can be weighed too.
  */
-export const SCENES = [
+export const SCENES = /** @type {Page.Scene[]} */ ([
   { name: "library", addends: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines", none: false } },
   { name: "videos", view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad", none: false } },
   { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory", none: false } },
@@ -75,9 +75,9 @@ export const SCENES = [
   { name: "pairs", view: "pairs", styles: "lab", state: {} },
   { name: "learning", view: "learning", styles: "lab", state: { text: "3 March 2014" } },
   { name: "vision", view: "vision", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
-];
+]);
 
-/** A scene by name; the opening scene where there is none of that name. */
+/** A scene by name; the opening scene where there is none of that name. @param {string} name */
 export function sceneNamed(name) {
   return SCENES.find((scene) => scene.name === name) ?? SCENES[0];
 }

@@ -9,7 +9,7 @@ import { onLambda } from "./scale.js";
 import { sceneNamed } from "./scenes.js";
 import { preferred } from "./words.js";
 
-/** What holds where neither the scene nor the URL says otherwise. */
+/** What holds where neither the scene nor the URL says otherwise. @type {Readonly<Page.State>} */
 export const DEFAULTS = Object.freeze({
   scene: "library",
   view: "lookup",
@@ -85,13 +85,13 @@ const WRITE = {
   object: (value) => JSON.stringify(value),
 };
 
-/** What a scene begins with. */
+/** What a scene begins with. @param {string} name @returns {Page.State} */
 export function beginning(name) {
   const scene = sceneNamed(name);
   return { ...DEFAULTS, ...scene.state, scene: scene.name, view: scene.view };
 }
 
-/** State → the part of the URL after the #: the scene, and what differs from its beginning. */
+/** State → the part of the URL after the #: the scene, and what differs from its beginning. @param {Page.State} state */
 export function toHash(state) {
   const start = beginning(state.scene);
   const said = new URLSearchParams({ scene: state.scene });
@@ -109,14 +109,14 @@ function opensRevealed(said) {
   return EMBEDDED || [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
 }
 
-/** The part after the # → state. What is not understood keeps its beginning. */
+/** The part after the # → state. What is not understood keeps its beginning. @param {string} hash @returns {Page.State} */
 export function fromHash(hash) {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
   const state = { ...beginning(said.get("scene") ?? DEFAULTS.scene), revealed: opensRevealed(said) };
   for (const [name, text] of said) {
     if (!(name in DEFAULTS) || name === "scene" || name === "view") continue;
     const read = parse(name, text);
-    if (read !== undefined) state[name] = read;
+    if (read !== undefined) Object.assign(state, { [name]: read });
   }
   return state;
 }
@@ -283,7 +283,7 @@ export class Store {
     this.#tell(Object.keys(DEFAULTS));
   }
 
-  /** @param {function(object, Set<string>): void} listener */
+  /** @param {(state: Page.State, changed: Set<string>) => void} listener */
   listen(listener) {
     this.#listeners.push(listener);
   }

@@ -7,11 +7,16 @@
 
 import { onTheWire } from "./scale.js";
 
+/** @typedef {{temperature: number, rest_weight: number, evidence: {log_partition: number, effective_documents: number}}} SweptAt */
+/** @typedef {{matches: {similarity: number}[], temperatures: (SweptAt & {weights: number[]})[]}} Sweep of the answer of POST …/sweep */
+/** @typedef {Record<string, number>} Rung what is known at 1/T, its `inverse` */
+
 /** What is known of the unseen rows. */
 export class Tail {
+  /** @type {Rung[]} */
   #rungs;
 
-  /** @param {object} sweep the answer of POST …/sweep */
+  /** @param {{documents: number, matches: ArrayLike<unknown>, temperatures: SweptAt[]}} sweep of the answer of POST …/sweep */
   constructor(sweep) {
     this.count = sweep.documents - sweep.matches.length;
     this.#rungs = sweep.temperatures.map(({ temperature, rest_weight: rest, evidence }) => ({
@@ -22,17 +27,17 @@ export class Tail {
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
   }
 
-  /** ln Σ exp(s/T) over the unseen rows. */
+  /** ln Σ exp(s/T) over the unseen rows. @param {number} temperature */
   logMass(temperature) {
     return between(this.#rungs, 1 / temperature, "logMass");
   }
 
-  /** Effective documents of the whole collection, each key of one of several counted. */
+  /** Effective documents of the whole collection, each key of one of several counted. @param {number} temperature */
   effective(temperature) {
     return Math.exp(between(this.#rungs, 1 / temperature, "logEffective"));
   }
 
-  /** The service answered at this temperature: from here on it is exact there. */
+  /** The service answered at this temperature: from here on it is exact there. @param {number} temperature @param {number} effective @param {number} [logMass] */
   learn(temperature, effective, logMass = this.logMass(temperature)) {
     if (temperature === 0 || temperature === Infinity) return;
     const inverse = 1 / temperature;
@@ -47,9 +52,10 @@ export class Tail {
  * the cold to the logarithm of how many keys it has.
  */
 export class Crowd {
+  /** @type {Rung[]} */
   #rungs;
 
-  /** @param {object} sweep the answer of POST …/sweep @param {number} at which of its matches */
+  /** @param {Sweep} sweep @param {number} at which of its matches */
   constructor(sweep, at) {
     const { similarity } = sweep.matches[at];
     this.#rungs = sweep.temperatures
@@ -61,14 +67,14 @@ export class Crowd {
       .sort((a, b) => a.inverse - b.inverse);
   }
 
-  /** At a temperature above 0; beyond the rungs as at the nearest. */
+  /** At a temperature above 0; beyond the rungs as at the nearest. @param {number} temperature */
   added(temperature) {
     const inverse = Math.max(1 / temperature, this.#rungs[0]?.inverse);
     return this.#rungs.length ? between(this.#rungs, inverse, "added") : 0;
   }
 }
 
-/** 1/T, of the temperature that stands for ∞ on the wire too. */
+/** 1/T, of the temperature that stands for ∞ on the wire too. @param {number} temperature */
 function inverseOf(temperature) {
   return temperature >= onTheWire(Infinity) ? 0 : 1 / temperature;
 }
@@ -76,10 +82,14 @@ function inverseOf(temperature) {
 /**
  * Cubic Hermite between the neighbours, with three-point slopes; a straight line where one further out is infinite. In
  * the cold the rest is 0 at some rungs and a rounding error at others: between two of them it is 0.
+ *
+ * @param {Rung[]} rungs at least one, in the order of 1/T
+ * @param {number} inverse 1/T
+ * @param {string} name of what is wanted there
  */
 export function between(rungs, inverse, name) {
   const above = rungs.findIndex((rung) => rung.inverse >= inverse);
-  if (above < 0) return rungs.at(-1)[name];
+  if (above < 0) return rungs[rungs.length - 1][name];
   if (rungs[above].inverse === inverse) return rungs[above][name];
   const [a, b] = [rungs[above - 1], rungs[above]];
   if (a[name] === -Infinity || b[name] === -Infinity) return -Infinity;
@@ -92,6 +102,13 @@ export function between(rungs, inverse, name) {
   return (2 * s3 - 3 * s2 + 1) * a[name] + (s3 - 2 * s2 + share) * left + (3 * s2 - 2 * s3) * b[name] + (s3 - s2) * right;
 }
 
+/**
+ * @param {Rung | undefined} before
+ * @param {Rung} at
+ * @param {Rung | undefined} after
+ * @param {string} name
+ * @param {number} otherwise the slope where a neighbour is missing or infinite
+ */
 function slope(before, at, after, name, otherwise) {
   if (!before || !after || !Number.isFinite(before[name]) || !Number.isFinite(after[name])) return otherwise;
   const [h1, h2] = [at.inverse - before.inverse, after.inverse - at.inverse];

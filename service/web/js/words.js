@@ -4,12 +4,12 @@ import { asset } from "./assets.js";
 import { h } from "./element.js";
 import { count } from "./numbers.js";
 
-const LANGUAGES = ["en", "zh"];
+const LANGUAGES = /** @type {const} */ (["en", "zh"]);
 let current = {};
 
-/** The first of a browser's languages that the page has; English where it has none. @param {readonly string[]} wanted */
+/** The first of a browser's languages that the page has; English where it has none. @param {readonly string[]} wanted @returns {Page.Language} */
 export function preferred(wanted) {
-  return wanted.map((language) => language.toLowerCase().split("-")[0]).find((language) => LANGUAGES.includes(language)) ?? "en";
+  return wanted.map((language) => LANGUAGES.find((one) => one === language.toLowerCase().split("-")[0])).find(Boolean) ?? "en";
 }
 
 /** Take these words for all that is said: a page of its own has words of its own. */
@@ -31,7 +31,7 @@ export async function speak(language) {
 }
 
 async function fetched(language) {
-  const { document: name } = document.querySelector("script.words").dataset;
+  const { document: name } = /** @type {HTMLElement} */ (document.querySelector("script.words")).dataset;
   const answer = await fetch(asset(`words/${name}.${language}.json`));
   if (!answer.ok) throw new TypeError(`no words in ${language}: ${answer.status}`);
   return answer.json();

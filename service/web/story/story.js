@@ -285,7 +285,8 @@ export class Story {
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
-      if (failure.code === "encoder_needed") this.#offerEncoder();
+      // A code of the exported page alone.
+      if (/** @type {string | undefined} */ (failure.code) === "encoder_needed") this.#offerEncoder();
       else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
       return null;

@@ -92,7 +92,6 @@ const COARSE = 20;
 export class Threads {
   #say;
   #change;
-  #changeLevel;
   /** @type {Content} */
   #content = { query: "", rows: [] };
   /** @type {?Frame} */
@@ -149,7 +148,6 @@ export class Threads {
   constructor(say, change, changeLevel = null) {
     this.#say = say;
     this.#change = change;
-    this.#changeLevel = changeLevel;
     const [grown, poured] = [nameOf("grown"), nameOf("poured")];
     this.element = s(
       "svg.threads",

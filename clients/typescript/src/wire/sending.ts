@@ -137,7 +137,8 @@ export class Sender {
   #init(call: Call<unknown>, how: How, id: string): RequestInit {
     const { key } = this.options;
     const { method, body, once } = call;
-    const content = body instanceof Written || body === undefined ? body : new Written(json(body), JSON_TYPE);
+    const written = () => (body instanceof Written ? body : new Written(json(body), JSON_TYPE));
+    const content = body === undefined ? undefined : written();
     const headers = {
       "X-Request-ID": id,
       ...authorization(typeof key === "function" ? key() : key),

@@ -173,7 +173,7 @@ export class ExportedPage {
     };
   }
 
-  /** Load the encoder, some 30 MB. @param {function(number): void} report called with the share that has come @throws {import("../recorded.js").RecordMissing} */
+  /** Load the encoder, some 30 MB. @param {(it: number) => void} report called with the share that has come @throws {import("../recorded.js").RecordMissing} */
   async loadEncoder(report) {
     await (await known()).vectors.load(report);
   }

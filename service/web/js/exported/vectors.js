@@ -29,7 +29,7 @@ export class Vectors {
     this.#counts = new Map(texts.map((text, i) => [text, { count: counts[i], unknown: unknown[i], isTruncated: false }]));
   }
 
-  /** Load the encoder: some 30 MB. @param {function(number): void} report called with the share that has come */
+  /** Load the encoder: some 30 MB. @param {(it: number) => void} report called with the share that has come */
   async load(report) {
     this.#encoder = await loadEncoder(report);
   }

@@ -11,7 +11,7 @@ import { heaviest } from "./answers.js";
 const [WEIGHTS, RANKS] = [3, 2];
 const LONGEST = 48;
 
-/** @param {object} context @param {function(object, object): boolean} isWordy whether words can be weighed, of a state and its result */
+/** @param {Page.Context} context @param {(first: object, second: object) => boolean} isWordy whether words can be weighed, of a state and its result */
 export function addends({ store }, isWordy) {
   const input = h("input.slider.plain-slider", { type: "range", id: "lambda", min: 0, max: LAMBDA.most, step: 1 / LAMBDA.steps, oninput: () => store.set({ lambda: Number(input.value) }) });
   const shown = h("output.number.strong", { for: "lambda", "aria-live": "off" });

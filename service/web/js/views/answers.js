@@ -11,8 +11,7 @@ const SHOWN = 3;
 const CHOOSING = /^(WHERE|AND)\b/;
 const DECIDING = /(\b(?!collection\b)\w+ (?:=|MATCH|IN|<>|!=|[<>]=?) \(?:\w+(?:, :\w+)*\)?)/;
 
-/** @param {object} context */
-export function answers({ store }) {
+export function answers() {
   const columns = ["sql", "text", "top", "attention"].map((name) => {
     const headline = h("p.headline", {});
     const sql = name === "sql" || name === "text";

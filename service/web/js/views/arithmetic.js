@@ -20,7 +20,7 @@ const CELLS = 64;
 const DECIMALS = 4;
 const MORE = { number: 2, place: 2 };
 
-/** @param {object} context @param {function(?object): void} blended told the output: its vector, and what is known of it */
+/** @param {Page.Context} context @param {(blend: any) => void} blended told the output: its vector, and what is known of it */
 export function arithmetic({ asker }, blended) {
   const title = h("h2", {}, say("arithmetic.title"));
   const how = h("p.small.soft", {});
@@ -34,7 +34,9 @@ export function arithmetic({ asker }, blended) {
 
   /** The rows are others, and maybe the kind of their values. */
   function show({ result }) {
-    const { kind, components } = valuesOf(result);
+    const values = valuesOf(result);
+    const { kind } = values;
+    const components = values.kind === "text" ? null : values.components;
     const names = components ? components.map((name) => say(`arithmetic.${name}`)) : [1, 2, 3].map((i) => say("arithmetic.component", { i }));
     how.replaceChildren(say(components ? `arithmetic.how.${kind}` : "arithmetic.how"));
     fill(head, h("tr", {}, h("td"), h("th", { scope: "col" }, say("word.weight")), h("td"),
@@ -103,7 +105,7 @@ export function arithmetic({ asker }, blended) {
     const share = 1 - answer.nullWeight - shown.reduce((sum, i) => sum + answer.weights[i], 0);
     if (share > 1e-12 && answer.weights.some((weight) => weight > 0)) lines.push(term(share, others.map((component) => component / share), say("arithmetic.others"), values, "others"));
     if (result.nullKey) lines.push(term(answer.nullWeight, new Float64Array(output.length), say("arithmetic.none"), values, "none"));
-    lines.forEach((line, i) => i && line.firstChild.append("+"));
+    lines.forEach((line, i) => i && line.firstElementChild.append("+"));
     fill(body, lines, sum(found));
   }
 
@@ -147,6 +149,7 @@ function term(weight, vector, name, values, kind = "") {
   return line;
 }
 
+/** @param {any} blend told above */
 function sum({ output, answered, mean, values }) {
   const name = mean && answered < 1 ? say("arithmetic.answered", { value: values.write(mean), share: percent(answered) }) : mean ? values.write(output) : "";
   return h("tr.sum", {}, h("td"), h("td.weight.number"), h("td.sign", {}, "="), cells(output, values, MORE[values.kind]),

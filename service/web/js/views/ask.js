@@ -17,7 +17,7 @@ export const EXACT = 0.9999;
 const NUMBER = "number";
 const MIDDLE = 0.5;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function ask({ store, asker, api }) {
   const { state } = store;
   const question = h("input.question", {

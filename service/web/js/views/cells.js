@@ -7,7 +7,7 @@ const SIDE = 8;
 
 /**
  * @param {number[]} numbers 64 of them
- * @param {?function(number): void} turn told the cell that is clicked; null: only a picture
+ * @param {((it: number) => void) | null} turn told the cell that is clicked; null: only a picture
  * @param {string} label
  */
 export function cells(numbers, turn, label) {

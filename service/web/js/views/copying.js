@@ -6,7 +6,7 @@ import { say } from "../words.js";
 
 const SHOWN_MS = 1600;
 
-/** @param {{origin: string, api: object}} context @param {function(): object} request what to repeat, asked when pressed */
+/** @param {Page.Context} context @param {() => Page.Call} request what to repeat, asked when pressed */
 export function copyAsCurl({ origin, api }, request) {
   const button = h("button.plain.curl", { type: "button", onclick: copy }, say("curl.copy"));
   const shown = h("textarea.command", { readOnly: true, hidden: true, rows: 4, spellcheck: false, "aria-label": say("curl.command") });

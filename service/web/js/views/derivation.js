@@ -8,7 +8,7 @@ import { matrix } from "./matrix.js";
 
 /**
  * @param {string} step its name
- * @param {object} numbers the service's arrays
+ * @param {Page.Arrays} numbers the service's arrays
  * @param {{t: number}} state
  * @returns {Node[]}
  */

@@ -1,5 +1,6 @@
 /** Inside the encoder: the attention of its heads over the tokens of a sentence, or of a question and a passage. */
 
+import { SoftkvError } from "../api.js";
 import { unreadable } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { percent } from "../numbers.js";
@@ -23,7 +24,7 @@ const EXAMPLES = {
   passage: { text: "Where does the cat sleep?", pair: "The cat sleeps in the kitchen, and the dog waits at the door.", layer: 2, head: 9, word: 5, to: -1, second: "5.3", causal: false },
 };
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function encoder(context) {
   const { store, api } = context;
   const { state } = store;
@@ -74,7 +75,7 @@ export function encoder(context) {
     try {
       return await api.post("/v1/trace", everyHead(store.state), signal);
     } catch (failure) {
-      if (failure.code !== "too_much") throw failure;
+      if (!(failure instanceof SoftkvError) || failure.code !== "too_much") throw failure;
       return api.post("/v1/trace", everyHead(store.state, placeOf(store.state).layer), signal);
     }
   }
@@ -91,7 +92,7 @@ export function encoder(context) {
     const place = placeOf(now);
     const other = secondOf(now);
     second.hidden = now.pair === null;
-    examples.querySelector("#one-text").hidden = now.pair === null;
+    /** @type {HTMLElement} */ (examples.querySelector("#one-text")).hidden = now.pair === null;
     if (document.activeElement !== sentence) sentence.value = now.text;
     if (document.activeElement !== passage) passage.value = now.pair ?? "";
     all.show(traced?.layers ?? null, place, other);

@@ -11,7 +11,7 @@ const GROWS = CSS.supports("field-sizing", "content");
  * A text that grows with what is written where it does not fit, and holds no line breaks. A character without a font is
  * named until the field is entered.
  *
- * @param {string} kind a class @param {string} label @param {function(string): void} change told what was written
+ * @param {string} kind a class @param {string} label @param {(it: string) => void} change told what was written
  */
 export function field(kind, label, change) {
   const element = h(`textarea.field.${kind}`, { rows: 1, dir: "auto", spellcheck: false, autocomplete: "off", "aria-label": label });

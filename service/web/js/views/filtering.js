@@ -7,14 +7,14 @@ import { say } from "../words.js";
 const MOST_VALUES = 16;
 const FIELD = /^metadata\./;
 
-/** @param {object} store */
+/** @param {Page.Store} store */
 export function filtering(store) {
   const select = h("select", { id: "filter", onchange: choose });
   const element = h("div", { hidden: true }, h("label", { for: "filter" }, say("filter.label")), select);
   let known = null;
 
   function choose() {
-    const [field, value] = JSON.parse(select.value) ?? [];
+    const [field, value] = JSON.parse(select.value) ?? [undefined, undefined];
     store.set({ filter: field === undefined ? null : { field: `metadata.${field}`, operator: "==", value }, masked: [] });
   }
 
@@ -41,7 +41,7 @@ export function conditionOf(filter) {
   return { field: filter.field.replace(FIELD, ""), value: filter.value };
 }
 
-/** Why a row may not be attended to, in words; empty where it may be. @param {{masked: boolean, metadata: object}} row */
+/** Why a row may not be attended to, in words; empty where it may be. @param {{id: string, key: string, masked: boolean, unread?: boolean, metadata?: Record<string, string | number>}} row @param {Page.State} state */
 export function struckOut(row, state) {
   if (!row.masked) return "";
   if (!row.key.trim()) return say("filter.empty");

@@ -51,6 +51,7 @@ export function bar({ store, exported }) {
     picker.value = SCENES[place].name;
     back.disabled = place === 0;
     next.disabled = place === SCENES.length - 1;
+    /** @type {[HTMLElement, string][]} */
     const named = [[nav, "scenes"], [picker, "scenes"], [back, "previous"], [next, "next"], [lang, "language"], [theme, "dark"], [projector, "projector"]];
     for (const [element, name] of named) element.setAttribute("aria-label", say(`frame.${name}`));
     for (const button of [back, next, lang, theme, projector]) button.title = button.getAttribute("aria-label");

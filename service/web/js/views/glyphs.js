@@ -13,7 +13,7 @@ export function isGlyph(text) {
 
 /** A text as it can be seen: a character that has no font here by its number, `U+1F63A`. */
 export function legible(text) {
-  const isBare = text.trim() && isGlyph(text) && /[^\u0000-\u024f]/.test(text);
+  const isBare = text.trim() && isGlyph(text) && /[\u0250-\uffff]/.test(text);
   if (!isBare || hasFont(text)) return text;
   return Array.from(text, (letter) => `U+${letter.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`).join(" ");
 }

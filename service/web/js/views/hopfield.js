@@ -17,7 +17,7 @@ const TURNED = 20;
 const SETTLED = 0.5;
 const STILL = 0.01;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function hopfield(context) {
   const { store, api } = context;
   const asking = latest(context);

@@ -3,7 +3,7 @@
 import { SoftkvError } from "../api.js";
 
 /**
- * @param {object} context its notice is asked for when there is something to say
+ * @param {Page.Context} context its notice is asked for when there is something to say
  * @param {Element} [element] busy while a question is under way
  */
 export function latest(context, element) {
@@ -12,8 +12,8 @@ export function latest(context, element) {
   /**
    * Ask; whatever was under way is nobody's answer any more.
    *
-   * @param {function(AbortSignal): Promise<void>} work what is asked, and shown once it is answered
-   * @param {function(SoftkvError): boolean} [taken] whether a refusal is told elsewhere
+   * @param {(it: AbortSignal) => Promise<void>} work what is asked, and shown once it is answered
+   * @param {(it: SoftkvError) => boolean} [taken] whether a refusal is told elsewhere
    */
   async function ask(work, taken = () => false) {
     running.abort();

@@ -16,7 +16,7 @@ const LIMITS = {
 };
 const SET = Object.keys(LIMITS.nearest);
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function limits({ store }) {
   /** What held before the first of the buttons was pressed. */
   let before = null;

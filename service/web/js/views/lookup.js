@@ -1,6 +1,6 @@
 /** Rows and a question: the four answers, the lines, the arithmetic and the table around one result. */
 
-import { SoftkvError } from "../api.js";
+import { isAborted, SoftkvError } from "../api.js";
 import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
 import { CALIBRATED } from "../nullkey.js";
@@ -24,7 +24,7 @@ const BELOW_MS = 100;
 const EVERY_FRAME = ["ask", "answers", "picture", "checking"];
 const ASKING = ["query", "source", "rows", "masked", "none", "filter"];
 
-/** @param {object} context store, api, asker, story, notice */
+/** @param {Page.Context} context store, api, asker, story, notice */
 export function lookup(context) {
   const { store, asker } = context;
   let result = null;
@@ -35,7 +35,7 @@ export function lookup(context) {
   let below = 0;
   let gone = false;
 
-  const parts = { ask: ask(context), answers: answers(context), picture: picture(context) };
+  const parts = { ask: ask(context), answers: answers(), picture: picture(context) };
   const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.ask.element);
   const under = h("div.under", {});
   const tables = h("div.below", {});
@@ -44,7 +44,7 @@ export function lookup(context) {
   /** What is not of the first answer comes after it. */
   async function rest() {
     if (gone) return;
-    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(context), sets: sets(context) });
+    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
     parts.ask.learnLanguages();
     left.append(parts.limits.element);
@@ -80,7 +80,7 @@ export function lookup(context) {
   }
 
   function refused(failure) {
-    if (failure.name === "AbortError") return;
+    if (isAborted(failure)) return;
     if (!(failure instanceof SoftkvError)) throw failure;
     const rows = context.notice.show(failure);
     rows?.then(() => gone || parts.ask.offer()); // the list of rows is all the more wanted where these are missing

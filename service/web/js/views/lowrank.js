@@ -13,7 +13,7 @@ const RANKS = [1, 8, 32, 64, 128, 256, 512, 1024];
 const DOWN = [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.5, -0.5]];
 const UP = [[0.8, 0.4, 0.0, 0.2], [0.0, 0.2, 0.6, -0.4]];
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function lowRank(context) {
   const { store, api } = context;
   const asking = latest(context);

@@ -72,8 +72,8 @@ function plane(points) {
   const y = (at) => middle - (at - (south + north) / 2) * scale;
   const [half, tall] = [wide / 2 / (narrowing * scale), (height - EDGE.top - EDGE.bottom) / 2 / scale];
   const degrees = [
-    ...between((west + east) / 2 - half, (west + east) / 2 + half).map((line) => ({ east: line, said: say(line < 0 ? "output.west" : "output.east", { degrees: Math.abs(line) }) })),
-    ...between((south + north) / 2 - tall, (south + north) / 2 + tall).map((line) => ({ north: line, said: say(line < 0 ? "output.south" : "output.north", { degrees: Math.abs(line) }) })),
+    ...between((west + east) / 2 - half, (west + east) / 2 + half).map((line) => ({ east: line, north: undefined, said: say(line < 0 ? "output.west" : "output.east", { degrees: Math.abs(line) }) })),
+    ...between((south + north) / 2 - tall, (south + north) / 2 + tall).map((line) => ({ east: undefined, north: line, said: say(line < 0 ? "output.south" : "output.north", { degrees: Math.abs(line) }) })),
   ];
   return { x, y, height, degrees };
 }

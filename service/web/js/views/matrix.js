@@ -5,12 +5,9 @@ import { fixed } from "../numbers.js";
 import { subscripted } from "../words.js";
 
 /**
- * @param {object} what
- * @param {string} what.name shown above, e.g. "Q"
- * @param {string} what.kind query, key, value, weight or plain: its colour
- * @param {number[][]} what.numbers null and ±Infinity allowed
- * @param {string[]} [what.rows] labels @param {string[]} [what.columns] labels
- * @param {function(number, number): void} [what.point] told the cell that is pointed at or focused
+ * @param {Page.Matrix} what
+ *   `name` is shown above, e.g. "Q"; `kind` is query, key, value, weight or plain: its colour; `numbers` may be null or ±Infinity;
+ *   `rows` and `columns` are labels; `point` is told the cell that is pointed at or focused
  */
 export function matrix({ name, kind = "plain", numbers, rows = [], columns = [], point = null, decimals = 2 }) {
   const cells = numbers.map((row, i) => row.map((number, j) => {

@@ -1,6 +1,6 @@
 /** What stands between the learner and an answer: a key, a service that loads or is away, a refusal. */
 
-import { SoftkvError, Unreachable } from "../api.js";
+import { isAborted, SoftkvError, Unreachable } from "../api.js";
 import { fill, h, put } from "../element.js";
 import { percent } from "../numbers.js";
 import { RecordMissing } from "../recorded.js";
@@ -13,9 +13,9 @@ const LONGEST_MS = 15_000;
 const LOADING = 503;
 
 /**
- * @param {object} context api, asker, store
- * @param {function(): void} anew draw everything again: another key may see other things
- * @param {function(): void} [again] ask again what got no answer
+ * @param {Page.Context} context api, asker, store
+ * @param {() => void} anew draw everything again: another key may see other things
+ * @param {() => void} [again] ask again what got no answer
  */
 export function notice({ api, asker, store, exported }, anew, again = anew) {
   const element = h("div", { "aria-live": "polite", id: "notice" });
@@ -67,7 +67,7 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
     try {
       await asker.collections(signal);
     } catch (refused) {
-      if (!(refused instanceof SoftkvError) && refused.name !== "AbortError") throw refused;
+      if (!(refused instanceof SoftkvError) && !isAborted(refused)) throw refused;
       return;
     }
     const names = [...asker.sizes.keys()];
@@ -102,7 +102,7 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
         if (refusal instanceof Unreachable) await api.get("/livez", signal);
         again();
       } catch (failure) {
-        if (failure.name === "AbortError") return;
+        if (isAborted(failure)) return;
         if (!(failure instanceof SoftkvError)) throw failure;
         later(refusal);
       }

@@ -24,7 +24,6 @@ export function output() {
   const swatch = h("span.swatch", { role: "img" });
   const place = h("span.place-of", {});
   let chart = null;
-  let last = null;
   const large = h("span.blended.number", {});
   const how = h("span.tiny.soft", { id: "output-how" });
   const said = h("span.tiny", { id: "output-words" });
@@ -34,7 +33,9 @@ export function output() {
 
   /** The rows are others: what they blend to takes its room before the lines are measured. */
   function show({ result }) {
-    const { kind, stray } = valuesOf(result);
+    const values = valuesOf(result);
+    const { kind } = values;
+    const stray = values.kind === "text" ? values.stray : null;
     element.dataset.kind = kind;
     put(how, typeof stray === "string" ? say("output.stray", { value: clipped(stray.trim(), NAMED) || "∅" }) : say("picture.blend"));
     for (const part of new Set(Object.values(parts).flat())) part.toggleAttribute("hidden", !parts[kind].includes(part));
@@ -48,9 +49,8 @@ export function output() {
     place.append(chart.element);
   }
 
-  /** @param {?object} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */
+  /** @param {any} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */
   function draw(blend) {
-    last = blend;
     element.classList.toggle("unknown", !blend);
     element.dataset.vector = blend && blend.values.kind !== "text" ? blend.output.join(" ") : "";
     if (!blend) {

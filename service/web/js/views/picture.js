@@ -24,7 +24,7 @@ const FRAME = 560;
 /** What the scene about filters shows of each row while no filter is set. */
 const FIELD = "shelf";
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function picture({ store }) {
   const elements = new Map();
   const blended = output();
@@ -52,7 +52,7 @@ export function picture({ store }) {
     const key = h("div.cell.key-cell", {}, h("span.special", {}));
     const number = h("span.share.number", {});
     const shownValue = h("span.special", {}, value);
-    return { key: key.firstChild, number, value: shownValue, element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)) };
+    return { key: key.firstElementChild, number, value: shownValue, element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)) };
   }
 
   function rowElement(row) {
@@ -156,6 +156,7 @@ export function picture({ store }) {
     const { result, answer, state } = model;
     const secret = veiled(model);
     let seen = 0;
+    /** @type {Parameters<typeof lines.draw>[2]} */
     const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
       const line = elements.get(id);
       const weight = answer.weights[i];

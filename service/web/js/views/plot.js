@@ -13,7 +13,7 @@ const TOP = 6;
 /** A row that weighs less has no number. */
 const TOLD = 0.04;
 
-/** @param {number[]} range of x @param {{query: function(number), point: function(number, number, number)}} moved */
+/** @param {number[]} range of x @param {{query: (it: number) => void, point: (first: number, second: number, third: number) => void}} moved */
 export function plot([low, high], moved) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart plot");
@@ -21,6 +21,7 @@ export function plot([low, high], moved) {
   const chart = select(element);
   for (const part of ["axes", "stems", "ground", "trace", "seeker", "dots", "names"]) chart.append("g").attr("class", part);
   let held = null;
+  /** @type {?Parameters<typeof draw>} */
   let last = null;
   let place = null;
 
@@ -29,7 +30,7 @@ export function plot([low, high], moved) {
   const watcher = new ResizeObserver(() => last && measure() && draw(...last));
   watcher.observe(element);
   element.addEventListener("pointerdown", (event) => {
-    const point = event.target.dataset.point;
+    const point = /** @type {SVGElement} */ (event.target).dataset.point;
     held = point === undefined ? "query" : Number(point);
     element.setPointerCapture(event.pointerId);
     drag(event);
@@ -70,7 +71,7 @@ export function plot([low, high], moved) {
     const { x, y, em, top, bottom } = place;
     const radius = points.map((_, i) => em * (0.35 + 0.7 * Math.sqrt(here.weights[i])));
     element.setAttribute("aria-label", say("regression.label", { x: fixed(here.x), y: fixed(here.y), points: points.length }));
-    chart.select(".trace").selectAll("path").data([curve]).join("path").attr("d", line().x(([at]) => x(at)).y(([, value]) => y(value)));
+    chart.select(".trace").selectAll("path").data([curve]).join("path").attr("d", line(([at]) => x(at), ([, value]) => y(value)));
     chart.select(".stems").selectAll("line").data(points).join("line")
       .attr("x1", x(here.x)).attr("y1", y(here.y)).attr("x2", ([at]) => x(at)).attr("y2", ([, value]) => y(value))
       .attr("stroke-width", (_, i) => Math.max(0.5, here.weights[i] * 22)).attr("stroke-opacity", (_, i) => 0.08 + 0.8 * Math.sqrt(here.weights[i]));

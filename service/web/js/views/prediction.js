@@ -4,7 +4,7 @@ import { fill, h, put } from "../element.js";
 import { question } from "../predictions.js";
 import { say, subscripted } from "../words.js";
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function prediction({ store }) {
   const reply = h("p.reply", { id: "reply", role: "status", tabIndex: -1 });
   const asked = h("fieldset.prediction", { id: "prediction" });
@@ -31,7 +31,7 @@ export function prediction({ store }) {
       h("div.showing", {}, h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")), h("span.tiny.soft.presenting", {}, say("predict.presenting"))));
   }
 
-  /** @param {object} model what the scene shows, and its state; a state alone while that is still to come */
+  /** @param {Page.Model} model what the scene shows, and its state; a state alone while that is still to come */
   function show(model) {
     const { state } = model;
     if (!state.revealed) {

@@ -15,7 +15,7 @@ const LINE = 160;
 const RANGE = [0, 10];
 const REST_MS = 350;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function regression(context) {
   const { store, api } = context;
   let waiting = 0;
@@ -51,7 +51,7 @@ export function regression(context) {
     const curve = grid().map((place) => [place, estimate(place, t).y]);
     const here = estimate(x, t);
     picture.draw(points(), curve, { x, ...here });
-    at.value = x;
+    at.value = String(x);
     put(atShown, fixed(x));
     const bandwidth = t === Infinity ? "∞" : fixed(Math.sqrt(t));
     put(words, say("regression.words", { x: fixed(x), y: fixed(here.y), bandwidth, T: temperatureText(t) }));

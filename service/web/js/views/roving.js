@@ -6,12 +6,12 @@ const FIELDS = "input, textarea, button";
  * The rows of a container. `arrange` puts these rows into it, in this order, and leaves the focus where it was, or
  * where a row that is gone has left a neighbour.
  *
- * @param {Element} container
+ * @param {HTMLElement} container
  */
 export function roving(container) {
   let current = null;
   container.addEventListener("focusin", (event) => settle(rowOf(event.target)));
-  container.addEventListener("keydown", (event) => {
+  container.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (!by || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.isComposing) return;
     const row = rowOf(event.target);
@@ -26,7 +26,7 @@ export function roving(container) {
   }
 
   function walked() {
-    return [...container.children].filter((row) => !row.hidden && fieldsOf(row).length);
+    return [...container.children].filter((row) => row instanceof HTMLElement && !row.hidden && fieldsOf(row).length);
   }
 
   /** One row, the last that was in use, can be reached with Tab. */
@@ -46,7 +46,7 @@ export function roving(container) {
     }
     settle();
     if (!inside || document.activeElement === held) return;
-    if (container.contains(held)) return held.focus();
+    if (held instanceof HTMLElement && container.contains(held)) return held.focus();
     const rows = walked();
     if (rows.length) fieldsOf(rows[Math.min(at[0], rows.length - 1)])[at[1]]?.focus();
   }

@@ -7,7 +7,7 @@ import { CHINESE, SETS } from "../scenes.js";
 import { valuesOf } from "../values.js";
 import { say } from "../words.js";
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function sets({ store, api }) {
   const { scene, lang } = store.state;
   const { query, rows, t } = beginning("rows");

@@ -4,7 +4,7 @@ import { SoftkvError } from "../api.js";
 import { h } from "../element.js";
 import { say } from "../words.js";
 
-/** Ask once, and say it in the language of the page. @param {object} context */
+/** Ask once, and say it in the language of the page. @param {Page.Context} context */
 export async function shards(context) {
   context.held ??= context.api.get("/v1").then((service) => service.shards, (failure) => {
     if (!(failure instanceof SoftkvError)) throw failure;

@@ -13,7 +13,7 @@ import { temperatureSlider } from "./temperature.js";
 /** One head, or the first or the second of two. */
 const WALKS = [{ heads: 1, walked: 0 }, { heads: 2, walked: 0 }, { heads: 2, walked: 1 }];
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function steps(context) {
   const { store, api } = context;
   let numbers = null;

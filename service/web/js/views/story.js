@@ -11,7 +11,7 @@ import { prediction } from "./prediction.js";
  * The story of the current scene, under the name that the list of scenes has. While it is covered only its question is
  * told: the sentence gives the answer away.
  *
- * @param {object} context
+ * @param {Page.Context} context
  */
 export function story(context) {
   const { store } = context;
@@ -45,7 +45,7 @@ export function story(context) {
     more.hidden = !state.revealed;
   }
 
-  /** @param {object} model what the scene shows; a state alone while that is still to come */
+  /** @param {Page.Model} model what the scene shows; a state alone while that is still to come */
   function show(model) {
     follow(model.state);
     asked.show(model);

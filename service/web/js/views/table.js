@@ -13,7 +13,7 @@ const PAGE = 40;
 /** Up to here the rows stand in the learner's own order, which says nothing of their weights. */
 const ALL = 12;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function table({ store }) {
   const lines = new Map();
   const title = h("h2", {});

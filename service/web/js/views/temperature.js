@@ -8,7 +8,7 @@ import { say } from "../words.js";
 const TICKS = [0, 0.01, 0.05, 0.2, 1, 10, Infinity];
 
 /**
- * @param {function(number): void} change told the temperature while the slider moves
+ * @param {(it: number) => void} change told the temperature while the slider moves
  * @param {number[]} [ticks] temperatures with a mark under the slider; each is a button
  */
 export function temperatureSlider(temperature, change, ticks = TICKS) {
@@ -27,7 +27,7 @@ export function temperatureSlider(temperature, change, ticks = TICKS) {
 
   /** Follow the state; `words` is what a screen reader hears with the number. */
   function follow(value, words = "") {
-    if (temperatureAt(Number(input.value)) !== value) input.value = positionOf(value);
+    if (temperatureAt(Number(input.value)) !== value) input.value = String(positionOf(value));
     put(shown, temperatureText(value));
     input.setAttribute("aria-valuetext", `${temperatureText(value)}${words ? `. ${words}` : ""}`);
     input.style.setProperty("--at", String(positionOf(value) / STEPS));

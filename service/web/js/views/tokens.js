@@ -13,7 +13,7 @@ const THICKEST = 11;
 const BESIDE = 4;
 const curve = linkHorizontal();
 
-/** @param {{word: function(number): void, key: function(number): void}} choose told the word, or the key, that was chosen */
+/** @param {{word: (it: number) => void, key: (it: number) => void}} choose told the word, or the key, that was chosen */
 export function tokenLines(choose) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "wires");
@@ -42,10 +42,10 @@ export function tokenLines(choose) {
       fill(queries, part(sides.queries, choose.word));
       fill(keys, part(sides.keys, choose.key));
     }
-    sides.queries.forEach((i, at) => queries.children[at].firstChild.setAttribute("aria-pressed", String(i === what.word)));
+    sides.queries.forEach((i, at) => queries.children[at].firstElementChild.setAttribute("aria-pressed", String(i === what.word)));
     sides.keys.forEach((j, at) => {
-      const key = keys.children[at];
-      key.firstChild.setAttribute("aria-pressed", String(j === what.to));
+      const key = /** @type {HTMLElement} */ (keys.children[at]);
+      key.firstElementChild.setAttribute("aria-pressed", String(j === what.to));
       key.style.setProperty("--share", String(what.weights[what.word][j]));
       key.title = percent(what.weights[what.word][j]);
     });
@@ -64,7 +64,7 @@ export function tokenLines(choose) {
     const links = sides.queries.flatMap((i, a) => sides.keys.map((j, b) => ({ i, a, b, weight: weights[i][j], kind: i === word ? "chosen" : "faint" })));
     const others = second ? sides.keys.map((j, b) => ({ i: word, a: sides.queries.indexOf(word), b, weight: second[word][j], kind: "second" })) : [];
     const drawn = [...links, ...others].filter(({ kind, weight }) => weight > (kind === "faint" ? FAINTEST : LEAST));
-    drawn.sort((a, b) => (a.kind !== "faint") - (b.kind !== "faint"));
+    drawn.sort((a, b) => Number(a.kind !== "faint") - Number(b.kind !== "faint"));
     const by = (kind) => (second ? { chosen: -BESIDE, second: BESIDE }[kind] ?? 0 : 0);
     select(svg).attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
       .selectAll("path").data(drawn, ({ kind, a, b }) => `${kind} ${a} ${b}`).join("path").order()

@@ -22,6 +22,7 @@ export function wires() {
   element.setAttribute("aria-hidden", "true");
   element.setAttribute("preserveAspectRatio", "none");
   const drawn = new Map();
+  /** @type {?Parameters<typeof draw>} */
   let last = null;
   let places = null;
   const watcher = new ResizeObserver(() => {

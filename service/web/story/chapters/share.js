@@ -277,7 +277,7 @@ function charactersOfUnicode(context) {
 
   return {
     element,
-    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: object[]}} recorded */
+    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../js/tail.js").SweptAt[]}} recorded */
     take({ query, rows, similarities, documents, temperatures }) {
       known = { similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
       title.textContent = say("most.title", { count: grouped(documents) });

@@ -7,7 +7,7 @@ import { HEADS, LAYERS } from "./traced.js";
 const SIDE = 48;
 const MOVES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: HEADS, ArrowUp: -HEADS };
 
-/** @param {function({layer: number, head: number}): void} choose @param {function(): void} drop told that the second is to go */
+/** @param {(place: Page.Head, isSecond: boolean) => void} choose @param {() => void} drop told that the second is to go */
 export function model(choose, drop) {
   let isSecond = false;
   const [first, other] = [false, true].map((second) => h(`button.picking.${second ? "second" : "first"}`, { type: "button", onclick: () => pick(second) }));
@@ -41,7 +41,7 @@ export function model(choose, drop) {
     next.button.focus();
   }
 
-  /** @param {?Map<number, number[][][]>} layers the weights by layer @param {object} one the head @param {?object} two the second */
+  /** @param {?Map<number, number[][][]>} layers the weights by layer @param {Page.Head} one the head @param {?Page.Head} two the second */
   function show(layers, one, two) {
     put(first, `● ${say("heads.one", { layer: one.layer + 1, head: one.head + 1 })}`);
     put(other, two ? `◌ ${say("heads.one", { layer: two.layer + 1, head: two.head + 1 })}` : say("heads.second"));

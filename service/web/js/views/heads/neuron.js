@@ -17,7 +17,11 @@ export function neuron() {
   const element = h("section.of-heads-panel", { id: "neuron", "aria-label": say("heads.neuron") }, title, h("p.small.soft", {}, rich("heads.neuron.how")),
     h("div.bars", {}, lines.flatMap((line, i) => [h("span.small", {}, rich(names[i])), line.element])), sum, checked);
 
-  /** @param {object} head what the service answered of one head @param {number} i the query @param {number} j the key */
+  /**
+   * @param {{query: number[][][][], key: number[][][][], logits: number[][][][], attention: number[][][][], tokens: Page.Token[]}} head what the service answered of one head
+   * @param {number} i the query
+   * @param {number} j the key
+   */
   function show({ query, key, logits, attention, tokens }, i, j) {
     const [q, k, logit] = [query[0][0][i], key[0][0][j], logits[0][0][i][j]];
     const products = q.map((number, c) => number * k[c]);

@@ -8,7 +8,7 @@ import { strongest } from "./traced.js";
 
 const TOLD = 3;
 
-/** @param {function({layer: number, head: number}): void} choose */
+/** @param {(place: Page.Head) => void} choose */
 export function roles(choose) {
   const title = h("h2", {});
   const looks = h("dd", {});
@@ -19,7 +19,16 @@ export function roles(choose) {
   const parts = [["query", looks], ["key", found], ["value", hands]].map(([kind, place]) => [h(`dt.${kind}`, {}, say(`heads.roles.${kind}`)), place]);
   const element = h("section.of-heads-panel", { id: "roles", "aria-label": say("heads.roles") }, title, h("dl.roles", {}, parts), best);
 
-  /** @param {object} told the words, the weights of every head, the chosen head's own, the word, another one, and the value vectors */
+  /**
+   * @param {object} told
+   * @param {Page.Token[]} told.tokens
+   * @param {Map<number, number[][][]>} told.layers the weights of every head
+   * @param {number[][]} told.weights the chosen head's own
+   * @param {number} told.word
+   * @param {number} told.to another word
+   * @param {?number[][]} told.value the value vectors
+   * @param {Page.Head} told.place the chosen head
+   */
   function show({ tokens, layers, weights, word, to, value, place }) {
     const name = tokens[word].text;
     fill(title, say("heads.roles.of", { word: name }));

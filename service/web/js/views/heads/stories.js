@@ -1,6 +1,6 @@
 /** A story about one head, and sentences that hold it against: attention is not explanation. */
 
-import { SoftkvError } from "../../api.js";
+import { isAborted, SoftkvError } from "../../api.js";
 import { fill, h } from "../../element.js";
 import { percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
@@ -16,7 +16,7 @@ const STORIES = [
 /** The story holds where who does it and to whom have more than half. */
 const HOLDS = 0.5;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function stories({ store, api }) {
   const body = h("tbody");
   const yours = h("tbody");
@@ -31,16 +31,16 @@ export function stories({ store, api }) {
 
   /** What is guessed is compared with what the service answers; only then is it told. @param {number} holds how many fit */
   async function guess(holds) {
-    for (const button of guesses.children) button.disabled = true;
+    for (const button of guesses.querySelectorAll("button")) button.disabled = true;
     try {
       const traces = await Promise.all(STORIES.map(({ text }) => api.post("/v1/trace", { text, layers: [HEAD.layer], heads: [HEAD.head] }, running.signal)));
       show(traces.map(({ tokens, attention }, i) => told(STORIES[i], tokens.map((token) => token.text), attention[0][0][STORIES[i].word])), holds);
     } catch (failure) {
-      if (failure.name === "AbortError") return;
+      if (isAborted(failure)) return;
       if (!(failure instanceof SoftkvError)) throw failure;
       fill(counted, failure.detail);
       shown.append(counted);
-      for (const button of guesses.children) button.disabled = false;
+      for (const button of guesses.querySelectorAll("button")) button.disabled = false;
     }
   }
 

@@ -21,8 +21,8 @@ function texts(text, pair) {
 }
 
 /**
- * @param {object} answer of `everyHead`
- * @returns {{tokens: {text: string, sequence: ?number}[], layers: Map<number, number[][][]>, changes: Map<number, object>}}
+ * @param {{tokens: Page.Token[], layers: number[], attention: Page.Packed, changes: Record<string, Page.Packed>[]}} answer of `everyHead`
+ * @returns {{tokens: Page.Token[], layers: Map<number, number[][][]>, changes: Map<number, Record<string, number[]>>}}
  *   layer → head → token → token, and layer → how far each of its steps moved each token
  */
 export function read({ tokens, layers, attention, changes }) {
@@ -52,8 +52,10 @@ export function strongest(layers, from, to) {
   return found.reduce((best, one) => (one.weight > best.weight ? one : best));
 }
 
+/** @param {Page.Packed} packed */
 function nested({ shape, ...packed }) {
   const flat = Array.from(vectorOf(packed));
+  /** @type {(from: number, shape: number[]) => any} */
   const cut = (from, [size, ...inner]) => {
     if (!inner.length) return flat.slice(from, from + size);
     const step = inner.reduce((product, each) => product * each, 1);

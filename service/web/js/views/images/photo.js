@@ -17,7 +17,7 @@ const COARSE = 4;
 const REST_MS = 400;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function photo(context) {
   const { store, api } = context;
   let clean = madePicture();
@@ -91,7 +91,7 @@ export function photo(context) {
     panels.noisy.draw(levels);
     put(before, decibel(psnr(levels, clean)));
     put(noiseShown, `σ = ${fixed(store.state.noise)}`);
-    noise.value = store.state.noise;
+    noise.value = String(store.state.noise);
     slider.follow(store.state.t);
     element.setAttribute("aria-busy", "true");
     clearTimeout(waiting);

@@ -10,18 +10,19 @@ const LOWEST = 180;
 const EDGE = { left: 3, right: 1, top: 1.2, bottom: 3 };
 const FIRST_LOSS = 3;
 
-/** @returns {{element: SVGElement, draw: function({name: string, kind: string, points: number[][]}[], number): void, leave: function(): void}} */
+/** @returns {{element: SVGElement, draw: (first: {name: string, kind: string, points: [number, number][]}[], second: number) => void, leave: () => void}} */
 export function curves() {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart curves");
   element.setAttribute("role", "img");
   const chart = select(element);
   for (const part of ["axes", "lines"]) chart.append("g").attr("class", part);
+  /** @type {?Parameters<typeof draw>} */
   let last = null;
   const watcher = new ResizeObserver(() => last && draw(...last));
   watcher.observe(element);
 
-  /** @param {{name: string, kind: string, points: number[][]}[]} networks their points [seconds, loss] @param {number} seconds at least as many across */
+  /** @param {{name: string, kind: string, points: [number, number][]}[]} networks their points [seconds, loss] @param {number} seconds at least as many across */
   function draw(networks, seconds) {
     last = [networks, seconds];
     const width = element.clientWidth || 600;
@@ -45,7 +46,7 @@ export function curves() {
     axes.selectAll("path").data([null]).join("path").attr("d", `M${left},${above}V${below}H${right}`);
     axes.selectAll("text").data(texts).join("text").attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
     chart.select(".lines").selectAll("path").data(networks).join("path").attr("class", (one) => one.kind)
-      .attr("d", (one) => line().x(([at]) => x(at)).y(([, loss]) => y(loss))(one.points));
+      .attr("d", (one) => line(([at]) => x(at), ([, loss]) => y(loss))(one.points));
   }
 
   return { element, draw, leave: () => watcher.disconnect() };

@@ -8,26 +8,26 @@ import { attend, busy, run, stop, train } from "./session.js";
 const SECONDS = [5, 10, 30, 60, 120];
 const [LEAST, MOST] = [1, 120];
 
-/** How long a training may take, as the request has it. @param {object} state */
+/** How long a training may take, as the request has it. @param {{seconds: number, steps: number}} state */
 export function budget({ seconds, steps }) {
   const whole = Math.min(MOST, Math.max(LEAST, seconds));
   return steps > 0 ? { seconds: whole, steps: Math.round(steps) } : { seconds: whole };
 }
 
-/** The choice of seconds; one of the address's own is among them. @param {object} store @param {string} label the name of its words */
+/** The choice of seconds; one of the address's own is among them. @param {Page.Store} store @param {string} label the name of its words */
 export function secondsChoice(store, label = "lab.seconds.most") {
   const own = budget(store.state).seconds;
   const select = h("select", { id: "seconds", onchange: () => store.set({ seconds: Number(select.value) }) },
     [...new Set([...SECONDS, own])].sort((a, b) => a - b).map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))));
-  return { element: h("div", {}, h("label", { for: "seconds" }, say(label)), select), show: (state) => (select.value = budget(state).seconds) };
+  return { element: h("div", {}, h("label", { for: "seconds" }, say(label)), select), show: (state) => (select.value = String(budget(state).seconds)) };
 }
 
 /**
- * @param {object} context
+ * @param {Page.Context} context
  * @param {object} how
- * @param {{id: string, text: string, plan: function(): {name: string, body: object, shown: string}[]}[]} how.buttons one after the other is trained
- * @param {function(string): void} how.heard an event of a run came
- * @param {function(object, boolean): void} how.trained a run has ended well; whether it was one of several
+ * @param {{id: string, text: string, plan: () => {name: string, body: object, shown: string}[]}[]} how.buttons one after the other is trained
+ * @param {(it: string) => void} how.heard an event of a run came
+ * @param {(run: Page.Run, isOfSeveral: boolean) => void} how.trained a run has ended well; whether it was one of several
  */
 export function desk(context, { buttons, heard, trained }) {
   const { api } = context;
@@ -80,7 +80,7 @@ export function desk(context, { buttons, heard, trained }) {
     if (now && run(now).state === "begun") barred.hidden = true;
   }
 
-  /** What the service says of its lab. @param {object} answer of GET /v1/lab */
+  /** What the service says of its lab. @param {{open: boolean}} answer of GET /v1/lab */
   function follow(answer) {
     lab = answer;
     barred.hidden = answer.open;

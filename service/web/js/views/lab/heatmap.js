@@ -38,7 +38,7 @@ export function heatmap() {
     paint();
   }
 
-  /** @param {{pairs: string[][], weights: number[][], isOut: function(number): boolean}} what */
+  /** @param {{pairs: string[][], weights: number[][], isOut: (it: number) => boolean}} what */
   function show(what) {
     if (last?.pairs.join() !== what.pairs.join()) {
       place = null;

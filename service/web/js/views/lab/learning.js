@@ -22,7 +22,7 @@ const TASKS = {
 const NETWORKS = ["transformer", "gru", "lstm"];
 const TYPING_MS = 350;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function learning(context) {
   const { store, api } = context;
   let lab = null;
@@ -114,9 +114,9 @@ export function learning(context) {
       const told = run(`${state.task} ${kind}`);
       return told ? [{ kind, name: say(`lab.${told.body.model}`), run: told }] : [];
     });
-    fill(legend, (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`) }))).map(({ kind, name, run: told }) => h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }),
+    fill(legend, (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) => h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }),
       told?.steps.length ? `${name} ${fixed(told.steps.at(-1).loss, 3)}` : name)));
-    chart.draw(networks.map(({ kind, name, run: told }) => ({ kind, name, points: told.steps.map((step) => [step.seconds, step.loss]) })), budget(state).seconds);
+    chart.draw(networks.map(({ kind, name, run: told }) => ({ kind, name, points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])) })), budget(state).seconds);
     sums.show(networks, state.task);
     put(note, networks.some((one) => one.run.tested) ? say(TRAINED_LENGTH[state.task] < Infinity ? `lab.beyond.${state.task === "numbers" ? "numbers" : "letters"}` : "lab.unseen") : "");
     const one = model();

@@ -14,7 +14,7 @@ export function outcome() {
   const element = h("div.labelled", {}, h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.outcome") }, sums), title,
     h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.lengths") }, lengths));
 
-  /** @param {{kind: string, name: string, run: object}[]} networks those of which something was told @param {string} task */
+  /** @param {Page.Network[]} networks those of which something was told @param {string} task */
   function show(networks, task) {
     const columns = ["parameters", "step_ms", "steps", "loss", "accuracy", "aligned"];
     fill(sums, networks.length ? [head(["network", ...columns].map((name) => say(`lab.column.${name}`))), h("tbody", {}, networks.map(line))] : null);
@@ -33,6 +33,7 @@ function head(names) {
   return h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
 }
 
+/** @param {Page.Network} network */
 function line({ kind, name, run: { begun, steps, tested, trained } }) {
   const last = steps.at(-1);
   const cells = {
@@ -47,6 +48,7 @@ function line({ kind, name, run: { begun, steps, tested, trained } }) {
     Object.entries(cells).map(([column, text]) => h("td.number", { "data-column": column }, text)));
 }
 
+/** @param {Page.Network} network @param {number[]} all @param {number} most */
 function byLength({ kind, name, run }, all, most) {
   const known = new Map((run.tested?.lengths ?? []).map((one) => [one.length, one.accuracy]));
   return h("tr", { "data-network": kind }, h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name), all.map((length) => {

@@ -16,7 +16,7 @@ const TYPING_MS = 500;
 const COSINE_T = 0.05;
 const HELD_OUT = 5;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function pairs(context) {
   const { store, api } = context;
   let waiting = 0;
@@ -101,7 +101,7 @@ export function pairs(context) {
     const now = listed();
     if (lines.children.length !== now.length) {
       fill(lines, now.map((_, i) => h("tr", {}, ["query", "key"].map((kind, side) => h("td", {}, h(`input.${kind}`, {
-        type: "text", maxLength: 200, "aria-label": say(`pairs.field.${kind}`, { row: i + 1 }), oninput: (event) => edit(i, side, event.target.value),
+        type: "text", maxLength: 200, "aria-label": say(`pairs.field.${kind}`, { row: i + 1 }), oninput: ({ target }) => target instanceof HTMLInputElement && edit(i, side, target.value),
       }))), h("td", {}, (i + 1) % HELD_OUT ? "" : "○"))));
     }
     [...lines.querySelectorAll("input")].forEach((field, at) => {

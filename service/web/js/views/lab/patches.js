@@ -35,7 +35,7 @@ function paint(canvas, picture) {
   pen.globalAlpha = 1;
 }
 
-/** @param {{patch: function(number): void, pixel: function(number, number): void}} pressed */
+/** @param {{patch: (it: number) => void, pixel: (first: number, second: number) => void}} pressed */
 export function patches(pressed) {
   const canvas = painted([]);
   const cells = Array.from({ length: ACROSS * ACROSS }, (_, at) => h("button.patch", { type: "button", onclick: () => pressed.patch(at) }, h("span.number", {})));

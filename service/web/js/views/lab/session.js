@@ -21,7 +21,7 @@ export function busy() {
   return current?.name ?? null;
 }
 
-/** Be told of every event from now on. @param {function(string): void} heard told a run's name */
+/** Be told of every event from now on. @param {(it: string) => void} heard told a run's name */
 export function attend(heard) {
   clearTimeout(leaving);
   hearing = heard;
@@ -40,11 +40,12 @@ export function stop() {
 /**
  * Train one, until it is done or ended.
  *
- * @param {import("../../api.js").API} api @param {string} name @param {object} body of POST /v1/lab/train
- * @returns {Promise<object>} the run; its `state` is trained, stopped or failed
+ * @param {import("../../api.js").API} api @param {string} name @param {Page.Run["body"]} body of POST /v1/lab/train
+ * @returns {Promise<Page.Run>} the run; its `state` is trained, stopped or failed
  */
 export async function train(api, name, body) {
   const mine = { name, controller: new AbortController() };
+  /** @type {Page.Run} */
   const told = { body, begun: null, steps: [], tested: null, trained: null, state: "begun", problem: null };
   current = mine;
   runs.set(name, told);

@@ -15,7 +15,7 @@ const NAME = "pictures";
 const BLANK = Array.from({ length: SIDE }, () => Array(SIDE).fill(0));
 const HELD_SHOWN = 12;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function vision(context) {
   const { store, api } = context;
   let lab = null;
@@ -125,7 +125,7 @@ export function vision(context) {
     const every = answer.attention.at(-1);
     const head = state.head >= 0 && state.head < every.length ? Math.round(state.head) : -1;
     if (heads.options.length !== every.length + 1) fill(heads, h("option", { value: -1 }, say("vision.mean")), every.map((_, i) => h("option", { value: i }, String(i + 1))));
-    heads.value = head;
+    heads.value = String(head);
     const word = Math.min(answer.tokens.length - 1, Math.max(0, Math.round(state.word)));
     const to = state.to >= 0 && state.to < answer.source.length ? Math.round(state.to) : -1;
     const weights = to >= 0 ? rowOf(answer.source_attention.at(-1), head, to) : rowOf(every, head, word);

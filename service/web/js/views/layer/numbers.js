@@ -56,7 +56,8 @@ function norm(both) {
 /**
  * The service's arrays as plain matrices; of several heads those of the one that is walked through.
  *
- * @param {object} api @param {object} state @param {AbortSignal} signal
+ * @param {Page.API} api @param {Page.State} state @param {AbortSignal} signal
+ * @returns {Promise<Page.Arrays>}
  */
 export async function numbersOf(api, state, signal) {
   const [{ intermediates: all, output }, plain] = await Promise.all([attention(state), products(state)].map((body) => api.post(PATH, body, signal)));

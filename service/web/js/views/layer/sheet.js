@@ -6,7 +6,7 @@ import { rich, say, subscripted } from "../../words.js";
 import { flow } from "./flow.js";
 import { BLOCKS } from "./blocks.js";
 
-/** @param {function(number): void} choose told the step of the block that was chosen @param {Element} copying repeats the call */
+/** @param {(it: number) => void} choose told the step of the block that was chosen @param {Element} copying repeats the call */
 export function sheet(choose, copying) {
   const places = BLOCKS.map((block, i) => {
     const numbers = h("span.figures", { "aria-hidden": "true" });
@@ -21,7 +21,7 @@ export function sheet(choose, copying) {
   const element = h("section.sheet", { id: "sheet", "aria-label": say("sheet.title") }, h("div.across", {}, h("h2", {}, say("sheet.title")), copying), scroller,
     h("p.small.soft", {}, rich("sheet.own")), h("p.small", { id: "sheet-gpt" }, rich("sheet.gpt")));
 
-  /** @param {object} numbers every array by the name of its block @param {number} step the block that is lit @param {object} state */
+  /** @param {Page.Arrays} numbers every array by the name of its block @param {number} step the block that is lit @param {{t: number, heads: number, walked: number}} state */
   function show(numbers, step, state) {
     const { t, heads: count, walked } = state;
     fill(heads, say("sheet.head", { head: walked + 1, heads: count }));

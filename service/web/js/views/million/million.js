@@ -18,7 +18,7 @@ const TIMES = 3;
 const LONGEST = 40;
 const REST_MS = 250;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function million(context) {
   const { store, api, asker } = context;
   let waiting = 0;
@@ -88,7 +88,7 @@ export function million(context) {
     const milliseconds = answers.map((one) => one.took_ms).sort((a, b) => a - b)[Math.floor(TIMES / 2)];
     const worst = Math.max(...rows.map(({ off }) => off ?? 0));
     put(stop, say(`million.stop.${chosen().name}`));
-    stops.value = STOPS.indexOf(chosen());
+    stops.value = String(STOPS.indexOf(chosen()));
     stops.setAttribute("aria-valuetext", stop.textContent);
     put(words, say(`million.words.${method}`, { count: count(answer.keys), most: upTo(most), worst: power(worst), ms: fixed(milliseconds, 1) }));
     const { dimension } = collection();

@@ -7,6 +7,7 @@ export const LETTERS = ["a", "b", "c", "d", "e", "f"];
 export const VALUES = [10, 20, 30, 40, 50, 60];
 
 /** In the order of the panels: their names on the wire, how they are written, and the parameters that two of them have. */
+/** @type {{name: string, formula: string, parameters?: Record<string, number[] | number[][]>}[]} */
 export const MEASURES = [
   { name: "dot", formula: "q · k" },
   { name: "scaled_dot", formula: "q · k / √d" },

@@ -5,7 +5,7 @@ import { fixed, percent } from "../../numbers.js";
 import { rich, say, subscripted } from "../../words.js";
 import { LETTERS, MEASURES } from "./measures.js";
 
-/** @param {function(string): void} choose told the similarity that was chosen */
+/** @param {(it: string) => void} choose told the similarity that was chosen */
 export function panels(choose) {
   const parts = MEASURES.map((measure) => {
     const title = h("button.measure", { type: "button", onclick: () => choose(measure.name) }, say(`scores.${measure.name}`));

@@ -11,7 +11,7 @@ const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP]
 const UNITS = 200;
 const THICKEST = 14;
 
-/** @param {function(number, number[]): void} moved told which point (0 is the query), and where it is now */
+/** @param {(first: number, second: number[]) => void} moved told which point (0 is the query), and where it is now */
 export function plane(moved) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart plane");
@@ -24,7 +24,7 @@ export function plane(moved) {
   let held = null;
   let last = [];
   element.addEventListener("pointerdown", (event) => {
-    const spot = event.target.closest("[data-spot]");
+    const spot = /** @type {?SVGElement} */ (/** @type {Element} */ (event.target).closest("[data-spot]"));
     if (!spot) return;
     held = Number(spot.dataset.spot);
     element.setPointerCapture(event.pointerId);
@@ -33,7 +33,7 @@ export function plane(moved) {
   element.addEventListener("pointerup", () => (held = null));
   element.addEventListener("keydown", (event) => {
     const by = MOVES[event.key];
-    const spot = event.target.closest("[data-spot]");
+    const spot = /** @type {?SVGElement} */ (/** @type {Element} */ (event.target).closest("[data-spot]"));
     if (!by || !spot) return;
     event.preventDefault();
     const at = Number(spot.dataset.spot);

@@ -1,6 +1,6 @@
 /** Six similarities of one query with six keys, each with its weights: all of them the service's, wherever the points are. */
 
-import { SoftkvError } from "../../api.js";
+import { isAborted, SoftkvError } from "../../api.js";
 import { fill, h } from "../../element.js";
 import { fixed } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
@@ -11,7 +11,7 @@ import { LETTERS, measured, MEASURES, SPOTS, VALUES } from "./measures.js";
 import { panels } from "./panels.js";
 import { plane } from "./plane.js";
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function scores(context) {
   const { store, api } = context;
   let answers = {};
@@ -43,7 +43,7 @@ export function scores(context) {
       context.notice.clear();
       if (!left) show();
     } catch (failure) {
-      if (failure.name === "AbortError") return;
+      if (isAborted(failure)) return;
       if (!(failure instanceof SoftkvError)) throw failure;
       context.notice.show(failure);
     }
@@ -63,7 +63,7 @@ export function scores(context) {
     context.told({ state, answers, best: bestOf(answers) });
   }
 
-  function update(state, changed) {
+  function update(_state, changed) {
     show();
     if (changed.has("t") || changed.has("spots")) request();
   }
@@ -97,6 +97,7 @@ function spotsOf({ spots }) {
   return spots?.length === SPOTS.length ? spots : SPOTS;
 }
 
+/** @param {Page.State} state @param {typeof MEASURES[0]} measure */
 function body(state, { name, parameters }) {
   const [query, ...key] = spotsOf(state);
   return { query: [query], key, value: VALUES.map((value) => [value]), similarity: name, ...(parameters ? { parameters } : {}), temperature: onTheWire(state.t), intermediates: true };

@@ -211,7 +211,7 @@ export function chart(on) {
     const { line } = place;
     const order = heaviest(model);
     const shown = pointed === null ? order.slice(0, NAMED) : [pointed, ...order.slice(0, NAMED).filter((i) => i !== pointed)];
-    pen.font = getComputedStyle(drawn.select(".names").node()).font;
+    pen.font = getComputedStyle(/** @type {Element} */ (drawn.select(".names").node())).font;
     const [sx, sy] = model.spot ? onPlane(model.spot) : [place.x, place.y];
     const taken = [box(sx - SEEKER, sx + SEEKER, sy - SEEKER, sy + SEEKER)];
     if (!model.spot) taken.push(box(place.x - 2.2 * line, place.x + 3.2 * line, place.y + 0.12 * place.unit, place.height), box(place.x, place.x + 6 * line, ringY() - KNOB - line, ringY()));

@@ -20,7 +20,7 @@ const FLIGHT_MS = 500;
 /** The service's arithmetic may round otherwise, never by so much. */
 const AGREED = 1e-6;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function space(context) {
   const { store, api } = context;
   const path = `/v1/collections/${encodeURIComponent(store.state.source)}/attend`;

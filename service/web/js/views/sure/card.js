@@ -10,7 +10,7 @@ const KEYS = { 1: RIGHT, 2: WRONG };
 const FIELDS = "input:not([type=range], [type=checkbox]), select, textarea";
 
 /**
- * @param {{source: string, judged: function("r"|"w"): void, dropped: function(): void, elsewhere: ?function(): void}} told of the
+ * @param {{source: string, judged: (label: string) => void, dropped: () => void, elsewhere: (() => void) | null}} told of the
  *   collection that is asked: a label, that a question is left out, and that the scene's own collection is to be, where it is another
  */
 export function card({ source, judged, dropped, elsewhere }) {
@@ -34,13 +34,13 @@ export function card({ source, judged, dropped, elsewhere }) {
   }
   document.addEventListener("keydown", pressed);
 
-  /** @param {?{number: number, count: number, query: string, answer: object|undefined}} one the question; its answer may still be to come; null when all are labelled */
+  /** @param {?{number: number, count: number, query: string, own: boolean, answer: import("./swept.js").Asked | undefined}} one the question; its answer may still be to come; null when all are labelled */
   function show(one) {
     element.hidden = !one;
     const readable = Boolean(one?.answer?.match) && !one.answer.unread;
     shown = readable ? one : null;
     if (!one) return;
-    const { documents } = one.answer ?? {};
+    const documents = one.answer?.documents;
     put(place, say(documents ? "sure.number.of" : "sure.number", { number: one.number, count: one.count, name: source, documents: count(documents ?? 0) }));
     // Disabled they would lose the focus while the next answer is on its way.
     for (const choice of choices) choice.setAttribute("aria-disabled", String(!readable));
@@ -56,6 +56,7 @@ export function card({ source, judged, dropped, elsewhere }) {
   return { element, show, leave: () => document.removeEventListener("keydown", pressed) };
 }
 
+/** @param {import("./swept.js").Asked} asked @param {string} source */
 function match({ match, unread }, source) {
   if (unread) return h("p.unread", {}, say("ask.unread", { unknown: unread }));
   if (!match) return h("p", {}, rich("sure.nothing", { name: source }));

@@ -11,7 +11,7 @@ const INSET = 0.625;
 const HEIGHT = 6.5;
 const EDGE = { top: 1.9, bottom: 0.4 };
 
-/** @returns {{element: SVGElement, draw: function(number[], ?number, number): void, leave: function(): void}} */
+/** @returns {{element: SVGElement, draw: (first: number[], second: number | null, third: number) => void, leave: () => void}} */
 export function curve() {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart brier");
@@ -19,6 +19,7 @@ export function curve() {
   element.setAttribute("role", "img");
   const chart = select(element);
   for (const part of ["trace", "here", "least"]) chart.append("g").attr("class", part);
+  /** @type {?Parameters<typeof draw>} */
   let last = null;
   const watcher = new ResizeObserver(() => last && draw(...last));
   watcher.observe(element);
@@ -33,7 +34,7 @@ export function curve() {
     const y = (score) => EDGE.top * rem + (1 - score / most) * (height - (EDGE.top + EDGE.bottom) * rem);
     const here = positionOf(temperature);
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    chart.select(".trace").selectAll("path").data([`M${x(0)},${y(0)}H${x(STEPS)}`, line().x((_, i) => x(i)).y(y)(scores)]).join("path").attr("class", (_, i) => (i ? "scores" : "zero")).attr("d", (d) => d);
+    chart.select(".trace").selectAll("path").data([`M${x(0)},${y(0)}H${x(STEPS)}`, line((_, i) => x(i), y)(scores)]).join("path").attr("class", (_, i) => (i ? "scores" : "zero")).attr("d", (d) => d);
     chart.select(".here").selectAll("path").data([here]).join("path").attr("d", `M${x(here)},${y(0)}V${y(most)}`);
     chart.select(".here").selectAll("circle").data([here]).join("circle").attr("r", 0.3 * rem).attr("cx", x(here)).attr("cy", y(scores[here]));
     const marks = least === null ? [] : [least];

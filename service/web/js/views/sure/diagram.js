@@ -17,7 +17,7 @@ const TOLD = 5;
 const CROSS = "M-1,-1L1,1M-1,1L1,-1";
 const DISC = "M-1,0a1,1 0 1,0 2,0a1,1 0 1,0 -2,0";
 
-/** @returns {{element: SVGElement, draw: function(object[], object): void, leave: function(): void}} */
+/** @returns {{element: SVGElement, draw: (labels: {query: string, weight: number, right: boolean}[], numbers: any) => void, leave: () => void}} */
 export function diagram() {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart reliability");
@@ -25,11 +25,12 @@ export function diagram() {
   element.setAttribute("role", "img");
   const chart = select(element);
   for (const part of ["bars", "axes", "gaps", "dots"]) chart.append("g").attr("class", part);
+  /** @type {?Parameters<typeof draw>} */
   let last = null;
   const watcher = new ResizeObserver(() => last && draw(...last));
   watcher.observe(element);
 
-  /** @param {{query: string, weight: number, right: boolean}[]} labels @param {?object} numbers of `calibration`; null without a label */
+  /** @param {{query: string, weight: number, right: boolean}[]} labels @param {any} numbers of `calibration`; null without a label */
   function draw(labels, numbers) {
     last = [labels, numbers];
     const em = parseFloat(getComputedStyle(element).fontSize) || 13;
@@ -46,6 +47,7 @@ export function diagram() {
 
   function axes({ em, x, y }) {
     const lines = [`M${x(0)},${y(0)}H${x(1)}`, `M${x(0)},${y(0)}V${y(1)}`, ...TICKS.slice(1, -1).map((share) => `M${x(share)},${y(0)}V${y(1)}`)];
+    /** @type {{x: number, y: number, anchor: string, text: string, kind?: string}[]} */
     const texts = [
       ...TICKS.map((share) => ({ x: x(share), y: y(0) + 3.6 * em, anchor: "middle", text: percent(share) })),
       ...[0, 0.5, 1].map((share) => ({ x: x(0) - 0.5 * em, y: y(share) + 0.35 * em, anchor: "end", text: percent(share) })),

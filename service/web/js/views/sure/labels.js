@@ -6,7 +6,7 @@ import { clipped, say } from "../../words.js";
 
 const LONGEST = 60;
 
-/** @param {function(number): void} turn told which label to turn @param {function(): void} anew */
+/** @param {(it: number) => void} turn told which label to turn @param {() => void} anew */
 export function labels(turn, anew) {
   const body = h("tbody");
   const columns = ["query", "found", "weight", "label"].map((name) => h("th", { scope: "col" }, say(`sure.column.${name}`)));
@@ -28,7 +28,7 @@ export function labels(turn, anew) {
     element.hidden = !labelled.length;
     const now = JSON.stringify(labelled.map(({ query, right }) => [query, right]));
     if (now !== drawn) {
-      const at = [...body.querySelectorAll("button")].indexOf(document.activeElement);
+      const at = /** @type {(?Element)[]} */ ([...body.querySelectorAll("button")]).indexOf(document.activeElement);
       drawn = now;
       rows = labelled.map(rowOf);
       fill(body, rows.map((row) => row.element));

@@ -24,7 +24,7 @@ const SAME = 0.03;
 const FURTHER = 0.05;
 const MOST_OWN = 20;
 
-/** @param {object} context */
+/** @param {Page.Context} context */
 export function sure(context) {
   const { store, api } = context;
   const { scene, source } = store.state;

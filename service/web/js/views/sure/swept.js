@@ -12,14 +12,14 @@ const TEMPERATURES = Array.from({ length: STEPS + 1 }, (_, position) => position
   .filter((position) => position % APART === 0 || (position >= FROM && position <= TO))
   .map((position) => onTheWire(temperatureAt(position)));
 
-/** @typedef {{query: string, documents: number, match: ?{key: string, value: string}, unread: number, weight: function(number): number}} Asked */
+/** @typedef {{query: string, documents: number, match: ?{key: string, value: string}, unread: number, weight: (it: number) => number}} Asked */
 
 /** What was asked of one collection. */
 export class Swept {
   #asked = new Map();
   #answers = new Map();
 
-  /** @param {object} api @param {string} path of the collection @param {AbortSignal} signal for as long as the scene is there */
+  /** @param {Page.API} api @param {string} path of the collection @param {AbortSignal} signal for as long as the scene is there */
   constructor(api, path, signal) {
     this.api = api;
     this.path = path;

@@ -1,0 +1,30 @@
+/** Types that several scripts of the page use. */
+declare namespace Page {
+  type Language = "en" | "zh";
+  type Verdict = "one" | "several" | "none";
+
+  /** What an element may hold; text stays text. */
+  type Child = Node | string | number | null | undefined | readonly Child[];
+  /** What an element is given: properties, attributes, CSSOM properties as `style`, and what to do on events. */
+  type Props = { [name: string]: unknown; style?: Record<string, string> } & {
+    [K in keyof HTMLElementEventMap as `on${K}`]?: ((event: HTMLElementEventMap[K]) => void) | null;
+  };
+  type ByTag<T extends string> = T extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[T] : HTMLElement;
+  /** The element of `h("tag.class.class")`. */
+  type ElementOf<W extends string> = W extends `${infer T}.${string}` ? ByTag<T> : ByTag<W>;
+
+  /** Similarities of unrelated texts, on which a null key stands. */
+  type Background = { mean: number; deviation: number; of: string };
+  /** A storage that is a Map where the browser's may not be used. */
+  type Kept = Pick<Storage, "getItem" | "setItem">;
+  /** What stands in for `fetch`, with a path of the service. */
+  type Fetcher = (path: string, options: RequestInit) => Promise<Response>;
+}
+
+interface Window {
+  /** What `opening.js` asked while the script was loading. */
+  asked?: Record<string, Promise<Response | null>>;
+  /** Data of `recorded/NAME.js`, by their names. */
+  softkvRecorded?: Record<string, unknown>;
+  SwaggerUIBundle: (options: object) => void;
+}
