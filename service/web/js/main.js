@@ -63,7 +63,7 @@ const LARGER = 1.25;
 /** More of an address is not printed. */
 const LONGEST = 600;
 /** Where the fonts are; a frame without an origin of its own may load none from a host that does not let any. */
-const FONTS = isExported() && window.origin === "null" ? null : asset("css/fonts.css");
+const FONTS = isExported() && window.origin === "null" && window.location.protocol !== "file:" ? null : asset("css/fonts.css");
 const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history);

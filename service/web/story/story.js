@@ -196,7 +196,7 @@ export class Story {
         return story.#states.get(id);
       },
       set: (/** @type {Partial<State>} */ patch) => this.#change(id, patch),
-      patiently: (/** @type {Promise<any>} */ promise) => this.#patiently(promise),
+      patiently: (/** @type {Promise<any>} */ promise) => this.#patiently(promise, host),
       sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
       recorded,
       trace: this.#trace,
@@ -276,12 +276,13 @@ export class Story {
     this.#write();
   }
 
-  /** @template T @param {Promise<T>} promise @returns {Promise<T | null>} */
-  async #patiently(promise) {
+  /** @template T @param {Promise<T>} promise @param {HTMLElement} host the chapter, whose picture fades while it is no answer @returns {Promise<T | null>} */
+  async #patiently(promise, host) {
     const say = this.#say();
     try {
       const found = await promise;
       this.#notice.hidden = true;
+      host.classList.remove("unanswered");
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
@@ -289,6 +290,7 @@ export class Story {
       if (/** @type {string | undefined} */ (failure.code) === "encoder_needed") this.#offerEncoder();
       else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
+      host.classList.add("unanswered");
       return null;
     }
   }

@@ -17,11 +17,12 @@ import { recorded, recordedOnce } from "../recorded.js";
 import { attendArrays } from "./arrays.js";
 import { equal, fullText } from "./database.js";
 import { Rows } from "./rows.js";
-import { traced } from "./traces.js";
+import { recordedTrace, traced } from "./traces.js";
 import { EncoderNeeded, unpacked, Vectors } from "./vectors.js";
 
 /** What a collection's settings and the API's defaults are. */
 const [TEMPERATURE, TOP_K, NULL] = [0.05, 10, "auto"];
+const ENCODER = "all-MiniLM-L6-v2";
 const CALL = /^\/v1\/collections\/([^/]+)\/(compare|attend|sweep)$/;
 const TYPE = { "Content-Type": "application/json" };
 
@@ -44,7 +45,7 @@ class Answers {
     if (method === "GET" && path === "/v1/lab") return { open: false, training: false, models: [] };
     if (path === "/v1/attend") return attendArrays(body);
     if (path === "/v1/encode") return this.#encoded(body);
-    if (path === "/v1/trace") return traced(this.vectors.encoder, body);
+    if (path === "/v1/trace") return this.#traced(body);
     if (path === "/v1/compare") return this.#compared(await this.#sent(body.rows), body);
     const [, name, call] = CALL.exec(path) ?? [];
     if (!name || body.full_text || body.bias || body.null === "calibrated" || body.max_error !== undefined) throw new NotExported();
@@ -84,9 +85,16 @@ class Answers {
     const embeddings = (await this.vectors.of(texts)).map((vector) => Array.from(vector));
     const counts = texts.map((text) => this.vectors.count(text));
     return {
-      model: "all-MiniLM-L6-v2", dimension: this.exported.width, embeddings, token_counts: counts.map(({ count }) => count),
+      model: ENCODER, dimension: this.exported.width, embeddings, token_counts: counts.map(({ count }) => count),
       unknown_tokens: counts.map(({ unknown }) => unknown), truncated: counts.map(({ isTruncated }) => isTruncated),
     };
+  }
+
+  /** @param {import("./traces.js").Request} body */
+  async #traced(body) {
+    const known = recordedTrace(await recorded("traces"), body);
+    const { text, pair = null, causal: isCausal = false } = body;
+    return traced(ENCODER, known ?? (await this.vectors.encoder.trace(text, { pair, isCausal })), body);
   }
 
   /** @param {Rows} rows @param {any} body */

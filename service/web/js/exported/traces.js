@@ -1,4 +1,6 @@
-/** `POST /v1/trace` in the browser, by the encoder that is loaded: every array as the API writes it. */
+/** `POST /v1/trace` in the browser, of what was traced at the export or by the encoder: every array as the API writes it. */
+
+import { unpacked } from "./vectors.js";
 
 /**
  * @typedef {import("../../encoder/index.js").Layer} Layer
@@ -8,22 +10,44 @@
 /** The arrays by their names in the API, and in a layer. @type {[string, "logits"|"queries"|"keys"|"values"][]} */
 const ARRAYS = [["logits", "logits"], ["query", "queries"], ["key", "keys"], ["value", "values"]];
 
-/** @param {import("../../encoder/index.js").Encoder} encoder @param {Request} request */
-export async function traced(encoder, { text, pair = null, layers = [-1], heads, causal: isCausal = false, include = [], vector_format: format = "numbers" }) {
-  const trace = await encoder.trace(text, { pair, isCausal });
-  const chosen = layers.map((layer) => (layer < 0 ? layer + encoder.shape.layers : layer));
-  const named = heads ?? Array.from({ length: encoder.shape.heads }, (_, head) => head);
+/** @typedef {{spans: import("../../encoder/index.js").TracedToken[], layers: Partial<Layer>[]}} Trace */
+
+/**
+ * @typedef {object} Recorded a trace in the record `traces`
+ * @property {string} text
+ * @property {?string} pair
+ * @property {Trace["spans"]} spans
+ * @property {Record<string, import("./vectors.js").Packed>[]} layers the arrays of each layer, a row for each head
+ * @property {Record<string, number[]>[]} changes
+ */
+
+/** Return the trace that was recorded of a request, if it has all that is asked. @param {Recorded[]} traces @param {Request} request @returns {?Trace} */
+export function recordedTrace(traces, { text, pair = null, causal = false, include = [] }) {
+  const record = traces.find((one) => one.text === text && one.pair === pair);
+  if (causal || !record || ARRAYS.some(([name, own]) => include.includes(name) && !(own in record.layers[0]))) return null;
+  const layers = record.layers.map((arrays, layer) => {
+    const changes = Object.fromEntries(Object.entries(record.changes[layer]).map(([step, numbers]) => [step, Float32Array.from(numbers)]));
+    return /** @type {Partial<Layer>} */ ({ ...Object.fromEntries(Object.entries(arrays).map(([name, packed]) => [name, unpacked(packed)])), changes });
+  });
+  return { spans: record.spans, layers };
+}
+
+/** Return the answer that a trace gives to a request. @param {string} model @param {Trace} trace @param {Request} request */
+export function traced(model, trace, { layers = [-1], heads, include = [], vector_format: format = "numbers" }) {
+  const all = /** @type {Layer[]} */ (trace.layers);
+  const chosen = layers.map((layer) => (layer < 0 ? layer + all.length : layer));
+  const named = heads ?? all[0].attention.map((_, head) => head);
   const n = trace.spans.length;
   const array = (/** @type {"attention"|"logits"|"queries"|"keys"|"values"} */ name) => {
-    const matrices = chosen.map((layer) => named.map((head) => trace.layers[layer][name][head]));
+    const matrices = chosen.map((layer) => named.map((head) => all[layer][name][head]));
     return written(matrices.flat(), [chosen.length, named.length, n, matrices[0][0].length / n], format);
   };
   const changes = chosen.map((layer) => {
-    const { attention, feedForward, layer: whole } = trace.layers[layer].changes;
+    const { attention, feedForward, layer: whole } = all[layer].changes;
     return { attention: written([attention], [n], format), feed_forward: written([feedForward], [n], format), layer: written([whole], [n], format) };
   });
   return {
-    model: encoder.name, tokens: trace.spans, layers: chosen, heads: named, attention: array("attention"),
+    model, tokens: trace.spans, layers: chosen, heads: named, attention: array("attention"),
     ...Object.fromEntries(ARRAYS.filter(([name]) => include.includes(name)).map(([name, own]) => [name, array(own)])),
     ...(include.includes("changes") ? { changes } : {}),
   };
