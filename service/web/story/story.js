@@ -160,7 +160,6 @@ export class Story {
     fill(
       this.#main,
       // Chapters come as the reader nears them; what all of them are about is said at once.
-      h("h1.unseen", {}, say("title")),
       this.#chapters.map(({ id, words }) => {
         const host = h("article.chapter", { id, "aria-label": words[lang].name });
         this.#hosts.set(id, host);
