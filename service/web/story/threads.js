@@ -388,14 +388,14 @@ export class Threads {
         const to = { x: box.x, y };
         const end = weight * box.height;
         const path = isOthers ? fan(from, through, to, thick, gap, box.height, others) : ribbon(from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
-        const each = thick / Math.min(others, MOST_THREADS);
+        const strand = thick / Math.min(others, MOST_THREADS);
         // Thinner than a hair is fainter.
-        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(HAIR, each) : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null, class: isOthers ? "thread fan" : "thread" });
+        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(HAIR, strand) : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null, class: isOthers ? "thread fan" : "thread" });
         const isValue = i < rows.length || isOthers;
         const out = { x: places.valueX + places.valueWidth, y };
         const d = isOthers ? streams(out, places, atEnd + thick / 2, thick, box.height, others) : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
-        const opacity = isOthers ? Math.max(FAINT, Math.min(1, each / HAIR)).toFixed(3) : null;
-        set(this.#streams[i], { d: isValue ? d : null, opacity, "stroke-width": isOthers ? Math.max(HAIR, each) : null, class: isOthers ? "stream fan" : "stream" });
+        const opacity = isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null;
+        set(this.#streams[i], { d: isValue ? d : null, opacity, "stroke-width": isOthers ? Math.max(HAIR, strand) : null, class: isOthers ? "stream fan" : "stream" });
         atStart += thick;
         atClamp += thick + gap;
         atEnd += thick;

@@ -30,17 +30,17 @@ export const share = {
 
   mount(host, context) {
     const many = rowsOfALibrary(context);
-    const most = charactersOfUnicode(context);
-    host.append(many.element, most.element);
+    const thousands = charactersOfUnicode(context);
+    host.append(many.element, thousands.element);
     context.recorded("sharing").then(({ library, characters }) => {
       many.take(library);
-      most.take(characters);
+      thousands.take(characters);
     });
     return {
       picture: many.picture,
       update(_, changed) {
         many.update(changed);
-        most.update();
+        thousands.update();
       },
       film: many.film,
       leave: many.leave,
