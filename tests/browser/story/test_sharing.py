@@ -36,3 +36,13 @@ def test_the_link_opens_what_was_shared(read: Read) -> None:
     page.wait_for_selector("#hard-and-soft .thread[data-weight]", state="attached")
     assert weights(page, "#hard-and-soft") == before
     assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_what_is_shared_stays_on_the_screen(read: Read) -> None:
+    page = read("#who-shares")
+    page.wait_for_function("() => document.querySelector('.rail a[aria-current]').hash === '#who-shares'")
+    before = page.evaluate("scrollY")
+    assert before > 0
+    page.evaluate("document.querySelector('.share summary').focus()")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("scrollY") == before
