@@ -1,4 +1,4 @@
-"""Recorded data of the page: `service/web/recorded/NAME.js`, each written by `python -m tests.recorded NAME`.
+"""Recorded data of the page: the files in `service/web/recorded`, each written by `python -m tests.recorded`.
 
 A file is a classic script, since only such scripts load from files as well as over HTTP.
 """

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from attention import attend
 from service.encoding import DEFAULT_MODEL, load_encoder
@@ -50,6 +51,7 @@ def pairs(*, last: int = STEPS) -> dict[str, Any]:
         "pairs": texts,
         "temperature": TEMPERATURE,
         "before": pack_weights(before),
+        "loss_before": round(_loss(before), 4),
         "parameters": 2 * query.shape[1] * D_K,
         "held_out": np.flatnonzero(select_held_out(len(texts))).tolist(),
         "steps": [_told(step) for step in steps if step.step <= 40 or step.step % 10 == 0],
@@ -60,3 +62,10 @@ def _told(step: ProjectionStep) -> dict[str, Any]:
     numbers = {"loss": step.loss, "right": step.right, "right_held_out": step.right_held_out}
     rounded = {name: round(float(number), 4) for name, number in numbers.items()}
     return {"step": step.step, **rounded, "weights": pack_weights(step.weights)}
+
+
+def _loss(weights: NDArray[np.float32]) -> float:
+    """Return −mean log of the weight on the own key, among the pairs that are learned from: as in the learning."""
+    rows = np.flatnonzero(~select_held_out(len(weights)))
+    trained = np.asarray(weights, np.float64)[np.ix_(rows, rows)]
+    return float(-np.log(np.diag(trained) / trained.sum(axis=1)).mean())

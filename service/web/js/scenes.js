@@ -73,7 +73,7 @@ export const SCENES = /** @type {Page.Scene[]} */ ([
   { name: "photo", view: "photo", state: { t: 0.1 } },
   { name: "lowrank", view: "lowrank", state: {} },
   { name: "pairs", view: "pairs", styles: "lab", state: {} },
-  { name: "learning", view: "learning", styles: "lab", state: { text: "3 March 2014" } },
+  { name: "learning", view: "learning", styles: "lab", state: { text: "March 14, 2015" } },
   { name: "vision", view: "vision", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
 ]);
 

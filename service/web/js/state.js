@@ -52,6 +52,7 @@ export const DEFAULTS = Object.freeze({
   model: "",
   aligned: false,
   seconds: 30,
+  moment: -1,
   steps: 0,
   pairs: null,
   picture: null,

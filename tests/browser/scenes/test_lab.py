@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.browser.reading import share, sideways, words
+from tests.recorded import read as read_recorded
+from tests.recorded import unpack_weights
 
 DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
 PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"
@@ -100,13 +102,56 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
     assert sideways(page) <= 0
 
 
+@pytest.mark.parametrize(("task", "model"), [("translation", "transformer"), ("dates", "gru_attention")])
+def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: str, model: str) -> None:
+    opened = visit(f"#scene=learning&task={task}&aligned=1&moment=12&model=recorded:{model}", reduced_motion="reduce")
+    page, recorded = opened.page, read_recorded(task)
+    page.wait_for_selector(".alignment td")
+    for at in (12, len(recorded["runs"][model]["moments"]) - 1):
+        page.locator("#moment").fill(str(at))
+        output, source = recorded["runs"][model]["written"][0][at], recorded["sources"][0]["tokens"]
+        page.wait_for_selector(f"#written[data-text='{output['text']}']")
+        weights = unpack_weights(output["weights"], len(output["tokens"]), len(source))
+        assert page.evaluate(DRAWN) == pytest.approx(weights.ravel(), abs=1e-9)
+        step, _, _, accuracy = recorded["runs"]["gru_attention"]["moments"][at]
+        cell = page.locator("#outcome tr[data-network=gru] [data-column=accuracy]")
+        assert share(cell.inner_text()) == pytest.approx(accuracy, abs=0.0101)
+        assert f"step {step}" in page.locator("#moment + output").inner_text()
+    texts = page.locator("#asked .examples button").all_inner_texts()
+    assert texts == [one["text"] for one in recorded["sources"]]
+    assert not page.locator("#source-text").is_visible()
+    page.locator("#play").click()
+    page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
+
+
+def test_a_recorded_picture_is_told_and_too_few_steps_are_not_judged(visit: Any) -> None:
+    opened = visit("#scene=vision&moment=24", reduced_motion="reduce")
+    page, recorded = opened.page, read_recorded("pictures")
+    page.wait_for_selector(".example")
+    page.locator(".example").nth(1).click()
+    output = recorded["written"][1][-1]
+    assert page.locator("#caption").get_attribute("data-text") == " ".join(output["tokens"])
+    weights = unpack_weights(output["weights"], 4, len(output["tokens"]), 16)
+    assert page.evaluate(PATCHES) == pytest.approx(weights[:, 0].mean(axis=0), abs=1e-9)
+    assert "right on held-out pictures" in page.locator("#vision-accuracy").inner_text()
+    opened.go("#scene=vision&steps=3&moment=24")
+    trained(page, "#train-pictures")
+    assert page.locator("#vision-accuracy").inner_text() == "Only 3 steps: too few to judge. Give it longer."
+    page.locator("#back-to-recorded").click()
+    assert "right on held-out pictures" in page.locator("#vision-accuracy").inner_text()
+
+
 def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> None:
     opened = visit("#scene=pairs", covered=True)
     page = opened.page
     page.wait_for_selector(".choice")
-    choose(page, "pairs", "few")
+    choose(page, "pairs", "none")
     opened.go("#scene=pairs&steps=40&revealed=1")
+    page.locator("#moment").fill("0")
     before = page.locator(".heat").get_attribute("aria-label") or ""
+    page.locator("#moment").press("End")
+    assert page.locator("#pairs-title").inner_text().endswith("Step 200")
+    assert share(page.locator("[data-sum=right] td").last.inner_text()) == 1
     events = trained(page, "#train-pairs")
     last = events["step"][-1]
     assert page.locator("[data-sum=loss] td").last.inner_text() == f"{last['loss']:.3f}"
@@ -116,13 +161,13 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     assert (page.locator(".heat").get_attribute("aria-label") or "").startswith(
         f"Weights of 20 queries over 20 keys; {right_count}"
     )
-    assert "; 7 are" in before
-    assert right_count > 7
+    assert "; 0 are" in before
+    assert right_count > 5
     assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(events["begun"][0]["held_out"]) == 4
     page.focus(".heat")
     page.keyboard.press("ArrowDown")
     text = page.locator("#heat-said").inner_text()
-    assert text.startswith("“France” gives “cold”")
+    assert text.startswith("“open” gives “cold”")
     page.locator(".pair-rows input").first.fill("boiling")
     page.wait_for_selector("#pairs-title:has-text('cosine')")
     opened.settle()
@@ -134,9 +179,11 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
     page = opened.page
     events = trained(page, "#train-pictures")
     (last,) = events["trained"]
-    assert share(page.locator("#vision-accuracy").inner_text().split()[0]) == pytest.approx(
-        last["accuracy"], abs=0.0051
-    )
+    accuracy = page.locator("#vision-accuracy").inner_text()
+    if last["step"] < 200:
+        assert accuracy == f"Only {last['step']} steps: too few to judge. Give it longer."
+    else:
+        assert share(accuracy.split()[0]) == pytest.approx(last["accuracy"], abs=0.0051)
     page.locator(".example").nth(1).click()
     opened.settle()
     answer = decoded(opened, model=last["id"], picture=last["examples"][1]["picture"])

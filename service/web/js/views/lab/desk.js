@@ -80,6 +80,13 @@ export function desk(context, { buttons, heard, trained }) {
     if (now && run(now).state === "begun") barred.hidden = true;
   }
 
+  /** An exported page has no service, so nothing can be trained. */
+  function close() {
+    barred.hidden = false;
+    put(barred, say("lab.exported"));
+    /** @type {HTMLElement} */ (element.querySelector(".desk-buttons")).hidden = true;
+  }
+
   /** What the service says of its lab. @param {{open: boolean}} answer of GET /v1/lab */
   function follow(answer) {
     lab = answer;
@@ -89,5 +96,5 @@ export function desk(context, { buttons, heard, trained }) {
   }
 
   show();
-  return { element, follow, leave: () => ((isChain = false), release()) };
+  return { element, follow, close, leave: () => ((isChain = false), release()) };
 }

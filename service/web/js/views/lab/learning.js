@@ -1,7 +1,11 @@
-/** Three networks of the same size learn one task, and what one of them wrote is laid over what it read. */
+/**
+ * Three networks of the same size learn one task, and what one of them wrote is laid over what it read. A recorded
+ * training is there from the beginning; a training of one's own takes its place.
+ */
 
 import { fill, h, put } from "../../element.js";
-import { fixed, percent } from "../../numbers.js";
+import { count, fixed, percent } from "../../numbers.js";
+import { recorded } from "../../recorded.js";
 import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { latest } from "../latest.js";
@@ -9,17 +13,23 @@ import { alignment } from "./alignment.js";
 import { curves } from "./curves.js";
 import { budget, desk, secondsChoice } from "./desk.js";
 import { outcome, TRAINED_LENGTH } from "./outcome.js";
-import { run } from "./session.js";
+import { player, playsAlone } from "./player.js";
+import { decodedAt, FEW_STEPS, runAt, wholeSeconds } from "./runs.js";
+import { busy, run } from "./session.js";
 
 /** A task, and sources to begin with. */
 const TASKS = {
-  dates: ["3 March 2014", "March 3, 2014", "17/11/1986", "2001 Sep 9"],
+  dates: ["March 14, 2015", "14/7/2014", "3 March 2014", "2001 Sep 9"],
   numbers: ["three hundred two", "ninety nine", "four thousand seventy one"],
-  translation: ["the cat does not see the small red car", "the old red car", "my star loves a white bird"],
+  translation: ["the dog does not see the old red car", "the old red car", "my star loves a white book"],
   copy: ["abcab", "jihgf", "abcdefghijab"],
-  reverse: ["abcab", "jihgf", "abcdefghijab"],
+  reverse: ["badge", "abcdefgh", "abcdefghijab"],
 };
 const NETWORKS = ["transformer", "gru", "lstm"];
+/** The tasks of which a training was recorded. */
+const RECORDED = ["dates", "translation"];
+/** What the name of a recorded model begins with. */
+const OLD = "recorded:";
 const TYPING_MS = 350;
 
 /** @param {Page.Context} context */
@@ -27,6 +37,12 @@ export function learning(context) {
   const { store, api } = context;
   let lab = null;
   let waiting = 0;
+  /** The recorded training of the task, once it is there; null where none was recorded. */
+  let recording = null;
+  /** Whether a training of one's own is what is shown. */
+  let isOwn = namesOwn(store.state) || busy() !== null;
+  let moment = 0;
+  let hasPlayed = false;
   const task = h("select", { id: "task", onchange: () => store.set({ task: task.value, text: TASKS[task.value][0], model: "" }) }, Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))));
   const seconds = secondsChoice(store, "lab.seconds");
   const aligned = h("input", { type: "checkbox", id: "aligned", onchange: () => store.set({ aligned: aligned.checked }) });
@@ -35,11 +51,27 @@ export function learning(context) {
       ...NETWORKS.map((name) => ({ id: `train-${name}`, text: say("lab.train", { model: say(`lab.${name}`) }), plan: () => [plan(name)] })),
       { id: "train-all", text: say("lab.train.all"), plan: () => NETWORKS.map(plan) },
     ],
-    heard: () => show(),
+    heard: () => {
+      isOwn ||= busy() !== null;
+      moments.stop();
+      show();
+    },
     trained: async ({ trained: { id }, body: { model: kind } }, isOfSeveral) => {
       await look();
       if (!isOfSeveral || kind === "transformer" || store.state.aligned) store.set({ model: id });
     },
+  });
+  const moments = player((now) => {
+    moment = now;
+    show();
+  }, (now) => {
+    moment = now;
+    store.set({ moment: now });
+    show();
+  }, () => {
+    isOwn = false;
+    store.set({ model: "" });
+    show();
   });
   const chart = curves();
   const legend = h("p.small.legend-of", {});
@@ -47,21 +79,22 @@ export function learning(context) {
   const note = h("p.small.soft", {});
   const chosen = h("select", { id: "model", onchange: () => store.set({ model: chosen.value }) });
   const source = h("input.question.of-key", { id: "source-text", type: "text", maxLength: 200, autocomplete: "off", spellcheck: false, dir: "auto", oninput: () => store.set({ text: source.value }) });
+  const typed = h("p.small.soft", {}, say("lab.recorded.source"));
   const examples = h("div.examples", { role: "group", "aria-label": say("lab.examples") });
   const unread = h("p.unread", { role: "status" });
   const written = h("p.written-out", { id: "written", role: "status" });
   const matrix = alignment();
-  const asked = h("div.labelled", { id: "asked" }, h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), h("div", {}, h("label.key", { for: "source-text" }, say("lab.source")), source)),
+  const asked = h("div.labelled", { id: "asked" }, h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), h("div", {}, h("label.key", { for: "source-text" }, say("lab.source")), source, typed)),
     examples, unread, written, matrix.element);
   const none = h("p.hint", { id: "none-yet" }, say("lab.none"));
   const element = h("div.lookup.lab", {},
     h("section.left", {}, context.story, h("div.pair", {}, h("div", {}, h("label", { for: "task" }, say("lab.task")), task), seconds.element),
       h("p", {}, aligned, h("label", { for: "aligned" }, ` ${say("lab.aligned")}`)), trainer.element, h("p.small.soft", {}, rich("lab.fair"))),
-    h("section.right", {}, h("h2", {}, say("lab.curves")), legend, chart.element, sums.element, note),
-    h("section.below", {}, h("div.labelled", {}, h("h2", {}, say("lab.alignment")), h("p.small", {}, rich("lab.alignment.how")), none, asked,
-      h("div.under", {}, h("span.small.soft", {}, rich("lab.alignment.caution")), copyAsCurl(context, () => (store.state.model
-        ? { method: "POST", path: "/v1/lab/decode", body: { model: store.state.model, source: store.state.text } }
-        : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body }))))));
+    h("section.right", {}, h("h2", {}, say("lab.alignment")), moments.element, none, asked, h("p.small", {}, rich("lab.alignment.how")),
+      h("div.under", {}, h("span.small.soft", {}, rich("lab.alignment.caution")), copyAsCurl(context, () => (model()
+        ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, source: store.state.text } }
+        : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body })))),
+    h("section.below", {}, h("div.compared", {}, h("div.labelled", {}, h("h2", {}, say("lab.curves")), legend, chart.element), h("div.labelled", {}, sums.element, note))));
 
   const [looking, decoding] = [latest(context), latest(context, element)];
 
@@ -73,12 +106,50 @@ export function learning(context) {
 
   /** What the lab keeps. */
   async function look() {
+    await record();
+    if (context.exported) {
+      trainer.close();
+      show();
+      return;
+    }
     await looking.ask(async (signal) => {
       lab = await api.get("/v1/lab", signal);
       trainer.follow(lab);
       show();
       decode();
     });
+  }
+
+  /** The recorded training of the task that is chosen; where a reader may see it, it begins to play. */
+  async function record() {
+    const { task: name } = stateOf(store.state);
+    const found = RECORDED.includes(name) ? await recorded(name) : null;
+    if (name !== stateOf(store.state).task) return;
+    recording = found;
+    hasPlayed = false;
+    begin();
+    show();
+  }
+
+  /** Play once, when the scene is no longer covered; where a moment was chosen, show that. */
+  function begin() {
+    if (!recording) return;
+    const last = recording.runs.transformer.moments.length - 1;
+    moment = store.state.moment >= 0 ? Math.min(last, store.state.moment) : last;
+    if (!store.state.revealed || hasPlayed || isOwn) return;
+    hasPlayed = true;
+    if (store.state.moment < 0 && playsAlone()) moments.play();
+  }
+
+  /** Whether the recorded training is what is shown. */
+  function isRecorded() {
+    return recording !== null && !isOwn;
+  }
+
+  /** The network whose alignment of the recorded training is shown. */
+  function recordedModel() {
+    const asked = store.state.model.slice(OLD.length);
+    return asked in recording.runs ? asked : "transformer";
   }
 
   /** The model that is asked: the chosen one, else the last of this task. */
@@ -89,7 +160,7 @@ export function learning(context) {
 
   async function decode() {
     const one = model();
-    if (!one || !store.state.text.trim()) return decoding.end();
+    if (isRecorded() || !one || !store.state.text.trim()) return decoding.end();
     await decoding.ask(async (signal) => {
       const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
       put(unread, "");
@@ -107,40 +178,86 @@ export function learning(context) {
 
   function show() {
     const state = stateOf(store.state);
+    const isOld = isRecorded();
     task.value = state.task;
     seconds.show(state);
     aligned.checked = state.aligned;
-    const networks = NETWORKS.flatMap((kind) => {
+    const networks = isOld ? recordedNetworks(state) : NETWORKS.flatMap((kind) => {
       const told = run(`${state.task} ${kind}`);
       return told ? [{ kind, name: say(`lab.${told.body.model}`), run: told }] : [];
     });
     fill(legend, (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) => h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }),
       told?.steps.length ? `${name} ${fixed(told.steps.at(-1).loss, 3)}` : name)));
-    chart.draw(networks.map(({ kind, name, run: told }) => ({ kind, name, points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])) })), budget(state).seconds);
+    chart.draw(networks.map(({ kind, name, run: told }) => ({ kind, name, points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])) })), isOld ? wholeSeconds(recordedSeconds(state)) : budget(state).seconds);
     sums.show(networks, state.task);
-    put(note, networks.some((one) => one.run.tested) ? say(TRAINED_LENGTH[state.task] < Infinity ? `lab.beyond.${state.task === "numbers" ? "numbers" : "letters"}` : "lab.unseen") : "");
+    put(note, noteOn(networks, state, isOld));
+    moments.element.hidden = !recording;
+    if (recording) moments.show(recording.runs.transformer.moments.map(([step]) => step), moment, isOld);
     const one = model();
     const known = (lab?.models ?? []).filter((each) => each.task === state.task);
-    fill(chosen, known.map((each) => h("option", { value: each.id }, `${say(`lab.${each.model}`)} · ${percent(each.accuracy)} · ${each.seconds} s · ${each.id}`)));
-    if (one) chosen.value = one.id;
-    asked.hidden = !one;
-    none.hidden = Boolean(one);
+    const old = recording ? Object.keys(recording.runs).map((name) => h("option", { value: `${OLD}${name}` }, say("lab.recorded.model", { model: say(`lab.${name}`) }))) : [];
+    fill(chosen, old, known.map((each) => h("option", { value: each.id }, `${say(`lab.${each.model}`)} · ${percent(each.accuracy)} · ${each.seconds} s · ${each.id}`)));
+    if (isOld) chosen.value = `${OLD}${recordedModel()}`;
+    else if (one) chosen.value = one.id;
+    asked.hidden = !one && !isOld;
+    none.hidden = !asked.hidden;
+    source.hidden = isOld;
+    typed.hidden = !isOld;
     if (document.activeElement !== source) source.value = state.text;
     const tried = NETWORKS.map((kind) => run(`${state.task} ${kind}`)?.trained).find((told) => told && told.id === one?.id);
-    fill(examples, (tried ? tried.examples.map((each) => each.source).slice(0, 6) : TASKS[state.task]).map((text) => h("button", { type: "button", onclick: () => store.set({ text }) }, h("bdi", {}, text))));
-    if (lab) context.told({ state: store.state, lab, networks });
+    const texts = isOld ? recording.sources.map(({ text }) => text) : tried ? tried.examples.map((each) => each.source).slice(0, 6) : TASKS[state.task];
+    fill(examples, texts.map((text) => h("button", { type: "button", onclick: () => store.set({ text }) }, h("bdi", {}, text))));
+    if (isOld) drawRecorded(state);
+    if (lab || isOld) context.told({ state: store.state, lab, networks });
+  }
+
+  function drawRecorded({ text }) {
+    const at = Math.max(0, recording.sources.findIndex((each) => each.text === text));
+    const name = recordedModel();
+    put(unread, "");
+    draw({ model: name }, decodedAt(recording.runs[name].written[at][moment], recording.sources[at].tokens));
+  }
+
+  function recordedNetworks({ aligned: isAligned }) {
+    return NETWORKS.map((kind) => {
+      const name = kind === "transformer" || !isAligned ? kind : `${kind}_attention`;
+      return { kind, name: say(`lab.${name}`), run: runAt(recording.runs[name], name, moment) };
+    });
+  }
+
+  function recordedSeconds(state) {
+    return Math.max(...recordedNetworks(state).map(({ run: { body } }) => recording.runs[body.model].moments.at(-1)[1]));
+  }
+
+  /** What the figures mean; or that there were too few steps for them to mean anything. */
+  function noteOn(networks, state, isOld) {
+    const fewest = Math.min(...networks.flatMap(({ run: { tested } }) => (tested ? [tested.step] : [])));
+    if (!isOld && fewest < FEW_STEPS) return say("lab.few", { steps: count(fewest) });
+    if (!networks.some((one) => one.run.tested)) return "";
+    return say(TRAINED_LENGTH[state.task] < Infinity ? `lab.beyond.${state.task === "numbers" ? "numbers" : "letters"}` : "lab.unseen");
   }
 
   function update(_, changed) {
     clearTimeout(waiting);
+    if (changed.has("model")) isOwn = namesOwn(store.state);
+    if (changed.has("revealed")) begin();
     show();
-    if (["task", "model"].some((name) => changed.has(name))) decode();
+    if (changed.has("task")) {
+      isOwn = Boolean(run(`${stateOf(store.state).task} transformer`));
+      moments.stop();
+      record().then(decode);
+    } else if (changed.has("model")) decode();
     else if (changed.has("text")) waiting = setTimeout(decode, TYPING_MS);
   }
 
   look();
   show();
-  return { element, update, leave: () => (looking.end(), decoding.end(), clearTimeout(waiting), trainer.leave(), chart.leave()) };
+  return { element, update, leave: () => (looking.end(), decoding.end(), clearTimeout(waiting), moments.stop(), trainer.leave(), chart.leave()) };
+}
+
+/** Whether the model that is asked is one that the service keeps. */
+function namesOwn({ model }) {
+  return model !== "" && !model.startsWith(OLD);
 }
 
 function stateOf(state) {

@@ -1,7 +1,11 @@
-/** A picture told in words: each word lights the patches that it rests on, and each patch those that it looks at. */
+/**
+ * A picture told in words: each word lights the patches that it rests on, and each patch those that it looks at. A
+ * recorded training is there from the beginning; one's own takes its place.
+ */
 
 import { fill, h, put } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
+import { recorded, unpackedRows } from "../../recorded.js";
 import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { latest } from "../latest.js";
@@ -9,7 +13,9 @@ import { named } from "./alignment.js";
 import { curves } from "./curves.js";
 import { budget, desk, secondsChoice } from "./desk.js";
 import { painted, patches, SAMPLES, SIDE } from "./patches.js";
-import { run } from "./session.js";
+import { player, playsAlone } from "./player.js";
+import { FEW_STEPS, runAt, wholeSeconds } from "./runs.js";
+import { busy, run } from "./session.js";
 
 const NAME = "pictures";
 const BLANK = Array.from({ length: SIDE }, () => Array(SIDE).fill(0));
@@ -21,14 +27,38 @@ export function vision(context) {
   let lab = null;
   let answer = null;
   let isDrawing = false;
+  let recording = null;
+  /** The recorded pictures, and which of them is shown. */
+  let samples = [];
+  let chosen = 0;
+  let isOwn = Boolean(store.state.model) || run(NAME) !== undefined;
+  let moment = 0;
+  let hasPlayed = false;
   const seconds = secondsChoice(store);
   const trainer = desk(context, {
     buttons: [{ id: "train-pictures", text: say("vision.train"), plan: () => [{ name: NAME, shown: say("vision.name"), body: body() }] }],
-    heard: () => show(),
+    heard: () => {
+      isOwn ||= busy() !== null;
+      moments.stop();
+      show();
+    },
     trained: async ({ trained: { id, examples } }) => {
       await look();
       store.set({ model: id, picture: store.state.picture ?? examples[0].picture, word: 0, to: -1 });
     },
+  });
+  const moments = player((now) => {
+    moment = now;
+    show();
+  }, (now) => {
+    moment = now;
+    store.set({ moment: now, to: -1 });
+    show();
+  }, () => {
+    isOwn = false;
+    isDrawing = false;
+    store.set({ model: "", picture: null, word: 0, to: -1 });
+    show();
   });
   const chart = curves();
   const sums = h("p.small.number", { id: "vision-sums" });
@@ -40,18 +70,26 @@ export function vision(context) {
     store.set({ picture: BLANK, to: -1 });
     show();
   } }, say("vision.blank"));
-  const picture = patches({ patch: (to) => store.set({ to: store.state.to === to ? -1 : to }), pixel: turn });
+  const picture = patches({ patch: (to) => {
+    if (isRecorded()) {
+      moments.stop();
+      moment = recording.moments.length - 1;
+    }
+    store.set({ to: store.state.to === to ? -1 : to });
+    show();
+  }, pixel: turn });
   const caption = h("div.caption", { id: "caption", role: "group", "aria-label": say("vision.caption") });
   const heads = h("select", { id: "head-of", onchange: () => store.set({ head: Number(heads.value) }) });
   const said = h("p.small.alignment-said", { id: "vision-said", role: "status" });
   const truth = h("p.small.soft", { id: "truth" });
   const unread = h("p.unread", { role: "status" });
   const none = h("p.hint", {}, say("vision.none"));
-  const looked = h("div.seen", {}, h("div.labelled", {}, h("h2", {}, say("vision.picture")), picture.element, h("p", {}, draw, h("label", { for: "drawing" }, ` ${say("vision.draw")}`), " ", blank)),
+  const drawn = h("p", {}, draw, h("label", { for: "drawing" }, ` ${say("vision.draw")}`), " ", blank);
+  const looked = h("div.seen", {}, h("div.labelled", {}, h("h2", {}, say("vision.picture")), picture.element, drawn),
     h("div.labelled", {}, h("h2", {}, say("vision.caption")), caption, said, truth, unread, h("div", {}, h("label", { for: "head-of" }, `${say("vision.head")} `), heads), h("h2", {}, say("vision.unseen")), shelf));
   const element = h("div.lookup.lab", {},
     h("section.left", {}, context.story, h("div.pair", {}, seconds.element), trainer.element, chart.element, sums, accuracy),
-    h("section.right", {}, none, looked, h("p.small.soft", {}, rich("vision.vit")), h("div.under", {}, h("span"), copyAsCurl(context, () => (model()
+    h("section.right", {}, moments.element, none, looked, h("p.small.soft", {}, rich("vision.vit")), h("div.under", {}, h("span"), copyAsCurl(context, () => (model()
       ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, picture: shown() } } : { method: "POST", path: "/v1/lab/train", body: body() })))));
 
   const [looking, decoding] = [latest(context), latest(context, element)];
@@ -65,12 +103,52 @@ export function vision(context) {
   }
 
   function shown() {
+    if (isRecorded()) return samples[chosen].picture;
     return store.state.picture ?? run(NAME)?.trained?.examples[0].picture ?? SAMPLES[0];
   }
 
   function model() {
     const known = (lab?.models ?? []).filter((one) => one.task === "pictures");
     return known.find((one) => one.id === store.state.model) ?? known[0] ?? null;
+  }
+
+  /** The recorded training, which plays once when the scene is no longer covered. */
+  async function begin() {
+    recording = await recorded("pictures");
+    samples = recording.pictures.map(({ picture: packed, target }) => ({ picture: unpackedRows(packed, SIDE), target }));
+    const last = recording.moments.length - 1;
+    moment = store.state.moment >= 0 ? Math.min(last, store.state.moment) : last;
+    play();
+    show();
+    if (context.exported) trainer.close();
+    else look();
+  }
+
+  function play() {
+    if (!isRecorded() || !store.state.revealed || hasPlayed) return;
+    hasPlayed = true;
+    if (store.state.moment < 0 && store.state.to < 0 && playsAlone()) moments.play();
+  }
+
+  function isRecorded() {
+    return recording !== null && !isOwn;
+  }
+
+  /** What the recorded network wrote of the picture at the moment, as the service answers it. */
+  function recordedAnswer() {
+    const output = recording.written[chosen][moment];
+    const across = samples[chosen].picture.length;
+    const perHead = (packed, rows) => {
+      const all = unpackedRows(packed, across);
+      return Array.from({ length: recording.heads }, (_, head) => all.slice(head * rows, (head + 1) * rows));
+    };
+    const places = Array.from({ length: across }, (_, at) => at);
+    return {
+      source: places,
+      tokens: output.tokens.map((text, i) => ({ text, probability: output.probabilities[i] })),
+      attention: [perHead(output.weights, output.tokens.length)],
+      source_attention: [perHead(recording.patches[chosen], across)],
+    };
   }
 
   async function look() {
@@ -83,7 +161,7 @@ export function vision(context) {
   }
 
   async function decode() {
-    if (!model()) return decoding.end();
+    if (isRecorded() || !model()) return decoding.end();
     await decoding.ask(async (signal) => {
       answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
       put(unread, "");
@@ -95,29 +173,37 @@ export function vision(context) {
     const { state } = store;
     seconds.show(state);
     draw.checked = isDrawing;
-    const told = run(NAME);
+    if (!recording) return;
+    const isOld = isRecorded();
+    const told = isOld ? runAt(recording, "transformer", moment) : run(NAME);
     const one = model();
+    moments.show(recording.moments.map(([step]) => step), moment, isOld);
+    if (isOld) answer = recordedAnswer();
+    drawn.hidden = isOld;
     const last = told?.steps.at(-1);
-    chart.draw([{ kind: "transformer", name: say("lab.transformer"), points: (told?.steps ?? []).map((step) => [step.seconds, step.loss]) }], budget(state).seconds);
+    chart.draw([{ kind: "transformer", name: say("lab.transformer"), points: (told?.steps ?? []).map((step) => [step.seconds, step.loss]) }], isOld ? wholeSeconds(recording.moments.at(-1)[1]) : budget(state).seconds);
     put(sums, last ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told.begun.parameters)} ${say("lab.column.parameters")}` : "");
     const share = told?.tested?.accuracy ?? one?.accuracy;
-    put(accuracy, share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
-    looked.hidden = !one;
-    none.hidden = Boolean(one);
-    const examples = told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" }));
-    if (shelf.dataset.of !== (told?.trained?.id ?? "samples")) {
-      shelf.dataset.of = told?.trained?.id ?? "samples";
+    const isFew = !isOld && told?.tested && told.tested.step < FEW_STEPS;
+    put(accuracy, isFew ? say("lab.few", { steps: count(told.tested.step) }) : share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
+    looked.hidden = !one && !isOld;
+    none.hidden = !looked.hidden;
+    const examples = isOld ? samples : told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" }));
+    const shelfOf = isOld ? "recorded" : (told?.trained?.id ?? "samples");
+    if (shelf.dataset.of !== shelfOf) {
+      shelf.dataset.of = shelfOf;
       fill(shelf, examples.map((example, i) => h("button.example", { type: "button", "aria-label": say("vision.example", { target: example.target || String(i + 1) }), title: example.target, onclick: () => {
         isDrawing = false;
-        store.set({ picture: example.picture, word: 0, to: -1 });
+        chosen = i;
+        store.set(isOld ? { word: 0, to: -1 } : { picture: example.picture, word: 0, to: -1 });
         show();
       } }, painted(example.picture))));
     }
     const known = examples.find((example) => JSON.stringify(example.picture) === JSON.stringify(shown()));
     put(truth, known?.target ? say("vision.truth", { target: known.target }) : "");
-    if (one && answer) attended(state);
+    if ((one || isOld) && answer) attended(state);
     else picture.show(shown(), null, -1, isDrawing);
-    if (lab) context.told({ state, lab });
+    if (lab || isOld) context.told({ state, lab });
   }
 
   /** The patches that the chosen word rests on, or that the chosen patch looks at. */
@@ -141,13 +227,14 @@ export function vision(context) {
   }
 
   function update(_, changed) {
+    if (changed.has("model")) isOwn = Boolean(store.state.model);
+    if (changed.has("revealed")) play();
     show();
     if (changed.has("picture") || changed.has("model")) decode();
   }
 
-  look();
-  show();
-  return { element, update, leave: () => (looking.end(), decoding.end(), trainer.leave(), chart.leave()) };
+  begin();
+  return { element, update, leave: () => (moments.stop(), looking.end(), decoding.end(), trainer.leave(), chart.leave()) };
 }
 
 /** One row of one head, or of the mean of all of them. */
