@@ -458,7 +458,8 @@ export class Threads {
     for (const [i, value] of this.#values.entries()) {
       const { x, y } = moved?.held?.row === i ? moved.held : { x: 0, y: moved ? (rows[moved.from[i]].y - rows[i].y) * (1 - moved.share) : 0 };
       set(value, { transform: x || y ? `translate(${px(x)} ${px(y)})` : null });
-      const holder = moved?.held?.row === i ? this.#held : this.#rows.children[i];
+      const isOnItsWay = moved !== null && (moved.held?.row === i || (moved.from[i] !== i && moved.share < 1));
+      const holder = isOnItsWay ? this.#held : this.#rows.children[i];
       if (value.parentNode !== holder) holder.append(value);
     }
   }
