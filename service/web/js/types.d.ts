@@ -47,6 +47,7 @@ declare namespace Page {
     aligned: boolean;
     seconds: number;
     steps: number;
+    moment: number;
     pairs: string[][] | null;
     picture: number[][] | null;
     labels: string;
