@@ -42,7 +42,8 @@ ROUNDED = 0.0051
 
 def computed(X: Matrix, temperature: float, masked: bool) -> dict[str, Matrix]:
     """Return every matrix of the sheet, from the core's heads and layer norm."""
-    heads = Heads(*(np.array(EXAMPLE[name]) for name in ("W_Q", "W_K", "W_V", "W_O")), n_heads=EXAMPLE["heads"])
+    W_Q, W_K, W_V, W_O = (np.array(EXAMPLE[name]) for name in ("W_Q", "W_K", "W_V", "W_O"))
+    heads = Heads(W_Q, W_K, W_V, W_O, EXAMPLE["heads"])
     mask = np.tri(len(X), dtype=bool) if masked else None
     steps = heads.steps(X, X, X, mask, temperature=temperature)
     open_steps = heads.steps(X, X, X, None, temperature=temperature)
