@@ -114,8 +114,12 @@ def test_the_tutorial_shows_what_the_command_prints(tmp_path, monkeypatch):
 
 
 def test_the_lesson_of_an_hour_is_the_plan_of_the_page():
-    plan = json.loads((ROOT / "service/web/js/words/en/lesson.json").read_text(encoding="utf-8"))
+    plan = json.loads((ROOT / "service/web/story/plan.json").read_text(encoding="utf-8"))
+    begins = [part["from"] for part in plan["parts"]] + [plan["minutes"]]
     rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("docs/start/workshop.md").text, re.MULTILINE)
-    assert [(minutes, re.findall(r"`(\w+)`", scenes)) for minutes, scenes in rows] == [
-        (part["minutes"], part["scenes"]) for part in plan["parts"]
-    ]
+    assert [minutes for minutes, _ in rows] == [f"{begin}–{end}" for begin, end in pairwise(begins)]
+    for (_, where), part in zip(rows, plan["parts"], strict=True):
+        for place in re.findall(r"`([#/][\w-]+)`", where):
+            assert place in {f"#{step.get('chapter')}" for step in part["steps"]} | {
+                "/room" for step in part["steps"] if step.get("room")
+            }
