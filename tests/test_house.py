@@ -22,8 +22,8 @@ PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT
 READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "clients/")
 TELLS_RAY = "service/cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
-# A probe's answer is not a problem, nor is the page for a person with a wrong address; an unexpected error has no separate
-# status to count or to log.
+# A probe's answer is not a problem, nor is the page for a person with a wrong address; an unexpected error has no
+# separate status to count or to log.
 OWN_STATUSES = {
     "service/api/routes/page.py": {404},
     "service/api/routes/service.py": {503},
