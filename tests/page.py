@@ -29,7 +29,7 @@ DOCUMENTS = {
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 
-BIOME = (f"--config-path={WEB}", "--error-on-warnings", "--max-diagnostics=50", WEB)
+STRICTLY = ("--error-on-warnings", "--max-diagnostics=50")
 
 
 def build(folder: Path) -> set[Path]:
@@ -48,12 +48,12 @@ def build(folder: Path) -> set[Path]:
     return {(tools.folder / name).resolve() for name in inputs}
 
 
-def check(tools: Packages) -> list[str]:
-    """Return what biome and TypeScript have to say; nothing if all is well."""
+def check(tools: Packages, web: Path = WEB) -> list[str]:
+    """Return what biome and TypeScript have to say of the page's folder; nothing if all is well."""
     types = tools.folder / "node_modules" / "@types"
-    results = [tools.run("biome", "lint", *BIOME)]
+    results = [tools.run("biome", "lint", f"--config-path={web}", *STRICTLY, web)]
     # Everything in `story` and `encoder` has its type; `js` is older, and may leave types out and null unmentioned.
-    results += [tools.run("tsc", "--project", project, "--typeRoots", types) for project in (WEB, WEB / "js")]
+    results += [tools.run("tsc", "--project", project, "--typeRoots", types) for project in (web, web / "js")]
     return [f"{result.stdout}{result.stderr}" for result in results if result.returncode != 0]
 
 
@@ -69,7 +69,7 @@ def main(command: str = "build") -> int:
         sys.stdout.write("\n".join(complaints) or "The scripts of the page are checked.\n")
         return 1 if complaints else 0
     if command == "format":
-        sys.stdout.write(checked(tools.run("biome", "check", "--write", *BIOME)))
+        sys.stdout.write(checked(tools.run("biome", "check", "--write", f"--config-path={WEB}", *STRICTLY, WEB)))
         return 0
     with TemporaryDirectory() as made:
         build(Path(made))

@@ -1,31 +1,63 @@
-"""The bundled scripts of the page are those of its sources."""
+"""The bundles of the page's scripts are of its sources, each of which is in one; and `make lint` finds mistakes."""
 
 from __future__ import annotations
 
+import re
+import shutil
+from pathlib import Path
+
 import pytest
 
-from tests.node import NodeMissingError
-from tests.page import BUILT, DOCUMENTS, build
+from tests.node import CLIENT, ROOT, NodeMissingError, packages
+from tests.page import BUILT, DOCUMENTS, WEB, build, check
 
 pytestmark = pytest.mark.node
+SOURCES = ("js", "story", "encoder")
+MISTAKES = {
+    "story/wrong.js": ("/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n", "TS2345"),
+    "js/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
+    "encoder/wrong.js": ("const unused = 1;\n", "noUnusedVariables"),
+}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the bundles, made now."""
-    made = tmp_path_factory.mktemp("built")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[Path]]:
+    """Return a folder with the bundles, made now, and the sources that are in them."""
+    folder = tmp_path_factory.mktemp("built")
     try:
-        build(made)
+        return folder, build(folder)
     except NodeMissingError as missing:
         pytest.skip(str(missing))
-    return made
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_bundle_is_of_its_sources(folder, name):
-    made = (folder / f"{name}.js").read_bytes()
+def test_a_bundle_is_of_its_sources(bundles: tuple[Path, set[Path]], name: str) -> None:
+    made = (bundles[0] / f"{name}.js").read_bytes()
     assert made == (BUILT / f"{name}.js").read_bytes(), f"service/web/built/{name}.js is of other sources: make page"
 
 
-def test_nothing_else_is_built(folder):
-    assert sorted(path.name for path in BUILT.iterdir()) == sorted(path.name for path in folder.iterdir())
+def test_nothing_else_is_built(bundles: tuple[Path, set[Path]]) -> None:
+    assert sorted(path.name for path in BUILT.iterdir()) == sorted(path.name for path in bundles[0].iterdir())
+
+
+def test_every_source_is_in_a_bundle_or_in_a_document(bundles: tuple[Path, set[Path]]) -> None:
+    documents = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("*.html"))
+    named = {WEB / path for path in re.findall(r'src="assets/([^"]+)"', documents)}
+    sources = {path for folder in SOURCES for path in (WEB / folder).rglob("*.js")}
+    assert sorted(path.relative_to(WEB).as_posix() for path in sources - bundles[1] - named) == []
+
+
+def test_mistakes_are_found(tmp_path: Path) -> None:
+    try:
+        tools = packages(WEB)
+    except NodeMissingError as missing:
+        pytest.skip(str(missing))
+    web = tmp_path / WEB.relative_to(ROOT)
+    for folder in (WEB, ROOT / CLIENT / "src"):  # whose types the page's are made of
+        shutil.copytree(folder, tmp_path / folder.relative_to(ROOT))
+    assert check(tools, web) == []
+    for name, (text, _) in MISTAKES.items():
+        (web / name).write_text(text, encoding="utf-8")
+    complaints = "".join(check(tools, web))
+    assert [name for name, (_, complaint) in MISTAKES.items() if name not in complaints] == []
+    assert [complaint for _, complaint in MISTAKES.values() if complaint not in complaints] == []
