@@ -74,7 +74,7 @@ export function prediction(say, question, choices, why, reveal) {
       button.disabled = true;
       button.classList.toggle("is-right", choices[i].isRight);
     }
-    fill(verdict, ...subscripted(say(name, { why })));
+    fill(verdict, ...subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })));
     reveal(isRight);
   };
   const buttons = choices.map(({ label, colour, isRight }) => /** @type {HTMLButtonElement} */ (
@@ -119,4 +119,9 @@ export function asking(say, ask) {
       if (document.activeElement !== input) input.value = query;
     },
   };
+}
+
+/** A text that begins a sentence. @param {string} text */
+function capitalised(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

@@ -139,10 +139,12 @@ export const value = {
       const held = dropped;
       dropped = null;
       swapping.stop();
+      moved = null;
       take();
+      if (isReduced()) return;
       swapping = new Timeline([
         {
-          seconds: isReduced() ? 0 : SECONDS,
+          seconds: SECONDS,
           draw: (share) => {
             const way = eased(share);
             moved = share < 1 ? { from, share: way, held: held && { row: held.row, x: held.x * (1 - way), y: held.y * (1 - way) } } : null;
