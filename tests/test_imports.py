@@ -29,7 +29,6 @@ PAST_A_FACE = [
     ("service.app", "service.api.routes.mcp"),
     ("service.app", "service.api.routes.page"),
     ("service.commands.page.**", "service.api.routes.page"),  # the page as files
-    ("service.commands.page.recording", "softkv.answers.answer"),
     ("service.server.startup", "service.api.routes.service"),
 ]
 

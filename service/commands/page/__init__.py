@@ -40,7 +40,7 @@ def export(
     from service.commands.page.documents import write_documents
     from service.commands.page.model import write_model
     from service.commands.page.recording import record
-    from service.encoding import DEFAULT_MODEL, ModelUnusable, default_checkpoint, load_encoder
+    from service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv.commands.console import messages, output, write_json
 
     address = None if url is None else _check_address(url)
@@ -48,10 +48,10 @@ def export(
     files = write_documents(Assets(WEB), address)
     console.print(f"documents: {len(files)} files")
     try:
-        recorded = record(load_encoder(DEFAULT_MODEL), console.print)
-        recorded |= write_model(default_checkpoint())
+        encoder = load_encoder(DEFAULT_MODEL)
     except ModelUnusable as error:
         raise CommandError(str(error)) from None
+    recorded = record(encoder, console.print) | write_model(encoder)
     console.print(f"{DEFAULT_MODEL}: loaded when a visitor types a text")
     files |= {f"assets/recorded/{name}": content for name, content in recorded.items()}
     _write(folder, files)

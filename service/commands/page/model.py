@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+from service.encoding import Encoder, traceable
 
 NAME = "model"
 PART_BYTES = 3 << 20
@@ -23,19 +24,9 @@ PLANES = (range(0xD800), range(0xE000, 0x20000), range(0xE0000, 0xE1000))
 INT8_MAX = 127
 
 
-def write_model(directory: Path) -> dict[str, bytes]:
-    """Return the scripts of all-MiniLM-L6-v2 in a directory, by their names: `model.js` first, then its parts.
-
-    Raises:
-        CheckpointError: a file is damaged.
-    """
-    from attention.transformer import load
-    from service.encoding import DEFAULT_MODEL
-    from service.encoding.models.core_network import load_tokenizer
-
-    checkpoint = load(directory)
-    model: Any = checkpoint.model  # the types of a model allow parts that this one has or has not
-    tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
+def write_model(encoder: Encoder) -> dict[str, bytes]:
+    """Return the scripts of the default encoder, by their names: `model.js` first, then its parts."""
+    model: Any = traceable(encoder)  # the types of a model allow parts that this one has or has not
     first = model.encoder.layers[0]
     tensors = dict(_tensors(model))
     # float32 first: a browser's arrays must begin at a multiple of their numbers' size.
@@ -49,7 +40,7 @@ def write_model(directory: Path) -> dict[str, bytes]:
         for number, start in enumerate(range(0, len(content), PART_BYTES), 1)
     }
     header = {
-        "name": DEFAULT_MODEL,
+        "name": encoder.name,
         "shape": {
             "width": model.dimension,
             "layers": len(model.encoder.layers),
@@ -58,8 +49,8 @@ def write_model(directory: Path) -> dict[str, bytes]:
             "positions": model.embeddings.positions.limit,
             "epsilon": first.feed_forward_residual.norm.epsilon,
         },
-        "max_tokens": checkpoint.max_tokens,
-        "vocabulary": _vocabulary(tokenizer.library),
+        "max_tokens": encoder.max_tokens,
+        "vocabulary": _vocabulary(encoder.network.tokenizer.library),
         "tensors": entries,
         "bytes": len(content),
         "parts": list(parts),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.commands.page.model import script
-from service.datasets.demos import DEMOS, Demo
+from service.datasets import DEMOS, Demo
 from service.encoding import Encoder, read_pair, trace_layers, traceable
 from service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from service.storage import id_hash

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.commands.page import QUESTIONS
 from service.commands.page.model import write_model
+from service.commands.page.recording import TEXTS
 from service.datasets.demos import library, videos
-from service.encoding import Encoder, default_checkpoint, load_encoder
+from service.encoding import Encoder, load_encoder
 from service.encoding.tracing import read_pair, trace_layers, traceable
 from tests.node import ROOT, checked, node
 
@@ -61,7 +61,7 @@ def in_the_browser(folder: Path, texts: tuple[str, ...], encoded: tuple[str, ...
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
     keys = [row["key"] for row in (*library(), *videos())]
-    questions = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    questions = TEXTS.read_text(encoding="utf-8").splitlines()
     return [*keys, *questions, *HOSTILE, *random_texts(200)]
 
 
@@ -71,9 +71,11 @@ def encoded(texts: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, texts: list[str], encoded: list[str]) -> dict[str, Any]:
+def page(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], encoded: list[str], encoder: Encoder
+) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("model")
-    for name, content in write_model(default_checkpoint()).items():
+    for name, content in write_model(encoder).items():
         (folder / name).write_bytes(content)
     return in_the_browser(folder, tuple(texts), tuple(encoded))
 
