@@ -84,8 +84,9 @@ export function learning(context) {
   const unread = h("p.unread", { role: "status" });
   const written = h("p.written-out", { id: "written", role: "status" });
   const matrix = alignment();
-  const asked = h("div.labelled", { id: "asked" }, h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), h("div", {}, h("label.key", { for: "source-text" }, say("lab.source")), source, typed)),
-    examples, unread, written, matrix.element);
+  const field = h("div", {}, h("label.key", { for: "source-text" }, say("lab.source")), source);
+  const asked = h("div.labelled", { id: "asked" }, h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), field),
+    typed, examples, unread, written, matrix.element);
   const none = h("p.hint", { id: "none-yet" }, say("lab.none"));
   const element = h("div.lookup.lab", {},
     h("section.left", {}, context.story, h("div.pair", {}, h("div", {}, h("label", { for: "task" }, say("lab.task")), task), seconds.element),
@@ -201,7 +202,7 @@ export function learning(context) {
     else if (one) chosen.value = one.id;
     asked.hidden = !one && !isOld;
     none.hidden = !asked.hidden;
-    source.hidden = isOld;
+    field.hidden = isOld;
     typed.hidden = !isOld;
     if (document.activeElement !== source) source.value = state.text;
     const tried = NETWORKS.map((kind) => run(`${state.task} ${kind}`)?.trained).find((told) => told && told.id === one?.id);
