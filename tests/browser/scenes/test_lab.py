@@ -213,7 +213,7 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "message"), [(501, "library_missing", "no torch"), (409, "lab_busy", "one is trained at a time")]
+    ("status", "code", "message"), [(501, "library_missing", "no torch"), (409, "lab_busy", "one runs at a time")]
 )
 def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, message: str) -> None:
     opened = visit("#scene=vision")

@@ -27,7 +27,7 @@ const TASKS = {
 };
 const NETWORKS = ["transformer", "gru", "lstm"];
 /** The tasks of which a training was recorded. */
-const RECORDED = ["dates", "translation"];
+const RECORDED = ["dates", "translation", "reverse"];
 /** What the name of a recorded model begins with. */
 const OLD = "recorded:";
 const TYPING_MS = 350;
