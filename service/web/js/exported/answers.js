@@ -42,7 +42,6 @@ class Answers {
   /** Return the answer to a call. @param {string} method @param {string} path @param {any} body @returns {Promise<unknown>} @throws {EncoderNeeded|NotExported} */
   async answer(method, path, body) {
     if (method === "GET" && path === "/v1/collections") return this.#listed();
-    if (method === "GET" && path === "/v1/lab") return { open: false, training: false, models: [] };
     if (path === "/v1/attend") return attendArrays(body);
     if (path === "/v1/encode") return this.#encoded(body);
     if (path === "/v1/trace") return this.#traced(body);

@@ -91,7 +91,7 @@ export function desk(context, { buttons, heard, trained }) {
   function follow(answer) {
     lab = answer;
     barred.hidden = answer.open;
-    if (!answer.open) put(barred, say(context.exported ? "exported.missing" : "lab.closed"));
+    if (!answer.open) put(barred, say("lab.closed"));
     show();
   }
 
