@@ -102,11 +102,13 @@ declare namespace Page {
   /** A row of a room. */
   type RoomRow = { id: string; key: string; value: string };
   /** A question of a room, with its answer once it is revealed. */
-  type RoomQuestion = { number: number; query: string; guesses?: number; [more: string]: any };
+  type RoomQuestion = import("./room/live.js").Answered;
+  /** How others come in: the address, and the picture of it. */
+  type Joining = { address: string; path: string; size: number };
   interface Room {
     code: string;
     rows: Map<string, RoomRow>;
-    waiting: any[];
+    waiting: { number: number; query: string }[];
     question: RoomQuestion | null;
     listeners: number;
   }

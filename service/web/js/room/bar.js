@@ -3,7 +3,7 @@
 import { h } from "../element.js";
 import { say } from "../words.js";
 
-/** @param {function(object): string} address of this page with other words @param {"en"|"zh"} language @param {URLSearchParams} asked */
+/** @param {(changed: Record<string, ?string>) => string} address of this page with other words @param {"en"|"zh"} language @param {URLSearchParams} asked */
 export function bar(address, language, asked) {
   const dark = asked.get("theme") === "dark";
   const large = asked.get("projector") === "1";

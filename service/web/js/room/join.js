@@ -16,8 +16,8 @@ const NONE = "none of these";
 /**
  * @param {object} how
  * @param {string} how.code
- * @param {function(): Set<string>} how.own ids of this phone's rows
- * @param {{put: function(string, string), propose: function(string), guess: function(number, ?string), words: function(number, string)}} how.acts each answers whether it was done; `words` what the service says
+ * @param {() => Set<string>} how.own ids of this phone's rows
+ * @param {{put: (key: string, value: string) => Promise<boolean>, propose: (query: string) => Promise<boolean>, guess: (question: number, row: string | null) => Promise<boolean>, words: (question: number, row: string) => Promise<import("./why.js").Words>}} how.acts each answers whether it was done; `words` what the service says
  */
 export function join({ code, own, acts }) {
   const title = h("h1.query", { dir: "auto" });
@@ -31,14 +31,14 @@ export function join({ code, own, acts }) {
   let guess;
   let room = null;
 
-  const drawChoices = list(choices, ({ id, row, chosen }) => h("li", {}, h("button.choice", { type: "button", "aria-pressed": String(chosen), onclick: () => choose(id === NONE ? null : id) }, row ? h("span", {}, rowWords(row)) : say("answer.none"))));
-  const drawRows = list(memory, ({ key, value, mine }) => h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)));
+  const drawChoices = list(choices, (/** @type {{id: string, row: ?Page.RoomRow, chosen: boolean}} */ { id, row, chosen }) => h("li", {}, h("button.choice", { type: "button", "aria-pressed": String(chosen), onclick: () => choose(id === NONE ? null : id) }, row ? h("span", {}, rowWords(row)) : say("answer.none"))));
+  const drawRows = list(memory, (/** @type {Page.RoomRow & {mine: boolean}} */ { key, value, mine }) => h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)));
 
   async function choose(id) {
     const before = guess;
     guess = id;
     show(room);
-    choices.querySelector('[aria-pressed="true"]')?.focus();
+    /** @type {?HTMLElement} */ (choices.querySelector('[aria-pressed="true"]'))?.focus();
     if (!(await acts.guess(question, id))) {
       guess = before;
       show(room);

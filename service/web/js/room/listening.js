@@ -8,9 +8,9 @@ const LONGEST_MS = 3000;
 /**
  * Listen for as long as the signal lets; whatever ends is asked for again, soon at first and then less often.
  *
- * @param {API} api
+ * @param {Page.API} api
  * @param {string} path
- * @param {{heard: function(string, object): void, lost: function(SoftkvError): void, signal: AbortSignal}} how
+ * @param {{heard: (name: string, data: any) => void, lost: (failure: SoftkvError) => void, signal: AbortSignal}} how
  */
 export async function listen(api, path, { heard, lost, signal }) {
   let pause = FIRST_MS;

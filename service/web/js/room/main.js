@@ -5,7 +5,7 @@
  * temperature. The projector's picture is that of the story, in `reveal.js`; `why.js` says why a row won.
  */
 
-import { API, storageOf } from "../api.js";
+import { API, SoftkvError, storageOf } from "../api.js";
 import { fill, h } from "../element.js";
 import { preferred, say, take } from "../words.js";
 import chinese from "../words/zh/room.json" with { type: "json" };
@@ -27,7 +27,7 @@ const api = new API((path, options) => fetch(`.${path}`, options), storage);
 const kept = new Kept(storage);
 const stage = document.querySelector("#stage");
 let listening = new AbortController();
-/** What is told when the room is there again. */
+/** What is told when the room is there again. @type {?Parameters<typeof told.tell>} */
 let news = null;
 
 take(language === "zh" ? chinese : english, language);
@@ -52,13 +52,13 @@ function begin() {
 function doors(code, problem) {
   listening.abort();
   fill(stage, told.element, door({ code, problem, join: enter, open: () => opens({}) }));
-  if (problem) stage.querySelector("#code").select();
+  if (problem) /** @type {HTMLInputElement} */ (stage.querySelector("#code")).select();
 }
 
 /** In a lesson the presenter's clicker leads back to its plan (`story/lesson.js`); a field keeps its keys. */
 if (asked.has("lesson")) {
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "PageDown" || event.defaultPrevented || event.target.closest?.("input, select, textarea")) return;
+    if (event.key !== "PageDown" || event.defaultPrevented || (event.target instanceof Element && event.target.closest("input, select, textarea"))) return;
     event.preventDefault();
     window.location.assign("./?lesson");
   });
@@ -105,8 +105,8 @@ function opens(wanted) {
  * The room, drawn as it changes. It is seen when the service has told of it, so that a wrong code shows nothing.
  *
  * @param {string} code
- * @param {{element: HTMLElement, show: (room: object, name: string) => void}} view
- * @param {{changed?: (room: object, name: string) => void, missing: (isOver: boolean) => void}} how `missing`: there is no room
+ * @param {{element: HTMLElement, show: (room: Page.Room, name: string) => void}} view
+ * @param {{changed?: (room: Page.Room, name: string) => void, missing: (isOver: boolean) => void}} how `missing`: there is no room
  */
 function follows(code, view, { changed = () => {}, missing }) {
   let room = unknown(code);
@@ -176,7 +176,7 @@ async function again() {
     news = ["notice.back", { rows: String(rows.length) }];
     begin();
   } catch (failure) {
-    if (failure.status === 409) told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
+    if (failure instanceof SoftkvError && failure.status === 409) told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
     else {
       told.refused(failure);
       setTimeout(begin, AGAIN_MS);

@@ -1,11 +1,11 @@
 /** What this browser knows of a room, kept up by its events. */
 
-/** Nothing is known yet. */
+/** Nothing is known yet. @param {string} code @returns {Page.Room} */
 export function unknown(code) {
   return { code, rows: new Map(), waiting: [], question: null, listeners: 0 };
 }
 
-/** The same after an event; what it does not know, it leaves. @param {object} room @param {string} name @param {object} data */
+/** The same after an event; what it does not know, it leaves. @param {Page.Room} room @param {string} name @param {any} data @returns {Page.Room} */
 export function after(room, name, data) {
   if (name === "room") return { code: data.code, rows: new Map(data.rows.map((row) => [row.id, row])), waiting: data.waiting, question: data.question ?? null, listeners: data.listeners };
   if (name === "row") return { ...room, rows: new Map(room.rows).set(data.id, data) };

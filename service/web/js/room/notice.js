@@ -4,7 +4,7 @@ import { SoftkvError, Unreachable } from "../api.js";
 import { fill, h } from "../element.js";
 import { say } from "../words.js";
 
-/** @param {API} api @param {function(): void} anew what to do when another key was given */
+/** @param {Page.API} api @param {() => void} anew what to do when another key was given */
 export function notice(api, anew) {
   const element = h("div", { id: "notice", role: "status" });
   let shown = "";
@@ -28,13 +28,13 @@ export function notice(api, anew) {
     shown = "";
   }
 
-  /** Words that stay until they are cleared. @param {string} name @param {object} [places] @param {...Node} more */
+  /** Words that stay until they are cleared. @param {string} name @param {Record<string, string | number>} [places] @param {...Node} more */
   function tell(name, places, ...more) {
     shown = name;
     fill(element, h("p.notice", {}, say(name, places), more.length ? " " : null, ...more));
   }
 
-  /** A call that was refused. @param {SoftkvError} failure */
+  /** A call that was refused. @param {unknown} failure */
   function refused(failure) {
     if (!(failure instanceof SoftkvError)) throw failure;
     if (failure.status === 401) askKey();

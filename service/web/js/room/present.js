@@ -13,15 +13,15 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
 
 /**
  * @param {object} how
- * @param {{code: string, joining: object, query?: string}} how.opened
+ * @param {{code: string, joining: Page.Joining, query?: string}} how.opened
  * @param {object} how.acts
- * @param {function(string): Promise<boolean>} how.acts.ask
- * @param {function(number): Promise<boolean>} how.acts.reveal
- * @param {function(number, number): Promise<boolean>} how.acts.heat shows the answer at a temperature
- * @param {function(number, string): Promise<?object>} how.acts.words
- * @param {function(object): Promise<?object>} how.acts.compare
- * @param {function(string): Promise<boolean>} how.acts.remove
- * @param {function(): Promise<boolean>} how.acts.close
+ * @param {(query: string) => Promise<boolean>} how.acts.ask
+ * @param {(question: number) => Promise<boolean>} how.acts.reveal
+ * @param {(question: number, temperature: number) => Promise<boolean>} how.acts.heat shows the answer at a temperature
+ * @param {(question: number, row: string) => Promise<any>} how.acts.words
+ * @param {(body: object) => Promise<any>} how.acts.compare
+ * @param {(row: string) => Promise<boolean>} how.acts.remove
+ * @param {() => Promise<boolean>} how.acts.close
  */
 export function present({ opened: { code, joining, query: before = "" }, acts }) {
   const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
@@ -49,13 +49,13 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
       close.textContent = say("present.close");
     }, 4000);
   });
-  const drawWaiting = list(waiting, ({ text }) => h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))));
-  const drawRows = list(memory, ({ id, key, value }) => h("li", { id: `row-${id}` }, h("span", {}, rowWords({ key, value })), h("button.plain.remove", { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) }, "×")));
+  const drawWaiting = list(waiting, (/** @type {{id: string, text: string}} */ { text }) => h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))));
+  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value }) => h("li", { id: `row-${id}` }, h("span", {}, rowWords({ key, value })), h("button.plain.remove", { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) }, "×")));
   let told = null;
   let answered = null;
   let known = new Set();
 
-  /** @param {object} room @param {string} name of the event that changed it */
+  /** @param {Page.Room} room @param {string} name of the event that changed it */
   function show(room, name) {
     put(listeners, say("present.here", { count: count(Math.max(0, room.listeners - 1)) }));
     waited.hidden = !room.waiting.length;

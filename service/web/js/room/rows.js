@@ -5,9 +5,10 @@ import { h } from "../element.js";
 /**
  * A list that is drawn again and again.
  *
+ * @template {{id: string}} Item
  * @param {HTMLElement} element whose children are its items
- * @param {function(object): HTMLElement} make an item's element, anew where the item changed
- * @returns {function(object[]): void} draws the items, each with an id
+ * @param {(item: Item) => HTMLElement} make an item's element, anew where the item changed
+ * @returns {(items: Item[]) => void} draws the items, each with an id
  */
 export function list(element, make) {
   const made = new Map();
