@@ -32,7 +32,7 @@ NOWHERE = Router()
 COMPRESSED_ALREADY = {".png", ".woff2"}
 LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
 # Of what bundles and checks the scripts of the page.
-OF_TOOLS = {"biome.json", "package.json", "package-lock.json", "tsconfig.json", "types.d.ts"}
+OF_TOOLS = ("biome.json", "package.json", "package-lock.json", "tsconfig.json", ".d.ts")
 OTHERS = "vendor"  # files of other projects, unchanged, with their licences
 # A comment on lines of its own. It is for readers of the source, and a sixth of the bytes that a browser would load.
 COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -62,7 +62,7 @@ class Assets:
     """
 
     def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in OF_TOOLS)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(OF_TOOLS))
         self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
         whole = sha256()
         for name, asset in self.files.items():
