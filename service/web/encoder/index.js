@@ -86,7 +86,12 @@ export class Encoder {
       await inSlices(this.network.embed([tokens.map(({ id }) => id)], { traces, second: first.length, isCausal }));
       const spans = tokens.map(({ id, start, end }, i) => {
         const sequence = end ? Number(i >= first.length) : null;
-        return { text: sequence === null ? this.tokeniser.names[id] : (sequence ? /** @type {string} */ (pair) : text).slice(start, end), start, end, sequence };
+        return {
+          text: sequence === null ? this.tokeniser.names[id] : (sequence ? /** @type {string} */ (pair) : text).slice(start, end),
+          start,
+          end,
+          sequence,
+        };
       });
       return { tokens: spans.map((span) => span.text), spans, layers: traces[0], attention: traces[0].map(({ attention }) => attention) };
     });
@@ -152,9 +157,10 @@ const SIXES = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, LETTERS.
 
 /** Write bytes from base64, and return how many. `atob` would need a string of them on the way. @param {string} text @param {Uint8Array} bytes @param {number} start */
 export function fromBase64(text, bytes, start) {
-  const count = text.length / 4 * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
+  const count = (text.length / 4) * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
   for (let i = 0, at = start; i < text.length; i += 4, at += 3) {
-    const four = SIXES[text.charCodeAt(i)] << 18 | SIXES[text.charCodeAt(i + 1)] << 12 | SIXES[text.charCodeAt(i + 2)] << 6 | SIXES[text.charCodeAt(i + 3)];
+    const four =
+      (SIXES[text.charCodeAt(i)] << 18) | (SIXES[text.charCodeAt(i + 1)] << 12) | (SIXES[text.charCodeAt(i + 2)] << 6) | SIXES[text.charCodeAt(i + 3)];
     bytes[at] = four >> 16;
     // Beyond the end a typed array takes no bytes: what pads the last four letters is dropped.
     bytes[at + 1] = four >> 8;

@@ -88,7 +88,14 @@ export class Network {
       yield* this.#linear(`${layer}.narrow`, hidden, inner, update, width);
       if (before) this.#moved(watched, "feedForward", starts, before, update);
       this.#add(`${layer}.norm`, x, update, n);
-      if (before) this.#moved(watched, "layer", starts, before, x.map((number, i) => number - before[i]));
+      if (before)
+        this.#moved(
+          watched,
+          "layer",
+          starts,
+          before,
+          x.map((number, i) => number - before[i]),
+        );
     }
     return texts.map((_, i) => mean(x, starts[i], starts[i + 1], width));
   }
@@ -151,7 +158,13 @@ export class Network {
    */
   *#linear(name, x, columns, y, rows) {
     const { [name]: weight, [`${name}.scale`]: scale, [`${name}.bias`]: bias } = this.tensors;
-    const matrix = { weight: /** @type {Int8Array} */ (weight), scale: /** @type {Float32Array} */ (scale), bias: /** @type {Float32Array} */ (bias), columns, rows };
+    const matrix = {
+      weight: /** @type {Int8Array} */ (weight),
+      scale: /** @type {Float32Array} */ (scale),
+      bias: /** @type {Float32Array} */ (bias),
+      columns,
+      rows,
+    };
     for (let row = 0; row < rows; row += ROWS) {
       multiply(matrix, row, Math.min(row + ROWS, rows), x, y, this.scratch);
       yield;
@@ -229,7 +242,14 @@ function multiply({ weight, scale, bias, columns, rows }, from, to, x, y, pair) 
       const p1 = p0 + columns;
       const p2 = p1 + columns;
       const p3 = p2 + columns;
-      let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+      let a0 = 0,
+        a1 = 0,
+        a2 = 0,
+        a3 = 0,
+        b0 = 0,
+        b1 = 0,
+        b2 = 0,
+        b3 = 0;
       for (let i = 0; i < columns; i++) {
         const w0 = pair[2 * i];
         const w1 = pair[2 * i + 1];
@@ -237,17 +257,27 @@ function multiply({ weight, scale, bias, columns, rows }, from, to, x, y, pair) 
         const x1 = x[p1 + i];
         const x2 = x[p2 + i];
         const x3 = x[p3 + i];
-        a0 += w0 * x0; a1 += w0 * x1; a2 += w0 * x2; a3 += w0 * x3;
-        b0 += w1 * x0; b1 += w1 * x1; b2 += w1 * x2; b3 += w1 * x3;
+        a0 += w0 * x0;
+        a1 += w0 * x1;
+        a2 += w0 * x2;
+        a3 += w0 * x3;
+        b0 += w1 * x0;
+        b1 += w1 * x1;
+        b2 += w1 * x2;
+        b3 += w1 * x3;
       }
       let at = token * rows + row;
-      y[at] = a0 * s0 + c0; y[at + 1] = b0 * s1 + c1;
+      y[at] = a0 * s0 + c0;
+      y[at + 1] = b0 * s1 + c1;
       at += rows;
-      y[at] = a1 * s0 + c0; y[at + 1] = b1 * s1 + c1;
+      y[at] = a1 * s0 + c0;
+      y[at + 1] = b1 * s1 + c1;
       at += rows;
-      y[at] = a2 * s0 + c0; y[at + 1] = b2 * s1 + c1;
+      y[at] = a2 * s0 + c0;
+      y[at + 1] = b2 * s1 + c1;
       at += rows;
-      y[at] = a3 * s0 + c0; y[at + 1] = b3 * s1 + c1;
+      y[at] = a3 * s0 + c0;
+      y[at + 1] = b3 * s1 + c1;
     }
   }
 }
@@ -292,8 +322,8 @@ function gelu(x) {
   const nearest = Math.round(size / STEP);
   const a = nearest * STEP;
   const d = size - a;
-  const y = ERF[nearest] + 2 / Math.sqrt(Math.PI) * Math.exp(-a * a) * d * (1 - d * (a - d * (2 * a * a - 1) / 3));
-  return x * (1 + (x < 0 ? -y : y)) / 2;
+  const y = ERF[nearest] + (2 / Math.sqrt(Math.PI)) * Math.exp(-a * a) * d * (1 - d * (a - (d * (2 * a * a - 1)) / 3));
+  return (x * (1 + (x < 0 ? -y : y))) / 2;
 }
 
 /** Return erf(x) for x from 0 to 4, from its Maclaurin series (Abramowitz and Stegun 7.1.6), exact to ten digits. @param {number} x */
@@ -301,8 +331,8 @@ function erf(x) {
   let term = x;
   let sum = x;
   for (let k = 1; term > 1e-16 * sum; k++) {
-    term *= 2 * x * x / (2 * k + 1);
+    term *= (2 * x * x) / (2 * k + 1);
     sum += term;
   }
-  return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }

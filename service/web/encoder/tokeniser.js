@@ -21,7 +21,16 @@
 /** @typedef {{text: string, start: number, end: number}} Letter one character after the clean-up, and its span in the text */
 
 /** Blocks of Chinese characters, each of which is a word; as BERT lists them. */
-const HAN = [[0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f], [0x2b740, 0x2b81f], [0x2b920, 0x2ceaf], [0xf900, 0xfaff], [0x2f800, 0x2fa1f]];
+const HAN = [
+  [0x4e00, 0x9fff],
+  [0x3400, 0x4dbf],
+  [0x20000, 0x2a6df],
+  [0x2a700, 0x2b73f],
+  [0x2b740, 0x2b81f],
+  [0x2b920, 0x2ceaf],
+  [0xf900, 0xfaff],
+  [0x2f800, 0x2fa1f],
+];
 const SPACE = /\p{White_Space}/u;
 const PRIVATE = /\p{Co}/u;
 /** Kept as a space although they are control characters. */
@@ -99,7 +108,9 @@ export class Tokeniser {
     if (BREAKS.includes(character)) return [" "];
     if (this.dropped.test(character) || PRIVATE.test(character)) return [];
     if (SPACE.test(character)) return [" "];
-    return Array.from(character.normalize("NFD")).filter((letter) => !this.dropped.test(letter)).flatMap((letter) => Array.from(letter.toLowerCase()));
+    return Array.from(character.normalize("NFD"))
+      .filter((letter) => !this.dropped.test(letter))
+      .flatMap((letter) => Array.from(letter.toLowerCase()));
   }
 
   /** Return a word's pieces, the longest first part that is known and so on; one unknown token if there are none. @param {Letter[]} word @returns {Token[]} */
@@ -107,11 +118,17 @@ export class Tokeniser {
     const whole = { id: this.unknown, start: word[0].start, end: word[word.length - 1].end };
     if (word.length > this.vocabulary.longest) return [whole];
     const pieces = [];
-    for (let from = 0; from < word.length;) {
+    for (let from = 0; from < word.length; ) {
       let to = word.length;
       let id;
       for (; to > from; to--) {
-        id = this.ids.get((from ? this.vocabulary.prefix : "") + word.slice(from, to).map(({ text }) => text).join(""));
+        id = this.ids.get(
+          (from ? this.vocabulary.prefix : "") +
+            word
+              .slice(from, to)
+              .map(({ text }) => text)
+              .join(""),
+        );
         if (id !== undefined) break;
       }
       if (id === undefined) return [whole];

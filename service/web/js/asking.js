@@ -94,7 +94,8 @@ export class Asker {
     const near = this.near.query === state.query ? this.near.similarities : new Map();
     const [compared, all] = await Promise.all([
       this.api.post("/v1/compare", { ...request.body, top_k: MOST }, signal),
-      written.every((row) => !hidden.has(row.id) || near.has(row.key)) ? null
+      written.every((row) => !hidden.has(row.id) || near.has(row.key))
+        ? null
         : this.api.post("/v1/compare", { query: state.query, rows: written, top_k: MOST, null: false }, signal),
     ]);
     for (const { key, similarity } of (all ?? compared).attention.matches) near.set(key, similarity);
@@ -150,7 +151,14 @@ export class Asker {
       return attention;
     }
     const filter = effectiveFilter(state);
-    const shown = { query: state.query, temperature, top_k: 12, null: state.none, include: ["output", "value_vector"], ...(result.words?.lambda ? { full_text: result.words.lambda } : {}) };
+    const shown = {
+      query: state.query,
+      temperature,
+      top_k: 12,
+      null: state.none,
+      include: ["output", "value_vector"],
+      ...(result.words?.lambda ? { full_text: result.words.lambda } : {}),
+    };
     const path = `/v1/collections/${encodeURIComponent(state.source)}/attend`;
     return this.api.post(path, filter ? { ...shown, filter } : shown, signal);
   }
@@ -244,8 +252,19 @@ function unasked(state) {
   const rows = (state.rows ?? []).map((row) => rowOf({ ...row, similarity: 0 }, hidden.has(row.id)));
   const empty = { statement: "", parameters: {}, rows: [] };
   return {
-    asked: false, rows, similarities: new Float64Array(rows.length), mask: rows.map(() => false), nullKey: null,
-    documents: 0, sql: empty, fullText: empty, topK: { matches: [] }, tail: null, request: comparison(state), size: rows.length, unread: 0,
+    asked: false,
+    rows,
+    similarities: new Float64Array(rows.length),
+    mask: rows.map(() => false),
+    nullKey: null,
+    documents: 0,
+    sql: empty,
+    fullText: empty,
+    topK: { matches: [] },
+    tail: null,
+    request: comparison(state),
+    size: rows.length,
+    unread: 0,
   };
 }
 

@@ -21,10 +21,31 @@ speak(language).then(draw);
 
 function draw() {
   document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
-  fill(document.querySelector("#bar"),
-    h("a.mark", { href: home() }, "softkv"), h("span.tag", {}, say("frame.tag")),
-    h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("hard-and-soft") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), isExported() ? null : h("a", { href: page("room") }, plan.room)],
-      h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
+  fill(
+    document.querySelector("#bar"),
+    h("a.mark", { href: home() }, "softkv"),
+    h("span.tag", {}, say("frame.tag")),
+    h(
+      "div.tools",
+      {},
+      isSheet
+        ? h("a", { href: page("lesson.html") }, plan.worksheet.back)
+        : [
+            h("a", { href: permalink("hard-and-soft") }, plan.back),
+            h("a", { href: page("worksheet.html") }, plan.sheet),
+            isExported() ? null : h("a", { href: page("room") }, plan.room),
+          ],
+      h(
+        "a",
+        {
+          id: "toggle-lang",
+          href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"),
+          lang: language === "zh" ? "en" : "zh-Hans",
+        },
+        language === "zh" ? "EN" : "中文",
+      ),
+    ),
+  );
   fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
   openInPrint();
 }
@@ -33,10 +54,25 @@ function lesson() {
   return [
     h("header.story", {}, h("h1", {}, plan.title), h("p.lede", {}, plan.lede)),
     listed(plan.objectives),
-    h("section", { id: "check" }, h("h2", {}, plan.check.title), h("p", {}, plan.check.how),
-      h("ol", {}, plan.check.questions.map((question) => h("li", {}, question.ask, choices(question), folded(plan.answer, question.choices[question.right]))))),
-    h("section", {}, h("h2", {}, plan.before.title), points(plan.before),
-      plan.before.commands.map((command) => h("pre.class-command", { tabIndex: 0 }, h("code", {}, command))), h("p.failing", {}, plan.before.failing)),
+    h(
+      "section",
+      { id: "check" },
+      h("h2", {}, plan.check.title),
+      h("p", {}, plan.check.how),
+      h(
+        "ol",
+        {},
+        plan.check.questions.map((question) => h("li", {}, question.ask, choices(question), folded(plan.answer, question.choices[question.right]))),
+      ),
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, plan.before.title),
+      points(plan.before),
+      plan.before.commands.map((command) => h("pre.class-command", { tabIndex: 0 }, h("code", {}, command))),
+      h("p.failing", {}, plan.before.failing),
+    ),
     listed(plan.minutes),
     plan.parts.map(part),
     h("section", {}, h("h2", {}, plan.after.title), points(plan.after), folded(...plan.after.homework)),
@@ -48,7 +84,11 @@ function listed(section) {
 }
 
 function points(section) {
-  return h("ul", {}, section.points.map((point) => h("li", {}, subscripted(point))));
+  return h(
+    "ul",
+    {},
+    section.points.map((point) => h("li", {}, subscripted(point))),
+  );
 }
 
 /** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. */
@@ -58,13 +98,23 @@ function part({ show, questions }, i) {
   const steps = timetable.parts[i].steps;
   const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter(Boolean))];
-  const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : [])];
-  return h("section.part-of", {},
+  const links = [
+    ...chapters.map((chapter) => link(permalink(chapter), title)),
+    ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : []),
+  ];
+  return h(
+    "section.part-of",
+    {},
     h("p.minutes", {}, `${from}–${until}`),
-    h("div.body", {}, h("h2", {}, title),
+    h(
+      "div.body",
+      {},
+      h("h2", {}, title),
       links.length ? h("p.links", {}, links) : null,
       show.map((text) => h("p", {}, subscripted(text))),
-      questions.map(([question, answer]) => folded(question, answer))));
+      questions.map(([question, answer]) => folded(question, answer)),
+    ),
+  );
 }
 
 function link(href, text) {
@@ -77,16 +127,48 @@ function folded(question, answer) {
 }
 
 function choices({ choices: given }) {
-  return h("p.choices-of", {}, given.map((choice, i) => h("span", {}, h("b", {}, `${LETTERS[i]} `), choice)));
+  return h(
+    "p.choices-of",
+    {},
+    given.map((choice, i) => h("span", {}, h("b", {}, `${LETTERS[i]} `), choice)),
+  );
 }
 
 function worksheet({ title, name, sections }) {
   return [
     h("header.story", {}, h("h1", {}, title), h("p", {}, blanks(name))),
-    sections.map((section) => h("section", {}, h("h2", {}, section.title),
-      section.check ? h("ol", {}, plan.check.questions.map((question) => h("li", {}, question.ask, choices(question)))) : null,
-      (section.lines ?? []).map((line) => h("p", {}, blanks(line))),
-      section.table ? h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": section.title }, h("table", {}, section.table.map((row, i) => h("tr", {}, row.map((cell, j) => (i && j ? h("td", {}, cell) : h("th", { scope: i ? "row" : "col" }, cell))))))) : null)),
+    sections.map((section) =>
+      h(
+        "section",
+        {},
+        h("h2", {}, section.title),
+        section.check
+          ? h(
+              "ol",
+              {},
+              plan.check.questions.map((question) => h("li", {}, question.ask, choices(question))),
+            )
+          : null,
+        (section.lines ?? []).map((line) => h("p", {}, blanks(line))),
+        section.table
+          ? h(
+              "div.scrolling",
+              { tabIndex: 0, role: "region", "aria-label": section.title },
+              h(
+                "table",
+                {},
+                section.table.map((row, i) =>
+                  h(
+                    "tr",
+                    {},
+                    row.map((cell, j) => (i && j ? h("td", {}, cell) : h("th", { scope: i ? "row" : "col" }, cell))),
+                  ),
+                ),
+              ),
+            )
+          : null,
+      ),
+    ),
   ];
 }
 

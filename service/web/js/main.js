@@ -128,12 +128,14 @@ async function broken(failure) {
 
 /** The first answer is drawn: now comes what it did without. @param {() => Promise<void>} [rest] */
 function answered(rest) {
-  requestAnimationFrame(() => setTimeout(() => {
-    performance.mark("answered");
-    if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
-    rest?.().catch(broken);
-    if (!exported) shards(context).catch(broken);
-  }));
+  requestAnimationFrame(() =>
+    setTimeout(() => {
+      performance.mark("answered");
+      if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
+      rest?.().catch(broken);
+      if (!exported) shards(context).catch(broken);
+    }),
+  );
 }
 
 /** From the next visit on the fonts are there with the first line, since they need not come. */

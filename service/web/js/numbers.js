@@ -43,6 +43,8 @@ export function count(number) {
 export function power(number) {
   if (number === 0) return "0";
   const exponent = Math.floor(Math.log10(Math.abs(number)));
-  const digits = String(exponent).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
+  const digits = String(exponent)
+    .replace("-", "⁻")
+    .replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
   return `${(number / 10 ** exponent).toFixed(0)}·10${digits}`;
 }

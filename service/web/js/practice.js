@@ -8,11 +8,18 @@ import { say } from "./words.js";
 /** A task's name → whether what is seen fulfils it. The model is what the scene shows: state, result and answer, or numbers. */
 const EXERCISES = {
   library: {
-    equal: ({ state, result, answer }) => state.t === 0 && result.sql.rows.length > 0 && sameRows(result.rows.filter((_, i) => answer.weights[i] > 0), result.sql.rows),
+    equal: ({ state, result, answer }) =>
+      state.t === 0 &&
+      result.sql.rows.length > 0 &&
+      sameRows(
+        result.rows.filter((_, i) => answer.weights[i] > 0),
+        result.sql.rows,
+      ),
     forgotten: ({ state, answer }) => state.t === Infinity && answer.weights.length > 1,
   },
   videos: {
-    wordless: (model) => isAsked(model) && winner(model)?.weight > 1 / 3 && !haveCommonWord(model.state.query, `${winner(model).row.key} ${winner(model).row.value}`),
+    wordless: (model) =>
+      isAsked(model) && winner(model)?.weight > 1 / 3 && !haveCommonWord(model.state.query, `${winner(model).row.key} ${winner(model).row.value}`),
   },
   python: {
     sure: (model) => isAsked(model) && isMild(model.state) && winner(model)?.weight >= 0.9,
@@ -58,9 +65,11 @@ const EXERCISES = {
     onehot: ({ state, answers }) => answers[state.similarity]?.weights.every((weight, i) => weight === (i === 4 ? 1 : 0)),
   },
   encoder: {
-    previous: ({ attention }) => attention.length > 3 && attention.slice(2).filter((row, i) => row.indexOf(Math.max(...row)) === i + 1).length >= 0.8 * (attention.length - 2),
+    previous: ({ attention }) =>
+      attention.length > 3 && attention.slice(2).filter((row, i) => row.indexOf(Math.max(...row)) === i + 1).length >= 0.8 * (attention.length - 2),
     found: ({ tokens, word, weights }) => tokens[word] === "dog" && weights[tokens.indexOf("chased")] > 0.5,
-    refuted: ({ state, tokens, weights }) => state.text !== beginning("encoder").text && isScenesHead(state) && /^\[/.test(tokens[weights.indexOf(Math.max(...weights))]),
+    refuted: ({ state, tokens, weights }) =>
+      state.text !== beginning("encoder").text && isScenesHead(state) && /^\[/.test(tokens[weights.indexOf(Math.max(...weights))]),
   },
   hopfield: {
     once: ({ weights }) => Math.max(...weights[0]) < 0.99 && Math.max(...weights[1]) > 0.999,
@@ -86,8 +95,29 @@ const EXERCISES = {
 
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
-  library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], sure: ["probability", "score"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["patches", "heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
+  library: ["cold", "probability"],
+  videos: ["vectors"],
+  python: ["scale"],
+  unicode: ["scale"],
+  nothing: ["level"],
+  share: ["probability"],
+  filter: ["scale"],
+  guess: ["probability", "order"],
+  rows: ["output", "projections"],
+  values: ["output"],
+  sure: ["probability", "score"],
+  steps: ["projections", "cold"],
+  scores: ["cold", "projections"],
+  encoder: ["heads", "order"],
+  hopfield: ["cold"],
+  regression: ["cold"],
+  space: ["vectors"],
+  million: ["scale"],
+  photo: ["patches", "heads"],
+  lowrank: ["heads"],
+  pairs: ["projections", "heldout"],
+  learning: ["recurrent", "longer"],
+  vision: ["order", "heads"],
 };
 
 const done = new Set();
@@ -101,10 +131,31 @@ export function practice(scene) {
   });
   const title = h("summary", {});
   const heard = h("p.unseen", { role: "status" });
-  const list = tasks.length ? h("details.exercises", { id: "exercises" }, title, h("ul", {}, tasks.map((task) => task.element))) : null;
+  const list = tasks.length
+    ? h(
+        "details.exercises",
+        { id: "exercises" },
+        title,
+        h(
+          "ul",
+          {},
+          tasks.map((task) => task.element),
+        ),
+      )
+    : null;
   const whys = WHYS[scene] ?? [];
-  const why = whys.length ? h("details.whys", { id: "whys" }, h("summary", {}, say("practice.why")),
-    h("dl", {}, whys.map((name) => [h("dt", {}, say(`why.${name}.ask`)), h("dd", {}, say(`why.${name}.say`))]))) : null;
+  const why = whys.length
+    ? h(
+        "details.whys",
+        { id: "whys" },
+        h("summary", {}, say("practice.why")),
+        h(
+          "dl",
+          {},
+          whys.map((name) => [h("dt", {}, say(`why.${name}.ask`)), h("dd", {}, say(`why.${name}.say`))]),
+        ),
+      )
+    : null;
   const element = h("div.practice", {}, list, why, heard);
 
   /** Tick what is fulfilled; a tick stays for as long as the page is open. */

@@ -16,23 +16,41 @@ const LONGEST = 90;
 const QUESTIONS = {
   library: { choices: ["none", "one", "word", "subject"], right: ({ result }) => ["none", "one"][result.sql.rows.length] ?? null },
   python: { choices: ["nearest", "word", "shown", "all"], right: () => "all" },
-  unicode: { choices: ["one", "few", "many", "all"], right: ({ answer: { effective: rows } }) => (rows < 2 ? "one" : rows < 10 ? "few" : rows < 1000 ? "many" : "all") },
-  nothing: { choices: ["little", "part", "most", "off"], right: ({ answer: { nullWeight: none } }) => (none < 0.1 ? "little" : none < 0.5 ? "part" : none < 1 ? "most" : null) },
+  unicode: {
+    choices: ["one", "few", "many", "all"],
+    right: ({ answer: { effective: rows } }) => (rows < 2 ? "one" : rows < 10 ? "few" : rows < 1000 ? "many" : "all"),
+  },
+  nothing: {
+    choices: ["little", "part", "most", "off"],
+    right: ({ answer: { nullWeight: none } }) => (none < 0.1 ? "little" : none < 0.5 ? "part" : none < 1 ? "most" : null),
+  },
   share: { choices: ["one", "both", "neither", "even"], right: ({ answer }) => shared(answer) },
   filter: { choices: ["zero", "little", "same", "minus"], right: ({ result }) => (result.rows.some((row) => row.masked) ? "zero" : null) },
   values: { choices: ["nearest", "average", "largest", "nothing"], right: () => "average" },
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
   sure: { choices: ["yes", "checked", "half", "never"], right: () => "checked", facts: sureFacts },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
-  scores: { choices: ["one", "two", "several", "six"], right: ({ best }) => ["one", "two", "several", "several", "several", "six"][new Set(Object.values(best)).size - 1], facts: ({ best }) => best },
+  scores: {
+    choices: ["one", "two", "several", "six"],
+    right: ({ best }) => ["one", "two", "several", "several", "several", "six"][new Set(Object.values(best)).size - 1],
+    facts: ({ best }) => best,
+  },
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
   space: { choices: ["same", "half", "quarter", "hardly"], right: (model) => (twiceAsFar(model) < 0.01 ? "hardly" : null), facts: spaceFacts },
-  million: { choices: ["percent", "thousandth", "less", "rounding"], right: ({ most }) => (most < 1e-9 ? "rounding" : most < 1e-4 ? "less" : most < 5e-3 ? "thousandth" : "percent"), facts: ({ bound, worst, keys }) => ({ most: bound, worst: power(worst), count: count(keys) }) },
+  million: {
+    choices: ["percent", "thousandth", "less", "rounding"],
+    right: ({ most }) => (most < 1e-9 ? "rounding" : most < 1e-4 ? "less" : most < 5e-3 ? "thousandth" : "percent"),
+    facts: ({ bound, worst, keys }) => ({ most: bound, worst: power(worst), count: count(keys) }),
+  },
   photo: { choices: ["same", "sharp", "grey", "black"], right: () => "same", facts: pictureFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
-  pairs: { choices: ["all", "most", "few", "none"], right: ({ begun: { right, n } }) => (right === n ? "all" : 2 * right > n ? "most" : right ? "few" : "none"), facts: ({ begun }) => begun },
+  pairs: {
+    choices: ["all", "most", "few", "none"],
+    right: ({ begun: { right, n } }) => (right === n ? "all" : 2 * right > n ? "most" : right ? "few" : "none"),
+    facts: ({ begun }) => begun,
+  },
   learning: { choices: ["transformer", "attention", "plain", "all"], right: () => "plain" },
   vision: { choices: ["pixels", "patches", "words", "pictures"], right: () => "patches" },
 };
@@ -62,7 +80,14 @@ function whichKey({ state, result, answer }) {
   const best = near[0];
   if (!best) return null;
   const drawn = (rows, most) => [...rows].sort((a, b) => chance(a.id, state.query) - chance(b.id, state.query)).slice(0, most);
-  const offered = [best, ...drawn(near.slice(1), OFFERED - 1), ...drawn(open.filter((row) => !near.includes(row)), OFFERED)];
+  const offered = [
+    best,
+    ...drawn(near.slice(1), OFFERED - 1),
+    ...drawn(
+      open.filter((row) => !near.includes(row)),
+      OFFERED,
+    ),
+  ];
   offered.sort((a, b) => a.key.localeCompare(b.key, "en"));
   const yours = open.find((row) => row.id === state.guess);
   const places = { key: short(best), similarity: fixed(best.similarity), weight: percent(best.weight), yours: yours ? percent(yours.weight) : "" };
@@ -98,9 +123,17 @@ function rowFacts({ state, result, answer }) {
   if (!result) return {};
   const [first, second] = heaviest(answer.weights, 2).map((i) => ({ key: short(result.rows[i]), weight: percent(answer.weights[i]) }));
   return {
-    query: state.query, size: count(result.documents), sql: count(result.sql.rows.length), rows: effective(answer.effective), none: percent(answer.nullWeight),
-    key: first?.key ?? "–", weight: first?.weight ?? "0%", other: second?.key ?? "–", share: second?.weight ?? "0%",
-    out: count(result.rows.filter((row) => row.masked).length), open: count(result.rows.filter((row) => !row.masked).length),
+    query: state.query,
+    size: count(result.documents),
+    sql: count(result.sql.rows.length),
+    rows: effective(answer.effective),
+    none: percent(answer.nullWeight),
+    key: first?.key ?? "–",
+    weight: first?.weight ?? "0%",
+    other: second?.key ?? "–",
+    share: second?.weight ?? "0%",
+    out: count(result.rows.filter((row) => row.masked).length),
+    open: count(result.rows.filter((row) => !row.masked).length),
   };
 }
 
@@ -148,5 +181,12 @@ function pictureFacts({ patches, own }) {
 
 function doorFacts({ width, rank }) {
   const times = width / rank;
-  return { d: count(width), r: count(rank), half: fixed(times / 2, times < 20 ? 1 : 0), whole: fixed(times, times < 10 ? 1 : 0), full: count(width * width), low: count(2 * width * rank) };
+  return {
+    d: count(width),
+    r: count(rank),
+    half: fixed(times / 2, times < 20 ? 1 : 0),
+    whole: fixed(times, times < 10 ? 1 : 0),
+    full: count(width * width),
+    low: count(2 * width * rank),
+  };
 }

@@ -26,7 +26,10 @@ export function addRow(store, result = null, row = {}) {
 
 /** Rows pasted as text: one a line, key and value apart by a | or a tab. A line without either is key and value. */
 export function pastedRows(text) {
-  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
   return lines.slice(0, MOST).map((line, i) => {
     const at = line.search(/[|\t]/);
     const key = at < 0 ? line : line.slice(0, at).trim();

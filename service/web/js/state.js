@@ -66,7 +66,36 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank", "noise", "patch", "flat", "codes", "task", "model", "aligned", "pairs", "picture", "labels", "own", "lambda"];
+const EDITS = [
+  ...ASKED,
+  "text",
+  "pair",
+  "layer",
+  "head",
+  "second",
+  "word",
+  "causal",
+  "heads",
+  "walked",
+  "spots",
+  "at",
+  "points",
+  "noisy",
+  "width",
+  "rank",
+  "noise",
+  "patch",
+  "flat",
+  "codes",
+  "task",
+  "model",
+  "aligned",
+  "pairs",
+  "picture",
+  "labels",
+  "own",
+  "lambda",
+];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -152,8 +181,10 @@ function wellFormed(name, value) {
   if (name === "points") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "spots") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
-  if (name === "pairs") return Array.isArray(value) && value.length <= 64 && value.every((p) => p?.length === 2 && p.every((text) => typeof text === "string")) ? value : undefined;
-  if (name === "picture") return Array.isArray(value) && value.length === 16 && value.every((row) => row?.length === 16 && row.every(Number.isFinite)) ? value : undefined;
+  if (name === "pairs")
+    return Array.isArray(value) && value.length <= 64 && value.every((p) => p?.length === 2 && p.every((text) => typeof text === "string")) ? value : undefined;
+  if (name === "picture")
+    return Array.isArray(value) && value.length === 16 && value.every((row) => row?.length === 16 && row.every(Number.isFinite)) ? value : undefined;
   if (name === "own") return Array.isArray(value) ? value.filter((text) => typeof text === "string" && text.trim()).slice(0, 20) : undefined;
   return value;
 }

@@ -128,10 +128,18 @@ export async function blendChecked(api, { state, result, answer }, signal) {
     return vector ? [{ similarity: result.similarities[i], vector }] : [];
   });
   const temperature = onTheWire(state.t);
-  const { output } = await api.post("/v1/attend", {
-    query: [[1]], key: open.map(({ similarity }) => [similarity]), value: open.map(({ vector }) => vector),
-    similarity: "dot", temperature, null: result.nullKey?.level(temperature) ?? null,
-  }, signal);
+  const { output } = await api.post(
+    "/v1/attend",
+    {
+      query: [[1]],
+      key: open.map(({ similarity }) => [similarity]),
+      value: open.map(({ vector }) => vector),
+      similarity: "dot",
+      temperature,
+      null: result.nullKey?.level(temperature) ?? null,
+    },
+    signal,
+  );
   const largest = Math.max(1, ...open.flatMap(({ vector }) => vector.map(Math.abs)));
   return Math.max(...blendOf(values, answer).output.map((component, j) => Math.abs(component - output[0][j]) / largest));
 }
@@ -169,7 +177,9 @@ export function colourOf(light) {
   const parts = light.map((linear) => {
     const bounded = Math.min(1, Math.max(0, linear));
     const share = bounded <= 0.0031308 ? 12.92 * bounded : 1.055 * bounded ** (1 / 2.4) - 0.055;
-    return Math.round(share * 255).toString(16).padStart(2, "0");
+    return Math.round(share * 255)
+      .toString(16)
+      .padStart(2, "0");
   });
   return `#${parts.join("")}`;
 }

@@ -74,7 +74,12 @@ export function unbroken(text) {
 /** The beginning of a text, with an ellipsis where something was left out. */
 export function clipped(text, most) {
   const letters = Array.from(text);
-  return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : text;
+  return letters.length > most
+    ? `${letters
+        .slice(0, most - 1)
+        .join("")
+        .trimEnd()}…`
+    : text;
 }
 
 /** Fill in `{count}`, and choose by a number that is filled in: `{count:row|rows}` is the word for one, or for any other. */

@@ -75,9 +75,27 @@ export function bar(say, look, dress, view, address) {
     dress(patch);
   };
   const isExported = document.documentElement.dataset.exported !== undefined;
-  const theme = h("button.icon", { type: "button", "aria-label": say("theme"), title: say("theme"), "aria-pressed": String(look.theme === "dark"), onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }) }, h("span.moon"));
-  const large = h("button.icon", { type: "button", "aria-label": say("large"), title: say("large"), "aria-pressed": String(look.large), onclick: () => become({ large: !now.large }) }, "A+");
-  const language = h("button", { type: "button", lang: look.lang === "en" ? "zh-Hans" : "en", onclick: () => become({ lang: now.lang === "en" ? "zh" : "en" }) }, say("language"));
+  const theme = h(
+    "button.icon",
+    {
+      type: "button",
+      "aria-label": say("theme"),
+      title: say("theme"),
+      "aria-pressed": String(look.theme === "dark"),
+      onclick: () => become({ theme: now.theme === "dark" ? "light" : "dark" }),
+    },
+    h("span.moon"),
+  );
+  const large = h(
+    "button.icon",
+    { type: "button", "aria-label": say("large"), title: say("large"), "aria-pressed": String(look.large), onclick: () => become({ large: !now.large }) },
+    "A+",
+  );
+  const language = h(
+    "button",
+    { type: "button", lang: look.lang === "en" ? "zh-Hans" : "en", onclick: () => become({ lang: now.lang === "en" ? "zh" : "en" }) },
+    say("language"),
+  );
   const shared = h("p", { role: "status" });
   /** A button that shares the picture on the screen in one way. @param {"png" | "gif"} kind */
   const saving = (kind) =>
@@ -91,7 +109,12 @@ export function bar(say, look, dress, view, address) {
           if (!picture) return;
           const caption = picture.closest(".screen")?.querySelector("h1, h2");
           if (kind === "png") await savePng(picture, "softkv.png", { caption });
-          else await saveGif((i) => (film?.(i / (FRAMES - 1)), picture), "softkv.gif", { frames: FRAMES, caption, told: (done, all) => (shared.textContent = `${Math.round((100 * done) / all)}%`) });
+          else
+            await saveGif((i) => (film?.(i / (FRAMES - 1)), picture), "softkv.gif", {
+              frames: FRAMES,
+              caption,
+              told: (done, all) => (shared.textContent = `${Math.round((100 * done) / all)}%`),
+            });
           shared.textContent = "";
         },
       },
@@ -115,7 +138,9 @@ export function bar(say, look, dress, view, address) {
     say("link"),
   );
   const gif = saving("gif");
-  const share = /** @type {HTMLDetailsElement} */ (h("details.share", {}, h("summary", { "aria-label": say("share"), title: say("share") }, "↗"), h("div.kinds", {}, link, saving("png"), gif, shared)));
+  const share = /** @type {HTMLDetailsElement} */ (
+    h("details.share", {}, h("summary", { "aria-label": say("share"), title: say("share") }, "↗"), h("div.kinds", {}, link, saving("png"), gif, shared))
+  );
   share.addEventListener("toggle", () => (gif.hidden = !view()?.film));
   share.addEventListener("keydown", (event) => {
     if (event.key === "Escape") share.open = false;
@@ -125,6 +150,15 @@ export function bar(say, look, dress, view, address) {
   });
   return [
     h("h1", {}, h("a.mark", { href: home() }, "softkv")),
-    h("nav.tools", {}, h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")), isExported ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
+    h(
+      "nav.tools",
+      {},
+      h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")),
+      isExported ? null : h("a", { href: "docs/" }, say("docs")),
+      language,
+      theme,
+      large,
+      share,
+    ),
   ];
 }

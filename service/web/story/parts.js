@@ -77,9 +77,17 @@ export function prediction(say, question, choices, why, reveal) {
     fill(verdict, ...subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })));
     reveal(isRight);
   };
-  const buttons = choices.map(({ label, colour, isRight }) => /** @type {HTMLButtonElement} */ (
-    h("button", { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight) }, colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null, label)
-  ));
+  const buttons = choices.map(
+    ({ label, colour, isRight }) =>
+      /** @type {HTMLButtonElement} */ (
+        h(
+          "button",
+          { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight) },
+          colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
+          label,
+        )
+      ),
+  );
   const element = h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
   element.addEventListener(REVEAL, () => answer("told", true));
   return element;

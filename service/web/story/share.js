@@ -11,8 +11,27 @@ import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
 /** What style sheets say of a drawing; each is an attribute of SVG, too. */
 const STYLES = [
-  "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "opacity", "paint-order",
-  "stop-color", "stop-opacity", "font-family", "font-size", "font-weight", "font-style", "letter-spacing", "text-anchor", "text-decoration", "dominant-baseline", "visibility",
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-opacity",
+  "stroke-dasharray",
+  "stroke-linecap",
+  "stroke-linejoin",
+  "opacity",
+  "paint-order",
+  "stop-color",
+  "stop-opacity",
+  "font-family",
+  "font-size",
+  "font-weight",
+  "font-style",
+  "letter-spacing",
+  "text-anchor",
+  "text-decoration",
+  "dominant-baseline",
+  "visibility",
 ];
 /** And what no attribute of SVG can say. */
 const MIXING = ["mix-blend-mode", "isolation"];
@@ -53,7 +72,9 @@ export function linkOf(location, hash) {
  */
 export async function pngOf(svg, { scale = SCALE, caption = null } = {}) {
   const canvas = await painted(svg, scale, caption);
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser cannot write this picture."))), "image/png"));
+  return new Promise((resolve, reject) =>
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser cannot write this picture."))), "image/png"),
+  );
 }
 
 /**
@@ -83,7 +104,13 @@ export async function gifOf(frame, { frames = GIF.frames, perSecond = GIF.perSec
     const indexes = applyPalette(image.data, palette.slice(0, transparentIndex));
     const before = last;
     const written = before ? indexes.map((index, at) => (index === before[at] ? transparentIndex : index)) : indexes;
-    encoder.writeFrame(written, image.width, image.height, { palette: before ? undefined : palette, delay: 1000 / perSecond, transparent: before !== null, transparentIndex, dispose: 1 });
+    encoder.writeFrame(written, image.width, image.height, {
+      palette: before ? undefined : palette,
+      delay: 1000 / perSecond,
+      transparent: before !== null,
+      transparentIndex,
+      dispose: 1,
+    });
     last = indexes;
     told?.(i + 1, frames);
   }
@@ -200,7 +227,9 @@ async function fontsOf(svg) {
   const families = [...used].filter((family) => family in FONTS);
   const addresses = await Promise.all(families.map((family) => fontAddress(FONTS[family])));
   const sheet = document.createElementNS(SVG, "style");
-  sheet.textContent = families.map((family, i) => (addresses[i] ? `@font-face { font-family: "${family}"; src: url(${addresses[i]}); font-weight: 100 700; }` : "")).join("");
+  sheet.textContent = families
+    .map((family, i) => (addresses[i] ? `@font-face { font-family: "${family}"; src: url(${addresses[i]}); font-weight: 100 700; }` : ""))
+    .join("");
   return sheet;
 }
 

@@ -19,6 +19,7 @@ import { speaker } from "./words.js";
  * @property {import("./words.js").Say} say
  * @property {Answers} answers
  * @property {any} state the chapter's, as it is now
+ * @property {boolean} isRead whether the chapter is the one on the screen
  * @property {(patch: Partial<State>) => void} set changes the chapter's state; then `update` is called
  * @property {<T>(promise: Promise<T>) => Promise<T | null>} patiently waits, and says in the page why nothing came: null
  * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
@@ -89,7 +90,13 @@ export class Story {
 
   /** Put the story into the page. */
   begin() {
-    document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main, this.#notice);
+    document.body.append(
+      h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }),
+      this.#bar,
+      this.#rail,
+      this.#main,
+      this.#notice,
+    );
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) {
       this.#lesson = new Lesson(this.#say(), this.#look.lang, (step) => this.#step(step));
@@ -121,7 +128,7 @@ export class Story {
     }
     const host = this.#hosts.get(chapter);
     if (!host) return;
-    this.#mount(chapter);
+    this.#mountDownTo(chapter);
     this.#enter(chapter);
     this.#change(chapter, state);
     const shown = host.querySelectorAll(".screen")[screen - 1];
@@ -146,7 +153,16 @@ export class Story {
     const skip = document.querySelector("a.skip");
     if (skip) skip.textContent = say("skip");
     this.#lesson?.speak(say, lang);
-    fill(this.#bar, ...bar(say, this.#look, (look) => this.#dress(look), () => this.#views.get(this.#current), () => this.#address()));
+    fill(
+      this.#bar,
+      ...bar(
+        say,
+        this.#look,
+        (look) => this.#dress(look),
+        () => this.#views.get(this.#current),
+        () => this.#address(),
+      ),
+    );
     this.#rail.setAttribute("aria-label", say("chapters"));
     fill(
       this.#rail,
@@ -167,19 +183,31 @@ export class Story {
       }),
     );
     this.#watch();
-    this.#mount(this.#current);
+    this.#mountDownTo(this.#current);
     this.#enter(this.#current);
   }
 
   /** Make chapters as they come near, and know which one is read. */
   #watch() {
-    const near = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#mount(target.id)), { rootMargin: NEAR });
-    const read = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#enter(target.id)), { rootMargin: "-50% 0px -50% 0px" });
+    const near = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#mount(target.id)), {
+      rootMargin: NEAR,
+    });
+    const read = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#enter(target.id)), {
+      rootMargin: "-50% 0px -50% 0px",
+    });
     for (const host of this.#hosts.values()) {
       near.observe(host);
       read.observe(host);
     }
     this.#observers.push(near, read);
+  }
+
+  /** Make a chapter and those above it, so that none of them grows later and moves it on the screen. @param {string} id */
+  #mountDownTo(id) {
+    for (const chapter of this.#chapters) {
+      this.#mount(chapter.id);
+      if (chapter.id === id) return;
+    }
   }
 
   /** @param {string} id */
@@ -193,6 +221,9 @@ export class Story {
       answers: this.#answers,
       get state() {
         return story.#states.get(id);
+      },
+      get isRead() {
+        return story.#current === id;
       },
       set: (/** @type {Partial<State>} */ patch) => this.#change(id, patch),
       patiently: (/** @type {Promise<any>} */ promise) => this.#patiently(promise, host),
@@ -256,8 +287,8 @@ export class Story {
       this.#draw();
     }
     const host = this.#hosts.get(chapter);
+    this.#mountDownTo(chapter);
     host?.scrollIntoView({ block: "start" });
-    this.#mount(chapter);
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 
@@ -297,16 +328,26 @@ export class Story {
   /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */
   #offerEncoder() {
     const say = this.#say();
-    const load = /** @type {HTMLButtonElement} */ (h("button", { type: "button", id: "load-encoder", onclick: async () => {
-      load.disabled = true;
-      try {
-        await this.#exported?.loadEncoder((share) => (load.textContent = say("encoder.loading", { share: Math.round(100 * share) })));
-        this.#again();
-      } catch (failure) {
-        if (!(failure instanceof RecordMissing)) throw failure;
-        this.#notice.textContent = say("encoder.lost");
-      }
-    } }, say("encoder.load")));
+    const load = /** @type {HTMLButtonElement} */ (
+      h(
+        "button",
+        {
+          type: "button",
+          id: "load-encoder",
+          onclick: async () => {
+            load.disabled = true;
+            try {
+              await this.#exported?.loadEncoder((share) => (load.textContent = say("encoder.loading", { share: Math.round(100 * share) })));
+              this.#again();
+            } catch (failure) {
+              if (!(failure instanceof RecordMissing)) throw failure;
+              this.#notice.textContent = say("encoder.lost");
+            }
+          },
+        },
+        say("encoder.load"),
+      )
+    );
     fill(this.#notice, say("encoder.needed"), " ", load);
   }
 

@@ -20,7 +20,12 @@ export function numbers(say) {
     element,
     show(rows, similarities, weights, temperature) {
       const [s, w] = [Float64Array.from(similarities), Float64Array.from(weights)];
-      draw = () => isOpen() && fill(body, rows.map(({ key }, i) => row(key, s[i], w[i], temperature)));
+      draw = () =>
+        isOpen() &&
+        fill(
+          body,
+          rows.map(({ key }, i) => row(key, s[i], w[i], temperature)),
+        );
       draw();
     },
   };

@@ -131,6 +131,8 @@ export class Threads {
   #glows = [];
   /** @type {SVGElement[]} */
   #blends = [];
+  /** Where all values are colours: the linear light of each. @type {number[][]} */
+  #lights = [];
   /** @type {SVGGElement[]} */
   #values = [];
   /** @type {{label: SVGTextElement, alone: string, beside: string}[]} what is written of a key: alone, and beside a percentage */
@@ -255,7 +257,17 @@ export class Threads {
     const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const places = placed(width, height, rem, this.#content.bars ? LEVEL : 0, rows.length + (others ? 1 : 0) + (none ? 1 : 0), rows.every(({ value }) => isColour(value)), rows.some(({ picture }) => picture), { from: rows.length - small, count: small }, others ? rows.length : -1);
+    const places = placed(
+      width,
+      height,
+      rem,
+      this.#content.bars ? LEVEL : 0,
+      rows.length + (others ? 1 : 0) + (none ? 1 : 0),
+      rows.every(({ value }) => isColour(value)),
+      rows.some(({ picture }) => picture),
+      { from: rows.length - small, count: small },
+      others ? rows.length : -1,
+    );
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
     this.element.style.setProperty("--row-size", `${size}px`);
@@ -292,7 +304,10 @@ export class Threads {
     const isOthers = !isRow && others > 0 && i === rows.length;
     const keyWidth = valueX - box.x - 8;
     const rx = isSmall ? 2 : 6;
-    const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", { "data-row": i, ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}) });
+    const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
+      "data-row": i,
+      ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}),
+    });
     const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx, opacity: 0 });
     const share = s("text.share", { x: box.x + keyWidth - 10, y: box.y + box.height / 2, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
@@ -300,7 +315,11 @@ export class Threads {
     group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
     const label = s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" });
-    this.#labels.push({ label, alone: this.#clipped(text, keyWidth - 20), beside: this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE)) });
+    this.#labels.push({
+      label,
+      alone: this.#clipped(text, keyWidth - 20),
+      beside: this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE)),
+    });
     group.append(label);
     if (isRow) {
       const value = s("g.shown", {}, ...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
@@ -322,12 +341,16 @@ export class Threads {
   #value({ value, picture }, box) {
     if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
-    return [s("rect.value", { ...asRect(box), rx: 6 }), s("text.value-text", { x: box.x + 10, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 20))];
+    return [
+      s("rect.value", { ...asRect(box), rx: 6 }),
+      s("text.value-text", { x: box.x + 10, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 20)),
+    ];
   }
 
   #layoutOutput() {
     const { output } = this.#places;
     const { rows } = this.#content;
+    this.#lights = rows.every(({ value }) => isColour(value)) ? rows.map(({ value }) => lightOf(value)) : [];
     const card = s("rect.card", { ...asRect(output), rx: 10 });
     if (rows.length && rows.every(({ value }) => isColour(value))) {
       const swatch = s("rect.swatch", { ...asRect(output), rx: 10 });
@@ -364,14 +387,23 @@ export class Threads {
     const { grown = 1, poured = 1, glow = 1, othersWeight = 0, noneWeight = 0 } = frame;
     const open = positionOf(frame.temperature) / STEPS;
     const half = places.clamp.least + (places.clamp.most - places.clamp.least) * open;
-    const weights = [...Array.from({ length: rows.length }, (_, i) => frame.weights[i]), ...(others ? [othersWeight] : []), ...(this.#content.none ? [noneWeight] : [])];
+    const weights = [
+      ...Array.from({ length: rows.length }, (_, i) => frame.weights[i]),
+      ...(others ? [othersWeight] : []),
+      ...(this.#content.none ? [noneWeight] : []),
+    ];
     const bundle = places.height * BUNDLE;
     const drawn = weights.filter((weight) => weight > 0).length;
     const spread = drawn > 1 ? Math.max(bundle, 2 * half * 0.94) : bundle;
     const gap = drawn ? (spread - bundle) / drawn : 0;
 
     set(this.#grown, { x: 0, y: 0, height, width: places.start.x + (places.rows[0]?.x ?? 0) * grown });
-    set(this.#poured, places.isNarrow ? { x: places.valueX, y: 0, width: width - places.valueX, height: height * poured } : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured });
+    set(
+      this.#poured,
+      places.isNarrow
+        ? { x: places.valueX, y: 0, width: width - places.valueX, height: height * poured }
+        : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured },
+    );
 
     let atStart = places.start.y - bundle / 2;
     let atClamp = places.clamp.y - spread / 2;
@@ -390,12 +422,25 @@ export class Threads {
         const path = isOthers ? fan(from, through, to, thick, gap, box.height, others) : ribbon(from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
         const strand = thick / Math.min(others, MOST_THREADS);
         // Thinner than a hair is fainter.
-        set(this.#threads[i], { d: path, "data-weight": weight, "stroke-width": isOthers ? Math.max(HAIR, strand) : null, opacity: isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null, class: isOthers ? "thread fan" : "thread" });
+        set(this.#threads[i], {
+          d: path,
+          "data-weight": weight,
+          "stroke-width": isOthers ? Math.max(HAIR, strand) : null,
+          opacity: isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null,
+          class: isOthers ? "thread fan" : "thread",
+        });
         const isValue = i < rows.length || isOthers;
         const out = { x: places.valueX + places.valueWidth, y };
-        const d = isOthers ? streams(out, places, atEnd + thick / 2, thick, box.height, others) : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
+        const d = isOthers
+          ? streams(out, places, atEnd + thick / 2, thick, box.height, others)
+          : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
         const opacity = isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null;
-        set(this.#streams[i], { d: isValue ? d : null, opacity, "stroke-width": isOthers ? Math.max(HAIR, strand) : null, class: isOthers ? "stream fan" : "stream" });
+        set(this.#streams[i], {
+          d: isValue ? d : null,
+          opacity,
+          "stroke-width": isOthers ? Math.max(HAIR, strand) : null,
+          class: isOthers ? "stream fan" : "stream",
+        });
         atStart += thick;
         atClamp += thick + gap;
         atEnd += thick;
@@ -476,8 +521,8 @@ export class Threads {
     const { output } = this.#places;
     const shown = poured < 0.75 ? 0 : (poured - 0.75) * 4;
     const answered = rows.reduce((sum, _, i) => sum + weights[i], 0);
-    if (rows.length && rows.every(({ value }) => isColour(value))) {
-      const light = [0, 1, 2].map((j) => rows.reduce((sum, { value }, i) => sum + (weights[i] * lightOf(value)[j]) / (answered || 1), 0));
+    if (this.#lights.length) {
+      const light = [0, 1, 2].map((j) => this.#lights.reduce((sum, one, i) => sum + (weights[i] * one[j]) / (answered || 1), 0));
       set(this.#blends[0], { fill: colourOf(light), opacity: (shown * answered).toFixed(3) });
     } else if (rows.some(({ picture }) => picture)) {
       // Laid over one another, the sum of weight × picture: each covers what is below it by its share of the weight so far.
@@ -520,10 +565,19 @@ export class Threads {
       const [from, turn] = [this.#places.start, (this.#places.start.x + box.x) / 2];
       const y = box.y + box.height / 2;
       marks.push(s("path.probe", { d: `M${px(from.x)} ${px(from.y)}C${px(turn)} ${px(from.y)} ${px(turn)} ${px(y)} ${px(box.x - 26)} ${px(y)}` }));
-      marks.push(s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "="), s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }));
+      marks.push(
+        s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "="),
+        s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }),
+      );
     } else {
       const { query } = this.#places;
-      marks.push(s("text.found", { x: query.x + query.width / 2, y: query.y + query.height + (this.#places.isNarrow ? 22 : 34), "text-anchor": "middle" }, `=  ${this.#say("rows", { count: 0 })}`));
+      marks.push(
+        s(
+          "text.found",
+          { x: query.x + query.width / 2, y: query.y + query.height + (this.#places.isNarrow ? 22 : 34), "text-anchor": "middle" },
+          `=  ${this.#say("rows", { count: 0 })}`,
+        ),
+      );
     }
     this.#marks.replaceChildren(...marks);
   }
@@ -555,11 +609,20 @@ export class Threads {
   #listen() {
     const change = /** @type {(temperature: number) => void} */ (this.#change);
     let frame = new DOMRect();
+    let temperature = 0;
+    let waiting = 0;
     const dragged = (/** @type {PointerEvent} */ event) => {
       const { clamp } = this.#places;
       const y = ((event.clientY - frame.top) / frame.height) * this.#size.height;
       const share = (Math.abs(y - clamp.y) - clamp.least) / (clamp.most - clamp.least);
-      change(share < SNAP ? 0 : share > 1 - SNAP ? Infinity : temperatureAt(Math.round(share * STEPS)));
+      temperature = share < SNAP ? 0 : share > 1 - SNAP ? Infinity : temperatureAt(Math.round(share * STEPS));
+      waiting ||= requestAnimationFrame(settle);
+    };
+    // A pointer may move several times before a frame is drawn: only the last place counts.
+    const settle = () => {
+      cancelAnimationFrame(waiting);
+      waiting = 0;
+      change(temperature);
     };
     this.#knob.addEventListener("pointerdown", (event) => {
       event.preventDefault();
@@ -570,11 +633,23 @@ export class Threads {
       dragged(event);
     });
     this.#knob.addEventListener("pointermove", (event) => this.#knob.hasPointerCapture(event.pointerId) && dragged(event));
-    this.#knob.addEventListener("pointerup", () => this.#knob.classList.remove("held"));
+    this.#knob.addEventListener("pointerup", () => {
+      if (waiting) settle();
+      this.#knob.classList.remove("held");
+    });
     this.#knob.addEventListener("pointercancel", () => this.#knob.classList.remove("held"));
     this.#knob.addEventListener("keydown", (event) => {
       const at = positionOf(this.#frame?.temperature ?? 0);
-      const to = { ArrowUp: at + FINE, ArrowRight: at + FINE, ArrowDown: at - FINE, ArrowLeft: at - FINE, PageUp: at + COARSE, PageDown: at - COARSE, Home: 0, End: STEPS }[event.key];
+      const to = {
+        ArrowUp: at + FINE,
+        ArrowRight: at + FINE,
+        ArrowDown: at - FINE,
+        ArrowLeft: at - FINE,
+        PageUp: at + COARSE,
+        PageDown: at - COARSE,
+        Home: 0,
+        End: STEPS,
+      }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       event.stopPropagation();
@@ -665,13 +740,20 @@ function placed(width, height, rem, above, count, areColours, arePictures, small
   const rowX = isNarrow ? 104 : Math.round(width * 0.41);
   const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
   const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours || arePictures ? 0 : Math.round(width * 0.03));
-  const query = isNarrow ? { x: 0, y: 0, width, height: 48 } : { x: 0, y: middle - 3 * rem, width: Math.max(150, Math.min(18 * rem, width * 0.19)), height: 6 * rem };
+  const query = isNarrow
+    ? { x: 0, y: 0, width, height: 48 }
+    : { x: 0, y: middle - 3 * rem, width: Math.max(150, Math.min(18 * rem, width * 0.19)), height: 6 * rem };
   const start = isNarrow ? { x: 10, y: middle } : { x: query.x + query.width, y: middle };
   const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
   const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
   const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
   const least = (rowHeight * BUNDLE) / 2 + 8;
-  const clamp = { x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36, y: middle, least, most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)) };
+  const clamp = {
+    x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36,
+    y: middle,
+    least,
+    most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)),
+  };
   let y = first;
   const rows = Array.from({ length: count }, (_, i) => {
     const own = i === rest ? pitch * FAN_ROWS : i >= small.from && i < small.from + small.count ? tiny : pitch;

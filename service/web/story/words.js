@@ -20,7 +20,9 @@ export function speaker(words, language) {
   return (name, places = {}) => {
     const text = words[language][name] ?? /** @type {Words} */ (frame[language])[name];
     if (text === undefined) throw new Error(`no words named ${name}`);
-    const chosen = text.replace(/\{(\w+)\|([^|}]*)\|((?:[^{}]|\{\w+\})*)\}/g, (_, count, one, other) => (plural.select(Number(places[count])) === "one" ? one : other));
+    const chosen = text.replace(/\{(\w+)\|([^|}]*)\|((?:[^{}]|\{\w+\})*)\}/g, (_, count, one, other) =>
+      plural.select(Number(places[count])) === "one" ? one : other,
+    );
     return chosen.replace(/\{(\w+)\}/g, (whole, place) => (place in places ? String(places[place]) : whole));
   };
 }

@@ -152,6 +152,7 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
     expected = np.frombuffer(base64.b64decode(traced["attention"]["base64"]), np.float32).reshape(n, n)
     assert page.locator(f"{HERE} .from .word text").all_text_contents() == tokens
     assert drawn(page)[0] == pytest.approx(expected[2].tolist(), abs=1e-6)
+    page.wait_for_url("**A%20bird%20sang*")
     page.reload()
     page.wait_for_selector(f"{HERE} .screen[data-text='{OWN}']")
 

@@ -85,6 +85,7 @@ def test_the_knob_is_dragged_in_the_picture(read: Read) -> None:
     page.mouse.move(x, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(x, track["y"] - 30, steps=4)
+    page.wait_for_function("() => document.querySelector('#hard-and-soft .knob .told')?.textContent === 'T = ∞'")
     assert weights(page, FIRST) == pytest.approx([1 / 9] * 9)
     page.mouse.move(x, middle, steps=4)
     page.mouse.up()

@@ -34,6 +34,9 @@ SEEN = """() => {
     const range = document.createRange();
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
+    const frame = holder.closest('svg')?.getBoundingClientRect(); // what a drawing clips away is not seen
+    if (frame && (box.right < frame.left || box.left > frame.right)) continue;
+    if (frame && (box.bottom < frame.top || box.top > frame.bottom)) continue;
     const size = parseFloat(getComputedStyle(holder).fontSize);
     if (box.width && box.bottom > 0 && box.top < innerHeight) seen.push([text, size]);
   }

@@ -54,7 +54,13 @@ class Answers {
   }
 
   #listed() {
-    const collections = Object.entries(this.exported.collections).map(([name, { documents }]) => ({ name, documents, keys: documents, dimension: this.exported.width, calibration: null }));
+    const collections = Object.entries(this.exported.collections).map(([name, { documents }]) => ({
+      name,
+      documents,
+      keys: documents,
+      dimension: this.exported.width,
+      calibration: null,
+    }));
     return { collections, next_cursor: null, access: "none" };
   }
 
@@ -84,8 +90,12 @@ class Answers {
     const embeddings = (await this.vectors.of(texts)).map((vector) => Array.from(vector));
     const counts = texts.map((text) => this.vectors.count(text));
     return {
-      model: ENCODER, dimension: this.exported.width, embeddings, token_counts: counts.map(({ count }) => count),
-      unknown_tokens: counts.map(({ unknown }) => unknown), truncated: counts.map(({ isTruncated }) => isTruncated),
+      model: ENCODER,
+      dimension: this.exported.width,
+      embeddings,
+      token_counts: counts.map(({ count }) => count),
+      unknown_tokens: counts.map(({ unknown }) => unknown),
+      truncated: counts.map(({ isTruncated }) => isTruncated),
     };
   }
 
@@ -115,13 +125,23 @@ class Answers {
     const { temperature = TEMPERATURE, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = await this.#similarities(rows, body);
     const nullKey = this.#nullKey(rows, body, compared.length);
-    const answer = weigh(compared.map(({ similarity }) => similarity), { temperature, none: nullKey?.at(temperature) ?? null });
+    const answer = weigh(
+      compared.map(({ similarity }) => similarity),
+      { temperature, none: nullKey?.at(temperature) ?? null },
+    );
     const matches = compared.map((one, i) => ({ ...this.#match(one, include), logit: one.similarity / temperature, weight: answer.weights[i] }));
     matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity);
     const rest = matches.slice(limit).reduce((sum, { weight }) => sum + weight, 0);
     return {
-      matches: matches.slice(0, limit), rest_weight: rest, evidence: evidenceOf(answer, nullKey, temperature), certificate: { method: "exact", total_variation: 0, output_error: 0 },
-      temperature, documents: compared.length, keys: compared.length, took_ms: 0, exported: true,
+      matches: matches.slice(0, limit),
+      rest_weight: rest,
+      evidence: evidenceOf(answer, nullKey, temperature),
+      certificate: { method: "exact", total_variation: 0, output_error: 0 },
+      temperature,
+      documents: compared.length,
+      keys: compared.length,
+      took_ms: 0,
+      exported: true,
     };
   }
 
@@ -136,7 +156,13 @@ class Answers {
       const rest = answer.weights.slice(limit).reduce((sum, weight) => sum + weight, 0);
       return { temperature, weights: Array.from(answer.weights.slice(0, limit)), rest_weight: rest, evidence: evidenceOf(answer, nullKey, temperature) };
     });
-    return { matches: compared.slice(0, limit).map((one) => this.#match(one, include)), temperatures: steps, documents: compared.length, keys: compared.length, took_ms: 0 };
+    return {
+      matches: compared.slice(0, limit).map((one) => this.#match(one, include)),
+      temperatures: steps,
+      documents: compared.length,
+      keys: compared.length,
+      took_ms: 0,
+    };
   }
 
   /** @param {Rows} rows @param {{query: string|number[], filter?: ?import("./database.js").Filter}} body */
@@ -159,7 +185,13 @@ class Answers {
 
   /** @param {{row: Row, similarity: number, vector: Float32Array}} compared @param {string[]} include */
   #match({ row, similarity, vector }, include) {
-    const fields = { key: row.key, value: row.value, metadata: row.metadata ?? {}, key_vector: () => Array.from(vector), value_vector: () => valueVector(this.vectors.known(row.value)) };
+    const fields = {
+      key: row.key,
+      value: row.value,
+      metadata: row.metadata ?? {},
+      key_vector: () => Array.from(vector),
+      value_vector: () => valueVector(this.vectors.known(row.value)),
+    };
     const named = Object.entries(fields).filter(([name]) => include.includes(name));
     return { id: row.id, similarity, ...Object.fromEntries(named.map(([name, field]) => [name, typeof field === "function" ? field() : field])) };
   }
@@ -200,7 +232,15 @@ function valueVector(vector) {
 
 /** @param {ReturnType<typeof weigh>} answer @param {?NullKey} nullKey @param {number} temperature */
 function evidenceOf({ verdict, nullWeight, logPartition, effective }, nullKey, temperature) {
-  return { verdict, verdict_certain: true, null_weight: nullWeight, null_similarity: nullKey?.level(temperature) ?? null, log_partition: logPartition, entropy: Math.log(effective), effective_documents: effective };
+  return {
+    verdict,
+    verdict_certain: true,
+    null_weight: nullWeight,
+    null_similarity: nullKey?.level(temperature) ?? null,
+    log_partition: logPartition,
+    entropy: Math.log(effective),
+    effective_documents: effective,
+  };
 }
 
 /** @param {number} status @param {unknown} content */

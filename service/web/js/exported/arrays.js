@@ -28,7 +28,11 @@
 /** Return the answer to a request. @param {Request} request */
 export function attendArrays(request) {
   const { include = ["weights", "logits"], intermediates = false } = request;
-  const answer = request.projections ? inHeads(request, request.projections) : Number.isInteger(request.hopfield_steps) ? recalled(request) : attendedOnce(request);
+  const answer = request.projections
+    ? inHeads(request, request.projections)
+    : Number.isInteger(request.hopfield_steps)
+      ? recalled(request)
+      : attendedOnce(request);
   return {
     output: answer.output,
     ...(include.includes("weights") ? { weights: answer.weights } : {}),
@@ -49,12 +53,33 @@ function attendedOnce(request) {
 
 /** @param {Request} request @param {Projections} projections */
 function inHeads(request, { W_Q, W_K, W_V, W_O, n_heads: count = 1 }) {
-  const [queries, keys, values] = [split(product(request.query, W_Q), count), split(product(request.key, W_K), count), split(product(request.value, W_V), count)];
+  const [queries, keys, values] = [
+    split(product(request.query, W_Q), count),
+    split(product(request.key, W_K), count),
+    split(product(request.value, W_V), count),
+  ];
   const heads = queries.map((query, head) => attend({ ...request, query, key: keys[head], value: values[head] }));
   const concatenated = request.query.map((_, row) => heads.flatMap(({ output }) => output[row]));
   const of = /** @template {keyof Attended} N @param {N} name @returns {Attended[N][]} */ (name) => heads.map((head) => head[name]);
-  const intermediates = { query: queries, key: keys, value: values, similarities: of("similarities"), logits: finite(of("logits")), weights: of("weights"), null_weight: of("nulls"), heads: of("output"), concatenated };
-  return { output: product(concatenated, W_O), weights: of("weights"), logits: of("logits"), log_partition: of("partitions"), null_weight: of("nulls"), intermediates };
+  const intermediates = {
+    query: queries,
+    key: keys,
+    value: values,
+    similarities: of("similarities"),
+    logits: finite(of("logits")),
+    weights: of("weights"),
+    null_weight: of("nulls"),
+    heads: of("output"),
+    concatenated,
+  };
+  return {
+    output: product(concatenated, W_O),
+    weights: of("weights"),
+    logits: of("logits"),
+    log_partition: of("partitions"),
+    null_weight: of("nulls"),
+    intermediates,
+  };
 }
 
 /** Attend again and again from the output, a modern Hopfield network. @param {Request} request */
@@ -69,7 +94,14 @@ function recalled(request) {
     last = attend({ ...request, query: last.output });
   }
   const { logits, partitions, nulls } = last;
-  return { output: states[states.length - 1], weights: last.weights, logits, log_partition: partitions, null_weight: nulls, intermediates: { states, weights, energies } };
+  return {
+    output: states[states.length - 1],
+    weights: last.weights,
+    logits,
+    log_partition: partitions,
+    null_weight: nulls,
+    intermediates: { states, weights, energies },
+  };
 }
 
 /** −T ln (1/n) Σ exp(s/T) + ½‖state‖² + ½ max‖pattern‖², for the similarity dot. @param {number[]} state @param {number[]} similarities @param {Request} request */
@@ -92,7 +124,13 @@ const HOTTEST = 1e15;
  */
 function attend({ query, key, value, similarity = "scaled_dot", temperature = 1, mask = null, null: level = null, parameters = null }) {
   const similarities = compare(query, key, similarity, parameters);
-  const [logits, weights, output, partitions, nulls] = [/** @type {Matrix} */ ([]), /** @type {Matrix} */ ([]), /** @type {Matrix} */ ([]), /** @type {number[]} */ ([]), /** @type {number[]} */ ([])];
+  const [logits, weights, output, partitions, nulls] = [
+    /** @type {Matrix} */ ([]),
+    /** @type {Matrix} */ ([]),
+    /** @type {Matrix} */ ([]),
+    /** @type {number[]} */ ([]),
+    /** @type {number[]} */ ([]),
+  ];
   similarities.forEach((row, i) => {
     const masked = row.map((one, j) => (mask && !mask[i][j] ? -Infinity : one));
     const highest = Math.max(level ?? -Infinity, ...masked);

@@ -14,7 +14,11 @@ const [K1, B, LEAST] = [1.2, 0.75, 1e-6];
 /** Return the rows whose key is this text, with the statement. @param {Row[]} rows @param {string} text @param {?Filter} filter @param {number} limit */
 export function equal(rows, text, filter, limit) {
   const found = inOrder(rows.filter((row) => row.key === text && passes(row, filter)));
-  return answer(`SELECT id, key, value\nFROM documents\nWHERE collection = :collection AND key = :key${clause(filter)}\nORDER BY id\nLIMIT :limit`, { collection: 1, key: text, ...parameters(filter), limit }, found.slice(0, limit));
+  return answer(
+    `SELECT id, key, value\nFROM documents\nWHERE collection = :collection AND key = :key${clause(filter)}\nORDER BY id\nLIMIT :limit`,
+    { collection: 1, key: text, ...parameters(filter), limit },
+    found.slice(0, limit),
+  );
 }
 
 /** Return the rows that have a word of the question, the best first, with the statement. @param {Row[]} rows @param {string} question @param {?Filter} filter @param {number} limit */
@@ -22,7 +26,10 @@ export function fullText(rows, question, filter, limit) {
   const statement = `SELECT documents.id, documents.key, documents.value\nFROM words_1 JOIN documents ON documents."row" = words_1.rowid\nWHERE words_1 MATCH :words${clause(filter)}\nORDER BY bm25(words_1), documents.id\nLIMIT :limit`;
   const phrases = phrasesOf(question);
   const words = [...phrases.values()].map((word) => `"${word.replaceAll('"', '""')}"`).join(" OR ") || '""';
-  const scores = ranks(rows, [...phrases.keys()].map((phrase) => phrase.split(" ")));
+  const scores = ranks(
+    rows,
+    [...phrases.keys()].map((phrase) => phrase.split(" ")),
+  );
   const found = inOrder(rows.filter((row) => scores.has(row) && passes(row, filter)));
   found.sort((a, b) => (scores.get(b) ?? 0) - (scores.get(a) ?? 0));
   return answer(statement, { words, ...parameters(filter), limit }, found.slice(0, limit));
@@ -35,7 +42,7 @@ export function passes(row, filter) {
   const { field, operator, value } = filter;
   const content = field.startsWith("metadata.") ? row.metadata?.[field.slice("metadata.".length)] : field === "id" ? row.id : row.key;
   if (operator === "==") return content === value;
-  if (operator === "not in") return !(/** @type {unknown[]} */ (value)).includes(content);
+  if (operator === "not in") return !(/** @type {unknown[]} */ (value).includes(content));
   throw new RangeError(`Expected a filter of the page, got ${operator}.`);
 }
 
@@ -51,7 +58,13 @@ function phrasesOf(question) {
 
 /** @param {string} text */
 function tokensOf(text) {
-  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().match(/[\p{L}\p{N}\p{Co}]+/gu) ?? [];
+  return (
+    text
+      .normalize("NFD")
+      .replace(/\p{M}/gu, "")
+      .toLowerCase()
+      .match(/[\p{L}\p{N}\p{Co}]+/gu) ?? []
+  );
 }
 
 /** bm25 of each row that has a phrase. @param {Row[]} rows @param {string[][]} phrases @returns {Map<Row, number>} */
@@ -65,7 +78,7 @@ function ranks(rows, phrases) {
     const hits = counts.filter(Boolean).length;
     const weight = Math.max(LEAST, Math.log((rows.length - hits + 0.5) / (hits + 0.5)));
     counts.forEach((count, i) => {
-      if (count) scores.set(rows[i], (scores.get(rows[i]) ?? 0) + weight * count * (K1 + 1) / (count + K1 * (1 - B + B * texts[i].length / mean)));
+      if (count) scores.set(rows[i], (scores.get(rows[i]) ?? 0) + (weight * count * (K1 + 1)) / (count + K1 * (1 - B + (B * texts[i].length) / mean)));
     });
   }
   return scores;

@@ -48,7 +48,10 @@ export class Rows {
     const lenient = choice === "lenient";
     if (!keys) return { ...encoder.texts, of: "encoder", pairs: 0, short: null };
     const share = lenient ? 0 : Math.min(this.rows.length / FULL_WEIGHT_KEYS, 1) * (choice === "auto" ? 0.5 : 1);
-    const between = (/** @type {Spread} */ one) => ({ mean: (1 - share) * one.mean + share * keys.spread.mean, deviation: (1 - share) * one.deviation + share * keys.spread.deviation });
+    const between = (/** @type {Spread} */ one) => ({
+      mean: (1 - share) * one.mean + share * keys.spread.mean,
+      deviation: (1 - share) * one.deviation + share * keys.spread.deviation,
+    });
     const halfway = between(encoder.short);
     const ofShort = choice === "auto" && encoder.short.mean >= halfway.mean ? encoder.short : halfway;
     const short = keys.isShort ? ofShort : null;

@@ -8,7 +8,12 @@ import { unpacked } from "./vectors.js";
  */
 
 /** The arrays by their names in the API, and in a layer. @type {[string, "logits"|"queries"|"keys"|"values"][]} */
-const ARRAYS = [["logits", "logits"], ["query", "queries"], ["key", "keys"], ["value", "values"]];
+const ARRAYS = [
+  ["logits", "logits"],
+  ["query", "queries"],
+  ["key", "keys"],
+  ["value", "values"],
+];
 
 /** @typedef {{spans: import("../../encoder/index.js").TracedToken[], layers: Partial<Layer>[]}} Trace */
 
@@ -47,7 +52,11 @@ export function traced(model, trace, { layers = [-1], heads, include = [], vecto
     return { attention: written([attention], [n], format), feed_forward: written([feedForward], [n], format), layer: written([whole], [n], format) };
   });
   return {
-    model, tokens: trace.spans, layers: chosen, heads: named, attention: array("attention"),
+    model,
+    tokens: trace.spans,
+    layers: chosen,
+    heads: named,
+    attention: array("attention"),
     ...Object.fromEntries(ARRAYS.filter(([name]) => include.includes(name)).map(([name, own]) => [name, array(own)])),
     ...(include.includes("changes") ? { changes } : {}),
   };
@@ -68,5 +77,7 @@ function written(parts, shape, format) {
 /** @param {Float32Array} flat @param {number[]} shape @returns {unknown[]} */
 function nested(flat, [size, ...inner]) {
   const step = flat.length / size;
-  return Array.from({ length: size }, (_, i) => (inner.length ? nested(flat.subarray(i * step, (i + 1) * step), inner) : Number.isFinite(flat[i]) ? flat[i] : null));
+  return Array.from({ length: size }, (_, i) =>
+    inner.length ? nested(flat.subarray(i * step, (i + 1) * step), inner) : Number.isFinite(flat[i]) ? flat[i] : null,
+  );
 }

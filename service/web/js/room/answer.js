@@ -30,11 +30,21 @@ export function bars({ rows, question }, most, own) {
   const first = winner(answer);
   return [
     h("p.verdict", {}, verdictWords(question, answer, temperature)),
-    h("ol.bars", {}, items.map((id) => bar(id, id === null ? undefined : rows.get(id), answer, id === first, id !== null && own.has(id)))),
-    h("p.soft.small", {}, [
-      rest.length ? say("answer.rest", { count: rest.length, weight: percent(rest.reduce((sum, { weight }) => sum + weight, 0)) }) : "",
-      say(question.shown_temperature === undefined ? "answer.at" : "answer.held", { temperature: temperatureText(temperature) }),
-    ].filter(Boolean).join(" ")),
+    h(
+      "ol.bars",
+      {},
+      items.map((id) => bar(id, id === null ? undefined : rows.get(id), answer, id === first, id !== null && own.has(id))),
+    ),
+    h(
+      "p.soft.small",
+      {},
+      [
+        rest.length ? say("answer.rest", { count: rest.length, weight: percent(rest.reduce((sum, { weight }) => sum + weight, 0)) }) : "",
+        say(question.shown_temperature === undefined ? "answer.at" : "answer.held", { temperature: temperatureText(temperature) }),
+      ]
+        .filter(Boolean)
+        .join(" "),
+    ),
   ];
 }
 
@@ -49,17 +59,26 @@ export function verdictWords(question, answer, temperature) {
 function bar(id, row, answer, won, own) {
   const weight = weightOf(answer, id);
   const guesses = guessesOf(answer, id);
-  return h(`li.bar-of${won ? ".won" : ""}${own ? ".own" : ""}`, {},
+  return h(
+    `li.bar-of${won ? ".won" : ""}${own ? ".own" : ""}`,
+    {},
     h("span.length", { "aria-hidden": "true", style: { width: `${weight * 100}%` } }),
-    h("span.of", {}, row ? rowWords(row) : id === null ? h("span.soft", {}, say("answer.none")) : "…", own ? h("span.yours", {}, ` ${say("join.yours")}`) : null),
+    h(
+      "span.of",
+      {},
+      row ? rowWords(row) : id === null ? h("span.soft", {}, say("answer.none")) : "…",
+      own ? h("span.yours", {}, ` ${say("join.yours")}`) : null,
+    ),
     h("span.number.weight", {}, percent(weight)),
-    h("span.guessed.small", {}, guesses ? say("answer.guessed", { count: guesses }) : ""));
+    h("span.guessed.small", {}, guesses ? say("answer.guessed", { count: guesses }) : ""),
+  );
 }
 
 /** Who won, in words. @param {Answer} answer @param {Map<string, Row | undefined>} rows */
 export function wonWords(answer, rows) {
   const { matches } = answer;
-  if (matches.length > 1 && matches[0].weight - matches[matches.length - 1].weight < EQUAL) return say("answer.won.all", { weight: percent(matches[0].weight) });
+  if (matches.length > 1 && matches[0].weight - matches[matches.length - 1].weight < EQUAL)
+    return say("answer.won.all", { weight: percent(matches[0].weight) });
   const id = winner(answer);
   const weight = percent(weightOf(answer, id));
   return id === null ? say("answer.won.none", { weight }) : say("answer.won", { key: rows.get(id)?.key ?? "…", weight });

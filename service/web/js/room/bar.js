@@ -11,10 +11,16 @@ export function bar(address, language, asked) {
   const theme = dark ? "&theme=dark" : "";
   const linked = (id, href, name, content, more = {}) => h("a.switch", { id, href, title: say(name), "aria-label": say(name), ...more }, content);
   return [
-    h("a.mark", { href: "./" }, "softkv"), h("span.tag", {}, say("room.tag")),
-    h("div.tools", {}, h("a", { href: `scenes#lang=${language}${theme}` }, say("room.page")), h("a", { href: `lesson.html?lang=${language}${theme}` }, say("room.lesson")),
+    h("a.mark", { href: "./" }, "softkv"),
+    h("span.tag", {}, say("room.tag")),
+    h(
+      "div.tools",
+      {},
+      h("a", { href: `scenes#lang=${language}${theme}` }, say("room.page")),
+      h("a", { href: `lesson.html?lang=${language}${theme}` }, say("room.lesson")),
       linked("toggle-lang", address({ lang: other }), "room.language", other === "zh" ? "中文" : "EN", { lang: other === "zh" ? "zh-Hans" : "en" }),
       linked("toggle-theme", address({ theme: dark ? null : "dark" }), "room.dark", h("span.moon")),
-      linked("toggle-projector", address({ projector: large ? null : "1" }), "room.projector", large ? "A−" : "A+")),
+      linked("toggle-projector", address({ projector: large ? null : "1" }), "room.projector", large ? "A−" : "A+"),
+    ),
   ];
 }

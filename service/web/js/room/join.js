@@ -31,8 +31,20 @@ export function join({ code, own, acts }) {
   let guess;
   let room = null;
 
-  const drawChoices = list(choices, (/** @type {{id: string, row: ?Page.RoomRow, chosen: boolean}} */ { id, row, chosen }) => h("li", {}, h("button.choice", { type: "button", "aria-pressed": String(chosen), onclick: () => choose(id === NONE ? null : id) }, row ? h("span", {}, rowWords(row)) : say("answer.none"))));
-  const drawRows = list(memory, (/** @type {Page.RoomRow & {mine: boolean}} */ { key, value, mine }) => h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)));
+  const drawChoices = list(choices, (/** @type {{id: string, row: ?Page.RoomRow, chosen: boolean}} */ { id, row, chosen }) =>
+    h(
+      "li",
+      {},
+      h(
+        "button.choice",
+        { type: "button", "aria-pressed": String(chosen), onclick: () => choose(id === NONE ? null : id) },
+        row ? h("span", {}, rowWords(row)) : say("answer.none"),
+      ),
+    ),
+  );
+  const drawRows = list(memory, (/** @type {Page.RoomRow & {mine: boolean}} */ { key, value, mine }) =>
+    h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)),
+  );
 
   async function choose(id) {
     const before = guess;
@@ -55,9 +67,19 @@ export function join({ code, own, acts }) {
     put(title, room.question?.query ?? say("join.here", { code }));
     put(say1, told());
     const open = room.question && !room.question.answer;
-    drawChoices(open ? [...[...room.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })), ...(room.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : [])] : []);
+    drawChoices(
+      open
+        ? [
+            ...[...room.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })),
+            ...(room.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : []),
+          ]
+        : [],
+    );
     const answer = room.question?.answer ? answerAt(room.question) : null;
-    fill(answered, answer ? [h("p.large.won-words", {}, wonWords(answer, room.rows)), h("p", { id: "mine" }, outcome(answer, mine)), ...bars(room, MOST_BARS, mine)] : []);
+    fill(
+      answered,
+      answer ? [h("p.large.won-words", {}, wonWords(answer, room.rows)), h("p", { id: "mine" }, outcome(answer, mine)), ...bars(room, MOST_BARS, mine)] : [],
+    );
     because.show(answer ? asked(answer, mine) : []);
     put(remembered, say("join.memory", { count: count(room.rows.size) }));
     drawRows([...room.rows.values()].reverse().map((row) => ({ ...row, mine: mine.has(row.id) })));
@@ -81,17 +103,45 @@ export function join({ code, own, acts }) {
     const said = [];
     if (guess !== undefined && guess === first) said.push(say("join.right"));
     else if (guess === null) said.push(say("join.wrong.none", { weight: percent(weightOf(answer, null)) }));
-    else if (guess !== undefined) said.push(say("join.wrong", { key: clipped(room.rows.get(guess)?.key ?? "…", LONGEST), weight: percent(weightOf(answer, guess)) }));
+    else if (guess !== undefined)
+      said.push(say("join.wrong", { key: clipped(room.rows.get(guess)?.key ?? "…", LONGEST), weight: percent(weightOf(answer, guess)) }));
     const best = answer.matches.find(({ id }) => mine.has(id));
-    if (best) said.push(best.id === first ? say("join.yours.won") : say("join.yours.got", { key: clipped(room.rows.get(best.id)?.key ?? "…", LONGEST), weight: percent(best.weight) }));
+    if (best)
+      said.push(
+        best.id === first
+          ? say("join.yours.won")
+          : say("join.yours.got", { key: clipped(room.rows.get(best.id)?.key ?? "…", LONGEST), weight: percent(best.weight) }),
+      );
     return said.join(" ");
   }
 
-  const element = h("div.joined", {},
+  const element = h(
+    "div.joined",
+    {},
     h("section.shown", {}, title, say1, choices, answered, because.button, because.element),
-    h("section.sends", {}, h("h2", {}, say("join.row")), form("row", [["row-key", "join.key"], ["row-value", "join.value"]], "join.send", "join.sent", ([key, value]) => acts.put(key, value || key))),
-    h("section.sends", {}, h("h2", {}, say("join.ask")), form("question", [["own-query", "join.query"]], "join.ask.send", "join.asked", ([query]) => acts.propose(query))),
-    h("details.all-rows", { open: true }, remembered, memory));
+    h(
+      "section.sends",
+      {},
+      h("h2", {}, say("join.row")),
+      form(
+        "row",
+        [
+          ["row-key", "join.key"],
+          ["row-value", "join.value"],
+        ],
+        "join.send",
+        "join.sent",
+        ([key, value]) => acts.put(key, value || key),
+      ),
+    ),
+    h(
+      "section.sends",
+      {},
+      h("h2", {}, say("join.ask")),
+      form("question", [["own-query", "join.query"]], "join.ask.send", "join.asked", ([query]) => acts.propose(query)),
+    ),
+    h("details.all-rows", { open: true }, remembered, memory),
+  );
   return { element, show };
 }
 
@@ -112,7 +162,10 @@ function form(name, fields, send, sent, act) {
     for (const input of inputs) input.value = "";
     inputs[0].focus();
   };
-  return h("form.sending", { onsubmit: submit },
+  return h(
+    "form.sending",
+    { onsubmit: submit },
     fields.map(([id, label], i) => h("div", {}, h(`label.${name === "question" ? "query" : i ? "value" : "key"}`, { for: id }, say(label)), inputs[i])),
-    h("p", {}, button, " ", done, name === "row" ? h("span.soft.small", {}, ` ${say("join.english")}`) : null));
+    h("p", {}, button, " ", done, name === "row" ? h("span.soft.small", {}, ` ${say("join.english")}`) : null),
+  );
 }

@@ -39,7 +39,10 @@ export function answerAt(question, temperature = temperatureOf(question)) {
   if (temperature === question.temperature) return answer;
   const { null_similarity: similarity } = answer;
   const none = similarity === null ? null : { similarity, count: 1 };
-  const { weights, nullWeight, verdict } = weigh(answer.matches.map((match) => match.similarity), { temperature, none });
+  const { weights, nullWeight, verdict } = weigh(
+    answer.matches.map((match) => match.similarity),
+    { temperature, none },
+  );
   return {
     ...answer,
     matches: answer.matches.map((match, i) => ({ ...match, weight: weights[i] })),

@@ -140,20 +140,24 @@ function presents(opened) {
   const { code } = opened;
   const path = `/v1/rooms/${code}`;
   const secret = { "X-Room-Secret": opened.secret };
-  const view = present({ opened, acts: {
-    ask: (query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
-    reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
-    heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
-    words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
-    compare: (body) => answering(() => api.post("/v1/compare", body)),
-    remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
-    close: () => doing(async () => {
-      listening.abort();
-      await api.send("DELETE", path, undefined, secret);
-      kept.presented = null;
-      enter("");
-    }),
-  } });
+  const view = present({
+    opened,
+    acts: {
+      ask: (query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
+      reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+      heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
+      words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
+      compare: (body) => answering(() => api.post("/v1/compare", body)),
+      remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
+      close: () =>
+        doing(async () => {
+          listening.abort();
+          await api.send("DELETE", path, undefined, secret);
+          kept.presented = null;
+          enter("");
+        }),
+    },
+  });
   follows(code, view, {
     changed(room, name) {
       if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
@@ -176,7 +180,8 @@ async function again() {
     news = ["notice.back", { rows: String(rows.length) }];
     begin();
   } catch (failure) {
-    if (failure instanceof SoftkvError && failure.status === 409) told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
+    if (failure instanceof SoftkvError && failure.status === 409)
+      told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
     else {
       told.refused(failure);
       setTimeout(begin, AGAIN_MS);
@@ -186,16 +191,21 @@ async function again() {
 
 function joins(code) {
   const path = `/v1/rooms/${code}`;
-  const view = join({ code, own: () => kept.own(code), acts: {
-    put: (key, value) => doing(async () => {
-      const id = fresh();
-      kept.add(code, id);
-      await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
-    }),
-    propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
-    guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
-    words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
-  } });
+  const view = join({
+    code,
+    own: () => kept.own(code),
+    acts: {
+      put: (key, value) =>
+        doing(async () => {
+          const id = fresh();
+          kept.add(code, id);
+          await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
+        }),
+      propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
+      guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
+      words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
+    },
+  });
   follows(code, view, {
     changed: () => kept.join(code),
     missing(isOver) {

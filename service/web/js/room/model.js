@@ -7,7 +7,14 @@ export function unknown(code) {
 
 /** The same after an event; what it does not know, it leaves. @param {Page.Room} room @param {string} name @param {any} data @returns {Page.Room} */
 export function after(room, name, data) {
-  if (name === "room") return { code: data.code, rows: new Map(data.rows.map((row) => [row.id, row])), waiting: data.waiting, question: data.question ?? null, listeners: data.listeners };
+  if (name === "room")
+    return {
+      code: data.code,
+      rows: new Map(data.rows.map((row) => [row.id, row])),
+      waiting: data.waiting,
+      question: data.question ?? null,
+      listeners: data.listeners,
+    };
   if (name === "row") return { ...room, rows: new Map(room.rows).set(data.id, data) };
   if (name === "removed") return { ...room, rows: new Map([...room.rows].filter(([id]) => id !== data.id)) };
   if (name === "waiting") return { ...room, waiting: data.waiting };

@@ -19,7 +19,21 @@ export function notice(api, anew) {
       clear();
       anew();
     };
-    fill(element, h("div.notice", {}, h("form", { onsubmit: use }, h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")), " ", input, h("button", { type: "submit" }, say("notice.use")))));
+    fill(
+      element,
+      h(
+        "div.notice",
+        {},
+        h(
+          "form",
+          { onsubmit: use },
+          h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")),
+          " ",
+          input,
+          h("button", { type: "submit" }, say("notice.use")),
+        ),
+      ),
+    );
     input.focus();
   }
 

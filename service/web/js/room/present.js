@@ -49,8 +49,21 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
       close.textContent = say("present.close");
     }, 4000);
   });
-  const drawWaiting = list(waiting, (/** @type {{id: string, text: string}} */ { text }) => h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))));
-  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value }) => h("li", { id: `row-${id}` }, h("span", {}, rowWords({ key, value })), h("button.plain.remove", { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) }, "×")));
+  const drawWaiting = list(waiting, (/** @type {{id: string, text: string}} */ { text }) =>
+    h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))),
+  );
+  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value }) =>
+    h(
+      "li",
+      { id: `row-${id}` },
+      h("span", {}, rowWords({ key, value })),
+      h(
+        "button.plain.remove",
+        { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) },
+        "×",
+      ),
+    ),
+  );
   let told = null;
   let answered = null;
   let known = new Set();
@@ -89,26 +102,67 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
   }
 
   function asked(question) {
-    const button = h("button.strong", { type: "button", id: "reveal", onclick: () => {
-      button.disabled = true;
-      acts.reveal(question.number).then((done) => (button.disabled = done));
-    } }, say("present.reveal"));
+    const button = h(
+      "button.strong",
+      {
+        type: "button",
+        id: "reveal",
+        onclick: () => {
+          button.disabled = true;
+          acts.reveal(question.number).then((done) => (button.disabled = done));
+        },
+      },
+      say("present.reveal"),
+    );
     return [h("h1.query", { dir: "auto" }, question.query), h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), button];
   }
 
-  const element = h("div.present", {},
-    h("aside.way-in", {}, qr(joining), h("div.how-in", {}, h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))), h("p", {}, say("present.code")), letters, listeners,
-      LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null, close)),
-    h("div.asking", {}, h("form.ask-class", { onsubmit: asking }, h("div.grow", {}, h("label", { for: "query" }, say("present.query")), query), h("button.strong", { type: "submit", id: "ask" }, say("present.ask"))), waited),
+  const element = h(
+    "div.present",
+    {},
+    h(
+      "aside.way-in",
+      {},
+      qr(joining),
+      h(
+        "div.how-in",
+        {},
+        h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))),
+        h("p", {}, say("present.code")),
+        letters,
+        listeners,
+        LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null,
+        close,
+      ),
+    ),
+    h(
+      "div.asking",
+      {},
+      h(
+        "form.ask-class",
+        { onsubmit: asking },
+        h("div.grow", {}, h("label", { for: "query" }, say("present.query")), query),
+        h("button.strong", { type: "submit", id: "ask" }, say("present.ask")),
+      ),
+      waited,
+    ),
     stage,
-    h("div.column", {}, side, h("section.remembered", {}, remembered, memory)));
+    h("div.column", {}, side, h("section.remembered", {}, remembered, memory)),
+  );
   return { element, show };
 }
 
 /** A QR code as an SVG that is drawn, never read as text. */
 function qr({ address, size, path }) {
   const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of Object.entries({ viewBox: `0 0 ${size} ${size}`, role: "img", "aria-label": address, class: "qr", "shape-rendering": "crispEdges" })) svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({
+    viewBox: `0 0 ${size} ${size}`,
+    role: "img",
+    "aria-label": address,
+    class: "qr",
+    "shape-rendering": "crispEdges",
+  }))
+    svg.setAttribute(name, value);
   const white = document.createElementNS(SVG, "rect");
   for (const [name, value] of Object.entries({ width: size, height: size, fill: "#fff" })) white.setAttribute(name, value);
   const dark = document.createElementNS(SVG, "path");

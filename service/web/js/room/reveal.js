@@ -41,13 +41,16 @@ export function reveal({ question, rows, acts }) {
   let isSending = false;
   let resting = 0;
 
-  const threads = new Threads((name, places) => say(`threads.${name}`, places), (chosen) => {
-    temperature = chosen;
-    threads.beckon(false);
-    draw();
-    send(chosen);
-    rest();
-  });
+  const threads = new Threads(
+    (name, places) => say(`threads.${name}`, places),
+    (chosen) => {
+      temperature = chosen;
+      threads.beckon(false);
+      draw();
+      send(chosen);
+      rest();
+    },
+  );
   const won = h("p.won-words.large", {});
   const verdict = h("p.verdict", { role: "status" });
   const right = h("p.soft", { id: "right" });
@@ -63,7 +66,13 @@ export function reveal({ question, rows, acts }) {
     small,
     none: question.answer.null_similarity !== null,
   });
-  const observer = new ResizeObserver(([{ contentRect: { width, height } }]) => width > NARROWEST && threads.layout(width, height));
+  const observer = new ResizeObserver(
+    ([
+      {
+        contentRect: { width, height },
+      },
+    ]) => width > NARROWEST && threads.layout(width, height),
+  );
   observer.observe(figure);
   const growing = glide(0, 2, GROWING_SECONDS, (share) => {
     grown = share;
@@ -112,7 +121,13 @@ export function reveal({ question, rows, acts }) {
     const asked = temperature;
     const own = [...texts.values()].filter((row) => row !== undefined);
     if (!own.length || own.length < texts.size) return;
-    const compared = await acts.compare({ query: question.query, rows: own, temperature: onTheWire(asked), top_k: own.length, null: question.answer.null_similarity ?? false });
+    const compared = await acts.compare({
+      query: question.query,
+      rows: own,
+      temperature: onTheWire(asked),
+      top_k: own.length,
+      null: question.answer.null_similarity ?? false,
+    });
     if (!compared || asked !== temperature) return;
     const worst = difference(answerAt(question, asked), compared.attention);
     checked.dataset.state = agrees(worst) ? "agreed" : "apart";

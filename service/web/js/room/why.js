@@ -61,7 +61,10 @@ export function why(ask) {
       asked = "";
       fill(told);
       delete told.dataset.row;
-      fill(choice, rows.map(({ id, key }) => h("option", { value: id }, clipped(key, LONGEST))));
+      fill(
+        choice,
+        rows.map(({ id, key }) => h("option", { value: id }, clipped(key, LONGEST))),
+      );
     },
   };
 }
@@ -85,12 +88,21 @@ function because(words, key) {
 /** @param {Words} words */
 function wordsOf(words) {
   const most = Math.max(LEAST, ...words.words.map((word) => Math.abs(moved(words, word))));
-  return h("ol.moved", { "aria-label": say("why.words") }, words.words.map((word) => {
-    const by = moved(words, word);
-    const kind = by >= LEAST ? "up" : by <= -LEAST ? "down" : "still";
-    const size = SIZES.least + (SIZES.most - SIZES.least) * Math.max(0, by / most);
-    return h(`li.${kind}`, { "data-moved": by }, h("span.word", { dir: "auto", style: { "font-size": `${size.toFixed(2)}rem` } }, word.text), h("span.number", {}, word.similarity === null ? "–" : signed(by)));
-  }));
+  return h(
+    "ol.moved",
+    { "aria-label": say("why.words") },
+    words.words.map((word) => {
+      const by = moved(words, word);
+      const kind = by >= LEAST ? "up" : by <= -LEAST ? "down" : "still";
+      const size = SIZES.least + (SIZES.most - SIZES.least) * Math.max(0, by / most);
+      return h(
+        `li.${kind}`,
+        { "data-moved": by },
+        h("span.word", { dir: "auto", style: { "font-size": `${size.toFixed(2)}rem` } }, word.text),
+        h("span.number", {}, word.similarity === null ? "–" : signed(by)),
+      );
+    }),
+  );
 }
 
 /** @param {number} number */

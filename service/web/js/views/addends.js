@@ -13,14 +13,31 @@ const LONGEST = 48;
 
 /** @param {Page.Context} context @param {(first: object, second: object) => boolean} isWordy whether words can be weighed, of a state and its result */
 export function addends({ store }, isWordy) {
-  const input = h("input.slider.plain-slider", { type: "range", id: "lambda", min: 0, max: LAMBDA.most, step: 1 / LAMBDA.steps, oninput: () => store.set({ lambda: Number(input.value) }) });
+  const input = h("input.slider.plain-slider", {
+    type: "range",
+    id: "lambda",
+    min: 0,
+    max: LAMBDA.most,
+    step: 1 / LAMBDA.steps,
+    oninput: () => store.set({ lambda: Number(input.value) }),
+  });
   const shown = h("output.number.strong", { for: "lambda", "aria-live": "off" });
   const body = h("tbody");
   const columns = ["key", "similarity", "words", "logit", "weight"].map((name) => h("th", { scope: "col" }, say(`addends.${name}`)));
-  const lines = h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("addends.title") }, h("table", {}, h("thead", {}, h("tr", {}, columns)), body));
+  const lines = h(
+    "div.scrolling",
+    { tabIndex: 0, role: "group", "aria-label": say("addends.title") },
+    h("table", {}, h("thead", {}, h("tr", {}, columns)), body),
+  );
   const told = h("p.small.soft", {}, rich("addends.how"));
-  const element = h("section.addends", { "aria-label": say("addends.title"), hidden: true }, h("h2", {}, say("addends.title")),
-    h("div.lambda", {}, h("div.across", {}, h("label", { for: "lambda" }, say("addends.lambda")), h("span", {}, "λ = ", shown)), input), told, lines);
+  const element = h(
+    "section.addends",
+    { "aria-label": say("addends.title"), hidden: true },
+    h("h2", {}, say("addends.title")),
+    h("div.lambda", {}, h("div.across", {}, h("label", { for: "lambda" }, say("addends.lambda")), h("span", {}, "λ = ", shown)), input),
+    told,
+    lines,
+  );
 
   function weigh(model) {
     const { state, result, answer } = model;
@@ -33,8 +50,14 @@ export function addends({ store }, isWordy) {
     lines.hidden = !lambda || state.t === 0;
     if (lines.hidden) return;
     const best = heaviest(answer.weights, WEIGHTS);
-    const ranked = heaviest(result.rows.map((row) => ranks.get(row.id) ?? 0), RANKS).filter((i) => ranks.get(result.rows[i].id) > 0 && !best.includes(i));
-    fill(body, [...best, ...ranked].map((i) => line(result.rows[i], state.t, lambda, ranks.get(result.rows[i].id) ?? 0, answer.weights[i])));
+    const ranked = heaviest(
+      result.rows.map((row) => ranks.get(row.id) ?? 0),
+      RANKS,
+    ).filter((i) => ranks.get(result.rows[i].id) > 0 && !best.includes(i));
+    fill(
+      body,
+      [...best, ...ranked].map((i) => line(result.rows[i], state.t, lambda, ranks.get(result.rows[i].id) ?? 0, answer.weights[i])),
+    );
   }
 
   return { element, show: weigh, weigh };
@@ -42,6 +65,13 @@ export function addends({ store }, isWordy) {
 
 function line(row, temperature, lambda, rank, weight) {
   const near = row.similarity / temperature;
-  return h("tr", {}, h("th.key", { scope: "row", dir: "auto" }, clipped(spoken(row), LONGEST)), h("td.number", {}, fixed(near)),
-    h("td.number", { "data-addend": lambda * rank }, `+ ${fixed(lambda)} × ${fixed(rank)} = ${fixed(lambda * rank)}`), h("td.number.strong", {}, fixed(near + lambda * rank)), h("td.number.weight", {}, percent(weight)));
+  return h(
+    "tr",
+    {},
+    h("th.key", { scope: "row", dir: "auto" }, clipped(spoken(row), LONGEST)),
+    h("td.number", {}, fixed(near)),
+    h("td.number", { "data-addend": lambda * rank }, `+ ${fixed(lambda)} × ${fixed(rank)} = ${fixed(lambda * rank)}`),
+    h("td.number.strong", {}, fixed(near + lambda * rank)),
+    h("td.number.weight", {}, percent(weight)),
+  );
 }

@@ -22,7 +22,11 @@ export function answers() {
   });
   const [sql, text, top, attention] = columns;
   const none = h("p", {});
-  const element = h("section.answers", { "aria-label": say("answers.label") }, columns.map((column) => column.element));
+  const element = h(
+    "section.answers",
+    { "aria-label": say("answers.label") },
+    columns.map((column) => column.element),
+  );
 
   function show({ result, state }) {
     const secret = !state.revealed;
@@ -31,7 +35,10 @@ export function answers() {
     const nearest = result.topK.matches.slice(0, SHOWN);
     put(top.headline, result.unread || secret ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
-    fill(top.list, (secret ? [] : nearest).map((match) => line(fixed(match.similarity), match)));
+    fill(
+      top.list,
+      (secret ? [] : nearest).map((match) => line(fixed(match.similarity), match)),
+    );
     fill(attention.statement, h("p", {}, say("answers.attention.how")), none);
     element.classList.toggle("veiled", veiled({ state, result }));
   }
@@ -52,20 +59,36 @@ function database(column, { statement, parameters, rows }, secret) {
   put(column.headline, secret ? "?" : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
   column.statement.title = statement;
-  fill(column.statement, clauses(statement), told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)));
-  fill(column.list, (secret ? [] : rows).slice(0, SHOWN).map((row) => line("", row)));
+  fill(
+    column.statement,
+    clauses(statement),
+    told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)),
+  );
+  fill(
+    column.list,
+    (secret ? [] : rows).slice(0, SHOWN).map((row) => line("", row)),
+  );
 }
 
 /** The statement in lines: those that choose rows whole, with what decides in bold; the others cut where there is no room. */
 function clauses(statement) {
   const lines = [];
-  for (const text of statement.split("\n").map((part) => part.trim()).filter(Boolean)) {
+  for (const text of statement
+    .split("\n")
+    .map((part) => part.trim())
+    .filter(Boolean)) {
     const choosing = CHOOSING.test(text);
     if (!choosing && lines.length && !lines.at(-1).choosing) lines.at(-1).text += ` ${text}`;
     else lines.push({ choosing, text });
   }
-  return lines.map(({ choosing, text }) => h(choosing ? "code.clause.choosing" : "code.clause", {},
-    choosing ? text.split(DECIDING).map((part) => (DECIDING.test(part) ? h("strong", {}, part) : part)) : text, " "));
+  return lines.map(({ choosing, text }) =>
+    h(
+      choosing ? "code.clause.choosing" : "code.clause",
+      {},
+      choosing ? text.split(DECIDING).map((part) => (DECIDING.test(part) ? h("strong", {}, part) : part)) : text,
+      " ",
+    ),
+  );
 }
 
 function literal(parameter) {
@@ -75,9 +98,12 @@ function literal(parameter) {
 /** The value, which is what a lookup returns, and under it the number and the key that it was found by. */
 function line(number, row) {
   const [key, text] = [spoken(row), textOf(row.value)];
-  return h("li", { title: `${key} → ${text}`.slice(0, 400) },
+  return h(
+    "li",
+    { title: `${key} → ${text}`.slice(0, 400) },
     h("bdi.found-value.value", {}, legible(text.slice(0, 160)) || "–"),
-    h("span.pairing", {}, number ? h("span.number.weight", {}, number, " ") : null, h("bdi.key", {}, key.slice(0, 160))));
+    h("span.pairing", {}, number ? h("span.number.weight", {}, number, " ") : null, h("bdi.key", {}, key.slice(0, 160))),
+  );
 }
 
 /** The indices of the largest weights, largest first; ties in row order. */

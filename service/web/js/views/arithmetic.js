@@ -26,8 +26,13 @@ export function arithmetic({ asker }, blended) {
   const how = h("p.small.soft", {});
   const head = h("thead");
   const body = h("tbody");
-  const element = h("section.arithmetic", { "aria-label": say("arithmetic.title"), hidden: true }, title, how,
-    h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("arithmetic.title") }, h("table", {}, head, body)));
+  const element = h(
+    "section.arithmetic",
+    { "aria-label": say("arithmetic.title"), hidden: true },
+    title,
+    how,
+    h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("arithmetic.title") }, h("table", {}, head, body)),
+  );
   const encoded = new Map();
   let vectors = new Map();
   let restMean = null;
@@ -39,8 +44,19 @@ export function arithmetic({ asker }, blended) {
     const components = values.kind === "text" ? null : values.components;
     const names = components ? components.map((name) => say(`arithmetic.${name}`)) : [1, 2, 3].map((i) => say("arithmetic.component", { i }));
     how.replaceChildren(say(components ? `arithmetic.how.${kind}` : "arithmetic.how"));
-    fill(head, h("tr", {}, h("td"), h("th", { scope: "col" }, say("word.weight")), h("td"),
-      names.map((name) => h("th", { scope: "col" }, name)), h("td"), h("th", { scope: "col" }, say("word.value"))));
+    fill(
+      head,
+      h(
+        "tr",
+        {},
+        h("td"),
+        h("th", { scope: "col" }, say("word.weight")),
+        h("td"),
+        names.map((name) => h("th", { scope: "col" }, name)),
+        h("td"),
+        h("th", { scope: "col" }, say("word.value")),
+      ),
+    );
   }
 
   /** The service answered: take its vectors, and what the rows not shown add. */
@@ -54,7 +70,9 @@ export function arithmetic({ asker }, blended) {
 
   function storedVectors({ rows }, { matches }) {
     const texts = new Map(rows.map((row) => [row.id, row.value]));
-    return new Map(matches.filter((match) => match.value_vector).map((match) => [match.id, { text: texts.get(match.id), vector: vectorOf(match.value_vector) }]));
+    return new Map(
+      matches.filter((match) => match.value_vector).map((match) => [match.id, { text: texts.get(match.id), vector: vectorOf(match.value_vector) }]),
+    );
   }
 
   async function ownVectors(result, answer, signal) {
@@ -103,7 +121,16 @@ export function arithmetic({ asker }, blended) {
     const others = Float64Array.from(output);
     for (const i of shown) of(i).forEach((component, j) => (others[j] -= answer.weights[i] * component));
     const share = 1 - answer.nullWeight - shown.reduce((sum, i) => sum + answer.weights[i], 0);
-    if (share > 1e-12 && answer.weights.some((weight) => weight > 0)) lines.push(term(share, others.map((component) => component / share), say("arithmetic.others"), values, "others"));
+    if (share > 1e-12 && answer.weights.some((weight) => weight > 0))
+      lines.push(
+        term(
+          share,
+          others.map((component) => component / share),
+          say("arithmetic.others"),
+          values,
+          "others",
+        ),
+      );
     if (result.nullKey) lines.push(term(answer.nullWeight, new Float64Array(output.length), say("arithmetic.none"), values, "none"));
     lines.forEach((line, i) => i && line.firstElementChild.append("+"));
     fill(body, lines, sum(found));
@@ -143,8 +170,16 @@ function cosine(a, b) {
 /** One line: weight × vector; `kind` is a line of more than one row. */
 function term(weight, vector, name, values, kind = "") {
   const made = kind === "others" ? MORE[values.kind] : 0;
-  const line = h("tr", {}, h("td.sign"), h("td.weight.number", {}, fixed(weight, 3)), h("td.sign", {}, "×"), cells(vector, values, made),
-    h("td.value", {}, pictured(vector, values, kind === "none" ? 0 : 0.25 + 0.75 * Math.sqrt(weight))), h(kind ? "td" : "td.value.name", { dir: "auto" }, name.slice(0, 120)));
+  const line = h(
+    "tr",
+    {},
+    h("td.sign"),
+    h("td.weight.number", {}, fixed(weight, 3)),
+    h("td.sign", {}, "×"),
+    cells(vector, values, made),
+    h("td.value", {}, pictured(vector, values, kind === "none" ? 0 : 0.25 + 0.75 * Math.sqrt(weight))),
+    h(kind ? "td" : "td.value.name", { dir: "auto" }, name.slice(0, 120)),
+  );
   if (kind) line.className = "others";
   return line;
 }
@@ -152,8 +187,16 @@ function term(weight, vector, name, values, kind = "") {
 /** @param {any} blend told above */
 function sum({ output, answered, mean, values }) {
   const name = mean && answered < 1 ? say("arithmetic.answered", { value: values.write(mean), share: percent(answered) }) : mean ? values.write(output) : "";
-  return h("tr.sum", {}, h("td"), h("td.weight.number"), h("td.sign", {}, "="), cells(output, values, MORE[values.kind]),
-    h("td.value", {}, pictured(mean ?? output, values, answered ?? 1)), h("td", {}, say("arithmetic.sum"), name && " · ", name));
+  return h(
+    "tr.sum",
+    {},
+    h("td"),
+    h("td.weight.number"),
+    h("td.sign", {}, "="),
+    cells(output, values, MORE[values.kind]),
+    h("td.value", {}, pictured(mean ?? output, values, answered ?? 1)),
+    h("td", {}, say("arithmetic.sum"), name && " · ", name),
+  );
 }
 
 /** A vector as it can be seen in a line: a strip of cells, a swatch; a number is itself. */
@@ -167,5 +210,7 @@ function pictured(vector, values, opacity) {
 }
 
 function cells(vector, { decimals = DECIMALS }, made = 0) {
-  return Array.from(vector).slice(0, COMPONENTS).map((component) => h("td.number", {}, fixed(component, decimals + made)));
+  return Array.from(vector)
+    .slice(0, COMPONENTS)
+    .map((component) => h("td.number", {}, fixed(component, decimals + made)));
 }

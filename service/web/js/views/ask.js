@@ -21,8 +21,15 @@ const MIDDLE = 0.5;
 export function ask({ store, asker, api }) {
   const { state } = store;
   const question = h("input.question", {
-    type: "text", id: "question", value: state.query, autocomplete: "off", spellcheck: false, dir: "auto", maxLength: 2000,
-    placeholder: say("ask.placeholder"), oninput: () => store.set({ query: question.value }),
+    type: "text",
+    id: "question",
+    value: state.query,
+    autocomplete: "off",
+    spellcheck: false,
+    dir: "auto",
+    maxLength: 2000,
+    placeholder: say("ask.placeholder"),
+    oninput: () => store.set({ query: question.value }),
   });
   const label = h("span", {}, say("ask.question"));
   const unread = h("p.unread", { role: "status" });
@@ -37,13 +44,26 @@ export function ask({ store, asker, api }) {
   const named = h("p.level", { id: "named-nulls" }, say("level.names"));
   const levels = h("details.levels", { hidden: true }, h("summary", {}, say("level.title")), level, named);
   const access = h("p.tiny.soft", { id: "access" });
-  const element = h("div.ask", {},
+  const element = h(
+    "div.ask",
+    {},
     h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", label), question, unread),
-    slider.element, h("div.telling", {}, verdict, summary),
-    h("div.settings", {}, h("div.pair", {},
-      h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
-      h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)), shelf.element),
-    levels, access));
+    slider.element,
+    h("div.telling", {}, verdict, summary),
+    h(
+      "div.settings",
+      {},
+      h(
+        "div.pair",
+        {},
+        h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
+        h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)),
+        shelf.element,
+      ),
+      levels,
+      access,
+    ),
+  );
   const choice = none.parentElement.parentElement;
   let now = null;
   offer();
@@ -72,10 +92,13 @@ export function ask({ store, asker, api }) {
     put(access, asker.access === "read" ? say("ask.read") : "");
     const names = [...asker.sizes];
     if (!rows && !asker.sizes.has(current)) names.unshift([current, null]);
-    fill(source,
-      names.map(([name, size]) => h("option", { value: name, selected: !rows && name === current },
-        size === null ? name : say("ask.collection", { name, count: count(size) }))),
-      h("option", { value: "", selected: Boolean(rows) }, say("ask.own")));
+    fill(
+      source,
+      names.map(([name, size]) =>
+        h("option", { value: name, selected: !rows && name === current }, size === null ? name : say("ask.collection", { name, count: count(size) })),
+      ),
+      h("option", { value: "", selected: Boolean(rows) }, say("ask.own")),
+    );
   }
 
   function offerNone() {
@@ -84,8 +107,16 @@ export function ask({ store, asker, api }) {
     choice.hidden = !knowsNull(store.state);
     const names = isCalibrated ? [...NAMED_NULLS, CALIBRATED] : NAMED_NULLS;
     const chosen = typeof current === "number" && current !== EXACT ? NUMBER : current;
-    const choices = [...names.map((name) => [name, say(`ask.none.${name}`)]), [NUMBER, say("ask.none.number")], [EXACT, say("ask.none.exact")], [false, say("ask.none.off")]];
-    fill(none, choices.map(([value, label]) => h("option", { value: JSON.stringify(value), selected: value === chosen }, label)));
+    const choices = [
+      ...names.map((name) => [name, say(`ask.none.${name}`)]),
+      [NUMBER, say("ask.none.number")],
+      [EXACT, say("ask.none.exact")],
+      [false, say("ask.none.off")],
+    ];
+    fill(
+      none,
+      choices.map(([value, label]) => h("option", { value: JSON.stringify(value), selected: value === chosen }, label)),
+    );
     if (document.activeElement === number) return;
     number.hidden = chosen !== NUMBER;
     if (!number.hidden) number.value = String(current);

@@ -11,9 +11,9 @@ const SIDE = 8;
  * @param {string} label
  */
 export function cells(numbers, turn, label) {
-  const parts = numbers.map((_, i) => (turn
-    ? h("button.cell-of", { type: "button", tabIndex: i ? -1 : 0, onclick: () => turn(i), onkeydown: (event) => walk(event, i) })
-    : h("span.cell-of", {})));
+  const parts = numbers.map((_, i) =>
+    turn ? h("button.cell-of", { type: "button", tabIndex: i ? -1 : 0, onclick: () => turn(i), onkeydown: (event) => walk(event, i) }) : h("span.cell-of", {}),
+  );
   const element = h(`div.cells`, turn ? { role: "group", "aria-label": label } : { role: "img", "aria-label": label }, parts);
 
   function walk(event, i) {

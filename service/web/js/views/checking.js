@@ -40,7 +40,10 @@ export function checking() {
     const agreed = worst < Math.max(AGREED, 2 * (service.certificate?.total_variation ?? 0));
     element.dataset.state = agreed ? "agreed" : "apart";
     element.dataset.difference = String(worst);
-    put(element, agreed ? say(blend === null ? "checking.agreed" : "checking.blended", { difference: power(worst) }) : say("checking.apart", { difference: power(worst) }));
+    put(
+      element,
+      agreed ? say(blend === null ? "checking.agreed" : "checking.blended", { difference: power(worst) }) : say("checking.apart", { difference: power(worst) }),
+    );
   }
 
   return { element, weigh, served };

@@ -21,22 +21,71 @@ export function derivation(step, numbers, { t }) {
   const axes = ["v₁", "v₂", "v₃", "v₄"].map((_, i) => `${i + 1}`);
   const draw = {
     embeddings: () => [given({ name: "X", numbers: numbers.embeddings, rows: words, columns: say("steps.dimensions").split(", ") })],
-    query: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_Q", numbers: numbers.W_Q }, { name: "Q", kind: "query", numbers: numbers.query, rows: words, columns: axes }),
-    key: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_K", numbers: numbers.W_K }, { name: "K", kind: "key", numbers: numbers.key, rows: words, columns: axes }),
-    value: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_V", numbers: numbers.W_V }, { name: "V", kind: "value", numbers: numbers.value, rows: words, columns: axes }),
-    dot: () => multiplied({ name: "Q", kind: "query", numbers: numbers.query, rows: words }, { name: "Kᵀ", kind: "key", numbers: transposed(numbers.key), columns: words }, { name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }),
-    scale: () => each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: beforeName, numbers: before, rows: words, columns: words },
-      (i, j) => (cold ? `${inWords(numbers, i, j)}. ${say("steps.scale.cold")}` : `${inWords(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
-    mask: () => each({ name: beforeName, numbers: before, rows: words, columns: words }, { name: afterName, numbers: after, rows: words, columns: words },
-      (i, j) => say(after[i][j] === null ? "steps.mask.cell" : "steps.open.cell", { query: words[i], key: words[j] })),
-    softmax: () => each({ name: afterName, numbers: after, rows: words, columns: words }, { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
-      (i, j) => (cold ? coldWords : softmaxWords)(after[i], numbers.weights[i], j), true),
-    blend: () => multiplied({ name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words }, { name: "V", kind: "value", numbers: numbers.value, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.blended, rows: words, columns: axes }),
+    query: () =>
+      multiplied(
+        { name: "X", numbers: numbers.embeddings, rows: words },
+        { name: "W_Q", numbers: numbers.W_Q },
+        { name: "Q", kind: "query", numbers: numbers.query, rows: words, columns: axes },
+      ),
+    key: () =>
+      multiplied(
+        { name: "X", numbers: numbers.embeddings, rows: words },
+        { name: "W_K", numbers: numbers.W_K },
+        { name: "K", kind: "key", numbers: numbers.key, rows: words, columns: axes },
+      ),
+    value: () =>
+      multiplied(
+        { name: "X", numbers: numbers.embeddings, rows: words },
+        { name: "W_V", numbers: numbers.W_V },
+        { name: "V", kind: "value", numbers: numbers.value, rows: words, columns: axes },
+      ),
+    dot: () =>
+      multiplied(
+        { name: "Q", kind: "query", numbers: numbers.query, rows: words },
+        { name: "Kᵀ", kind: "key", numbers: transposed(numbers.key), columns: words },
+        { name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words },
+      ),
+    scale: () =>
+      each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: beforeName, numbers: before, rows: words, columns: words }, (i, j) =>
+        cold ? `${inWords(numbers, i, j)}. ${say("steps.scale.cold")}` : `${inWords(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`,
+      ),
+    mask: () =>
+      each({ name: beforeName, numbers: before, rows: words, columns: words }, { name: afterName, numbers: after, rows: words, columns: words }, (i, j) =>
+        say(after[i][j] === null ? "steps.mask.cell" : "steps.open.cell", { query: words[i], key: words[j] }),
+      ),
+    softmax: () =>
+      each(
+        { name: afterName, numbers: after, rows: words, columns: words },
+        { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
+        (i, j) => (cold ? coldWords : softmaxWords)(after[i], numbers.weights[i], j),
+        true,
+      ),
+    blend: () =>
+      multiplied(
+        { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
+        { name: "V", kind: "value", numbers: numbers.value, rows: words },
+        { name: say("word.output"), kind: "value", numbers: numbers.blended, rows: words, columns: axes },
+      ),
     concat: () => sideBySide(numbers),
-    project: () => multiplied({ name: say("steps.concatenated"), kind: "value", numbers: numbers.concatenated, rows: words }, { name: "W_O", numbers: numbers.W_O }, { name: say("word.output"), kind: "value", numbers: numbers.output, rows: words, columns: axes }),
-    residual: () => added({ name: "X", numbers: numbers.embeddings, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.output }, { name: say("steps.summed"), numbers: numbers.residual, rows: words, columns: axes }),
-    norm: () => each({ name: say("steps.summed"), numbers: numbers.residual, rows: words }, { name: say("steps.normalised"), numbers: numbers.normalised, rows: words, columns: axes },
-      (i, j) => normWords(numbers.residual[i], numbers.normalised[i], j), true),
+    project: () =>
+      multiplied(
+        { name: say("steps.concatenated"), kind: "value", numbers: numbers.concatenated, rows: words },
+        { name: "W_O", numbers: numbers.W_O },
+        { name: say("word.output"), kind: "value", numbers: numbers.output, rows: words, columns: axes },
+      ),
+    residual: () =>
+      added(
+        { name: "X", numbers: numbers.embeddings, rows: words },
+        { name: say("word.output"), kind: "value", numbers: numbers.output },
+        { name: say("steps.summed"), numbers: numbers.residual, rows: words, columns: axes },
+      ),
+    norm: () =>
+      each(
+        { name: say("steps.summed"), numbers: numbers.residual, rows: words },
+        { name: say("steps.normalised"), numbers: numbers.normalised, rows: words, columns: axes },
+        (i, j) => normWords(numbers.residual[i], numbers.normalised[i], j),
+        true,
+      ),
   };
   return draw[step]();
 }
@@ -78,7 +127,14 @@ function added(a, b, c) {
 function sideBySide({ heads, concatenated, words }) {
   const parts = heads.map((numbers, i) => matrix({ name: say("steps.head", { head: i + 1 }), kind: "value", numbers, rows: i ? [] : words }));
   const written = h("p.written.number", { "aria-live": "polite" });
-  const result = matrix({ name: say("steps.concatenated"), kind: "value", numbers: concatenated, rows: words, columns: concatenated[0].map((_, j) => `${j + 1}`), point });
+  const result = matrix({
+    name: say("steps.concatenated"),
+    kind: "value",
+    numbers: concatenated,
+    rows: words,
+    columns: concatenated[0].map((_, j) => `${j + 1}`),
+    point,
+  });
   function point(i, j) {
     const width = concatenated[0].length / heads.length;
     const head = Math.floor(j / width);
@@ -87,7 +143,16 @@ function sideBySide({ heads, concatenated, words }) {
     fill(written, say("steps.concat.cell", { word: words[i], column: j + 1, place: (j % width) + 1, head: head + 1, number: fixed(concatenated[i][j]) }));
   }
   point(0, 0);
-  return [h("div.equation", {}, parts.flatMap((part, i) => [i ? h("span.sign", {}, "|") : null, part.element]), h("span.sign", {}, "→"), result.element), written];
+  return [
+    h(
+      "div.equation",
+      {},
+      parts.flatMap((part, i) => [i ? h("span.sign", {}, "|") : null, part.element]),
+      h("span.sign", {}, "→"),
+      result.element,
+    ),
+    written,
+  ];
 }
 
 /** B is A cell by cell, or row by row. */

@@ -21,7 +21,16 @@ const SHOWN = 12;
 /** What to begin with, each an address of its own: the row of the article, a question and a passage, two heads. */
 const EXAMPLES = {
   dog: { text: DEFAULTS.text, pair: null, layer: 1, head: 8, word: 2, to: 3, second: "", causal: false },
-  passage: { text: "Where does the cat sleep?", pair: "The cat sleeps in the kitchen, and the dog waits at the door.", layer: 2, head: 9, word: 5, to: -1, second: "5.3", causal: false },
+  passage: {
+    text: "Where does the cat sleep?",
+    pair: "The cat sleeps in the kitchen, and the dog waits at the door.",
+    layer: 2,
+    head: 9,
+    word: 5,
+    to: -1,
+    second: "5.3",
+    causal: false,
+  },
 };
 
 /** @param {Page.Context} context */
@@ -31,12 +40,37 @@ export function encoder(context) {
   let traced = null;
   let inside = null;
   let waiting = 0;
-  const sentence = h("textarea.question", { id: "sentence", rows: 2, value: state.text, dir: "auto", maxLength: 600, spellcheck: false, oninput: () => store.set({ text: sentence.value }) });
-  const passage = h("textarea.question", { id: "passage", rows: 2, value: state.pair ?? "", dir: "auto", maxLength: 600, spellcheck: false, oninput: () => store.set({ pair: passage.value }) });
+  const sentence = h("textarea.question", {
+    id: "sentence",
+    rows: 2,
+    value: state.text,
+    dir: "auto",
+    maxLength: 600,
+    spellcheck: false,
+    oninput: () => store.set({ text: sentence.value }),
+  });
+  const passage = h("textarea.question", {
+    id: "passage",
+    rows: 2,
+    value: state.pair ?? "",
+    dir: "auto",
+    maxLength: 600,
+    spellcheck: false,
+    oninput: () => store.set({ pair: passage.value }),
+  });
   const second = h("div", {}, h("label.key.strong", { for: "passage" }, `◆ ${say("heads.passage")}`), passage);
-  const examples = h("div.examples", {}, Object.entries(EXAMPLES).map(([name, patch]) => h("button", { type: "button", id: `example-${name}`, onclick: () => store.set(patch) }, say(`heads.example.${name}`))),
-    h("button", { type: "button", id: "one-text", onclick: () => store.set({ pair: null }) }, say("heads.one.text")));
-  const all = model((place, isSecond) => store.set(isSecond ? { second: `${place.layer}.${place.head}` } : place), () => store.set({ second: "" }));
+  const examples = h(
+    "div.examples",
+    {},
+    Object.entries(EXAMPLES).map(([name, patch]) =>
+      h("button", { type: "button", id: `example-${name}`, onclick: () => store.set(patch) }, say(`heads.example.${name}`)),
+    ),
+    h("button", { type: "button", id: "one-text", onclick: () => store.set({ pair: null }) }, say("heads.one.text")),
+  );
+  const all = model(
+    (place, isSecond) => store.set(isSecond ? { second: `${place.layer}.${place.head}` } : place),
+    () => store.set({ second: "" }),
+  );
   const causal = h("input", { type: "checkbox", id: "causal", checked: state.causal, onchange: () => store.set({ causal: causal.checked }) });
   const unread = h("p.unread", { role: "status" });
   const lines = tokenLines({ word: (word) => store.set({ word, to: -1 }), key: (to) => store.set({ to }) });
@@ -45,13 +79,46 @@ export function encoder(context) {
   const claim = h("p.small", { id: "claim" });
   const across = h("p.small", { id: "across" });
   const [compared, moved, part, refuted] = [neuron(), moves(), roles((place) => store.set({ layer: place.layer, head: place.head })), stories(context)];
-  const element = h("div.lookup", {},
-    h("section.left", {}, context.story,
-      h("div", {}, h("label.query.strong", { for: "sentence" }, `● ${say("encoder.sentence")}`), sentence, unread), second, examples,
-      all.element, h("p", {}, causal, h("label", { for: "causal" }, ` ${say("encoder.causal")}`))),
-    h("section.right", {}, h("div.reading", {}, lines.element, h("div.row-of", { id: "row-of" }, rowTitle, claim, across, row, h("p.small", { id: "caution" }, say("encoder.caution")), h("p.small.soft", {}, rich("encoder.same")))),
-      h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/trace", body: { ...everyHead(store.state), vector_format: "numbers" } })))),
-    h("section.below.of-heads", {}, part.element, refuted.element, compared.element, moved.element));
+  const element = h(
+    "div.lookup",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      h("div", {}, h("label.query.strong", { for: "sentence" }, `● ${say("encoder.sentence")}`), sentence, unread),
+      second,
+      examples,
+      all.element,
+      h("p", {}, causal, h("label", { for: "causal" }, ` ${say("encoder.causal")}`)),
+    ),
+    h(
+      "section.right",
+      {},
+      h(
+        "div.reading",
+        {},
+        lines.element,
+        h(
+          "div.row-of",
+          { id: "row-of" },
+          rowTitle,
+          claim,
+          across,
+          row,
+          h("p.small", { id: "caution" }, say("encoder.caution")),
+          h("p.small.soft", {}, rich("encoder.same")),
+        ),
+      ),
+      h(
+        "div.under",
+        {},
+        h("span"),
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/trace", body: { ...everyHead(store.state), vector_format: "numbers" } })),
+      ),
+    ),
+    h("section.below.of-heads", {}, part.element, refuted.element, compared.element, moved.element),
+  );
 
   const [tracing, looking] = [latest(context, element), latest(context)];
 
@@ -108,8 +175,20 @@ export function encoder(context) {
     put(claim, isScenes(now) ? say("encoder.claim") : "");
     put(across, sides.isPair ? say("heads.across", { share: percent(sides.keys.reduce((sum, j) => sum + weights[word][j], 0)) }) : "");
     const order = weights[word].map((weight, j) => ({ weight, j })).sort((a, b) => b.weight - a.weight);
-    fill(row, order.slice(0, SHOWN).map(({ weight, j }) => h("li", { style: { "--share": String(weight) } }, h("span.number.weight", {}, percent(weight)), h("bdi.key", {}, tokens[j]),
-      beside ? h("span.number.of-second", { style: { "--share": String(beside[word][j]) } }, percent(beside[word][j])) : null)));
+    fill(
+      row,
+      order
+        .slice(0, SHOWN)
+        .map(({ weight, j }) =>
+          h(
+            "li",
+            { style: { "--share": String(weight) } },
+            h("span.number.weight", {}, percent(weight)),
+            h("bdi.key", {}, tokens[j]),
+            beside ? h("span.number.of-second", { style: { "--share": String(beside[word][j]) } }, percent(beside[word][j])) : null,
+          ),
+        ),
+    );
     const own = inside && inside.layer === place.layer && inside.head === place.head && inside.tokens.length === tokens.length ? inside : null;
     part.show({ tokens: traced.tokens, layers: traced.layers, weights, word, to, value: own?.value[0][0] ?? null, place });
     moved.show(traced.changes, word, tokens[word], place.layer);

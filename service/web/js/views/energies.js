@@ -23,10 +23,37 @@ export function energies() {
     const [low, high] = [Math.min(...levels), Math.max(...levels)];
     const x = (i) => EDGE.left + (i / Math.max(1, levels.length - 1)) * (WIDTH - EDGE.left - EDGE.right);
     const y = (level) => EDGE.top + (1 - (level - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom);
-    chart.select(".trace").attr("d", line().x((_, i) => x(i)).y((level) => y(level))(levels));
-    chart.selectAll("circle").data(levels).join("circle").attr("r", 4).attr("cx", (_, i) => x(i)).attr("cy", y);
-    chart.selectAll("text.level").data(levels).join("text").attr("class", "level").attr("x", (_, i) => x(i)).attr("y", (level) => y(level) - 8).attr("text-anchor", "middle").text((level) => fixed(level));
-    chart.selectAll("text.step").data(levels).join("text").attr("class", "step").attr("x", (_, i) => x(i)).attr("y", HEIGHT - 6).attr("text-anchor", "middle").text((_, i) => String(i));
+    chart.select(".trace").attr(
+      "d",
+      line()
+        .x((_, i) => x(i))
+        .y((level) => y(level))(levels),
+    );
+    chart
+      .selectAll("circle")
+      .data(levels)
+      .join("circle")
+      .attr("r", 4)
+      .attr("cx", (_, i) => x(i))
+      .attr("cy", y);
+    chart
+      .selectAll("text.level")
+      .data(levels)
+      .join("text")
+      .attr("class", "level")
+      .attr("x", (_, i) => x(i))
+      .attr("y", (level) => y(level) - 8)
+      .attr("text-anchor", "middle")
+      .text((level) => fixed(level));
+    chart
+      .selectAll("text.step")
+      .data(levels)
+      .join("text")
+      .attr("class", "step")
+      .attr("x", (_, i) => x(i))
+      .attr("y", HEIGHT - 6)
+      .attr("text-anchor", "middle")
+      .text((_, i) => String(i));
   }
 
   return { element, draw };

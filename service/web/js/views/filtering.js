@@ -21,15 +21,24 @@ export function filtering(store) {
   function show({ result, state }) {
     element.hidden = Boolean(state.rows) || !(state.filter || state.scene === "filter");
     if (element.hidden) return;
-    if (result.rows.length > (known?.rows ?? 0) || known?.source !== state.source) known = { source: state.source, rows: result.rows.length, fields: fieldsOf(result.rows) };
+    if (result.rows.length > (known?.rows ?? 0) || known?.source !== state.source)
+      known = { source: state.source, rows: result.rows.length, fields: fieldsOf(result.rows) };
     const now = conditionOf(state.filter);
     const current = now && JSON.stringify([now.field, now.value]);
     const values = new Map([...known.fields].map(([field, found]) => [field, found.map((value) => JSON.stringify([field, value]))]));
     if (current && !values.get(now.field)?.includes(current)) values.set(now.field, [...(values.get(now.field) ?? []), current]);
-    fill(select, h("option", { value: "null", selected: !state.filter }, say("filter.none")),
+    fill(
+      select,
+      h("option", { value: "null", selected: !state.filter }, say("filter.none")),
       state.filter && !now ? h("option", { value: "null", selected: true }, JSON.stringify(state.filter)) : null,
-      [...values].map(([field, choices]) => h("optgroup", { label: field },
-        choices.map((choice) => h("option", { value: choice, selected: choice === current }, `${field} = ${JSON.parse(choice)[1]}`)))));
+      [...values].map(([field, choices]) =>
+        h(
+          "optgroup",
+          { label: field },
+          choices.map((choice) => h("option", { value: choice, selected: choice === current }, `${field} = ${JSON.parse(choice)[1]}`)),
+        ),
+      ),
+    );
   }
 
   return { element, show };

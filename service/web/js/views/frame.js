@@ -52,7 +52,15 @@ export function bar({ store, exported }) {
     back.disabled = place === 0;
     next.disabled = place === SCENES.length - 1;
     /** @type {[HTMLElement, string][]} */
-    const named = [[nav, "scenes"], [picker, "scenes"], [back, "previous"], [next, "next"], [lang, "language"], [theme, "dark"], [projector, "projector"]];
+    const named = [
+      [nav, "scenes"],
+      [picker, "scenes"],
+      [back, "previous"],
+      [next, "next"],
+      [lang, "language"],
+      [theme, "dark"],
+      [projector, "projector"],
+    ];
     for (const [element, name] of named) element.setAttribute("aria-label", say(`frame.${name}`));
     for (const button of [back, next, lang, theme, projector]) button.title = button.getAttribute("aria-label");
     lang.lang = state.lang === "zh" ? "en" : "zh-Hans";
@@ -85,6 +93,10 @@ export function foot({ api, exported, store }) {
     store.state.scene === SCENES[0].name ? h("span", {}, say("foot.same")) : null, // once is enough
     h("a", { href: "docs/" }, say("foot.documentation")),
     h("a", { href: "docs/api" }, say("foot.docs")),
-    h("button.plain", { type: "button", id: "key", onclick: () => document.dispatchEvent(new CustomEvent("ask-key")) }, say(api.key ? "foot.keyed" : "foot.key")),
+    h(
+      "button.plain",
+      { type: "button", id: "key", onclick: () => document.dispatchEvent(new CustomEvent("ask-key")) },
+      say(api.key ? "foot.keyed" : "foot.key"),
+    ),
   ];
 }

@@ -22,26 +22,55 @@ export function hopfield(context) {
   const { store, api } = context;
   const asking = latest(context);
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 8, 30, Infinity]);
-  const query = cells(start(store.state), (i) => {
-    const noisy = start(store.state);
-    noisy[i] = -noisy[i];
-    store.set({ noisy });
-  }, say("hopfield.query"));
-  const begin = h("div.choices", { role: "group", "aria-label": say("hopfield.begin") }, NAMES.map((name, i) =>
-    h("button", { type: "button", onclick: () => store.set({ noisy: damaged(PATTERNS[i], TURNED, i + 3) }) }, name)));
+  const query = cells(
+    start(store.state),
+    (i) => {
+      const noisy = start(store.state);
+      noisy[i] = -noisy[i];
+      store.set({ noisy });
+    },
+    say("hopfield.query"),
+  );
+  const begin = h(
+    "div.choices",
+    { role: "group", "aria-label": say("hopfield.begin") },
+    NAMES.map((name, i) => h("button", { type: "button", onclick: () => store.set({ noisy: damaged(PATTERNS[i], TURNED, i + 3) }) }, name)),
+  );
   const stored = PATTERNS.map((pattern, i) => {
     const weight = h("span.number.weight", {});
-    return { weight, element: h("figure.stored", {}, cells(pattern, null, NAMES[i]).element, h("figcaption", {}, h("span.key", {}, `◆■ ${NAMES[i]} `), weight)) };
+    return {
+      weight,
+      element: h("figure.stored", {}, cells(pattern, null, NAMES[i]).element, h("figcaption", {}, h("span.key", {}, `◆■ ${NAMES[i]} `), weight)),
+    };
   });
   const path = h("div.path", { id: "path" });
   const chart = energies();
   const words = h("p.small", { id: "hopfield-words", role: "status" });
-  const element = h("div.lookup", {},
+  const element = h(
+    "div.lookup",
+    {},
     h("section.left", {}, context.story, slider.element, h("div.labelled", {}, h("span.small.soft", {}, say("hopfield.begin")), begin), words),
-    h("section.right", {}, h("h2.key", {}, say("hopfield.stored")), h("div.memory", {}, stored.map((one) => one.element)),
-      h("h2", {}, say("hopfield.path")), h("div.recalling", {}, h("figure.stored", {}, query.element, h("figcaption.query", {}, `● ${say("hopfield.query")}`)), path),
-      h("h2", {}, say("hopfield.energy")), chart.element,
-      h("div.under", {}, h("p.small.soft", {}, rich("hopfield.how")), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state) })))));
+    h(
+      "section.right",
+      {},
+      h("h2.key", {}, say("hopfield.stored")),
+      h(
+        "div.memory",
+        {},
+        stored.map((one) => one.element),
+      ),
+      h("h2", {}, say("hopfield.path")),
+      h("div.recalling", {}, h("figure.stored", {}, query.element, h("figcaption.query", {}, `● ${say("hopfield.query")}`)), path),
+      h("h2", {}, say("hopfield.energy")),
+      chart.element,
+      h(
+        "div.under",
+        {},
+        h("p.small.soft", {}, rich("hopfield.how")),
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state) })),
+      ),
+    ),
+  );
 
   async function request() {
     await asking.ask(async (signal) => show(await api.post("/v1/attend", body(store.state), signal)));
@@ -50,7 +79,19 @@ export function hopfield(context) {
   function show(answer) {
     const { states, energies: levels, weights } = answer.intermediates;
     const at = (array, step) => array[step][0];
-    fill(path, states.slice(1).map((_, i) => h("figure.stored", {}, cells(at(states, i + 1), null, say("hopfield.step", { step: i + 1 })).element, h("figcaption.value", {}, say("hopfield.step", { step: i + 1 })))));
+    fill(
+      path,
+      states
+        .slice(1)
+        .map((_, i) =>
+          h(
+            "figure.stored",
+            {},
+            cells(at(states, i + 1), null, say("hopfield.step", { step: i + 1 })).element,
+            h("figcaption.value", {}, say("hopfield.step", { step: i + 1 })),
+          ),
+        ),
+    );
     chart.draw(levels.map(([level]) => level));
     const first = at(weights, 0);
     stored.forEach((one, i) => (one.weight.textContent = percent(first[i])));
@@ -78,5 +119,13 @@ function start({ noisy }) {
 }
 
 function body(state) {
-  return { query: [start(state)], key: PATTERNS, value: PATTERNS, similarity: "dot", temperature: onTheWire(state.t), hopfield_steps: STEPS, intermediates: true };
+  return {
+    query: [start(state)],
+    key: PATTERNS,
+    value: PATTERNS,
+    similarity: "dot",
+    temperature: onTheWire(state.t),
+    hopfield_steps: STEPS,
+    intermediates: true,
+  };
 }

@@ -22,7 +22,17 @@ export function limits({ store }) {
   let before = null;
   const claims = Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, claim(name, () => approach(limit))]));
   const back = h("button.plain", { type: "button", id: "limit-back", hidden: true, onclick: goBack }, say("limits.back"));
-  const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, Object.values(claims).map((one) => one.element)), back);
+  const element = h(
+    "section.limits",
+    { "aria-label": say("limits.label") },
+    h("h2", {}, say("limits.label")),
+    h(
+      "ul",
+      {},
+      Object.values(claims).map((one) => one.element),
+    ),
+    back,
+  );
 
   function approach(limit) {
     before ??= Object.fromEntries(SET.map((name) => [name, store.state[name]]));
@@ -79,7 +89,10 @@ function towardsNearest(result) {
   const best = result.topK.matches[0];
   if (first === undefined || !best) return ["", null];
   const ties = weights.filter((weight) => weight > 0).length;
-  return [say("limits.nearest.proof", { key: clipped(spoken(result.rows[first]), 32), weight: percent(weights[first]) }), ties > 1 || result.rows[first].id === best.id];
+  return [
+    say("limits.nearest.proof", { key: clipped(spoken(result.rows[first]), 32), weight: percent(weights[first]) }),
+    ties > 1 || result.rows[first].id === best.id,
+  ];
 }
 
 /** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. */

@@ -39,16 +39,31 @@ export function lookup(context) {
   const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.ask.element);
   const under = h("div.under", {});
   const tables = h("div.below", {});
-  const element = h(`div.lookup.questions.waiting${sceneNamed(store.state.scene).pictured ? ".pictured" : ""}`, {}, h("div.beside", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under)), tables);
+  const element = h(
+    `div.lookup.questions.waiting${sceneNamed(store.state.scene).pictured ? ".pictured" : ""}`,
+    {},
+    h("div.beside", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under)),
+    tables,
+  );
 
   /** What is not of the first answer comes after it. */
   async function rest() {
     if (gone) return;
-    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(), sets: sets(context) });
+    Object.assign(parts, {
+      limits: limits(context),
+      arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)),
+      table: table(context),
+      addends: addends(context, isWordy),
+      checking: checking(),
+      sets: sets(context),
+    });
     parts.ask.element.before(parts.sets.element);
     parts.ask.learnLanguages();
     left.append(parts.limits.element);
-    under.append(parts.checking.element, copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }));
+    under.append(
+      parts.checking.element,
+      copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }),
+    );
     tables.append(parts.addends.element, parts.arithmetic.element, parts.table.element);
     if (!asker.sizes.size) await asker.collections(running.signal).catch(refused);
     if (gone) return;
@@ -88,7 +103,9 @@ export function lookup(context) {
 
   /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text; a calibrated null key is another one beside words. */
   function isWordy(state, found) {
-    return Boolean(sceneNamed(state.scene).addends && state.none !== CALIBRATED && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length);
+    return Boolean(
+      sceneNamed(state.scene).addends && state.none !== CALIBRATED && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length,
+    );
   }
 
   /** Words too: their ranks are asked once, and then weights follow λ as they follow T. */
@@ -148,7 +165,10 @@ export function lookup(context) {
     const asked = model();
     const { words } = result;
     try {
-      const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), context.exported ? null : blendChecked(context.api, asked, signal)]);
+      const [served, blend] = await Promise.all([
+        asker.check(asked.state, asked.result, signal),
+        context.exported ? null : blendChecked(context.api, asked, signal),
+      ]);
       if (asked.result !== result || asked.state.t !== store.state.t || words !== result.words) return;
       parts.checking.served({ ...asked, served, blend });
       result.told = { temperature: asked.state.t, verdict: served.evidence.verdict, certain: served.evidence.verdict_certain };

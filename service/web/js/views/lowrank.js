@@ -10,8 +10,16 @@ import { matrix } from "./matrix.js";
 
 const WIDTHS = [384, 768, 1024, 4096, 12288];
 const RANKS = [1, 8, 32, 64, 128, 256, 512, 1024];
-const DOWN = [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.5, -0.5]];
-const UP = [[0.8, 0.4, 0.0, 0.2], [0.0, 0.2, 0.6, -0.4]];
+const DOWN = [
+  [1.0, 0.0],
+  [0.5, 0.5],
+  [0.0, 1.0],
+  [0.5, -0.5],
+];
+const UP = [
+  [0.8, 0.4, 0.0, 0.2],
+  [0.0, 0.2, 0.6, -0.4],
+];
 
 /** @param {Page.Context} context */
 export function lowRank(context) {
@@ -26,14 +34,41 @@ export function lowRank(context) {
   const live = h("div.equation", {});
   const wide = h("div.equation", {});
   const checked = h("p.checking.small", { id: "checking", role: "status" });
-  const element = h("div.lookup", {},
-    h("section.left", {}, context.story, h("div.pair", {}, width.element, rank.element),
-      h("dl.counts", {}, h("dt", {}, say("lowrank.full")), h("dd", {}, full), h("dt", {}, say("lowrank.low")), h("dd", {}, low)), ratio, h("p.small.soft", { id: "whence" }, rich("lowrank.whence"))),
-    h("section.right", {}, shapes, h("h2", {}, say("lowrank.live")), h("p.small.soft", {}, rich("lowrank.how")), live, wide,
-      h("div.under", {}, checked, copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: BODY })))));
+  const element = h(
+    "div.lookup",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      h("div.pair", {}, width.element, rank.element),
+      h("dl.counts", {}, h("dt", {}, say("lowrank.full")), h("dd", {}, full), h("dt", {}, say("lowrank.low")), h("dd", {}, low)),
+      ratio,
+      h("p.small.soft", { id: "whence" }, rich("lowrank.whence")),
+    ),
+    h(
+      "section.right",
+      {},
+      shapes,
+      h("h2", {}, say("lowrank.live")),
+      h("p.small.soft", {}, rich("lowrank.how")),
+      live,
+      wide,
+      h(
+        "div.under",
+        {},
+        checked,
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: BODY })),
+      ),
+    ),
+  );
 
   function choice(name, values) {
-    const select = h("select", { id: name, onchange: () => store.set({ [name]: Number(select.value) }) }, values.map((value) => h("option", { value }, count(value))));
+    const select = h(
+      "select",
+      { id: name, onchange: () => store.set({ [name]: Number(select.value) }) },
+      values.map((value) => h("option", { value }, count(value))),
+    );
     return { select, element: h("div", {}, h("label", { for: name }, say(`lowrank.${name}`)), select) };
   }
 
@@ -49,8 +84,14 @@ export function lowRank(context) {
     fill(ratio, say(words, { times: fixed(times, times < 10 ? 1 : 0) }));
     context.told({ state, width: d, rank: r });
     const share = Math.max(0.004, r / d);
-    fill(shapes, box("full", `${count(d)} × ${count(d)}`, 1, 1), h("span.sign", {}, "≈"),
-      box("down", `↓ ${count(d)} × ${count(r)}`, share, 1), h("span.sign", {}, "·"), box("up", `↑ ${count(r)} × ${count(d)}`, 1, share));
+    fill(
+      shapes,
+      box("full", `${count(d)} × ${count(d)}`, 1, 1),
+      h("span.sign", {}, "≈"),
+      box("down", `↓ ${count(d)} × ${count(r)}`, share, 1),
+      h("span.sign", {}, "·"),
+      box("up", `↑ ${count(r)} × ${count(d)}`, 1, share),
+    );
   }
 
   async function request() {
@@ -60,10 +101,22 @@ export function lowRank(context) {
       const square = product(DOWN, UP);
       const mixed = product(intermediates.weights[0], product(EMBEDDINGS, square));
       const worst = Math.max(...output.flatMap((row, i) => row.map((number, j) => Math.abs(number - mixed[i][j]))));
-      fill(live, matrix({ name: "X", numbers: EMBEDDINGS, rows: WORDS }).element, h("span.sign", {}, "·"), matrix({ name: say("lowrank.down"), numbers: DOWN }).element, h("span.sign", {}, "="),
-        matrix({ name: say("lowrank.narrow"), kind: "value", numbers: narrow, rows: WORDS }).element);
-      fill(wide, matrix({ name: say("lowrank.blend"), kind: "value", numbers: intermediates.concatenated, rows: WORDS }).element, h("span.sign", {}, "·"),
-        matrix({ name: say("lowrank.up"), numbers: UP }).element, h("span.sign", {}, "="), matrix({ name: say("word.output"), kind: "value", numbers: output, rows: WORDS }).element);
+      fill(
+        live,
+        matrix({ name: "X", numbers: EMBEDDINGS, rows: WORDS }).element,
+        h("span.sign", {}, "·"),
+        matrix({ name: say("lowrank.down"), numbers: DOWN }).element,
+        h("span.sign", {}, "="),
+        matrix({ name: say("lowrank.narrow"), kind: "value", numbers: narrow, rows: WORDS }).element,
+      );
+      fill(
+        wide,
+        matrix({ name: say("lowrank.blend"), kind: "value", numbers: intermediates.concatenated, rows: WORDS }).element,
+        h("span.sign", {}, "·"),
+        matrix({ name: say("lowrank.up"), numbers: UP }).element,
+        h("span.sign", {}, "="),
+        matrix({ name: say("word.output"), kind: "value", numbers: output, rows: WORDS }).element,
+      );
       checked.dataset.state = worst < 1e-9 ? "agreed" : "apart";
       put(checked, say(worst < 1e-9 ? "lowrank.agreed" : "checking.apart", { difference: power(worst) }));
     });
@@ -77,9 +130,18 @@ export function lowRank(context) {
 const EYE = EMBEDDINGS[0].map((_, i) => EMBEDDINGS[0].map((__, j) => (i === j ? 1 : 0)));
 /** W_V is the way down, W_O the way up: a head's value map in two thin matrices. */
 const BODY = {
-  query: EMBEDDINGS, key: EMBEDDINGS, value: EMBEDDINGS, projections: { W_Q: EYE, W_K: EYE, W_V: DOWN, W_O: UP, n_heads: 1 }, intermediates: true,
+  query: EMBEDDINGS,
+  key: EMBEDDINGS,
+  value: EMBEDDINGS,
+  projections: { W_Q: EYE, W_K: EYE, W_V: DOWN, W_O: UP, n_heads: 1 },
+  intermediates: true,
 };
 
 function box(kind, words, across, down) {
-  return h("figure.shape", {}, h(`div.box.${kind}`, { style: { "--across": String(across), "--down": String(down) } }), h("figcaption.number.small", {}, words));
+  return h(
+    "figure.shape",
+    {},
+    h(`div.box.${kind}`, { style: { "--across": String(across), "--down": String(down) } }),
+    h("figcaption.number.small", {}, words),
+  );
 }

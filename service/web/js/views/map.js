@@ -32,22 +32,57 @@ export function map() {
   function draw(places, { at, answered, text }) {
     const { x, y, height, degrees } = plane(places.map((place) => place.at));
     chart.attr("viewBox", `0 0 ${WIDTH} ${height}`).attr("aria-label", say("output.map", { count: places.length, value: text }));
-    const lines = degrees.map((line) => ({ ...line, d: line.north === undefined ? `M${x(line.east)},${EDGE.top}V${height - EDGE.bottom}` : `M${EDGE.left},${y(line.north)}H${WIDTH - EDGE.right}` }));
+    const lines = degrees.map((line) => ({
+      ...line,
+      d: line.north === undefined ? `M${x(line.east)},${EDGE.top}V${height - EDGE.bottom}` : `M${EDGE.left},${y(line.north)}H${WIDTH - EDGE.right}`,
+    }));
     const group = chart.select(".lines");
-    group.selectAll("path").data(lines).join("path").attr("d", ({ d }) => d);
-    group.selectAll("text").data(lines).join("text")
-      .attr("x", ({ east }) => (east === undefined ? EDGE.left - 4 : x(east))).attr("y", ({ north }) => (north === undefined ? height - 6 : y(north) + 4))
-      .attr("text-anchor", ({ east }) => (east === undefined ? "end" : "middle")).text(({ said }) => said);
-    chart.select(".pins").selectAll("circle").data(places).join("circle")
-      .attr("cx", (place) => x(place.at[1])).attr("cy", (place) => y(place.at[0])).attr("r", ({ weight }) => 2.5 + 8 * Math.sqrt(weight))
-      .selectAll("title").data((place) => [place]).join("title").text(({ key, weight }) => `${key.slice(0, 60)}: ${percent(weight)}`);
+    group
+      .selectAll("path")
+      .data(lines)
+      .join("path")
+      .attr("d", ({ d }) => d);
+    group
+      .selectAll("text")
+      .data(lines)
+      .join("text")
+      .attr("x", ({ east }) => (east === undefined ? EDGE.left - 4 : x(east)))
+      .attr("y", ({ north }) => (north === undefined ? height - 6 : y(north) + 4))
+      .attr("text-anchor", ({ east }) => (east === undefined ? "end" : "middle"))
+      .text(({ said }) => said);
+    chart
+      .select(".pins")
+      .selectAll("circle")
+      .data(places)
+      .join("circle")
+      .attr("cx", (place) => x(place.at[1]))
+      .attr("cy", (place) => y(place.at[0]))
+      .attr("r", ({ weight }) => 2.5 + 8 * Math.sqrt(weight))
+      .selectAll("title")
+      .data((place) => [place])
+      .join("title")
+      .text(({ key, weight }) => `${key.slice(0, 60)}: ${percent(weight)}`);
     const usual = places.reduce((sum, { weight }) => sum + weight, 0) / places.length;
-    const heavy = places.filter(({ weight }) => weight > 1.01 * usual).sort((a, b) => b.weight - a.weight).slice(0, NAMED);
-    chart.select(".names").selectAll("text").data(heavy).join("text")
-      .attr("x", (place) => x(place.at[1])).attr("y", (place) => y(place.at[0]) + 13 + 8 * Math.sqrt(place.weight))
-      .attr("text-anchor", (place) => (x(place.at[1]) < WIDTH / 3 ? "start" : x(place.at[1]) > (2 * WIDTH) / 3 ? "end" : "middle")).text(({ key }) => clipped(key, LONGEST));
-    chart.select(".pin").selectAll("path").data(at ? [at] : []).join("path")
-      .attr("d", ([north, east]) => `M${x(east)},${y(north)}l-7,-14a8,8 0 1 1 14,0z`).attr("opacity", answered);
+    const heavy = places
+      .filter(({ weight }) => weight > 1.01 * usual)
+      .sort((a, b) => b.weight - a.weight)
+      .slice(0, NAMED);
+    chart
+      .select(".names")
+      .selectAll("text")
+      .data(heavy)
+      .join("text")
+      .attr("x", (place) => x(place.at[1]))
+      .attr("y", (place) => y(place.at[0]) + 13 + 8 * Math.sqrt(place.weight))
+      .attr("text-anchor", (place) => (x(place.at[1]) < WIDTH / 3 ? "start" : x(place.at[1]) > (2 * WIDTH) / 3 ? "end" : "middle"))
+      .text(({ key }) => clipped(key, LONGEST));
+    chart
+      .select(".pin")
+      .selectAll("path")
+      .data(at ? [at] : [])
+      .join("path")
+      .attr("d", ([north, east]) => `M${x(east)},${y(north)}l-7,-14a8,8 0 1 1 14,0z`)
+      .attr("opacity", answered);
   }
 
   return { element, draw };
@@ -72,8 +107,16 @@ function plane(points) {
   const y = (at) => middle - (at - (south + north) / 2) * scale;
   const [half, tall] = [wide / 2 / (narrowing * scale), (height - EDGE.top - EDGE.bottom) / 2 / scale];
   const degrees = [
-    ...between((west + east) / 2 - half, (west + east) / 2 + half).map((line) => ({ east: line, north: undefined, said: say(line < 0 ? "output.west" : "output.east", { degrees: Math.abs(line) }) })),
-    ...between((south + north) / 2 - tall, (south + north) / 2 + tall).map((line) => ({ east: undefined, north: line, said: say(line < 0 ? "output.south" : "output.north", { degrees: Math.abs(line) }) })),
+    ...between((west + east) / 2 - half, (west + east) / 2 + half).map((line) => ({
+      east: line,
+      north: undefined,
+      said: say(line < 0 ? "output.west" : "output.east", { degrees: Math.abs(line) }),
+    })),
+    ...between((south + north) / 2 - tall, (south + north) / 2 + tall).map((line) => ({
+      east: undefined,
+      north: line,
+      said: say(line < 0 ? "output.south" : "output.north", { degrees: Math.abs(line) }),
+    })),
   ];
   return { x, y, height, degrees };
 }

@@ -26,13 +26,22 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
 
   function askKey() {
     const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: api.key });
-    const form = h("form", { onsubmit: (event) => {
-      event.preventDefault();
-      api.key = input.value.trim();
-      asker.forget();
-      clear();
-      anew();
-    } }, h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")), " ", input, h("button", { type: "submit" }, say("notice.use")));
+    const form = h(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          api.key = input.value.trim();
+          asker.forget();
+          clear();
+          anew();
+        },
+      },
+      h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")),
+      " ",
+      input,
+      h("button", { type: "submit" }, say("notice.use")),
+    );
     fill(element, h("div.notice", {}, form));
     input.focus();
   }
@@ -49,7 +58,11 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
   function show(failure) {
     stale(true);
     if (failure.code === "encoder_needed") offerEncoder();
-    else if (failure.code === "not_exported") fill(element, h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))));
+    else if (failure.code === "not_exported")
+      fill(
+        element,
+        h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))),
+      );
     else if (failure.status === 401) askKey();
     else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
@@ -72,23 +85,35 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
     }
     const names = [...asker.sizes.keys()];
     const others = { rows: null, masked: [], filter: null, left: 0 };
-    fill(there, say(names.length ? "notice.there" : "notice.nothing"), " ",
+    fill(
+      there,
+      say(names.length ? "notice.there" : "notice.nothing"),
+      " ",
       names.map((name) => h("button", { type: "button", value: name, onclick: () => store.set({ ...others, source: name }) }, name)),
-      h("button", { type: "button", value: "", onclick: () => store.set({ ...others, source: "scratch", rows: [] }) }, say("ask.own")));
+      h("button", { type: "button", value: "", onclick: () => store.set({ ...others, source: "scratch", rows: [] }) }, say("ask.own")),
+    );
   }
 
   /** An exported page reads new texts by itself, once its encoder is loaded; that is the reader's choice. */
   function offerEncoder() {
-    const button = h("button", { type: "button", id: "load-encoder", onclick: async () => {
-      button.disabled = true;
-      try {
-        await exported.loadEncoder((share) => put(button, say("exported.loading", { share: percent(share) })));
-        again();
-      } catch (failure) {
-        if (!(failure instanceof RecordMissing)) throw failure;
-        fill(element, h("p.notice", {}, say("exported.lost")));
-      }
-    } }, say("exported.load"));
+    const button = h(
+      "button",
+      {
+        type: "button",
+        id: "load-encoder",
+        onclick: async () => {
+          button.disabled = true;
+          try {
+            await exported.loadEncoder((share) => put(button, say("exported.loading", { share: percent(share) })));
+            again();
+          } catch (failure) {
+            if (!(failure instanceof RecordMissing)) throw failure;
+            fill(element, h("p.notice", {}, say("exported.lost")));
+          }
+        },
+      },
+      say("exported.load"),
+    );
     fill(element, h("div.notice", {}, say("exported.encoder"), " ", button));
   }
 

@@ -71,7 +71,13 @@ export function output() {
 
   /** A number is shown as it came out, with the null's zero in it; a colour and a pin are the mean of what answered. */
   function drawValue(blend) {
-    const { values: { kind, vectors, write }, output: sum, answered, mean, model } = blend;
+    const {
+      values: { kind, vectors, write },
+      output: sum,
+      answered,
+      mean,
+      model,
+    } = blend;
     const text = mean ? write(kind === "number" ? sum : mean) : "";
     put(large, text);
     put(said, !mean ? say("output.nothing") : answered === 1 ? "" : say(`output.${kind}`, { share: percent(answered), value: write(mean) }));

@@ -39,10 +39,25 @@ export function picture({ store }) {
   const total = h("span.total.number", { title: say("picture.sum") });
   const mark = h("span.mark-of-verdict", { id: "picture-verdict" });
   const described = h("p.unseen", { id: "picture-words", role: "status" });
-  const element = h("figure.picture", { "aria-label": say("picture.label") },
-    h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
-      h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
-    h("div.canvas", {}, lines.element, ids.query, body, ids.output), hint, h("div.drawn", {}, add, total, mark), described);
+  const element = h(
+    "figure.picture",
+    { "aria-label": say("picture.label") },
+    h(
+      "div.heads",
+      {},
+      h("span.query", {}, `● ${say("word.query")}`),
+      h("span"),
+      h("span.key", {}, `◆ ${say("word.key")}`),
+      h("span.weight", {}, say("word.weight")),
+      h("span.value", {}, `■ ${say("word.value")}`),
+      h("span"),
+      h("span.value", {}, say("word.output")),
+    ),
+    h("div.canvas", {}, lines.element, ids.query, body, ids.output),
+    hint,
+    h("div.drawn", {}, add, total, mark),
+    described,
+  );
   let shown = [];
   let now = null;
   let saying = 0;
@@ -52,7 +67,12 @@ export function picture({ store }) {
     const key = h("div.cell.key-cell", {}, h("span.special", {}));
     const number = h("span.share.number", {});
     const shownValue = h("span.special", {}, value);
-    return { key: key.firstElementChild, number, value: shownValue, element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)) };
+    return {
+      key: key.firstElementChild,
+      number,
+      value: shownValue,
+      element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)),
+    };
   }
 
   function rowElement(row) {
@@ -65,9 +85,23 @@ export function picture({ store }) {
     const share = h("span.share.number", {});
     const tag = h("span.tag-of", { hidden: true });
     const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
-    const remove = h("button.plain.remove", { type: "button", title: say("picture.delete"), "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }), onclick: () => removeRow(store, now, id) }, "×");
-    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key.element, similarity), h("div.middle", {}, logit, share),
-      h("div.cell.value-cell", {}, colour.element, value.element, tag, h("span.hands", {}, mask, remove)));
+    const remove = h(
+      "button.plain.remove",
+      {
+        type: "button",
+        title: say("picture.delete"),
+        "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }),
+        onclick: () => removeRow(store, now, id),
+      },
+      "×",
+    );
+    const line = h(
+      "div.row",
+      { role: "listitem" },
+      h("div.cell.key-cell", {}, key.element, similarity),
+      h("div.middle", {}, logit, share),
+      h("div.cell.value-cell", {}, colour.element, value.element, tag, h("span.hands", {}, mask, remove)),
+    );
     return { element: line, key, value, colour, similarity, logit, share, tag, mask };
   }
 
@@ -157,13 +191,15 @@ export function picture({ store }) {
     const secret = veiled(model);
     let seen = 0;
     /** @type {Parameters<typeof lines.draw>[2]} */
-    const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
-      const line = elements.get(id);
-      const weight = answer.weights[i];
-      seen += weight;
-      put(line.share, result.rows[i].masked && state.revealed ? percent(0) : secret || !result.asked ? "?" : percent(weight));
-      return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
-    });
+    const drawn = shown
+      .filter(({ i }) => i < result.rows.length)
+      .map(({ i, id }) => {
+        const line = elements.get(id);
+        const weight = answer.weights[i];
+        seen += weight;
+        put(line.share, result.rows[i].masked && state.revealed ? percent(0) : secret || !result.asked ? "?" : percent(weight));
+        return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
+      });
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
     const left = Math.max(0, 1 - seen - answer.nullWeight);
     if (rest.element.hidden !== others <= 0) lines.forget();
@@ -176,7 +212,8 @@ export function picture({ store }) {
     put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
     put(mark, verdictMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest", many: others });
-    if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none", many: result.nullKey.at(state.t).count });
+    if (result.nullKey)
+      drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none", many: result.nullKey.at(state.t).count });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
     put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
     lines.draw(ids.query, ids.output, result.asked && state.revealed ? drawn : []);
@@ -199,7 +236,9 @@ export function picture({ store }) {
   function words(drawn, result, secret) {
     if (secret || !result.asked) return "";
     const rows = drawn.filter((one) => one.kind !== "masked" && one.weight > 0.005);
-    const named = rows.map((one) => `${one.row.querySelector(".key-text")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`);
+    const named = rows.map(
+      (one) => `${one.row.querySelector(".key-text")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`,
+    );
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 

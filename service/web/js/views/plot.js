@@ -29,12 +29,16 @@ export function plot([low, high], moved) {
   const options = { signal: stop.signal };
   const watcher = new ResizeObserver(() => last && measure() && draw(...last));
   watcher.observe(element);
-  element.addEventListener("pointerdown", (event) => {
-    const point = /** @type {SVGElement} */ (event.target).dataset.point;
-    held = point === undefined ? "query" : Number(point);
-    element.setPointerCapture(event.pointerId);
-    drag(event);
-  }, options);
+  element.addEventListener(
+    "pointerdown",
+    (event) => {
+      const point = /** @type {SVGElement} */ (event.target).dataset.point;
+      held = point === undefined ? "query" : Number(point);
+      element.setPointerCapture(event.pointerId);
+      drag(event);
+    },
+    options,
+  );
   element.addEventListener("pointermove", (event) => held !== null && drag(event), options);
   element.addEventListener("pointerup", () => (held = null), options);
 
@@ -55,7 +59,12 @@ export function plot([low, high], moved) {
     if (place?.width === width && place.em === em) return false;
     const [left, right, top, bottom] = [EDGE.left * em, width - EDGE.right * em, EDGE.top * em, height - EDGE.bottom * em];
     place = {
-      width, em, left, right, top, bottom,
+      width,
+      em,
+      left,
+      right,
+      top,
+      bottom,
       x: (value) => left + ((value - low) / (high - low)) * (right - left),
       y: (value) => bottom - (value / TOP) * (bottom - top),
     };
@@ -71,20 +80,66 @@ export function plot([low, high], moved) {
     const { x, y, em, top, bottom } = place;
     const radius = points.map((_, i) => em * (0.35 + 0.7 * Math.sqrt(here.weights[i])));
     element.setAttribute("aria-label", say("regression.label", { x: fixed(here.x), y: fixed(here.y), points: points.length }));
-    chart.select(".trace").selectAll("path").data([curve]).join("path").attr("d", line(([at]) => x(at), ([, value]) => y(value)));
-    chart.select(".stems").selectAll("line").data(points).join("line")
-      .attr("x1", x(here.x)).attr("y1", y(here.y)).attr("x2", ([at]) => x(at)).attr("y2", ([, value]) => y(value))
-      .attr("stroke-width", (_, i) => Math.max(0.5, here.weights[i] * 22)).attr("stroke-opacity", (_, i) => 0.08 + 0.8 * Math.sqrt(here.weights[i]));
-    chart.select(".dots").selectAll("circle").data(points).join("circle").attr("data-point", (_, i) => i)
-      .attr("cx", ([at]) => x(at)).attr("cy", ([, value]) => y(value)).attr("r", (_, i) => radius[i]);
+    chart
+      .select(".trace")
+      .selectAll("path")
+      .data([curve])
+      .join("path")
+      .attr(
+        "d",
+        line(
+          ([at]) => x(at),
+          ([, value]) => y(value),
+        ),
+      );
+    chart
+      .select(".stems")
+      .selectAll("line")
+      .data(points)
+      .join("line")
+      .attr("x1", x(here.x))
+      .attr("y1", y(here.y))
+      .attr("x2", ([at]) => x(at))
+      .attr("y2", ([, value]) => y(value))
+      .attr("stroke-width", (_, i) => Math.max(0.5, here.weights[i] * 22))
+      .attr("stroke-opacity", (_, i) => 0.08 + 0.8 * Math.sqrt(here.weights[i]));
+    chart
+      .select(".dots")
+      .selectAll("circle")
+      .data(points)
+      .join("circle")
+      .attr("data-point", (_, i) => i)
+      .attr("cx", ([at]) => x(at))
+      .attr("cy", ([, value]) => y(value))
+      .attr("r", (_, i) => radius[i]);
     const seeker = chart.select(".seeker");
     seeker.selectAll("line").data([here]).join("line").attr("x1", x(here.x)).attr("x2", x(here.x)).attr("y1", top).attr("y2", bottom);
-    seeker.selectAll("circle").data([here]).join("circle").attr("cx", x(here.x)).attr("cy", y(here.y)).attr("r", em / 2);
+    seeker
+      .selectAll("circle")
+      .data([here])
+      .join("circle")
+      .attr("cx", x(here.x))
+      .attr("cy", y(here.y))
+      .attr("r", em / 2);
     const late = here.x > (low + high) / 2;
-    seeker.selectAll("text").data([here]).join("text").attr("x", x(here.x) + (late ? -em : em)).attr("text-anchor", late ? "end" : "start").attr("y", top + em / 2).text(`● ${say("word.query")} x = ${fixed(here.x)}`);
+    seeker
+      .selectAll("text")
+      .data([here])
+      .join("text")
+      .attr("x", x(here.x) + (late ? -em : em))
+      .attr("text-anchor", late ? "end" : "start")
+      .attr("y", top + em / 2)
+      .text(`● ${say("word.query")} x = ${fixed(here.x)}`);
     const dots = points.map(([at, value], i) => ({ x: x(at), y: y(value), r: radius[i] }));
     const texts = named(dots, here.weights, em, { x: x(here.x), y: y(here.y), r: em / 2 });
-    chart.select(".names").selectAll("text").data(texts).join("text").attr("x", (one) => one.x).attr("y", (one) => one.y + em * 0.35).text((one) => one.text);
+    chart
+      .select(".names")
+      .selectAll("text")
+      .data(texts)
+      .join("text")
+      .attr("x", (one) => one.x)
+      .attr("y", (one) => one.y + em * 0.35)
+      .text((one) => one.text);
   }
 
   return { element, draw, leave: () => (stop.abort(), watcher.disconnect()) };
@@ -93,13 +148,34 @@ export function plot([low, high], moved) {
 /** The weights beside their dots, heaviest first, each where it covers no dot and no other weight: above, below, or at a side. */
 function named(dots, weights, em, seeker) {
   const taken = [...dots, seeker].map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
-  const order = dots.map((_, i) => i).filter((i) => weights[i] > TOLD).sort((a, b) => weights[b] - weights[a]);
+  const order = dots
+    .map((_, i) => i)
+    .filter((i) => weights[i] > TOLD)
+    .sort((a, b) => weights[b] - weights[a]);
   return order.map((i) => {
     const text = percent(weights[i]);
     const { x, y, r } = dots[i];
     const [half, up, side] = [text.length * em * 0.31, r + em * 0.75, r + text.length * em * 0.31 + em * 0.3];
-    const places = [[0, -up], [0, up], [side, 0], [-side, 0], [side, -up], [-side, -up], [side, up], [-side, up], [0, -2 * up], [0, 2 * up]];
-    const boxes = places.map(([dx, dy]) => ({ x: x + dx, y: y + dy, left: x + dx - half, right: x + dx + half, top: y + dy - em * 0.5, bottom: y + dy + em * 0.5 }));
+    const places = [
+      [0, -up],
+      [0, up],
+      [side, 0],
+      [-side, 0],
+      [side, -up],
+      [-side, -up],
+      [side, up],
+      [-side, up],
+      [0, -2 * up],
+      [0, 2 * up],
+    ];
+    const boxes = places.map(([dx, dy]) => ({
+      x: x + dx,
+      y: y + dy,
+      left: x + dx - half,
+      right: x + dx + half,
+      top: y + dy - em * 0.5,
+      bottom: y + dy + em * 0.5,
+    }));
     const box = boxes.find((one) => one.left > 0 && taken.every((other) => apart(one, other))) ?? boxes[0];
     taken.push(box);
     return { text, x: box.x, y: box.y };
@@ -117,6 +193,13 @@ function axes(group, { x, y, em, left, right, top, bottom }, low, high) {
   texts.push({ x: right, y: bottom + 2.7 * em, anchor: "end", kind: "key", text: `◆ ${say("word.key")} x` });
   texts.push({ x: left + 0.6 * em, y: top + 0.5 * em, anchor: "start", kind: "value", text: `■ ${say("word.value")} y` });
   group.selectAll("path").data([null]).join("path").attr("d", `M${left},${top}V${bottom}H${right}`);
-  group.selectAll("text").data(texts).join("text").attr("class", (one) => one.kind ?? null)
-    .attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
+  group
+    .selectAll("text")
+    .data(texts)
+    .join("text")
+    .attr("class", (one) => one.kind ?? null)
+    .attr("x", (one) => one.x)
+    .attr("y", (one) => one.y)
+    .attr("text-anchor", (one) => one.anchor)
+    .text((one) => one.text);
 }

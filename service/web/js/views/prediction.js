@@ -25,10 +25,21 @@ export function prediction({ store }) {
     if (now === drawn) return;
     drawn = now;
     // Buttons, since an arrow key in a group of radio buttons would choose, and a choice shows the answer.
-    const choices = (one?.choices ?? []).map(({ id, text, key }) => h("button.choice", { type: "button", value: id, onclick: () => reveal(id) }, h(key ? "bdi.key" : "span", {}, key ? text : subscripted(text))));
+    const choices = (one?.choices ?? []).map(({ id, text, key }) =>
+      h("button.choice", { type: "button", value: id, onclick: () => reveal(id) }, h(key ? "bdi.key" : "span", {}, key ? text : subscripted(text))),
+    );
     if (!one) return fill(asked);
-    fill(asked, h("legend", {}, subscripted(one.ask)), choices,
-      h("div.showing", {}, h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")), h("span.tiny.soft.presenting", {}, say("predict.presenting"))));
+    fill(
+      asked,
+      h("legend", {}, subscripted(one.ask)),
+      choices,
+      h(
+        "div.showing",
+        {},
+        h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")),
+        h("span.tiny.soft.presenting", {}, say("predict.presenting")),
+      ),
+    );
   }
 
   /** @param {Page.Model} model what the scene shows, and its state; a state alone while that is still to come */

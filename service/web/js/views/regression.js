@@ -21,7 +21,15 @@ export function regression(context) {
   let waiting = 0;
   const asking = latest(context);
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.05, 0.25, 1, 10, Infinity]);
-  const at = h("input.slider.plain-slider", { type: "range", id: "at", min: RANGE[0], max: RANGE[1], step: 0.05, value: store.state.at, oninput: () => store.set({ at: Number(at.value) }) });
+  const at = h("input.slider.plain-slider", {
+    type: "range",
+    id: "at",
+    min: RANGE[0],
+    max: RANGE[1],
+    step: 0.05,
+    value: store.state.at,
+    oninput: () => store.set({ at: Number(at.value) }),
+  });
   const atShown = h("output.number.query", { for: "at" });
   const picture = plot(RANGE, {
     query: (x) => store.set({ at: Math.round(x * 20) / 20 }),
@@ -29,12 +37,30 @@ export function regression(context) {
   });
   const words = h("p", { id: "regression-words", role: "status" });
   const checked = h("p.checking.small.soft", { id: "checking", role: "status" });
-  const element = h("div.lookup", {},
-    h("section.left", {}, context.story, slider.element,
+  const element = h(
+    "div.lookup",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      slider.element,
       h("div", {}, h("div.across", {}, h("label", { for: "at" }, `● ${say("regression.query")}`), h("span.query", {}, "x = ", atShown)), at),
-      words),
-    h("section.right", {}, picture.element, h("p.small.soft", {}, say("regression.drag")),
-      h("div.under", {}, checked, copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body([store.state.at]) })))));
+      words,
+    ),
+    h(
+      "section.right",
+      {},
+      picture.element,
+      h("p.small.soft", {}, say("regression.drag")),
+      h(
+        "div.under",
+        {},
+        checked,
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body([store.state.at]) })),
+      ),
+    ),
+  );
 
   function points() {
     return store.state.points ?? POINTS;
@@ -42,8 +68,18 @@ export function regression(context) {
 
   function estimate(x, t) {
     const pairs = points();
-    const { weights } = weigh(pairs.map(([key]) => gaussian(x, key)), { temperature: t });
-    return { weights, y: blend(weights, pairs.map(([, value]) => [value]), 1)[0] };
+    const { weights } = weigh(
+      pairs.map(([key]) => gaussian(x, key)),
+      { temperature: t },
+    );
+    return {
+      weights,
+      y: blend(
+        weights,
+        pairs.map(([, value]) => [value]),
+        1,
+      )[0],
+    };
   }
 
   function show() {
@@ -77,7 +113,13 @@ export function regression(context) {
 
   function body(places) {
     const pairs = points();
-    return { query: places.map((x) => [x]), key: pairs.map(([x]) => [x]), value: pairs.map(([, y]) => [y]), similarity: "gaussian", temperature: onTheWire(store.state.t) };
+    return {
+      query: places.map((x) => [x]),
+      key: pairs.map(([x]) => [x]),
+      value: pairs.map(([, y]) => [y]),
+      similarity: "gaussian",
+      temperature: onTheWire(store.state.t),
+    };
   }
 
   show();

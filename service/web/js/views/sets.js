@@ -13,7 +13,9 @@ export function sets({ store, api }) {
   const { query, rows, t } = beginning("rows");
   const offered = scene === "values" ? SETS : scene === "rows" && lang === "zh" ? { english: { query, rows, t }, chinese: { ...CHINESE, t } } : {};
   const names = Object.keys(offered);
-  const buttons = names.map((name) => h("button", { type: "button", id: `set-${name}`, onclick: () => store.set({ ...offered[name], masked: [], none: "auto" }) }, say(`values.set.${name}`)));
+  const buttons = names.map((name) =>
+    h("button", { type: "button", id: `set-${name}`, onclick: () => store.set({ ...offered[name], masked: [], none: "auto" }) }, say(`values.set.${name}`)),
+  );
   const element = h("div.sets", { role: "group", "aria-label": say("values.sets"), hidden: scene !== "values" }, buttons);
   if (scene === "rows" && names.length) readsChinese(api).then((reads) => (element.hidden = !reads));
 

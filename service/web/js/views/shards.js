@@ -6,15 +6,25 @@ import { say } from "../words.js";
 
 /** Ask once, and say it in the language of the page. @param {Page.Context} context */
 export async function shards(context) {
-  context.held ??= context.api.get("/v1").then((service) => service.shards, (failure) => {
-    if (!(failure instanceof SoftkvError)) throw failure;
-    return null;
-  });
+  context.held ??= context.api.get("/v1").then(
+    (service) => service.shards,
+    (failure) => {
+      if (!(failure instanceof SoftkvError)) throw failure;
+      return null;
+    },
+  );
   const held = await context.held;
   const foot = document.querySelector("#foot");
   if (!held || held.ranges === null || foot.querySelector("#shards")) return;
   const machines = new Set(held.servers.map((server) => server.machine)).size;
   const whole = held.whole === held.ranges;
-  foot.append(h("span", { id: "shards" }, say("foot.servers", { servers: held.servers.length, machines }), " ",
-    say(whole ? "foot.copies" : "foot.copies.fewer", { copies: held.copies, whole: held.whole, ranges: held.ranges })));
+  foot.append(
+    h(
+      "span",
+      { id: "shards" },
+      say("foot.servers", { servers: held.servers.length, machines }),
+      " ",
+      say(whole ? "foot.copies" : "foot.copies.fewer", { copies: held.copies, whole: held.whole, ranges: held.ranges }),
+    ),
+  );
 }

@@ -19,7 +19,11 @@ export function story(context) {
   const asked = prediction(context);
   const title = h("h1", {});
   const lede = h("p.lede", {});
-  const cover = h("button.plain", { type: "button", id: "cover", title: say("story.cover"), onclick: () => store.set({ revealed: false, guess: null }) }, say("story.cover.short"));
+  const cover = h(
+    "button.plain",
+    { type: "button", id: "cover", title: say("story.cover"), onclick: () => store.set({ revealed: false, guess: null }) },
+    say("story.cover.short"),
+  );
   const undo = h("button.plain", { type: "button", id: "undo", onclick: () => store.undo() }, say("story.undo"));
   const restart = h("button.plain", { type: "button", id: "restart", title: say("story.restart"), onclick: () => store.restart() }, say("story.restart.short"));
   const more = h("div.more", {});

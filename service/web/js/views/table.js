@@ -24,12 +24,31 @@ export function table({ store }) {
   const compared = h("th", { scope: "col", hidden: true });
   const more = h("button", { type: "button", onclick: () => ((limit += PAGE), show(now)) });
   const paste = h("textarea", { id: "paste", rows: 4, dir: "auto", placeholder: say("table.paste.example") });
-  const element = h("section.all", { "aria-label": say("table.label") }, title, copy,
-    h("div.scrolling", {}, h("table", {}, h("thead", {}, h("tr", {},
-      ["attend", "key", "similarity"].map(heading), logits, ["weight", "value"].map(heading), compared, heading("delete"))), body)),
+  const element = h(
+    "section.all",
+    { "aria-label": say("table.label") },
+    title,
+    copy,
+    h(
+      "div.scrolling",
+      {},
+      h(
+        "table",
+        {},
+        h("thead", {}, h("tr", {}, ["attend", "key", "similarity"].map(heading), logits, ["weight", "value"].map(heading), compared, heading("delete"))),
+        body,
+      ),
+    ),
     h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => (added = addRow(store, now.result)) }, say("table.add")), more),
-    h("details", {}, h("summary", {}, say("table.paste")), h("label.unseen", { for: "paste" }, say("table.paste")), paste,
-      h("button", { type: "button", id: "use-paste", onclick: usePasted }, say("table.paste.use"))));
+    h(
+      "details",
+      {},
+      h("summary", {}, say("table.paste")),
+      h("label.unseen", { for: "paste" }, say("table.paste")),
+      paste,
+      h("button", { type: "button", id: "use-paste", onclick: usePasted }, say("table.paste.use")),
+    ),
+  );
   let limit = PAGE;
   let now = null;
   let added = null;
@@ -55,15 +74,35 @@ export function table({ store }) {
     const logit = h("td.number.logit", {});
     const weight = h("td.number.weight", {});
     const tag = h("td", { hidden: true });
-    const remove = h("button.plain", { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, now.result, id) }, "×");
-    const element = h("tr", {}, h("td", {}, attend), h("td.of-key", {}, key.element), similarity, logit, weight, h("td.of-value", {}, value.element), tag, h("td", {}, remove));
+    const remove = h(
+      "button.plain",
+      { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, now.result, id) },
+      "×",
+    );
+    const element = h(
+      "tr",
+      {},
+      h("td", {}, attend),
+      h("td.of-key", {}, key.element),
+      similarity,
+      logit,
+      weight,
+      h("td.of-value", {}, value.element),
+      tag,
+      h("td", {}, remove),
+    );
     return { element, attend, key, value, similarity, logit, weight, tag };
   }
 
   function show(model) {
     now = model;
     const { result, state } = model;
-    put(title, state.rows && state.left ? say("table.title.left", { count: count(result.size), left: count(state.left) }) : say("table.title", { count: count(result.size) }));
+    put(
+      title,
+      state.rows && state.left
+        ? say("table.title.left", { count: count(result.size), left: count(state.left) })
+        : say("table.title", { count: count(result.size) }),
+    );
     fill(copy, ...whose(state, result));
     const shelf = conditionOf(state.filter)?.field ?? null;
     compared.hidden = shelf === null;
@@ -96,7 +135,13 @@ export function table({ store }) {
 
   /** The rows of the list so far; a row without a key, which has just been added, before those that do not fit. */
   function listed({ rows }, { revealed }) {
-    if (!revealed && rows.length > ALL) return byKey(rows, rows.map((_, i) => i)).slice(0, limit).map((i) => rows[i]);
+    if (!revealed && rows.length > ALL)
+      return byKey(
+        rows,
+        rows.map((_, i) => i),
+      )
+        .slice(0, limit)
+        .map((i) => rows[i]);
     if (rows.length <= limit) return rows;
     return [...rows.filter((row) => !row.key), ...rows.filter((row) => row.key)].slice(0, limit);
   }

@@ -13,17 +13,36 @@ const TICKS = [0, 0.01, 0.05, 0.2, 1, 10, Infinity];
  */
 export function temperatureSlider(temperature, change, ticks = TICKS) {
   const input = h("input.slider", {
-    type: "range", min: 0, max: STEPS, step: 1, id: "temperature", value: positionOf(temperature),
+    type: "range",
+    min: 0,
+    max: STEPS,
+    step: 1,
+    id: "temperature",
+    value: positionOf(temperature),
     oninput: () => change(temperatureAt(Number(input.value))),
   });
   // The slider's own words tell each step; its number is not told once more, and its marks are for a pointer.
   const shown = h("output.number.strong", { for: "temperature", "aria-live": "off" });
-  const marks = ticks.map((tick) => h("button.tick", {
-    type: "button", tabIndex: -1, style: { "--at": String(positionOf(tick) / STEPS) }, onclick: () => change(tick), "aria-label": `T = ${temperatureText(tick)}`,
-  }, temperatureText(tick)));
-  const element = h("div.temperature", {},
+  const marks = ticks.map((tick) =>
+    h(
+      "button.tick",
+      {
+        type: "button",
+        tabIndex: -1,
+        style: { "--at": String(positionOf(tick) / STEPS) },
+        onclick: () => change(tick),
+        "aria-label": `T = ${temperatureText(tick)}`,
+      },
+      temperatureText(tick),
+    ),
+  );
+  const element = h(
+    "div.temperature",
+    {},
     h("div.across", {}, h("label", { for: "temperature" }, say("temperature.label")), h("span", {}, "T = ", shown)),
-    input, h("div.ticks", {}, marks));
+    input,
+    h("div.ticks", {}, marks),
+  );
 
   /** Follow the state; `words` is what a screen reader hears with the number. */
   function follow(value, words = "") {

@@ -20,9 +20,16 @@ export function tokenLines(choose) {
   svg.setAttribute("aria-hidden", "true");
   const queries = h("ol.tokens.queries", { "aria-label": say("encoder.queries") });
   const keys = h("ol.tokens.keys", { "aria-label": say("encoder.keys") });
-  const element = h("div.reading-lines", { id: "token-lines" },
-    h("div.token-head.query", {}, `● ${say("word.query")}`), h("div"), h("div.token-head.key", {}, `◆ ${say("word.key")}`),
-    queries, svg, keys);
+  const element = h(
+    "div.reading-lines",
+    { id: "token-lines" },
+    h("div.token-head.query", {}, `● ${say("word.query")}`),
+    h("div"),
+    h("div.token-head.key", {}, `◆ ${say("word.key")}`),
+    queries,
+    svg,
+    keys,
+  );
   let listed = "";
   let last = null;
   const watcher = new ResizeObserver(() => last && draw());
@@ -56,18 +63,23 @@ export function tokenLines(choose) {
   function draw() {
     const { weights, second, word, sides } = last;
     const frame = svg.getBoundingClientRect();
-    const middles = (list) => Array.from(list.children, (child) => {
-      const box = child.getBoundingClientRect();
-      return (box.top + box.bottom) / 2 - frame.top;
-    });
+    const middles = (list) =>
+      Array.from(list.children, (child) => {
+        const box = child.getBoundingClientRect();
+        return (box.top + box.bottom) / 2 - frame.top;
+      });
     const [starts, ends] = [middles(queries), middles(keys)];
     const links = sides.queries.flatMap((i, a) => sides.keys.map((j, b) => ({ i, a, b, weight: weights[i][j], kind: i === word ? "chosen" : "faint" })));
     const others = second ? sides.keys.map((j, b) => ({ i: word, a: sides.queries.indexOf(word), b, weight: second[word][j], kind: "second" })) : [];
     const drawn = [...links, ...others].filter(({ kind, weight }) => weight > (kind === "faint" ? FAINTEST : LEAST));
     drawn.sort((a, b) => Number(a.kind !== "faint") - Number(b.kind !== "faint"));
-    const by = (kind) => (second ? { chosen: -BESIDE, second: BESIDE }[kind] ?? 0 : 0);
-    select(svg).attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
-      .selectAll("path").data(drawn, ({ kind, a, b }) => `${kind} ${a} ${b}`).join("path").order()
+    const by = (kind) => (second ? ({ chosen: -BESIDE, second: BESIDE }[kind] ?? 0) : 0);
+    select(svg)
+      .attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
+      .selectAll("path")
+      .data(drawn, ({ kind, a, b }) => `${kind} ${a} ${b}`)
+      .join("path")
+      .order()
       .attr("class", ({ kind }) => `wire ${kind}`)
       .attr("d", ({ kind, a, b }) => curve({ source: [0, starts[a] + by(kind)], target: [frame.width, ends[b] + by(kind)] }))
       .attr("stroke-width", ({ weight }) => Math.max(0.6, weight * THICKEST))

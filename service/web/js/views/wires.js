@@ -44,25 +44,33 @@ export function wires() {
     const { frame, start, end, narrow } = places;
     const scale = narrow ? NARROW : Math.min(WHOLE, frame.height / 8);
     let used = -0.5 * rows.filter((row) => row.kind !== "masked").reduce((sum, row) => sum + row.weight, 0) * scale;
-    const paths = rows.filter((row) => row.kind !== "masked").flatMap((row) => {
-      const thick = row.weight * scale;
-      const at = used;
-      used += thick;
-      const { key, keyEnd, value, valueEnd } = places.of.get(row.row);
-      const count = threadsOf(row, key, narrow);
-      const threads = Array.from({ length: count }, (_, i) => {
-        const offset = at + ((i + 0.5) / count) * thick;
-        const by = ((i + 0.5) / count - 0.5) * (count > 1 ? key.bottom - key.top : 0);
-        if (narrow) {
-          const beside = count > 1 ? (i - (count - 1) / 2) * APART : offset / 2;
-          return [gutter(start, beside, key), "", gutter(end, beside, valueEnd, end.right)];
-        }
-        return [curve(start.x, start.y + offset, key.x, key.y + by), `M${keyEnd.x},${keyEnd.y + by}H${value.x}`, curve(valueEnd.x, valueEnd.y + by, end.x, end.y + offset)];
+    const paths = rows
+      .filter((row) => row.kind !== "masked")
+      .flatMap((row) => {
+        const thick = row.weight * scale;
+        const at = used;
+        used += thick;
+        const { key, keyEnd, value, valueEnd } = places.of.get(row.row);
+        const count = threadsOf(row, key, narrow);
+        const threads = Array.from({ length: count }, (_, i) => {
+          const offset = at + ((i + 0.5) / count) * thick;
+          const by = ((i + 0.5) / count - 0.5) * (count > 1 ? key.bottom - key.top : 0);
+          if (narrow) {
+            const beside = count > 1 ? (i - (count - 1) / 2) * APART : offset / 2;
+            return [gutter(start, beside, key), "", gutter(end, beside, valueEnd, end.right)];
+          }
+          return [
+            curve(start.x, start.y + offset, key.x, key.y + by),
+            `M${keyEnd.x},${keyEnd.y + by}H${value.x}`,
+            curve(valueEnd.x, valueEnd.y + by, end.x, end.y + offset),
+          ];
+        });
+        const of = { ...row, whole: row.weight, weight: row.weight / Math.max(1, row.many ?? 1), count };
+        return [0, 1, row.kind === "none" ? null : 2]
+          .filter((part) => part !== null)
+          .map((part) => ({ id: `${row.name} ${part}`, d: threads.map((thread) => thread[part]).join(""), row: of, part }))
+          .filter(({ d }) => d);
       });
-      const of = { ...row, whole: row.weight, weight: row.weight / Math.max(1, row.many ?? 1), count };
-      return [0, 1, row.kind === "none" ? null : 2].filter((part) => part !== null)
-        .map((part) => ({ id: `${row.name} ${part}`, d: threads.map((thread) => thread[part]).join(""), row: of, part })).filter(({ d }) => d);
-    });
     element.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
     paint(paths, scale);
   }
@@ -100,10 +108,15 @@ export function wires() {
 function measured(element, from, to, rows) {
   const frame = element.getBoundingClientRect();
   if (!frame.width) return null;
-  const of = new Map(rows.map(({ row }) => {
-    const [key, value] = [row.querySelector(".key-cell"), row.querySelector(".value-cell")];
-    return [row, { key: edge(key, frame, "left"), keyEnd: edge(key, frame, "right"), value: edge(value, frame, "left"), valueEnd: edge(value, frame, "right") }];
-  }));
+  const of = new Map(
+    rows.map(({ row }) => {
+      const [key, value] = [row.querySelector(".key-cell"), row.querySelector(".value-cell")];
+      return [
+        row,
+        { key: edge(key, frame, "left"), keyEnd: edge(key, frame, "right"), value: edge(value, frame, "left"), valueEnd: edge(value, frame, "right") },
+      ];
+    }),
+  );
   const start = edge(from, frame, "right");
   const narrow = rows.length > 0 && start.y < edge(rows[0].row, frame, "left").top;
   return { frame, start, end: edge(to, frame, "left"), narrow, of };
@@ -111,7 +124,14 @@ function measured(element, from, to, rows) {
 
 function edge(element, frame, side) {
   const box = element.getBoundingClientRect();
-  return { x: box[side] - frame.left, y: (box.top + box.bottom) / 2 - frame.top, top: box.top - frame.top, bottom: box.bottom - frame.top, left: box.left - frame.left, right: box.right - frame.left };
+  return {
+    x: box[side] - frame.left,
+    y: (box.top + box.bottom) / 2 - frame.top,
+    top: box.top - frame.top,
+    bottom: box.bottom - frame.top,
+    left: box.left - frame.left,
+    right: box.right - frame.left,
+  };
 }
 
 /** From a point to another, level at both. */

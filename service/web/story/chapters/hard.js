@@ -1,6 +1,6 @@
 /** 1 Hard and soft: `=` finds nothing, attention lets each row answer, and the temperature is all that is between. */
 
-import { h } from "../../js/element.js";
+import { h, put } from "../../js/element.js";
 import { blend, weigh } from "../../js/formula.js";
 import { colourOf, lightOf } from "../../js/values.js";
 import { eased, isReduced, Timeline } from "../motion.js";
@@ -25,9 +25,15 @@ export const hard = {
   mount(host, context) {
     const { say, answers } = context;
     const isStill = isReduced();
-    let { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(queries[0], ROWS.map(({ key }) => key)));
+    let { similarities } = /** @type {import("../answers.js").Answer} */ (
+      answers.recorded(
+        queries[0],
+        ROWS.map(({ key }) => key),
+      )
+    );
     let state = context.state;
     let asked = queries[0];
+    let isBegun = false;
     const threads = new Threads(say, (t) => {
       opening.stop();
       context.set({ t });
@@ -40,7 +46,16 @@ export const hard = {
     const table = numbers(say);
     const statement = h("pre.code", {}, "");
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
-    const mean = colourOf([0, 1, 2].map((j) => blend(ROWS.map(() => 1 / ROWS.length), ROWS.map(({ value }) => lightOf(value)), 3)[j]));
+    const mean = colourOf(
+      [0, 1, 2].map(
+        (j) =>
+          blend(
+            ROWS.map(() => 1 / ROWS.length),
+            ROWS.map(({ value }) => lightOf(value)),
+            3,
+          )[j],
+      ),
+    );
     const guess = prediction(
       say,
       say("predict"),
@@ -58,7 +73,15 @@ export const hard = {
       sentence: say("sentence"),
       picture,
       below: [guess, isStill ? null : again, told],
-      hood: hood(say, h("p", {}, say("hood.sql")), statement, h("p", {}, say("hood.formula")), h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"), table.element, h("p", {}, toScene("library", say("hood.scene")))),
+      hood: hood(
+        say,
+        h("p", {}, say("hood.sql")),
+        statement,
+        h("p", {}, say("hood.formula")),
+        h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"),
+        table.element,
+        h("p", {}, toScene("library", say("hood.scene"))),
+      ),
     });
     host.append(element);
 
@@ -73,7 +96,8 @@ export const hard = {
     /** The opening, in its parts: `=` along the keys, the glow, the threads, the values, the knob. */
     function parts() {
       const from = positionOf(BEGINNING) / STEPS;
-      const way = (/** @type {number} */ a, /** @type {number} */ b) => (/** @type {number} */ share) => frame(temperatureAt(Math.round((a + (b - a) * eased(share)) * STEPS)));
+      const way = (/** @type {number} */ a, /** @type {number} */ b) => (/** @type {number} */ share) =>
+        frame(temperatureAt(Math.round((a + (b - a) * eased(share)) * STEPS)));
       const bare = { grown: 0, poured: 0, glow: 0 };
       return [
         { seconds: 0.6, draw: () => frame(BEGINNING, { ...bare }) },
@@ -89,6 +113,12 @@ export const hard = {
         { seconds: 1.2 },
         { seconds: 1.8, draw: way(1, from) },
       ];
+    }
+
+    /** Play once, unless the reader has moved something before. */
+    function begin() {
+      if (!isBegun && state.t === BEGINNING && state.q === queries[0]) play();
+      isBegun = true;
     }
 
     async function play() {
@@ -107,32 +137,46 @@ export const hard = {
       opening.stop();
       const [a, b] = [positionOf(state.t), positionOf(to)];
       swinging.stop();
-      swinging = new Timeline([{ seconds: isReduced() ? 0 : 1.6, draw: (share) => context.set({ t: share === 1 ? to : temperatureAt(Math.round(a + (b - a) * eased(share))) }) }]);
+      swinging = new Timeline([
+        { seconds: isReduced() ? 0 : 1.6, draw: (share) => context.set({ t: share === 1 ? to : temperatureAt(Math.round(a + (b - a) * eased(share))) }) },
+      ]);
       swinging.play();
     }
 
     function show() {
       const { weights, effective } = weigh(similarities, { temperature: state.t });
-      frame(state.t);
-      const isMoved = state.t !== BEGINNING || asked !== queries[0];
-      const best = ROWS[weights.indexOf(Math.max(...weights))].key;
-      told.textContent = !isMoved ? "" : state.t === 0 ? say("told.zero", { key: best }) : state.t === Infinity ? say("told.infinity", { count: ROWS.length }) : say("told", { count: effective.toFixed(1) });
-      statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- 0 rows`;
+      threads.draw({ temperature: state.t, weights, similarities });
       table.show(ROWS, similarities, weights, state.t);
+      const key = ROWS[weights.indexOf(Math.max(...weights))].key;
+      if (state.t === BEGINNING && asked === queries[0]) put(told, "");
+      else if (state.t === 0) put(told, say("told.zero", { key }));
+      else if (state.t === Infinity) put(told, say("told.infinity", { count: ROWS.length }));
+      else put(told, say("told", { count: effective.toFixed(1) }));
+    }
+
+    function write() {
+      statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- 0 rows`;
     }
 
     /** Ask, then show; a question that meanwhile gave way to another one is not shown. */
     async function answer() {
       const query = state.q;
-      const found = await context.patiently(answers.ask(query, ROWS.map(({ key }) => key)));
+      const found = await context.patiently(
+        answers.ask(
+          query,
+          ROWS.map(({ key }) => key),
+        ),
+      );
       if (!found || query !== state.q) return;
       ({ similarities } = found);
       asked = query;
+      write();
       threads.take({ query, rows: ROWS });
       ask.place(threads.queryBox, query);
       show();
     }
 
+    write();
     threads.take({ query: state.q, rows: ROWS });
     context.sized(picture, (width, height) => {
       threads.layout(width, height);
@@ -141,7 +185,7 @@ export const hard = {
     });
     if (state.q !== queries[0]) answer();
     if (isStill) host.append(stills(say, similarities));
-    else if (state.t === BEGINNING && state.q === queries[0]) play();
+    else if (context.isRead) begin();
 
     return {
       picture: threads.element,
@@ -155,6 +199,7 @@ export const hard = {
         }
       },
       play,
+      arrive: begin,
       film: (share) => (share === 1 ? show() : opening.drawAt(share)),
       leave() {
         opening.stop();

@@ -60,7 +60,15 @@ export const learns = {
       sentence: say("sentence"),
       picture: frame,
       below: [guess, told],
-      hood: hood(say, facts, h("p", {}, say("hood.crossing")), h("p", {}, say("hood.caution")), h("p", {}, toScene("learning", say("hood.learning"))), h("p", {}, toScene("vision", say("hood.vision"))), h("p", {}, toScene("pairs", say("hood.pairs")))),
+      hood: hood(
+        say,
+        facts,
+        h("p", {}, say("hood.crossing")),
+        h("p", {}, say("hood.caution")),
+        h("p", {}, toScene("learning", say("hood.learning"))),
+        h("p", {}, toScene("vision", say("hood.vision"))),
+        h("p", {}, toScene("pairs", say("hood.pairs"))),
+      ),
     });
     host.append(element);
 
@@ -99,7 +107,13 @@ export const learns = {
       moments = read(recording);
       drawing.take(recording.sources[0].tokens, recording.steps);
       const { parameters, moments: of, accuracy } = recording.runs[NETWORK];
-      facts.textContent = say("hood.facts", { parameters: count(parameters), steps: count(recording.steps), seconds: Math.round(of.at(-1)[1]), share: percent(accuracy), rival: percent(recording.runs[RIVAL].accuracy) });
+      facts.textContent = say("hood.facts", {
+        parameters: count(parameters),
+        steps: count(recording.steps),
+        seconds: Math.round(of.at(-1)[1]),
+        share: percent(accuracy),
+        rival: percent(recording.runs[RIVAL].accuracy),
+      });
       if (state.moment >= 0) return show(state.moment);
       show(isReduced() ? BABBLE : 0);
       if (isReduced()) drawing.beckon(true);
@@ -157,7 +171,14 @@ function picture(say, move) {
   const dots = [s("circle.dot.rival", { r: 6 }), s("circle.dot", { r: 7 })];
   const step = s("text.step", { "text-anchor": "middle" });
   const drag = s("text.drag", { "text-anchor": "middle" }, say("drag"));
-  const handle = s("g.moment", { role: "slider", tabindex: 0, "aria-label": say("moment"), "aria-valuemin": 0 }, s("line.drop"), s("circle.grip", { r: 13 }), step, drag);
+  const handle = s(
+    "g.moment",
+    { role: "slider", tabindex: 0, "aria-label": say("moment"), "aria-valuemin": 0 },
+    s("line.drop"),
+    s("circle.grip", { r: 13 }),
+    step,
+    drag,
+  );
   const element = s("svg.learned", { role: "group", "aria-label": say("picture") }, columns, rows, cells, marks, axis, lines, names, ...dots, handle);
   let [width, height, rem] = [0, 0, 16];
   /** @type {string[]} */
@@ -169,8 +190,18 @@ function picture(say, move) {
   let pointed = -1;
 
   const isWide = () => width >= WIDE;
-  const matrix = () => ({ left: 6.5 * rem, top: (isWide() ? 2.25 : 3) * rem, right: isWide() ? width * 0.56 : width - 4, bottom: isWide() ? height - rem / 2 : height * 0.55 });
-  const chart = () => ({ left: isWide() ? width * 0.56 + 5.25 * rem : 3.75 * rem, right: width - 1.5 * rem, top: isWide() ? height * 0.14 : height * 0.55 + 2.5 * rem, bottom: height - 5.75 * rem });
+  const matrix = () => ({
+    left: 6.5 * rem,
+    top: (isWide() ? 2.25 : 3) * rem,
+    right: isWide() ? width * 0.56 : width - 4,
+    bottom: isWide() ? height - rem / 2 : height * 0.55,
+  });
+  const chart = () => ({
+    left: isWide() ? width * 0.56 + 5.25 * rem : 3.75 * rem,
+    right: width - 1.5 * rem,
+    top: isWide() ? height * 0.14 : height * 0.55 + 2.5 * rem,
+    bottom: height - 5.75 * rem,
+  });
   const tallest = () => Math.max(...moments.map(({ tokens }) => tokens.length));
   const x = (/** @type {number} */ i) => chart().left + (i / Math.max(1, moments.length - 1)) * (chart().right - chart().left);
   const y = (/** @type {number} */ share) => chart().bottom - share * (chart().bottom - chart().top);
@@ -186,7 +217,11 @@ function picture(say, move) {
       ...source.map((word, j) => {
         const middle = left + (j + 0.5) * across;
         const y = top - 0.625 * rem;
-        return s("text.read", { x: middle, y, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-42 ${middle} ${y})` : null }, word);
+        return s(
+          "text.read",
+          { x: middle, y, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-42 ${middle} ${y})` : null },
+          word,
+        );
       }),
     );
     const { left: from, right: to, top: high, bottom: low } = chart();
@@ -200,7 +235,8 @@ function picture(say, move) {
       s("text.name.rival", { x: x(moments.length - 1), y: y(moments.at(-1)?.rivalWrong ?? 0) + 1.5 * rem, "text-anchor": "end" }, say("rival")),
       s("text.name", { x: to, y: low - 0.75 * rem, "text-anchor": "end" }, say("ours")),
     );
-    const line = (/** @type {(moment: Moment) => number} */ share) => moments.map((moment, i) => `${i ? "L" : "M"}${x(i).toFixed(1)},${y(share(moment)).toFixed(1)}`).join("");
+    const line = (/** @type {(moment: Moment) => number} */ share) =>
+      moments.map((moment, i) => `${i ? "L" : "M"}${x(i).toFixed(1)},${y(share(moment)).toFixed(1)}`).join("");
     lines.replaceChildren(s("path.error.rival", { d: line(({ rivalWrong }) => rivalWrong) }), s("path.error", { d: line(({ wrong }) => wrong) }));
     set(handle, { "aria-valuemax": moments.length - 1 });
   }
@@ -231,7 +267,9 @@ function picture(say, move) {
     if (pointed >= 0 && pointed < tokens.length) {
       const best = weights[pointed].indexOf(Math.max(...weights[pointed]));
       marks.append(
-        s("path.pointer", { d: `M${left - rem / 2},${top + (pointed + 0.5) * down}H${left + best * across}M${left + (best + 0.5) * across},${top + pointed * down}V${top - 4}` }),
+        s("path.pointer", {
+          d: `M${left - rem / 2},${top + (pointed + 0.5) * down}H${left + best * across}M${left + (best + 0.5) * across},${top + pointed * down}V${top - 4}`,
+        }),
         s("rect.pointed", { x: left + best * across, y: top + pointed * down, width: across, height: down, rx: 4 }),
       );
     }

@@ -44,7 +44,11 @@ function withNone(context) {
   let state = context.state;
   let found = /** @type {import("../answers.js").Answer} */ (answers.recorded(NOTHING, KEYS));
   let asked = NOTHING;
-  const threads = new Threads(say, (t) => context.set({ t }), (level) => context.set({ level }));
+  const threads = new Threads(
+    say,
+    (t) => context.set({ t }),
+    (level) => context.set({ level }),
+  );
   const ask = asking(say, (q) => context.set({ q, level: -2 }));
   const told = h("p.told", { role: "status" });
   const table = numbers(say);

@@ -33,7 +33,9 @@ export function parallelSteps({ words, say, reduced }) {
   const readings = words.map(() => s("line.reading"));
   const arrows = words.slice(1).map(() => s("line.arrow"));
   const heads = words.slice(1).map(() => s("path.head"));
-  const states = words.map((_, i) => s("g.state", {}, s("circle", { r: RADIUS }), s("text", { dy: "0.35em" }, "h", s("tspan.subscript", { dy: "0.3em" }, String(i + 1)))));
+  const states = words.map((_, i) =>
+    s("g.state", {}, s("circle", { r: RADIUS }), s("text", { dy: "0.35em" }, "h", s("tspan.subscript", { dy: "0.3em" }, String(i + 1)))),
+  );
   const outputs = words.map(() => s("circle.output", { r: RADIUS / 2 }));
   const boxes = words.map((word) => s("g.word", {}, s("rect", { height: BOX.height, rx: 6 }), s("text", { dy: "0.35em" }, word)));
   const [recurrent, attention] = ["recurrent", "attention"].map((name) => s("text.name", {}, say(`steps.${name}`)));
@@ -41,13 +43,26 @@ export function parallelSteps({ words, say, reduced }) {
   const picture = s(
     "svg.parallel-steps",
     { role: "img", "aria-label": say("steps.label", { count: n, steps, links: n * n }), height: HEIGHT },
-    ...links, ...readings, ...arrows, ...heads, ...states, ...outputs, ...boxes, recurrent, later, attention, once,
+    ...links,
+    ...readings,
+    ...arrows,
+    ...heads,
+    ...states,
+    ...outputs,
+    ...boxes,
+    recurrent,
+    later,
+    attention,
+    once,
   );
   const run = h("button", { type: "button", hidden: reduced, onclick: () => play() }, `▸ ${say("steps.run")}`);
   const element = h("div.steps-beside", {}, picture, run);
   let columns = words.map(() => 0);
   let at = reduced ? steps : 0;
-  const timeline = new Timeline([{ seconds: 0.4, draw: () => draw(0) }, ...arrows.map((_, i) => ({ seconds: STEP_SECONDS, draw: (/** @type {number} */ share) => draw(i + eased(share)) }))]);
+  const timeline = new Timeline([
+    { seconds: 0.4, draw: () => draw(0) },
+    ...arrows.map((_, i) => ({ seconds: STEP_SECONDS, draw: (/** @type {number} */ share) => draw(i + eased(share)) })),
+  ]);
 
   new ResizeObserver(([{ contentRect }]) => contentRect.width && layout(contentRect.width)).observe(picture);
 
@@ -64,8 +79,16 @@ export function parallelSteps({ words, say, reduced }) {
     states.forEach((state, i) => set(state, { transform: `translate(${columns[i]} ${ROWS.states})` }));
     readings.forEach((reading, i) => set(reading, { x1: columns[i], x2: columns[i], y1: ROWS.words - BOX.height / 2, y2: ROWS.states + RADIUS }));
     outputs.forEach((output, i) => set(output, { cx: columns[i], cy: ROWS.outputs }));
-    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([[recurrent, ROWS.recurrent], [attention, ROWS.attention]])) set(text, { x: BOX.gap / 2, y });
-    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([[later, ROWS.recurrent], [once, ROWS.attention]])) set(text, { x: width - BOX.gap / 2, y });
+    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([
+      [recurrent, ROWS.recurrent],
+      [attention, ROWS.attention],
+    ]))
+      set(text, { x: BOX.gap / 2, y });
+    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([
+      [later, ROWS.recurrent],
+      [once, ROWS.attention],
+    ]))
+      set(text, { x: width - BOX.gap / 2, y });
     draw(at);
   }
 
@@ -86,7 +109,13 @@ export function parallelSteps({ words, say, reduced }) {
     links.forEach((link, i) => {
       const { from, to } = pairs[i];
       const [top, bottom] = [ROWS.words + BOX.height / 2, ROWS.outputs - RADIUS / 2];
-      set(link, { x1: columns[from], y1: top, x2: columns[from] + grown * (columns[to] - columns[from]), y2: top + grown * (bottom - top), opacity: grown ? 1 : 0 });
+      set(link, {
+        x1: columns[from],
+        y1: top,
+        x2: columns[from] + grown * (columns[to] - columns[from]),
+        y2: top + grown * (bottom - top),
+        opacity: grown ? 1 : 0,
+      });
     });
     for (const output of outputs) output.classList.toggle("lit", grown === 1);
     later.textContent = say("steps.count", { count: done });

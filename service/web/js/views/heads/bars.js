@@ -19,8 +19,15 @@ export function bars(kind) {
     const high = (number) => (Math.abs(number) / most) * (HEIGHT / 2);
     element.setAttribute("viewBox", `0 0 ${numbers.length * STEP} ${HEIGHT}`);
     element.setAttribute("aria-label", `${name}: ${numbers.map((number) => fixed(number)).join(", ")}`);
-    chart.selectAll("rect").data(numbers).join("rect").attr("x", (_, i) => i * STEP + 1).attr("width", STEP - 2)
-      .attr("y", (number) => HEIGHT / 2 - (number > 0 ? high(number) : 0)).attr("height", high).attr("class", (number) => (number < 0 ? "below" : null));
+    chart
+      .selectAll("rect")
+      .data(numbers)
+      .join("rect")
+      .attr("x", (_, i) => i * STEP + 1)
+      .attr("width", STEP - 2)
+      .attr("y", (number) => HEIGHT / 2 - (number > 0 ? high(number) : 0))
+      .attr("height", high)
+      .attr("class", (number) => (number < 0 ? "below" : null));
   }
 
   return { element, draw };

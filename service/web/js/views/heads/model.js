@@ -17,11 +17,28 @@ export function model(choose, drop) {
     const [layer, head] = [Math.floor(at / HEADS), at % HEADS];
     const canvas = h("canvas", { width: SIDE, height: SIDE });
     const name = say("heads.one", { layer: layer + 1, head: head + 1 });
-    const button = h("button.thumbnail", { type: "button", tabIndex: -1, title: name, "aria-label": name, onclick: () => chosen(at), onkeydown: (event) => walk(event, at) }, canvas);
+    const button = h(
+      "button.thumbnail",
+      { type: "button", tabIndex: -1, title: name, "aria-label": name, onclick: () => chosen(at), onkeydown: (event) => walk(event, at) },
+      canvas,
+    );
     return { layer, head, canvas, button };
   });
-  fill(grid, Array.from({ length: LAYERS }, (_, layer) => [h("span.layer-of.tiny.soft", { "aria-hidden": "true" }, String(layer + 1)), ...pictures.slice(layer * HEADS, (layer + 1) * HEADS).map((one) => one.button)]));
-  const element = h("div.labelled", {}, h("div.across", {}, h("span.small.soft", {}, say("heads.all"))), h("div.pickers", { role: "group", "aria-label": say("heads.which") }, first, other, away), grid, h("p.tiny.soft", {}, say("heads.map")));
+  fill(
+    grid,
+    Array.from({ length: LAYERS }, (_, layer) => [
+      h("span.layer-of.tiny.soft", { "aria-hidden": "true" }, String(layer + 1)),
+      ...pictures.slice(layer * HEADS, (layer + 1) * HEADS).map((one) => one.button),
+    ]),
+  );
+  const element = h(
+    "div.labelled",
+    {},
+    h("div.across", {}, h("span.small.soft", {}, say("heads.all"))),
+    h("div.pickers", { role: "group", "aria-label": say("heads.which") }, first, other, away),
+    grid,
+    h("p.tiny.soft", {}, say("heads.map")),
+  );
 
   function pick(second) {
     isSecond = second;
@@ -65,10 +82,12 @@ export function model(choose, drop) {
       if (!weights) continue;
       const cell = SIDE / weights.length;
       pen.fillStyle = ink;
-      weights.forEach((row, i) => row.forEach((weight, j) => {
-        pen.globalAlpha = Math.sqrt(weight);
-        pen.fillRect(j * cell, i * cell, Math.ceil(cell), Math.ceil(cell));
-      }));
+      weights.forEach((row, i) =>
+        row.forEach((weight, j) => {
+          pen.globalAlpha = Math.sqrt(weight);
+          pen.fillRect(j * cell, i * cell, Math.ceil(cell), Math.ceil(cell));
+        }),
+      );
     }
   }
 

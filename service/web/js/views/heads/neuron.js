@@ -14,8 +14,19 @@ export function neuron() {
   const names = ["heads.q", "heads.k", "heads.product"];
   const sum = h("p.number.small", { id: "neuron-sum" });
   const checked = h("p.checking.small", { id: "neuron-checked" });
-  const element = h("section.of-heads-panel", { id: "neuron", "aria-label": say("heads.neuron") }, title, h("p.small.soft", {}, rich("heads.neuron.how")),
-    h("div.bars", {}, lines.flatMap((line, i) => [h("span.small", {}, rich(names[i])), line.element])), sum, checked);
+  const element = h(
+    "section.of-heads-panel",
+    { id: "neuron", "aria-label": say("heads.neuron") },
+    title,
+    h("p.small.soft", {}, rich("heads.neuron.how")),
+    h(
+      "div.bars",
+      {},
+      lines.flatMap((line, i) => [h("span.small", {}, rich(names[i])), line.element]),
+    ),
+    sum,
+    checked,
+  );
 
   /**
    * @param {{query: number[][][][], key: number[][][][], logits: number[][][][], attention: number[][][][], tokens: Page.Token[]}} head what the service answered of one head

@@ -16,7 +16,11 @@ export function roles(choose) {
   const hands = h("dd", {});
   const strip = bars("value");
   const best = h("p.small", { id: "strongest" });
-  const parts = [["query", looks], ["key", found], ["value", hands]].map(([kind, place]) => [h(`dt.${kind}`, {}, say(`heads.roles.${kind}`)), place]);
+  const parts = [
+    ["query", looks],
+    ["key", found],
+    ["value", hands],
+  ].map(([kind, place]) => [h(`dt.${kind}`, {}, say(`heads.roles.${kind}`)), place]);
   const element = h("section.of-heads-panel", { id: "roles", "aria-label": say("heads.roles") }, title, h("dl.roles", {}, parts), best);
 
   /**
@@ -33,19 +37,41 @@ export function roles(choose) {
     const name = tokens[word].text;
     fill(title, say("heads.roles.of", { word: name }));
     fill(looks, listed(weights[word], tokens));
-    fill(found, listed(weights.map((row) => row[word]), tokens));
+    fill(
+      found,
+      listed(
+        weights.map((row) => row[word]),
+        tokens,
+      ),
+    );
     if (value) strip.draw(value[word], say("word.value"));
     fill(hands, value ? [strip.element, h("span.small.soft", {}, say("heads.roles.handed", { numbers: value[word].length }))] : null);
     const most = strongest(layers, word, to);
     const isHere = most.layer === place.layer && most.head === place.head;
-    const places = { word: name, to: tokens[to].text, heads: [...layers.values()].reduce((sum, heads) => sum + heads.length, 0), layer: most.layer + 1, head: most.head + 1, weight: percent(most.weight), here: percent(weights[word][to]) };
-    fill(best, rich(isHere ? "heads.strongest.here" : "heads.strongest", places), " ", isHere ? null : h("button", { type: "button", id: "go-strongest", onclick: () => choose(most) }, say("heads.strongest.go")));
+    const places = {
+      word: name,
+      to: tokens[to].text,
+      heads: [...layers.values()].reduce((sum, heads) => sum + heads.length, 0),
+      layer: most.layer + 1,
+      head: most.head + 1,
+      weight: percent(most.weight),
+      here: percent(weights[word][to]),
+    };
+    fill(
+      best,
+      rich(isHere ? "heads.strongest.here" : "heads.strongest", places),
+      " ",
+      isHere ? null : h("button", { type: "button", id: "go-strongest", onclick: () => choose(most) }, say("heads.strongest.go")),
+    );
   }
 
   return { element, show };
 }
 
 function listed(shares, tokens) {
-  const order = shares.map((weight, i) => ({ weight, i })).sort((a, b) => b.weight - a.weight).slice(0, TOLD);
+  const order = shares
+    .map((weight, i) => ({ weight, i }))
+    .sort((a, b) => b.weight - a.weight)
+    .slice(0, TOLD);
   return order.flatMap(({ weight, i }, at) => [at ? ", " : null, h("bdi", {}, tokens[i].text), " ", h("span.number.weight", {}, percent(weight))]);
 }

@@ -21,12 +21,37 @@ export function stories({ store, api }) {
   const body = h("tbody");
   const yours = h("tbody");
   const counted = h("p.small", { id: "story-count", role: "status", tabIndex: -1 });
-  const head = h("tr", {}, ["sentence", "about", "most", "holds"].map((name) => h("th", { scope: "col" }, say(`heads.stories.${name}`))));
+  const head = h(
+    "tr",
+    {},
+    ["sentence", "about", "most", "holds"].map((name) => h("th", { scope: "col" }, say(`heads.stories.${name}`))),
+  );
   const table = h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("heads.stories.table") }, h("table", {}, h("thead", {}, head), body, yours));
-  const guesses = h("div.guesses", { role: "group", "aria-label": say("heads.stories.ask") }, STORIES.map((_, i) => h("button", { type: "button", onclick: () => guess(i + 1) }, String(i + 1))));
-  const asked = h("div.asked-stories", {}, h("ul.small", {}, STORIES.map(({ text }) => h("li", {}, text))), h("p.small.strong", {}, say("heads.stories.ask")), guesses);
+  const guesses = h(
+    "div.guesses",
+    { role: "group", "aria-label": say("heads.stories.ask") },
+    STORIES.map((_, i) => h("button", { type: "button", onclick: () => guess(i + 1) }, String(i + 1))),
+  );
+  const asked = h(
+    "div.asked-stories",
+    {},
+    h(
+      "ul.small",
+      {},
+      STORIES.map(({ text }) => h("li", {}, text)),
+    ),
+    h("p.small.strong", {}, say("heads.stories.ask")),
+    guesses,
+  );
   const shown = h("div.told-stories", {});
-  const element = h("section.of-heads-panel", { id: "stories", "aria-label": say("heads.stories") }, h("h2", {}, say("heads.stories")), h("p.small", {}, rich("heads.stories.how")), asked, shown);
+  const element = h(
+    "section.of-heads-panel",
+    { id: "stories", "aria-label": say("heads.stories") },
+    h("h2", {}, say("heads.stories")),
+    h("p.small", {}, rich("heads.stories.how")),
+    asked,
+    shown,
+  );
   const running = new AbortController();
 
   /** What is guessed is compared with what the service answers; only then is it told. @param {number} holds how many fit */
@@ -34,7 +59,16 @@ export function stories({ store, api }) {
     for (const button of guesses.querySelectorAll("button")) button.disabled = true;
     try {
       const traces = await Promise.all(STORIES.map(({ text }) => api.post("/v1/trace", { text, layers: [HEAD.layer], heads: [HEAD.head] }, running.signal)));
-      show(traces.map(({ tokens, attention }, i) => told(STORIES[i], tokens.map((token) => token.text), attention[0][0][STORIES[i].word])), holds);
+      show(
+        traces.map(({ tokens, attention }, i) =>
+          told(
+            STORIES[i],
+            tokens.map((token) => token.text),
+            attention[0][0][STORIES[i].word],
+          ),
+        ),
+        holds,
+      );
     } catch (failure) {
       if (isAborted(failure)) return;
       if (!(failure instanceof SoftkvError)) throw failure;
@@ -45,9 +79,27 @@ export function stories({ store, api }) {
   }
 
   function show(lines, guessed) {
-    fill(body, lines.map(({ story, verb, share, most, weight }) => h(share > HOLDS ? "tr" : "tr.refuted", {},
-      h("td", {}, h("button.plain.sentence", { type: "button", onclick: () => store.set({ text: story.text, pair: null, word: story.word, causal: false, ...HEAD }) }, marked(story.text, verb))),
-      h("td.number.weight", {}, percent(share)), looked(most, weight), h("td", {}, say(share > HOLDS ? "heads.stories.yes" : "heads.stories.no")))));
+    fill(
+      body,
+      lines.map(({ story, verb, share, most, weight }) =>
+        h(
+          share > HOLDS ? "tr" : "tr.refuted",
+          {},
+          h(
+            "td",
+            {},
+            h(
+              "button.plain.sentence",
+              { type: "button", onclick: () => store.set({ text: story.text, pair: null, word: story.word, causal: false, ...HEAD }) },
+              marked(story.text, verb),
+            ),
+          ),
+          h("td.number.weight", {}, percent(share)),
+          looked(most, weight),
+          h("td", {}, say(share > HOLDS ? "heads.stories.yes" : "heads.stories.no")),
+        ),
+      ),
+    );
     const places = { guessed, holds: lines.filter(({ share }) => share > HOLDS).length, all: lines.length };
     fill(counted, say(guessed === places.holds ? "heads.stories.right" : "heads.stories.count", places), " ", say("heads.stories.try"));
     fill(asked);

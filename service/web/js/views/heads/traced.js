@@ -30,7 +30,9 @@ export function read({ tokens, layers, attention, changes }) {
   return {
     tokens,
     layers: new Map(layers.map((layer, i) => [layer, all[i]])),
-    changes: new Map(layers.map((layer, i) => [layer, Object.fromEntries(Object.entries(changes[i]).map(([name, packed]) => [name, Array.from(vectorOf(packed))]))])),
+    changes: new Map(
+      layers.map((layer, i) => [layer, Object.fromEntries(Object.entries(changes[i]).map(([name, packed]) => [name, Array.from(vectorOf(packed))]))]),
+    ),
   };
 }
 

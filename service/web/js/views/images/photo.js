@@ -25,7 +25,14 @@ export function photo(context) {
   let waiting = 0;
   let seen = null;
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.1, 0.3, 1, 10, Infinity]);
-  const noise = h("input.slider.plain-slider", { type: "range", id: "noise", min: 0, max: 0.3, step: 0.01, oninput: () => store.set({ noise: Number(noise.value) }) });
+  const noise = h("input.slider.plain-slider", {
+    type: "range",
+    id: "noise",
+    min: 0,
+    max: 0.3,
+    step: 0.01,
+    oninput: () => store.set({ noise: Number(noise.value) }),
+  });
   const noiseShown = h("output.number", { for: "noise" });
   const file = h("input", { type: "file", id: "own-photo", accept: "image/*", onchange: () => file.files[0] && own(file.files[0]) });
   const made = h("button", { type: "button", onclick: () => ((file.value = ""), take(madePicture())) }, say("photo.made"));
@@ -42,13 +49,33 @@ export function photo(context) {
   picker.setAttribute("aria-label", say("photo.pick"));
   const words = h("p", { id: "photo-words", role: "status" });
   const looked = h("p.small", { id: "photo-looked", role: "status" });
-  const element = h("div.lookup.photo", {},
-    h("section.left", {}, context.story, slider.element,
+  const element = h(
+    "div.lookup.photo",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      slider.element,
       h("div", {}, h("div.across", {}, h("label", { for: "noise" }, say("photo.noise")), noiseShown), noise),
       h("div.labelled", {}, h("label", { for: "own-photo" }, say("photo.own")), file, made),
-      h("p.small.soft", {}, say("photo.private")), words),
-    h("section.right", {}, h("div.panels", {}, Object.values(panels).map((one) => one.element)), looked,
-      h("p.small.soft", {}, say("photo.psnr")), h("h2", {}, say("photo.vit.title")), h("p.small", {}, say("photo.vit"))));
+      h("p.small.soft", {}, say("photo.private")),
+      words,
+    ),
+    h(
+      "section.right",
+      {},
+      h(
+        "div.panels",
+        {},
+        Object.values(panels).map((one) => one.element),
+      ),
+      looked,
+      h("p.small.soft", {}, say("photo.psnr")),
+      h("h2", {}, say("photo.vit.title")),
+      h("p.small", {}, say("photo.vit")),
+    ),
+  );
 
   const [looking, repairing] = [latest(context), latest(context)];
 
@@ -112,12 +139,23 @@ export function photo(context) {
     const { levels, patches } = noisy();
     for (const name of ["noisy", "looks"]) panels[name].point(at);
     await looking.ask(async (signal) => {
-      const { weights: [weights] } = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
+      const {
+        weights: [weights],
+      } = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
       panels.looks.shine(levels, weights, at);
       const far = weights.map((weight, i) => ({ weight, away: Math.hypot((i % SIDE) - (at % SIDE), Math.floor(i / SIDE) - Math.floor(at / SIDE)) }));
       const others = far.filter(({ away }) => away > 0).sort((a, b) => b.weight - a.weight);
       const beyond = far.filter(({ away }) => away > SIDE / 4).reduce((sum, { weight }) => sum + weight, 0);
-      put(looked, say("photo.looked", { own: percent(weights[at]), best: percent(others[0].weight), away: fixed(others[0].away, 1), beyond: percent(beyond), quarter: SIDE / 4 }));
+      put(
+        looked,
+        say("photo.looked", {
+          own: percent(weights[at]),
+          best: percent(others[0].weight),
+          away: fixed(others[0].away, 1),
+          beyond: percent(beyond),
+          quarter: SIDE / 4,
+        }),
+      );
       tell({ own: weights[at] });
     });
   }
@@ -128,7 +166,9 @@ export function photo(context) {
     const began = performance.now();
     const output = new Float64Array(levels.length);
     const row = Math.floor(chosen() / TILE);
-    const tiles = Array.from({ length: Math.ceil(patches.length / TILE) }, (_, i) => i).sort((i, j) => Math.abs(i - row) - Math.abs(j - row)).map((i) => i * TILE);
+    const tiles = Array.from({ length: Math.ceil(patches.length / TILE) }, (_, i) => i)
+      .sort((i, j) => Math.abs(i - row) - Math.abs(j - row))
+      .map((i) => i * TILE);
     const total = tiles.length;
     let done = 0;
     panels.repaired.clear();
@@ -149,7 +189,17 @@ export function photo(context) {
       const [was, is] = [psnr(levels, clean), psnr(output, clean)];
       put(after, decibel(is));
       const seconds = fixed((performance.now() - began) / 1000, 1);
-      put(words, say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", { before: decibel(was), after: decibel(is), gain: decibel(Math.abs(is - was)), patches: count(patches.length), total: total + 1, seconds }));
+      put(
+        words,
+        say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", {
+          before: decibel(was),
+          after: decibel(is),
+          gain: decibel(Math.abs(is - was)),
+          patches: count(patches.length),
+          total: total + 1,
+          seconds,
+        }),
+      );
       tell({ gain: is === was ? 0 : is - was });
     });
     if (!repairing.isOver()) element.removeAttribute("aria-busy");
@@ -158,7 +208,14 @@ export function photo(context) {
   /** One repaired pixel for each square of the picture. @returns {Promise<Float64Array>} [SIDE, SIDE, 3] */
   async function coarse(patches, signal) {
     const middles = patches.map((_, i) => i).filter((i) => [i % SIDE, Math.floor(i / SIDE)].every((at) => at % COARSE === COARSE / 2));
-    const { output } = await api.post("/v1/attend", body(middles.map((i) => patches[i]), []), signal);
+    const { output } = await api.post(
+      "/v1/attend",
+      body(
+        middles.map((i) => patches[i]),
+        [],
+      ),
+      signal,
+    );
     const square = (i) => Math.floor(i / SIDE / COARSE) * (SIDE / COARSE) + Math.floor((i % SIDE) / COARSE);
     return Float64Array.from(patches.flatMap((_, i) => output[square(i)]));
   }

@@ -15,17 +15,45 @@ export function alignment() {
 
   /** @param {{source: string[], tokens: {text: string, probability: number}[], weights: number[][]}} what weights [token][place] */
   function show({ source, tokens, weights }) {
-    cells = weights.map((row, i) => row.map((weight, j) => h("td", {
-      style: { "--share": String(weight) }, "data-weight": String(weight), tabIndex: i || j ? -1 : 0, title: percent(weight),
-      "aria-label": say("lab.cell", { token: named(tokens[i].text), place: source[j], weight: percent(weight) }),
-      onpointerenter: () => tell(i, j), onfocus: () => tell(i, j), onkeydown: (event) => walk(event, i, j),
-    })));
+    cells = weights.map((row, i) =>
+      row.map((weight, j) =>
+        h("td", {
+          style: { "--share": String(weight) },
+          "data-weight": String(weight),
+          tabIndex: i || j ? -1 : 0,
+          title: percent(weight),
+          "aria-label": say("lab.cell", { token: named(tokens[i].text), place: source[j], weight: percent(weight) }),
+          onpointerenter: () => tell(i, j),
+          onfocus: () => tell(i, j),
+          onkeydown: (event) => walk(event, i, j),
+        }),
+      ),
+    );
     function tell(i, j) {
-      fill(told, rich("lab.cell.say", { token: named(tokens[i].text), place: source[j], weight: percent(weights[i][j]), probability: percent(tokens[i].probability) }));
+      fill(
+        told,
+        rich("lab.cell.say", { token: named(tokens[i].text), place: source[j], weight: percent(weights[i][j]), probability: percent(tokens[i].probability) }),
+      );
     }
-    fill(table, h("caption.unseen", {}, say("lab.alignment")),
-      h("thead", {}, h("tr", {}, h("td", {}), source.map((token) => h("th.key", { scope: "col" }, h("bdi", {}, token))))),
-      h("tbody", {}, cells.map((row, i) => h("tr", {}, h("th.query", { scope: "row" }, h("bdi", {}, named(tokens[i].text))), row))));
+    fill(
+      table,
+      h("caption.unseen", {}, say("lab.alignment")),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("td", {}),
+          source.map((token) => h("th.key", { scope: "col" }, h("bdi", {}, token))),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        cells.map((row, i) => h("tr", {}, h("th.query", { scope: "row" }, h("bdi", {}, named(tokens[i].text))), row)),
+      ),
+    );
     fill(told, rich("lab.alignment.point"));
   }
 

@@ -34,7 +34,10 @@ export function curves() {
     const x = (at) => left + (at / end) * (right - left);
     const y = (loss) => below - (loss / top) * (below - above);
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    element.setAttribute("aria-label", [say("lab.curves"), ...networks.filter((one) => one.points.length).map((one) => `${one.name}: ${fixed(one.points.at(-1)[1], 3)}`)].join("; "));
+    element.setAttribute(
+      "aria-label",
+      [say("lab.curves"), ...networks.filter((one) => one.points.length).map((one) => `${one.name}: ${fixed(one.points.at(-1)[1], 3)}`)].join("; "),
+    );
     const marks = [0, 0.25, 0.5, 0.75, 1];
     const texts = [
       ...marks.map((part) => ({ x: x(part * end), y: below + 1.2 * em, anchor: "middle", text: shortest(part * end) })),
@@ -44,9 +47,26 @@ export function curves() {
     ];
     const axes = chart.select(".axes");
     axes.selectAll("path").data([null]).join("path").attr("d", `M${left},${above}V${below}H${right}`);
-    axes.selectAll("text").data(texts).join("text").attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
-    chart.select(".lines").selectAll("path").data(networks).join("path").attr("class", (one) => one.kind)
-      .attr("d", (one) => line(([at]) => x(at), ([, loss]) => y(loss))(one.points));
+    axes
+      .selectAll("text")
+      .data(texts)
+      .join("text")
+      .attr("x", (one) => one.x)
+      .attr("y", (one) => one.y)
+      .attr("text-anchor", (one) => one.anchor)
+      .text((one) => one.text);
+    chart
+      .select(".lines")
+      .selectAll("path")
+      .data(networks)
+      .join("path")
+      .attr("class", (one) => one.kind)
+      .attr("d", (one) =>
+        line(
+          ([at]) => x(at),
+          ([, loss]) => y(loss),
+        )(one.points),
+      );
   }
 
   return { element, draw, leave: () => watcher.disconnect() };

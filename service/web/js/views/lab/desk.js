@@ -17,8 +17,11 @@ export function budget({ seconds, steps }) {
 /** The choice of seconds; one of the address's own is among them. @param {Page.Store} store @param {string} label the name of its words */
 export function secondsChoice(store, label = "lab.seconds.most") {
   const own = budget(store.state).seconds;
-  const select = h("select", { id: "seconds", onchange: () => store.set({ seconds: Number(select.value) }) },
-    [...new Set([...SECONDS, own])].sort((a, b) => a - b).map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))));
+  const select = h(
+    "select",
+    { id: "seconds", onchange: () => store.set({ seconds: Number(select.value) }) },
+    [...new Set([...SECONDS, own])].sort((a, b) => a - b).map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))),
+  );
   return { element: h("div", {}, h("label", { for: "seconds" }, say(label)), select), show: (state) => (select.value = String(budget(state).seconds)) };
 }
 

@@ -42,8 +42,14 @@ export function heatmap() {
   function show(what) {
     if (last?.pairs.join() !== what.pairs.join()) {
       place = null;
-      fill(down, what.pairs.map(([query], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${query}` : query))));
-      fill(across, what.pairs.map(([, key], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${key}` : key))));
+      fill(
+        down,
+        what.pairs.map(([query], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${query}` : query))),
+      );
+      fill(
+        across,
+        what.pairs.map(([, key], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${key}` : key))),
+      );
     }
     last = what;
     const right = rightIn(what.weights);
@@ -62,11 +68,13 @@ export function heatmap() {
     const style = getComputedStyle(canvas);
     const [dark, ring] = [style.color, style.getPropertyValue("--ink")];
     ink.clearRect(0, 0, n * CELL, n * CELL);
-    weights.forEach((row, i) => row.forEach((weight, j) => {
-      ink.globalAlpha = weight;
-      ink.fillStyle = dark;
-      ink.fillRect(j * CELL + 1, i * CELL + 1, CELL - 2, CELL - 2);
-    }));
+    weights.forEach((row, i) =>
+      row.forEach((weight, j) => {
+        ink.globalAlpha = weight;
+        ink.fillStyle = dark;
+        ink.fillRect(j * CELL + 1, i * CELL + 1, CELL - 2, CELL - 2);
+      }),
+    );
     ink.globalAlpha = 1;
     if (!place) return;
     ink.strokeStyle = ring;

@@ -43,7 +43,11 @@ export function learning(context) {
   let isOwn = namesOwn(store.state) || busy() !== null;
   let moment = 0;
   let hasPlayed = false;
-  const task = h("select", { id: "task", onchange: () => store.set({ task: task.value, text: TASKS[task.value][0], model: "" }) }, Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))));
+  const task = h(
+    "select",
+    { id: "task", onchange: () => store.set({ task: task.value, text: TASKS[task.value][0], model: "" }) },
+    Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))),
+  );
   const seconds = secondsChoice(store, "lab.seconds");
   const aligned = h("input", { type: "checkbox", id: "aligned", onchange: () => store.set({ aligned: aligned.checked }) });
   const trainer = desk(context, {
@@ -61,41 +65,90 @@ export function learning(context) {
       if (!isOfSeveral || kind === "transformer" || store.state.aligned) store.set({ model: id });
     },
   });
-  const moments = player((now) => {
-    moment = now;
-    show();
-  }, (now) => {
-    moment = now;
-    store.set({ moment: now });
-    show();
-  }, () => {
-    isOwn = false;
-    store.set({ model: "" });
-    show();
-  });
+  const moments = player(
+    (now) => {
+      moment = now;
+      show();
+    },
+    (now) => {
+      moment = now;
+      store.set({ moment: now });
+      show();
+    },
+    () => {
+      isOwn = false;
+      store.set({ model: "" });
+      show();
+    },
+  );
   const chart = curves();
   const legend = h("p.small.legend-of", {});
   const sums = outcome();
   const note = h("p.small.soft", {});
   const chosen = h("select", { id: "model", onchange: () => store.set({ model: chosen.value }) });
-  const source = h("input.question.of-key", { id: "source-text", type: "text", maxLength: 200, autocomplete: "off", spellcheck: false, dir: "auto", oninput: () => store.set({ text: source.value }) });
+  const source = h("input.question.of-key", {
+    id: "source-text",
+    type: "text",
+    maxLength: 200,
+    autocomplete: "off",
+    spellcheck: false,
+    dir: "auto",
+    oninput: () => store.set({ text: source.value }),
+  });
   const typed = h("p.small.soft", {}, say("lab.recorded.source"));
   const examples = h("div.examples", { role: "group", "aria-label": say("lab.examples") });
   const unread = h("p.unread", { role: "status" });
   const written = h("p.written-out", { id: "written", role: "status" });
   const matrix = alignment();
   const field = h("div", {}, h("label.key", { for: "source-text" }, say("lab.source")), source);
-  const asked = h("div.labelled", { id: "asked" }, h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), field),
-    typed, examples, unread, written, matrix.element);
+  const asked = h(
+    "div.labelled",
+    { id: "asked" },
+    h("div.pair", {}, h("div", {}, h("label", { for: "model" }, say("lab.model")), chosen), field),
+    typed,
+    examples,
+    unread,
+    written,
+    matrix.element,
+  );
   const none = h("p.hint", { id: "none-yet" }, say("lab.none"));
-  const element = h("div.lookup.lab", {},
-    h("section.left", {}, context.story, h("div.pair", {}, h("div", {}, h("label", { for: "task" }, say("lab.task")), task), seconds.element),
-      h("p", {}, aligned, h("label", { for: "aligned" }, ` ${say("lab.aligned")}`)), trainer.element, h("p.small.soft", {}, rich("lab.fair"))),
-    h("section.right", {}, h("h2", {}, say("lab.alignment")), moments.element, none, asked, h("p.small", {}, rich("lab.alignment.how")),
-      h("div.under", {}, h("span.small.soft", {}, rich("lab.alignment.caution")), copyAsCurl(context, () => (model()
-        ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, source: store.state.text } }
-        : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body })))),
-    h("section.below", {}, h("div.compared", {}, h("div.labelled", {}, h("h2", {}, say("lab.curves")), legend, chart.element), h("div.labelled", {}, sums.element, note))));
+  const element = h(
+    "div.lookup.lab",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      h("div.pair", {}, h("div", {}, h("label", { for: "task" }, say("lab.task")), task), seconds.element),
+      h("p", {}, aligned, h("label", { for: "aligned" }, ` ${say("lab.aligned")}`)),
+      trainer.element,
+      h("p.small.soft", {}, rich("lab.fair")),
+    ),
+    h(
+      "section.right",
+      {},
+      h("h2", {}, say("lab.alignment")),
+      moments.element,
+      none,
+      asked,
+      h("p.small", {}, rich("lab.alignment.how")),
+      h(
+        "div.under",
+        {},
+        h("span.small.soft", {}, rich("lab.alignment.caution")),
+        copyAsCurl(context, () =>
+          model()
+            ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, source: store.state.text } }
+            : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body },
+        ),
+      ),
+    ),
+    h(
+      "section.below",
+      {},
+      h("div.compared", {}, h("div.labelled", {}, h("h2", {}, say("lab.curves")), legend, chart.element), h("div.labelled", {}, sums.element, note)),
+    ),
+  );
 
   const [looking, decoding] = [latest(context), latest(context, element)];
 
@@ -162,11 +215,14 @@ export function learning(context) {
   async function decode() {
     const one = model();
     if (isRecorded() || !one || !store.state.text.trim()) return decoding.end();
-    await decoding.ask(async (signal) => {
-      const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
-      put(unread, "");
-      draw(one, answer);
-    }, (refused) => refused.status === 422 && (put(unread, refused.detail), true));
+    await decoding.ask(
+      async (signal) => {
+        const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
+        put(unread, "");
+        draw(one, answer);
+      },
+      (refused) => refused.status === 422 && (put(unread, refused.detail), true),
+    );
   }
 
   function draw(one, { text, source: tokens, tokens: said, attention }) {
@@ -183,21 +239,45 @@ export function learning(context) {
     task.value = state.task;
     seconds.show(state);
     aligned.checked = state.aligned;
-    const networks = isOld ? recordedNetworks(state) : NETWORKS.flatMap((kind) => {
-      const told = run(`${state.task} ${kind}`);
-      return told ? [{ kind, name: say(`lab.${told.body.model}`), run: told }] : [];
-    });
-    fill(legend, (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) => h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }),
-      told?.steps.length ? `${name} ${fixed(told.steps.at(-1).loss, 3)}` : name)));
-    chart.draw(networks.map(({ kind, name, run: told }) => ({ kind, name, points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])) })), isOld ? wholeSeconds(recordedSeconds(state)) : budget(state).seconds);
+    const networks = isOld
+      ? recordedNetworks(state)
+      : NETWORKS.flatMap((kind) => {
+          const told = run(`${state.task} ${kind}`);
+          return told ? [{ kind, name: say(`lab.${told.body.model}`), run: told }] : [];
+        });
+    fill(
+      legend,
+      (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) =>
+        h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), told?.steps.length ? `${name} ${fixed(told.steps.at(-1).loss, 3)}` : name),
+      ),
+    );
+    chart.draw(
+      networks.map(({ kind, name, run: told }) => ({
+        kind,
+        name,
+        points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])),
+      })),
+      isOld ? wholeSeconds(recordedSeconds(state)) : budget(state).seconds,
+    );
     sums.show(networks, state.task);
     put(note, noteOn(networks, state, isOld));
     moments.element.hidden = !recording;
-    if (recording) moments.show(recording.runs.transformer.moments.map(([step]) => step), moment, isOld);
+    if (recording)
+      moments.show(
+        recording.runs.transformer.moments.map(([step]) => step),
+        moment,
+        isOld,
+      );
     const one = model();
     const known = (lab?.models ?? []).filter((each) => each.task === state.task);
-    const old = recording ? Object.keys(recording.runs).map((name) => h("option", { value: `${OLD}${name}` }, say("lab.recorded.model", { model: say(`lab.${name}`) }))) : [];
-    fill(chosen, old, known.map((each) => h("option", { value: each.id }, `${say(`lab.${each.model}`)} · ${percent(each.accuracy)} · ${each.seconds} s · ${each.id}`)));
+    const old = recording
+      ? Object.keys(recording.runs).map((name) => h("option", { value: `${OLD}${name}` }, say("lab.recorded.model", { model: say(`lab.${name}`) })))
+      : [];
+    fill(
+      chosen,
+      old,
+      known.map((each) => h("option", { value: each.id }, `${say(`lab.${each.model}`)} · ${percent(each.accuracy)} · ${each.seconds} s · ${each.id}`)),
+    );
     if (isOld) chosen.value = `${OLD}${recordedModel()}`;
     else if (one) chosen.value = one.id;
     asked.hidden = !one && !isOld;
@@ -207,13 +287,19 @@ export function learning(context) {
     if (document.activeElement !== source) source.value = state.text;
     const tried = NETWORKS.map((kind) => run(`${state.task} ${kind}`)?.trained).find((told) => told && told.id === one?.id);
     const texts = isOld ? recording.sources.map(({ text }) => text) : tried ? tried.examples.map((each) => each.source).slice(0, 6) : TASKS[state.task];
-    fill(examples, texts.map((text) => h("button", { type: "button", onclick: () => store.set({ text }) }, h("bdi", {}, text))));
+    fill(
+      examples,
+      texts.map((text) => h("button", { type: "button", onclick: () => store.set({ text }) }, h("bdi", {}, text))),
+    );
     if (isOld) drawRecorded(state);
     if (lab || isOld) context.told({ state: store.state, lab, networks });
   }
 
   function drawRecorded({ text }) {
-    const at = Math.max(0, recording.sources.findIndex((each) => each.text === text));
+    const at = Math.max(
+      0,
+      recording.sources.findIndex((each) => each.text === text),
+    );
     const name = recordedModel();
     put(unread, "");
     draw({ model: name }, decodedAt(recording.runs[name].written[at][moment], recording.sources[at].tokens));

@@ -11,8 +11,13 @@ export function outcome() {
   const sums = h("table", { id: "outcome" });
   const lengths = h("table", { id: "lengths" });
   const title = h("h2", {});
-  const element = h("div.labelled", {}, h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.outcome") }, sums), title,
-    h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.lengths") }, lengths));
+  const element = h(
+    "div.labelled",
+    {},
+    h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.outcome") }, sums),
+    title,
+    h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.lengths") }, lengths),
+  );
 
   /** @param {Page.Network[]} networks those of which something was told @param {string} task */
   function show(networks, task) {
@@ -22,15 +27,34 @@ export function outcome() {
     const most = TRAINED_LENGTH[task];
     title.hidden = !all.length;
     fill(title, all.length ? say("lab.lengths") : null);
-    fill(lengths, all.length ? [head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : length))]),
-      h("tbody", {}, networks.map((one) => byLength(one, all, most)))] : null);
+    fill(
+      lengths,
+      all.length
+        ? [
+            head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : length))]),
+            h(
+              "tbody",
+              {},
+              networks.map((one) => byLength(one, all, most)),
+            ),
+          ]
+        : null,
+    );
   }
 
   return { element, show };
 }
 
 function head(names) {
-  return h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
+  return h(
+    "thead",
+    {},
+    h(
+      "tr",
+      {},
+      names.map((name) => h("th", { scope: "col" }, name)),
+    ),
+  );
 }
 
 /** @param {Page.Network} network */
@@ -44,15 +68,28 @@ function line({ kind, name, run: { begun, steps, tested, trained } }) {
     accuracy: tested ? percent(tested.accuracy) : "–",
     aligned: typeof trained?.aligned === "number" ? percent(trained.aligned) : "–",
   };
-  return h("tr", { "data-network": kind }, h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name),
-    Object.entries(cells).map(([column, text]) => h("td.number", { "data-column": column }, text)));
+  return h(
+    "tr",
+    { "data-network": kind },
+    h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name),
+    Object.entries(cells).map(([column, text]) => h("td.number", { "data-column": column }, text)),
+  );
 }
 
 /** @param {Page.Network} network @param {number[]} all @param {number} most */
 function byLength({ kind, name, run }, all, most) {
   const known = new Map((run.tested?.lengths ?? []).map((one) => [one.length, one.accuracy]));
-  return h("tr", { "data-network": kind }, h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name), all.map((length) => {
-    const share = known.get(length);
-    return h(`td.number.of-length${length > most ? ".beyond" : ""}`, { style: { "--share": String(share ?? 0) }, "data-length": String(length) }, share === undefined ? "–" : percent(share));
-  }));
+  return h(
+    "tr",
+    { "data-network": kind },
+    h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name),
+    all.map((length) => {
+      const share = known.get(length);
+      return h(
+        `td.number.of-length${length > most ? ".beyond" : ""}`,
+        { style: { "--share": String(share ?? 0) }, "data-length": String(length) },
+        share === undefined ? "–" : percent(share),
+      );
+    }),
+  );
 }

@@ -41,28 +41,66 @@ export function pairs(context) {
     },
     trained: () => show(),
   });
-  const moments = player((now) => {
-    moment = now;
-    show();
-  }, (now) => {
-    moment = now;
-    store.set({ moment: now });
-    show();
-  }, () => {
-    isOwn = false;
-    show();
-  });
+  const moments = player(
+    (now) => {
+      moment = now;
+      show();
+    },
+    (now) => {
+      moment = now;
+      store.set({ moment: now });
+      show();
+    },
+    () => {
+      isOwn = false;
+      show();
+    },
+  );
   const map = heatmap();
   const title = h("h2", { id: "pairs-title" });
   const sums = h("table", { id: "pairs-sums" });
   const lines = h("tbody", {});
   const unread = h("p.unread", { role: "status" });
   const reset = h("button", { type: "button", onclick: () => store.set({ pairs: null }) }, say("pairs.reset"));
-  const listing = h("div.labelled", {}, h("h2", {}, say("pairs.rows")), unread,
-    h("table.pair-rows", {}, h("thead", {}, h("tr", {}, ["query", "key", "out"].map((name) => h("th", { scope: "col" }, say(`pairs.${name}`))))), lines), h("div", {}, reset));
-  const element = h("div.lookup.lab", {},
+  const listing = h(
+    "div.labelled",
+    {},
+    h("h2", {}, say("pairs.rows")),
+    unread,
+    h(
+      "table.pair-rows",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["query", "key", "out"].map((name) => h("th", { scope: "col" }, say(`pairs.${name}`))),
+        ),
+      ),
+      lines,
+    ),
+    h("div", {}, reset),
+  );
+  const element = h(
+    "div.lookup.lab",
+    {},
     h("section.left", {}, context.story, h("div.pair", {}, seconds.element), trainer.element, sums, h("p.small.soft", {}, rich("pairs.how"))),
-    h("section.right", {}, title, moments.element, h("div.mapped", {}, h("div.labelled", {}, map.element, map.told), listing), h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/lab/train", body: body() })))));
+    h(
+      "section.right",
+      {},
+      title,
+      moments.element,
+      h("div.mapped", {}, h("div.labelled", {}, map.element, map.told), listing),
+      h(
+        "div.under",
+        {},
+        h("span"),
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/lab/train", body: body() })),
+      ),
+    ),
+  );
 
   const asking = latest(context, element);
 
@@ -144,7 +182,11 @@ export function pairs(context) {
     seconds.show(store.state);
     if (!recording) return;
     moments.element.hidden = store.state.pairs !== null;
-    moments.show(recording.steps.map(({ step }) => step), moment, isRecorded());
+    moments.show(
+      recording.steps.map(({ step }) => step),
+      moment,
+      isRecorded(),
+    );
     reset.hidden = store.state.pairs === null;
     rows();
     if (!before || before.pairs.join("\n") !== listed().join("\n")) return;
@@ -155,11 +197,20 @@ export function pairs(context) {
     put(title, `${say("pairs.map")} · ${last ? say("pairs.step", { step: last.step }) : say("pairs.cosine")}`);
     const right = rightIn(before.weights);
     const share = (wanted) => right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
-    const line = (name, was, is) => h("tr", { "data-sum": name }, h("th", { scope: "row" }, subscripted(say(`pairs.${name}`))), h("td.number", {}, was), h("td.number", {}, is));
-    fill(sums, h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, say("pairs.before")), h("th", { scope: "col" }, say("pairs.now")))), h("tbody", {},
-      line("loss", fixed(before.loss), last ? fixed(last.loss, 3) : "–"),
-      line("right", portion(share(false)), portion(last?.right)), line("held", portion(share(true)), portion(last?.right_held_out)),
-      line("parameters", "0", told?.begun ? count(told.begun.parameters) : "–")));
+    const line = (name, was, is) =>
+      h("tr", { "data-sum": name }, h("th", { scope: "row" }, subscripted(say(`pairs.${name}`))), h("td.number", {}, was), h("td.number", {}, is));
+    fill(
+      sums,
+      h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, say("pairs.before")), h("th", { scope: "col" }, say("pairs.now")))),
+      h(
+        "tbody",
+        {},
+        line("loss", fixed(before.loss), last ? fixed(last.loss, 3) : "–"),
+        line("right", portion(share(false)), portion(last?.right)),
+        line("held", portion(share(true)), portion(last?.right_held_out)),
+        line("parameters", "0", told?.begun ? count(told.begun.parameters) : "–"),
+      ),
+    );
     context.told({ state: store.state, lab, begun: { right: right.filter(Boolean).length, n: right.length } });
   }
 
@@ -167,9 +218,28 @@ export function pairs(context) {
   function rows() {
     const now = listed();
     if (lines.children.length !== now.length) {
-      fill(lines, now.map((_, i) => h("tr", {}, ["query", "key"].map((kind, side) => h("td", {}, h(`input.${kind}`, {
-        type: "text", maxLength: 200, "aria-label": say(`pairs.field.${kind}`, { row: i + 1 }), oninput: ({ target }) => target instanceof HTMLInputElement && edit(i, side, target.value),
-      }))), h("td", {}, (i + 1) % HELD_OUT ? "" : "○"))));
+      fill(
+        lines,
+        now.map((_, i) =>
+          h(
+            "tr",
+            {},
+            ["query", "key"].map((kind, side) =>
+              h(
+                "td",
+                {},
+                h(`input.${kind}`, {
+                  type: "text",
+                  maxLength: 200,
+                  "aria-label": say(`pairs.field.${kind}`, { row: i + 1 }),
+                  oninput: ({ target }) => target instanceof HTMLInputElement && edit(i, side, target.value),
+                }),
+              ),
+            ),
+            h("td", {}, (i + 1) % HELD_OUT ? "" : "○"),
+          ),
+        ),
+      );
     }
     [...lines.querySelectorAll("input")].forEach((field, at) => {
       if (document.activeElement !== field) field.value = now[Math.floor(at / 2)][at % 2];

@@ -28,21 +28,30 @@ function paint(canvas, picture) {
   const pen = canvas.getContext("2d");
   pen.clearRect(0, 0, SIDE, SIDE);
   pen.fillStyle = "#000";
-  picture.forEach((row, y) => row.forEach((ink, x) => {
-    pen.globalAlpha = Math.min(1, Math.max(0, ink));
-    pen.fillRect(x, y, 1, 1);
-  }));
+  picture.forEach((row, y) =>
+    row.forEach((ink, x) => {
+      pen.globalAlpha = Math.min(1, Math.max(0, ink));
+      pen.fillRect(x, y, 1, 1);
+    }),
+  );
   pen.globalAlpha = 1;
 }
 
 /** @param {{patch: (it: number) => void, pixel: (first: number, second: number) => void}} pressed */
 export function patches(pressed) {
   const canvas = painted([]);
-  const cells = Array.from({ length: ACROSS * ACROSS }, (_, at) => h("button.patch", { type: "button", onclick: () => pressed.patch(at) }, h("span.number", {})));
-  const dots = Array.from({ length: SIDE * SIDE }, (_, at) => h("button.dot", {
-    type: "button", tabIndex: at ? -1 : 0, "aria-label": say("vision.pixel", { row: Math.floor(at / SIDE) + 1, column: (at % SIDE) + 1 }),
-    onclick: () => pressed.pixel(Math.floor(at / SIDE), at % SIDE), onkeydown: (event) => walk(event, at),
-  }));
+  const cells = Array.from({ length: ACROSS * ACROSS }, (_, at) =>
+    h("button.patch", { type: "button", onclick: () => pressed.patch(at) }, h("span.number", {})),
+  );
+  const dots = Array.from({ length: SIDE * SIDE }, (_, at) =>
+    h("button.dot", {
+      type: "button",
+      tabIndex: at ? -1 : 0,
+      "aria-label": say("vision.pixel", { row: Math.floor(at / SIDE) + 1, column: (at % SIDE) + 1 }),
+      onclick: () => pressed.pixel(Math.floor(at / SIDE), at % SIDE),
+      onkeydown: (event) => walk(event, at),
+    }),
+  );
   const grid = h("div.patch-grid", {}, cells);
   const pad = h("div.pad", { hidden: true }, dots);
   const element = h("div.patches", {}, canvas, grid, pad);
@@ -68,7 +77,10 @@ export function patches(pressed) {
       cell.style.setProperty("--share", String(weights ? weight / most : 0));
       cell.dataset.weight = weights ? String(weight) : "";
       cell.setAttribute("aria-pressed", String(at === chosen));
-      cell.setAttribute("aria-label", say("vision.patch", { patch: at + 1, row: Math.floor(at / ACROSS) + 1, column: (at % ACROSS) + 1, weight: percent(weight) }));
+      cell.setAttribute(
+        "aria-label",
+        say("vision.patch", { patch: at + 1, row: Math.floor(at / ACROSS) + 1, column: (at % ACROSS) + 1, weight: percent(weight) }),
+      );
       cell.firstChild.textContent = weights && weight * 100 >= SHOWN / 2 ? percent(weight) : "";
     });
   }

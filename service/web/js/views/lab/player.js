@@ -11,10 +11,19 @@ const PLAYED_MS = 6000;
  * @param {() => void} [own] back from a training of one's own to the recorded one
  */
 export function player(shown, chosen, own = () => {}) {
-  const slider = /** @type {HTMLInputElement} */ (h("input", { type: "range", id: "moment", min: "0", max: "0", value: "0", oninput: () => {
-    stop();
-    chosen(Number(slider.value));
-  } }));
+  const slider = /** @type {HTMLInputElement} */ (
+    h("input", {
+      type: "range",
+      id: "moment",
+      min: "0",
+      max: "0",
+      value: "0",
+      oninput: () => {
+        stop();
+        chosen(Number(slider.value));
+      },
+    })
+  );
   const button = /** @type {HTMLButtonElement} */ (h("button", { type: "button", id: "play", onclick: () => (timer ? stop() : play()) }, say("lab.play")));
   const back = h("button", { type: "button", id: "back-to-recorded", hidden: true, onclick: own }, say("lab.recorded.back"));
   const step = h("output.number", { for: "moment" });

@@ -47,37 +47,52 @@ export function vision(context) {
       store.set({ model: id, picture: store.state.picture ?? examples[0].picture, word: 0, to: -1 });
     },
   });
-  const moments = player((now) => {
-    moment = now;
-    show();
-  }, (now) => {
-    moment = now;
-    store.set({ moment: now, to: -1 });
-    show();
-  }, () => {
-    isOwn = false;
-    isDrawing = false;
-    store.set({ model: "", picture: null, word: 0, to: -1 });
-    show();
-  });
+  const moments = player(
+    (now) => {
+      moment = now;
+      show();
+    },
+    (now) => {
+      moment = now;
+      store.set({ moment: now, to: -1 });
+      show();
+    },
+    () => {
+      isOwn = false;
+      isDrawing = false;
+      store.set({ model: "", picture: null, word: 0, to: -1 });
+      show();
+    },
+  );
   const chart = curves();
   const sums = h("p.small.number", { id: "vision-sums" });
   const accuracy = h("p.small", { id: "vision-accuracy" });
   const shelf = h("div.shelf", { role: "group", "aria-label": say("vision.unseen") });
   const draw = h("input", { type: "checkbox", id: "drawing", onchange: () => ((isDrawing = draw.checked), show()) });
-  const blank = h("button", { type: "button", id: "blank", onclick: () => {
-    isDrawing = true;
-    store.set({ picture: BLANK, to: -1 });
-    show();
-  } }, say("vision.blank"));
-  const picture = patches({ patch: (to) => {
-    if (isRecorded()) {
-      moments.stop();
-      moment = recording.moments.length - 1;
-    }
-    store.set({ to: store.state.to === to ? -1 : to });
-    show();
-  }, pixel: turn });
+  const blank = h(
+    "button",
+    {
+      type: "button",
+      id: "blank",
+      onclick: () => {
+        isDrawing = true;
+        store.set({ picture: BLANK, to: -1 });
+        show();
+      },
+    },
+    say("vision.blank"),
+  );
+  const picture = patches({
+    patch: (to) => {
+      if (isRecorded()) {
+        moments.stop();
+        moment = recording.moments.length - 1;
+      }
+      store.set({ to: store.state.to === to ? -1 : to });
+      show();
+    },
+    pixel: turn,
+  });
   const caption = h("div.caption", { id: "caption", role: "group", "aria-label": say("vision.caption") });
   const heads = h("select", { id: "head-of", onchange: () => store.set({ head: Number(heads.value) }) });
   const said = h("p.small.alignment-said", { id: "vision-said", role: "status" });
@@ -85,12 +100,46 @@ export function vision(context) {
   const unread = h("p.unread", { role: "status" });
   const none = h("p.hint", {}, say("vision.none"));
   const drawn = h("p", {}, draw, h("label", { for: "drawing" }, ` ${say("vision.draw")}`), " ", blank);
-  const looked = h("div.seen", {}, h("div.labelled", {}, h("h2", {}, say("vision.picture")), picture.element, drawn),
-    h("div.labelled", {}, h("h2", {}, say("vision.caption")), caption, said, truth, unread, h("div", {}, h("label", { for: "head-of" }, `${say("vision.head")} `), heads), h("h2", {}, say("vision.unseen")), shelf));
-  const element = h("div.lookup.lab", {},
+  const looked = h(
+    "div.seen",
+    {},
+    h("div.labelled", {}, h("h2", {}, say("vision.picture")), picture.element, drawn),
+    h(
+      "div.labelled",
+      {},
+      h("h2", {}, say("vision.caption")),
+      caption,
+      said,
+      truth,
+      unread,
+      h("div", {}, h("label", { for: "head-of" }, `${say("vision.head")} `), heads),
+      h("h2", {}, say("vision.unseen")),
+      shelf,
+    ),
+  );
+  const element = h(
+    "div.lookup.lab",
+    {},
     h("section.left", {}, context.story, h("div.pair", {}, seconds.element), trainer.element, chart.element, sums, accuracy),
-    h("section.right", {}, moments.element, none, looked, h("p.small.soft", {}, rich("vision.vit")), h("div.under", {}, h("span"), copyAsCurl(context, () => (model()
-      ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, picture: shown() } } : { method: "POST", path: "/v1/lab/train", body: body() })))));
+    h(
+      "section.right",
+      {},
+      moments.element,
+      none,
+      looked,
+      h("p.small.soft", {}, rich("vision.vit")),
+      h(
+        "div.under",
+        {},
+        h("span"),
+        copyAsCurl(context, () =>
+          model()
+            ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, picture: shown() } }
+            : { method: "POST", path: "/v1/lab/train", body: body() },
+        ),
+      ),
+    ),
+  );
 
   const [looking, decoding] = [latest(context), latest(context, element)];
 
@@ -162,11 +211,14 @@ export function vision(context) {
 
   async function decode() {
     if (isRecorded() || !model()) return decoding.end();
-    await decoding.ask(async (signal) => {
-      answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
-      put(unread, "");
-      show();
-    }, (refused) => refused.status === 422 && (put(unread, refused.detail), true));
+    await decoding.ask(
+      async (signal) => {
+        answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
+        put(unread, "");
+        show();
+      },
+      (refused) => refused.status === 422 && (put(unread, refused.detail), true),
+    );
   }
 
   function show() {
@@ -177,27 +229,53 @@ export function vision(context) {
     const isOld = isRecorded();
     const told = isOld ? runAt(recording, "transformer", moment) : run(NAME);
     const one = model();
-    moments.show(recording.moments.map(([step]) => step), moment, isOld);
+    moments.show(
+      recording.moments.map(([step]) => step),
+      moment,
+      isOld,
+    );
     if (isOld) answer = recordedAnswer();
     drawn.hidden = isOld;
     const last = told?.steps.at(-1);
-    chart.draw([{ kind: "transformer", name: say("lab.transformer"), points: (told?.steps ?? []).map((step) => [step.seconds, step.loss]) }], isOld ? wholeSeconds(recording.moments.at(-1)[1]) : budget(state).seconds);
-    put(sums, last ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told.begun.parameters)} ${say("lab.column.parameters")}` : "");
+    chart.draw(
+      [{ kind: "transformer", name: say("lab.transformer"), points: (told?.steps ?? []).map((step) => [step.seconds, step.loss]) }],
+      isOld ? wholeSeconds(recording.moments.at(-1)[1]) : budget(state).seconds,
+    );
+    put(
+      sums,
+      last
+        ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told.begun.parameters)} ${say("lab.column.parameters")}`
+        : "",
+    );
     const share = told?.tested?.accuracy ?? one?.accuracy;
     const isFew = !isOld && told?.tested && told.tested.step < FEW_STEPS;
     put(accuracy, isFew ? say("lab.few", { steps: count(told.tested.step) }) : share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
     looked.hidden = !one && !isOld;
     none.hidden = !looked.hidden;
-    const examples = isOld ? samples : told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" }));
+    const examples = isOld ? samples : (told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" })));
     const shelfOf = isOld ? "recorded" : (told?.trained?.id ?? "samples");
     if (shelf.dataset.of !== shelfOf) {
       shelf.dataset.of = shelfOf;
-      fill(shelf, examples.map((example, i) => h("button.example", { type: "button", "aria-label": say("vision.example", { target: example.target || String(i + 1) }), title: example.target, onclick: () => {
-        isDrawing = false;
-        chosen = i;
-        store.set(isOld ? { word: 0, to: -1 } : { picture: example.picture, word: 0, to: -1 });
-        show();
-      } }, painted(example.picture))));
+      fill(
+        shelf,
+        examples.map((example, i) =>
+          h(
+            "button.example",
+            {
+              type: "button",
+              "aria-label": say("vision.example", { target: example.target || String(i + 1) }),
+              title: example.target,
+              onclick: () => {
+                isDrawing = false;
+                chosen = i;
+                store.set(isOld ? { word: 0, to: -1 } : { picture: example.picture, word: 0, to: -1 });
+                show();
+              },
+            },
+            painted(example.picture),
+          ),
+        ),
+      );
     }
     const known = examples.find((example) => JSON.stringify(example.picture) === JSON.stringify(shown()));
     put(truth, known?.target ? say("vision.truth", { target: known.target }) : "");
@@ -210,7 +288,12 @@ export function vision(context) {
   function attended(state) {
     const every = answer.attention.at(-1);
     const head = state.head >= 0 && state.head < every.length ? Math.round(state.head) : -1;
-    if (heads.options.length !== every.length + 1) fill(heads, h("option", { value: -1 }, say("vision.mean")), every.map((_, i) => h("option", { value: i }, String(i + 1))));
+    if (heads.options.length !== every.length + 1)
+      fill(
+        heads,
+        h("option", { value: -1 }, say("vision.mean")),
+        every.map((_, i) => h("option", { value: i }, String(i + 1))),
+      );
     heads.value = String(head);
     const word = Math.min(answer.tokens.length - 1, Math.max(0, Math.round(state.word)));
     const to = state.to >= 0 && state.to < answer.source.length ? Math.round(state.to) : -1;
@@ -219,7 +302,10 @@ export function vision(context) {
     const texts = answer.tokens.map(({ text }) => text).join(" ");
     if (caption.dataset.text !== texts) {
       caption.dataset.text = texts;
-      fill(caption, answer.tokens.map(({ text }, i) => h("button.word-of", { type: "button", onclick: () => store.set({ word: i, to: -1 }) }, named(text))));
+      fill(
+        caption,
+        answer.tokens.map(({ text }, i) => h("button.word-of", { type: "button", onclick: () => store.set({ word: i, to: -1 }) }, named(text))),
+      );
     }
     [...caption.children].forEach((button, i) => button.setAttribute("aria-pressed", String(to < 0 && i === word)));
     const { text, probability } = answer.tokens[word];

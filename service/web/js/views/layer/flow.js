@@ -4,10 +4,21 @@ import { select } from "../../../vendor/d3/d3-selection.js";
 
 /** From, to, the side that the line leaves by, the map it passes through. */
 const LINES = [
-  ["embeddings", "query", "right", "Q"], ["embeddings", "key", "right", "K"], ["embeddings", "value", "right", "V"],
-  ["query", "dot", "right"], ["key", "dot", "right"], ["dot", "scale", "right"], ["scale", "mask", "right"], ["mask", "softmax", "right"],
-  ["softmax", "blend", "down"], ["value", "blend", "right"], ["blend", "concat", "down"], ["concat", "project", "left", "O"],
-  ["project", "residual", "left"], ["embeddings", "residual", "around"], ["residual", "norm", "left"],
+  ["embeddings", "query", "right", "Q"],
+  ["embeddings", "key", "right", "K"],
+  ["embeddings", "value", "right", "V"],
+  ["query", "dot", "right"],
+  ["key", "dot", "right"],
+  ["dot", "scale", "right"],
+  ["scale", "mask", "right"],
+  ["mask", "softmax", "right"],
+  ["softmax", "blend", "down"],
+  ["value", "blend", "right"],
+  ["blend", "concat", "down"],
+  ["concat", "project", "left", "O"],
+  ["project", "residual", "left"],
+  ["embeddings", "residual", "around"],
+  ["residual", "norm", "left"],
 ];
 /** Of a head: from the first block in it to the last. */
 const HEAD = ["query", "key", "value", "dot", "softmax", "blend"];
@@ -19,8 +30,19 @@ export function flow(blocks) {
   element.setAttribute("class", "lines");
   element.setAttribute("aria-hidden", "true");
   const chart = select(element);
-  chart.append("defs").append("marker").attr("id", "arrow").attr("viewBox", "0 0 8 8").attr("refX", 7).attr("refY", 4).attr("markerWidth", 7).attr("markerHeight", 7)
-    .attr("markerUnits", "userSpaceOnUse").attr("orient", "auto").append("path").attr("d", "M0,0L8,4L0,8Z");
+  chart
+    .append("defs")
+    .append("marker")
+    .attr("id", "arrow")
+    .attr("viewBox", "0 0 8 8")
+    .attr("refX", 7)
+    .attr("refY", 4)
+    .attr("markerWidth", 7)
+    .attr("markerHeight", 7)
+    .attr("markerUnits", "userSpaceOnUse")
+    .attr("orient", "auto")
+    .append("path")
+    .attr("d", "M0,0L8,4L0,8Z");
   for (const part of ["frames", "paths", "maps"]) chart.append("g").attr("class", part);
   let lit = null;
   const watcher = new ResizeObserver(() => draw());
@@ -33,13 +55,46 @@ export function flow(blocks) {
     chart.attr("viewBox", `0 0 ${width} ${height}`);
     const box = (name) => boxOf(blocks.get(name));
     const inside = HEAD.map(box);
-    const frame = { left: Math.min(...inside.map((one) => one.left)) - ROOM, top: Math.min(...inside.map((one) => one.top)) - ROOM, right: Math.max(...inside.map((one) => one.right)) + ROOM, bottom: Math.max(...inside.map((one) => one.bottom)) + ROOM };
-    chart.select(".frames").selectAll("rect").data([6, 0]).join("rect").attr("x", (by) => frame.left + by).attr("y", (by) => frame.top - by)
-      .attr("width", frame.right - frame.left).attr("height", frame.bottom - frame.top).attr("rx", 8).attr("class", (by) => (by ? "behind" : "before"));
+    const frame = {
+      left: Math.min(...inside.map((one) => one.left)) - ROOM,
+      top: Math.min(...inside.map((one) => one.top)) - ROOM,
+      right: Math.max(...inside.map((one) => one.right)) + ROOM,
+      bottom: Math.max(...inside.map((one) => one.bottom)) + ROOM,
+    };
+    chart
+      .select(".frames")
+      .selectAll("rect")
+      .data([6, 0])
+      .join("rect")
+      .attr("x", (by) => frame.left + by)
+      .attr("y", (by) => frame.top - by)
+      .attr("width", frame.right - frame.left)
+      .attr("height", frame.bottom - frame.top)
+      .attr("rx", 8)
+      .attr("class", (by) => (by ? "behind" : "before"));
     const lines = LINES.map(([from, to, side, map]) => ({ to, map, ...between(box(from), box(to), side) }));
-    chart.select(".paths").selectAll("path").data(lines).join("path").attr("d", (one) => one.path).attr("marker-end", "url(#arrow)").attr("class", (one) => (one.to === lit ? "now" : null));
-    const maps = chart.select(".maps").selectAll("text").data(lines.filter((one) => one.map)).join("text").attr("x", (one) => one.x).attr("y", (one) => one.y);
-    maps.selectAll("tspan").data((one) => ["W", one.map]).join("tspan").attr("class", (_, i) => (i ? "lower" : null)).attr("dy", (_, i) => (i ? "0.25em" : null)).text((letter) => letter);
+    chart
+      .select(".paths")
+      .selectAll("path")
+      .data(lines)
+      .join("path")
+      .attr("d", (one) => one.path)
+      .attr("marker-end", "url(#arrow)")
+      .attr("class", (one) => (one.to === lit ? "now" : null));
+    const maps = chart
+      .select(".maps")
+      .selectAll("text")
+      .data(lines.filter((one) => one.map))
+      .join("text")
+      .attr("x", (one) => one.x)
+      .attr("y", (one) => one.y);
+    maps
+      .selectAll("tspan")
+      .data((one) => ["W", one.map])
+      .join("tspan")
+      .attr("class", (_, i) => (i ? "lower" : null))
+      .attr("dy", (_, i) => (i ? "0.25em" : null))
+      .text((letter) => letter);
   }
 
   /** The lines into a block are lit. */

@@ -23,9 +23,14 @@ export function walkedOf(state) {
 /** The request for attention, with every array on the way. */
 export function attention(state) {
   return {
-    query: EMBEDDINGS, key: EMBEDDINGS, value: EMBEDDINGS, similarity: "scaled_dot", temperature: onTheWire(state.t),
+    query: EMBEDDINGS,
+    key: EMBEDDINGS,
+    value: EMBEDDINGS,
+    similarity: "scaled_dot",
+    temperature: onTheWire(state.t),
     ...(state.causal ? { mask: causalMask(WORDS.length) } : {}),
-    projections: { W_Q, W_K, W_V, W_O, n_heads: headsOf(state) }, intermediates: true,
+    projections: { W_Q, W_K, W_V, W_O, n_heads: headsOf(state) },
+    intermediates: true,
   };
 }
 
@@ -48,7 +53,11 @@ function residual(both) {
  */
 function norm(both) {
   return {
-    query: both, key: EYE, value: EYE, similarity: "cosine", temperature: 1 / Math.sqrt(WIDTH),
+    query: both,
+    key: EYE,
+    value: EYE,
+    similarity: "cosine",
+    temperature: 1 / Math.sqrt(WIDTH),
     projections: { W_Q: [...CENTRE, ...CENTRE], W_K: EYE, W_V: EYE, W_O: EYE, n_heads: 1 },
   };
 }
@@ -66,11 +75,30 @@ export async function numbersOf(api, state, signal) {
   const width = WIDTH / headsOf(state);
   const head = walkedOf(state);
   const own = (map) => map.map((row) => row.slice(head * width, (head + 1) * width));
-  const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map((name) => all[name][head]);
+  const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map(
+    (name) => all[name][head],
+  );
   return {
-    embeddings: EMBEDDINGS, W_Q: own(W_Q), W_K: own(W_K), W_V: own(W_V), W_O, words: WORDS, query, key, value, similarity, logits, weights, blended,
-    dot: plain.intermediates.similarities[head], scaled: plain.logits[head],
+    embeddings: EMBEDDINGS,
+    W_Q: own(W_Q),
+    W_K: own(W_K),
+    W_V: own(W_V),
+    W_O,
+    words: WORDS,
+    query,
+    key,
+    value,
+    similarity,
+    logits,
+    weights,
+    blended,
+    dot: plain.intermediates.similarities[head],
+    scaled: plain.logits[head],
     mask: state.causal ? causalMask(WORDS.length) : null,
-    heads: all.heads, concatenated: all.concatenated, output, residual: added.intermediates.similarities, normalised: normed.logits[0],
+    heads: all.heads,
+    concatenated: all.concatenated,
+    output,
+    residual: added.intermediates.similarities,
+    normalised: normed.logits[0],
   };
 }

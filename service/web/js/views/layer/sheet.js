@@ -16,10 +16,22 @@ export function sheet(choose, copying) {
   });
   const heads = h("span.one-head", {});
   const drawing = flow(new Map(places.map(({ block, button }) => [block.name, button])));
-  const plane = h("div.flow", {}, drawing.element, heads, places.map(({ button }) => button));
+  const plane = h(
+    "div.flow",
+    {},
+    drawing.element,
+    heads,
+    places.map(({ button }) => button),
+  );
   const scroller = h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("sheet.title") }, plane);
-  const element = h("section.sheet", { id: "sheet", "aria-label": say("sheet.title") }, h("div.across", {}, h("h2", {}, say("sheet.title")), copying), scroller,
-    h("p.small.soft", {}, rich("sheet.own")), h("p.small", { id: "sheet-gpt" }, rich("sheet.gpt")));
+  const element = h(
+    "section.sheet",
+    { id: "sheet", "aria-label": say("sheet.title") },
+    h("div.across", {}, h("h2", {}, say("sheet.title")), copying),
+    scroller,
+    h("p.small.soft", {}, rich("sheet.own")),
+    h("p.small", { id: "sheet-gpt" }, rich("sheet.gpt")),
+  );
 
   /** @param {Page.Arrays} numbers every array by the name of its block @param {number} step the block that is lit @param {{t: number, heads: number, walked: number}} state */
   function show(numbers, step, state) {
@@ -34,7 +46,13 @@ export function sheet(choose, copying) {
       if (i === step) button.setAttribute("aria-current", "step");
       else button.removeAttribute("aria-current");
       figures.style.setProperty("--columns", String(rows[0].length + (block.labels ? 1 : 0)));
-      fill(figures, rows.flatMap((row, r) => [block.labels ? h("i", {}, numbers.words[r]) : null, ...row.map((number, c) => figure(block, number, c, rows[0].length / count))]));
+      fill(
+        figures,
+        rows.flatMap((row, r) => [
+          block.labels ? h("i", {}, numbers.words[r]) : null,
+          ...row.map((number, c) => figure(block, number, c, rows[0].length / count)),
+        ]),
+      );
     });
     drawing.light(BLOCKS[step].name);
     follow(places[step].button);

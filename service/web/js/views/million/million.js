@@ -10,7 +10,10 @@ import { temperatureSlider } from "../temperature.js";
 import { bar, inThreeDigits, upTo } from "./bar.js";
 
 /** What is allowed at each stop of the slider. */
-const STOPS = [{ name: "exact", asks: { max_error: 1e-12 } }, { name: "codes", asks: {} }];
+const STOPS = [
+  { name: "exact", asks: { max_error: 1e-12 } },
+  { name: "codes", asks: {} },
+];
 /** Bytes of a component that are read of every key. */
 const BYTES = { exact: 4, quantised: 1 };
 const SHOWN = 8;
@@ -24,23 +27,61 @@ export function million(context) {
   let waiting = 0;
   let found = [];
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }));
-  const question = h("input.question", { type: "text", id: "question", value: store.state.query, autocomplete: "off", dir: "auto", maxLength: 2000, oninput: () => store.set({ query: question.value }) });
+  const question = h("input.question", {
+    type: "text",
+    id: "question",
+    value: store.state.query,
+    autocomplete: "off",
+    dir: "auto",
+    maxLength: 2000,
+    oninput: () => store.set({ query: question.value }),
+  });
   const source = h("select", { id: "largest", onchange: () => store.set({ source: source.value }) });
-  const stops = h("input.slider.plain-slider", { type: "range", id: "codes", min: 0, max: STOPS.length - 1, step: 1, oninput: () => store.set({ codes: Number(stops.value) }) });
+  const stops = h("input.slider.plain-slider", {
+    type: "range",
+    id: "codes",
+    min: 0,
+    max: STOPS.length - 1,
+    step: 1,
+    oninput: () => store.set({ codes: Number(stops.value) }),
+  });
   const stop = h("output.strong", { for: "codes" });
   const words = h("p", { id: "million-words", role: "status" });
   const read = h("p.small", { id: "million-read" });
   const body = h("tbody");
   const columns = ["key", "weight", "off", "bar"].map((name) => h("th", { scope: "col" }, say(`million.${name}`)));
-  const element = h("div.lookup.million", {},
-    h("section.left", {}, context.story,
+  const element = h(
+    "div.lookup.million",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
       h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question),
       h("div", {}, h("label", { for: "largest" }, say("ask.rows")), source),
       h("div", {}, h("div.across", {}, h("label", { for: "codes" }, say("million.codes")), stop), stops),
-      slider.element, words),
-    h("section.right", {}, h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("million.bar") }, h("table.certified", {}, h("thead", {}, h("tr", {}, columns)), body)),
-      h("p.small.soft", {}, say("million.how")), read, h("h2", {}, say("million.title")), h("p.small", { id: "million-figures" }, say("million.figures")),
-      h("div.under", {}, copyAsCurl(context, () => ({ method: "POST", path: path(), body: request(chosen()) })))));
+      slider.element,
+      words,
+    ),
+    h(
+      "section.right",
+      {},
+      h(
+        "div.scrolling",
+        { tabIndex: 0, role: "group", "aria-label": say("million.bar") },
+        h("table.certified", {}, h("thead", {}, h("tr", {}, columns)), body),
+      ),
+      h("p.small.soft", {}, say("million.how")),
+      read,
+      h("h2", {}, say("million.title")),
+      h("p.small", { id: "million-figures" }, say("million.figures")),
+      h(
+        "div.under",
+        {},
+        copyAsCurl(context, () => ({ method: "POST", path: path(), body: request(chosen()) })),
+      ),
+    ),
+  );
 
   const asking = latest(context, element);
 
@@ -66,7 +107,10 @@ export function million(context) {
     await asking.ask(async (signal) => {
       if (!found.length) {
         ({ collections: found } = await asker.collections(signal));
-        fill(source, found.map(({ name, documents }) => h("option", { value: name }, say("ask.collection", { name, count: count(documents) }))));
+        fill(
+          source,
+          found.map(({ name, documents }) => h("option", { value: name }, say("ask.collection", { name, count: count(documents) }))),
+        );
       }
       if (!found.length) return put(words, say("million.empty"));
       source.value = collection().name;
@@ -82,9 +126,19 @@ export function million(context) {
     const { method, total_variation: most } = answer.certificate;
     const truth = new Map(exact.matches.map(({ id, weight }) => [id, weight]));
     const rows = answer.matches.map((match) => ({ ...match, off: truth.has(match.id) ? Math.abs(match.weight - truth.get(match.id)) : null }));
-    fill(body, rows.map(({ key, weight, off }) => h("tr", {},
-      h("td.key", { dir: "auto" }, clipped(key ?? "", LONGEST)), h("td.number.weight", {}, `${inThreeDigits(weight)} ± ${upTo(most)}`),
-      h("td.number", {}, off === null ? "–" : power(off)), h("td", {}, bar(off, most)))));
+    fill(
+      body,
+      rows.map(({ key, weight, off }) =>
+        h(
+          "tr",
+          {},
+          h("td.key", { dir: "auto" }, clipped(key ?? "", LONGEST)),
+          h("td.number.weight", {}, `${inThreeDigits(weight)} ± ${upTo(most)}`),
+          h("td.number", {}, off === null ? "–" : power(off)),
+          h("td", {}, bar(off, most)),
+        ),
+      ),
+    );
     const milliseconds = answers.map((one) => one.took_ms).sort((a, b) => a - b)[Math.floor(TIMES / 2)];
     const worst = Math.max(...rows.map(({ off }) => off ?? 0));
     put(stop, say(`million.stop.${chosen().name}`));
@@ -92,7 +146,15 @@ export function million(context) {
     stops.setAttribute("aria-valuetext", stop.textContent);
     put(words, say(`million.words.${method}`, { count: count(answer.keys), most: upTo(most), worst: power(worst), ms: fixed(milliseconds, 1) }));
     const { dimension } = collection();
-    put(read, say("million.read", { count: count(answer.keys), dimension: count(dimension ?? 0), read: fixed((answer.keys * (dimension ?? 0) * BYTES[method]) / 1e6, 1), whole: fixed((answer.keys * (dimension ?? 0) * BYTES.exact) / 1e6, 1) }));
+    put(
+      read,
+      say("million.read", {
+        count: count(answer.keys),
+        dimension: count(dimension ?? 0),
+        read: fixed((answer.keys * (dimension ?? 0) * BYTES[method]) / 1e6, 1),
+        whole: fixed((answer.keys * (dimension ?? 0) * BYTES.exact) / 1e6, 1),
+      }),
+    );
     slider.follow(store.state.t, words.textContent);
     context.told({ state: store.state, most, bound: upTo(most), worst, method, keys: answer.keys });
   }

@@ -1,7 +1,15 @@
 /** One query, six keys with a number each, and the six similarities that the service has. */
 
 /** The query first, then the keys: points of a plane. */
-export const SPOTS = [[1.6, 0.8], [3.0, -0.4], [0.7, 0.35], [1.7, 1.3], [-1.3, 1.8], [0.3, 2.5], [-1.6, -1.2]];
+export const SPOTS = [
+  [1.6, 0.8],
+  [3.0, -0.4],
+  [0.7, 0.35],
+  [1.7, 1.3],
+  [-1.3, 1.8],
+  [0.3, 2.5],
+  [-1.6, -1.2],
+];
 export const LETTERS = ["a", "b", "c", "d", "e", "f"];
 /** What is found at each key: h, in the words of Bahdanau et al. */
 export const VALUES = [10, 20, 30, 40, 50, 60];
@@ -13,8 +21,33 @@ export const MEASURES = [
   { name: "scaled_dot", formula: "q · k / √d" },
   { name: "cosine", formula: "q · k / ‖q‖ ‖k‖" },
   { name: "gaussian", formula: "−‖q − k‖² / 2" },
-  { name: "bilinear", formula: "qᵀ W k", parameters: { W: [[0, 1], [-1, 0]] } },
-  { name: "additive", formula: "vᵀ tanh(W_q q + W_k k)", parameters: { W_q: [[0, -1], [0.5, 0], [0.6, 0]], W_k: [[0, 1], [1, 0], [-1, 0]], v: [1, 1, 1] } },
+  {
+    name: "bilinear",
+    formula: "qᵀ W k",
+    parameters: {
+      W: [
+        [0, 1],
+        [-1, 0],
+      ],
+    },
+  },
+  {
+    name: "additive",
+    formula: "vᵀ tanh(W_q q + W_k k)",
+    parameters: {
+      W_q: [
+        [0, -1],
+        [0.5, 0],
+        [0.6, 0],
+      ],
+      W_k: [
+        [0, 1],
+        [1, 0],
+        [-1, 0],
+      ],
+      v: [1, 1, 1],
+    },
+  },
 ];
 
 /** A measure by its name; the last where there is none of that name. */

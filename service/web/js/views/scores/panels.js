@@ -11,11 +11,32 @@ export function panels(choose) {
     const title = h("button.measure", { type: "button", onclick: () => choose(measure.name) }, say(`scores.${measure.name}`));
     const body = h("tbody");
     const output = h("span.number.value.strong");
-    const table = h("table", {}, h("thead", {}, h("tr", {}, h("th.key", { scope: "col" }, say("word.key")), h("th", { scope: "col" }, say("scores.score")), h("th.weight", { scope: "col" }, "α"))), body);
-    const element = h("section.panel", { "aria-label": say(`scores.${measure.name}`) }, title, h("p.number.small.written-as", {}, subscripted(measure.formula)), table, h("p.small", {}, "C = ", output), h("p.tiny.soft", {}, rich(`scores.${measure.name}.say`)));
+    const table = h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h("tr", {}, h("th.key", { scope: "col" }, say("word.key")), h("th", { scope: "col" }, say("scores.score")), h("th.weight", { scope: "col" }, "α")),
+      ),
+      body,
+    );
+    const element = h(
+      "section.panel",
+      { "aria-label": say(`scores.${measure.name}`) },
+      title,
+      h("p.number.small.written-as", {}, subscripted(measure.formula)),
+      table,
+      h("p.small", {}, "C = ", output),
+      h("p.tiny.soft", {}, rich(`scores.${measure.name}.say`)),
+    );
     return { measure, title, body, output, element };
   });
-  const element = h("div.panels", {}, parts.map((part) => part.element));
+  const element = h(
+    "div.panels",
+    {},
+    parts.map((part) => part.element),
+  );
 
   /** @param {Object<string, {scores: number[], weights: number[], output: number}>} answers by similarity @param {string} chosen */
   function show(answers, chosen) {
@@ -25,8 +46,18 @@ export function panels(choose) {
       if (!answer) continue;
       const most = Math.max(...answer.weights);
       panel.dataset.best = LETTERS[answer.weights.indexOf(most)];
-      fill(body, LETTERS.map((letter, i) => h(answer.weights[i] === most ? "tr.best" : "tr", {}, h("th.key", { scope: "row" }, letter), h("td.number", {}, fixed(answer.scores[i])),
-        h("td.number.weight", { style: { "--share": String(answer.weights[i]) } }, percent(answer.weights[i])))));
+      fill(
+        body,
+        LETTERS.map((letter, i) =>
+          h(
+            answer.weights[i] === most ? "tr.best" : "tr",
+            {},
+            h("th.key", { scope: "row" }, letter),
+            h("td.number", {}, fixed(answer.scores[i])),
+            h("td.number.weight", { style: { "--share": String(answer.weights[i]) } }, percent(answer.weights[i])),
+          ),
+        ),
+      );
       put(output, fixed(answer.output));
     }
   }

@@ -50,16 +50,46 @@ export function plane(moved) {
     last = spots;
     const [x, y] = [(spot) => (spot[0] / REACH) * UNITS, (spot) => (-spot[1] / REACH) * UNITS];
     const [query, ...keys] = spots;
-    chart.select(".stems").selectAll("line").data(keys).join("line").attr("x1", x(query)).attr("y1", y(query)).attr("x2", x).attr("y2", y)
-      .attr("stroke-width", (_, i) => Math.max(0.75, (weights?.[i] ?? 0) * THICKEST)).attr("stroke-opacity", (_, i) => 0.2 + 0.7 * Math.sqrt(weights?.[i] ?? 0));
-    const groups = chart.select(".spots").selectAll("g").data(spots).join((enter) => {
-      const group = enter.append("g").attr("tabindex", 0).attr("role", "button").attr("data-spot", (_, i) => i).attr("class", (_, i) => (i ? "key" : "query"));
-      group.append("circle").attr("r", 13);
-      group.append("text").attr("dy", "0.35em").attr("text-anchor", "middle").text((_, i) => (i ? LETTERS[i - 1] : "q"));
-      return group;
-    });
-    groups.attr("transform", (spot) => `translate(${x(spot)},${y(spot)})`)
-      .attr("aria-label", (spot, i) => say(i ? "scores.spot.key" : "scores.spot.query", { name: i ? LETTERS[i - 1] : "q", x: fixed(spot[0], 1), y: fixed(spot[1], 1), weight: i && weights ? percent(weights[i - 1]) : "" }));
+    chart
+      .select(".stems")
+      .selectAll("line")
+      .data(keys)
+      .join("line")
+      .attr("x1", x(query))
+      .attr("y1", y(query))
+      .attr("x2", x)
+      .attr("y2", y)
+      .attr("stroke-width", (_, i) => Math.max(0.75, (weights?.[i] ?? 0) * THICKEST))
+      .attr("stroke-opacity", (_, i) => 0.2 + 0.7 * Math.sqrt(weights?.[i] ?? 0));
+    const groups = chart
+      .select(".spots")
+      .selectAll("g")
+      .data(spots)
+      .join((enter) => {
+        const group = enter
+          .append("g")
+          .attr("tabindex", 0)
+          .attr("role", "button")
+          .attr("data-spot", (_, i) => i)
+          .attr("class", (_, i) => (i ? "key" : "query"));
+        group.append("circle").attr("r", 13);
+        group
+          .append("text")
+          .attr("dy", "0.35em")
+          .attr("text-anchor", "middle")
+          .text((_, i) => (i ? LETTERS[i - 1] : "q"));
+        return group;
+      });
+    groups
+      .attr("transform", (spot) => `translate(${x(spot)},${y(spot)})`)
+      .attr("aria-label", (spot, i) =>
+        say(i ? "scores.spot.key" : "scores.spot.query", {
+          name: i ? LETTERS[i - 1] : "q",
+          x: fixed(spot[0], 1),
+          y: fixed(spot[1], 1),
+          weight: i && weights ? percent(weights[i - 1]) : "",
+        }),
+      );
   }
 
   return { element, draw };

@@ -22,10 +22,23 @@ export function scores(context) {
   const all = panels((similarity) => store.set({ similarity }));
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 10, Infinity]);
   const vectors = h("div.vectors", { id: "vectors", role: "status" });
-  const element = h("div.lookup.similarities", {},
+  const element = h(
+    "div.lookup.similarities",
+    {},
     h("section.left", {}, context.story, slider.element, picture.element, h("p.small.soft", {}, say("scores.drag"))),
-    h("section.right", {}, all.element, vectors,
-      h("div.under", {}, h("span.small.soft", {}, rich("scores.same")), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state, measured(store.state.similarity)) })))));
+    h(
+      "section.right",
+      {},
+      all.element,
+      vectors,
+      h(
+        "div.under",
+        {},
+        h("span.small.soft", {}, rich("scores.same")),
+        copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state, measured(store.state.similarity)) })),
+      ),
+    ),
+  );
 
   function spots() {
     return spotsOf(store.state);
@@ -39,7 +52,9 @@ export function scores(context) {
     element.setAttribute("aria-busy", "true");
     try {
       const found = await Promise.all(MEASURES.map((measure) => api.post("/v1/attend", body(wanted, measure), running.signal)));
-      answers = Object.fromEntries(MEASURES.map(({ name }, i) => [name, { scores: found[i].intermediates.similarities[0], weights: found[i].weights[0], output: found[i].output[0][0] }]));
+      answers = Object.fromEntries(
+        MEASURES.map(({ name }, i) => [name, { scores: found[i].intermediates.similarities[0], weights: found[i].weights[0], output: found[i].output[0][0] }]),
+      );
       context.notice.clear();
       if (!left) show();
     } catch (failure) {
@@ -79,10 +94,22 @@ function retrieval({ weights, output }, name) {
   const kind = isOneHot ? "one" : new Set(weights).size === 1 ? "mean" : "part";
   const at = weights.indexOf(Math.max(...weights));
   const numbers = isOneHot ? weights.map((weight) => fixed(weight, 0)) : weights.map((weight) => fixed(weight));
-  const lines = [["α", "weight", numbers], ["h", "value", VALUES.map(String)]];
+  const lines = [
+    ["α", "weight", numbers],
+    ["h", "value", VALUES.map(String)],
+  ];
   return [
     h("h2", {}, say("scores.vectors", { name: say(`scores.${name}`) })),
-    ...lines.map(([letter, kindOf, texts]) => h(`p.number.${kindOf}.vector`, {}, h("b", {}, `${letter} = `), "[ ", texts.map((text, i) => h(i === at && kindOf === "weight" ? "span.best" : "span", {}, text)), "]")),
+    ...lines.map(([letter, kindOf, texts]) =>
+      h(
+        `p.number.${kindOf}.vector`,
+        {},
+        h("b", {}, `${letter} = `),
+        "[ ",
+        texts.map((text, i) => h(i === at && kindOf === "weight" ? "span.best" : "span", {}, text)),
+        "]",
+      ),
+    ),
     h("p.number.vector", {}, "C = Σ αᵢ hᵢ = ", h("strong.value", {}, fixed(output))),
     h("p.small", {}, rich(`scores.retrieval.${kind}`, { key: LETTERS[at], value: VALUES[at], C: fixed(output) })),
   ];
@@ -100,5 +127,13 @@ function spotsOf({ spots }) {
 /** @param {Page.State} state @param {typeof MEASURES[0]} measure */
 function body(state, { name, parameters }) {
   const [query, ...key] = spotsOf(state);
-  return { query: [query], key, value: VALUES.map((value) => [value]), similarity: name, ...(parameters ? { parameters } : {}), temperature: onTheWire(state.t), intermediates: true };
+  return {
+    query: [query],
+    key,
+    value: VALUES.map((value) => [value]),
+    similarity: name,
+    ...(parameters ? { parameters } : {}),
+    temperature: onTheWire(state.t),
+    intermediates: true,
+  };
 }

@@ -44,7 +44,14 @@ export function chart(on) {
   const glow = drawn.append("defs").append("radialGradient").attr("id", "space-glow").attr("gradientUnits", "userSpaceOnUse");
   for (const part of ["ground", "rings", "threads", "dots", "axis", "seeker", "names"]) drawn.append("g").attr("class", part);
   const dots = drawn.select(".dots").attr("tabindex", 0).attr("role", "application");
-  const knob = drawn.append("g").attr("class", "knob").attr("id", "ring").attr("tabindex", 0).attr("role", "slider").attr("aria-valuemin", 0).attr("aria-valuemax", STEPS);
+  const knob = drawn
+    .append("g")
+    .attr("class", "knob")
+    .attr("id", "ring")
+    .attr("tabindex", 0)
+    .attr("role", "slider")
+    .attr("aria-valuemin", 0)
+    .attr("aria-valuemax", STEPS);
   knob.append("circle").attr("class", "near");
   knob.append("circle").attr("class", "reach");
   knob.append("text");
@@ -165,9 +172,24 @@ export function chart(on) {
     const { rows, weights, spot: flat } = model;
     const [x, y] = flat ? onPlane(flat) : [place.x, place.y];
     const threads = rows.map((_, i) => i).filter((i) => weights[i] >= THREAD.least);
-    drawn.select(".threads").selectAll("line").data(threads, (i) => i).join("line").attr("x1", x).attr("y1", y).attr("x2", (i) => spot(i)[0]).attr("y2", (i) => spot(i)[1])
+    drawn
+      .select(".threads")
+      .selectAll("line")
+      .data(threads, (i) => i)
+      .join("line")
+      .attr("x1", x)
+      .attr("y1", y)
+      .attr("x2", (i) => spot(i)[0])
+      .attr("y2", (i) => spot(i)[1])
       .attr("stroke-width", (i) => Math.max(0.75, THREAD.most * weights[i]));
-    dots.selectAll("circle").data(rows).join("circle").attr("cx", (_, i) => spot(i)[0].toFixed(2)).attr("cy", (_, i) => spot(i)[1].toFixed(2)).attr("r", (_, i) => radius(i).toFixed(2)).classed("light", (_, i) => weights[i] < THREAD.least);
+    dots
+      .selectAll("circle")
+      .data(rows)
+      .join("circle")
+      .attr("cx", (_, i) => spot(i)[0].toFixed(2))
+      .attr("cy", (_, i) => spot(i)[1].toFixed(2))
+      .attr("r", (_, i) => radius(i).toFixed(2))
+      .classed("light", (_, i) => weights[i] < THREAD.least);
     dots.attr("aria-label", say("space.rows.label", { count: rows.length }));
     drawn.select(".seeker").selectAll("circle").data([0]).join("circle").attr("cx", x).attr("cy", y).attr("r", SEEKER);
     element.setAttribute("aria-label", say(flat ? "space.label.flat" : "space.label", { count: rows.length }));
@@ -186,24 +208,99 @@ export function chart(on) {
     // On the left the knob itself needs room, on the right its T above it.
     const told = grid.filter((distance) => Math.abs(distance - reach) * unit > KNOB + line / 2);
     const weighed = told.filter((distance) => distance > near && (distance > reach || (reach - distance) * unit > KNOB + 1.5 * line));
-    drawn.select(".rings").selectAll("circle").data(grid).join("circle").attr("cx", x).attr("cy", y).attr("r", (distance) => distance * unit);
-    glow.attr("cx", x).attr("cy", y).attr("r", far * unit);
+    drawn
+      .select(".rings")
+      .selectAll("circle")
+      .data(grid)
+      .join("circle")
+      .attr("cx", x)
+      .attr("cy", y)
+      .attr("r", (distance) => distance * unit);
+    glow
+      .attr("cx", x)
+      .attr("cy", y)
+      .attr("r", far * unit);
     const stops = Array.from({ length: STOPS + 1 }, (_, i) => near + ((far - near) * i) / STOPS);
-    glow.selectAll("stop").data(t < 0.02 ? [near, Math.min(far, near + 2 * t + 0.002), far] : stops).join("stop").attr("offset", (distance) => distance / far).attr("stop-opacity", (distance) => 0.3 * share(distance));
-    drawn.select(".ground").selectAll("circle").data(flat ? [] : [0]).join("circle").attr("cx", x).attr("cy", y).attr("r", far * unit).attr("fill", "url(#space-glow)");
+    glow
+      .selectAll("stop")
+      .data(t < 0.02 ? [near, Math.min(far, near + 2 * t + 0.002), far] : stops)
+      .join("stop")
+      .attr("offset", (distance) => distance / far)
+      .attr("stop-opacity", (distance) => 0.3 * share(distance));
+    drawn
+      .select(".ground")
+      .selectAll("circle")
+      .data(flat ? [] : [0])
+      .join("circle")
+      .attr("cx", x)
+      .attr("cy", y)
+      .attr("r", far * unit)
+      .attr("fill", "url(#space-glow)");
 
     const axis = drawn.select(".axis");
-    axis.selectAll("line").data(flat ? [] : [0]).join("line").attr("x1", x).attr("x2", x).attr("y1", y + SEEKER).attr("y2", y + far * unit);
-    axis.selectAll(".distance:not(.end)").data(told).join("text").attr("class", "distance").attr("x", x - 6).attr("y", (distance) => y + distance * unit + line / 4).text((distance) => distance.toFixed(1));
-    axis.selectAll(".there:not(.end)").data(weighed).join("text").attr("class", "there").attr("x", x + 6).attr("y", (distance) => y + distance * unit + line / 4).text((distance) => percent(most * share(distance)));
-    const ends = flat ? [] : [{ side: -1, words: say("space.distance") }, { side: 1, words: say("space.weight") }];
-    axis.selectAll(".end").data(ends).join("text").attr("class", ({ side }) => (side < 0 ? "end distance" : "end there")).attr("x", ({ side }) => x + 6 * side).attr("y", place.height - 0.5 * line).text(({ words }) => words);
+    axis
+      .selectAll("line")
+      .data(flat ? [] : [0])
+      .join("line")
+      .attr("x1", x)
+      .attr("x2", x)
+      .attr("y1", y + SEEKER)
+      .attr("y2", y + far * unit);
+    axis
+      .selectAll(".distance:not(.end)")
+      .data(told)
+      .join("text")
+      .attr("class", "distance")
+      .attr("x", x - 6)
+      .attr("y", (distance) => y + distance * unit + line / 4)
+      .text((distance) => distance.toFixed(1));
+    axis
+      .selectAll(".there:not(.end)")
+      .data(weighed)
+      .join("text")
+      .attr("class", "there")
+      .attr("x", x + 6)
+      .attr("y", (distance) => y + distance * unit + line / 4)
+      .text((distance) => percent(most * share(distance)));
+    const ends = flat
+      ? []
+      : [
+          { side: -1, words: say("space.distance") },
+          { side: 1, words: say("space.weight") },
+        ];
+    axis
+      .selectAll(".end")
+      .data(ends)
+      .join("text")
+      .attr("class", ({ side }) => (side < 0 ? "end distance" : "end there"))
+      .attr("x", ({ side }) => x + 6 * side)
+      .attr("y", place.height - 0.5 * line)
+      .text(({ words }) => words);
 
-    knob.attr("display", flat ? "none" : null).attr("aria-valuenow", positionOf(t)).attr("aria-valuetext", `T = ${temperatureText(t)}`).attr("aria-label", say("space.ring"));
-    knob.select(".near").attr("cx", x).attr("cy", y).attr("r", near * unit);
-    knob.select(".reach").attr("cx", x).attr("cy", y).attr("r", reach * unit);
-    knob.select(".grip").attr("cx", x).attr("cy", y + reach * unit);
-    knob.select("text").attr("x", x + KNOB + 3).attr("y", y + reach * unit - KNOB).text(`T = ${temperatureText(t)}`);
+    knob
+      .attr("display", flat ? "none" : null)
+      .attr("aria-valuenow", positionOf(t))
+      .attr("aria-valuetext", `T = ${temperatureText(t)}`)
+      .attr("aria-label", say("space.ring"));
+    knob
+      .select(".near")
+      .attr("cx", x)
+      .attr("cy", y)
+      .attr("r", near * unit);
+    knob
+      .select(".reach")
+      .attr("cx", x)
+      .attr("cy", y)
+      .attr("r", reach * unit);
+    knob
+      .select(".grip")
+      .attr("cx", x)
+      .attr("cy", y + reach * unit);
+    knob
+      .select("text")
+      .attr("x", x + KNOB + 3)
+      .attr("y", y + reach * unit - KNOB)
+      .text(`T = ${temperatureText(t)}`);
   }
 
   /** The nearest keys by name, and the one that is pointed at; a name that finds no free place is shortened or left out. */
@@ -214,7 +311,11 @@ export function chart(on) {
     pen.font = getComputedStyle(/** @type {Element} */ (drawn.select(".names").node())).font;
     const [sx, sy] = model.spot ? onPlane(model.spot) : [place.x, place.y];
     const taken = [box(sx - SEEKER, sx + SEEKER, sy - SEEKER, sy + SEEKER)];
-    if (!model.spot) taken.push(box(place.x - 2.2 * line, place.x + 3.2 * line, place.y + 0.12 * place.unit, place.height), box(place.x, place.x + 6 * line, ringY() - KNOB - line, ringY()));
+    if (!model.spot)
+      taken.push(
+        box(place.x - 2.2 * line, place.x + 3.2 * line, place.y + 0.12 * place.unit, place.height),
+        box(place.x, place.x + 6 * line, ringY() - KNOB - line, ringY()),
+      );
     const names = [];
     for (const i of shown) {
       const spotted = box(spot(i)[0] - radius(i), spot(i)[0] + radius(i), spot(i)[1] - radius(i), spot(i)[1] + radius(i));
@@ -223,8 +324,17 @@ export function chart(on) {
       names.push(found);
       taken.push(found.box, spotted);
     }
-    drawn.select(".names").selectAll("text").data(names, (one) => one.i).join("text").attr("x", (one) => one.box.left).attr("y", (one) => one.box.bottom - place.line / 4)
-      .classed("pointed", (one) => one.i === pointed).text((one) => `${one.text} `).append("tspan").text((one) => one.weight);
+    drawn
+      .select(".names")
+      .selectAll("text")
+      .data(names, (one) => one.i)
+      .join("text")
+      .attr("x", (one) => one.box.left)
+      .attr("y", (one) => one.box.bottom - place.line / 4)
+      .classed("pointed", (one) => one.i === pointed)
+      .text((one) => `${one.text} `)
+      .append("tspan")
+      .text((one) => one.weight);
     dots.selectAll("circle").classed("pointed", (_, i) => i === pointed);
   }
 
@@ -242,9 +352,14 @@ export function chart(on) {
     const { line } = place;
     const r = radius(i) + 4;
     const weight = percent(model.weights[i]);
-    const texts = [...new Set(LETTERS.map((most) => clipped(model.rows[i].key, most)))].map((text) => ({ text, width: pen.measureText(`${text} ${weight}`).width + 2 }));
-    const beside = (/** @type {number} */ width, /** @type {boolean} */ isLeft) => box(isLeft ? x - r - width : x + r, isLeft ? x - r : x + r + width, y - line / 2, y + line / 2);
-    const stacked = (/** @type {number} */ width, /** @type {boolean} */ isUp, /** @type {number} */ share) => box(x - share * width, x + (1 - share) * width, isUp ? y - r - line : y + r, isUp ? y - r : y + r + line);
+    const texts = [...new Set(LETTERS.map((most) => clipped(model.rows[i].key, most)))].map((text) => ({
+      text,
+      width: pen.measureText(`${text} ${weight}`).width + 2,
+    }));
+    const beside = (/** @type {number} */ width, /** @type {boolean} */ isLeft) =>
+      box(isLeft ? x - r - width : x + r, isLeft ? x - r : x + r + width, y - line / 2, y + line / 2);
+    const stacked = (/** @type {number} */ width, /** @type {boolean} */ isUp, /** @type {number} */ share) =>
+      box(x - share * width, x + (1 - share) * width, isUp ? y - r - line : y + r, isUp ? y - r : y + r + line);
     const [isLeft, isAbove] = [x < place.x, y < place.y];
     const outward = isLeft ? 0.95 : 0.05;
     const tries = [
@@ -253,7 +368,9 @@ export function chart(on) {
       ...texts.map(({ text, width }) => ({ text, box: beside(width, !isLeft) })),
       ...[isAbove, !isAbove].flatMap((isUp) => texts.map(({ text, width }) => ({ text, box: stacked(width, isUp, 0.5) }))),
     ];
-    const found = tries.find(({ box: one }) => one.left >= 0 && one.right <= place.width && one.top >= 0 && one.bottom <= place.height && !taken.some((other) => meet(one, other)));
+    const found = tries.find(
+      ({ box: one }) => one.left >= 0 && one.right <= place.width && one.top >= 0 && one.bottom <= place.height && !taken.some((other) => meet(one, other)),
+    );
     return found && { i, weight, ...found };
   }
 

@@ -27,7 +27,10 @@ export function tour(vectors, plane) {
     const [a, b] = plane.place(vector);
     return Math.atan2(b, a);
   });
-  const order = shortened(vectors.map((_, i) => i).sort((i, j) => angles[i] - angles[j] || i - j), distances);
+  const order = shortened(
+    vectors.map((_, i) => i).sort((i, j) => angles[i] - angles[j] || i - j),
+    distances,
+  );
   let cut = 0;
   const step = (/** @type {number} */ at) => distances[order[at] * n + order[(at + 1) % n]];
   for (let at = 1; at < n; at++) if (step(at) > step(cut)) cut = at;

@@ -33,18 +33,55 @@ export function space(context) {
   let answered = null;
   let similarities = null;
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }));
-  const question = h("input.question", { type: "text", id: "question", value: store.state.query, autocomplete: "off", dir: "auto", maxLength: 2000, oninput: () => store.set({ query: question.value }) });
+  const question = h("input.question", {
+    type: "text",
+    id: "question",
+    value: store.state.query,
+    autocomplete: "off",
+    dir: "auto",
+    maxLength: 2000,
+    oninput: () => store.set({ query: question.value }),
+  });
   const picture = chart({ warm: (t) => store.set({ t }), point: told });
   const flat = h("button", { type: "button", id: "flat", onclick: () => store.set({ flat: !store.state.flat }) }, say("space.flat"));
   const words = h("p", { id: "space-words", role: "status" });
   const pointed = h("p.small.soft", { id: "space-pointed", role: "status" });
   const kept = h("p", { id: "space-kept" });
   const checked = h("p.checking.small.soft", { id: "checking" });
-  const why = h("details.space-why", {}, h("summary", {}, say("space.why")), h("p.formula", {}, rich("space.formula")), ["ring", "angle", "plane"].map((part) => h("p", {}, say(`space.why.${part}`))));
-  const element = h("div.lookup.space", {},
-    h("section.left", {}, context.story, h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("space.question")), question), slider.element, words, why, checked),
-    h("section.right", {}, h("div.space-frame", {}, picture.element),
-      h("div.under", {}, flat, pointed, copyAsCurl(context, () => ({ method: "POST", path, body: body(store.state) }))), kept));
+  const why = h(
+    "details.space-why",
+    {},
+    h("summary", {}, say("space.why")),
+    h("p.formula", {}, rich("space.formula")),
+    ["ring", "angle", "plane"].map((part) => h("p", {}, say(`space.why.${part}`))),
+  );
+  const element = h(
+    "div.lookup.space",
+    {},
+    h(
+      "section.left",
+      {},
+      context.story,
+      h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("space.question")), question),
+      slider.element,
+      words,
+      why,
+      checked,
+    ),
+    h(
+      "section.right",
+      {},
+      h("div.space-frame", {}, picture.element),
+      h(
+        "div.under",
+        {},
+        flat,
+        pointed,
+        copyAsCurl(context, () => ({ method: "POST", path, body: body(store.state) })),
+      ),
+      kept,
+    ),
+  );
 
   const asking = latest(context, element);
 
@@ -60,7 +97,10 @@ export function space(context) {
       const asked = { ...body(state), query: state.query || " " };
       const vectors = rows ? {} : { include: ["key", "key_vector"], vector_format: "base64" };
       const isNew = answered?.query !== state.query;
-      const [{ matches, exported }, spot] = await Promise.all([api.post(path, { ...asked, ...vectors }, signal), isNew ? encoded(asked.query, signal) : answered.spot]);
+      const [{ matches, exported }, spot] = await Promise.all([
+        api.post(path, { ...asked, ...vectors }, signal),
+        isNew ? encoded(asked.query, signal) : answered.spot,
+      ]);
       if (!rows) lay(matches);
       const matched = new Map(matches.map((match) => [match.id, match]));
       const now = Float64Array.from(rows, ({ id }) => matched.get(id).similarity);
@@ -128,7 +168,16 @@ export function space(context) {
     const best = now.indexOf(Math.max(...now));
     const inside = Array.from(now.keys()).filter((i) => now[best] - now[i] <= state.t);
     const share = inside.length === rows.length ? 1 : inside.reduce((sum, i) => sum + weights[i], 0);
-    put(words, say("space.words", { key: rows[best].key, distance: fixed(1 - now[best]), weight: percent(weights[best]), inside: say(inside.length === 1 ? "space.inside.one" : "space.inside", { count: count(inside.length) }), share: percent(share) }));
+    put(
+      words,
+      say("space.words", {
+        key: rows[best].key,
+        distance: fixed(1 - now[best]),
+        weight: percent(weights[best]),
+        inside: say(inside.length === 1 ? "space.inside.one" : "space.inside", { count: count(inside.length) }),
+        share: percent(share),
+      }),
+    );
     put(kept, state.flat ? say("space.kept", { share: percent(plane.share) }) : "");
     flat.setAttribute("aria-pressed", String(state.flat));
     slider.follow(state.t, words.textContent);
@@ -139,7 +188,16 @@ export function space(context) {
 
   /** What is told of a row that is pointed at. @param {?number} row */
   function told(row) {
-    put(pointed, row === null ? "" : say("space.pointed", { key: rows[row].key, distance: fixed(1 - answered.similarities[row]), weight: percent(weigh(answered.similarities, { temperature: store.state.t }).weights[row]) }));
+    put(
+      pointed,
+      row === null
+        ? ""
+        : say("space.pointed", {
+            key: rows[row].key,
+            distance: fixed(1 - answered.similarities[row]),
+            weight: percent(weigh(answered.similarities, { temperature: store.state.t }).weights[row]),
+          }),
+    );
   }
 
   function update(state, changed) {

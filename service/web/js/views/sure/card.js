@@ -16,12 +16,31 @@ const FIELDS = "input:not([type=range], [type=checkbox]), select, textarea";
 export function card({ source, judged, dropped, elsewhere }) {
   const place = h("p.small.soft", {});
   const body = h("div.asked-of", { role: "status" });
-  const choices = [[RIGHT, "right", "✓"], [WRONG, "wrong", "✗"]].map(([label, name, sign], i) =>
-    h(`button.${name}-one`, { type: "button", id: `judge-${name}`, "aria-keyshortcuts": String(i + 1), onclick: () => judged(label) }, h("span", { "aria-hidden": "true" }, sign), say(`sure.${name}`), h("kbd", { "aria-hidden": "true" }, String(i + 1))));
+  const choices = [
+    [RIGHT, "right", "✓"],
+    [WRONG, "wrong", "✗"],
+  ].map(([label, name, sign], i) =>
+    h(
+      `button.${name}-one`,
+      { type: "button", id: `judge-${name}`, "aria-keyshortcuts": String(i + 1), onclick: () => judged(label) },
+      h("span", { "aria-hidden": "true" }, sign),
+      say(`sure.${name}`),
+      h("kbd", { "aria-hidden": "true" }, String(i + 1)),
+    ),
+  );
   const judge = h("div.judge.buttons", { role: "group", "aria-label": say("sure.ask") }, choices);
   const drop = h("button", { type: "button", id: "drop", onclick: dropped }, say("sure.drop"));
   const other = h("button", { type: "button", id: "elsewhere", onclick: elsewhere }, say("sure.elsewhere"));
-  const element = h("section.card", { id: "card", tabIndex: -1, "aria-label": say("sure.card") }, place, body, judge, drop, other, h("p.tiny.soft", {}, say("sure.how")));
+  const element = h(
+    "section.card",
+    { id: "card", tabIndex: -1, "aria-label": say("sure.card") },
+    place,
+    body,
+    judge,
+    drop,
+    other,
+    h("p.tiny.soft", {}, say("sure.how")),
+  );
   let shown = null;
 
   /** A key means a button only while the focus is in this part of the page, and in no field. */
@@ -50,7 +69,11 @@ export function card({ source, judged, dropped, elsewhere }) {
     const name = `${one.query} ${Boolean(one.answer)}`;
     if (body.dataset.of === name) return;
     body.dataset.of = name;
-    fill(body, h("p.query.asked-text", { dir: "auto" }, "● ", one.query), one.answer ? match(one.answer, source) : h("p.soft.awaited", {}, say("sure.awaited")));
+    fill(
+      body,
+      h("p.query.asked-text", { dir: "auto" }, "● ", one.query),
+      one.answer ? match(one.answer, source) : h("p.soft.awaited", {}, say("sure.awaited")),
+    );
   }
 
   return { element, show, leave: () => document.removeEventListener("keydown", pressed) };
@@ -60,5 +83,9 @@ export function card({ source, judged, dropped, elsewhere }) {
 function match({ match, unread }, source) {
   if (unread) return h("p.unread", {}, say("ask.unread", { unknown: unread }));
   if (!match) return h("p", {}, rich("sure.nothing", { name: source }));
-  return [h("p.small.soft", {}, rich("sure.match")), h("p.value.matched", { dir: "auto" }, clipped(match.value, LONGEST)), h("p.key.small", { dir: "auto" }, clipped(match.key, LONGEST))];
+  return [
+    h("p.small.soft", {}, rich("sure.match")),
+    h("p.value.matched", { dir: "auto" }, clipped(match.value, LONGEST)),
+    h("p.key.small", { dir: "auto" }, clipped(match.key, LONGEST)),
+  ];
 }

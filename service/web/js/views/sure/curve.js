@@ -34,14 +34,48 @@ export function curve() {
     const y = (score) => EDGE.top * rem + (1 - score / most) * (height - (EDGE.top + EDGE.bottom) * rem);
     const here = positionOf(temperature);
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    chart.select(".trace").selectAll("path").data([`M${x(0)},${y(0)}H${x(STEPS)}`, line((_, i) => x(i), y)(scores)]).join("path").attr("class", (_, i) => (i ? "scores" : "zero")).attr("d", (d) => d);
-    chart.select(".here").selectAll("path").data([here]).join("path").attr("d", `M${x(here)},${y(0)}V${y(most)}`);
-    chart.select(".here").selectAll("circle").data([here]).join("circle").attr("r", 0.3 * rem).attr("cx", x(here)).attr("cy", y(scores[here]));
+    chart
+      .select(".trace")
+      .selectAll("path")
+      .data([`M${x(0)},${y(0)}H${x(STEPS)}`, line((_, i) => x(i), y)(scores)])
+      .join("path")
+      .attr("class", (_, i) => (i ? "scores" : "zero"))
+      .attr("d", (d) => d);
+    chart
+      .select(".here")
+      .selectAll("path")
+      .data([here])
+      .join("path")
+      .attr("d", `M${x(here)},${y(0)}V${y(most)}`);
+    chart
+      .select(".here")
+      .selectAll("circle")
+      .data([here])
+      .join("circle")
+      .attr("r", 0.3 * rem)
+      .attr("cx", x(here))
+      .attr("cy", y(scores[here]));
     const marks = least === null ? [] : [least];
-    chart.select(".least").selectAll("path").data(marks).join("path").attr("d", (at) => `M${x(at)},${1.5 * rem}l${-0.3 * rem},${-0.5 * rem}h${0.6 * rem}zV${y(scores[at])}`);
-    chart.select(".least").selectAll("text").data(marks).join("text").attr("x", (at) => Math.min(Math.max(x(at), width * 0.25), width * 0.75)).attr("y", 0.8 * rem).attr("text-anchor", "middle").text((at) => say("sure.least.mark", { T: temperatureText(temperatureAt(at)) }));
+    chart
+      .select(".least")
+      .selectAll("path")
+      .data(marks)
+      .join("path")
+      .attr("d", (at) => `M${x(at)},${1.5 * rem}l${-0.3 * rem},${-0.5 * rem}h${0.6 * rem}zV${y(scores[at])}`);
+    chart
+      .select(".least")
+      .selectAll("text")
+      .data(marks)
+      .join("text")
+      .attr("x", (at) => Math.min(Math.max(x(at), width * 0.25), width * 0.75))
+      .attr("y", 0.8 * rem)
+      .attr("text-anchor", "middle")
+      .text((at) => say("sure.least.mark", { T: temperatureText(temperatureAt(at)) }));
     const ends = { here: fixed(scores[here], 3), cold: fixed(scores[0], 3), hot: fixed(scores[STEPS], 3) };
-    element.setAttribute("aria-label", `${say("sure.curve", ends)}${least === null ? "" : ` ${say("sure.least.mark", { T: temperatureText(temperatureAt(least)) })}: ${fixed(scores[least], 3)}.`}`);
+    element.setAttribute(
+      "aria-label",
+      `${say("sure.curve", ends)}${least === null ? "" : ` ${say("sure.least.mark", { T: temperatureText(temperatureAt(least)) })}: ${fixed(scores[least], 3)}.`}`,
+    );
   }
 
   return { element, draw, leave: () => watcher.disconnect() };

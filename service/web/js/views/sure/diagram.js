@@ -57,31 +57,82 @@ export function diagram() {
       { x: x(0) - 0.5 * em, y: y(0) + 1.6 * em, anchor: "end", text: say("sure.wrong"), kind: "wrong" },
     ];
     const group = chart.select(".axes");
-    group.selectAll("path").data([...lines, `M${x(0)},${y(0)}L${x(1)},${y(1)}`]).join("path").attr("d", (d) => d).attr("class", (_, i) => (i < 2 ? "axis" : i < lines.length ? "between" : "diagonal"));
-    group.selectAll("text").data(texts).join("text").attr("class", (one) => one.kind ?? "").attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
+    group
+      .selectAll("path")
+      .data([...lines, `M${x(0)},${y(0)}L${x(1)},${y(1)}`])
+      .join("path")
+      .attr("d", (d) => d)
+      .attr("class", (_, i) => (i < 2 ? "axis" : i < lines.length ? "between" : "diagonal"));
+    group
+      .selectAll("text")
+      .data(texts)
+      .join("text")
+      .attr("class", (one) => one.kind ?? "")
+      .attr("x", (one) => one.x)
+      .attr("y", (one) => one.y)
+      .attr("text-anchor", (one) => one.anchor)
+      .text((one) => one.text);
   }
 
   /** A bar is as high as the share that is right; the gap is from there to the diagonal, at the mean weight. */
   function bins(full, all, { em, x, y }) {
     const left = (bin) => all.indexOf(bin) / BINS;
-    chart.select(".bars").selectAll("path").data(full).join("path").attr("d", (bin) => `M${x(left(bin)) + 1},${y(0)}V${y(bin.right)}H${x(left(bin) + 1 / BINS) - 1}V${y(0)}`);
+    chart
+      .select(".bars")
+      .selectAll("path")
+      .data(full)
+      .join("path")
+      .attr("d", (bin) => `M${x(left(bin)) + 1},${y(0)}V${y(bin.right)}H${x(left(bin) + 1 / BINS) - 1}V${y(0)}`);
     const gaps = chart.select(".gaps");
-    gaps.selectAll("path").data(full).join("path").attr("d", (bin) => `M${x(bin.mean)},${y(bin.right)}V${y(bin.mean)}`);
-    gaps.selectAll("circle").data(full).join("circle").attr("r", 0.3 * em).attr("cx", (bin) => x(bin.mean)).attr("cy", (bin) => y(bin.mean));
+    gaps
+      .selectAll("path")
+      .data(full)
+      .join("path")
+      .attr("d", (bin) => `M${x(bin.mean)},${y(bin.right)}V${y(bin.mean)}`);
+    gaps
+      .selectAll("circle")
+      .data(full)
+      .join("circle")
+      .attr("r", 0.3 * em)
+      .attr("cx", (bin) => x(bin.mean))
+      .attr("cy", (bin) => y(bin.mean));
     const far = full.filter((bin) => Math.abs(points(bin)) >= TOLD);
     const told = [
-      ...full.map((bin) => ({ x: x(left(bin) + 0.5 / BINS), y: y(0) + 3.6 * em, anchor: "middle", kind: "count", text: say("sure.of", { right: bin.labels.filter((one) => one.right).length, n: bin.labels.length }) })),
+      ...full.map((bin) => ({
+        x: x(left(bin) + 0.5 / BINS),
+        y: y(0) + 3.6 * em,
+        anchor: "middle",
+        kind: "count",
+        text: say("sure.of", { right: bin.labels.filter((one) => one.right).length, n: bin.labels.length }),
+      })),
       ...far.map((bin) => {
         const isLate = bin.mean > 0.9;
-        return { x: x(bin.mean) + (isLate ? -0.5 : 0.5) * em, y: y((bin.mean + bin.right) / 2) + 0.35 * em, anchor: isLate ? "end" : "start", kind: "gap", text: fixed(points(bin), 0).replace(/^(?=\d)/, "+") };
+        return {
+          x: x(bin.mean) + (isLate ? -0.5 : 0.5) * em,
+          y: y((bin.mean + bin.right) / 2) + 0.35 * em,
+          anchor: isLate ? "end" : "start",
+          kind: "gap",
+          text: fixed(points(bin), 0).replace(/^(?=\d)/, "+"),
+        };
       }),
     ];
-    gaps.selectAll("text").data(told).join("text").attr("class", (one) => one.kind).attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
+    gaps
+      .selectAll("text")
+      .data(told)
+      .join("text")
+      .attr("class", (one) => one.kind)
+      .attr("x", (one) => one.x)
+      .attr("y", (one) => one.y)
+      .attr("text-anchor", (one) => one.anchor)
+      .text((one) => one.text);
   }
 
   /** Right ones above the square, wrong ones below it; where they meet they stand one behind another. */
   function dots(labels, { em, x, y }) {
-    const rows = new Map([[true, []], [false, []]]);
+    const rows = new Map([
+      [true, []],
+      [false, []],
+    ]);
     const order = labels.map((label, i) => ({ ...label, i })).sort((a, b) => a.weight - b.weight);
     const placed = order.map((label) => {
       const taken = rows.get(label.right);
@@ -93,12 +144,19 @@ export function diagram() {
     const highest = Math.max(1, ...placed.map(({ row }) => row));
     const away = ({ row }) => (0.8 + row * Math.min(2 * DOT, STACK / highest)) * em;
     const height = (one) => (one.right ? y(1) - away(one) : y(0) + away(one));
-    chart.select(".dots").selectAll("g").data(placed, (one) => one.i).join((enter) => {
-      const group = enter.append("g");
-      group.append("path");
-      group.append("title");
-      return group;
-    }).attr("class", (one) => (one.right ? "right-one" : "wrong-one")).attr("transform", (one) => `translate(${x(one.weight)},${height(one)}) scale(${DOT * em})`).attr("data-weight", (one) => one.weight)
+    chart
+      .select(".dots")
+      .selectAll("g")
+      .data(placed, (one) => one.i)
+      .join((enter) => {
+        const group = enter.append("g");
+        group.append("path");
+        group.append("title");
+        return group;
+      })
+      .attr("class", (one) => (one.right ? "right-one" : "wrong-one"))
+      .attr("transform", (one) => `translate(${x(one.weight)},${height(one)}) scale(${DOT * em})`)
+      .attr("data-weight", (one) => one.weight)
       .each((one, i, groups) => {
         const group = select(groups[i]);
         group.select("path").attr("d", one.right ? DISC : CROSS);
@@ -116,6 +174,18 @@ function points({ mean, right }) {
 
 function described(numbers) {
   if (!numbers) return say("sure.diagram.empty");
-  const bins = numbers.bins.flatMap((bin, i) => (bin.labels.length ? [say("sure.diagram.bin", { from: percent(i / BINS), to: percent((i + 1) / BINS), n: bin.labels.length, mean: percent(bin.mean), right: percent(bin.right) })] : []));
+  const bins = numbers.bins.flatMap((bin, i) =>
+    bin.labels.length
+      ? [
+          say("sure.diagram.bin", {
+            from: percent(i / BINS),
+            to: percent((i + 1) / BINS),
+            n: bin.labels.length,
+            mean: percent(bin.mean),
+            right: percent(bin.right),
+          }),
+        ]
+      : [],
+  );
   return [say("sure.diagram", { n: numbers.n }), ...bins].join(" ");
 }

@@ -1,8 +1,16 @@
 /** Ten questions to the library. What is right is for the learner to say: none of them has its label here. */
 
 export const QUESTIONS = [
-  "how to fall asleep", "horse riding lessons", "someone trapped on an island", "the French Revolution", "a creature sewn together from dead bodies",
-  "fishing for beginners", "a big brother who watches you", "life in a Japanese office", "writing good code", "wizards at school",
+  "how to fall asleep",
+  "horse riding lessons",
+  "someone trapped on an island",
+  "the French Revolution",
+  "a creature sewn together from dead bodies",
+  "fishing for beginners",
+  "a big brother who watches you",
+  "life in a Japanese office",
+  "writing good code",
+  "wizards at school",
 ];
 /** The one that the scene's own question tells of; it is not labelled. */
 export const EXAMPLE = "books about felines";

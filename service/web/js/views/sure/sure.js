@@ -42,14 +42,43 @@ export function sure(context) {
   const words = h("p.sure-words", { id: "sure-words", role: "status", tabIndex: -1 });
   const measures = h("p.small.measures", { id: "measures" });
   const own = h("input.question", { type: "text", id: "own", autocomplete: "off", dir: "auto", maxLength: 2000 });
-  const asking = h("form.own", { onsubmit: add }, h("label.query.strong", { for: "own" }, "● ", say("sure.own")), h("div.own-line", {}, own, h("button", {}, say("sure.own.ask"))));
+  const asking = h(
+    "form.own",
+    { onsubmit: add },
+    h("label.query.strong", { for: "own" }, "● ", say("sure.own")),
+    h("div.own-line", {}, own, h("button", {}, say("sure.own.ask"))),
+  );
   const picture = diagram();
   const table = labels(turn, () => store.set({ labels: "", own: null, t: 0.05 }));
-  const warm = h("section.warm", { "aria-label": say("temperature.label") }, slider.element, h("p.tiny.soft", {}, say("sure.curve.title")), scores.element, least, go, h("p.tiny.soft", { id: "few" }, rich("sure.few", { name: source })));
-  const element = h("div.lookup.sure", {},
+  const warm = h(
+    "section.warm",
+    { "aria-label": say("temperature.label") },
+    slider.element,
+    h("p.tiny.soft", {}, say("sure.curve.title")),
+    scores.element,
+    least,
+    go,
+    h("p.tiny.soft", { id: "few" }, rich("sure.few", { name: source })),
+  );
+  const element = h(
+    "div.lookup.sure",
+    {},
     h("section.left", {}, context.story, asked.element, warm, asking, h("label.check", {}, none, say("sure.none"))),
-    h("section.right", {}, words, measures, picture.element, h("p.small.soft", {}, say("sure.read")), table.element,
-      h("div.under", {}, copyAsCurl(context, () => ({ method: "POST", path: `${path}/sweep`, body: shown() })))));
+    h(
+      "section.right",
+      {},
+      words,
+      measures,
+      picture.element,
+      h("p.small.soft", {}, say("sure.read")),
+      table.element,
+      h(
+        "div.under",
+        {},
+        copyAsCurl(context, () => ({ method: "POST", path: `${path}/sweep`, body: shown() })),
+      ),
+    ),
+  );
   const latestOf = latest(context, element);
 
   /** The question that is to be labelled, or else the last one, at the temperature that is shown. */
@@ -66,7 +95,11 @@ export function sure(context) {
   }
 
   function turn(at) {
-    store.set({ labels: labelsOf(store.state).map((label, i) => (i !== at ? label : label === RIGHT ? WRONG : RIGHT)).join("") });
+    store.set({
+      labels: labelsOf(store.state)
+        .map((label, i) => (i !== at ? label : label === RIGHT ? WRONG : RIGHT))
+        .join(""),
+    });
   }
 
   function drop() {
@@ -116,7 +149,9 @@ export function sure(context) {
     const at = labelsOf(state).length;
     const query = questions[at];
     const wasLabelling = query === undefined && asked.element.contains(document.activeElement);
-    asked.show(query === undefined ? null : { number: at + 1, count: questions.length, query, own: at >= QUESTIONS.length, answer: swept.known(query, state.none) });
+    asked.show(
+      query === undefined ? null : { number: at + 1, count: questions.length, query, own: at >= QUESTIONS.length, answer: swept.known(query, state.none) },
+    );
     const all = at >= QUESTIONS.length;
     warm.hidden = !all;
     asking.hidden = !all || query !== undefined;

@@ -29,7 +29,14 @@ export class Swept {
   /** Ask, but for what was asked before; a question that failed is asked anew. @returns {Promise<Asked>} */
   of(query, none) {
     const name = JSON.stringify([query, none]);
-    if (!this.#asked.has(name)) this.#asked.set(name, this.#ask(query, none).then((answer) => this.#answers.set(name, answer), (failure) => this.#failed(name, failure)));
+    if (!this.#asked.has(name))
+      this.#asked.set(
+        name,
+        this.#ask(query, none).then(
+          (answer) => this.#answers.set(name, answer),
+          (failure) => this.#failed(name, failure),
+        ),
+      );
     return this.#asked.get(name);
   }
 
@@ -49,7 +56,13 @@ export class Swept {
       unreadable(this.api, [query], this.signal),
     ]);
     const [match] = swept.matches;
-    return { query, documents: swept.documents, match: match ? { key: match.key, value: textOf(match.value) } : null, unread: unread.get(query) ?? 0, weight: match ? weightOf(swept) : () => 0 };
+    return {
+      query,
+      documents: swept.documents,
+      match: match ? { key: match.key, value: textOf(match.value) } : null,
+      unread: unread.get(query) ?? 0,
+      weight: match ? weightOf(swept) : () => 0,
+    };
   }
 }
 
@@ -61,8 +74,9 @@ export function sweep(query, none, temperatures = TEMPERATURES) {
 /** T → the first match's weight: as the service says it, and on a smooth line between two temperatures that it was asked at. */
 function weightOf({ temperatures }) {
   const coldest = temperatures.find(({ temperature }) => temperature === 0).weights[0];
-  const rungs = temperatures.filter(({ temperature }) => temperature > 0).map(({ temperature, weights: [weight] }) =>
-    ({ inverse: temperature === onTheWire(Infinity) ? 0 : 1 / temperature, weight, logWeight: Math.log(weight) }));
+  const rungs = temperatures
+    .filter(({ temperature }) => temperature > 0)
+    .map(({ temperature, weights: [weight] }) => ({ inverse: temperature === onTheWire(Infinity) ? 0 : 1 / temperature, weight, logWeight: Math.log(weight) }));
   rungs.sort((a, b) => a.inverse - b.inverse);
   return (temperature) => {
     if (temperature === 0) return coldest;
