@@ -89,7 +89,7 @@ export function prediction(say, question, choices, why, reveal) {
       ),
   );
   const element = h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
-  element.addEventListener(REVEAL, () => answer("told", true));
+  element.addEventListener(REVEAL, () => answer("reason", true));
   return element;
 }
 
