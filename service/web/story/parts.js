@@ -1,7 +1,7 @@
 /** What several chapters are made of: the frame of a screen, a question to guess at, a question of one's own. */
 
 import { fill, h } from "../js/element.js";
-import { subscripted } from "./words.js";
+import { subscripted, unbroken } from "./words.js";
 
 /** @typedef {import("./words.js").Say} Say */
 
@@ -23,7 +23,7 @@ export function screen({ title, sentence, picture, below = [], hood = null }) {
   return h(
     "section.screen",
     {},
-    h("header", {}, h("h2", { tabIndex: -1 }, title), h("p.sentence", {}, ...subscripted(sentence))),
+    h("header", {}, h("h2", { tabIndex: -1 }, unbroken(title)), h("p.sentence", {}, ...subscripted(sentence))),
     h("div.picture", {}, picture),
     h("div.doing", {}, ...below.filter((one) => one !== null)),
     hood,

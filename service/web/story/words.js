@@ -31,3 +31,8 @@ export function speaker(words, language) {
 export function subscripted(text) {
   return text.split(/(?<=\b[A-Za-z])_([A-Za-z])\b/).map((part, i) => (i % 2 ? h("sub", {}, part) : part));
 }
+
+/** A Chinese heading whose terms are not broken over two lines; another text stays as it is. @param {string} text */
+export function unbroken(text) {
+  return text.replace(/注意力|数据库|输出|权重|问题/g, (term) => Array.from(term).join("\u2060"));
+}
