@@ -19,7 +19,6 @@ from tests.examples import ROOT
 from tests.running import RunningService
 
 FILE = ROOT / "docs" / "pictures" / "page.png"
-SCENE = "scenes#scene=library&t=0.06"
 MOST_BYTES = 150_000
 COLOURS = 160
 # Open Graph: the picture of the story's opening, without what a reader could press.
@@ -33,14 +32,16 @@ ALONE = """.rail, .bar .tools { visibility: hidden !important; }
 LOADED = "() => [...document.styleSheets].some((one) => /fonts/.test(one.href)) && document.fonts.status === 'loaded'"
 
 
-def scene(chromium: Browser, url: str) -> bytes:
-    """Return the scene as a PNG, after its numbers equal the service's and its fonts are loaded."""
-    page = chromium.new_page(viewport={"width": PROJECTOR[0], "height": PROJECTOR[1]}, locale="en-GB")
-    page.goto(f"{url}/{SCENE}")
-    page.wait_for_selector("#checking[data-state=agreed]", timeout=60_000)
-    page.wait_for_function("() => document.querySelector('#fonts')?.sheet && document.fonts.status === 'loaded'")
-    page.wait_for_timeout(500)
-    return page.screenshot()
+def page(chromium: Browser, url: str) -> bytes:
+    """Return the story's first screen as a PNG, with its fonts."""
+    width, height = PROJECTOR
+    context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB")
+    opened = context.new_page()
+    opened.goto(f"{url}/{OPENING}")
+    opened.wait_for_function(LOADED)
+    opened.wait_for_function("() => document.querySelectorAll('.threads path').length > 0")
+    opened.wait_for_timeout(500)
+    return opened.screenshot()
 
 
 def opening(chromium: Browser, url: str) -> bytes:
@@ -78,12 +79,12 @@ def main() -> None:
         sys.exit(f"no browser: none of {', '.join(BROWSERS)} is on PATH")
     with (
         tempfile.TemporaryDirectory() as data,
-        RunningService(data_dir=Path(data), demo=("library",)) as running,
+        RunningService(data_dir=Path(data), demo=()) as running,
         sync_playwright() as playwright,
     ):
         running.wait_until_ready()
         chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
-        FILE.write_bytes(packed(scene(chromium, running.url), MOST_BYTES))
+        FILE.write_bytes(packed(page(chromium, running.url), MOST_BYTES))
         SHARED.write_bytes(packed(opening(chromium, running.url), SHARED_BYTES))
         chromium.close()
 

@@ -164,6 +164,7 @@ def test_a_request_has_one_form(stocked, operation, fields):
         assert answer.json()["errors"] == [{"pointer": "", "detail": expected}]
 
 
+OF_ANSWERS = {"put_temperature", "leave_words_out"}  # calls about a question in a room that has its answer
 WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != json.dumps(call.body)]
 
 
@@ -171,6 +172,8 @@ WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != jso
 def test_an_integer_may_be_written_with_a_point(stocked, call):
     if call.operation == "put_collection":
         stocked.delete("/v1/collections/library")
+    if call.operation in OF_ANSWERS:
+        stocked.post("/v1/rooms/MATH/reveal", json={"question": 1})
     answer = Call(call.operation, pointed(call.body), call.values, call.query, call.headers).send(stocked, DESCRIBED)
     assert 200 <= answer.status_code < 300, answer.text
 
