@@ -13,7 +13,8 @@ const STORED = "softkv-look";
 /** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
 function usual() {
   const spoken = navigator.languages.map((language) => language.toLowerCase().split("-")[0]);
-  return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: "light", large: false };
+  const isDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: isDark ? "dark" : "light", large: false };
 }
 
 /**

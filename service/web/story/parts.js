@@ -68,21 +68,24 @@ export function toScene(scene, text) {
  * @param {(isRight: boolean) => void} reveal called with the guess
  */
 export function prediction(say, question, choices, why, reveal) {
-  const verdict = h("p.verdict", { role: "status" });
-  const answer = (/** @type {string} */ name, /** @type {boolean} */ isRight) => {
+  const verdict = h("p.verdict", { role: "status", tabIndex: -1 });
+  const answer = (/** @type {string} */ name, /** @type {boolean} */ isRight, guessed = -1) => {
     for (const [i, button] of buttons.entries()) {
       button.disabled = true;
       button.classList.toggle("is-right", choices[i].isRight);
+      button.classList.toggle("is-wrong", i === guessed && !choices[i].isRight);
     }
+    const hadFocus = element.contains(document.activeElement);
     fill(verdict, ...subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })));
+    if (hadFocus) verdict.focus({ preventScroll: true }); // a disabled button has none
     reveal(isRight);
   };
   const buttons = choices.map(
-    ({ label, colour, isRight }) =>
+    ({ label, colour, isRight }, i) =>
       /** @type {HTMLButtonElement} */ (
         h(
           "button",
-          { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight) },
+          { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight, i) },
           colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
           label,
         )

@@ -318,7 +318,7 @@ export class Threads {
     this.#labels.push({
       label,
       alone: this.#clipped(text, keyWidth - 20),
-      beside: this.#clipped(text, keyWidth - 12 - (this.#places.isNarrow ? SHARE * 0.75 : SHARE)),
+      beside: this.#clipped(text, keyWidth - 12 - SHARE),
     });
     group.append(label);
     if (isRow) {
@@ -488,7 +488,7 @@ export class Threads {
     const [first, second] = [...weights].sort((a, b) => b - a);
     const areAlike = weights.every((weight) => Math.abs(weight - first) < 1e-9);
     for (let i = 0; i < weights.length; i++) {
-      const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || (areAlike ? i === 0 : weights[i] >= second && weights[i] > 0.005));
+      const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || areAlike || (weights[i] >= second && weights[i] > 0.005));
       const text = isTold ? percent(weights[i]) : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
       const { label, alone, beside } = this.#labels[i];
@@ -566,7 +566,7 @@ export class Threads {
       const y = box.y + box.height / 2;
       marks.push(s("path.probe", { d: `M${px(from.x)} ${px(from.y)}C${px(turn)} ${px(from.y)} ${px(turn)} ${px(y)} ${px(box.x - 26)} ${px(y)}` }));
       marks.push(
-        s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "="),
+        s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "=?"),
         s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }),
       );
     } else {
@@ -694,8 +694,10 @@ export class Threads {
       else lines.push(word);
     }
     const size = parseFloat(this.element.style.getPropertyValue("--row-size")) * 1.3;
-    const top = box.y + box.height / 2 - ((lines.length - 1) * size) / 2;
-    return lines.map((line, i) => s("text.query-text", { x: box.x + box.width / 2, y: top + i * size, dy: "0.35em", "text-anchor": "middle" }, line.trim()));
+    const most = Math.max(1, Math.floor((box.height - 8) / size));
+    const shown = lines.length > most ? [...lines.slice(0, most - 1), `${lines[most - 1].trimEnd()}…`] : lines;
+    const top = box.y + box.height / 2 - ((shown.length - 1) * size) / 2;
+    return shown.map((line, i) => s("text.query-text", { x: box.x + box.width / 2, y: top + i * size, dy: "0.35em", "text-anchor": "middle" }, line.trim()));
   }
 
   /** @param {string} text @param {number} width */

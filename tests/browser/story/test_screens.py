@@ -84,3 +84,42 @@ def test_an_old_link_leads_to_its_scene(read: Read) -> None:
     page = read()
     page.evaluate("window.location.assign('./#scene=values&t=0.2'); window.location.reload()")
     page.wait_for_url("**/scenes#scene=values&t=0.2*")
+
+
+def test_the_page_is_as_dark_as_the_system(read: Read) -> None:
+    assert read(color_scheme="dark").locator("html").get_attribute("data-theme") == "dark"
+    assert read(color_scheme="light").locator("html").get_attribute("data-theme") == "light"
+    assert read("#who-shares&theme=light", color_scheme="dark").locator("html").get_attribute("data-theme") == "light"
+
+
+def test_a_guess_is_gone_with_its_question(read: Read) -> None:
+    page = read("#nothing-fits")
+    page.get_by_role("button", name="none of these").click()
+    guess = page.locator("#nothing-fits .prediction").first
+    assert guess.is_visible()
+    page.get_by_role("button", name="books about felines").click()
+    guess.wait_for(state="hidden")
+
+
+def test_a_wrong_guess_is_marked_and_keeps_the_focus(read: Read) -> None:
+    page = read("#nothing-fits")
+    wrong = page.get_by_role("button", name="nearest row")
+    wrong.focus()
+    page.keyboard.press("Enter")
+    assert "is-wrong" in (wrong.get_attribute("class") or "")
+    assert "Look again" in page.evaluate("document.activeElement.textContent")
+
+
+def test_a_long_question_stays_on_its_card(read: Read) -> None:
+    page = read("#nothing-fits")
+    field = page.locator("#nothing-fits textarea").first
+    field.fill("which book tells how cats and other animals live in a city " * 5)
+    field.press("Enter")
+    page.locator("#nothing-fits .query-text", has_text="which").first.wait_for(state="attached")
+    card = page.locator("#nothing-fits .asked .card").first.bounding_box()
+    assert card
+    for line in page.locator("#nothing-fits .query-text").all():
+        box = line.bounding_box()
+        assert box
+        assert box["y"] >= card["y"] - 1
+        assert box["y"] + box["height"] <= card["y"] + card["height"] + 1

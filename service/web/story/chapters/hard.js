@@ -40,7 +40,7 @@ export const hard = {
     });
     const ask = asking(say, (q) => {
       opening.stop();
-      context.set({ q });
+      context.set({ q, t: state.t === Infinity ? BEGINNING : state.t }); // an average would answer each question alike
     });
     const told = h("p.told", { role: "status" });
     const table = numbers(say);

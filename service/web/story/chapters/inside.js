@@ -102,6 +102,7 @@ export const inside = {
       if (!found || text !== state.q) return;
       traced = found;
       asked = text;
+      guess.hidden = text !== SENTENCE; // it is about that sentence
       lines.take(found.tokens);
       map.take(found.attention, found.tokens.length);
       element.dataset.text = text;

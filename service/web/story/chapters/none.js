@@ -109,6 +109,7 @@ function withNone(context) {
     if (!answered || query !== state.q) return;
     found = answered;
     asked = query;
+    guess.hidden = query !== NOTHING; // it is about that question
     threads.take({ query, rows: ROWS, none: true, bars: true });
     ask.place(threads.queryBox, query);
     show();
