@@ -79,7 +79,7 @@ def test_labels_become_dots_and_scores(visit: Any) -> None:
     np.testing.assert_allclose([shown[query][0] for query in labelled_questions], weights, rtol=1e-12)
     score = float(((weights - RIGHT) ** 2).mean())
     text = page.locator("#sure-words").inner_text()
-    assert text.startswith(f"10 labels: on average {percent(float(weights.mean()))} sure, 50% right. Too sure by")
+    assert text.startswith(f"10 labels: {percent(float(weights.mean()))} sure on average, 50% right. Too sure by")
     assert page.locator("#measures").inner_text() == (
         f"Brier score {fixed(score, 3)} · expected calibration error {fixed(error(weights, RIGHT), 3)}"
     )

@@ -164,7 +164,7 @@ def test_a_large_collection_rests_on_as_many_documents_as_the_service_says(visit
     for stop in (*STOPS[3:-1], 131, 144):
         temperature = slide(page, stop)
         page.wait_for_selector("#checking[data-state=agreed]")
-        served = evidence(page.url.partition("/#")[0], "cats on a ship", temperature, "auto", large)
+        served = evidence(page.url.partition("/scenes")[0], "cats on a ship", temperature, "auto", large)
         rungs = page.locator("#summary").inner_text()
         effective = served["effective_documents"]
         if served["verdict"] != "none":

@@ -169,7 +169,7 @@ def test_a_number_is_dragged_and_all_is_computed_anew(read: Read, size: tuple[in
     assert X[0, 2] == pytest.approx(1.1)
     page.locator(f"{HERE} input[type=range]").fill("10")
     check(page, "whole", computed(X, 1, masked=True))
-    page.wait_for_url("**&x=*")
+    page.wait_for_function("() => decodeURIComponent(window.location.hash).includes('1.1')")
     page.reload()
     page.wait_for_selector(f"{HERE} .sheet")
     check(page, "whole", computed(X, 1, masked=True))
