@@ -57,7 +57,7 @@ def render_page(assets: Assets, name: str, language: str) -> Asset:
     - An element with `data-words` gets the text of that name. Its other `data-` attributes fill the placeholders in the
       text.
     - The script of the class `words` gets the texts of its topics, so that the browser need not wait for further files.
-      Those of each language become a file, for whoever changes the language.
+      They also become a file for each language, which the page fetches when its language is changed.
 
     Raises:
         KeyError: the document names an unknown text or topic.
