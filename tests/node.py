@@ -20,7 +20,7 @@ DESCRIPTION = Path("service", "api", "openapi.json")
 OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")
 TOOLS = ROOT / ".page-tools"
-"""Where packages are kept that tests and `make lint` use again."""
+"""The folder of the packages that tests and `make lint` use again."""
 
 
 class NodeMissingError(Exception):

@@ -393,7 +393,7 @@ ARTICLES: Mapping[str, Forms] = {
     "my": Forms("mon", "ma", "mon", "mon"),
 }
 NO_ARTICLE = Forms("de", "de", "d'", "d'")
-"""What "a" becomes after a negation: "ne voit pas de chat"."""
+"""The article that replaces "un" after a negation, as in "ne voit pas de chat"."""
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "see": ("sees", "voit"),

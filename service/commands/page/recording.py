@@ -1,4 +1,4 @@
-"""What an exported page knows without a service and without its encoder: the demo collections, and vectors of texts."""
+"""The data of an exported page: the demo collections, and vectors of the texts that the page itself asks about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader takes away: an address, a picture and a moving picture of what is on the screen."""
+"""Sharing what is on the screen: an address, a picture and a moving picture."""
 
 from __future__ import annotations
 

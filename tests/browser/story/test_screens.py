@@ -1,4 +1,4 @@
-"""What holds for each chapter: few words, large type, no fault that axe finds, a link for each state."""
+"""Each chapter has few words, large type, a link for each state and no fault that axe finds."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def core(similarities: list[float], temperature: float) -> NDArray[np.float64]:
 
 
 def expected(count: int, temperature: float) -> list[float]:
-    """Return the weights of the rows that are drawn, and at the end that of all others, among so many rows."""
+    """Return the weight of each drawn row, and last the weight of all other rows together."""
     order = [KEYS.index(key) for key in DRAWN]
     order += [i for i in range(len(KEYS)) if i not in order]
     all_weights = core([LIBRARY["similarities"][i] for i in order[:count]], temperature)

@@ -157,7 +157,7 @@ class QuestionWord(Record):
 
 
 class RoomWords(Record):
-    """How similar a row is to the whole question, and to the question without each of its words."""
+    """The similarity of a row to a question, and to the question without each of its words."""
 
     number: int
     row: str
