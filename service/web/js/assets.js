@@ -10,6 +10,11 @@ export function home() {
   return isExported() ? "index.html" : "./";
 }
 
+/** The address of the index of all scenes. */
+export function scenes() {
+  return isExported() ? "scenes.html" : "scenes";
+}
+
 /** @param {string} path in the folder of the page */
 export function asset(path) {
   const { assets = "" } = document.documentElement.dataset;

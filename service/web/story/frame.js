@@ -1,6 +1,6 @@
 /** The frame of the story: what is in its bar, and what the page remembers of how it looks. */
 
-import { home } from "../js/assets.js";
+import { home, isExported, scenes } from "../js/assets.js";
 import { h } from "../js/element.js";
 import { linkOf, saveGif, savePng } from "./share.js";
 
@@ -75,7 +75,6 @@ export function bar(say, look, dress, view, address) {
     large.setAttribute("aria-pressed", String(now.large));
     dress(patch);
   };
-  const isExported = document.documentElement.dataset.exported !== undefined;
   const theme = h(
     "button.icon",
     {
@@ -151,15 +150,6 @@ export function bar(say, look, dress, view, address) {
   });
   return [
     h("h1", {}, h("a.mark", { href: home() }, "softkv")),
-    h(
-      "nav.tools",
-      {},
-      h("a", { href: isExported ? "scenes.html" : "scenes" }, say("scenes")),
-      isExported ? null : h("a", { href: "docs/" }, say("docs")),
-      language,
-      theme,
-      large,
-      share,
-    ),
+    h("nav.tools", {}, h("a", { href: scenes() }, say("scenes")), isExported() ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
   ];
 }

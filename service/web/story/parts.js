@@ -1,5 +1,6 @@
 /** What several chapters are made of: the frame of a screen, a question to guess at, a question of one's own. */
 
+import { scenes } from "../js/assets.js";
 import { fill, h } from "../js/element.js";
 import { subscripted, unbroken } from "./words.js";
 
@@ -47,8 +48,7 @@ export function hood(say, ...inside) {
  * @param {string} text
  */
 export function toScene(scene, text) {
-  const page = document.documentElement.dataset.exported === undefined ? "scenes" : "scenes.html";
-  return h("a", { href: `${page}#scene=${scene}` }, text);
+  return h("a", { href: `${scenes()}#scene=${scene}` }, text);
 }
 
 /**

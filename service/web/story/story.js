@@ -1,7 +1,7 @@
 /** The story: its chapters one below another, the rail beside them, and the state in the address. */
 
 import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
-import { asset } from "../js/assets.js";
+import { asset, isExported } from "../js/assets.js";
 import { fill, h } from "../js/element.js";
 import { RecordMissing, recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
@@ -123,7 +123,7 @@ export class Story {
   /** Show a step of the lesson. @param {import("./lesson.js").Step} step */
   #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }) {
     if (room) {
-      window.location.assign(document.documentElement.dataset.exported === undefined ? "room?lesson" : "#");
+      if (!isExported()) window.location.assign("room?lesson"); // a room needs a service
       return;
     }
     const host = this.#hosts.get(chapter);
