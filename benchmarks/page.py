@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ SIZE: Any = {"width": 1280, "height": 720}
 SECONDS = 3.0
 PATHS = {"story": "", "scenes": "scenes"}
 SLOWER = 4
+MOVES = 60  # of the pointer, from one end to the other
 OPENING_SECONDS = 17  # what the opening takes, and a little
 NOUNS = ("river", "teacher", "engine", "violin", "winter", "recipe", "castle", "planet", "garden", "doctor", "letter")
 ADJECTIVES = (
@@ -127,15 +128,24 @@ def working(events: list[dict[str, Any]]) -> list[float]:
 
 
 def drag(page: Page) -> None:
-    """Drag the knob of the opening from end to end, and back."""
+    """Drag the knob of the opening from end to end, and back.
+
+    The browser's own protocol moves the pointer: playwright's mouse runs scripts of its own in the page at each move.
+    """
     handle = page.locator("#hard-and-soft .handle").first.bounding_box()
     assert handle
     x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    for to in (y - 200, y + 90, y - 200, y):
-        page.mouse.move(x, to, steps=60)
-    page.mouse.up()
+    session = page.context.new_cdp_session(page)
+
+    def pointer(kind: str, at: float, buttons: int) -> None:
+        event = {"type": kind, "x": x, "y": at, "button": "left", "buttons": buttons, "clickCount": 1}
+        session.send("Input.dispatchMouseEvent", event)
+
+    pointer("mousePressed", y, 1)
+    for start, end in pairwise((y, y - 200, y + 90, y - 200, y)):
+        for at in np.linspace(start, end, MOVES + 1)[1:]:
+            pointer("mouseMoved", float(at), 1)
+    pointer("mouseReleased", y, 0)
 
 
 def replay_opening(page: Page) -> None:

@@ -6,6 +6,9 @@ import { subscripted, unbroken } from "./words.js";
 
 /** @typedef {import("./words.js").Say} Say */
 
+/** A sentence about a picture follows a knob so often: nobody reads faster, and each change lays the page out anew. */
+const SENTENCE_MS = 150;
+
 /** The event that makes a prediction tell its answer: a class has guessed. */
 export const REVEAL = "reveal";
 
@@ -39,6 +42,30 @@ export function screen({ title, sentence, picture, below = [], hood = null }) {
  */
 export function hood(say, ...inside) {
   return h("details.hood", {}, h("summary", {}, say("hood")), h("div.inside", {}, ...inside));
+}
+
+/**
+ * The sentence under a picture that tells what it shows: at once, and while a knob moves every now and then.
+ *
+ * @returns {{element: HTMLElement, tell: (text: string) => void}}
+ */
+export function telling() {
+  const element = h("p.told", { role: "status" });
+  let text = "";
+  let waiting = 0;
+  const follow = () => {
+    waiting = 0;
+    if (element.textContent === text) return;
+    element.textContent = text;
+    waiting = window.setTimeout(follow, SENTENCE_MS);
+  };
+  return {
+    element,
+    tell(now) {
+      text = now;
+      if (!waiting) follow();
+    },
+  };
 }
 
 /**

@@ -110,10 +110,12 @@ export class Threads {
   #marks = s("g.marks");
   #track = s("line.track");
   #ends = [s("text.end", {}, "∞"), s("text.end", {}, "0")];
-  #handles = [s("circle.handle", { r: HANDLE }), s("circle.handle", { r: HANDLE })];
   #clamp = s("line.clamp");
-  #told = s("text.told");
-  #hand = s("text.drag");
+  #told = s("text.told", { y: HANDLE + 22, "text-anchor": "middle" });
+  #hand = s("text.drag", { x: HANDLE + 8, dy: "0.35em" });
+  // What goes with a handle moves as one, by a transform: a text that is placed anew is laid out anew.
+  #above = s("g");
+  #below = s("g");
   #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
   #level = s("g.level", { tabindex: 0, role: "slider", "aria-orientation": "horizontal", "aria-valuemin": AXIS.from, "aria-valuemax": AXIS.to });
   #levelLine = s("line");
@@ -168,7 +170,9 @@ export class Threads {
     );
     this.#left.setAttribute("clip-path", `url(#${grown})`);
     this.#right.setAttribute("clip-path", `url(#${poured})`);
-    this.#knob.append(this.#track, ...this.#ends, this.#clamp, ...this.#handles, this.#told, this.#hand);
+    this.#above.append(s("circle.handle", { r: HANDLE }), this.#hand);
+    this.#below.append(s("circle.handle", { r: HANDLE }), this.#told);
+    this.#knob.append(this.#track, ...this.#ends, this.#clamp, this.#above, this.#below);
     this.#knob.setAttribute("aria-label", say("temperature"));
     if (change) this.#listen();
     else this.#knob.remove();
@@ -585,15 +589,12 @@ export class Threads {
   /** @param {number} temperature @param {number} half @param {number} grown */
   #knobAt(temperature, half, grown) {
     const { clamp } = this.#places;
-    const [above, below] = this.#handles;
     set(this.#knob, { opacity: Math.min(1, grown * 2) });
-    set(above, { cx: clamp.x, cy: clamp.y - half });
-    set(below, { cx: clamp.x, cy: clamp.y + half });
+    set(this.#above, { transform: `translate(${px(clamp.x)} ${px(clamp.y - half)})` });
+    set(this.#below, { transform: `translate(${px(clamp.x)} ${px(clamp.y + half)})` });
     set(this.#clamp, { x1: clamp.x, x2: clamp.x, y1: clamp.y - half, y2: clamp.y + half });
     const text = `T = ${temperatureText(temperature)}`;
     if (this.#told.textContent !== text) this.#told.textContent = text;
-    set(this.#told, { x: clamp.x, y: clamp.y + half + HANDLE + 22, "text-anchor": "middle" });
-    set(this.#hand, { x: clamp.x + HANDLE + 8, y: clamp.y - half, dy: "0.35em" });
     set(this.#knob, { "aria-valuenow": positionOf(temperature), "aria-valuetext": text });
   }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import expect
 
 from attention import attend
 from tests.browser.story.conftest import Read, thickness, weights
@@ -61,7 +62,7 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     knob.focus()
     page.keyboard.press("Home")
     assert weights(page, FIRST) == [1.0 if key == "the deep ocean" else 0.0 for key in KEYS]
-    assert "One row answers: the deep ocean" in page.locator(f"{FIRST} p.told").first.inner_text()
+    expect(page.locator(f"{FIRST} p.told").first).to_contain_text("One row answers: the deep ocean")
     largest = [1.0]
     for _ in range(20):
         page.keyboard.press("PageUp")
@@ -71,7 +72,7 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     assert weights(page, FIRST) == pytest.approx([1 / 9] * 9)
     drawn = thickness(page, FIRST)
     assert max(drawn) - min(drawn) <= 0.2
-    assert "All 9 rows answer alike" in page.locator(f"{FIRST} p.told").first.inner_text()
+    expect(page.locator(f"{FIRST} p.told").first).to_contain_text("All 9 rows answer alike")
     page.wait_for_url("**/#hard-and-soft&t=inf")
 
 

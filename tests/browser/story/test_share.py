@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import expect
 
 from attention import attend
 from tests.browser.story.conftest import Read, thickness, weights
@@ -98,7 +99,7 @@ def test_all_others_are_a_fan_and_never_one_rope(read: Read) -> None:
     drawn = fan(page)
     assert drawn["count"] == drawn["out"] == 64
     assert drawn["count"] * drawn["each"] == pytest.approx(drawn["bundle"] * 102 / 110, rel=0.05)
-    assert "All 110 rows weigh the same: 0.9% each." in page.locator(f"{HERE} p.told").first.inner_text()
+    expect(page.locator(f"{HERE} p.told").first).to_contain_text("All 110 rows weigh the same: 0.9% each.")
 
 
 def test_more_rows_thin_all_threads_and_hardly_two(read: Read) -> None:

@@ -1,10 +1,10 @@
 /** 1 Hard and soft: `=` finds nothing, attention lets each row answer, and the temperature is all that is between. */
 
-import { h, put } from "../../js/element.js";
+import { h } from "../../js/element.js";
 import { blend, weigh } from "../../js/formula.js";
 import { colourOf, lightOf } from "../../js/values.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import { asking, hood, prediction, screen, telling, toScene } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -42,7 +42,7 @@ export const hard = {
       opening.stop();
       context.set({ q, t: state.t === Infinity ? BEGINNING : state.t }); // an average would answer each question alike
     });
-    const told = h("p.told", { role: "status" });
+    const told = telling();
     const table = numbers(say);
     const statement = h("pre.code", {}, "");
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
@@ -72,7 +72,7 @@ export const hard = {
       title: say("title"),
       sentence: say("sentence"),
       picture,
-      below: [guess, isStill ? null : again, told],
+      below: [guess, isStill ? null : again, told.element],
       hood: hood(
         say,
         h("p", {}, say("hood.sql")),
@@ -148,10 +148,10 @@ export const hard = {
       threads.draw({ temperature: state.t, weights, similarities });
       table.show(ROWS, similarities, weights, state.t);
       const key = ROWS[weights.indexOf(Math.max(...weights))].key;
-      if (state.t === BEGINNING && asked === queries[0]) put(told, "");
-      else if (state.t === 0) put(told, say("told.zero", { key }));
-      else if (state.t === Infinity) put(told, say("told.infinity", { count: ROWS.length }));
-      else put(told, say("told", { count: effective.toFixed(1) }));
+      if (state.t === BEGINNING && asked === queries[0]) told.tell("");
+      else if (state.t === 0) told.tell(say("told.zero", { key }));
+      else if (state.t === Infinity) told.tell(say("told.infinity", { count: ROWS.length }));
+      else told.tell(say("told", { count: effective.toFixed(1) }));
     }
 
     function write() {

@@ -6,7 +6,7 @@ import { count as grouped, percent } from "../../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../js/scale.js";
 import { Tail } from "../../js/tail.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, screen, toScene } from "../parts.js";
+import { asking, hood, screen, telling, toScene } from "../parts.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./share.json";
@@ -78,14 +78,14 @@ function rowsOfALibrary(context) {
   );
   const shown = h("output", {}, "");
   const many = h("label.many", {}, say("many"), slider, shown);
-  const told = h("p.told", { role: "status" });
+  const told = telling();
   const table = numbers(say);
   const picture = h("div.asked-picture", {}, threads.element, ask.element, picks);
   const element = screen({
     title: say("title"),
     sentence: "",
     picture,
-    below: [guess, verdict, many, told],
+    below: [guess, verdict, many, told.element],
     hood: hood(
       say,
       h("p", {}, say("hood.formula")),
@@ -139,7 +139,7 @@ function rowsOfALibrary(context) {
     slider.value = String(n);
     shown.textContent = String(n);
     const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
-    told.textContent = seen && verdict.textContent === "" ? sentence(weights, n, t) : "";
+    told.tell(seen && verdict.textContent === "" ? sentence(weights, n, t) : "");
     table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
   }
 
@@ -248,14 +248,14 @@ function rowsOfALibrary(context) {
 function charactersOfUnicode(context) {
   const { say } = context;
   const threads = new Threads(say, (u) => context.set({ u }));
-  const told = h("p.told", { role: "status" });
+  const told = telling();
   const picture = h("div.asked-picture", {}, threads.element);
   const title = h("span", {}, "");
   const element = screen({
     title: "",
     sentence: say("most.sentence"),
     picture,
-    below: [told],
+    below: [told.element],
     hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toScene("unicode", say("hood.unicode")))),
   });
   element.querySelector("h2")?.append(title);
@@ -269,10 +269,11 @@ function charactersOfUnicode(context) {
     const { weights, restWeight } = weigh(similarities, { temperature, tail });
     threads.draw({ temperature, weights, similarities, othersWeight: restWeight });
     const nearest = weights.reduce((sum, weight) => sum + weight, 0);
-    told.textContent =
+    told.tell(
       temperature === Infinity
         ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` })
-        : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) });
+        : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) }),
+    );
   }
 
   return {
