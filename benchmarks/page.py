@@ -1,13 +1,14 @@
 """The workshop page: how soon a browser draws its first answer, the cost of that, how smoothly it moves; and a class.
 
     python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10]
-                              [--only opening|story|moving|class]
+                              [--only opening|story|moving|class|room]
 
 The story and the scenes are timed from the request for the page to their first answer, drawn, in a browser without a
 cache and in one with it; on loopback, and with 400 ms of latency at 50 kB/s. For the story's opening and a drag of its
 knob, the time that the main thread works in each frame is taken with the processor slowed down four times. A class
-pastes new rows, all at the same moment: each learner's page compares them, and encodes their values. First paint and
-frames come from the browser's own tracing. It needs chromium on PATH.
+pastes new rows, all at the same moment: each learner's page compares them, and encodes their values. A class joins a
+room, all at the same moment, and each learner sends a row. First paint and frames come from the browser's own tracing.
+It needs chromium on PATH.
 """
 
 from __future__ import annotations
@@ -237,6 +238,48 @@ def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
     return table
 
 
+async def joined(url: str, learners: int) -> tuple[float, float]:
+    """All learners join a room at once → seconds until the last is in, and until all know the rows of all."""
+    limits = httpx.Limits(max_connections=2 * learners + 1)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120, trust_env=False) as client:
+        room = (await client.post("/v1/rooms", json={})).raise_for_status().json()
+        path = f"/v1/rooms/{room['code']}"
+        began = time.perf_counter()
+
+        async def learner(i: int) -> tuple[float, float]:
+            known: set[str] = set()
+            entered = 0.0
+            async with client.stream("GET", f"{path}/events") as events:
+                async for line in events.aiter_lines():
+                    if not line.startswith("data: "):
+                        continue
+                    data = json.loads(line.removeprefix("data: "))
+                    if "rows" in data:
+                        entered = time.perf_counter() - began
+                        known |= {row["id"] for row in data["rows"]}
+                        (await client.put(f"{path}/rows/{i}", json={"key": f"thing {i}"})).raise_for_status()
+                    elif "key" in data:
+                        known.add(data["id"])
+                    if len(known) == learners:
+                        break
+            return entered, time.perf_counter() - began
+
+        times = np.array(await asyncio.gather(*(learner(i) for i in range(learners))))
+        await client.delete(path, headers={"X-Room-Secret": room["secret"]})
+    return float(times[:, 0].max()), float(times[:, 1].max())
+
+
+def room(url: str, learners: int, rounds: int) -> Table:
+    """A class that joins a room at once."""
+    times = np.array([asyncio.run(joined(url, learners)) for _ in range(rounds)])
+    table = Table(title=f"{learners} learners join a room at once and send a row each, {rounds} rounds, seconds")
+    for column in ("until", "median of the last", "slowest of all"):
+        table.add_column(column, justify="right")
+    for name, seconds in zip(("each is in the room", "each knows the rows of all"), times.T, strict=True):
+        table.add_row(name, f"{np.median(seconds):.2f}", f"{seconds.max():.2f}")
+    return table
+
+
 async def held_up(url: str, texts: Callable[[], str], rounds: int) -> tuple[float, float]:
     """Medians of seconds that two rows take, alone and just after a hundred rows of somebody else."""
     alone, beside = [], []
@@ -257,7 +300,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--learners", type=int, default=30)
     parser.add_argument("--pasted", type=int, default=10)
-    parser.add_argument("--only", choices=("opening", "story", "moving", "class"))
+    parser.add_argument("--only", choices=("opening", "story", "moving", "class", "room"))
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -277,6 +320,8 @@ def main() -> int:
             browser.close()
         if options.only in (None, "class"):
             console.print(classroom(service.url, options.learners, options.pasted, options.rounds))
+        if options.only in (None, "room"):
+            console.print(room(service.url, options.learners, options.rounds))
     return 0
 
 
