@@ -10,6 +10,7 @@ import pytest
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.frame.test_accessibility import violations
 from tests.browser.story.conftest import Read
+from tests.thorough import thorough
 
 CHAPTERS = [
     "hard-and-soft",
@@ -64,7 +65,13 @@ def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize(
-    ("size", "look"), [(PROJECTOR, ""), ((1024, 768), "&large=1&lang=zh"), (PHONE, "&theme=dark"), ((1920, 1080), "")]
+    ("size", "look"),
+    [
+        thorough(PROJECTOR, ""),
+        ((1024, 768), "&large=1&lang=zh"),
+        (PHONE, "&theme=dark"),
+        thorough((1920, 1080), ""),
+    ],
 )
 def test_axe_finds_nothing(read: Read, axe: Any, chapter: str, size: tuple[int, int], look: str) -> None:
     page = read(f"#{chapter}{look}", size)
