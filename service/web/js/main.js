@@ -40,6 +40,7 @@ import { steps } from "./views/steps.js";
 import { story } from "./views/story.js";
 import { sure } from "./views/sure/sure.js";
 
+/** @type {Record<string, (context: Page.Context) => Page.View>} */
 const VIEWS = {
   lookup,
   sure,
@@ -68,21 +69,24 @@ const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history);
 const exported = isExported() ? new ExportedPage() : null;
+/** @type {Page.Fetcher} */
 const fetcher = exported?.fetch ?? ((path, options) => fetch(`.${path}`, options));
 const api = new API(fetcher, storageOf(window), window.asked);
-const context = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
+/** @type {Page.Shared} */
+const shared = { store, api, asker: new Asker(api), origin: new URL(".", document.baseURI).href.replace(/\/$/, ""), answered, exported };
 const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
-const header = bar(context);
+const skip = /** @type {HTMLElement} */ (document.querySelector("#skip"));
+const header = bar(shared);
 const printed = h("p.printed", {});
+/** @type {?Page.View} */
 let view = null;
 let mounted = 0;
+/** @type {?ReturnType<typeof story>} */
 let told = null;
+/** @type {(() => void) | null | undefined} */
 let uncover = null;
-let model = null;
-context.told = (now) => {
-  model = now;
-  tell();
-};
+/** @type {Page.Model} */
+let model = { state: store.state };
 
 /** Draw everything for the state as it is: a scene began, or the language changed. */
 async function mount() {
@@ -94,23 +98,22 @@ async function mount() {
   await Promise.all([speak(state.lang), styled(sceneNamed(state.scene).styles)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
-  document.querySelector("#skip").textContent = say("frame.skip");
+  skip.textContent = say("frame.skip");
   header.show(state);
-  fill(document.querySelector("#foot"), foot(context));
-  context.notice = notice(context, mount, () => (view?.again ?? mount)());
-  told = story(context);
-  context.story = told.element;
+  fill(/** @type {HTMLElement} */ (document.querySelector("#foot")), foot(shared));
+  const noticed = notice(shared, mount, () => (view?.again ?? mount)());
+  told = story(shared);
   uncover = null;
   model = { state };
-  view = VIEWS[state.view](context);
-  fill(stage, context.notice.element, view.element, printed);
+  view = VIEWS[state.view]({ ...shared, notice: noticed, story: told.element, told: shows });
+  fill(stage, noticed.element, view.element, printed);
   stage.removeAttribute("aria-busy");
   tell();
   dress(state);
   if (state.view !== "lookup") answered();
 }
 
-/** Words did not come: the service is away, or has another version of the page. As soon as it answers, begin anew. */
+/** Words did not come: the service is away, or has another version of the page. As soon as it answers, begin anew. @param {unknown} failure */
 async function broken(failure) {
   if (!(failure instanceof TypeError)) throw failure;
   for (;;) {
@@ -131,35 +134,43 @@ function answered(rest) {
   requestAnimationFrame(() =>
     setTimeout(() => {
       performance.mark("answered");
-      if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
+      if (FONTS && !document.querySelector("#fonts")) {
+        document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: () => keep(FONTS) }));
+      }
       rest?.().catch(broken);
-      if (!exported) shards(context).catch(broken);
+      if (!exported) shards(shared).catch(broken);
     }),
   );
 }
 
-/** From the next visit on the fonts are there with the first line, since they need not come. */
-function keep() {
+/** From the next visit on the fonts are there with the first line, since they need not come. @param {string} fonts */
+function keep(fonts) {
   document.fonts.ready.then(() => {
     try {
-      window.localStorage.setItem("softkv-fonts", FONTS);
+      window.localStorage.setItem("softkv-fonts", fonts);
     } catch (failure) {
       if (!(failure instanceof DOMException)) throw failure;
     }
   });
 }
 
+/** @param {Page.Model} now what the scene shows */
+function shows(now) {
+  model = now;
+  tell();
+}
+
 /** The story follows what the scene shows; what is not revealed is not in the page. */
 function tell() {
-  if (!view) return;
-  if (model.state.revealed) uncover = uncover?.();
-  else if (model.state.view !== "lookup") uncover ??= covered(view.element);
+  if (!view || !told) return;
+  if (model.state.revealed) uncover = void uncover?.();
+  else if (model.state.view !== "lookup") uncover ??= covered(view.element, told.element);
   told.show(model);
 }
 
-/** Take everything but the story out of a view, until what this answers is called. The lookup covers itself: its rows stay. */
-function covered(element) {
-  const out = [...element.children].flatMap((section) => [...section.children].filter((child) => child !== context.story).map((child) => ({ section, child })));
+/** Take everything but the story out of a view, until what this answers is called. The lookup covers itself: its rows stay. @param {HTMLElement} element @param {HTMLElement} kept the story */
+function covered(element, kept) {
+  const out = [...element.children].flatMap((section) => [...section.children].filter((child) => child !== kept).map((child) => ({ section, child })));
   element.classList.add("covered");
   for (const { child } of out) child.remove();
   return () => {
@@ -168,6 +179,7 @@ function covered(element) {
   };
 }
 
+/** @param {Page.State} state */
 function dress({ theme, projector }) {
   document.documentElement.dataset.theme = theme;
   document.documentElement.dataset.projector = projector ? "on" : "off";
@@ -176,7 +188,7 @@ function dress({ theme, projector }) {
 
 store.listen((state, changed) => {
   if (changed.has("scene") || changed.has("lang")) {
-    mount().then(() => changed.has("scene") && header.arrive(stage.querySelector("h1")));
+    mount().then(() => changed.has("scene") && header.arrive(/** @type {HTMLElement} */ (stage.querySelector("h1"))));
   } else {
     if (FRAME.some((name) => changed.has(name))) {
       dress(state);
@@ -191,11 +203,11 @@ store.listen((state, changed) => {
 /** On paper: what was asked, and where. */
 window.addEventListener("beforeprint", () => put(printed, [store.state.query, clipped(window.location.href, LONGEST)].filter(Boolean).join(" — ")));
 window.addEventListener("popstate", () => store.reread());
-document.querySelector("#skip").addEventListener("click", (event) => {
+skip.addEventListener("click", (event) => {
   event.preventDefault();
   stage.focus();
 });
 
 keys(store);
-fill(document.querySelector("#bar"), header.parts);
+fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), header.parts);
 store.open().then(mount);

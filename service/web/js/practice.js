@@ -5,8 +5,15 @@ import { beginning } from "./state.js";
 import { heaviest } from "./views/answers.js";
 import { say } from "./words.js";
 
-/** A task's name → whether what is seen fulfils it. The model is what the scene shows: state, result and answer, or numbers. */
-const EXERCISES = {
+/**
+ * A task's name → whether what is seen fulfils it.
+ *
+ * @template {Page.Model} M what the scene shows
+ * @typedef {Record<string, {holds(model: M): boolean}["holds"]>} Tasks
+ */
+
+/** The exercises of scenes with rows. @type {Record<string, Tasks<Page.Lookup>>} */
+const OF_ROWS = {
   library: {
     equal: ({ state, result, answer }) =>
       state.t === 0 &&
@@ -18,11 +25,13 @@ const EXERCISES = {
     forgotten: ({ state, answer }) => state.t === Infinity && answer.weights.length > 1,
   },
   videos: {
-    wordless: (model) =>
-      isAsked(model) && winner(model)?.weight > 1 / 3 && !haveCommonWord(model.state.query, `${winner(model).row.key} ${winner(model).row.value}`),
+    wordless: (model) => {
+      const first = winner(model);
+      return isAsked(model) && first !== null && first.weight > 1 / 3 && !haveCommonWord(model.state.query, `${first.row.key} ${first.row.value}`);
+    },
   },
   python: {
-    sure: (model) => isAsked(model) && isMild(model.state) && winner(model)?.weight >= 0.9,
+    sure: (model) => isAsked(model) && isMild(model.state) && (winner(model)?.weight ?? 0) >= 0.9,
   },
   unicode: {
     one: (model) => isAsked(model) && model.state.t >= 0.05 && model.answer.verdict !== "none" && model.answer.effective < 2,
@@ -47,13 +56,21 @@ const EXERCISES = {
     drink: (model) => {
       const first = winner(model);
       const begun = beginning("rows");
-      const isOwn = first && !begun.rows.some((row) => row.key === first.row.key);
-      return isOwn && model.state.query === begun.query && !haveCommonWord(model.state.query, first.row.key, 1);
+      return (
+        first !== null &&
+        !begun.rows?.some((row) => row.key === first.row.key) &&
+        model.state.query === begun.query &&
+        !haveCommonWord(model.state.query, first.row.key, 1)
+      );
     },
-    value: ({ state }) => beginning("rows").rows.some((row) => state.rows?.some((one) => one.key === row.key && one.value !== row.value)),
+    value: ({ state }) => Boolean(beginning("rows").rows?.some((row) => state.rows?.some((one) => one.key === row.key && one.value !== row.value))),
   },
+};
+
+/** The exercises of all other scenes, by their views. @type {{[V in Exclude<keyof Page.Models, "lookup">]?: Tasks<Page.Models[V]>}} */
+const OF_VIEWS = {
   sure: {
-    calibrated: ({ numbers }) => numbers?.n >= 10 && Math.abs(numbers.mean - numbers.right) < 0.03,
+    calibrated: ({ numbers }) => numbers !== null && numbers.n >= 10 && Math.abs(numbers.mean - numbers.right) < 0.03,
     own: ({ labelled }) => labelled.some((one) => one.own),
   },
   steps: {
@@ -62,7 +79,7 @@ const EXERCISES = {
   },
   scores: {
     agree: ({ state, best }) => state.t > 0 && Number.isFinite(state.t) && new Set(Object.values(best)).size === 1,
-    onehot: ({ state, answers }) => answers[state.similarity]?.weights.every((weight, i) => weight === (i === 4 ? 1 : 0)),
+    onehot: ({ state, answers }) => state.similarity in answers && answers[state.similarity].weights.every((weight, i) => weight === (i === 4 ? 1 : 0)),
   },
   encoder: {
     previous: ({ attention }) =>
@@ -73,7 +90,7 @@ const EXERCISES = {
   },
   hopfield: {
     once: ({ weights }) => Math.max(...weights[0]) < 0.99 && Math.max(...weights[1]) > 0.999,
-    mixed: ({ state, weights }) => Number.isFinite(state.t) && Math.max(...weights.at(-1)) < 0.5,
+    mixed: ({ state, weights }) => Number.isFinite(state.t) && Math.max(...weights[weights.length - 1]) < 0.5,
   },
   regression: {
     through: ({ points, fitted }) => points.every(([, y], i) => Math.abs(y - fitted[i]) < 0.02),
@@ -84,7 +101,7 @@ const EXERCISES = {
     agreed: ({ state, nearest, best }) => state.flat && nearest === best,
   },
   photo: {
-    better: ({ state, gain }) => gain >= 6 && state.noise >= 0.15,
+    better: ({ state, gain }) => gain !== null && gain >= 6 && state.noise >= 0.15,
     copied: ({ state, gain }) => state.t === 0 && gain !== null && Math.abs(gain) < 1e-9,
   },
   lowrank: {
@@ -93,7 +110,7 @@ const EXERCISES = {
   },
 };
 
-/** Questions that learners ask, and the scene where each is asked first. */
+/** Questions that learners ask, and the scene where each is asked first. @type {Record<string, string[]>} */
 const WHYS = {
   library: ["cold", "probability"],
   videos: ["vectors"],
@@ -124,7 +141,9 @@ const done = new Set();
 
 /** The exercises and the questions of a scene. @param {string} scene */
 export function practice(scene) {
-  const tasks = Object.entries(EXERCISES[scene] ?? {}).map(([name, holds]) => {
+  /** @type {Record<string, Tasks<Page.Model> | undefined>} */
+  const exercises = { ...OF_ROWS, ...OF_VIEWS };
+  const tasks = Object.entries(exercises[scene] ?? {}).map(([name, holds]) => {
     const tick = h("span.tick-of", { "aria-hidden": "true" });
     const said = h("span.unseen", {});
     return { name: `${scene}.${name}`, holds, tick, said, element: h("li", {}, tick, h("span", {}, say(`exercise.${scene}.${name}`)), said) };
@@ -158,7 +177,7 @@ export function practice(scene) {
     : null;
   const element = h("div.practice", {}, list, why, heard);
 
-  /** Tick what is fulfilled; a tick stays for as long as the page is open. */
+  /** Tick what is fulfilled; a tick stays for as long as the page is open. @param {Page.Model} model */
   function show(model) {
     if (!model.state.revealed) return;
     for (const { name, holds, said } of tasks) {
@@ -179,40 +198,43 @@ export function practice(scene) {
   return { element, show };
 }
 
-/** Whether there is an answer to look at. */
-function isThere({ state, result }) {
-  return state.view === "lookup" ? Boolean(result?.asked) && !result.unread : true;
+/** Whether there is an answer to look at. @param {Page.Model} model */
+function isThere(model) {
+  return model.state.view !== "lookup" || ("result" in model && model.result.asked && !model.result.unread);
 }
 
-/** A question of the learner's own, to the rows that the scene began with. */
+/** A question of the learner's own, to the rows that the scene began with. @param {Page.Lookup} model */
 function isAsked({ state, result }) {
   const begun = beginning(state.scene);
   return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && typeof state.none === typeof begun.none;
 }
 
-/** Near the temperature that everything begins at. */
+/** Near the temperature that everything begins at. @param {Page.State} state */
 function isMild({ t }) {
   return t >= 0.03 && t <= 0.1;
 }
 
-/** Layer 6, head 12, of which the scene speaks. */
+/** Layer 6, head 12, of which the scene speaks. @param {Page.State} state */
 function isScenesHead({ layer, head }) {
   const begun = beginning("encoder");
   return layer === begun.layer && head === begun.head;
 }
 
+/** The row with the largest weight, and that weight; null where nothing has any. @param {Page.Lookup} model */
 function winner({ result, answer }) {
   const [first] = heaviest(answer.weights, 1);
   return first === undefined ? null : { row: result.rows[first], weight: answer.weights[first] };
 }
 
+/** @param {{id: string}[]} ours @param {{id: string}[]} theirs */
 function sameRows(ours, theirs) {
   return ours.length === theirs.length && theirs.every(({ id }) => ours.some((row) => row.id === id));
 }
 
-/** Whether two texts have a word of so many letters in common; plurals count. */
+/** Whether two texts have a word of so many letters in common; plurals count. @param {string} a @param {string} b @param {number} [least] */
 function haveCommonWord(a, b, least = 3) {
-  const words = (text) => new Set((text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length >= least).map((word) => word.replace(/s$/, "")));
+  const words = (/** @type {string} */ text) =>
+    new Set((text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length >= least).map((word) => word.replace(/s$/, "")));
   const other = words(b);
   return [...words(a)].some((word) => other.has(word));
 }

@@ -12,8 +12,17 @@ const OFFERED = 2;
 const NEAREST = 4;
 const LONGEST = 90;
 
-/** What can be asked of a scene: its choices, which of them is right (null: none of them), and what the words need. */
-const QUESTIONS = {
+/**
+ * What can be asked of a scene: its choices, which of them is right (null: none of them), and what the words need.
+ *
+ * @template {Page.Model} M
+ * @typedef {{choices: string[], right(model: M): ?string, facts?(model: M): Facts}} Asked
+ */
+/** @typedef {Record<string, string | number>} Facts */
+/** @typedef {{ask: string, choices: {id: string, text: string, key?: boolean}[], right: ?string, because: string}} Question */
+
+/** The questions of scenes with rows. @type {Record<string, Asked<Page.Lookup>>} */
+const OF_ROWS = {
   library: { choices: ["none", "one", "word", "subject"], right: ({ result }) => ["none", "one"][result.sql.rows.length] ?? null },
   python: { choices: ["nearest", "word", "shown", "all"], right: () => "all" },
   unicode: {
@@ -28,6 +37,10 @@ const QUESTIONS = {
   filter: { choices: ["zero", "little", "same", "minus"], right: ({ result }) => (result.rows.some((row) => row.masked) ? "zero" : null) },
   values: { choices: ["nearest", "average", "largest", "nothing"], right: () => "average" },
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
+};
+
+/** The questions of all other scenes, by their views. @type {{[V in Exclude<keyof Page.Models, "lookup">]: Asked<Page.Models[V]>}} */
+const OF_VIEWS = {
   sure: { choices: ["yes", "checked", "half", "never"], right: () => "checked", facts: sureFacts },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
   scores: {
@@ -57,29 +70,38 @@ const QUESTIONS = {
 
 /**
  * @param {Page.Model} model what the scene shows: always its state
- * @returns {?{ask: string, choices: {id: string, text: string, key?: boolean}[], right: ?string, because: string}} null while nothing can be asked
+ * @returns {?Question} null while nothing can be asked
  */
 export function question(model) {
-  const { state, result } = model;
-  if (state.view === "lookup" && (!result?.asked || result.unread || !result.rows.length)) return null;
-  const asked = QUESTIONS[state.scene];
-  if (!asked) return state.view === "lookup" ? whichKey(model) : null;
-  const facts = asked.facts?.(model) ?? rowFacts(model);
-  const words = (name) => say(`predict.${state.scene}.${name}`, facts);
+  const { scene, view } = model.state;
+  if (view !== "lookup") {
+    /** @type {Record<string, Asked<Page.Model>>} */
+    const asked = OF_VIEWS;
+    return scene in asked ? worded(model, asked[scene], asked[scene].facts?.(model) ?? {}) : null;
+  }
+  if (!("result" in model) || !model.result.asked || model.result.unread || !model.result.rows.length) return null;
+  return scene in OF_ROWS ? worded(model, OF_ROWS[scene], rowFacts(model)) : whichKey(model);
+}
+
+/** @template {Page.Model} M @param {M} model @param {Asked<M>} asked @param {Facts} facts @returns {Question} */
+function worded(model, asked, facts) {
+  const words = (/** @type {string} */ name) => say(`predict.${model.state.scene}.${name}`, facts);
   return { ask: words("ask"), choices: asked.choices.map((id) => ({ id, text: words(id) })), right: asked.right(model), because: words("because") };
 }
 
 /**
  * Which key weighs most: it and one more of the nearest, and two others by chance, always the same ones for the same rows.
  *
- * @param {Page.Model} model
+ * @param {Page.Lookup} model
+ * @returns {?Question}
  */
 function whichKey({ state, result, answer }) {
   const open = result.rows.map((row, i) => ({ ...row, weight: answer.weights[i] })).filter((row) => !row.masked && row.key.trim());
   const near = [...open].sort((a, b) => b.similarity - a.similarity).slice(0, NEAREST);
   const best = near[0];
   if (!best) return null;
-  const drawn = (rows, most) => [...rows].sort((a, b) => chance(a.id, state.query) - chance(b.id, state.query)).slice(0, most);
+  const drawn = (/** @type {typeof open} */ rows, /** @type {number} */ most) =>
+    [...rows].sort((a, b) => chance(a.id, state.query) - chance(b.id, state.query)).slice(0, most);
   const offered = [
     best,
     ...drawn(near.slice(1), OFFERED - 1),
@@ -99,18 +121,19 @@ function whichKey({ state, result, answer }) {
   };
 }
 
+/** @param {Page.ShownRow} row */
 function short(row) {
   return clipped(spoken(row), LONGEST);
 }
 
-/** A number that a row has by its name and the question: as good as drawn, and the same the next time. */
+/** A number that a row has by its name and the question: as good as drawn, and the same the next time. @param {string} id @param {string} query */
 function chance(id, query) {
   let hash = 2166136261;
-  for (const letter of `${query}\n${id}`) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
+  for (const letter of `${query}\n${id}`) hash = Math.imul(hash ^ Number(letter.codePointAt(0)), 16777619);
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** Who shares: of the two nearest keys one, both, or neither, where nothing answers; or all alike. */
+/** Who shares: of the two nearest keys one, both, or neither, where nothing answers; or all alike. @param {Page.Answer} answer */
 function shared(answer) {
   if (answer.verdict === "none") return "neither";
   if (answer.effective > 20) return "even";
@@ -118,9 +141,8 @@ function shared(answer) {
   return first > 9 * (second ?? 0) ? "one" : "both";
 }
 
-/** @param {Page.Model} model */
+/** @param {Page.Lookup} model */
 function rowFacts({ state, result, answer }) {
-  if (!result) return {};
   const [first, second] = heaviest(answer.weights, 2).map((i) => ({ key: short(result.rows[i]), weight: percent(answer.weights[i]) }));
   return {
     query: state.query,
@@ -137,48 +159,54 @@ function rowFacts({ state, result, answer }) {
   };
 }
 
-/** What one match weighs, in the cold and in the warm. */
+/** What one match weighs, in the cold and in the warm. @param {Page.Models["sure"]} model */
 function sureFacts({ example: { query, match, weight } }) {
   return { query, key: match.key, cold: percent(weight(0.02)), now: percent(weight(0.05)), warm: percent(weight(0.2)) };
 }
 
+/** @param {Page.Models["encoder"]} model */
 function tokenFacts({ tokens, weights, word }) {
   const best = weights.indexOf(Math.max(...weights));
   return { word: tokens[word], best: tokens[best], weight: percent(weights[best]), words: tokens.length };
 }
 
+/** @param {Page.Models["hopfield"]} model */
 function memoryFacts(model) {
   const { weights, names } = model;
   const steps = repaired(model);
-  const final = weights.at(-1);
+  const final = weights[weights.length - 1];
   const best = final.indexOf(Math.max(...final));
   return { steps: steps || "–", name: names[best], weight: percent(weights[0][best]) };
 }
 
-/** After how many steps every cell has the sign of one stored picture; 0: of none. */
+/** After how many steps every cell has the sign of one stored picture; 0: of none. @param {Page.Models["hopfield"]} model */
 function repaired({ states, stored }) {
   const found = states.findIndex((cells, step) => step && stored.some((pattern) => pattern.every((cell, i) => cell * cells[i] > 0)));
   return Math.max(0, found);
 }
 
+/** @param {Page.Models["regression"]} model */
 function pointFacts({ points }) {
   return { mean: fixed(points.reduce((sum, [, y]) => sum + y, 0) / points.length) };
 }
 
+/** @param {Page.Models["space"]} model */
 function spaceFacts(model) {
   const { near, state } = model;
   return { near: fixed(near), times: fixed(near / state.t, 0), share: percent(twiceAsFar(model)) };
 }
 
-/** What a row twice as far as the nearest one has of that one's weight. */
+/** What a row twice as far as the nearest one has of that one's weight. @param {Page.Models["space"]} model */
 function twiceAsFar({ near, state }) {
   return Math.exp(-near / state.t);
 }
 
+/** @param {Page.Models["photo"]} model */
 function pictureFacts({ patches, own }) {
   return { patches: count(patches), own: percent(own) };
 }
 
+/** @param {Page.Models["lowrank"]} model */
 function doorFacts({ width, rank }) {
   const times = width / rank;
   return {

@@ -41,7 +41,7 @@ export const POINTS = [
   [9.7, 3.3],
 ];
 
-const rows = (pairs) => Object.entries(pairs).map(([key, value], i) => ({ id: `row-${i + 1}`, key, value }));
+const rows = (/** @type {Record<string, string>} */ pairs) => Object.entries(pairs).map(([key, value], i) => ({ id: `row-${i + 1}`, key, value }));
 
 /** Rows whose values can be seen, each with a question and a temperature, by the kind of their values. */
 export const SETS = {
@@ -91,7 +91,7 @@ export const SETS = {
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
- * before the four answers; `styles` the sheet that comes with it; `exported` where an exported page has its answers;
+ * before the four answers; `styles` the sheet that comes with it; `served` where it needs a service;
  * `addends` where words can be weighed too.
  */
 export const SCENES = /** @type {Page.Scene[]} */ ([

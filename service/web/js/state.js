@@ -64,8 +64,9 @@ export const DEFAULTS = Object.freeze({
 /** What an address may say and still open on the scene's question, covered. */
 const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed"];
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
+/** @type {(keyof Page.State)[]} */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
-/** What one undoes; a scene, a language or a reveal is no edit. */
+/** What one undoes; a scene, a language or a reveal is no edit. @type {(keyof Page.State)[]} */
 const EDITS = [
   ...ASKED,
   "text",
@@ -102,18 +103,14 @@ const MOST_EDITS = 50;
 /** In a frame that shows the picture alone nothing is asked first. */
 const EMBEDDED = document.documentElement.dataset.embed !== undefined;
 
+/** All names of the state. */
+const NAMES = /** @type {(keyof Page.State)[]} */ (Object.keys(DEFAULTS));
+
 /** A longer address is packed. */
 const LONG = 4000;
 
 /** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
 export const NAMED_NULLS = ["auto", "lenient", "strict"];
-
-const WRITE = {
-  string: (value) => value,
-  number: (value) => (value === Infinity ? "inf" : String(value)),
-  boolean: (value) => (value ? "1" : "0"),
-  object: (value) => JSON.stringify(value),
-};
 
 /** What a scene begins with. @param {string} name @returns {Page.State} */
 export function beginning(name) {
@@ -125,16 +122,24 @@ export function beginning(name) {
 export function toHash(state) {
   const start = beginning(state.scene);
   const said = new URLSearchParams({ scene: state.scene });
-  for (const name of Object.keys(DEFAULTS)) {
+  for (const name of NAMES) {
     if (name === "scene" || name === "view" || name === "revealed" || same(state[name], start[name])) continue;
-    const value = state[name];
-    said.set(name, value === null ? "" : name === "none" && value === false ? "false" : WRITE[typeof value](value));
+    said.set(name, name === "none" && state.none === false ? "false" : written(state[name]));
   }
-  if (state.revealed !== opensRevealed(said)) said.set("revealed", WRITE.boolean(state.revealed));
+  if (state.revealed !== opensRevealed(said)) said.set("revealed", written(state.revealed));
   return `#${said}`;
 }
 
-/** A shared picture opens as the picture; an address of a scene alone opens on its question. */
+/** @param {Page.State[keyof Page.State]} value */
+function written(value) {
+  if (value === null) return "";
+  if (typeof value === "string") return value;
+  if (typeof value === "boolean") return value ? "1" : "0";
+  if (typeof value === "object") return JSON.stringify(value);
+  return value === Infinity ? "inf" : String(value);
+}
+
+/** A shared picture opens as the picture; an address of a scene alone opens on its question. @param {URLSearchParams} said */
 function opensRevealed(said) {
   return EMBEDDED || [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
 }
@@ -145,12 +150,13 @@ export function fromHash(hash) {
   const state = { ...beginning(said.get("scene") ?? DEFAULTS.scene), revealed: opensRevealed(said) };
   for (const [name, text] of said) {
     if (!(name in DEFAULTS) || name === "scene" || name === "view") continue;
-    const read = parse(name, text);
+    const read = parse(/** @type {keyof Page.State} */ (name), text);
     if (read !== undefined) Object.assign(state, { [name]: read });
   }
   return state;
 }
 
+/** @param {keyof Page.State} name @param {string} text @returns {unknown} undefined for what is not understood */
 function parse(name, text) {
   if (name === "none") return [...NAMED_NULLS, CALIBRATED].includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "lambda") return onLambda(nonNegative(text));
@@ -171,10 +177,11 @@ function parse(name, text) {
   }
 }
 
+/** @param {keyof Page.State} name @param {any} value JSON of any shape */
 function wellFormed(name, value) {
   if (name === "rows") {
     if (!Array.isArray(value)) return undefined;
-    const good = value.filter((row) => typeof row?.key === "string" && typeof row?.value === "string");
+    const good = value.filter((/** @type {any} */ row) => typeof row?.key === "string" && typeof row?.value === "string");
     return good.slice(0, 1000).map((row, i) => ({ id: String(row.id ?? `row-${i}`), key: row.key, value: row.value }));
   }
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;
@@ -182,28 +189,41 @@ function wellFormed(name, value) {
   if (name === "spots") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
   if (name === "pairs")
-    return Array.isArray(value) && value.length <= 64 && value.every((p) => p?.length === 2 && p.every((text) => typeof text === "string")) ? value : undefined;
+    return Array.isArray(value) &&
+      value.length <= 64 &&
+      value.every((p) => p?.length === 2 && p.every((/** @type {unknown} */ text) => typeof text === "string"))
+      ? value
+      : undefined;
   if (name === "picture")
     return Array.isArray(value) && value.length === 16 && value.every((row) => row?.length === 16 && row.every(Number.isFinite)) ? value : undefined;
   if (name === "own") return Array.isArray(value) ? value.filter((text) => typeof text === "string" && text.trim()).slice(0, 20) : undefined;
   return value;
 }
 
+/** @param {string} text */
 function finite(text) {
   const number = Number(text);
   return text !== "" && Number.isFinite(number) ? number : undefined;
 }
 
+/** @param {string} text */
 function nonNegative(text) {
   const number = finite(text);
   return number !== undefined && number >= 0 ? number : undefined;
 }
 
+/** @param {unknown} a @param {unknown} b */
 function same(a, b) {
   return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 }
 
-/** Another question in the scene that asks for guesses: nothing of the last one's answer stays. */
+/**
+ * Another question in the scene that asks for guesses: nothing of the last one's answer stays.
+ *
+ * @param {Page.State} state
+ * @param {Partial<Page.State>} patch
+ * @param {(keyof Page.State)[]} changed
+ */
 function coveredAgain({ scene }, patch, changed) {
   const again = sceneNamed(scene).again && !("revealed" in patch) && changed.some((name) => ASKED.includes(name));
   return again ? { revealed: false, guess: null } : {};
@@ -211,8 +231,11 @@ function coveredAgain({ scene }, patch, changed) {
 
 /** The one holder of the state. Listeners get the new state and the names that changed. */
 export class Store {
+  /** @type {((state: Page.State, changed: Set<string>) => void)[]} */
   #listeners = [];
-  #pending = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #pending;
+  /** @type {Page.State[]} */
   #past = [];
   #edited = { names: "", at: 0 };
   #packed = { hash: "", short: "" };
@@ -229,11 +252,11 @@ export class Store {
     this.state = fromHash(await unpacked(this.location.hash));
   }
 
-  /** Change some of the state; the URL follows a moment later, so a dragged slider does not flood the history. */
+  /** Change some of the state; the URL follows a moment later, so a dragged slider does not flood the history. @param {Partial<Page.State>} given */
   set(given) {
     const before = this.state;
     const patch = { ...uncalibrated(before, given), ...given };
-    const changed = Object.keys(patch).filter((name) => !same(patch[name], before[name]));
+    const changed = NAMES.filter((name) => name in patch && !same(patch[name], before[name]));
     if (!changed.length) return;
     this.#remember(before, changed);
     this.#become({ ...before, ...patch, ...coveredAgain(before, patch, changed) });
@@ -258,7 +281,7 @@ export class Store {
     this.#return(start);
   }
 
-  /** The rows, the question and the numbers of another moment; how they are shown stays. */
+  /** The rows, the question and the numbers of another moment; how they are shown stays. @param {Page.State} to */
   #return(to) {
     this.#edited = { names: "", at: 0 };
     const { lang, theme, projector, revealed, guess } = this.state;
@@ -266,8 +289,9 @@ export class Store {
     this.#become({ ...to, lang, theme, projector, revealed, guess, ...coveredAgain(to, {}, changed) });
   }
 
+  /** @param {Page.State} state */
   #become(state) {
-    const names = Object.keys(DEFAULTS).filter((name) => !same(state[name], this.state[name]));
+    const names = NAMES.filter((name) => !same(state[name], this.state[name]));
     if (!names.length) return;
     this.state = state;
     this.#tell(names);
@@ -275,6 +299,7 @@ export class Store {
     this.#pending = setTimeout(() => this.#write("replaceState"), 200);
   }
 
+  /** @param {Page.State} before @param {(keyof Page.State)[]} changed */
   #remember(before, changed) {
     const names = changed.filter((name) => EDITS.includes(name)).join();
     if (!names) return;
@@ -283,7 +308,7 @@ export class Store {
     this.#edited = { names, at: now };
   }
 
-  /** The address follows; a long one is packed first, and written unless the state has moved on. */
+  /** The address follows; a long one is packed first, and written unless the state has moved on. @param {"replaceState" | "pushState"} how */
   #write(how) {
     const { state } = this;
     const hash = toHash(state);
@@ -296,7 +321,7 @@ export class Store {
       });
   }
 
-  /** Go to a scene's beginning, or to what it shows; language, theme and projector stay. A step in the browser's history. */
+  /** Go to a scene's beginning, or to what it shows; language, theme and projector stay. A step in the browser's history. @param {string} scene @param {boolean} [revealed] */
   go(scene, revealed = false) {
     clearTimeout(this.#pending);
     this.#write("replaceState");
@@ -304,7 +329,7 @@ export class Store {
     this.#past = [];
     this.state = { ...beginning(scene), lang, theme, projector, revealed };
     this.#write("pushState");
-    this.#tell(Object.keys(DEFAULTS));
+    this.#tell(NAMES);
   }
 
   /** Take the state from the URL again: back, forward, or a pasted link. */
@@ -312,7 +337,7 @@ export class Store {
     clearTimeout(this.#pending);
     await this.open();
     this.#past = [];
-    this.#tell(Object.keys(DEFAULTS));
+    this.#tell(NAMES);
   }
 
   /** @param {(state: Page.State, changed: Set<string>) => void} listener */
@@ -320,6 +345,7 @@ export class Store {
     this.#listeners.push(listener);
   }
 
+  /** @param {(keyof Page.State)[]} changed */
   #tell(changed) {
     const names = new Set(changed);
     for (const listener of this.#listeners) listener(this.state, names);

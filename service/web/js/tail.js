@@ -7,7 +7,7 @@
 
 import { onTheWire } from "./scale.js";
 
-/** @typedef {{temperature: number, rest_weight: number, evidence: {log_partition: number, effective_documents: number}}} SweptAt */
+/** @typedef {{temperature: number, rest_weight: number, evidence: {log_partition: ?number, effective_documents: number}}} SweptAt */
 /** @typedef {{matches: {similarity: number}[], temperatures: (SweptAt & {weights: number[]})[]}} Sweep of the answer of POST …/sweep */
 /** @typedef {Record<string, number>} Rung what is known at 1/T, its `inverse` */
 
@@ -21,7 +21,7 @@ export class Tail {
     this.count = sweep.documents - sweep.matches.length;
     this.#rungs = sweep.temperatures.map(({ temperature, rest_weight: rest, evidence }) => ({
       inverse: inverseOf(temperature),
-      logMass: rest > 0 ? Math.log(rest) + evidence.log_partition : -Infinity,
+      logMass: rest > 0 ? Math.log(rest) + (evidence.log_partition ?? -Infinity) : -Infinity,
       logEffective: Math.log(evidence.effective_documents),
     }));
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
@@ -62,7 +62,7 @@ export class Crowd {
       .filter(({ weights }) => weights[at] > 0)
       .map(({ temperature, weights, evidence }) => ({
         inverse: inverseOf(temperature),
-        added: Math.max(0, Math.log(weights[at]) + evidence.log_partition - similarity / temperature),
+        added: Math.max(0, Math.log(weights[at]) + (evidence.log_partition ?? -Infinity) - similarity / temperature),
       }))
       .sort((a, b) => a.inverse - b.inverse);
   }

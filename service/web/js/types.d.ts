@@ -2,7 +2,7 @@
 declare namespace Page {
   /** A row of a scene or of a learner. */
   type Row = { id: string; key: string; value: string };
-  type Filter = { field: string; operator: string; value: unknown };
+  type Filter = import("./exported/database.js").Filter;
   /** The state of the scenes, as the address tells it; `state.js` says what each begins with. */
   interface State {
     scene: string;
@@ -54,17 +54,86 @@ declare namespace Page {
     own: string[] | null;
     lambda: number;
   }
-  /** What a scene shows, for its story, its question and its exercises: its state, and more that each scene has of its own. */
-  interface Model {
-    state: State;
-    result?: Result;
-    answer?: any;
-    [more: string]: any;
+  /** What a scene shows, for its story, its question and its exercises; its state alone while the rest is to come. */
+  type Model = { state: State } | Models[keyof Models];
+  /** What the views show. The scene of each view but the lookup has its name. */
+  interface Models {
+    lookup: Lookup;
+    sure: Shows<{
+      labelled: Labelled[];
+      numbers: ReturnType<typeof import("./views/sure/calibration.js").calibration> | null;
+      example: Swept & { match: NonNullable<Swept["match"]> };
+    }>;
+    steps: Shows<{ numbers: Arrays }>;
+    scores: Shows<{ answers: Record<string, { weights: number[] }>; best: Record<string, string> }>;
+    encoder: Shows<{ tokens: string[]; word: number; attention: number[][]; weights: number[]; layers: Map<number, number[][][]> }>;
+    hopfield: Shows<{ states: number[][]; weights: number[][]; stored: number[][]; names: string[] }>;
+    regression: Shows<{ points: number[][]; y: number; fitted: number[] }>;
+    space: Shows<{ share: number; inside: number; near: number; far: number; nearest: string; best: string }>;
+    million: Shows<{ most: number; bound: string; worst: number; method: string; keys: number }>;
+    photo: Shows<{ gain: number | null; own: number; patches: number }>;
+    lowrank: Shows<{ width: number; rank: number }>;
+    pairs: Shows<{ lab: unknown; begun: { right: number; n: number } }>;
+    learning: Shows<{ lab: unknown; networks: Network[] }>;
+    vision: Shows<{ lab: unknown }>;
   }
+  type Shows<More> = { state: State } & More;
+  /** What a lookup shows. */
+  type Lookup = { state: State; result: Result; answer: Answer };
+  /** A question of the scene `sure`, and what its first match weighs. */
+  type Swept = import("./views/sure/swept.js").Asked;
+  type Labelled = Omit<Swept, "weight"> & { weight: number; right: boolean; own: boolean };
   type Store = import("./state.js").Store;
   type API = import("./api.js").API;
+  /** What the service sends, by the names of its schema. */
+  type Schemas = import("../../../clients/typescript/src/generated/api.ts").components["schemas"];
+  /** A row of a result. One that is masked may not be attended to. */
+  type ShownRow = Row & {
+    similarity: number;
+    masked: boolean;
+    metadata?: Record<string, unknown>;
+    part?: Schemas["MatchPart"];
+    /** Whether the encoder cannot read its key. */
+    unread?: boolean;
+    /** What its other keys add, of a row of several. */
+    crowd?: import("./tail.js").Crowd | null;
+  };
   /** Rows and all that the service said of them, as `asking.js` puts it together. */
-  type Result = any;
+  interface Result {
+    /** False where nothing was asked: without a question, or without rows. */
+    asked: boolean;
+    rows: ShownRow[];
+    /** One a row, in the order of the rows, as in `mask`: true = may be attended to. */
+    similarities: Float64Array;
+    mask: boolean[];
+    nullKey: import("./nullkey.js").NullKey | null;
+    documents: number;
+    keys: number;
+    sql: Found;
+    fullText: Found;
+    topK: { matches: Schemas["SweptMatch"][] };
+    /** Rows that the page does not hold. */
+    tail: import("./tail.js").Tail | null;
+    request: Call;
+    /** How many rows there are, with those that a filter shuts out. */
+    size: number;
+    /** Tokens or letters of the question that cannot be read. */
+    unread: number;
+    /** What the service has answered already, and for which temperature and null key. */
+    compared?: { temperature: number; none: State["none"]; attention: Attended };
+    /** By a row's id: see `Asker.ranks`. */
+    ranks?: Promise<Map<string, number>> | null;
+    /** What words add: λ, and the ranks if λ is not 0. */
+    words?: { lambda: number; ranks: Map<string, number> | null } | null;
+    /** The service's verdict at one temperature. */
+    told?: { temperature: number; verdict: Verdict; certain: boolean } | null;
+  }
+  /** The answer of attention; an exported page marks its own. */
+  type Attended = Schemas["AttendAnswer"] & { exported?: boolean };
+  /** What a database finds, and by which statement. */
+  type Found = Pick<Schemas["SQLAnswer"], "statement" | "parameters" | "rows">;
+  /** Weights of a result at a temperature, and the level of "none of these" there. */
+  type Answer = import("./formula.js").Answer & { certain: boolean; level: number | null };
   /** A head of the encoder. */
   type Head = { layer: number; head: number };
   /** A token of the encoder, and whether it is of the text or of its pair. */
@@ -122,26 +191,40 @@ declare namespace Page {
     again?: boolean;
     pictured?: boolean;
     styles?: string;
-    exported?: boolean;
+    /** Whether it needs a service. */
+    served?: boolean;
     addends?: boolean;
   }
-  /** What the scenes share: `main.js` makes it. */
-  interface Context {
-    store: import("./state.js").Store;
-    api: import("./api.js").API;
+  /** What is there before any scene: `main.js` makes it. */
+  interface Shared {
+    store: Store;
+    api: API;
     asker: import("./asking.js").Asker;
     /** The address of the service, for commands. */
     origin: string;
     /** Tell that the first answer is drawn; `rest` is what comes then. */
     answered: (rest?: () => Promise<void>) => void;
     /** What `softkv page export` wrote; null in a page of a service. */
-    exported: any;
+    exported: import("./exported/answers.js").ExportedPage | null;
+    /** Which servers hold the keys: see `views/shards.js`. */
+    held?: Promise<Schemas["ShardsAnswer"] | null>;
+  }
+  /** What a scene's view is given. */
+  interface Context extends Shared {
     /** Why there is no answer. */
-    notice?: ReturnType<typeof import("./views/notice.js").notice>;
+    notice: ReturnType<typeof import("./views/notice.js").notice>;
     /** The element of the story, which a view puts where it belongs. */
-    story?: HTMLElement;
+    story: HTMLElement;
     /** Tell what the scene shows. */
-    told?: (model: Model) => void;
-    held?: Promise<any>;
+    told: (model: Model) => void;
+  }
+  /** A scene's view. */
+  interface View {
+    element: HTMLElement;
+    /** Follow the state. @param changed the names of what changed in it */
+    update: (state: State, changed: Set<string>) => void;
+    /** Ask again what got no answer. */
+    again?: () => void;
+    leave?: () => void;
   }
 }

@@ -13,7 +13,7 @@ const LONGEST_MS = 15_000;
 const LOADING = 503;
 
 /**
- * @param {Page.Context} context api, asker, store
+ * @param {Page.Shared} shared api, asker, store
  * @param {() => void} anew draw everything again: another key may see other things
  * @param {() => void} [again] ask again what got no answer
  */

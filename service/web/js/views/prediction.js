@@ -4,7 +4,7 @@ import { fill, h, put } from "../element.js";
 import { question } from "../predictions.js";
 import { say, subscripted } from "../words.js";
 
-/** @param {Page.Context} context */
+/** @param {Page.Shared} shared */
 export function prediction({ store }) {
   const reply = h("p.reply", { id: "reply", role: "status", tabIndex: -1 });
   const asked = h("fieldset.prediction", { id: "prediction" });

@@ -4,16 +4,16 @@ import { SoftkvError } from "../api.js";
 import { h } from "../element.js";
 import { say } from "../words.js";
 
-/** Ask once, and say it in the language of the page. @param {Page.Context} context */
-export async function shards(context) {
-  context.held ??= context.api.get("/v1").then(
+/** Ask once, and say it in the language of the page. @param {Page.Shared} shared */
+export async function shards(shared) {
+  shared.held ??= shared.api.get("/v1").then(
     (service) => service.shards,
     (failure) => {
       if (!(failure instanceof SoftkvError)) throw failure;
       return null;
     },
   );
-  const held = await context.held;
+  const held = await shared.held;
   const foot = document.querySelector("#foot");
   if (!held || held.ranges === null || foot.querySelector("#shards")) return;
   const machines = new Set(held.servers.map((server) => server.machine)).size;

@@ -11,12 +11,12 @@ import { prediction } from "./prediction.js";
  * The story of the current scene, under the name that the list of scenes has. While it is covered only its question is
  * told: the sentence gives the answer away.
  *
- * @param {Page.Context} context
+ * @param {Page.Shared} shared
  */
-export function story(context) {
-  const { store } = context;
+export function story(shared) {
+  const { store } = shared;
   const { scene } = store.state;
-  const asked = prediction(context);
+  const asked = prediction(shared);
   const title = h("h1", {});
   const lede = h("p.lede", {});
   const cover = h(

@@ -5,7 +5,7 @@ import { count, fixed, similarityText } from "../numbers.js";
 import { beginning } from "../state.js";
 import { say } from "../words.js";
 
-/** What the weights say, and why; empty where nothing was asked, or before a guess. @param {Page.Model} model */
+/** What the weights say, and why; empty where nothing was asked, or before a guess. @param {Page.Lookup} model */
 export function verdictWords(model) {
   const { state, result, answer } = model;
   if (!result.asked || veiled({ state, result })) return "";
@@ -18,7 +18,7 @@ export function knowsNull({ scene, none }) {
   return none !== false || beginning(scene).none !== false;
 }
 
-/** So hot that the weights say little of the question: unrelated rows hardly differ, or all rows are equal. @param {Page.Model} model */
+/** So hot that the weights say little of the question: unrelated rows hardly differ, or all rows are equal. @param {Page.Lookup} model */
 function isHot({ state, result }) {
   if (!result.documents || state.t === 0) return false;
   return result.nullKey ? result.nullKey.isBlurred(state.t) : state.t === Infinity && result.size > 1;
@@ -29,7 +29,7 @@ export function verdictMark(model) {
   return verdictWords(model) && say(`verdict.${model.answer.verdict}.mark`);
 }
 
-/** @param {Page.Model} model */
+/** @param {Page.Lookup} model */
 function why({ state, result, answer }) {
   if (!result.documents) return "empty";
   if (!answer.certain) return "uncertain";
