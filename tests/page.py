@@ -20,6 +20,7 @@ WEB = ROOT / "service" / "web"
 BUILT = WEB / "built"
 DOCUMENTS = {
     "story": "story/index.js",
+    "explore": "explore/index.js",
     "scenes": "js/main.js",
     "room": "js/room/main.js",
     "lesson": "js/lesson.js",
@@ -52,7 +53,7 @@ def check(tools: Packages, web: Path = WEB) -> list[str]:
     """Return what biome and TypeScript have to say of the page's folder; nothing if all is well."""
     types = tools.folder / "node_modules" / "@types"
     results = [tools.run("biome", "check", f"--config-path={web}", *STRICTLY, web)]
-    # Everything in `story` and `encoder` has its type; `js` is older, and may leave types out and null unmentioned.
+    # All in `explore`, `story` and `encoder` has its type; the older `js` may leave types out, and null unmentioned.
     results += [tools.run("tsc", "--project", project, "--typeRoots", types) for project in (web, web / "js")]
     return [f"{result.stdout}{result.stderr}" for result in results if result.returncode != 0]
 

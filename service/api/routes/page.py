@@ -122,6 +122,7 @@ DOCUMENTS = {
     "/": "story.html",
     "/index.html": "story.html",
     "/scenes": "scenes.html",
+    "/explore": "explore.html",
     "/lesson.html": "lesson.html",
     "/worksheet.html": "worksheet.html",
     "/room": "room.html",

@@ -16,9 +16,20 @@ import frame from "./frame.json";
  * @returns {Say}
  */
 export function speaker(words, language) {
+  return reader({ .../** @type {Words} */ (frame[language]), ...words[language] }, language);
+}
+
+/**
+ * What says texts of one language by their names.
+ *
+ * @param {Words} texts
+ * @param {Language} language
+ * @returns {Say}
+ */
+export function reader(texts, language) {
   const plural = new Intl.PluralRules(language);
   return (name, places = {}) => {
-    const text = words[language][name] ?? /** @type {Words} */ (frame[language])[name];
+    const text = texts[name];
     if (text === undefined) throw new Error(`no words named ${name}`);
     const chosen = text.replace(/\{(\w+)\|([^|}]*)\|((?:[^{}]|\{\w+\})*)\}/g, (_, count, one, other) =>
       plural.select(Number(places[count])) === "one" ? one : other,

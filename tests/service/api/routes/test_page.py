@@ -18,7 +18,7 @@ def linked(page: httpx.Response) -> list[str]:
     return [f"/{path}" for path in re.findall(r'(?:href|src)="(?:\.\./)?(assets/[^"]+)"', page.text)]
 
 
-@pytest.mark.parametrize("path", ["/", "/scenes", "/room"])
+@pytest.mark.parametrize("path", ["/", "/scenes", "/explore", "/room"])
 def test_a_document_may_draw_the_pictures_that_it_has_made(client, path):
     policy = client.get(path).headers["content-security-policy"]
     assert policy == (
@@ -38,7 +38,7 @@ def test_the_documentation_needs_nothing_from_elsewhere(client):
     assert client.get("/openapi.json").json()["info"]["title"] == "softkv"
 
 
-@pytest.mark.parametrize("path", ["/", "/scenes", "/lesson.html", "/docs/api"])
+@pytest.mark.parametrize("path", ["/", "/scenes", "/explore", "/lesson.html", "/docs/api"])
 def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(client, path):
     page = client.get(path)
     assert page.headers["cache-control"] == "no-cache"

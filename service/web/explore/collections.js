@@ -1,0 +1,151 @@
+/** The list of collections, by pages, and the facts of the one that is chosen. */
+
+import { NotFound } from "../js/api.js";
+import { fill, h } from "../js/element.js";
+import { count, fixed } from "../js/numbers.js";
+
+/** @typedef {import("./explorer.js").Collection} Collection */
+/** @typedef {import("./words.js").Say} Say */
+/** @typedef {{tabs: {id: string, name: string, isChosen: boolean}[], canWrite: boolean}} Beside links to what is about the service */
+
+const PAGE = 100;
+
+export class Collections {
+  #api;
+  #host;
+  #href;
+  /** @type {Collection[]} */
+  #all = [];
+  /** @type {string | null} */
+  #cursor = null;
+  #prefix = "";
+  /** @type {Collection | null} */
+  #chosen = null;
+  #isMany = false;
+  isRead = false;
+  /** What draws the list again. */
+  #redraw = () => {};
+
+  /** @param {import("../js/api.js").API} api @param {HTMLElement} host @param {(name: string) => string} href */
+  constructor(api, host, href) {
+    this.#api = api;
+    this.#host = host;
+    this.#href = href;
+  }
+
+  /** The chosen collection; null without one. */
+  get chosen() {
+    return this.#chosen;
+  }
+
+  get isEmpty() {
+    return this.isRead && !this.#all.length && !this.#prefix;
+  }
+
+  /** Read the first page again, and the chosen collection. @param {string} name @returns {Promise<"read" | "write">} */
+  async read(name) {
+    const { access } = await this.#page(null);
+    this.#chosen = this.#all.find((one) => one.name === name) ?? (name ? await this.#one(name) : null);
+    this.isRead = true;
+    return access;
+  }
+
+  /** @param {string | null} cursor */
+  async #page(cursor) {
+    const asked = new URLSearchParams({ limit: String(PAGE), prefix: this.#prefix });
+    if (cursor) asked.set("cursor", cursor);
+    const answer = await this.#api.get(`/v1/collections?${asked}`);
+    this.#all = cursor ? [...this.#all, ...answer.collections] : answer.collections;
+    this.#cursor = answer.next_cursor;
+    this.#isMany ||= answer.next_cursor !== null;
+    return answer;
+  }
+
+  /** @param {string} name @returns {Promise<Collection | null>} */
+  async #one(name) {
+    try {
+      return await this.#api.get(`/v1/collections/${encodeURIComponent(name)}`);
+    } catch (failure) {
+      if (failure instanceof NotFound) return null;
+      throw failure;
+    }
+  }
+
+  /** @param {Say} say @param {string} name the chosen one @param {Beside} beside */
+  draw(say, name, beside) {
+    if (this.#chosen?.name !== name) this.#chosen = this.#all.find((one) => one.name === name) ?? null;
+    this.#redraw = () => this.draw(say, name, beside);
+    const finding = this.#host.contains(document.activeElement) && document.activeElement?.id === "find";
+    const items = this.#all.map((one) => this.#item(one, one.name === name, say));
+    fill(
+      this.#host,
+      h("h2", {}, say("collections")),
+      this.#isMany ? this.#finder(say) : null,
+      items.length ? h("ul", {}, items) : this.isRead ? h("p.empty", {}, say(this.#prefix ? "collections.unmatched" : "collections.none")) : null,
+      this.#cursor ? h("button", { type: "button", onclick: () => this.#more() }, say("collections.more")) : null,
+      beside.tabs.length
+        ? h(
+            "ul.service",
+            {},
+            beside.tabs.map((tab) => h("li", {}, h("a", { href: `#tab=${tab.id}`, "aria-current": tab.isChosen ? "page" : null }, tab.name))),
+          )
+        : null,
+      this.isRead && !beside.canWrite ? h("p.readonly", { id: "access" }, say("read.only")) : null,
+    );
+    if (finding) document.getElementById("find")?.focus();
+  }
+
+  async #more() {
+    await this.#page(this.#cursor);
+    this.#redraw();
+  }
+
+  /** @param {Say} say */
+  #finder(say) {
+    return h("input", {
+      id: "find",
+      type: "text",
+      value: this.#prefix,
+      placeholder: say("collections.find"),
+      "aria-label": say("collections.find"),
+      onchange: async (event) => {
+        this.#prefix = /** @type {HTMLInputElement} */ (event.target).value.trim();
+        await this.#page(null);
+        this.#redraw();
+      },
+    });
+  }
+
+  /** @param {Collection} one @param {boolean} isChosen @param {Say} say */
+  #item(one, isChosen, say) {
+    const link = h(
+      "a",
+      { href: this.#href(one.name), "aria-current": isChosen ? "page" : null },
+      h("span.name", {}, one.name),
+      h("span.size.number", {}, one.ready ? count(one.documents + one.keyless) : say("loading")),
+    );
+    return h("li", {}, link, isChosen ? facts(one, say) : null);
+  }
+}
+
+/** What a collection is, as a list. @param {Collection} one @param {Say} say */
+function facts(one, say) {
+  const { calibration } = one;
+  const kept = calibration && say("fact.calibration.kept", { count: calibration.labels.present + calibration.labels.absent });
+  /** @type {[string, string][]} */
+  const lines = [
+    ["fact.documents", count(one.documents)],
+    ...(one.keyless ? [/** @type {[string, string]} */ (["fact.keyless", count(one.keyless)])] : []),
+    ["fact.width", one.dimension === null ? say("fact.unset") : count(one.dimension)],
+    ["fact.encoder", one.encoder ?? say("fact.encoder.none")],
+    ["fact.similarity", one.similarity],
+    ["fact.temperature", String(one.temperature)],
+    ["fact.null", one.null === false ? say("fact.null.off") : `${one.null}${one.null_similarity === null ? "" : ` (${fixed(one.null_similarity, 3)})`}`],
+    ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
+  ];
+  return h(
+    "dl.facts",
+    {},
+    lines.map(([name, text]) => h("div", {}, h("dt", {}, say(name)), h("dd", {}, text))),
+  );
+}

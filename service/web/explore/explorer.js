@@ -1,0 +1,446 @@
+/** The explorer: its collections, the tabs of the one that is chosen, the document beside it, and the address. */
+
+import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../js/api.js";
+import { home, scenes } from "../js/assets.js";
+import { fill, h, put } from "../js/element.js";
+import { kept, preferences, store } from "../story/look.js";
+import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
+import { Collections } from "./collections.js";
+import { speaker } from "./words.js";
+
+/** @typedef {import("../story/address.js").Look} Look */
+/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("./words.js").Words} Words */
+/** @typedef {import("./address.js").Patch} Patch */
+/** @typedef {import("./address.js").Said} Said */
+
+/**
+ * @typedef {object} Collection as `GET /v1/collections/{name}` describes it
+ * @property {string} name
+ * @property {string} similarity
+ * @property {number | null} dimension
+ * @property {number | null} value_dimension
+ * @property {string | null} encoder
+ * @property {string} value_from
+ * @property {number} temperature
+ * @property {string | number | false} null
+ * @property {number | null} null_similarity
+ * @property {any} calibration
+ * @property {number} documents
+ * @property {number} keyless
+ * @property {number | null} keys
+ * @property {boolean} ready
+ */
+
+/**
+ * @typedef {object} Context what a tab may use; all of it is as it is now
+ * @property {API} api
+ * @property {Say} say
+ * @property {import("./words.js").Language} language
+ * @property {string} origin the address of the service, for commands
+ * @property {Collection | null} collection the one that is chosen; null where there is none, and in a tab of the service
+ * @property {boolean} canWrite
+ * @property {boolean} isKeyed whether the service was given a key
+ * @property {Said} said what the address says
+ * @property {(patch: Patch) => void} go changes the address; another collection, tab or document is shown
+ * @property {(name?: string) => Promise<void>} refresh reads the collections again and updates the tab; a name becomes the chosen one
+ * @property {<T>(call: Promise<T> | (() => Promise<T>)) => Promise<T | undefined>} patiently waits, and tells why nothing came: undefined. A function is called again when a lost service is back: give one that only reads
+ */
+
+/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void}} Mounted what a tab does when the collection or the address is another, and before it goes */
+
+/**
+ * @typedef {object} Tab
+ * @property {string} id its name in the address
+ * @property {{en: Words, zh: Words}} words `name` is its label
+ * @property {"read" | "write"} needs a key that only reads sees no tab that writes
+ * @property {"collection" | "service"} [of] what it is about: the chosen collection, if it says nothing
+ * @property {(host: HTMLElement, context: Context) => Mounted} mount
+ */
+
+const AWAY_MS = 1000;
+const LONGEST_MS = 15_000;
+
+export class Explorer {
+  #tabs;
+  #panel;
+  #api = new API((path, options) => fetch(`.${path}`, options), storageOf(window));
+  /** @type {Look} */
+  #look;
+  /** @type {Said} */
+  #said;
+  #canWrite = false;
+  /** @type {Collections} */
+  #collections;
+  /** @type {{tab: Tab, view: Mounted} | null} */
+  #mounted = null;
+  /** @type {Mounted | null} */
+  #document = null;
+  /** When a lost service is back. @type {Promise<void> | null} */
+  #back = null;
+  #bar = h("header.bar");
+  #notice = h("div.notices", { role: "status", "aria-live": "polite" });
+  #keyBox = h("div.keybox");
+  #side = h("nav.side", { id: "collections" });
+  #list = h("div.tabs", { role: "tablist" });
+  #host = h("section.middle", { id: "stage", tabIndex: -1 });
+  #aside = h("aside.document", { id: "document", hidden: true });
+
+  /**
+   * @param {Tab[]} tabs in their order
+   * @param {Tab | null} panel what shows the document whose id is in the address
+   */
+  constructor(tabs, panel = null) {
+    this.#tabs = tabs;
+    this.#panel = panel;
+    this.#said = readAddress(window.location.hash);
+    this.#look = preferences(this.#said);
+    this.#collections = new Collections(this.#api, this.#side, (name) => writtenAddress(elsewhere(this.#said, name)));
+  }
+
+  async begin() {
+    const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#list, this.#host), this.#aside);
+    document.body.prepend(h("a.skip", { href: "#stage", onclick: (event) => this.#skip(event) }), this.#bar, this.#keyBox, this.#notice, main);
+    window.addEventListener("hashchange", () => this.#reread());
+    this.#dress();
+    await this.refresh();
+  }
+
+  /** @param {Event} event */
+  #skip(event) {
+    event.preventDefault(); // the address has other uses for what follows its #
+    this.#host.focus();
+  }
+
+  /** Theme, type and language; all that is mounted is made anew in the words of the language. */
+  #dress() {
+    const { lang, theme, large } = this.#look;
+    const root = document.documentElement;
+    root.lang = lang === "zh" ? "zh-Hans" : "en";
+    root.dataset.theme = theme;
+    root.dataset.projector = large ? "on" : "off";
+    const say = speaker({ en: {}, zh: {} }, lang);
+    document.title = say("title");
+    put(/** @type {Element} */ (document.querySelector("a.skip")), say("skip"));
+    this.#side.setAttribute("aria-label", say("collections"));
+    this.#list.setAttribute("aria-label", say("tabs"));
+    this.#drawBar(say);
+  }
+
+  /** @param {Say} say */
+  #drawBar(say) {
+    const { lang, theme, large } = this.#look;
+    const key = h("button", { type: "button", id: "key", onclick: () => this.#askKey(say, false) }, say("key"));
+    fill(
+      this.#bar,
+      h("h1", {}, h("a.mark", { href: home() }, "softkv")),
+      h(
+        "nav.tools",
+        { "aria-label": "softkv" },
+        h("a", { href: home() }, say("learn")),
+        h("a", { href: scenes() }, say("scenes")),
+        h("a", { href: "docs/" }, say("docs")),
+        key,
+        h(
+          "button",
+          { type: "button", id: "language", lang: lang === "en" ? "zh-Hans" : "en", onclick: () => this.#become({ lang: lang === "en" ? "zh" : "en" }) },
+          say("language"),
+        ),
+        h(
+          "button.icon",
+          {
+            type: "button",
+            id: "theme",
+            "aria-label": say("theme"),
+            title: say("theme"),
+            "aria-pressed": String(theme === "dark"),
+            onclick: () => this.#become({ theme: theme === "dark" ? "light" : "dark" }),
+          },
+          h("span.moon"),
+        ),
+        h(
+          "button.icon",
+          {
+            type: "button",
+            id: "large",
+            "aria-label": say("large"),
+            title: say("large"),
+            "aria-pressed": String(large),
+            onclick: () => this.#become({ large: !large }),
+          },
+          "A+",
+        ),
+      ),
+    );
+  }
+
+  /** @param {Partial<Look>} patch */
+  #become(patch) {
+    const focused = document.activeElement?.id;
+    this.#look = { ...this.#look, ...patch };
+    store(this.#look);
+    this.#dress();
+    if ("lang" in patch) {
+      this.#unmount();
+      this.#draw();
+    }
+    this.#write(this.#said, false);
+    if (focused) document.getElementById(focused)?.focus();
+  }
+
+  /** @param {Said} said @param {boolean} isNew whether the browser's Back leads to what was before */
+  #write(said, isNew) {
+    this.#said = said;
+    const look = Object.entries(kept(this.#look)).map(([name, value]) => [name, typeof value === "boolean" ? String(Number(value)) : value]);
+    const next = patched(said, { lang: null, theme: null, large: null, ...Object.fromEntries(look) });
+    const hash = writtenAddress(next);
+    if (hash === window.location.hash) return;
+    if (isNew) window.history.pushState(null, "", hash);
+    else window.history.replaceState(null, "", hash);
+  }
+
+  /** Another address: a link of the list, Back, or one that was pasted. */
+  #reread() {
+    const before = this.#look;
+    this.#said = readAddress(window.location.hash);
+    this.#look = preferences(this.#said);
+    if (before.lang !== this.#look.lang) this.#unmount();
+    this.#dress();
+    this.#draw();
+  }
+
+  /** @param {Patch} patch */
+  #go(patch) {
+    const next = patched(this.#said, patch);
+    const isOther = ["collection", "tab", "doc"].some((name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? ""));
+    this.#write(next, isOther);
+    if (isOther) this.#draw();
+  }
+
+  /** Read the collections again, and what this key may do. @param {string} [name] */
+  async refresh(name) {
+    if (name !== undefined) this.#write(patched(elsewhere(this.#said, name), { doc: null }), true);
+    const context = this.#context(speaker({ en: {}, zh: {} }, this.#look.lang));
+    const access = await context.patiently(() => this.#collections.read(this.#said.get("collection") ?? ""));
+    if (access === undefined) return;
+    const couldWrite = this.#canWrite;
+    this.#canWrite = access === "write";
+    if (couldWrite !== this.#canWrite) this.#unmount();
+    fill(this.#keyBox);
+    this.#draw();
+  }
+
+  /** @param {Say} say @returns {Context} */
+  #context(say) {
+    const explorer = this;
+    return {
+      api: this.#api,
+      say,
+      language: this.#look.lang,
+      origin: new URL(".", window.location.href).href.replace(/\/$/, ""),
+      get collection() {
+        return explorer.#collections.chosen;
+      },
+      get canWrite() {
+        return explorer.#canWrite;
+      },
+      get isKeyed() {
+        return explorer.#api.key !== "";
+      },
+      get said() {
+        return explorer.#said;
+      },
+      go: (patch) => this.#go(patch),
+      refresh: (name) => this.refresh(name),
+      patiently: (call) => this.#patiently(say, call),
+    };
+  }
+
+  /** The list, the tabs and what is mounted, as the address and the service say. */
+  #draw() {
+    const { lang } = this.#look;
+    const say = speaker({ en: {}, zh: {} }, lang);
+    const wanted = this.#said.get("tab") ?? "";
+    const may = this.#tabs.filter((tab) => tab.needs === "read" || this.#canWrite);
+    const ofService = may.filter((tab) => tab.of === "service");
+    const ofCollection = may.filter((tab) => tab.of !== "service");
+    let tab = ofService.find(({ id }) => id === wanted) ?? null;
+    this.#collections.draw(say, tab ? "" : (this.#said.get("collection") ?? ""), {
+      tabs: ofService.map(({ id, words }) => ({ id, name: words[lang].name, isChosen: id === tab?.id })),
+      canWrite: this.#canWrite,
+    });
+    const { chosen } = this.#collections;
+    if (!tab && chosen) tab = ofCollection.find(({ id }) => id === wanted) ?? ofCollection[0] ?? null;
+    this.#drawTabs(tab, chosen ? ofCollection : []);
+    this.#show(tab, say);
+    this.#showDocument(tab);
+  }
+
+  /** @param {Tab | null} chosen @param {Tab[]} tabs */
+  #drawTabs(chosen, tabs) {
+    this.#list.hidden = !chosen || chosen.of === "service" || !tabs.length;
+    const had = this.#list.contains(document.activeElement);
+    fill(
+      this.#list,
+      tabs.map((tab) =>
+        h(
+          "button",
+          {
+            type: "button",
+            id: `tab-${tab.id}`,
+            role: "tab",
+            "aria-selected": String(tab === chosen),
+            "aria-controls": "stage",
+            tabIndex: tab === chosen ? 0 : -1,
+            onclick: () => this.#go({ tab: tab.id }),
+            onkeydown: (event) => this.#walk(event, tabs, tabs.indexOf(tab)),
+          },
+          tab.words[this.#look.lang].name,
+        ),
+      ),
+    );
+    if (had && chosen) document.getElementById(`tab-${chosen.id}`)?.focus();
+    const isTab = !this.#list.hidden && chosen;
+    for (const [name, value] of [
+      ["role", isTab ? "tabpanel" : "region"],
+      ["aria-labelledby", isTab ? `tab-${chosen.id}` : ""],
+      ["aria-label", isTab ? "" : (chosen?.words[this.#look.lang].name ?? speaker({ en: {}, zh: {} }, this.#look.lang)("collections.choose"))],
+    ])
+      value ? this.#host.setAttribute(name, value) : this.#host.removeAttribute(name);
+  }
+
+  /** The arrow keys walk the tabs. @param {KeyboardEvent} event @param {Tab[]} tabs @param {number} at */
+  #walk(event, tabs, at) {
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.#go({ tab: tabs[(to + tabs.length) % tabs.length].id });
+  }
+
+  /** @param {Tab | null} tab @param {Say} say */
+  #show(tab, say) {
+    const { chosen } = this.#collections;
+    if (!tab) {
+      this.#unmount();
+      const name = this.#said.get("collection");
+      const missing = name && this.#collections.isRead && !chosen ? say("collections.missing", { name }) : "";
+      fill(this.#host, h("p.empty", {}, missing || say(this.#collections.isEmpty ? "collections.none" : "collections.choose")));
+      return;
+    }
+    if (this.#mounted?.tab !== tab) {
+      this.#unmount();
+      const inside = h(`div.tab.${tab.id}`);
+      fill(this.#host, inside);
+      this.#mounted = { tab, view: tab.mount(inside, this.#context(speaker(tab.words, this.#look.lang))) };
+    }
+    this.#mounted.view.update(tab.of === "service" ? null : chosen);
+  }
+
+  /** @param {Tab | null} tab */
+  #showDocument(tab) {
+    const isShown = Boolean(this.#panel && this.#said.has("doc") && this.#collections.chosen && tab?.of !== "service");
+    this.#aside.hidden = !isShown;
+    if (!isShown || !this.#panel) {
+      this.#document?.leave?.();
+      this.#document = null;
+      fill(this.#aside);
+      return;
+    }
+    this.#document ??= this.#panel.mount(this.#aside, this.#context(speaker(this.#panel.words, this.#look.lang)));
+    this.#document.update(this.#collections.chosen);
+  }
+
+  #unmount() {
+    this.#mounted?.view.leave?.();
+    this.#mounted = null;
+    this.#document?.leave?.();
+    this.#document = null;
+    fill(this.#aside);
+  }
+
+  /**
+   * @template T
+   * @param {Say} say
+   * @param {Promise<T> | (() => Promise<T>)} call
+   * @returns {Promise<T | undefined>}
+   */
+  async #patiently(say, call) {
+    try {
+      const answer = await (typeof call === "function" ? call() : call);
+      if (!this.#back) fill(this.#notice);
+      return answer;
+    } catch (failure) {
+      if (isAborted(failure)) return undefined;
+      if (!(failure instanceof SoftkvError)) throw failure;
+      if (failure.status === 401) return void this.#askKey(say, true);
+      if (failure instanceof Unreachable || failure.again) {
+        this.#back ??= this.#lost(say, failure);
+        if (typeof call !== "function") return undefined;
+        await this.#back;
+        return this.#patiently(say, call);
+      }
+      fill(this.#notice, h("p.notice", { id: "refused" }, say("refused", { detail: failure.detail })));
+      return undefined;
+    }
+  }
+
+  /** Say that the service is away or busy, and wait until it answers. @param {Say} say @param {SoftkvError} failure */
+  async #lost(say, failure) {
+    const isAway = failure instanceof Unreachable;
+    fill(this.#notice, h("p.notice", { id: isAway ? "away" : "busy" }, isAway ? say("away") : say("busy", { detail: failure.detail })));
+    let pause = failure.retryAfter ? failure.retryAfter * AWAY_MS : AWAY_MS;
+    for (;;) {
+      await sleep(pause);
+      pause = Math.min(pause * 2, LONGEST_MS);
+      try {
+        await this.#api.get("/livez");
+        break;
+      } catch (again) {
+        if (!(again instanceof SoftkvError)) throw again;
+      }
+    }
+    this.#back = null;
+    fill(this.#notice, isAway ? h("p.notice.good", { id: "back" }, say("back")) : null);
+  }
+
+  /** The key box; it is the one of the page, and stays in this tab of the browser. @param {Say} say @param {boolean} isWanted */
+  #askKey(say, isWanted) {
+    const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: this.#api.key });
+    const close = () => {
+      fill(this.#keyBox);
+      document.getElementById("key")?.focus();
+    };
+    const use = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.#api.key = input.value.trim();
+      close();
+      this.#unmount();
+      void this.refresh();
+    };
+    fill(
+      this.#keyBox,
+      h(
+        "form.notice",
+        { onsubmit: use, onkeydown: (event) => event.key === "Escape" && close() },
+        h("label", { for: "api-key" }, say(isWanted && this.#api.refused ? "key.refused" : "key.wanted")),
+        input,
+        h("button", { type: "submit" }, say("key.use")),
+        isWanted ? null : h("button", { type: "button", onclick: close }, say("key.close")),
+      ),
+    );
+    input.focus();
+  }
+}
+
+/** Wait; a network that is back ends it early. @param {number} ms @returns {Promise<void>} */
+function sleep(ms) {
+  return new Promise((done) => {
+    const end = () => {
+      window.clearTimeout(timer);
+      window.removeEventListener("online", end);
+      done();
+    };
+    const timer = window.setTimeout(end, ms);
+    window.addEventListener("online", end);
+  });
+}

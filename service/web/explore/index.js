@@ -1,0 +1,10 @@
+/**
+ * The explorer at `/explore`: the collections of this service, to ask, to browse and to change.
+ *
+ * `explorer.js` holds it together. A tab is a module: its words, whether it needs a key that writes, and how it is
+ * mounted; the type is in `explorer.js`. `address.js` has what the address says after its #.
+ */
+
+import { Explorer } from "./explorer.js";
+
+new Explorer([]).begin();

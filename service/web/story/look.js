@@ -1,0 +1,52 @@
+/** What the page remembers of how it looks: language, theme, large type. */
+
+/** @typedef {import("./address.js").Look} Look */
+
+const STORED = "softkv-look";
+
+/** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
+function usual() {
+  const spoken = navigator.languages.map((language) => language.toLowerCase().split("-")[0]);
+  const isDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
+  return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: isDark ? "dark" : "light", large: false };
+}
+
+/**
+ * How the page is to look: as the address says, else as it was last left.
+ *
+ * @param {Map<string, string>} said
+ * @returns {Look}
+ */
+export function preferences(said) {
+  const look = { ...usual(), ...stored() };
+  const [lang, theme, large] = ["lang", "theme", "large"].map((name) => said.get(name));
+  if (lang === "en" || lang === "zh") look.lang = lang;
+  if (theme === "light" || theme === "dark") look.theme = theme;
+  if (large !== undefined) look.large = large === "1";
+  return look;
+}
+
+/** What of the look an address names: what is not usual here. @param {Look} look @returns {Partial<Look>} */
+export function kept(look) {
+  const beginning = usual();
+  return Object.fromEntries(Object.entries(look).filter(([name, value]) => value !== beginning[/** @type {keyof Look} */ (name)]));
+}
+
+/** @returns {Partial<Look>} */
+function stored() {
+  try {
+    return JSON.parse(window.localStorage.getItem(STORED) ?? "{}");
+  } catch (failure) {
+    if (failure instanceof SyntaxError || failure instanceof DOMException) return {};
+    throw failure;
+  }
+}
+
+/** @param {Look} look */
+export function store(look) {
+  try {
+    window.localStorage.setItem(STORED, JSON.stringify(look));
+  } catch (failure) {
+    if (!(failure instanceof DOMException)) throw failure;
+  }
+}

@@ -1,0 +1,55 @@
+"""The frame of the explorer: its list of collections, its address, its key box and its words."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import httpx
+import pytest
+
+from service.api.routes.page import WEB
+from tests.browser.explore.conftest import Explore
+
+FILES = sorted((WEB / "explore").glob("*.json"))
+
+
+def test_the_list_tells_what_each_collection_is(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"temperature": 0.1}).raise_for_status()
+    writer.put("/v1/collections/vectors", json={"encoder": None, "dimension": 4}).raise_for_status()
+    page = explore().page
+    assert page.locator("#collections .name").all_inner_texts() == ["books", "vectors"]
+    page.click("#collections >> text=vectors")
+    facts = page.locator("#collections .facts").inner_text()
+    assert re.search(r"width\s+4\b", facts)
+    assert "vectors only" in facts
+    page.click("#collections >> text=books")
+    page.wait_for_function("() => /temperature\\s+0\\.1/.test(document.querySelector('.facts').innerText)")
+    assert "collection=books" in page.url
+
+
+def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore("#collection=books").page
+    page.click("#language")
+    page.click("#theme")
+    again = explore(page.url[page.url.index("#") :]).page
+    assert again.locator("#collections [aria-current] .name").inner_text() == "books"
+    assert again.locator("#collections h2").inner_text() == "集合"
+    assert again.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_an_unknown_collection_and_an_empty_service_are_said(explore: Explore) -> None:
+    opened = explore("#collection=nothing")
+    assert "nothing" in opened.page.locator("#stage").inner_text()
+    opened.errors[:] = [error for error in opened.errors if "404" not in error]
+    assert explore().page.locator("#stage .empty").inner_text() == "There is no collection yet."
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_words_have_the_same_names_in_both_languages(file: object) -> None:
+    words = json.loads(file.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
+    assert words["en"].keys() == words["zh"].keys()
+    for name, text in words["en"].items():
+        used = [set(re.findall(r"\{(\w+)", one)) for one in (text, words["zh"][name])]
+        assert used[0] == used[1], name
