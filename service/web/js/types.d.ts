@@ -152,17 +152,30 @@ declare namespace Page {
     point?: (row: number, column: number) => void;
     decimals?: number;
   };
-  /** What the lab told of a run. */
-  type Run = {
+  /** The body of a training: see `/v1/lab/train`. */
+  type Training = { task: string; model?: string; pairs?: { query: string; key: string }[]; seconds: number; steps?: number };
+  /** What the lab told of a network, while it is trained or recorded. */
+  interface Learned {
+    body: { model?: string };
+    begun: { parameters: number } | null;
+    steps: { step: number; seconds: number; loss: number; step_ms: number }[];
+    tested: { step: number; seconds: number; accuracy: number; lengths: { length: number; accuracy: number }[] } | null;
+    trained: { aligned?: number | null } | null;
+  }
+  /** A model that the lab has trained, with examples that it never saw: of texts or of pictures. */
+  type Trained = { id: string; aligned?: number | null; examples: { source: string; picture: number[][]; target: string }[] };
+  /** A training of one's own; of pairs its steps tell of the weights. */
+  interface Run extends Learned {
     state: string;
-    begun: any;
-    body: { model: string; [more: string]: unknown };
-    steps: { seconds: number; loss: number; [more: string]: number }[];
-    tested?: any;
-    trained?: any;
-    [more: string]: unknown;
-  };
-  type Network = { kind: string; name: string; run?: Run };
+    body: Training;
+    begun: { parameters: number; held_out: number[] } | null;
+    steps: (Learned["steps"][number] & { right: number; right_held_out: number; weights: number[][] })[];
+    trained: Trained | null;
+    problem: import("./api.js").SoftkvError | null;
+  }
+  /** What the lab keeps: see `/v1/lab`. */
+  type Lab = { open: boolean; models: { id: string; task: string; model: string; accuracy: number; seconds: number }[] };
+  type Network = { kind: string; name: string; run: Learned };
   /** The arrays of one layer: see `views/layer/numbers.js`. */
   type Arrays = Record<ArrayName, number[][]> & { heads: number[][][]; words: string[]; mask: boolean[][] | null };
   type ArrayName = "embeddings" | "W_Q" | "W_K" | "W_V" | "W_O" | "query" | "key" | "value" | "dot" | "scaled" | "similarity"

@@ -16,6 +16,7 @@ export function cells(numbers, turn, label) {
   );
   const element = h(`div.cells`, turn ? { role: "group", "aria-label": label } : { role: "img", "aria-label": label }, parts);
 
+  /** @param {KeyboardEvent} event @param {number} i */
   function walk(event, i) {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: SIDE, ArrowUp: -SIDE }[event.key];
     if (!step || !parts[i + step]) return;
@@ -25,6 +26,7 @@ export function cells(numbers, turn, label) {
     parts[i + step].focus();
   }
 
+  /** @param {number[]} now */
   function draw(now) {
     now.forEach((number, i) => {
       parts[i].style.setProperty("--ink-share", String(Math.max(0, Math.min(1, (number + 1) / 2))));

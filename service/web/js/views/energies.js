@@ -18,17 +18,13 @@ export function energies() {
   const chart = select(element);
   chart.append("path").attr("class", "trace");
 
+  /** @param {number[]} levels */
   function draw(levels) {
     element.setAttribute("aria-label", `${say("hopfield.energy")}: ${levels.map((level) => fixed(level)).join(", ")}`);
     const [low, high] = [Math.min(...levels), Math.max(...levels)];
-    const x = (i) => EDGE.left + (i / Math.max(1, levels.length - 1)) * (WIDTH - EDGE.left - EDGE.right);
-    const y = (level) => EDGE.top + (1 - (level - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom);
-    chart.select(".trace").attr(
-      "d",
-      line()
-        .x((_, i) => x(i))
-        .y((level) => y(level))(levels),
-    );
+    const x = (/** @type {number} */ i) => EDGE.left + (i / Math.max(1, levels.length - 1)) * (WIDTH - EDGE.left - EDGE.right);
+    const y = (/** @type {number} */ level) => EDGE.top + (1 - (level - low) / (high - low || 1)) * (HEIGHT - EDGE.top - EDGE.bottom);
+    chart.select(".trace").attr("d", line((_, i) => x(i), y)(levels));
     chart
       .selectAll("circle")
       .data(levels)

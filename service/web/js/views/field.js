@@ -40,6 +40,7 @@ export function field(kind, label, change) {
     element.style.setProperty("height", `${element.scrollHeight}px`);
   }
 
+  /** @param {string} text */
   function write(text) {
     if (document.activeElement === element || written === text) return;
     written = text;
@@ -51,7 +52,7 @@ export function field(kind, label, change) {
   return { element, write };
 }
 
-/** Line breaks as blanks, one for one, so that the caret stays where it was. */
+/** Line breaks as blanks, one for one, so that the caret stays where it was. @param {string} text */
 export function oneLine(text) {
   return text.replace(/[\r\n]/g, " ");
 }

@@ -76,9 +76,9 @@ export function hopfield(context) {
     await asking.ask(async (signal) => show(await api.post("/v1/attend", body(store.state), signal)));
   }
 
-  function show(answer) {
-    const { states, energies: levels, weights } = answer.intermediates;
-    const at = (array, step) => array[step][0];
+  /** @param {{intermediates: {states: number[][][], energies: number[][], weights: number[][][]}}} answer */
+  function show({ intermediates: { states, energies: levels, weights } }) {
+    const at = (/** @type {number[][][]} */ array, /** @type {number} */ step) => array[step][0];
     fill(
       path,
       states
@@ -100,10 +100,11 @@ export function hopfield(context) {
     const pictures = states.map((_, step) => at(states, step));
     const moved = Math.max(...pictures[STEPS].map((cell, i) => Math.abs(cell - pictures[STEPS - 1][i]))) / 2;
     const kind = final[best] <= SETTLED ? "hopfield.mixed" : moved < STILL ? "hopfield.words" : "hopfield.moving";
-    words.textContent = say(kind, { name: NAMES[best], weight: percent(final[best]), energy: fixed(levels.flat().at(-1), 2), steps: STEPS });
+    words.textContent = say(kind, { name: NAMES[best], weight: percent(final[best]), energy: fixed(levels[levels.length - 1][0], 2), steps: STEPS });
     context.told({ state: store.state, states: pictures, weights: weights.map((_, step) => at(weights, step)), stored: PATTERNS, names: NAMES });
   }
 
+  /** @param {Page.State} state */
   function update(state) {
     slider.follow(state.t);
     query.draw(start(state));
@@ -114,10 +115,12 @@ export function hopfield(context) {
   return { element, update, leave: asking.end };
 }
 
+/** @param {Page.State} state */
 function start({ noisy }) {
   return noisy?.length === PATTERNS[0].length ? [...noisy] : damaged(PATTERNS[0], TURNED, 3);
 }
 
+/** @param {Page.State} state */
 function body(state) {
   return {
     query: [start(state)],

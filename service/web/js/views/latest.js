@@ -12,7 +12,7 @@ export function latest(context, element) {
   /**
    * Ask; whatever was under way is nobody's answer any more.
    *
-   * @param {(it: AbortSignal) => Promise<void>} work what is asked, and shown once it is answered
+   * @param {(it: AbortSignal) => Promise<unknown>} work what is asked, and shown once it is answered
    * @param {(it: SoftkvError) => boolean} [taken] whether a refusal is told elsewhere
    */
   async function ask(work, taken = () => false) {

@@ -63,6 +63,7 @@ export function lowRank(context) {
     ),
   );
 
+  /** @param {string} name @param {number[]} values */
   function choice(name, values) {
     const select = h(
       "select",
@@ -72,11 +73,12 @@ export function lowRank(context) {
     return { select, element: h("div", {}, h("label", { for: name }, say(`lowrank.${name}`)), select) };
   }
 
+  /** @param {Page.State} state */
   function show(state) {
-    const d = WIDTHS.includes(state.width) ? state.width : WIDTHS.at(-1);
+    const d = WIDTHS.includes(state.width) ? state.width : WIDTHS[WIDTHS.length - 1];
     const r = RANKS.includes(state.rank) ? state.rank : 128;
-    width.select.value = d;
-    rank.select.value = r;
+    width.select.value = String(d);
+    rank.select.value = String(r);
     put(full, `${count(d)} × ${count(d)} = ${count(d * d)}`);
     put(low, `${count(d)} × ${count(r)} + ${count(r)} × ${count(d)} = ${count(2 * d * r)}`);
     const times = (d * d) / (2 * d * r);
@@ -96,6 +98,7 @@ export function lowRank(context) {
 
   async function request() {
     await asking.ask(async (signal) => {
+      /** @type {{intermediates: {value: number[][][], weights: number[][][], concatenated: number[][]}, output: number[][]}} */
       const { intermediates, output } = await api.post("/v1/attend", BODY, signal);
       const narrow = intermediates.value[0];
       const square = product(DOWN, UP);
@@ -137,6 +140,7 @@ const BODY = {
   intermediates: true,
 };
 
+/** @param {string} kind @param {string} words @param {number} across @param {number} down shares of the full width */
 function box(kind, words, across, down) {
   return h(
     "figure.shape",

@@ -9,11 +9,11 @@ import { subscripted } from "../words.js";
  *   `name` is shown above, e.g. "Q"; `kind` is query, key, value, weight or plain: its colour; `numbers` may be null or ±Infinity;
  *   `rows` and `columns` are labels; `point` is told the cell that is pointed at or focused
  */
-export function matrix({ name, kind = "plain", numbers, rows = [], columns = [], point = null, decimals = 2 }) {
+export function matrix({ name, kind = "plain", numbers, rows = [], columns = [], point, decimals = 2 }) {
   const cells = numbers.map((row, i) =>
     row.map((number, j) => {
       const text = number === null ? "−∞" : fixed(number, decimals);
-      const cell = h("td", { style: kind === "weight" && number > 0 ? { "--share": String(number) } : {} });
+      const cell = h("td", { style: kind === "weight" && number !== null && number > 0 ? { "--share": String(number) } : {} });
       if (!point) cell.append(text);
       else
         cell.append(
@@ -48,7 +48,7 @@ export function matrix({ name, kind = "plain", numbers, rows = [], columns = [],
     h("table", {}, head, h("tbody", {}, body)),
   );
 
-  /** Light a row, a column or a cell; null lights none. */
+  /** Light a row, a column or a cell; null lights none. @param {?number} row @param {?number} column */
   function light(row, column) {
     cells.forEach((line, i) =>
       line.forEach((cell, j) => {

@@ -66,6 +66,7 @@ export function regression(context) {
     return store.state.points ?? POINTS;
   }
 
+  /** The blend at a place. @param {number} x @param {number} t */
   function estimate(x, t) {
     const pairs = points();
     const { weights } = weigh(
@@ -100,7 +101,7 @@ export function regression(context) {
     waiting = setTimeout(() => check(curve), REST_MS);
   }
 
-  /** The whole curve once more, by the service. */
+  /** The whole curve once more, by the service. @param {number[][]} curve */
   async function check(curve) {
     await asking.ask(async (signal) => {
       const { output } = await api.post("/v1/attend", body(curve.map(([x]) => x)), signal);
@@ -111,6 +112,7 @@ export function regression(context) {
     });
   }
 
+  /** @param {number[]} places */
   function body(places) {
     const pairs = points();
     return {

@@ -20,6 +20,7 @@ const WALKS = [
 /** @param {Page.Context} context */
 export function steps(context) {
   const { store, api } = context;
+  /** @type {?Page.Arrays} */
   let numbers = null;
   const list = h("ol.steps", {});
   const place = h("div.derivation", { id: "derivation" });
@@ -58,12 +59,14 @@ export function steps(context) {
   const keys = new AbortController();
   document.addEventListener("keydown", onKey, { signal: keys.signal });
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
-    if (event.target.closest("input, select, textarea")) return;
+    if (/** @type {Element} */ (event.target).closest("input, select, textarea")) return;
     if (event.key === "ArrowRight") go(1);
     if (event.key === "ArrowLeft") go(-1);
   }
 
+  /** @param {number} by */
   function go(by) {
     store.set({ step: Math.min(STEPS.length - 1, Math.max(0, store.state.step + by)) });
   }
@@ -110,6 +113,7 @@ export function steps(context) {
     context.told({ state: store.state, numbers });
   }
 
+  /** @param {Page.State} state @param {Set<string>} changed */
   function update(state, changed) {
     slider.follow(state.t);
     causal.checked = state.causal;
@@ -122,9 +126,9 @@ export function steps(context) {
   return { element, update, leave: () => (asking.end(), keys.abort(), whole.leave()) };
 }
 
-/** norm(X + Concat(softmax(QKᵀ / √d_k T + mask) V) W_O), with the part that this step works on lit. */
+/** norm(X + Concat(softmax(QKᵀ / √d_k T + mask) V) W_O), with the part that this step works on lit. @param {string} step */
 function written(step) {
-  const part = (text, kind, ...steps) => h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
+  const part = (/** @type {Page.Child} */ text, /** @type {string} */ kind, /** @type {string[]} */ ...steps) => h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
   return [
     part("norm", "", "norm"),
     "( ",

@@ -8,6 +8,7 @@ import { say } from "../words.js";
 const TICKS = [0, 0.01, 0.05, 0.2, 1, 10, Infinity];
 
 /**
+ * @param {number} temperature to begin with
  * @param {(it: number) => void} change told the temperature while the slider moves
  * @param {number[]} [ticks] temperatures with a mark under the slider; each is a button
  */
@@ -44,7 +45,7 @@ export function temperatureSlider(temperature, change, ticks = TICKS) {
     h("div.ticks", {}, marks),
   );
 
-  /** Follow the state; `words` is what a screen reader hears with the number. */
+  /** Follow the state; `words` is what a screen reader hears with the number. @param {number} value @param {string} [words] */
   function follow(value, words = "") {
     if (temperatureAt(Number(input.value)) !== value) input.value = String(positionOf(value));
     put(shown, temperatureText(value));

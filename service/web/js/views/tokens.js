@@ -31,8 +31,9 @@ export function tokenLines(choose) {
     keys,
   );
   let listed = "";
+  /** @type {?Parameters<typeof draw>[0]} */
   let last = null;
-  const watcher = new ResizeObserver(() => last && draw());
+  const watcher = new ResizeObserver(() => last && draw(last));
   watcher.observe(element);
 
   /**
@@ -45,25 +46,25 @@ export function tokenLines(choose) {
     const wanted = JSON.stringify([tokens, sides]);
     if (listed !== wanted) {
       listed = wanted;
-      const part = (list, told) => list.map((i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => told(i) }, tokens[i])));
+      const part = (/** @type {number[]} */ list, /** @type {(it: number) => void} */ told) => list.map((i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => told(i) }, tokens[i])));
       fill(queries, part(sides.queries, choose.word));
       fill(keys, part(sides.keys, choose.key));
     }
-    sides.queries.forEach((i, at) => queries.children[at].firstElementChild.setAttribute("aria-pressed", String(i === what.word)));
+    sides.queries.forEach((i, at) => queries.children[at].firstElementChild?.setAttribute("aria-pressed", String(i === what.word)));
     sides.keys.forEach((j, at) => {
       const key = /** @type {HTMLElement} */ (keys.children[at]);
-      key.firstElementChild.setAttribute("aria-pressed", String(j === what.to));
+      key.firstElementChild?.setAttribute("aria-pressed", String(j === what.to));
       key.style.setProperty("--share", String(what.weights[what.word][j]));
       key.title = percent(what.weights[what.word][j]);
     });
     last = { ...what, sides };
-    draw();
+    draw(last);
   }
 
-  function draw() {
-    const { weights, second, word, sides } = last;
+  /** @param {Parameters<typeof show>[1] & {sides: Parameters<typeof show>[2]}} what */
+  function draw({ weights, second, word, sides }) {
     const frame = svg.getBoundingClientRect();
-    const middles = (list) =>
+    const middles = (/** @type {Element} */ list) =>
       Array.from(list.children, (child) => {
         const box = child.getBoundingClientRect();
         return (box.top + box.bottom) / 2 - frame.top;
@@ -73,7 +74,7 @@ export function tokenLines(choose) {
     const others = second ? sides.keys.map((j, b) => ({ i: word, a: sides.queries.indexOf(word), b, weight: second[word][j], kind: "second" })) : [];
     const drawn = [...links, ...others].filter(({ kind, weight }) => weight > (kind === "faint" ? FAINTEST : LEAST));
     drawn.sort((a, b) => Number(a.kind !== "faint") - Number(b.kind !== "faint"));
-    const by = (kind) => (second ? ({ chosen: -BESIDE, second: BESIDE }[kind] ?? 0) : 0);
+    const by = (/** @type {string} */ kind) => (!second || kind === "faint" ? 0 : kind === "second" ? BESIDE : -BESIDE);
     select(svg)
       .attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
       .selectAll("path")

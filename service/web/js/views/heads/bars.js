@@ -14,9 +14,10 @@ export function bars(kind) {
   element.setAttribute("preserveAspectRatio", "none");
   const chart = select(element);
 
+  /** @param {number[]} numbers @param {string} name */
   function draw(numbers, name) {
     const most = Math.max(...numbers.map(Math.abs)) || 1;
-    const high = (number) => (Math.abs(number) / most) * (HEIGHT / 2);
+    const high = (/** @type {number} */ number) => (Math.abs(number) / most) * (HEIGHT / 2);
     element.setAttribute("viewBox", `0 0 ${numbers.length * STEP} ${HEIGHT}`);
     element.setAttribute("aria-label", `${name}: ${numbers.map((number) => fixed(number)).join(", ")}`);
     chart

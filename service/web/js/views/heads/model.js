@@ -1,10 +1,11 @@
 /** All heads of all layers as small pictures of their weights; one is chosen, and perhaps a second. */
 
-import { fill, h, put } from "../../element.js";
+import { fill, h, penOf, put } from "../../element.js";
 import { say } from "../../words.js";
 import { HEADS, LAYERS } from "./traced.js";
 
 const SIDE = 48;
+/** @type {Record<string, number | undefined>} */
 const MOVES = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: HEADS, ArrowUp: -HEADS };
 
 /** @param {(place: Page.Head, isSecond: boolean) => void} choose @param {() => void} drop told that the second is to go */
@@ -40,18 +41,21 @@ export function model(choose, drop) {
     h("p.tiny.soft", {}, say("heads.map")),
   );
 
+  /** @param {boolean} second */
   function pick(second) {
     isSecond = second;
     first.setAttribute("aria-pressed", String(!second));
     other.setAttribute("aria-pressed", String(second));
   }
 
+  /** @param {number} at */
   function chosen(at) {
     choose({ layer: pictures[at].layer, head: pictures[at].head }, isSecond);
   }
 
+  /** @param {KeyboardEvent} event @param {number} at */
   function walk(event, at) {
-    const next = pictures[at + MOVES[event.key]];
+    const next = pictures[at + (MOVES[event.key] ?? NaN)];
     if (!next) return;
     event.preventDefault();
     event.stopPropagation();
@@ -63,7 +67,7 @@ export function model(choose, drop) {
     put(first, `● ${say("heads.one", { layer: one.layer + 1, head: one.head + 1 })}`);
     put(other, two ? `◌ ${say("heads.one", { layer: two.layer + 1, head: two.head + 1 })}` : say("heads.second"));
     away.hidden = !two;
-    const is = (place, { layer, head }) => place?.layer === layer && place?.head === head;
+    const is = (/** @type {?Page.Head} */ place, /** @type {Page.Head} */ { layer, head }) => place?.layer === layer && place?.head === head;
     for (const picture of pictures) {
       picture.button.setAttribute("aria-pressed", String(is(one, picture)));
       picture.button.classList.toggle("second", is(two, picture));
@@ -72,11 +76,11 @@ export function model(choose, drop) {
     if (layers) paint(layers);
   }
 
-  /** Rows are queries, columns keys, ink is weight. */
+  /** Rows are queries, columns keys, ink is weight. @param {Map<number, number[][][]>} layers */
   function paint(layers) {
     const ink = getComputedStyle(document.documentElement).getPropertyValue("--weight");
     for (const { layer, head, canvas } of pictures) {
-      const pen = canvas.getContext("2d");
+      const pen = penOf(canvas);
       pen.clearRect(0, 0, SIDE, SIDE);
       const weights = layers.get(layer)?.[head];
       if (!weights) continue;

@@ -4,7 +4,7 @@ import { fill, h } from "../../element.js";
 import { fixed } from "../../numbers.js";
 import { rich, say } from "../../words.js";
 
-const KINDS = ["attention", "feed_forward", "layer"];
+const KINDS = /** @type {const} */ (["attention", "feed_forward", "layer"]);
 
 export function moves() {
   const title = h("h2", {});
@@ -27,7 +27,7 @@ export function moves() {
     h("table", {}, head, body),
   );
 
-  /** @param {Map<number, object>} changes by layer @param {number} word @param {string} name of the word @param {number} chosen the layer that is looked at */
+  /** @param {Map<number, import("./traced.js").Changes>} changes by layer @param {number} word @param {string} name of the word @param {number} chosen the layer that is looked at */
   function show(changes, word, name, chosen) {
     fill(title, say("heads.moves.of", { word: name }));
     const most = Math.max(...[...changes.values()].flatMap((one) => KINDS.map((kind) => one[kind][word])));

@@ -68,6 +68,7 @@ export function roles(choose) {
   return { element, show };
 }
 
+/** @param {number[]} shares @param {Page.Token[]} tokens */
 function listed(shares, tokens) {
   const order = shares
     .map((weight, i) => ({ weight, i }))

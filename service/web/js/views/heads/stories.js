@@ -16,7 +16,11 @@ const STORIES = [
 /** The story holds where who does it and to whom have more than half. */
 const HOLDS = 0.5;
 
-/** @param {Page.Context} context */
+/**
+ * @param {Page.Context} context
+ *
+ * @typedef {{story: typeof STORIES[0], verb: string, share: number, most: string, weight: number}} Told a story held against what the service answers
+ */
 export function stories({ store, api }) {
   const body = h("tbody");
   const yours = h("tbody");
@@ -60,7 +64,7 @@ export function stories({ store, api }) {
     try {
       const traces = await Promise.all(STORIES.map(({ text }) => api.post("/v1/trace", { text, layers: [HEAD.layer], heads: [HEAD.head] }, running.signal)));
       show(
-        traces.map(({ tokens, attention }, i) =>
+        traces.map((/** @type {{tokens: Page.Token[], attention: number[][][][]}} */ { tokens, attention }, i) =>
           told(
             STORIES[i],
             tokens.map((token) => token.text),
@@ -78,6 +82,7 @@ export function stories({ store, api }) {
     }
   }
 
+  /** @param {Told[]} lines @param {number} guessed */
   function show(lines, guessed) {
     fill(
       body,
@@ -107,7 +112,14 @@ export function stories({ store, api }) {
     counted.focus({ preventScroll: true });
   }
 
-  /** The learner's own sentence, in the same head: where the chosen word looks is told, the story is theirs to judge. */
+  /**
+   * The learner's own sentence, in the same head: where the chosen word looks is told, the story is theirs to judge.
+   *
+   * @param {Page.State} state
+   * @param {string[]} tokens
+   * @param {Map<number, number[][][]>} layers
+   * @param {number} word
+   */
   function own({ text, pair }, tokens, layers, word) {
     const weights = pair === null && !STORIES.some((story) => story.text === text) ? layers.get(HEAD.layer)?.[HEAD.head]?.[word] : null;
     if (!weights) return fill(yours);
@@ -118,15 +130,18 @@ export function stories({ store, api }) {
   return { element, own, leave: () => running.abort() };
 }
 
+/** @param {string} text @param {string} verb */
 function marked(text, verb) {
   const at = text.toLowerCase().indexOf(verb.toLowerCase());
   return at < 0 ? [text] : [text.slice(0, at), h("b", {}, text.slice(at, at + verb.length)), text.slice(at + verb.length)];
 }
 
+/** @param {string} most @param {number} weight */
 function looked(most, weight) {
   return h("td", {}, h("bdi", {}, most), " ", h("span.number.weight", {}, percent(weight)));
 }
 
+/** @param {typeof STORIES[0]} story @param {string[]} tokens @param {number[]} weights @returns {Told} */
 function told(story, tokens, weights) {
   const most = weights.indexOf(Math.max(...weights));
   return { story, verb: tokens[story.word], share: story.about.reduce((sum, i) => sum + weights[i], 0), most: tokens[most], weight: weights[most] };

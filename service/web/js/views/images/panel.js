@@ -1,6 +1,6 @@
 /** A picture on the page: its pixels, and the patch that is asked about. */
 
-import { h } from "../../element.js";
+import { h, penOf } from "../../element.js";
 import { LEVELS, SIDE } from "./picture.js";
 
 /** Levels of a pixel that nothing looks at, of one that is looked at most. */
@@ -13,7 +13,7 @@ export function panel(name, caption) {
   const mark = h("span.patch-mark", { hidden: true });
   const frame = h("div.pixels", {}, canvas, mark);
   const element = h("figure.panel", {}, frame, h("figcaption", {}, caption));
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = penOf(canvas, { willReadFrequently: true });
 
   /** @param {ArrayLike<number>} levels [SIDE, SIDE, 3] @param {number} [from] of the first pixel that is drawn @param {number} [to] */
   function draw(levels, from = 0, to = SIDE * SIDE) {
@@ -25,7 +25,13 @@ export function panel(name, caption) {
     context.putImageData(image, 0, 0);
   }
 
-  /** The picture dark, and bright where the weight is, measured by the largest but that of the patch itself. */
+  /**
+   * The picture dark, and bright where the weight is, measured by the largest but that of the patch itself.
+   *
+   * @param {ArrayLike<number>} levels
+   * @param {number[]} weights
+   * @param {number} itself
+   */
   function shine(levels, weights, itself) {
     const most = Math.max(Number.MIN_VALUE, ...weights.filter((_, i) => i !== itself));
     const lit = Float64Array.from(levels, (level, i) => {
@@ -35,7 +41,7 @@ export function panel(name, caption) {
     draw(lit);
   }
 
-  /** Where the patch is. */
+  /** Where the patch is. @param {number} at */
   function point(at) {
     mark.hidden = false;
     mark.style.setProperty("--x", String((at % SIDE) / SIDE));

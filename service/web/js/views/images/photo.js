@@ -15,14 +15,17 @@ const AT_ONCE = 2;
 /** Of so many rows and columns one pixel is repaired before all others, so that the whole picture is seen after one request. */
 const COARSE = 4;
 const REST_MS = 400;
+/** @type {Record<string, number[] | undefined>} */
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** @param {Page.Context} context */
 export function photo(context) {
   const { store, api } = context;
   let clean = madePicture();
+  /** @type {?{noise: number, levels: Uint8ClampedArray, patches: number[][], pixels: number[][]}} */
   let asked = null;
   let waiting = 0;
+  /** @type {?{own?: number, gain: ?number, patches: number}} */
   let seen = null;
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.1, 0.3, 1, 10, Infinity]);
   const noise = h("input.slider.plain-slider", {
@@ -34,7 +37,7 @@ export function photo(context) {
     oninput: () => store.set({ noise: Number(noise.value) }),
   });
   const noiseShown = h("output.number", { for: "noise" });
-  const file = h("input", { type: "file", id: "own-photo", accept: "image/*", onchange: () => file.files[0] && own(file.files[0]) });
+  const file = h("input", { type: "file", id: "own-photo", accept: "image/*", onchange: () => file.files?.[0] && own(file.files[0]) });
   const made = h("button", { type: "button", onclick: () => ((file.value = ""), take(madePicture())) }, say("photo.made"));
   const before = h("span.number", { id: "psnr-before" });
   const after = h("span.number", { id: "psnr-after" });
@@ -79,13 +82,14 @@ export function photo(context) {
 
   const [looking, repairing] = [latest(context), latest(context)];
 
-  /** Another picture: what was asked of the last one is nobody's answer now. */
+  /** Another picture: what was asked of the last one is nobody's answer now. @param {Uint8ClampedArray} picture */
   function take(picture) {
     clean = picture;
     asked = null;
     begin();
   }
 
+  /** @param {File} chosen */
   async function own(chosen) {
     try {
       take(await smallPicture(chosen));
@@ -105,6 +109,7 @@ export function photo(context) {
     return asked;
   }
 
+  /** @param {number[][]} patches @param {string[]} include */
   function body(patches, include) {
     const { patches: key, pixels: value } = noisy();
     return { query: patches, key, value, similarity: "gaussian", temperature: onTheWire(store.state.t * LEVELS ** 2), include };
@@ -137,11 +142,10 @@ export function photo(context) {
   async function look() {
     const at = chosen();
     const { levels, patches } = noisy();
-    for (const name of ["noisy", "looks"]) panels[name].point(at);
+    for (const one of [panels.noisy, panels.looks]) one.point(at);
     await looking.ask(async (signal) => {
-      const {
-        weights: [weights],
-      } = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
+      const answer = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
+      const weights = /** @type {number[]} */ (answer.weights[0]);
       panels.looks.shine(levels, weights, at);
       const far = weights.map((weight, i) => ({ weight, away: Math.hypot((i % SIDE) - (at % SIDE), Math.floor(i / SIDE) - Math.floor(at / SIDE)) }));
       const others = far.filter(({ away }) => away > 0).sort((a, b) => b.weight - a.weight);
@@ -174,7 +178,7 @@ export function photo(context) {
     panels.repaired.clear();
     put(after, "…");
     element.setAttribute("aria-busy", "true");
-    const work = async (signal) => {
+    const work = async (/** @type {AbortSignal} */ signal) => {
       for (let from = tiles.shift(); from !== undefined; from = tiles.shift()) {
         const answer = await api.post("/v1/attend", body(patches.slice(from, from + TILE), []), signal);
         output.set(answer.output.flat(), 3 * from);
@@ -205,7 +209,13 @@ export function photo(context) {
     if (!repairing.isOver()) element.removeAttribute("aria-busy");
   }
 
-  /** One repaired pixel for each square of the picture. @returns {Promise<Float64Array>} [SIDE, SIDE, 3] */
+  /**
+   * One repaired pixel for each square of the picture.
+   *
+   * @returns {Promise<Float64Array>} [SIDE, SIDE, 3]
+   * @param {number[][]} patches
+   * @param {AbortSignal} signal
+   */
   async function coarse(patches, signal) {
     const middles = patches.map((_, i) => i).filter((i) => [i % SIDE, Math.floor(i / SIDE)].every((at) => at % COARSE === COARSE / 2));
     const { output } = await api.post(
@@ -216,21 +226,24 @@ export function photo(context) {
       ),
       signal,
     );
-    const square = (i) => Math.floor(i / SIDE / COARSE) * (SIDE / COARSE) + Math.floor((i % SIDE) / COARSE);
+    const square = (/** @type {number} */ i) => Math.floor(i / SIDE / COARSE) * (SIDE / COARSE) + Math.floor((i % SIDE) / COARSE);
     return Float64Array.from(patches.flatMap((_, i) => output[square(i)]));
   }
 
+  /** @param {{own: number} | {gain: number}} more */
   function tell(more) {
     seen = { gain: null, ...seen, ...more, patches: SIDE * SIDE };
     context.told({ state: store.state, ...seen });
   }
 
+  /** @param {MouseEvent} event */
   function pick(event) {
     const box = picker.getBoundingClientRect();
-    const along = (at, from, size) => Math.min(SIDE - 1, Math.max(0, Math.floor(((at - from) / size) * SIDE)));
+    const along = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) => Math.min(SIDE - 1, Math.max(0, Math.floor(((at - from) / size) * SIDE)));
     store.set({ patch: along(event.clientY, box.top, box.height) * SIDE + along(event.clientX, box.left, box.width) });
   }
 
+  /** @param {KeyboardEvent} event */
   function move(event) {
     const step = MOVES[event.key];
     if (!step) return;
@@ -243,6 +256,7 @@ export function photo(context) {
     return Math.min(SIDE * SIDE - 1, Math.max(0, Math.floor(store.state.patch)));
   }
 
+  /** @param {Page.State} state @param {Set<string>} changed */
   function update(state, changed) {
     if (changed.has("t") || changed.has("noise")) {
       seen = seen && { ...seen, gain: null };
@@ -255,6 +269,7 @@ export function photo(context) {
   return { element, update, again: ask, leave: () => (repairing.end(), looking.end(), clearTimeout(waiting)) };
 }
 
+/** @param {number} ratio */
 function decibel(ratio) {
   return `${fixed(ratio, 1)} dB`;
 }

@@ -12,6 +12,7 @@ export function madePicture() {
   return Uint8ClampedArray.from(places().flatMap(([x, y]) => COLOURS[thing(x, y)]));
 }
 
+/** @param {number} x @param {number} y */
 function thing(x, y) {
   if (y >= 24) return y % 8 < 2 || (x + (Math.floor(y / 8) % 2) * 8) % 16 < 2 ? "joint" : "stone";
   if (x >= 24 && y < 20) return Math.floor(x / 4) % 2 ? "light" : "red";
@@ -28,7 +29,7 @@ export function withNoise(levels, noise) {
   return Uint8ClampedArray.from(levels, (level, i) => Math.round(level + noise * LEVELS * drawn[i]));
 }
 
-/** Normal numbers by Box and Muller, of mulberry32's uniform ones. */
+/** Normal numbers by Box and Muller, of mulberry32's uniform ones. @param {number} count */
 function normals(count) {
   let seed = SEED;
   const uniform = () => {
@@ -40,18 +41,19 @@ function normals(count) {
   return Float64Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
 }
 
-/** A patch for each pixel, row by row; at the border the picture is mirrored. @returns {number[][]} [SIDE², 27] */
+/** A patch for each pixel, row by row; at the border the picture is mirrored. @returns {number[][]} [SIDE², 27] @param {ArrayLike<number>} levels */
 export function patchesOf(levels) {
-  const mirrored = (at) => (at < 0 ? -at : at >= SIDE ? 2 * SIDE - 2 - at : at);
+  const mirrored = (/** @type {number} */ at) => (at < 0 ? -at : at >= SIDE ? 2 * SIDE - 2 - at : at);
   const steps = Array.from({ length: 2 * REACH + 1 }, (_, i) => i - REACH);
   return places().map(([x, y]) => steps.flatMap((down) => steps.flatMap((across) => pixel(levels, mirrored(y + down) * SIDE + mirrored(x + across)))));
 }
 
-/** The pixels, row by row. @returns {number[][]} [SIDE², 3] */
+/** The pixels, row by row. @returns {number[][]} [SIDE², 3] @param {ArrayLike<number>} levels */
 export function pixelsOf(levels) {
   return places().map((_, i) => pixel(levels, i));
 }
 
+/** @param {ArrayLike<number>} levels @param {number} at */
 function pixel(levels, at) {
   return [levels[3 * at], levels[3 * at + 1], levels[3 * at + 2]];
 }
@@ -60,7 +62,12 @@ function places() {
   return Array.from({ length: SIDE * SIDE }, (_, i) => [i % SIDE, Math.floor(i / SIDE)]);
 }
 
-/** Peak signal-to-noise ratio in dB: 10 log₁₀ of the whole range squared over the mean squared difference. */
+/**
+ * Peak signal-to-noise ratio in dB: 10 log₁₀ of the whole range squared over the mean squared difference.
+ *
+ * @param {ArrayLike<number>} levels
+ * @param {Uint8ClampedArray} clean
+ */
 export function psnr(levels, clean) {
   const squared = clean.reduce((sum, level, i) => sum + (levels[i] - level) ** 2, 0) / clean.length;
   return squared ? 10 * Math.log10(LEVELS ** 2 / squared) : Infinity;
@@ -71,7 +78,7 @@ export async function smallPicture(file) {
   const whole = await createImageBitmap(file);
   const side = Math.min(whole.width, whole.height);
   const canvas = new OffscreenCanvas(SIDE, SIDE);
-  const context = canvas.getContext("2d");
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.imageSmoothingQuality = "high";
   context.drawImage(whole, (whole.width - side) / 2, (whole.height - side) / 2, side, side, 0, 0, SIDE, SIDE);
   const { data } = context.getImageData(0, 0, SIDE, SIDE);

@@ -4,6 +4,7 @@ import { fill, h } from "../../element.js";
 import { percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
 
+/** @type {Record<string, number[] | undefined>} */
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 /** A table whose cells one points at, or walks with the arrow keys: one stop of the Tab key. */
@@ -11,6 +12,7 @@ export function alignment() {
   const told = h("p.small.alignment-said", { id: "alignment-said", role: "status" });
   const table = h("table", {});
   const element = h("div.alignment", {}, h("div.scrolling", {}, table), told);
+  /** @type {HTMLElement[][]} */
   let cells = [];
 
   /** @param {{source: string[], tokens: {text: string, probability: number}[], weights: number[][]}} what weights [token][place] */
@@ -29,6 +31,7 @@ export function alignment() {
         }),
       ),
     );
+    /** @param {number} i @param {number} j */
     function tell(i, j) {
       fill(
         told,
@@ -57,6 +60,7 @@ export function alignment() {
     fill(told, rich("lab.alignment.point"));
   }
 
+  /** @param {KeyboardEvent} event @param {number} i @param {number} j */
   function walk(event, i, j) {
     const by = STEPS[event.key];
     if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -71,7 +75,7 @@ export function alignment() {
   return { element, show };
 }
 
-/** A token as it is read out. */
+/** A token as it is read out. @param {string} token */
 export function named(token) {
   return token === "<end>" ? say("lab.end") : token;
 }

@@ -31,12 +31,12 @@ export function curves() {
     const points = networks.flatMap((one) => one.points);
     const [end, top] = [Math.max(seconds, ...points.map(([at]) => at)), Math.max(FIRST_LOSS, ...points.map(([, loss]) => loss))];
     const [left, right, above, below] = [EDGE.left * em, width - EDGE.right * em, EDGE.top * em, height - EDGE.bottom * em];
-    const x = (at) => left + (at / end) * (right - left);
-    const y = (loss) => below - (loss / top) * (below - above);
+    const x = (/** @type {number} */ at) => left + (at / end) * (right - left);
+    const y = (/** @type {number} */ loss) => below - (loss / top) * (below - above);
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
     element.setAttribute(
       "aria-label",
-      [say("lab.curves"), ...networks.filter((one) => one.points.length).map((one) => `${one.name}: ${fixed(one.points.at(-1)[1], 3)}`)].join("; "),
+      [say("lab.curves"), ...networks.flatMap(({ name, points: own }) => own.slice(-1).map(([, loss]) => `${name}: ${fixed(loss, 3)}`))].join("; "),
     );
     const marks = [0, 0.25, 0.5, 0.75, 1];
     const texts = [
@@ -72,6 +72,7 @@ export function curves() {
   return { element, draw, leave: () => watcher.disconnect() };
 }
 
+/** @param {number} number */
 function shortest(number) {
   return String(Number(number.toFixed(1)));
 }

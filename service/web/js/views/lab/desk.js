@@ -1,12 +1,14 @@
 /** What trains in a scene: its buttons, how far it is, and what stands in the way. */
 
-import { Unreachable } from "../../api.js";
+import { SoftkvError, Unreachable } from "../../api.js";
 import { fill, h, put } from "../../element.js";
 import { say } from "../../words.js";
 import { attend, busy, run, stop, train } from "./session.js";
 
 const SECONDS = [5, 10, 30, 60, 120];
 const [LEAST, MOST] = [1, 120];
+/** Refusals with words of their own, by their codes. @type {Record<string, string | undefined>} */
+const KNOWN = { lab_closed: "lab.closed", library_missing: "lab.missing", lab_busy: "lab.busy" };
 
 /** How long a training may take, as the request has it. @param {{seconds: number, steps: number}} state */
 export function budget({ seconds, steps }) {
@@ -22,19 +24,22 @@ export function secondsChoice(store, label = "lab.seconds.most") {
     { id: "seconds", onchange: () => store.set({ seconds: Number(select.value) }) },
     [...new Set([...SECONDS, own])].sort((a, b) => a - b).map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))),
   );
-  return { element: h("div", {}, h("label", { for: "seconds" }, say(label)), select), show: (state) => (select.value = String(budget(state).seconds)) };
+  const element = h("div", {}, h("label", { for: "seconds" }, say(label)), select);
+  return { element, show: (/** @type {Page.State} */ state) => (select.value = String(budget(state).seconds)) };
 }
+
+/** @typedef {{name: string, body: Page.Training, shown: string}} Plan a training: its name, what is asked, and what the network is called */
 
 /**
  * @param {Page.Context} context
  * @param {object} how
- * @param {{id: string, text: string, plan: () => {name: string, body: object, shown: string}[]}[]} how.buttons one after the other is trained
+ * @param {{id: string, text: string, plan: () => Plan[]}[]} how.buttons one after the other is trained
  * @param {(it: string) => void} how.heard an event of a run came
- * @param {(run: Page.Run, isOfSeveral: boolean) => void} how.trained a run has ended well; whether it was one of several
+ * @param {(model: Page.Trained, body: Page.Training, isOfSeveral: boolean) => unknown} how.trained a run has ended well; whether it was one of several
  */
 export function desk(context, { buttons, heard, trained }) {
   const { api } = context;
-  let lab = null;
+  let isOpen = false;
   let isChain = false;
   const said = h("p.small.strong", { id: "lab-said", role: "status" });
   const barred = h("p.notice", { id: "lab-barred", hidden: true });
@@ -46,7 +51,7 @@ export function desk(context, { buttons, heard, trained }) {
     heard(name);
   });
 
-  /** One after the other, until one is stopped or fails. */
+  /** One after the other, until one is stopped or fails. @param {Plan[]} plans */
   async function all(plans) {
     isChain = true;
     for (const { name, body, shown } of plans) {
@@ -54,20 +59,21 @@ export function desk(context, { buttons, heard, trained }) {
       put(said, say("lab.training", { model: shown }));
       const told = await train(api, name, body);
       tell(told, shown);
-      if (told.state !== "trained") isChain = false;
-      else await trained(told, plans.length > 1);
+      if (told.state !== "trained" || !told.trained) isChain = false;
+      else await trained(told.trained, body, plans.length > 1);
     }
     show();
   }
 
+  /** @param {Page.Run} told @param {string} shown */
   function tell(told, shown) {
-    if (told.state === "failed") refuse(told.problem);
+    if (told.problem) refuse(told.problem);
     else put(said, say(`lab.${told.state}`, { model: shown }));
   }
 
-  /** A refusal, with what to do about it. */
+  /** A refusal, with what to do about it. @param {SoftkvError} failure */
   function refuse(failure) {
-    const known = { lab_closed: "lab.closed", library_missing: "lab.missing", lab_busy: "lab.busy" }[failure.code];
+    const known = KNOWN[failure.code ?? ""];
     put(said, "");
     if (failure.status === 401) return context.notice.show(failure);
     barred.hidden = false;
@@ -78,9 +84,9 @@ export function desk(context, { buttons, heard, trained }) {
 
   function show() {
     const now = busy();
-    for (const button of made) button.disabled = now !== null || !lab?.open;
+    for (const button of made) button.disabled = now !== null || !isOpen;
     halt.disabled = now === null;
-    if (now && run(now).state === "begun") barred.hidden = true;
+    if (now && run(now)?.state === "begun") barred.hidden = true;
   }
 
   /** An exported page has no service, so nothing can be trained. */
@@ -92,7 +98,7 @@ export function desk(context, { buttons, heard, trained }) {
 
   /** What the service says of its lab. @param {{open: boolean}} answer of GET /v1/lab */
   function follow(answer) {
-    lab = answer;
+    isOpen = answer.open;
     barred.hidden = answer.open;
     if (!answer.open) put(barred, say("lab.closed"));
     show();

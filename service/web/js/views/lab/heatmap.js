@@ -1,10 +1,11 @@
 /** Weights of n queries over n keys as a square of squares; one points at it, or walks over it with the arrow keys. */
 
-import { fill, h } from "../../element.js";
+import { fill, h, penOf } from "../../element.js";
 import { percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
 
 const CELL = 24;
+/** @type {Record<string, number[] | undefined>} */
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 export function heatmap() {
@@ -12,14 +13,16 @@ export function heatmap() {
   const told = h("p.small.alignment-said", { id: "heat-said", role: "status" });
   const [down, across] = [h("ol.heat-names.query", { "aria-hidden": "true" }), h("ol.heat-names.key.across", { "aria-hidden": "true" })];
   const element = h("div.heat-map", {}, across, down, canvas);
+  /** @type {?Parameters<typeof show>[0]} */
   let last = null;
+  /** @type {?number[]} */
   let place = null;
 
   canvas.addEventListener("pointermove", (event) => {
     if (!last) return;
     const box = canvas.getBoundingClientRect();
     const n = last.weights.length;
-    const at = (part, whole) => Math.min(n - 1, Math.max(0, Math.floor((part / whole) * n)));
+    const at = (/** @type {number} */ part, /** @type {number} */ whole) => Math.min(n - 1, Math.max(0, Math.floor((part / whole) * n)));
     point([at(event.clientY - box.top, box.height), at(event.clientX - box.left, box.width)]);
   });
   canvas.addEventListener("keydown", (event) => {
@@ -31,7 +34,9 @@ export function heatmap() {
     point([Math.min(n - 1, Math.max(0, i + by[0])), Math.min(n - 1, Math.max(0, j + by[1]))]);
   });
 
+  /** @param {number[]} now */
   function point(now) {
+    if (!last) return;
     place = now;
     const [i, j] = place;
     fill(told, rich("pairs.cell", { query: last.pairs[i][0], key: last.pairs[j][1], weight: percent(last.weights[i][j]) }));
@@ -60,11 +65,12 @@ export function heatmap() {
   }
 
   function paint() {
+    if (!last) return;
     const { weights } = last;
     const n = weights.length;
     canvas.width = canvas.height = n * CELL;
     element.style.setProperty("--n", String(n));
-    const ink = canvas.getContext("2d");
+    const ink = penOf(canvas);
     const style = getComputedStyle(canvas);
     const [dark, ring] = [style.color, style.getPropertyValue("--ink")];
     ink.clearRect(0, 0, n * CELL, n * CELL);

@@ -17,7 +17,7 @@ import { player, playsAlone } from "./player.js";
 import { decodedAt, FEW_STEPS, runAt, wholeSeconds } from "./runs.js";
 import { busy, run } from "./session.js";
 
-/** A task, and sources to begin with. */
+/** A task, and sources to begin with. @type {Record<string, string[]>} */
 const TASKS = {
   dates: ["March 14, 2015", "14/7/2014", "3 March 2014", "2001 Sep 9"],
   numbers: ["three hundred two", "ninety nine", "four thousand seventy one"],
@@ -32,12 +32,16 @@ const RECORDED = ["dates", "translation", "reverse"];
 const OLD = "recorded:";
 const TYPING_MS = 350;
 
+/** @typedef {import("./runs.js").Recorded & {written: import("./runs.js").Written[][]}} RecordedRun what it wrote of each source at each moment */
+/** @typedef {{sources: {text: string, tokens: string[]}[], runs: Record<string, RecordedRun>}} Recording of a task, its runs by their models */
+
 /** @param {Page.Context} context */
 export function learning(context) {
   const { store, api } = context;
+  /** @type {?Page.Lab} */
   let lab = null;
   let waiting = 0;
-  /** The recorded training of the task, once it is there; null where none was recorded. */
+  /** The recorded training of the task, once it is there; null where none was recorded. @type {?Recording} */
   let recording = null;
   /** Whether a training of one's own is what is shown. */
   let isOwn = namesOwn(store.state) || busy() !== null;
@@ -60,7 +64,7 @@ export function learning(context) {
       moments.stop();
       show();
     },
-    trained: async ({ trained: { id }, body: { model: kind } }, isOfSeveral) => {
+    trained: async ({ id }, { model: kind }, isOfSeveral) => {
       await look();
       if (!isOfSeveral || kind === "transformer" || store.state.aligned) store.set({ model: id });
     },
@@ -136,11 +140,12 @@ export function learning(context) {
         "div.under",
         {},
         h("span.small.soft", {}, rich("lab.alignment.caution")),
-        copyAsCurl(context, () =>
-          model()
-            ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, source: store.state.text } }
-            : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body },
-        ),
+        copyAsCurl(context, () => {
+          const one = model();
+          return one
+            ? { method: "POST", path: "/v1/lab/decode", body: { model: one.id, source: store.state.text } }
+            : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body };
+        }),
       ),
     ),
     h(
@@ -152,6 +157,7 @@ export function learning(context) {
 
   const [looking, decoding] = [latest(context), latest(context, element)];
 
+  /** @param {string} network */
   function plan(network) {
     const model = network === "transformer" || !store.state.aligned ? network : `${network}_attention`;
     const { task: name } = stateOf(store.state);
@@ -167,8 +173,9 @@ export function learning(context) {
       return;
     }
     await looking.ask(async (signal) => {
-      lab = await api.get("/v1/lab", signal);
-      trainer.follow(lab);
+      const now = /** @type {Page.Lab} */ (await api.get("/v1/lab", signal));
+      lab = now;
+      trainer.follow(now);
       show();
       decode();
     });
@@ -200,10 +207,10 @@ export function learning(context) {
     return recording !== null && !isOwn;
   }
 
-  /** The network whose alignment of the recorded training is shown. */
-  function recordedModel() {
+  /** The network whose alignment of the recorded training is shown. @param {Recording} own */
+  function recordedModel({ runs }) {
     const asked = store.state.model.slice(OLD.length);
-    return asked in recording.runs ? asked : "transformer";
+    return asked in runs ? asked : "transformer";
   }
 
   /** The model that is asked: the chosen one, else the last of this task. */
@@ -225,31 +232,33 @@ export function learning(context) {
     );
   }
 
+  /** @param {{model: string}} one @param {ReturnType<typeof decodedAt>} decoded */
   function draw(one, { text, source: tokens, tokens: said, attention }) {
     const least = Math.min(...said.map((token) => token.probability));
     fill(written, rich(attention.length ? "lab.written" : "lab.written.none", { model: say(`lab.${one.model}`), text, probability: percent(least) }));
     written.dataset.text = text;
     matrix.element.hidden = !attention.length;
-    if (attention.length) matrix.show({ source: tokens, tokens: said, weights: attention.at(-1)[0] });
+    if (attention.length) matrix.show({ source: tokens, tokens: said, weights: attention[attention.length - 1][0] });
   }
 
   function show() {
     const state = stateOf(store.state);
-    const isOld = isRecorded();
+    const old = isRecorded() ? recording : null;
     task.value = state.task;
     seconds.show(state);
     aligned.checked = state.aligned;
-    const networks = isOld
-      ? recordedNetworks(state)
+    const networks = old
+      ? recordedNetworks(old, state)
       : NETWORKS.flatMap((kind) => {
           const told = run(`${state.task} ${kind}`);
           return told ? [{ kind, name: say(`lab.${told.body.model}`), run: told }] : [];
         });
     fill(
       legend,
-      (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) =>
-        h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), told?.steps.length ? `${name} ${fixed(told.steps.at(-1).loss, 3)}` : name),
-      ),
+      (networks.length ? networks : NETWORKS.map((kind) => ({ kind, name: say(`lab.${kind}`), run: null }))).map(({ kind, name, run: told }) => {
+        const last = told?.steps.at(-1);
+        return h("span", {}, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), last ? `${name} ${fixed(last.loss, 3)}` : name);
+      }),
     );
     chart.draw(
       networks.map(({ kind, name, run: told }) => ({
@@ -257,66 +266,73 @@ export function learning(context) {
         name,
         points: told.steps.map((step) => /** @type {[number, number]} */ ([step.seconds, step.loss])),
       })),
-      isOld ? wholeSeconds(recordedSeconds(state)) : budget(state).seconds,
+      old ? wholeSeconds(recordedSeconds(old, state)) : budget(state).seconds,
     );
     sums.show(networks, state.task);
-    put(note, noteOn(networks, state, isOld));
+    put(note, noteOn(networks, state, old !== null));
     moments.element.hidden = !recording;
     if (recording)
       moments.show(
         recording.runs.transformer.moments.map(([step]) => step),
         moment,
-        isOld,
+        old !== null,
       );
     const one = model();
     const known = (lab?.models ?? []).filter((each) => each.task === state.task);
-    const old = recording
+    const recordedModels = recording
       ? Object.keys(recording.runs).map((name) => h("option", { value: `${OLD}${name}` }, say("lab.recorded.model", { model: say(`lab.${name}`) })))
       : [];
     fill(
       chosen,
-      old,
+      recordedModels,
       known.map((each) => h("option", { value: each.id }, `${say(`lab.${each.model}`)} · ${percent(each.accuracy)} · ${each.seconds} s · ${each.id}`)),
     );
-    if (isOld) chosen.value = `${OLD}${recordedModel()}`;
+    if (old) chosen.value = `${OLD}${recordedModel(old)}`;
     else if (one) chosen.value = one.id;
-    asked.hidden = !one && !isOld;
+    asked.hidden = !one && !old;
     none.hidden = !asked.hidden;
-    field.hidden = isOld;
-    typed.hidden = !isOld;
+    field.hidden = old !== null;
+    typed.hidden = !old;
     if (document.activeElement !== source) source.value = state.text;
     const tried = NETWORKS.map((kind) => run(`${state.task} ${kind}`)?.trained).find((told) => told && told.id === one?.id);
-    const texts = isOld ? recording.sources.map(({ text }) => text) : tried ? tried.examples.map((each) => each.source).slice(0, 6) : TASKS[state.task];
+    const texts = old ? old.sources.map(({ text }) => text) : tried ? tried.examples.map((each) => each.source).slice(0, 6) : TASKS[state.task];
     fill(
       examples,
       texts.map((text) => h("button", { type: "button", onclick: () => store.set({ text }) }, h("bdi", {}, text))),
     );
-    if (isOld) drawRecorded(state);
-    if (lab || isOld) context.told({ state: store.state, lab, networks });
+    if (old) drawRecorded(old, state);
+    if (lab || old) context.told({ state: store.state, lab, networks });
   }
 
-  function drawRecorded({ text }) {
+  /** @param {Recording} own @param {Page.State} state */
+  function drawRecorded(own, { text }) {
     const at = Math.max(
       0,
-      recording.sources.findIndex((each) => each.text === text),
+      own.sources.findIndex((each) => each.text === text),
     );
-    const name = recordedModel();
+    const name = recordedModel(own);
     put(unread, "");
-    draw({ model: name }, decodedAt(recording.runs[name].written[at][moment], recording.sources[at].tokens));
+    draw({ model: name }, decodedAt(own.runs[name].written[at][moment], own.sources[at].tokens));
   }
 
-  function recordedNetworks({ aligned: isAligned }) {
+  /** @param {Recording} own @param {Page.State} state */
+  function recordedNetworks({ runs }, { aligned: isAligned }) {
     return NETWORKS.map((kind) => {
       const name = kind === "transformer" || !isAligned ? kind : `${kind}_attention`;
-      return { kind, name: say(`lab.${name}`), run: runAt(recording.runs[name], name, moment) };
+      return { kind, name: say(`lab.${name}`), run: runAt(runs[name], name, moment) };
     });
   }
 
-  function recordedSeconds(state) {
-    return Math.max(...recordedNetworks(state).map(({ run: { body } }) => recording.runs[body.model].moments.at(-1)[1]));
+  /** @param {Recording} own @param {Page.State} state */
+  function recordedSeconds(own, state) {
+    return Math.max(...recordedNetworks(own, state).flatMap(({ run: { body } }) => own.runs[body.model].moments.slice(-1).map(([, seconds]) => seconds)));
   }
 
-  /** What the figures mean; or that there were too few steps for them to mean anything. */
+  /**
+   * What the figures mean; or that there were too few steps for them to mean anything.
+   *
+   * @param {Page.Network[]} networks @param {Page.State} state @param {boolean} isOld whether they are recorded
+   */
   function noteOn(networks, state, isOld) {
     const fewest = Math.min(...networks.flatMap(({ run: { tested } }) => (tested ? [tested.step] : [])));
     if (!isOld && fewest < FEW_STEPS) return say("lab.few", { steps: count(fewest) });
@@ -324,6 +340,7 @@ export function learning(context) {
     return say(TRAINED_LENGTH[state.task] < Infinity ? `lab.beyond.${state.task === "numbers" ? "numbers" : "letters"}` : "lab.unseen");
   }
 
+  /** @param {Page.State} _ @param {Set<string>} changed */
   function update(_, changed) {
     clearTimeout(waiting);
     if (changed.has("model")) isOwn = namesOwn(store.state);
@@ -342,11 +359,12 @@ export function learning(context) {
   return { element, update, leave: () => (looking.end(), decoding.end(), clearTimeout(waiting), moments.stop(), trainer.leave(), chart.leave()) };
 }
 
-/** Whether the model that is asked is one that the service keeps. */
+/** Whether the model that is asked is one that the service keeps. @param {Page.State} state */
 function namesOwn({ model }) {
   return model !== "" && !model.startsWith(OLD);
 }
 
+/** The state, of a task that there is. @param {Page.State} state */
 function stateOf(state) {
   return { ...state, task: state.task in TASKS ? state.task : "dates" };
 }

@@ -4,7 +4,7 @@ import { fill, h } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
 import { say } from "../../words.js";
 
-/** The most tokens of a source that was trained on; beyond it a network is asked for what it never saw the like of. */
+/** The most tokens of a source that was trained on; beyond it a network is asked for what it never saw the like of. @type {Record<string, number>} */
 export const TRAINED_LENGTH = { copy: 10, reverse: 10, numbers: 6, dates: Infinity, translation: Infinity };
 
 export function outcome() {
@@ -45,6 +45,7 @@ export function outcome() {
   return { element, show };
 }
 
+/** @param {string[]} names */
 function head(names) {
   return h(
     "thead",
@@ -63,7 +64,7 @@ function line({ kind, name, run: { begun, steps, tested, trained } }) {
   const cells = {
     parameters: begun ? count(begun.parameters) : "–",
     step_ms: last ? fixed(last.step_ms, 1) : "–",
-    steps: count(tested?.step > (last?.step ?? 0) ? tested.step : (last?.step ?? 0)),
+    steps: count(Math.max(tested?.step ?? 0, last?.step ?? 0)),
     loss: last ? fixed(last.loss, 3) : "–",
     accuracy: tested ? percent(tested.accuracy) : "–",
     aligned: typeof trained?.aligned === "number" ? percent(trained.aligned) : "–",

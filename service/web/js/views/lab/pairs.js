@@ -20,13 +20,27 @@ const TYPING_MS = 500;
 const COSINE_T = 0.05;
 const HELD_OUT = 5;
 
+/** @typedef {{step: number, loss: number, right: number, right_held_out: number}} Step */
+/** @typedef {{pairs: string[][], weights: number[][], loss: number}} Before what cosine alone says */
+/**
+ * @typedef {object} Recording
+ * @property {string[][]} pairs
+ * @property {string} before the weights, packed
+ * @property {number} loss_before
+ * @property {number} parameters
+ * @property {number[]} held_out
+ * @property {(Step & {weights: string})[]} steps
+ */
+
 /** @param {Page.Context} context */
 export function pairs(context) {
   const { store, api } = context;
   let waiting = 0;
+  /** @type {?Page.Lab} */
   let lab = null;
+  /** @type {?Before} */
   let before = null;
-  /** The pairs that the scene begins with, and their recorded learning. */
+  /** The pairs that the scene begins with, and their recorded learning. @type {?Recording} */
   let recording = null;
   let isOwn = run(NAME) !== undefined;
   let moment = 0;
@@ -105,7 +119,8 @@ export function pairs(context) {
   const asking = latest(context, element);
 
   function listed() {
-    return store.state.pairs?.length >= 2 ? store.state.pairs : recording.pairs;
+    const { pairs: own } = store.state;
+    return own && own.length >= 2 ? own : (recording?.pairs ?? []);
   }
 
   function body() {
@@ -113,11 +128,12 @@ export function pairs(context) {
   }
 
   async function begin() {
-    recording = await recorded("pairs");
-    const last = recording.steps.length - 1;
+    const found = /** @type {Recording} */ (await recorded("pairs"));
+    recording = found;
+    const last = found.steps.length - 1;
     moment = store.state.moment >= 0 ? Math.min(last, store.state.moment) : last;
     if (context.exported) trainer.close();
-    request();
+    request(found);
     play();
     show();
   }
@@ -134,15 +150,14 @@ export function pairs(context) {
     return !isOwn && store.state.pairs === null;
   }
 
-  /** What cosine alone says: recorded for the scene's own pairs, else by the service. */
-  async function request() {
+  /** What cosine alone says: recorded for the scene's own pairs, else by the service. @param {Recording} own */
+  async function request(own) {
     const now = listed();
-    if (store.state.pairs === null) before = { pairs: now, weights: unpackedRows(recording.before, now.length), loss: recording.loss_before };
+    if (store.state.pairs === null) before = { pairs: now, weights: unpackedRows(own.before, now.length), loss: own.loss_before };
     if (context.exported) return asking.end();
     if (store.state.pairs === null) {
       await asking.ask(async (signal) => {
-        lab = await api.get("/v1/lab", signal);
-        trainer.follow(lab);
+        follow(await api.get("/v1/lab", signal));
         show();
       });
       return;
@@ -155,25 +170,31 @@ export function pairs(context) {
         api.post("/v1/encode", { texts: now.map(([query]) => query), purpose: "query" }, signal),
         api.post("/v1/encode", { texts: now.map(([, key]) => key), purpose: "document" }, signal),
       ]);
-      const [query, key] = [asked, keys].map(({ embeddings }) => embeddings.map((one) => Array.from(vectorOf(one))));
+      const [query, key] = [asked, keys].map((/** @type {{embeddings: Parameters<typeof vectorOf>[0][]}} */ { embeddings }) =>
+        embeddings.map((one) => Array.from(vectorOf(one))),
+      );
       const { weights } = await api.post("/v1/attend", { query, key, value: now.map(() => [0]), similarity: "cosine", temperature: COSINE_T }, signal);
-      lab = answer;
       before = { pairs: now, weights, loss: lossOf(weights, heldOut(now)) };
-      trainer.follow(lab);
+      follow(answer);
       show();
     });
   }
 
-  /** The recorded learning as far as a moment, as the events of a learning of one's own tell it. */
-  function recordedRun() {
-    const { weights, ...step } = recording.steps[moment];
-    const { parameters, held_out: out } = recording;
-    return { begun: { parameters, held_out: out }, steps: [{ ...step, weights: unpackedRows(weights, recording.pairs.length) }] };
+  /** @param {Page.Lab} answer */
+  function follow(answer) {
+    lab = answer;
+    trainer.follow(answer);
   }
 
-  /** The run, if it was of these pairs. */
-  function learned() {
-    if (isRecorded()) return recordedRun();
+  /** The recorded learning as far as a moment, as the events of a learning of one's own tell it. @param {Recording} own */
+  function recordedRun({ steps, parameters, held_out, pairs: of }) {
+    const { weights, ...step } = steps[moment];
+    return { begun: { parameters, held_out }, steps: [{ ...step, weights: unpackedRows(weights, of.length) }] };
+  }
+
+  /** The run, if it was of these pairs. @param {Recording} own */
+  function learned(own) {
+    if (isRecorded()) return recordedRun(own);
     const told = run(NAME);
     return told?.steps.length && JSON.stringify(told.body.pairs) === JSON.stringify(body().pairs) ? told : null;
   }
@@ -190,14 +211,14 @@ export function pairs(context) {
     reset.hidden = store.state.pairs === null;
     rows();
     if (!before || before.pairs.join("\n") !== listed().join("\n")) return;
-    const told = learned();
+    const told = learned(recording);
     const last = told?.steps.at(-1);
     const out = told?.begun ? new Set(told.begun.held_out) : heldOut(listed());
     map.show({ pairs: listed(), weights: last?.weights ?? before.weights, isOut: (i) => out.has(i) });
     put(title, `${say("pairs.map")} · ${last ? say("pairs.step", { step: last.step }) : say("pairs.cosine")}`);
     const right = rightIn(before.weights);
-    const share = (wanted) => right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
-    const line = (name, was, is) =>
+    const share = (/** @type {boolean} */ wanted) => right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
+    const line = (/** @type {string} */ name, /** @type {string} */ was, /** @type {string} */ is) =>
       h("tr", { "data-sum": name }, h("th", { scope: "row" }, subscripted(say(`pairs.${name}`))), h("td.number", {}, was), h("td.number", {}, is));
     fill(
       sums,
@@ -246,16 +267,18 @@ export function pairs(context) {
     });
   }
 
+  /** @param {number} row @param {number} side @param {string} text */
   function edit(row, side, text) {
     store.set({ pairs: listed().map((pair, i) => (i === row ? pair.map((old, j) => (j === side ? text : old)) : pair)) });
   }
 
+  /** @param {Page.State} _ @param {Set<string>} changed */
   function update(_, changed) {
     if (changed.has("revealed")) play();
     show();
     if (!changed.has("pairs")) return;
     clearTimeout(waiting);
-    waiting = setTimeout(request, TYPING_MS);
+    waiting = setTimeout(() => recording && request(recording), TYPING_MS);
   }
 
   begin();
@@ -268,12 +291,13 @@ function heldOut(pairs) {
   return new Set(pairs.flatMap((_, i) => ((i + 1) % HELD_OUT ? [] : [i])));
 }
 
-/** −mean log of the weight on the own key, among the pairs that are learned from: as the service's loss is. */
+/** −mean log of the weight on the own key, among the pairs that are learned from: as the service's loss is. @param {number[][]} weights @param {Set<number>} out */
 function lossOf(weights, out) {
   const own = weights.flatMap((row, i) => (out.has(i) ? [] : [row[i] / row.reduce((sum, weight, j) => sum + (out.has(j) ? 0 : weight), 0)]));
   return -own.reduce((sum, weight) => sum + Math.log(weight), 0) / own.length;
 }
 
+/** @param {number | undefined} share */
 function portion(share) {
-  return Number.isFinite(share) ? percent(share) : "–";
+  return share !== undefined && Number.isFinite(share) ? percent(share) : "–";
 }

@@ -1,6 +1,6 @@
 /** A picture of 16 × 16 pixels, cut into 4 × 4 patches that light up by their weight. */
 
-import { h } from "../../element.js";
+import { h, penOf } from "../../element.js";
 import { percent } from "../../numbers.js";
 import { say } from "../../words.js";
 
@@ -8,6 +8,7 @@ export const SIDE = 16;
 const ACROSS = 4;
 const SHOWN = 10;
 
+/** @param {(y: number, x: number) => boolean} inked */
 const drawn = (inked) => Array.from({ length: SIDE }, (_, y) => Array.from({ length: SIDE }, (__, x) => (inked(y, x) ? 1 : 0)));
 
 /** Pictures to begin with, without noise: a large cross, a small square, a large frame. */
@@ -24,8 +25,9 @@ export function painted(picture) {
   return canvas;
 }
 
+/** @param {HTMLCanvasElement} canvas @param {number[][]} picture */
 function paint(canvas, picture) {
-  const pen = canvas.getContext("2d");
+  const pen = penOf(canvas);
   pen.clearRect(0, 0, SIDE, SIDE);
   pen.fillStyle = "#000";
   picture.forEach((row, y) =>
@@ -56,6 +58,7 @@ export function patches(pressed) {
   const pad = h("div.pad", { hidden: true }, dots);
   const element = h("div.patches", {}, canvas, grid, pad);
 
+  /** @param {KeyboardEvent} event @param {number} at */
   function walk(event, at) {
     const by = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 }[event.key];
     const next = by && !event.altKey && !event.ctrlKey && !event.metaKey ? dots[at + by] : null;
@@ -81,7 +84,7 @@ export function patches(pressed) {
         "aria-label",
         say("vision.patch", { patch: at + 1, row: Math.floor(at / ACROSS) + 1, column: (at % ACROSS) + 1, weight: percent(weight) }),
       );
-      cell.firstChild.textContent = weights && weight * 100 >= SHOWN / 2 ? percent(weight) : "";
+      /** @type {Element} */ (cell.firstElementChild).textContent = weights && weight * 100 >= SHOWN / 2 ? percent(weight) : "";
     });
   }
 

@@ -5,12 +5,25 @@ import { unpackedRows } from "../../recorded.js";
 /** Fewer steps are too few to judge a network by. */
 export const FEW_STEPS = 200;
 
+/** @typedef {[step: number, seconds: number, loss: number, accuracy: number]} Moment */
+/** @typedef {{text: string, tokens: string[], probabilities: number[], weights?: string}} Written what was written at a moment */
+/**
+ * @typedef {object} Recorded a training
+ * @property {number} parameters
+ * @property {[step: number, seconds: number, loss: number, milliseconds: number][]} losses
+ * @property {Moment[]} moments
+ * @property {number} accuracy
+ * @property {[length: number, share: number][]} lengths
+ * @property {?number} aligned
+ */
+
 /**
  * A recorded training as far as a moment.
  *
- * @param {any} recorded one of a recording's runs, or the recording of pictures
+ * @param {Recorded} recorded one of a recording's runs, or the recording of pictures
  * @param {string} model
  * @param {number} moment
+ * @returns {Page.Learned & {body: {model: string}}}
  */
 export function runAt(recorded, model, moment) {
   const [step, seconds, , accuracy] = recorded.moments[moment];
@@ -24,14 +37,13 @@ export function runAt(recorded, model, moment) {
     steps: losses.map(([at, passed, loss]) => ({ step: at, seconds: passed, loss, step_ms })),
     tested: { step, seconds, accuracy: isDone ? recorded.accuracy : accuracy, lengths },
     trained: isDone ? { aligned: recorded.aligned } : null,
-    state: "trained",
   };
 }
 
 /**
  * What a network wrote at a moment, as `/v1/lab/decode` answers it.
  *
- * @param {any} output
+ * @param {Written} output
  * @param {string[]} source
  */
 export function decodedAt(output, source) {

@@ -5,9 +5,11 @@ import { Refused, SoftkvError, Unreachable } from "../../api.js";
 /** A scene that is drawn anew takes over within so long; else its training ends. */
 const TAKEN_OVER_MS = 1500;
 
-/** Each run by its name: {begun, steps, tested, trained, state, problem}, the last one of that name. */
+/** The last run of each name. @type {Map<string, Page.Run>} */
 const runs = new Map();
+/** @type {?{name: string, controller: AbortController}} */
 let current = null;
+/** @type {((name: string) => void) | null} */
 let hearing = null;
 let leaving = 0;
 
@@ -40,7 +42,7 @@ export function stop() {
 /**
  * Train one, until it is done or ended.
  *
- * @param {import("../../api.js").API} api @param {string} name @param {Page.Run["body"]} body of POST /v1/lab/train
+ * @param {import("../../api.js").API} api @param {string} name @param {Page.Training} body of POST /v1/lab/train
  * @returns {Promise<Page.Run>} the run; its `state` is trained, stopped or failed
  */
 export async function train(api, name, body) {
@@ -60,7 +62,7 @@ export async function train(api, name, body) {
     const isStopped = mine.controller.signal.aborted;
     if (!isStopped && !(failure instanceof SoftkvError)) throw failure;
     told.state = isStopped ? "stopped" : "failed";
-    told.problem = isStopped ? null : failure;
+    told.problem = !isStopped && failure instanceof SoftkvError ? failure : null;
   } finally {
     if (current === mine) current = null;
     hearing?.(name);
@@ -68,6 +70,7 @@ export async function train(api, name, body) {
   return told;
 }
 
+/** An event of the service: what it tells, by its kind. @param {Page.Run} told @param {string} kind @param {any} data */
 function take(told, kind, data) {
   if (kind === "begun") told.begun = data;
   else if (kind === "step") told.steps.push(data);

@@ -21,14 +21,28 @@ const NAME = "pictures";
 const BLANK = Array.from({ length: SIDE }, () => Array(SIDE).fill(0));
 const HELD_SHOWN = 12;
 
+/** @typedef {import("./runs.js").Recorded & {heads: number, pictures: {picture: string, target: string}[], written: (Written & {weights: string})[][], patches: string[]}} Recording */
+/** @typedef {import("./runs.js").Written} Written */
+/** @typedef {{picture: number[][], target: string}} Sample */
+/**
+ * @typedef {object} Decoded what a network wrote of a picture
+ * @property {unknown[]} source a patch each
+ * @property {{text: string, probability: number}[]} tokens
+ * @property {number[][][][]} attention layer → head → token → patch
+ * @property {number[][][][]} source_attention layer → head → patch → patch
+ */
+
 /** @param {Page.Context} context */
 export function vision(context) {
   const { store, api } = context;
+  /** @type {?Page.Lab} */
   let lab = null;
+  /** @type {?Decoded} */
   let answer = null;
   let isDrawing = false;
+  /** @type {?Recording} */
   let recording = null;
-  /** The recorded pictures, and which of them is shown. */
+  /** The recorded pictures, and which of them is shown. @type {Sample[]} */
   let samples = [];
   let chosen = 0;
   let isOwn = Boolean(store.state.model) || run(NAME) !== undefined;
@@ -42,7 +56,7 @@ export function vision(context) {
       moments.stop();
       show();
     },
-    trained: async ({ trained: { id, examples } }) => {
+    trained: async ({ id, examples }) => {
       await look();
       store.set({ model: id, picture: store.state.picture ?? examples[0].picture, word: 0, to: -1 });
     },
@@ -84,7 +98,7 @@ export function vision(context) {
   );
   const picture = patches({
     patch: (to) => {
-      if (isRecorded()) {
+      if (recording && isRecorded()) {
         moments.stop();
         moment = recording.moments.length - 1;
       }
@@ -132,11 +146,12 @@ export function vision(context) {
         "div.under",
         {},
         h("span"),
-        copyAsCurl(context, () =>
-          model()
-            ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, picture: shown() } }
-            : { method: "POST", path: "/v1/lab/train", body: body() },
-        ),
+        copyAsCurl(context, () => {
+          const one = model();
+          return one
+            ? { method: "POST", path: "/v1/lab/decode", body: { model: one.id, picture: shown() } }
+            : { method: "POST", path: "/v1/lab/train", body: body() };
+        }),
       ),
     ),
   );
@@ -147,6 +162,7 @@ export function vision(context) {
     return { task: "pictures", ...budget(store.state) };
   }
 
+  /** @param {number} y @param {number} x */
   function turn(y, x) {
     store.set({ picture: shown().map((row, i) => (i === y ? row.map((ink, j) => (j === x ? (ink > 0.5 ? 0 : 1) : ink)) : row)), to: -1 });
   }
@@ -163,9 +179,10 @@ export function vision(context) {
 
   /** The recorded training, which plays once when the scene is no longer covered. */
   async function begin() {
-    recording = await recorded("pictures");
-    samples = recording.pictures.map(({ picture: packed, target }) => ({ picture: unpackedRows(packed, SIDE), target }));
-    const last = recording.moments.length - 1;
+    const found = /** @type {Recording} */ (await recorded("pictures"));
+    recording = found;
+    samples = found.pictures.map(({ picture: packed, target }) => ({ picture: unpackedRows(packed, SIDE), target }));
+    const last = found.moments.length - 1;
     moment = store.state.moment >= 0 ? Math.min(last, store.state.moment) : last;
     play();
     show();
@@ -183,37 +200,39 @@ export function vision(context) {
     return recording !== null && !isOwn;
   }
 
-  /** What the recorded network wrote of the picture at the moment, as the service answers it. */
-  function recordedAnswer() {
-    const output = recording.written[chosen][moment];
+  /** What the recorded network wrote of the picture at the moment, as the service answers it. @param {Recording} own */
+  function recordedAnswer({ written, patches: packedPatches, heads: many }) {
+    const output = written[chosen][moment];
     const across = samples[chosen].picture.length;
-    const perHead = (packed, rows) => {
+    const perHead = (/** @type {string} */ packed, /** @type {number} */ rows) => {
       const all = unpackedRows(packed, across);
-      return Array.from({ length: recording.heads }, (_, head) => all.slice(head * rows, (head + 1) * rows));
+      return Array.from({ length: many }, (_, head) => all.slice(head * rows, (head + 1) * rows));
     };
     const places = Array.from({ length: across }, (_, at) => at);
     return {
       source: places,
       tokens: output.tokens.map((text, i) => ({ text, probability: output.probabilities[i] })),
       attention: [perHead(output.weights, output.tokens.length)],
-      source_attention: [perHead(recording.patches[chosen], across)],
+      source_attention: [perHead(packedPatches[chosen], across)],
     };
   }
 
   async function look() {
     await looking.ask(async (signal) => {
-      lab = await api.get("/v1/lab", signal);
-      trainer.follow(lab);
+      const now = /** @type {Page.Lab} */ (await api.get("/v1/lab", signal));
+      lab = now;
+      trainer.follow(now);
       show();
       decode();
     });
   }
 
   async function decode() {
-    if (isRecorded() || !model()) return decoding.end();
+    const one = model();
+    if (isRecorded() || !one) return decoding.end();
     await decoding.ask(
       async (signal) => {
-        answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
+        answer = await api.post("/v1/lab/decode", { model: one.id, picture: shown() }, signal);
         put(unread, "");
         show();
       },
@@ -234,26 +253,27 @@ export function vision(context) {
       moment,
       isOld,
     );
-    if (isOld) answer = recordedAnswer();
+    if (isOld) answer = recordedAnswer(recording);
     drawn.hidden = isOld;
     const last = told?.steps.at(-1);
     chart.draw(
       [{ kind: "transformer", name: say("lab.transformer"), points: (told?.steps ?? []).map((step) => [step.seconds, step.loss]) }],
-      isOld ? wholeSeconds(recording.moments.at(-1)[1]) : budget(state).seconds,
+      isOld ? wholeSeconds(recording.moments[recording.moments.length - 1][1]) : budget(state).seconds,
     );
     put(
       sums,
       last
-        ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told.begun.parameters)} ${say("lab.column.parameters")}`
+        ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told?.begun?.parameters ?? 0)} ${say("lab.column.parameters")}`
         : "",
     );
     const share = told?.tested?.accuracy ?? one?.accuracy;
-    const isFew = !isOld && told?.tested && told.tested.step < FEW_STEPS;
-    put(accuracy, isFew ? say("lab.few", { steps: count(told.tested.step) }) : share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
+    const few = !isOld && told?.tested && told.tested.step < FEW_STEPS ? told.tested.step : null;
+    put(accuracy, few !== null ? say("lab.few", { steps: count(few) }) : share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
     looked.hidden = !one && !isOld;
     none.hidden = !looked.hidden;
-    const examples = isOld ? samples : (told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" })));
-    const shelfOf = isOld ? "recorded" : (told?.trained?.id ?? "samples");
+    const own = run(NAME)?.trained;
+    const examples = isOld ? samples : (own?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" })));
+    const shelfOf = isOld ? "recorded" : (own?.id ?? "samples");
     if (shelf.dataset.of !== shelfOf) {
       shelf.dataset.of = shelfOf;
       fill(
@@ -279,14 +299,14 @@ export function vision(context) {
     }
     const known = examples.find((example) => JSON.stringify(example.picture) === JSON.stringify(shown()));
     put(truth, known?.target ? say("vision.truth", { target: known.target }) : "");
-    if ((one || isOld) && answer) attended(state);
+    if ((one || isOld) && answer) attended(state, answer);
     else picture.show(shown(), null, -1, isDrawing);
     if (lab || isOld) context.told({ state, lab });
   }
 
-  /** The patches that the chosen word rests on, or that the chosen patch looks at. */
-  function attended(state) {
-    const every = answer.attention.at(-1);
+  /** The patches that the chosen word rests on, or that the chosen patch looks at. @param {Page.State} state @param {Decoded} decoded */
+  function attended(state, { source, tokens, attention, source_attention: within }) {
+    const every = attention[attention.length - 1];
     const head = state.head >= 0 && state.head < every.length ? Math.round(state.head) : -1;
     if (heads.options.length !== every.length + 1)
       fill(
@@ -295,23 +315,24 @@ export function vision(context) {
         every.map((_, i) => h("option", { value: i }, String(i + 1))),
       );
     heads.value = String(head);
-    const word = Math.min(answer.tokens.length - 1, Math.max(0, Math.round(state.word)));
-    const to = state.to >= 0 && state.to < answer.source.length ? Math.round(state.to) : -1;
-    const weights = to >= 0 ? rowOf(answer.source_attention.at(-1), head, to) : rowOf(every, head, word);
+    const word = Math.min(tokens.length - 1, Math.max(0, Math.round(state.word)));
+    const to = state.to >= 0 && state.to < source.length ? Math.round(state.to) : -1;
+    const weights = to >= 0 ? rowOf(within[within.length - 1], head, to) : rowOf(every, head, word);
     picture.show(shown(), weights, to, isDrawing);
-    const texts = answer.tokens.map(({ text }) => text).join(" ");
+    const texts = tokens.map(({ text }) => text).join(" ");
     if (caption.dataset.text !== texts) {
       caption.dataset.text = texts;
       fill(
         caption,
-        answer.tokens.map(({ text }, i) => h("button.word-of", { type: "button", onclick: () => store.set({ word: i, to: -1 }) }, named(text))),
+        tokens.map(({ text }, i) => h("button.word-of", { type: "button", onclick: () => store.set({ word: i, to: -1 }) }, named(text))),
       );
     }
     [...caption.children].forEach((button, i) => button.setAttribute("aria-pressed", String(to < 0 && i === word)));
-    const { text, probability } = answer.tokens[word];
+    const { text, probability } = tokens[word];
     fill(said, to >= 0 ? rich("vision.of.patch", { patch: to + 1 }) : rich("vision.of.word", { word: named(text), probability: percent(probability) }));
   }
 
+  /** @param {Page.State} _ @param {Set<string>} changed */
   function update(_, changed) {
     if (changed.has("model")) isOwn = Boolean(store.state.model);
     if (changed.has("revealed")) play();
@@ -323,7 +344,7 @@ export function vision(context) {
   return { element, update, leave: () => (moments.stop(), looking.end(), decoding.end(), trainer.leave(), chart.leave()) };
 }
 
-/** One row of one head, or of the mean of all of them. */
+/** One row of one head, or of the mean of all of them. @param {number[][][]} heads @param {number} head @param {number} row */
 function rowOf(heads, head, row) {
   if (head >= 0) return heads[head][row];
   return heads[0][row].map((_, j) => heads.reduce((sum, one) => sum + one[row][j], 0) / heads.length);

@@ -3,7 +3,11 @@
 import { divided, masked } from "../derivation.js";
 import { say } from "../../words.js";
 
-/** `kind` is its colour; `labels`, whether its rows are named. */
+/**
+ * `kind` is its colour; `labels`, whether its rows are named.
+ *
+ * @type {{name: string, kind: string, labels?: boolean, title: (t: number) => string, of: (numbers: Page.Arrays, state: {t: number}) => (?number)[][]}[]}
+ */
 export const BLOCKS = [
   { name: "embeddings", kind: "given", labels: true, title: () => "X", of: (numbers) => numbers.embeddings },
   { name: "query", kind: "query", title: () => "Q", of: (numbers) => numbers.query },

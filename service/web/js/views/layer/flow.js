@@ -2,6 +2,7 @@
 
 import { select } from "../../../vendor/d3/d3-selection.js";
 
+/** @typedef {ReturnType<typeof boxOf>} Box */
 /** From, to, the side that the line leaves by, the map it passes through. */
 const LINES = [
   ["embeddings", "query", "right", "Q"],
@@ -44,6 +45,7 @@ export function flow(blocks) {
     .append("path")
     .attr("d", "M0,0L8,4L0,8Z");
   for (const part of ["frames", "paths", "maps"]) chart.append("g").attr("class", part);
+  /** @type {?string} */
   let lit = null;
   const watcher = new ResizeObserver(() => draw());
   watcher.observe(element);
@@ -53,7 +55,7 @@ export function flow(blocks) {
     const { clientWidth: width, clientHeight: height } = element;
     if (!width) return;
     chart.attr("viewBox", `0 0 ${width} ${height}`);
-    const box = (name) => boxOf(blocks.get(name));
+    const box = (/** @type {string} */ name) => boxOf(/** @type {HTMLElement} */ (blocks.get(name)));
     const inside = HEAD.map(box);
     const frame = {
       left: Math.min(...inside.map((one) => one.left)) - ROOM,
@@ -86,8 +88,8 @@ export function flow(blocks) {
       .selectAll("text")
       .data(lines.filter((one) => one.map))
       .join("text")
-      .attr("x", (one) => one.x)
-      .attr("y", (one) => one.y);
+      .attr("x", (one) => one.x ?? null)
+      .attr("y", (one) => one.y ?? null);
     maps
       .selectAll("tspan")
       .data((one) => ["W", one.map])
@@ -97,7 +99,7 @@ export function flow(blocks) {
       .text((letter) => letter);
   }
 
-  /** The lines into a block are lit. */
+  /** The lines into a block are lit. @param {string} name */
   function light(name) {
     lit = name;
     draw();
@@ -106,11 +108,19 @@ export function flow(blocks) {
   return { element, light, leave: () => watcher.disconnect() };
 }
 
+/** @param {HTMLElement} block */
 function boxOf({ offsetLeft: left, offsetTop: top, offsetWidth: width, offsetHeight: height }) {
   return { left, top, right: left + width, bottom: top + height, x: left + width / 2, y: top + height / 2 };
 }
 
-/** A line from one box to another, and where its map is named. */
+/**
+ * A line from one box to another, and where its map is named.
+ *
+ * @param {Box} a
+ * @param {Box} b
+ * @param {string} side
+ * @returns {{path: string, x?: number, y?: number}}
+ */
 function between(a, b, side) {
   if (side === "down") return { path: `M${a.x},${a.bottom}V${b.top}` };
   if (side === "around") {

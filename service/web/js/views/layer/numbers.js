@@ -10,17 +10,17 @@ const WIDTH = W_O.length;
 const CENTRE = W_O.map((_, i) => W_O.map((__, j) => (i === j ? 1 : 0) - 1 / WIDTH));
 const EYE = W_O.map((_, i) => W_O.map((__, j) => (i === j ? 1 : 0)));
 
-/** How many heads the state asks for. */
+/** How many heads the state asks for. @param {{heads: number}} state */
 export function headsOf({ heads }) {
   return HEADS.includes(heads) ? heads : 1;
 }
 
-/** Which of the heads is walked through. */
+/** Which of the heads is walked through. @param {Page.State} state */
 export function walkedOf(state) {
   return headsOf(state) > 1 && state.walked === 1 ? 1 : 0;
 }
 
-/** The request for attention, with every array on the way. */
+/** The request for attention, with every array on the way. @param {Page.State} state */
 export function attention(state) {
   return {
     query: EMBEDDINGS,
@@ -34,14 +34,14 @@ export function attention(state) {
   };
 }
 
-/** QKᵀ alone, and divided by √d_k and T but not masked. */
+/** QKᵀ alone, and divided by √d_k and T but not masked. @param {Page.State} state */
 function products(state) {
   const width = WIDTH / headsOf(state);
   const { mask, ...asked } = attention(state);
   return { ...asked, similarity: "dot", temperature: state.t === Infinity ? onTheWire(Infinity) : state.t * Math.sqrt(width) };
 }
 
-/** X + output: the dot product of [x, o] with [e, e] adds up two numbers. */
+/** X + output: the dot product of [x, o] with [e, e] adds up two numbers. @param {number[][]} both */
 function residual(both) {
   const key = EYE.map((row) => [...row, ...row]);
   return { query: both, key, value: key, similarity: "dot", intermediates: true };
@@ -50,6 +50,8 @@ function residual(both) {
 /**
  * The norm of X + output, of gain 1 and bias 0: (x − mean) / deviation is √d times the cosine of the centred row with each
  * axis, so it is the logits of that cosine at temperature 1/√d.
+ *
+ * @param {number[][]} both
  */
 function norm(both) {
   return {
@@ -74,9 +76,9 @@ export async function numbersOf(api, state, signal) {
   const [added, normed] = await Promise.all([residual(both), norm(both)].map((body) => api.post(PATH, body, signal)));
   const width = WIDTH / headsOf(state);
   const head = walkedOf(state);
-  const own = (map) => map.map((row) => row.slice(head * width, (head + 1) * width));
+  const own = (/** @type {number[][]} */ map) => map.map((row) => row.slice(head * width, (head + 1) * width));
   const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map(
-    (name) => all[name][head],
+    (name) => /** @type {number[][]} */ (all[name][head]),
   );
   return {
     embeddings: EMBEDDINGS,

@@ -58,7 +58,7 @@ export function sheet(choose, copying) {
     follow(places[step].button);
   }
 
-  /** On a small screen the lit block is brought into sight, sideways alone. */
+  /** On a small screen the lit block is brought into sight, sideways alone. @param {HTMLElement} button */
   function follow(button) {
     const room = scroller.clientWidth;
     if (plane.offsetWidth <= room) return;
@@ -68,7 +68,9 @@ export function sheet(choose, copying) {
   return { element, show, leave: drawing.leave };
 }
 
+/** @param {typeof BLOCKS[0]} block @param {?number} number @param {number} column @param {number} ofHead */
 function figure(block, number, column, ofHead) {
+  /** @type {Record<string, string>} */
   const weight = block.kind === "weight" ? { "--share": String(number) } : {};
   const begins = block.name === "concat" && column > 0 && column % ofHead === 0;
   return h(begins ? "span.begins" : "span", { style: weight }, number === null ? "−∞" : fixed(number));

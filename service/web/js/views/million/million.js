@@ -9,7 +9,7 @@ import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
 import { bar, inThreeDigits, upTo } from "./bar.js";
 
-/** What is allowed at each stop of the slider. */
+/** What is allowed at each stop of the slider. @type {{name: string, asks: {max_error?: number}}[]} */
 const STOPS = [
   { name: "exact", asks: { max_error: 1e-12 } },
   { name: "codes", asks: {} },
@@ -21,10 +21,15 @@ const TIMES = 3;
 const LONGEST = 40;
 const REST_MS = 250;
 
+/** @typedef {{name: string, documents: number, dimension?: ?number}} Collection */
+/** @typedef {{id: string, key?: ?string, weight: number}} Match */
+/** @typedef {{matches: Match[], keys: number, took_ms: number, certificate: {method: keyof typeof BYTES, total_variation: number}}} Answer */
+
 /** @param {Page.Context} context */
 export function million(context) {
   const { store, api, asker } = context;
   let waiting = 0;
+  /** @type {Collection[]} */
   let found = [];
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }));
   const question = h("input.question", {
@@ -99,6 +104,7 @@ export function million(context) {
     return STOPS[Math.min(STOPS.length - 1, Math.max(0, Math.round(store.state.codes)))];
   }
 
+  /** @param {typeof STOPS[0]} stop */
   function request({ asks }) {
     return { query: store.state.query, temperature: onTheWire(store.state.t), top_k: SHOWN, include: ["key"], ...asks };
   }
@@ -115,17 +121,22 @@ export function million(context) {
       if (!found.length) return put(words, say("million.empty"));
       source.value = collection().name;
       const exact = await api.post(path(), { ...request(STOPS[0]), top_k: 2 * SHOWN }, signal);
+      /** @type {Answer[]} */
       const answers = [];
       for (let time = 0; time < TIMES; time++) answers.push(await api.post(path(), request(chosen()), signal));
       show(answers, exact);
     });
   }
 
+  /** @param {Answer[]} answers @param {Answer} exact */
   function show(answers, exact) {
     const [answer] = answers;
     const { method, total_variation: most } = answer.certificate;
     const truth = new Map(exact.matches.map(({ id, weight }) => [id, weight]));
-    const rows = answer.matches.map((match) => ({ ...match, off: truth.has(match.id) ? Math.abs(match.weight - truth.get(match.id)) : null }));
+    const rows = answer.matches.map((match) => {
+      const weight = truth.get(match.id);
+      return { ...match, off: weight === undefined ? null : Math.abs(match.weight - weight) };
+    });
     fill(
       body,
       rows.map(({ key, weight, off }) =>
@@ -159,6 +170,7 @@ export function million(context) {
     context.told({ state: store.state, most, bound: upTo(most), worst, method, keys: answer.keys });
   }
 
+  /** @param {Page.State} state @param {Set<string>} changed */
   function update(state, changed) {
     slider.follow(state.t);
     if (document.activeElement !== question) question.value = state.query;

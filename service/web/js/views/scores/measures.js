@@ -50,7 +50,7 @@ export const MEASURES = [
   },
 ];
 
-/** A measure by its name; the last where there is none of that name. */
+/** A measure by its name; the last where there is none of that name. @param {string} name */
 export function measured(name) {
-  return MEASURES.find((one) => one.name === name) ?? MEASURES.at(-1);
+  return MEASURES.find((one) => one.name === name) ?? MEASURES[MEASURES.length - 1];
 }

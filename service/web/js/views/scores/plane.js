@@ -7,6 +7,7 @@ import { LETTERS } from "./measures.js";
 
 const REACH = 3.4;
 const STEP = 0.1;
+/** @type {Record<string, number[] | undefined>} */
 const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
 const UNITS = 200;
 const THICKEST = 14;
@@ -21,7 +22,9 @@ export function plane(moved) {
   const chart = select(element);
   chart.append("path").attr("class", "axes").attr("d", `M${-UNITS},0H${UNITS}M0,${-UNITS}V${UNITS}`);
   for (const part of ["stems", "spots"]) chart.append("g").attr("class", part);
+  /** @type {?number} */
   let held = null;
+  /** @type {number[][]} */
   let last = [];
   element.addEventListener("pointerdown", (event) => {
     const spot = /** @type {?SVGElement} */ (/** @type {Element} */ (event.target).closest("[data-spot]"));
@@ -40,15 +43,17 @@ export function plane(moved) {
     moved(at, inside(last[at].map((number, i) => number + by[i])));
   });
 
+  /** @param {PointerEvent} event */
   function placeOf(event) {
-    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(element.getScreenCTM().inverse());
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(element.getScreenCTM()?.inverse());
     return inside([(at.x / UNITS) * REACH, (-at.y / UNITS) * REACH]);
   }
 
   /** @param {number[][]} spots @param {?number[]} weights of the keys */
   function draw(spots, weights) {
     last = spots;
-    const [x, y] = [(spot) => (spot[0] / REACH) * UNITS, (spot) => (-spot[1] / REACH) * UNITS];
+    const x = (/** @type {number[]} */ spot) => (spot[0] / REACH) * UNITS;
+    const y = (/** @type {number[]} */ spot) => (-spot[1] / REACH) * UNITS;
     const [query, ...keys] = spots;
     chart
       .select(".stems")
@@ -95,6 +100,7 @@ export function plane(moved) {
   return { element, draw };
 }
 
+/** @param {number[]} place */
 function inside(place) {
   return place.map((number) => Number(Math.min(REACH - 0.2, Math.max(0.2 - REACH, number)).toFixed(2)));
 }

@@ -11,10 +11,13 @@ import { LETTERS, measured, MEASURES, SPOTS, VALUES } from "./measures.js";
 import { panels } from "./panels.js";
 import { plane } from "./plane.js";
 
+/** @typedef {{scores: number[], weights: number[], output: number}} Retrieved what one similarity answers */
 /** @param {Page.Context} context */
 export function scores(context) {
   const { store, api } = context;
+  /** @type {Record<string, Retrieved>} */
   let answers = {};
+  /** @type {?Page.State} */
   let asking = null;
   let left = false;
   const running = new AbortController();
@@ -78,6 +81,7 @@ export function scores(context) {
     context.told({ state, answers, best: bestOf(answers) });
   }
 
+  /** @param {Page.State} _state @param {Set<string>} changed */
   function update(_state, changed) {
     show();
     if (changed.has("t") || changed.has("spots")) request();
@@ -88,16 +92,16 @@ export function scores(context) {
   return { element, update, leave: () => ((left = true), running.abort()) };
 }
 
-/** α, h and C of one similarity, and whether that is the retrieval of one element or a proportional one. */
+/** α, h and C of one similarity, and whether that is the retrieval of one element or a proportional one. @param {Retrieved} answer @param {string} name */
 function retrieval({ weights, output }, name) {
   const isOneHot = weights.filter((weight) => weight > 0).length === 1;
   const kind = isOneHot ? "one" : new Set(weights).size === 1 ? "mean" : "part";
   const at = weights.indexOf(Math.max(...weights));
   const numbers = isOneHot ? weights.map((weight) => fixed(weight, 0)) : weights.map((weight) => fixed(weight));
-  const lines = [
+  const lines = /** @type {const} */ ([
     ["α", "weight", numbers],
     ["h", "value", VALUES.map(String)],
-  ];
+  ]);
   return [
     h("h2", {}, say("scores.vectors", { name: say(`scores.${name}`) })),
     ...lines.map(([letter, kindOf, texts]) =>
@@ -115,11 +119,12 @@ function retrieval({ weights, output }, name) {
   ];
 }
 
-/** The key that each similarity gives most to, by its letter. */
+/** The key that each similarity gives most to, by its letter. @param {Record<string, Retrieved>} answers */
 function bestOf(answers) {
   return Object.fromEntries(Object.entries(answers).map(([name, { weights }]) => [name, LETTERS[weights.indexOf(Math.max(...weights))]]));
 }
 
+/** @param {Page.State} state */
 function spotsOf({ spots }) {
   return spots?.length === SPOTS.length ? spots : SPOTS;
 }

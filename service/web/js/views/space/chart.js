@@ -7,6 +7,7 @@
  */
 
 import { select } from "../../../vendor/d3/d3-selection.js";
+import { penOf } from "../../element.js";
 import { percent, temperatureText } from "../../numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../scale.js";
 import { clipped, say } from "../../words.js";
@@ -32,6 +33,7 @@ const KNOB = 9;
 const THREAD = { least: 0.003, most: 22 };
 const NEAR = 18;
 const STOPS = 16;
+/** @type {Record<string, number | undefined>} */
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 
 /**
@@ -56,15 +58,15 @@ export function chart(on) {
   knob.append("circle").attr("class", "reach");
   knob.append("text");
   knob.append("circle").attr("class", "grip").attr("r", KNOB);
-  const pen = document.createElement("canvas").getContext("2d");
-  /** @type {?Model} */
-  let model = null;
+  const pen = penOf(document.createElement("canvas"));
+  /** What is drawn; without rows as long as there is nothing. @type {Model} */
+  let model = { rows: [], similarities: new Float64Array(), weights: new Float64Array(), t: 0, spot: null };
   let place = { width: 0, height: 0, x: 0, y: 0, unit: 1, far: 1, line: 20 };
   /** @type {?number} */
   let pointed = null;
   let held = false;
 
-  const watcher = new ResizeObserver(() => model && element.isConnected && draw(model));
+  const watcher = new ResizeObserver(() => model.rows.length > 0 && element.isConnected && draw(model));
   watcher.observe(element);
 
   element.addEventListener("pointerdown", (event) => {
@@ -79,14 +81,15 @@ export function chart(on) {
   element.addEventListener("pointercancel", () => (held = false));
   element.addEventListener("pointerleave", () => point(null));
   knob.on("keydown", (event) => {
-    const to = { Home: 0, End: STEPS }[event.key] ?? (event.key in KEYS ? positionOf(model.t) + 4 * KEYS[event.key] : null);
+    const by = KEYS[event.key];
+    const to = event.key === "Home" ? 0 : event.key === "End" ? STEPS : by ? positionOf(model.t) + 4 * by : null;
     if (to === null) return;
     event.preventDefault();
     on.warm(temperatureAt(Math.min(STEPS, Math.max(0, to))));
   });
   dots.on("keydown", (event) => {
     const by = KEYS[event.key];
-    if (!by || !model) return;
+    if (!by || !model.rows.length) return;
     event.preventDefault();
     const order = heaviest(model);
     point(order[(order.indexOf(pointed ?? order[0]) + (pointed === null ? 0 : order.length - by)) % order.length]);
@@ -109,7 +112,7 @@ export function chart(on) {
 
   /** @param {PointerEvent} event */
   function follow(event) {
-    if (!model) return;
+    if (!model.rows.length) return;
     const [x, y] = at(event);
     const away = model.rows.map((_, i) => Math.hypot(...spot(i).map((one, j) => one - [x, y][j])) - radius(i));
     const closest = away.indexOf(Math.min(...away));
@@ -118,7 +121,7 @@ export function chart(on) {
 
   /** @param {?number} row */
   function point(row) {
-    if (row === pointed || !model) return;
+    if (row === pointed || !model.rows.length) return;
     pointed = row;
     name();
     on.point(row);
@@ -131,16 +134,16 @@ export function chart(on) {
   /** Where a row stands, in pixels. @param {number} i @returns {number[]} */
   function spot(i) {
     const { rows, similarities, spot: flat } = model;
-    if (flat) return onPlane(rows[i].flat);
+    if (flat) return onPlane(rows[i].flat, flat);
     const angle = 2 * Math.PI * (0.25 + ROOM.left + rows[i].turn * (1 - ROOM.left - ROOM.right));
     const distance = (1 - similarities[i]) * place.unit;
     return [place.x + distance * Math.cos(angle), place.y + distance * Math.sin(angle)];
   }
 
-  /** @param {number[]} flat */
-  function onPlane([a, b]) {
+  /** @param {number[]} flat @param {number[]} query the query's spot, which is in sight too */
+  function onPlane([a, b], query) {
     const [left, right, low, high] = [0, 1].flatMap((axis) => {
-      const all = [model.spot[axis], ...model.rows.map((row) => row.flat[axis])];
+      const all = [query[axis], ...model.rows.map((row) => row.flat[axis])];
       return [Math.min(...all), Math.max(...all)];
     });
     const scale = Math.min((place.width - 80) / (right - left), (place.height - 80) / (high - low));
@@ -170,7 +173,7 @@ export function chart(on) {
     measure();
     ground();
     const { rows, weights, spot: flat } = model;
-    const [x, y] = flat ? onPlane(flat) : [place.x, place.y];
+    const [x, y] = flat ? onPlane(flat, flat) : [place.x, place.y];
     const threads = rows.map((_, i) => i).filter((i) => weights[i] >= THREAD.least);
     drawn
       .select(".threads")
@@ -309,13 +312,14 @@ export function chart(on) {
     const order = heaviest(model);
     const shown = pointed === null ? order.slice(0, NAMED) : [pointed, ...order.slice(0, NAMED).filter((i) => i !== pointed)];
     pen.font = getComputedStyle(/** @type {Element} */ (drawn.select(".names").node())).font;
-    const [sx, sy] = model.spot ? onPlane(model.spot) : [place.x, place.y];
+    const [sx, sy] = model.spot ? onPlane(model.spot, model.spot) : [place.x, place.y];
     const taken = [box(sx - SEEKER, sx + SEEKER, sy - SEEKER, sy + SEEKER)];
     if (!model.spot)
       taken.push(
         box(place.x - 2.2 * line, place.x + 3.2 * line, place.y + 0.12 * place.unit, place.height),
         box(place.x, place.x + 6 * line, ringY() - KNOB - line, ringY()),
       );
+      /** @type {{i: number, text: string, weight: string, box: Box}[]} */
     const names = [];
     for (const i of shown) {
       const spotted = box(spot(i)[0] - radius(i), spot(i)[0] + radius(i), spot(i)[1] - radius(i), spot(i)[1] + radius(i));
