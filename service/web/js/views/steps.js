@@ -128,7 +128,8 @@ export function steps(context) {
 
 /** norm(X + Concat(softmax(QKᵀ / √d_k T + mask) V) W_O), with the part that this step works on lit. @param {string} step */
 function written(step) {
-  const part = (/** @type {Page.Child} */ text, /** @type {string} */ kind, /** @type {string[]} */ ...steps) => h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
+  const part = (/** @type {Page.Child} */ text, /** @type {string} */ kind, /** @type {string[]} */ ...steps) =>
+    h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
   return [
     part("norm", "", "norm"),
     "( ",

@@ -46,7 +46,8 @@ export function tokenLines(choose) {
     const wanted = JSON.stringify([tokens, sides]);
     if (listed !== wanted) {
       listed = wanted;
-      const part = (/** @type {number[]} */ list, /** @type {(it: number) => void} */ told) => list.map((i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => told(i) }, tokens[i])));
+      const part = (/** @type {number[]} */ list, /** @type {(it: number) => void} */ told) =>
+        list.map((i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => told(i) }, tokens[i])));
       fill(queries, part(sides.queries, choose.word));
       fill(keys, part(sides.keys, choose.key));
     }

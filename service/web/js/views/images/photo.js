@@ -239,7 +239,8 @@ export function photo(context) {
   /** @param {MouseEvent} event */
   function pick(event) {
     const box = picker.getBoundingClientRect();
-    const along = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) => Math.min(SIDE - 1, Math.max(0, Math.floor(((at - from) / size) * SIDE)));
+    const along = (/** @type {number} */ at, /** @type {number} */ from, /** @type {number} */ size) =>
+      Math.min(SIDE - 1, Math.max(0, Math.floor(((at - from) / size) * SIDE)));
     store.set({ patch: along(event.clientY, box.top, box.height) * SIDE + along(event.clientX, box.left, box.width) });
   }
 

@@ -217,7 +217,8 @@ export function pairs(context) {
     map.show({ pairs: listed(), weights: last?.weights ?? before.weights, isOut: (i) => out.has(i) });
     put(title, `${say("pairs.map")} · ${last ? say("pairs.step", { step: last.step }) : say("pairs.cosine")}`);
     const right = rightIn(before.weights);
-    const share = (/** @type {boolean} */ wanted) => right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
+    const share = (/** @type {boolean} */ wanted) =>
+      right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
     const line = (/** @type {string} */ name, /** @type {string} */ was, /** @type {string} */ is) =>
       h("tr", { "data-sum": name }, h("th", { scope: "row" }, subscripted(say(`pairs.${name}`))), h("td.number", {}, was), h("td.number", {}, is));
     fill(

@@ -319,7 +319,7 @@ export function chart(on) {
         box(place.x - 2.2 * line, place.x + 3.2 * line, place.y + 0.12 * place.unit, place.height),
         box(place.x, place.x + 6 * line, ringY() - KNOB - line, ringY()),
       );
-      /** @type {{i: number, text: string, weight: string, box: Box}[]} */
+    /** @type {{i: number, text: string, weight: string, box: Box}[]} */
     const names = [];
     for (const i of shown) {
       const spotted = box(spot(i)[0] - radius(i), spot(i)[0] + radius(i), spot(i)[1] - radius(i), spot(i)[1] + radius(i));
