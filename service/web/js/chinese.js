@@ -3,16 +3,19 @@
 import { SoftkvError, vectorOf } from "./api.js";
 import { CHINESE, sceneNamed } from "./scenes.js";
 
+/** @type {WeakMap<Page.API, Promise<boolean>>} */
 const asked = new WeakMap();
 
 /** @param {Page.API} api @returns {Promise<boolean>} false where the service cannot tell, too */
 export function readsChinese(api) {
-  if (!asked.has(api)) asked.set(api, ask(api));
-  return asked.get(api);
+  const answer = asked.get(api) ?? ask(api);
+  asked.set(api, answer);
+  return answer;
 }
 
+/** @param {Page.API} api */
 async function ask(api) {
-  const [theirs, ours] = [CHINESE.rows, sceneNamed("rows").state.rows].map((rows) => rows.map(({ key }) => key));
+  const [theirs, ours] = [CHINESE.rows, sceneNamed("rows").state.rows ?? []].map((rows) => rows.map(({ key }) => key));
   try {
     return knowsBoth(await api.post("/v1/encode", { texts: [...theirs, ...ours], purpose: "document" }), theirs.length);
   } catch (failure) {
@@ -32,13 +35,14 @@ async function ask(api) {
 export function knowsBoth({ embeddings, unknown_tokens: unknown }, count) {
   const vectors = embeddings.map((given) => unit(vectorOf(given)));
   const [texts, translations] = [vectors.slice(0, count), vectors.slice(count)];
-  const nearest = (vector) => {
+  const nearest = (/** @type {Float64Array} */ vector) => {
     const similarities = translations.map((other) => vector.reduce((sum, number, i) => sum + number * other[i], 0));
     return similarities.indexOf(Math.max(...similarities));
   };
   return unknown.slice(0, count).every((number) => number === 0) && texts.every((vector, i) => nearest(vector) === i);
 }
 
+/** @param {Float64Array} vector */
 function unit(vector) {
   const length = Math.hypot(...vector) || 1;
   return vector.map((number) => number / length);

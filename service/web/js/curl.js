@@ -12,6 +12,7 @@ export function curl(origin, { method, path, body }, keyed = false) {
   return parts.join(" \\\n  ");
 }
 
+/** @param {string} text */
 function quoted(text) {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

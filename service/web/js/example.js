@@ -41,23 +41,23 @@ export const W_O = [
   [0, 0, 0, 1],
 ];
 
-/** A @ B, for the arithmetic that is written out beside the service's own numbers. */
+/** A @ B, for the arithmetic that is written out beside the service's own numbers. @param {number[][]} a @param {number[][]} b */
 export function product(a, b) {
   return a.map((row) => b[0].map((_, j) => row.reduce((sum, value, k) => sum + value * b[k][j], 0)));
 }
 
-/** The mean of a row and its deviation. */
+/** The mean of a row and its deviation. @param {number[]} row */
 export function spread(row) {
   const mean = row.reduce((sum, number) => sum + number, 0) / row.length;
   return { mean, deviation: Math.sqrt(row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / row.length) };
 }
 
-/** Rows become columns. */
+/** Rows become columns. @param {number[][]} a */
 export function transposed(a) {
   return a[0].map((_, j) => a.map((row) => row[j]));
 }
 
-/** True where row i may attend to column j: itself and what came before. */
+/** True where row i may attend to column j: itself and what came before. @param {number} n */
 export function causalMask(n) {
   return Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => j <= i));
 }

@@ -6,6 +6,11 @@ import { say } from "./words.js";
 
 const CONTROLS = "input, select, textarea, [contenteditable]";
 
+/** @type {Record<string, number | undefined>} */
+const BY = { PageDown: 1, PageUp: -1 };
+/** @type {Record<string, Page.Scene | undefined>} */
+const ENDS = { Home: SCENES[0], End: SCENES.at(-1) };
+
 /** Listen on the document, for as long as the page is open; a control keeps its own keys. @param {Page.Store} store */
 export function keys(store) {
   const said = h("p.unseen", { id: "presenter", role: "status" });
@@ -17,8 +22,8 @@ export function keys(store) {
       event.preventDefault(); // the browser would take back what was typed in some field, too
       store.undo();
     }
-    const by = { PageDown: 1, PageUp: -1 }[event.key];
-    const end = { Home: SCENES[0], End: SCENES.at(-1) }[event.key];
+    const by = BY[event.key];
+    const end = ENDS[event.key];
     if (modified || !(by ? walk(store, by) : end && jump(store, end))) return;
     event.preventDefault();
     window.scrollTo(0, 0);
@@ -26,14 +31,14 @@ export function keys(store) {
   });
 }
 
-/** The question of the first scene or of the last; false where that is seen already. */
+/** The question of the first scene or of the last; false where that is seen already. @param {Page.Store} store @param {Page.Scene} scene */
 function jump(store, { name }) {
   if (store.state.scene === name) return false;
   store.go(name);
   return true;
 }
 
-/** One step; false at either end. */
+/** One step; false at either end. @param {Page.Store} store @param {number} by */
 function walk(store, by) {
   const { scene, revealed } = store.state;
   const next = SCENES[SCENES.findIndex((one) => one.name === scene) + by];
@@ -44,6 +49,7 @@ function walk(store, by) {
   return true;
 }
 
+/** @param {Page.State} state */
 function words({ scene, revealed }) {
   const number = SCENES.findIndex((one) => one.name === scene) + 1;
   return say(revealed ? "presenter.shown" : "presenter.covered", { number, count: SCENES.length });

@@ -12,8 +12,12 @@ const asked = new URLSearchParams(window.location.search);
 const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
-const stage = document.querySelector("#lesson");
+const stage = /** @type {HTMLElement} */ (document.querySelector("#lesson"));
 const isSheet = stage.classList.contains("sheet");
+/** @typedef {typeof english} Plan */
+/** @typedef {{title: string, points: string[]}} Section */
+/** @typedef {Plan["check"]["questions"][number]} Question */
+
 const LETTERS = ["a", "b", "c", "d"];
 
 document.documentElement.dataset.theme = theme;
@@ -22,7 +26,7 @@ speak(language).then(draw);
 function draw() {
   document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
   fill(
-    document.querySelector("#bar"),
+    /** @type {HTMLElement} */ (document.querySelector("#bar")),
     h("a.mark", { href: home() }, "softkv"),
     h("span.tag", {}, say("frame.tag")),
     h(
@@ -51,6 +55,7 @@ function draw() {
 }
 
 function lesson() {
+  const [homework, answers] = plan.after.homework;
   return [
     h("header.story", {}, h("h1", {}, plan.title), h("p.lede", {}, plan.lede)),
     listed(plan.objectives),
@@ -75,14 +80,16 @@ function lesson() {
     ),
     listed(plan.minutes),
     plan.parts.map(part),
-    h("section", {}, h("h2", {}, plan.after.title), points(plan.after), folded(...plan.after.homework)),
+    h("section", {}, h("h2", {}, plan.after.title), points(plan.after), folded(homework, answers)),
   ];
 }
 
+/** @param {Section} section */
 function listed(section) {
   return h("section", {}, h("h2", {}, section.title), points(section));
 }
 
+/** @param {Omit<Section, "title">} section */
 function points(section) {
   return h(
     "ul",
@@ -91,13 +98,13 @@ function points(section) {
   );
 }
 
-/** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. */
+/** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. @param {Plan["parts"][number]} words @param {number} i */
 function part({ show, questions }, i) {
   const { from, [language]: title } = timetable.parts[i];
   /** @type {{chapter?: string, room?: boolean}[]} */
   const steps = timetable.parts[i].steps;
   const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
-  const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter(Boolean))];
+  const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter((chapter) => chapter !== undefined))];
   const links = [
     ...chapters.map((chapter) => link(permalink(chapter), title)),
     ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : []),
@@ -117,15 +124,17 @@ function part({ show, questions }, i) {
   );
 }
 
+/** @param {string} href @param {string} text */
 function link(href, text) {
   return h("a", { href, target: "softkv-story", title: plan.tab }, `→ ${text} ↗`);
 }
 
-/** A question with its answer folded away: the plan can be projected. */
+/** A question with its answer folded away: the plan can be projected. @param {string} question @param {string} answer */
 function folded(question, answer) {
   return h("details.answer-of", {}, h("summary", {}, subscripted(question)), h("p", {}, subscripted(answer)));
 }
 
+/** @param {Question} question */
 function choices({ choices: given }) {
   return h(
     "p.choices-of",
@@ -134,6 +143,7 @@ function choices({ choices: given }) {
   );
 }
 
+/** @param {Plan["worksheet"]} sheet */
 function worksheet({ title, name, sections }) {
   return [
     h("header.story", {}, h("h1", {}, title), h("p", {}, blanks(name))),
@@ -172,25 +182,28 @@ function worksheet({ title, name, sections }) {
   ];
 }
 
-/** Text with places to write in. */
+/** Text with places to write in. @param {string} text */
 function blanks(text) {
   return text.split(/(__+)/).flatMap((part, i) => (i % 2 ? h("span.blank", { style: { "--letters": String(part.length) } }) : subscripted(part)));
 }
 
 /** Closed on the screen, open on paper. */
 function openInPrint() {
+  /** @type {HTMLDetailsElement[]} */
   let opened = [];
   window.addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll("details")].filter((one) => !one.open);
     for (const one of opened) one.open = true;
   });
   window.addEventListener("afterprint", () => opened.forEach((one) => (one.open = false)));
 }
 
+/** @param {string} file @param {Page.Language} [other] */
 function page(file, other = language) {
   return `${file}?lang=${other}&theme=${theme}`;
 }
 
+/** @param {string} chapter */
 function permalink(chapter) {
   return `${home()}#${chapter}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

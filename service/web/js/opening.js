@@ -8,7 +8,8 @@
   const said = new URLSearchParams(window.location.hash.slice(1));
   const root = document.documentElement;
   const opening = (said.get("scene") ?? "library") === "library" && [...said.keys()].every((name) => FRAME.includes(name));
-  if (said.has("theme")) root.dataset.theme = said.get("theme");
+  const theme = said.get("theme");
+  if (theme !== null) root.dataset.theme = theme;
   if (said.get("projector") === "1") root.dataset.projector = "on";
   if (!opening || (said.get("lang") ?? root.lang) !== root.lang) root.dataset.elsewhere = "";
   if (new URLSearchParams(window.location.search).get("embed") === "1") root.dataset.embed = "";

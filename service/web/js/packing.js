@@ -9,7 +9,7 @@ export async function packed(hash, scene) {
   return `#scene=${scene}&${NAME}=${letters.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`;
 }
 
-/** The address that was packed; any other, and what cannot be read, as it is. */
+/** The address that was packed; any other, and what cannot be read, as it is. @param {string} hash */
 export async function unpacked(hash) {
   const letters = new URLSearchParams(hash.replace(/^#/, "")).get(NAME);
   if (!letters) return hash;
@@ -22,6 +22,7 @@ export async function unpacked(hash) {
   }
 }
 
+/** @param {Blob} blob @param {CompressionStream | DecompressionStream} stream */
 async function through(blob, stream) {
   return new Uint8Array(await new Response(blob.stream().pipeThrough(stream)).arrayBuffer());
 }

@@ -184,7 +184,20 @@ declare namespace Page {
   /** A row of a room. */
   type RoomRow = { id: string; key: string; value: string };
   /** A question of a room, with its answer once it is revealed. */
-  type RoomQuestion = import("./room/live.js").Answered;
+  type RoomQuestion = import("./room/live.js").Answered | { number: number; query: string; guesses: number; answer?: undefined };
+  /** What a room tells, by the names of its events. */
+  interface RoomEvents {
+    room: Omit<Room, "rows"> & { rows: RoomRow[] };
+    row: RoomRow;
+    removed: { id: string };
+    waiting: Pick<Room, "waiting">;
+    here: Pick<Room, "listeners">;
+    question: RoomQuestion;
+    answer: RoomQuestion;
+    temperature: { number: number; temperature: number };
+    guesses: { number: number; guesses: number };
+  }
+  type RoomEvent = { [N in keyof RoomEvents]: { name: N; data: RoomEvents[N] } }[keyof RoomEvents];
   /** How others come in: the address, and the picture of it. */
   type Joining = { address: string; path: string; size: number };
   interface Room {

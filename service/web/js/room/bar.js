@@ -3,12 +3,13 @@
 import { h } from "../element.js";
 import { say } from "../words.js";
 
-/** @param {(changed: Record<string, ?string>) => string} address of this page with other words @param {"en"|"zh"} language @param {URLSearchParams} asked */
+/** @param {(changed: Record<string, ?string>) => string} address of this page with other words @param {Page.Language} language @param {URLSearchParams} asked */
 export function bar(address, language, asked) {
   const dark = asked.get("theme") === "dark";
   const large = asked.get("projector") === "1";
   const other = language === "zh" ? "en" : "zh";
   const theme = dark ? "&theme=dark" : "";
+  /** @type {(id: string, href: string, name: string, content: Page.Child, more?: Page.Props) => HTMLElement} */
   const linked = (id, href, name, content, more = {}) => h("a.switch", { id, href, title: say(name), "aria-label": say(name), ...more }, content);
   return [
     h("a.mark", { href: "./" }, "softkv"),

@@ -20,7 +20,7 @@ export function door({ code, problem, join, open }) {
     "aria-invalid": problem ? "true" : null,
   });
   const wrong = h("p.wrong", { id: "code-wrong", role: "status" }, problem);
-  const enter = (event) => {
+  const enter = (/** @type {Event} */ event) => {
     event.preventDefault();
     const letters = input.value.trim().toUpperCase();
     wrong.textContent = CODE.test(letters) ? "" : say("door.wrong");

@@ -5,7 +5,7 @@ import { count, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { bars, wonWords } from "./answer.js";
 import { answerAt } from "./live.js";
-import { weightOf, winner } from "./model.js";
+import { isAnswered, weightOf, winner } from "./model.js";
 import { list, rowWords } from "./rows.js";
 import { why } from "./why.js";
 
@@ -13,22 +13,27 @@ const MOST_BARS = 4;
 const LONGEST = 80;
 const NONE = "none of these";
 
+/** @typedef {import("./live.js").Answer} Answer */
+
 /**
  * @param {object} how
  * @param {string} how.code
  * @param {() => Set<string>} how.own ids of this phone's rows
- * @param {{put: (key: string, value: string) => Promise<boolean>, propose: (query: string) => Promise<boolean>, guess: (question: number, row: string | null) => Promise<boolean>, words: (question: number, row: string) => Promise<import("./why.js").Words>}} how.acts each answers whether it was done; `words` what the service says
+ * @param {{put: (key: string, value: string) => Promise<boolean>, propose: (query: string) => Promise<boolean>, guess: (question: number, row: string | null) => Promise<boolean>, words: (question: number, row: string) => Promise<?import("./why.js").Words>}} how.acts each answers whether it was done; `words` what the service says
  */
 export function join({ code, own, acts }) {
   const title = h("h1.query", { dir: "auto" });
   const say1 = h("p.soft", { id: "told", role: "status" });
   const choices = h("ul.choices", {});
   const answered = h("div.answered-of", {});
-  const because = why((row) => acts.words(question, row));
+  const because = why(async (row) => (question === null ? null : acts.words(question, row)));
   const memory = h("ul.memory", { tabIndex: 0, "aria-labelledby": "memory" });
   const remembered = h("summary", { id: "memory" });
+  /** @type {?number} */
   let question = null;
+  /** The row that was guessed; null: none of these; undefined: nothing yet. @type {string | null | undefined} */
   let guess;
+  /** @type {?Page.Room} */
   let room = null;
 
   const drawChoices = list(choices, (/** @type {{id: string, row: ?Page.RoomRow, chosen: boolean}} */ { id, row, chosen }) =>
@@ -46,7 +51,9 @@ export function join({ code, own, acts }) {
     h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)),
   );
 
+  /** @param {?string} id */
   async function choose(id) {
+    if (!room || question === null) return;
     const before = guess;
     guess = id;
     show(room);
@@ -57,60 +64,69 @@ export function join({ code, own, acts }) {
     }
   }
 
+  /** @param {Page.Room} now */
   function show(now) {
     room = now;
     const mine = own();
-    if ((room.question?.number ?? null) !== question) {
-      question = room.question?.number ?? null;
+    if ((now.question?.number ?? null) !== question) {
+      question = now.question?.number ?? null;
       guess = undefined;
     }
-    put(title, room.question?.query ?? say("join.here", { code }));
-    put(say1, told());
-    const open = room.question && !room.question.answer;
+    put(title, now.question?.query ?? say("join.here", { code }));
+    put(say1, told(now));
+    const open = now.question && !isAnswered(now.question);
     drawChoices(
       open
         ? [
-            ...[...room.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })),
-            ...(room.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : []),
+            ...[...now.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })),
+            ...(now.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : []),
           ]
         : [],
     );
-    const answer = room.question?.answer ? answerAt(room.question) : null;
+    const revealed = isAnswered(now.question) ? now.question : null;
+    const answer = revealed && answerAt(revealed);
     fill(
       answered,
-      answer ? [h("p.large.won-words", {}, wonWords(answer, room.rows)), h("p", { id: "mine" }, outcome(answer, mine)), ...bars(room, MOST_BARS, mine)] : [],
+      revealed && answer
+        ? [
+            h("p.large.won-words", {}, wonWords(answer, now.rows)),
+            h("p", { id: "mine" }, outcome(now, answer, mine)),
+            ...bars({ rows: now.rows, question: revealed }, MOST_BARS, mine),
+          ]
+        : [],
     );
-    because.show(answer ? asked(answer, mine) : []);
-    put(remembered, say("join.memory", { count: count(room.rows.size) }));
-    drawRows([...room.rows.values()].reverse().map((row) => ({ ...row, mine: mine.has(row.id) })));
+    because.show(answer ? asked(now, answer, mine) : []);
+    put(remembered, say("join.memory", { count: count(now.rows.size) }));
+    drawRows([...now.rows.values()].reverse().map((row) => ({ ...row, mine: mine.has(row.id) })));
   }
 
-  function told() {
-    if (!room.question) return say("join.wait");
-    if (room.question.answer) return "";
-    if (!room.rows.size) return say("join.empty");
+  /** @param {Page.Room} now */
+  function told(now) {
+    if (!now.question) return say("join.wait");
+    if (now.question.answer) return "";
+    if (!now.rows.size) return say("join.empty");
     return say(guess === undefined ? "join.guess" : "join.guessed");
   }
 
-  /** The rows that a phone asks "why?" about: the heaviest, and its own. */
-  function asked({ matches }, mine) {
-    return matches.filter(({ id }, i) => i === 0 || mine.has(id)).map(({ id }) => ({ id, key: room.rows.get(id)?.key ?? "…" }));
+  /** The rows that a phone asks "why?" about: the heaviest, and its own. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
+  function asked(now, { matches }, mine) {
+    return matches.filter(({ id }, i) => i === 0 || mine.has(id)).map(({ id }) => ({ id, key: now.rows.get(id)?.key ?? "…" }));
   }
 
-  /** How one's guess and one's rows came out. */
-  function outcome(answer, mine) {
+  /** How one's guess and one's rows came out. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
+  function outcome(now, answer, mine) {
     const first = winner(answer);
     const said = [];
     if (guess !== undefined && guess === first) said.push(say("join.right"));
     else if (guess === null) said.push(say("join.wrong.none", { weight: percent(weightOf(answer, null)) }));
     else if (guess !== undefined)
-      said.push(say("join.wrong", { key: clipped(room.rows.get(guess)?.key ?? "…", LONGEST), weight: percent(weightOf(answer, guess)) }));
+      said.push(say("join.wrong", { key: clipped(now.rows.get(guess)?.key ?? "…", LONGEST), weight: percent(weightOf(answer, guess)) }));
     const best = answer.matches.find(({ id }) => mine.has(id));
     if (best)
       said.push(
         best.id === first
           ? say("join.yours.won")
-          : say("join.yours.got", { key: clipped(room.rows.get(best.id)?.key ?? "…", LONGEST), weight: percent(best.weight) }),
+          : say("join.yours.got", { key: clipped(now.rows.get(best.id)?.key ?? "…", LONGEST), weight: percent(best.weight) }),
       );
     return said.join(" ");
   }
@@ -145,12 +161,20 @@ export function join({ code, own, acts }) {
   return { element, show };
 }
 
-/** Fields and a button; what was sent is cleared, what was refused stays. */
+/**
+ * Fields and a button; what was sent is cleared, what was refused stays.
+ *
+ * @param {string} name
+ * @param {[id: string, label: string][]} fields
+ * @param {string} send
+ * @param {string} sent
+ * @param {(words: string[]) => Promise<boolean>} act
+ */
 function form(name, fields, send, sent, act) {
   const inputs = fields.map(([id]) => h("input", { type: "text", id, autocomplete: "off", maxLength: 480 }));
   const done = h("span.soft.small", { role: "status" });
   const button = h("button.strong", { type: "submit", id: `send-${name}` }, say(send));
-  const submit = async (event) => {
+  const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     const words = inputs.map((input) => input.value.trim());
     if (!words[0]) return inputs[0].focus();

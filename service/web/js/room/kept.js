@@ -6,13 +6,15 @@ const SECRET = "softkv-room-secret";
 const OWN = "softkv-room-rows-";
 const JOINED = "softkv-room-joined-";
 
-/** @param {Storage} storage of the tab */
+/** @typedef {{code: string, secret: string, joining: Page.Joining, rows: Page.RoomRow[], query?: string}} Presented a room, and all that opens it again */
+
 export class Kept {
+  /** @param {Page.Kept} storage of the tab */
   constructor(storage) {
     this.storage = storage;
   }
 
-  /** The room that this tab presents: {code, secret, joining, rows, query}, or null. */
+  /** The room that this tab presents, or null. @returns {?Presented} */
   get presented() {
     return JSON.parse(this.storage.getItem(PRESENTED) ?? "null");
   }
@@ -39,7 +41,7 @@ export class Kept {
     return made;
   }
 
-  /** Ids of the rows that this tab sent into a room. @param {string} code */
+  /** Ids of the rows that this tab sent into a room. @param {string} code @returns {Set<string>} */
   own(code) {
     return new Set(JSON.parse(this.storage.getItem(OWN + code) ?? "[]"));
   }
@@ -54,6 +56,7 @@ export class Kept {
     this.storage.setItem(JOINED + code, "1");
   }
 
+  /** Remember a row that this tab sent. @param {string} code @param {string} id */
   add(code, id) {
     this.storage.setItem(OWN + code, JSON.stringify([...this.own(code), id]));
   }

@@ -10,16 +10,16 @@ const LONGEST_MS = 3000;
  *
  * @param {Page.API} api
  * @param {string} path
- * @param {{heard: (name: string, data: any) => void, lost: (failure: SoftkvError) => void, signal: AbortSignal}} how
+ * @param {{heard: (event: {name: string, data: any}) => void, lost: (failure: SoftkvError) => void, signal: AbortSignal}} how
  */
 export async function listen(api, path, { heard, lost, signal }) {
   let pause = FIRST_MS;
   while (!signal.aborted) {
     try {
-      for await (const { name, data } of api.events(path, { signal })) {
+      for await (const event of api.events(path, { signal })) {
         pause = FIRST_MS;
         if (signal.aborted) return;
-        heard(name, data);
+        heard(event);
       }
       lost(new Unreachable("", true));
     } catch (failure) {

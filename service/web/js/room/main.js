@@ -25,7 +25,7 @@ const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const storage = storageOf(window);
 const api = new API((path, options) => fetch(`.${path}`, options), storage);
 const kept = new Kept(storage);
-const stage = document.querySelector("#stage");
+const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
 let listening = new AbortController();
 /** What is told when the room is there again. @type {?Parameters<typeof told.tell>} */
 let news = null;
@@ -40,7 +40,7 @@ begin();
 function begin() {
   listening.abort();
   listening = new AbortController();
-  fill(document.querySelector("#bar"), bar(address, language, asked));
+  fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), bar(address, language, asked));
   const code = (asked.get("code") ?? "").toUpperCase();
   const presented = kept.presented;
   if (presented && presented.code === code) presents(presented);
@@ -64,13 +64,14 @@ if (asked.has("lesson")) {
   });
 }
 
-/** The address of this page with other words. */
+/** The address of this page with other words. @param {Record<string, ?string>} changed */
 function address(changed) {
   const next = new URLSearchParams(asked);
   for (const [name, value] of Object.entries(changed)) value ? next.set(name, value) : next.delete(name);
   return `room${next.size ? `?${next}` : ""}`;
 }
 
+/** @param {string} code */
 function enter(code) {
   window.history.pushState(null, "", address({ code }));
   asked.set("code", code);
@@ -78,12 +79,12 @@ function enter(code) {
   begin();
 }
 
-/** Do what the service may refuse → whether it was done. */
+/** Do what the service may refuse → whether it was done. @param {() => Promise<unknown>} act */
 async function doing(act) {
   return (await answering(act)) !== null;
 }
 
-/** What the service answers; null if it refused, which the notice then says. */
+/** What the service answers; null if it refused, which the notice then says. @param {() => Promise<any>} act */
 async function answering(act) {
   try {
     return (await act()) ?? {};
@@ -93,6 +94,7 @@ async function answering(act) {
   }
 }
 
+/** @param {{rows?: Page.RoomRow[]}} wanted */
 function opens(wanted) {
   return doing(async () => {
     const opened = await api.post("/v1/rooms", wanted);
@@ -113,9 +115,10 @@ function follows(code, view, { changed = () => {}, missing }) {
   fill(stage, told.element);
   listen(api, `/v1/rooms/${code}/events`, {
     signal: listening.signal,
-    heard(name, data) {
+    heard(event) {
+      const { name } = event;
       if (name === "over" || name === "problem") return;
-      room = after(room, name, data);
+      room = after(room, /** @type {Page.RoomEvent} */ (event));
       if (name === "room") arrived();
       changed(room, name);
       view.show(room, name);
@@ -136,6 +139,7 @@ function follows(code, view, { changed = () => {}, missing }) {
   }
 }
 
+/** @param {import("./kept.js").Presented} opened */
 function presents(opened) {
   const { code } = opened;
   const path = `/v1/rooms/${code}`;
@@ -173,6 +177,7 @@ function presents(opened) {
 
 /** Open the room that this tab presented once more, with its rows and under its code where that is free. */
 async function again() {
+  if (!kept.presented) return;
   const { code, rows, query } = kept.presented;
   try {
     const { secret, joining } = await api.post("/v1/rooms", { code, rows });
@@ -189,6 +194,7 @@ async function again() {
   }
 }
 
+/** @param {string} code */
 function joins(code) {
   const path = `/v1/rooms/${code}`;
   const view = join({

@@ -5,8 +5,8 @@ export function unknown(code) {
   return { code, rows: new Map(), waiting: [], question: null, listeners: 0 };
 }
 
-/** The same after an event; what it does not know, it leaves. @param {Page.Room} room @param {string} name @param {any} data @returns {Page.Room} */
-export function after(room, name, data) {
+/** The same after an event; what it does not know, it leaves. @param {Page.Room} room @param {Page.RoomEvent} event @returns {Page.Room} */
+export function after(room, { name, data }) {
   if (name === "room")
     return {
       code: data.code,
@@ -20,22 +20,31 @@ export function after(room, name, data) {
   if (name === "waiting") return { ...room, waiting: data.waiting };
   if (name === "here") return { ...room, listeners: data.listeners };
   if (name === "question" || name === "answer") return { ...room, question: data };
-  if (name === "temperature" && room.question?.number === data.number) return { ...room, question: { ...room.question, shown_temperature: data.temperature } };
-  if (name === "guesses" && room.question?.number === data.number) return { ...room, question: { ...room.question, guesses: data.guesses } };
+  const { question } = room;
+  if (name === "temperature" && isAnswered(question) && question.number === data.number)
+    return { ...room, question: { ...question, shown_temperature: data.temperature } };
+  if (name === "guesses" && question?.number === data.number) return { ...room, question: { ...question, guesses: data.guesses } };
   return room;
 }
 
-/** Who weighs most of an answer: a row's id, or null where "none of these" does. */
+/** @typedef {import("./live.js").Answer} Answer */
+
+/** Whether the answer to a question is revealed. @param {?Page.RoomQuestion} question @returns {question is import("./live.js").Answered} */
+export function isAnswered(question) {
+  return Boolean(question?.answer);
+}
+
+/** Who weighs most of an answer: a row's id, or null where "none of these" does. @param {Answer} answer */
 export function winner({ matches, null_weight: none }) {
   return matches.length && matches[0].weight > none ? matches[0].id : null;
 }
 
-/** What a row, or "none of these", weighs; 0 for a row that came later. @param {?string} id */
+/** What a row, or "none of these", weighs; 0 for a row that came later. @param {Answer} answer @param {?string} id */
 export function weightOf(answer, id) {
   return id === null ? answer.null_weight : (answer.matches.find((match) => match.id === id)?.weight ?? 0);
 }
 
-/** How many guessed it. @param {?string} id */
+/** How many guessed it. @param {Answer} answer @param {?string} id */
 export function guessesOf(answer, id) {
   return id === null ? answer.null_guesses : (answer.matches.find((match) => match.id === id)?.guesses ?? 0);
 }

@@ -13,7 +13,7 @@ export function notice(api, anew) {
     if (shown === "key" && !api.refused) return;
     shown = "key";
     const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: api.key });
-    const use = (event) => {
+    const use = (/** @type {Event} */ event) => {
       event.preventDefault();
       api.key = input.value.trim();
       clear();

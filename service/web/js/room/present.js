@@ -4,6 +4,7 @@ import { fill, h, put } from "../element.js";
 import { count } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { fly } from "./flying.js";
+import { isAnswered } from "./model.js";
 import { reveal } from "./reveal.js";
 import { list, rowWords } from "./rows.js";
 
@@ -18,14 +19,14 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
  * @param {(query: string) => Promise<boolean>} how.acts.ask
  * @param {(question: number) => Promise<boolean>} how.acts.reveal
  * @param {(question: number, temperature: number) => Promise<boolean>} how.acts.heat shows the answer at a temperature
- * @param {(question: number, row: string) => Promise<any>} how.acts.words
- * @param {(body: object) => Promise<any>} how.acts.compare
+ * @param {(question: number, row: string) => Promise<?import("./why.js").Words>} how.acts.words
+ * @param {(body: object) => Promise<?Page.Schemas["CompareAnswer"]>} how.acts.compare
  * @param {(row: string) => Promise<boolean>} how.acts.remove
  * @param {() => Promise<boolean>} how.acts.close
  */
 export function present({ opened: { code, joining, query: before = "" }, acts }) {
   const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
-  const asking = (event) => {
+  const asking = (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!query.value.trim()) return;
     acts.ask(query.value.trim());
@@ -64,8 +65,10 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
       ),
     ),
   );
-  let told = null;
+  let told = "";
+  /** @type {?ReturnType<typeof reveal>} */
   let answered = null;
+  /** @type {Set<string>} ids of the rows that were here before */
   let known = new Set();
 
   /** @param {Page.Room} room @param {string} name of the event that changed it */
@@ -75,24 +78,24 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     drawWaiting(room.waiting.map(({ number, query: text }) => ({ id: String(number), text })));
     put(remembered, say("present.memory", { count: count(room.rows.size) }));
     const { question } = room;
-    element.dataset.shows = question ? (question.answer ? "answer" : "question") : "rows";
+    element.dataset.shows = question ? (isAnswered(question) ? "answer" : "question") : "rows";
     // While rows come in, each has a place that it keeps; beside a question, the newest is first.
     drawRows(question ? [...room.rows.values()].reverse() : [...room.rows.values()]);
     arrive(room, name);
-    const state = JSON.stringify([question?.number, Boolean(question?.answer)]);
+    const state = JSON.stringify([question?.number, isAnswered(question)]);
     if (state !== told) {
       answered?.stop();
-      answered = question?.answer ? reveal({ question, rows: room.rows, acts }) : null;
+      answered = isAnswered(question) ? reveal({ question, rows: room.rows, acts }) : null;
       fill(stage, answered ? answered.element : question ? asked(question) : h("p.soft", {}, say("present.first")));
       stage.setAttribute("aria-live", answered ? "off" : "polite"); // the picture's numbers change with each step of the knob
       fill(side, answered ? answered.aside : null);
-    } else if (answered) answered.show(question);
+    } else if (isAnswered(question)) answered?.show(question);
     told = state;
     const guessed = stage.querySelector(".guesses");
-    if (guessed) put(guessed, say("present.guesses", { count: count(question.guesses) }));
+    if (guessed && question) put(guessed, say("present.guesses", { count: count(question.guesses) }));
   }
 
-  /** The name of a row that was sent flies from the code to its place. */
+  /** The name of a row that was sent flies from the code to its place. @param {Page.Room} room @param {string} name */
   function arrive({ rows }, name) {
     for (const [id, { key }] of name === "row" ? rows : []) {
       const item = known.has(id) ? null : document.getElementById(`row-${id}`);
@@ -101,6 +104,7 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     known = new Set(rows.keys());
   }
 
+  /** @param {Page.RoomQuestion} question */
   function asked(question) {
     const button = h(
       "button.strong",
@@ -152,7 +156,7 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
   return { element, show };
 }
 
-/** A QR code as an SVG that is drawn, never read as text. */
+/** A QR code as an SVG that is drawn, never read as text. @param {Page.Joining} joining */
 function qr({ address, size, path }) {
   const svg = document.createElementNS(SVG, "svg");
   for (const [name, value] of Object.entries({
@@ -164,7 +168,7 @@ function qr({ address, size, path }) {
   }))
     svg.setAttribute(name, value);
   const white = document.createElementNS(SVG, "rect");
-  for (const [name, value] of Object.entries({ width: size, height: size, fill: "#fff" })) white.setAttribute(name, value);
+  for (const [name, value] of Object.entries({ width: size, height: size, fill: "#fff" })) white.setAttribute(name, String(value));
   const dark = document.createElementNS(SVG, "path");
   for (const [name, value] of Object.entries({ d: path, fill: "#000" })) dark.setAttribute(name, value);
   svg.append(white, dark);

@@ -29,7 +29,7 @@ const NARROWEST = 240;
  * @param {object} how
  * @param {Answered} how.question
  * @param {Map<string, Row>} how.rows
- * @param {{heat: (question: number, temperature: number) => Promise<boolean>, words: (question: number, row: string) => Promise<any>, compare: (body: object) => Promise<any>}} how.acts
+ * @param {{heat: (question: number, temperature: number) => Promise<boolean>, words: (question: number, row: string) => Promise<?import("./why.js").Words>, compare: (body: object) => Promise<?Page.Schemas["CompareAnswer"]>}} how.acts
  */
 export function reveal({ question, rows, acts }) {
   const texts = new Map(question.answer.matches.map(({ id }) => [id, rows.get(id)]));

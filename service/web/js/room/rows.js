@@ -11,6 +11,7 @@ import { h } from "../element.js";
  * @returns {(items: Item[]) => void} draws the items, each with an id
  */
 export function list(element, make) {
+  /** @type {Map<string, {node: HTMLElement, words: string}>} */
   const made = new Map();
   return (items) => {
     const wanted = new Set(items.map(({ id }) => id));
@@ -19,6 +20,7 @@ export function list(element, make) {
       node.remove();
       made.delete(id);
     }
+    /** @type {?HTMLElement} */
     let last = null;
     for (const item of items) {
       const words = JSON.stringify(item);
@@ -32,6 +34,7 @@ export function list(element, make) {
         known = { node: make(item), words };
         made.set(item.id, known);
       }
+      /** @type {?ChildNode} */
       const place = last ? last.nextSibling : element.firstChild;
       if (place !== known.node) element.insertBefore(known.node, place);
       last = known.node;
@@ -39,7 +42,7 @@ export function list(element, make) {
   };
 }
 
-/** A row as text: its key, and its value where that says more. */
+/** A row as text: its key, and its value where that says more. @param {{key: string, value: string}} row */
 export function rowWords({ key, value }) {
   return [h("span.key", { dir: "auto" }, key), value === key ? null : [h("span.arrow", {}, " → "), h("span.value", { dir: "auto" }, value)]];
 }
