@@ -30,7 +30,7 @@ export function recorded(name) {
 /** Like `recorded`, of data that is so large that the page must not keep it beside what is made of it. @param {string} name @returns {Promise<any>} */
 export async function recordedOnce(name) {
   const record = await load(name);
-  delete (/** @type {any} */ (window).softkvRecorded[name]);
+  delete window.softkvRecorded?.[name];
   return record;
 }
 
@@ -43,7 +43,7 @@ async function load(name) {
     document.head.append(script);
   });
   script.remove();
-  return /** @type {any} */ (window).softkvRecorded[name];
+  return window.softkvRecorded?.[name];
 }
 
 /**

@@ -181,7 +181,7 @@ function parse(name, text) {
 function wellFormed(name, value) {
   if (name === "rows") {
     if (!Array.isArray(value)) return undefined;
-    const good = value.filter((/** @type {any} */ row) => typeof row?.key === "string" && typeof row?.value === "string");
+    const good = value.filter((/** @type {Partial<Page.Row> | null} */ row) => typeof row?.key === "string" && typeof row?.value === "string");
     return good.slice(0, 1000).map((row, i) => ({ id: String(row.id ?? `row-${i}`), key: row.key, value: row.value }));
   }
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;

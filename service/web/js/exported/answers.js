@@ -9,6 +9,7 @@
  * @typedef {{documents: number, measured: ?import("./rows.js").Measured}} Collection
  * @typedef {{backgrounds: {texts: Spread, short: Spread}, vectors: import("./vectors.js").Exported, collections: Record<string, Collection>, width: number}} Exported the record `exported`
  * @typedef {{rows: Row[], keys: import("./vectors.js").Packed}} RecordedRows the record `collection-NAME`
+ * @typedef {{query: string|number[], filter?: ?import("./database.js").Filter, top_k?: number, temperature?: number, null?: string|number|false, include?: string[]}} Question
  */
 
 import { weigh } from "../formula.js";
@@ -106,7 +107,7 @@ class Answers {
     return traced(ENCODER, known ?? (await this.vectors.encoder.trace(text, { pair, isCausal })), body);
   }
 
-  /** @param {Rows} rows @param {any} body */
+  /** @param {Rows} rows @param {Question & {query: string}} body */
   async #compared(rows, body) {
     const { query, filter = null, top_k: limit = TOP_K } = body;
     const attention = await this.#attended(rows, { ...body, include: ["key", "value", "metadata"] });
@@ -120,7 +121,7 @@ class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {any} body */
+  /** @param {Rows} rows @param {Question} body */
   async #attended(rows, body) {
     const { temperature = TEMPERATURE, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = await this.#similarities(rows, body);
@@ -145,13 +146,13 @@ class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {any} body */
+  /** @param {Rows} rows @param {Question & {temperatures: number[]}} body */
   async #swept(rows, body) {
     const { temperatures, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = (await this.#similarities(rows, body)).sort((a, b) => b.similarity - a.similarity);
     const nullKey = this.#nullKey(rows, body, compared.length);
     const similarities = compared.map(({ similarity }) => similarity);
-    const steps = temperatures.map((/** @type {number} */ temperature) => {
+    const steps = temperatures.map((temperature) => {
       const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
       const rest = answer.weights.slice(limit).reduce((sum, weight) => sum + weight, 0);
       return { temperature, weights: Array.from(answer.weights.slice(0, limit)), rest_weight: rest, evidence: evidenceOf(answer, nullKey, temperature) };
@@ -165,18 +166,18 @@ class Answers {
     };
   }
 
-  /** @param {Rows} rows @param {{query: string|number[], filter?: ?import("./database.js").Filter}} body */
+  /** @param {Rows} rows @param {Question} body */
   async #similarities(rows, { query, filter = null }) {
     const [vector] = typeof query === "string" ? await this.vectors.of([query]) : [query];
     return rows.compare(vector, filter);
   }
 
-  /** @param {Rows} rows @param {{query: string, null?: string|number|boolean}} body */
+  /** @param {Rows} rows @param {Question} body */
   #background(rows, { query, null: choice = NULL }) {
     return typeof choice === "string" ? rows.background(choice, query, this.exported.backgrounds) : null;
   }
 
-  /** @param {Rows} rows @param {any} body @param {number} keys @returns {?NullKey} */
+  /** @param {Rows} rows @param {Question} body @param {number} keys @returns {?NullKey} */
   #nullKey(rows, body, keys) {
     const choice = body.null ?? NULL;
     if (choice === false) return null;
@@ -200,10 +201,10 @@ class Answers {
 /** An exported page in a service's place. What it knows is loaded with the first call, and the encoder when a reader says so. */
 export class ExportedPage {
   constructor() {
-    /** Stands in for `fetch`. @param {string} path @param {any} options its method and body */
-    this.fetch = async (path, { method, body }) => {
+    /** Stands in for `fetch`. @param {string} path @param {RequestInit} options its method, and its body as text */
+    this.fetch = async (path, { method = "GET", body }) => {
       try {
-        return response(200, await (await known()).answer(method, path, body ? JSON.parse(body) : {}));
+        return response(200, await (await known()).answer(method, path, body ? JSON.parse(String(body)) : {}));
       } catch (failure) {
         if (failure instanceof EncoderNeeded) return response(404, { status: 404, code: "encoder_needed", detail: "" });
         if (failure instanceof NotExported) return response(404, { status: 404, code: "not_exported", detail: "" });

@@ -202,7 +202,7 @@ function split(matrix, count) {
   return Array.from({ length: count }, (_, head) => matrix.map((row) => row.slice(head * width, (head + 1) * width)));
 }
 
-/** JSON has no −∞: the API writes null. @param {any} numbers nested @returns {any} */
+/** JSON has no −∞: the API writes null. @param {unknown} numbers nested @returns {unknown} */
 function finite(numbers) {
   return Array.isArray(numbers) ? numbers.map(finite) : numbers === -Infinity ? null : numbers;
 }

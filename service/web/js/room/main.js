@@ -81,13 +81,13 @@ function enter(code) {
 
 /** Do what the service may refuse → whether it was done. @param {() => Promise<unknown>} act */
 async function doing(act) {
-  return (await answering(act)) !== null;
+  return (await answering(() => act().then(() => true))) !== null;
 }
 
-/** What the service answers; null if it refused, which the notice then says. @param {() => Promise<any>} act */
+/** What the service answers; null if it refused, which the notice then says. @template T @param {() => Promise<T>} act @returns {Promise<?T>} */
 async function answering(act) {
   try {
-    return (await act()) ?? {};
+    return await act();
   } catch (failure) {
     told.refused(failure);
     return null;
@@ -97,6 +97,7 @@ async function answering(act) {
 /** @param {{rows?: Page.RoomRow[]}} wanted */
 function opens(wanted) {
   return doing(async () => {
+    /** @type {Page.Schemas["OpenedRoom"]} */
     const opened = await api.post("/v1/rooms", wanted);
     kept.presented = { code: opened.code, secret: opened.secret, joining: opened.joining, rows: wanted.rows ?? [] };
     enter(opened.code);
@@ -180,6 +181,7 @@ async function again() {
   if (!kept.presented) return;
   const { code, rows, query } = kept.presented;
   try {
+    /** @type {Page.Schemas["OpenedRoom"]} */
     const { secret, joining } = await api.post("/v1/rooms", { code, rows });
     kept.presented = { code, secret, joining, rows, query };
     news = ["notice.back", { rows: String(rows.length) }];
