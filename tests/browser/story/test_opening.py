@@ -142,8 +142,36 @@ def test_less_motion_is_three_stills(read: Read) -> None:
     assert captions == ["T = 0", "T = 0.05", "T = ∞"]
 
 
-def test_a_guess_is_answered_by_the_picture(read: Read) -> None:
+def test_another_question_has_the_same_average(read: Read) -> None:
+    page = read(f"{FIRST}&t=inf")
+    swatch = page.locator(f"{FIRST} .output .swatch").first
+    average = swatch.get_attribute("fill")
     page = read(FIRST)
-    page.get_by_role("button", name="the average").click()
+    right = page.locator(f"{FIRST} .choices button").nth(2)
+    shown = right.locator(".swatch").evaluate("(it) => it.style.background")
+    right.click()
     assert page.locator(f"{FIRST} .verdict").first.inner_text().startswith("Right.")
+    page.wait_for_selector(f"{FIRST} .query-text >> text=the colour of fire", state="attached")
+    assert page.locator(f"{FIRST} .knob .told").first.text_content() == "T = ∞"
+    assert weights(page, FIRST) == pytest.approx([1 / 9] * 9)
+    assert page.locator(f"{FIRST} .output .swatch").first.get_attribute("fill") == average
+    digits = [int((average or "")[at : at + 2], 16) for at in (1, 3, 5)]
+    assert shown == f"rgb({', '.join(map(str, digits))})"
+    page.wait_for_url("**&q=the%20colour%20of%20fire*")
+
+
+def test_the_guess_asks_about_what_the_opening_has_not_shown(read: Read) -> None:
+    page = read(moving=True)
+    page.evaluate(
+        """() => {
+          const card = document.querySelector('#hard-and-soft .asked');
+          window.questions = new Set([card.textContent]);
+          const look = () => window.questions.add(card.textContent);
+          new MutationObserver(look).observe(card, {childList: true, characterData: true, subtree: true});
+        }"""
+    )
+    page.wait_for_function("() => document.querySelector('#hard-and-soft .drag')?.textContent === 'drag'")
+    assert page.evaluate("[...window.questions].some((one) => one.includes('fire'))") is False
+    page.locator(f"{FIRST} .choices button").first.click()
+    page.wait_for_function("() => [...window.questions].some((one) => one.includes('fire'))")
     page.wait_for_function("() => document.querySelector('#hard-and-soft .knob .told')?.textContent === 'T = ∞'")

@@ -12,6 +12,9 @@ import { temperatureAt, positionOf, STEPS } from "../../js/scale.js";
 import words from "./hard.json";
 
 const { queries, rows: ROWS } = data.colours;
+/** The question that the story asks, and the one that the reader guesses about. */
+const [SEA, FIRE] = queries;
+const EMBERS = ROWS.findIndex(({ key }) => key === "glowing embers");
 const BEGINNING = 0.05;
 /** The three stills of a reader who wants less motion. */
 const STILLS = [0, BEGINNING, Infinity];
@@ -20,52 +23,44 @@ const STILLS = [0, BEGINNING, Infinity];
 export const hard = {
   id: "hard-and-soft",
   words,
-  defaults: { t: BEGINNING, q: queries[0] },
+  defaults: { t: BEGINNING, q: SEA },
 
   mount(host, context) {
     const { say, answers } = context;
     const isStill = isReduced();
     let { similarities } = /** @type {import("../answers.js").Answer} */ (
       answers.recorded(
-        queries[0],
+        SEA,
         ROWS.map(({ key }) => key),
       )
     );
     let state = context.state;
-    let asked = queries[0];
+    let asked = SEA;
     let isBegun = false;
     const threads = new Threads(say, (t) => {
-      opening.stop();
+      stop();
       context.set({ t });
     });
     const ask = asking(say, (q) => {
-      opening.stop();
+      stop();
       context.set({ q, t: state.t === Infinity ? BEGINNING : state.t }); // an average would answer each question alike
     });
     const told = telling();
     const table = numbers(say);
     const statement = h("pre.code", {}, "");
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
-    const mean = colourOf(
-      [0, 1, 2].map(
-        (j) =>
-          blend(
-            ROWS.map(() => 1 / ROWS.length),
-            ROWS.map(({ value }) => lightOf(value)),
-            3,
-          )[j],
-      ),
-    );
+    const mean = mixOf(ROWS.map(() => 1));
+    const warmer = mixOf(ROWS.map((_, i) => (i === EMBERS ? ROWS.length : 1)));
     const guess = prediction(
       say,
       say("predict"),
       [
-        { label: say("predict.ocean"), colour: ROWS[2].value, isRight: false },
+        { label: say("predict.embers"), colour: ROWS[EMBERS].value, isRight: false },
+        { label: say("predict.warmer"), colour: warmer, isRight: false },
         { label: say("predict.mean"), colour: mean, isRight: true },
-        { label: say("predict.tomato"), colour: ROWS[8].value, isRight: false },
       ],
       say("predict.why"),
-      () => swing(Infinity),
+      () => reveal(),
     );
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
     const element = screen({
@@ -117,7 +112,7 @@ export const hard = {
 
     /** Play once, unless the reader has moved something before. */
     function begin() {
-      if (!isBegun && state.t === BEGINNING && state.q === queries[0]) play();
+      if (!isBegun && state.t === BEGINNING && state.q === SEA) play();
       isBegun = true;
     }
 
@@ -132,13 +127,23 @@ export const hard = {
       if (!isWhole) show();
     }
 
-    /** Turn the knob to a temperature. @param {number} to */
-    function swing(to) {
+    /** What moves stops where it is. */
+    function stop() {
       opening.stop();
-      const [a, b] = [positionOf(state.t), positionOf(to)];
       swinging.stop();
+    }
+
+    /** Turn the knob to ∞, then ask the other question: the output stays as it is. */
+    function reveal() {
+      stop();
+      const from = positionOf(state.t);
+      const seconds = isReduced() ? [0, 0] : [1.6, 0.8];
       swinging = new Timeline([
-        { seconds: isReduced() ? 0 : 1.6, draw: (share) => context.set({ t: share === 1 ? to : temperatureAt(Math.round(a + (b - a) * eased(share))) }) },
+        {
+          seconds: seconds[0],
+          draw: (share) => context.set({ t: share === 1 ? Infinity : temperatureAt(Math.round(from + (STEPS - from) * eased(share))) }),
+        },
+        { seconds: seconds[1], draw: (share) => share === 1 && context.set({ q: FIRE }) },
       ]);
       swinging.play();
     }
@@ -148,7 +153,7 @@ export const hard = {
       threads.draw({ temperature: state.t, weights, similarities });
       table.show(ROWS, similarities, weights, state.t);
       const key = ROWS[weights.indexOf(Math.max(...weights))].key;
-      if (state.t === BEGINNING && asked === queries[0]) told.tell("");
+      if (state.t === BEGINNING && asked === SEA) told.tell("");
       else if (state.t === 0) told.tell(say("told.zero", { key }));
       else if (state.t === Infinity) told.tell(say("told.infinity", { count: ROWS.length }));
       else told.tell(say("told", { count: effective.toFixed(1) }));
@@ -183,7 +188,7 @@ export const hard = {
       ask.place(threads.queryBox, asked);
       if (!opening.playing) show();
     });
-    if (state.q !== queries[0]) answer();
+    if (state.q !== SEA) answer();
     if (isStill) host.append(stills(say, similarities));
     else if (context.isRead) begin();
 
@@ -201,10 +206,7 @@ export const hard = {
       play,
       arrive: begin,
       film: (share) => (share === 1 ? show() : opening.drawAt(share)),
-      leave() {
-        opening.stop();
-        swinging.stop();
-      },
+      leave: stop,
     };
   },
 };
@@ -218,10 +220,21 @@ export const hard = {
 function stills(say, similarities) {
   const figures = STILLS.map((temperature) => {
     const threads = new Threads(say, null);
-    threads.take({ query: queries[0], rows: ROWS });
+    threads.take({ query: SEA, rows: ROWS });
     threads.layout(720, 420);
     threads.draw({ temperature, weights: weigh(similarities, { temperature }).weights, similarities });
     return h("figure", {}, threads.element, h("figcaption", {}, `T = ${temperature === Infinity ? "∞" : temperature}`));
   });
   return h("section.stills", { "aria-label": say("stills") }, ...figures);
+}
+
+/** The colours of all rows, mixed in these proportions. @param {number[]} proportions */
+function mixOf(proportions) {
+  const total = proportions.reduce((sum, one) => sum + one, 0);
+  const light = blend(
+    proportions.map((one) => one / total),
+    ROWS.map(({ value }) => lightOf(value)),
+    3,
+  );
+  return colourOf(Array.from(light));
 }
