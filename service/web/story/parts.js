@@ -85,42 +85,67 @@ export function toScene(scene, text) {
  * @property {boolean} isRight
  */
 
+/** In a chapter's guesses: one that is still open, and one whose answer was told without a guess. */
+const [OPEN, TOLD] = ["-", "x"];
+/** The choices of a guess, as an address has them. */
+export const LETTERS = "abcdefgh";
+
 /**
- * A question to guess at before the picture tells. It is answered once; then it says whether, and why.
+ * A question to guess at before the picture tells. It is answered once; then it says whether, and why. What was guessed is
+ * a letter of the chapter's state `g`, so that a link has it.
  *
- * @param {Say} say
- * @param {string} question
- * @param {Choice[]} choices
- * @param {string} why
- * @param {(isRight: boolean) => void} reveal called with the guess
+ * @param {import("./story.js").Context} context
+ * @param {object} what
+ * @param {string} what.question
+ * @param {Choice[]} what.choices
+ * @param {string} what.why
+ * @param {() => void} what.reveal called once it is guessed: the picture tells
+ * @param {number} [what.place] among the chapter's guesses
  */
-export function prediction(say, question, choices, why, reveal) {
+export function prediction(context, { question, choices, why, reveal, place = 0 }) {
+  const { say } = context;
   const verdict = h("p.verdict", { role: "status", tabIndex: -1 });
-  const answer = (/** @type {string} */ name, /** @type {boolean} */ isRight, guessed = -1) => {
-    for (const [i, button] of buttons.entries()) {
-      button.disabled = true;
-      button.classList.toggle("is-right", choices[i].isRight);
-      button.classList.toggle("is-wrong", i === guessed && !choices[i].isRight);
-    }
-    const hadFocus = element.contains(document.activeElement);
-    fill(verdict, ...subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })));
-    if (hadFocus) verdict.focus({ preventScroll: true }); // a disabled button has none
-    reveal(isRight);
+  const letter = () => String(context.state.g)[place] ?? OPEN;
+  let shown = "";
+  const isTold = () => letter() === TOLD || LETTERS.slice(0, choices.length).includes(letter());
+  const guess = (/** @type {string} */ guessed) => {
+    const letters = Array.from({ length: Math.max(place + 1, context.state.g.length) }, (_, i) => (i === place ? guessed : (context.state.g[i] ?? OPEN)));
+    context.set({ g: letters.join("") });
+    reveal();
+    // On a low screen it lies below the lower edge.
+    requestAnimationFrame(() => (element.parentElement ?? element).scrollIntoView({ block: "nearest" }));
   };
   const buttons = choices.map(
-    ({ label, colour, isRight }, i) =>
+    ({ label, colour }, i) =>
       /** @type {HTMLButtonElement} */ (
         h(
           "button",
-          { type: "button", onclick: () => answer(isRight ? "right" : "wrong", isRight, i) },
+          { type: "button", onclick: () => guess(LETTERS[i]) },
           colour ? h("span.swatch", { style: { background: colour }, "aria-hidden": "true" }) : null,
           label,
         )
       ),
   );
   const element = h("div.prediction", { role: "group", "aria-label": question }, h("p.question", {}, question), h("div.choices", {}, ...buttons), verdict);
-  element.addEventListener(REVEAL, () => answer("reason", true));
-  return element;
+  element.addEventListener(REVEAL, () => isTold() || guess(TOLD));
+
+  /** Follow the state: the guess, and whether it was right. */
+  function show() {
+    if (letter() === shown) return;
+    shown = letter();
+    const guessed = isTold() ? LETTERS.indexOf(letter()) : -1;
+    const hadFocus = element.contains(document.activeElement);
+    for (const [i, button] of buttons.entries()) {
+      button.disabled = isTold();
+      button.classList.toggle("is-right", isTold() && choices[i].isRight);
+      button.classList.toggle("is-wrong", i === guessed && !choices[i].isRight);
+    }
+    const name = guessed < 0 ? "reason" : choices[guessed].isRight ? "right" : "wrong";
+    fill(verdict, ...(isTold() ? subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })) : []));
+    if (hadFocus && isTold()) verdict.focus({ preventScroll: true }); // a disabled button has none
+  }
+  show();
+  return { element, show, isTold };
 }
 
 /**

@@ -192,6 +192,13 @@ def test_keys_change_a_number_the_temperature_and_the_mask(read: Read) -> None:
     check(page, "whole", computed(X, 3, masked=False))
 
 
+@pytest.mark.parametrize("numbers", ["nonsense", "1,2,3", "9,0,0,0,0,0,0,0,0,0,0,0"])
+def test_numbers_that_do_not_fit_are_passed_over(read: Read, numbers: str) -> None:
+    page = read(f"{HERE}&step=10&x={numbers}")
+    check(page, "whole", computed(np.array(EXAMPLE["X"]), 1, masked=True))
+    assert page.locator(f"{HERE} .sum").inner_text() == "Point at a number to see its sum."
+
+
 @pytest.mark.parametrize("temperature", ["0", "inf"])
 def test_the_limits_of_the_temperature(read: Read, temperature: str) -> None:
     page = read(f"{HERE}&step=10&t={temperature}")

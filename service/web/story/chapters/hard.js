@@ -23,7 +23,7 @@ const STILLS = [0, BEGINNING, Infinity];
 export const hard = {
   id: "hard-and-soft",
   words,
-  defaults: { t: BEGINNING, q: SEA },
+  defaults: { t: BEGINNING, q: SEA, g: "" },
 
   mount(host, context) {
     const { say, answers } = context;
@@ -51,23 +51,22 @@ export const hard = {
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
     const mean = mixOf(ROWS.map(() => 1));
     const warmer = mixOf(ROWS.map((_, i) => (i === EMBERS ? ROWS.length : 1)));
-    const guess = prediction(
-      say,
-      say("predict"),
-      [
+    const guess = prediction(context, {
+      question: say("predict"),
+      choices: [
         { label: say("predict.embers"), colour: ROWS[EMBERS].value, isRight: false },
         { label: say("predict.warmer"), colour: warmer, isRight: false },
         { label: say("predict.mean"), colour: mean, isRight: true },
       ],
-      say("predict.why"),
-      () => reveal(),
-    );
+      why: say("predict.why"),
+      reveal: () => reveal(),
+    });
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
       picture,
-      below: [guess, isStill ? null : again, told.element],
+      below: [guess.element, isStill ? null : again, told.element],
       hood: hood(
         say,
         h("p", {}, say("hood.sql")),
@@ -197,6 +196,7 @@ export const hard = {
       update(now, changed) {
         state = now;
         opening.stop();
+        guess.show();
         if (changed.has("q")) answer();
         else {
           threads.beckon(false);

@@ -22,7 +22,7 @@ const FIELD = 48;
 export const inside = {
   id: "inside-a-model",
   words: { en: { ...steps.en, ...words.en }, zh: { ...steps.zh, ...words.zh } },
-  defaults: { ...BEGINNING, q: SENTENCE },
+  defaults: { ...BEGINNING, q: SENTENCE, g: "" },
 
   mount(host, context) {
     const { say } = context;
@@ -36,22 +36,21 @@ export const inside = {
     const told = h("p.told", { role: "status" });
     const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
     const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place), h("div.map-place", {}, map.element, told));
-    const guess = prediction(
-      say,
-      say("predict"),
-      [
+    const guess = prediction(context, {
+      question: say("predict"),
+      choices: [
         { label: say("predict.dog"), isRight: false },
         { label: say("predict.the"), isRight: true },
         { label: say("predict.cat"), isRight: false },
       ],
-      say("predict.why"),
-      () => context.set({ ...BEGINNING, word: CHASED, q: SENTENCE }),
-    );
+      why: say("predict.why"),
+      reveal: () => context.set({ ...BEGINNING, word: CHASED, q: SENTENCE }),
+    });
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
       picture,
-      below: [guess],
+      below: [guess.element],
       hood: hood(
         say,
         h("p", {}, say("hood.patterns")),
@@ -102,7 +101,7 @@ export const inside = {
       if (!found || text !== state.q) return;
       traced = found;
       asked = text;
-      guess.hidden = text !== SENTENCE; // it is about that sentence
+      guess.element.hidden = text !== SENTENCE; // it is about that sentence
       lines.take(found.tokens);
       map.take(found.attention, found.tokens.length);
       element.dataset.text = text;
@@ -126,6 +125,7 @@ export const inside = {
       picture: lines.element,
       update(now, changed) {
         state = now;
+        guess.show();
         if (changed.has("q")) trace();
         show();
       },

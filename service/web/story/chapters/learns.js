@@ -24,13 +24,13 @@ const WIDE = 700;
 const SLANTED = 3.25;
 
 /** @typedef {{step: number, tokens: string[], right: boolean[], weights: number[][], wrong: number, rivalWrong: number}} Moment */
-/** @typedef {{moment: number}} State `moment` is −1 until the reader moves it */
+/** @typedef {{moment: number, g: string}} State `moment` is −1 until the reader moves it */
 
 /** @type {import("../story.js").Chapter} */
 export const learns = {
   id: "it-learns",
   words,
-  defaults: { moment: -1 },
+  defaults: { moment: -1, g: "" },
 
   mount(host, context) {
     const { say, set: become } = context;
@@ -47,19 +47,18 @@ export const learns = {
     });
     const told = h("p.told", { role: "status" });
     const facts = h("p");
-    const guess = prediction(
-      say,
-      say("predict", { word: ASKED.written }),
-      ["red", "car", "old"].map((word) => ({ label: word, isRight: word === ASKED.read })),
-      say("predict.why"),
-      () => reveal(),
-    );
+    const guess = prediction(context, {
+      question: say("predict", { word: ASKED.written }),
+      choices: ["red", "car", "old"].map((word) => ({ label: word, isRight: word === ASKED.read })),
+      why: say("predict.why"),
+      reveal: () => reveal(),
+    });
     const frame = h("div", {}, drawing.element);
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
       picture: frame,
-      below: [guess, told],
+      below: [guess.element, told],
       hood: hood(
         say,
         facts,
@@ -93,6 +92,11 @@ export const learns = {
       if (at === moments.length - 1) show(0);
       await play(moments.length - 1, PLAYED_SECONDS);
       become({ moment: at });
+      tell();
+    }
+
+    /** What the network has learned of the word that the reader guessed about. */
+    function tell() {
       const { tokens, weights } = moments[at];
       const row = tokens.indexOf(ASKED.written);
       drawing.point(row);
@@ -114,7 +118,11 @@ export const learns = {
         share: percent(accuracy),
         rival: percent(recording.runs[RIVAL].accuracy),
       });
-      if (state.moment >= 0) return show(state.moment);
+      if (state.moment >= 0) {
+        show(state.moment);
+        if (guess.isTold() && at === moments.length - 1) tell();
+        return;
+      }
       show(isReduced() ? BABBLE : 0);
       if (isReduced()) drawing.beckon(true);
       else play(BABBLE, PLAYED_SECONDS / 2)?.then((isWhole) => drawing.beckon(isWhole));
@@ -123,12 +131,15 @@ export const learns = {
     return {
       picture: drawing.element,
       film: (share) => moments.length && show(share * (moments.length - 1)),
-      update(now) {
+      update(now, changed) {
         state = now;
-        if (!moments.length || state.moment < 0) return;
-        drawing.beckon(false);
+        guess.show();
+        if (!moments.length || !changed.has("moment")) return;
+        playing.stop();
+        drawing.beckon(state.moment < 0);
         drawing.point(-1);
-        show(state.moment);
+        told.textContent = "";
+        show(state.moment < 0 ? BABBLE : state.moment);
       },
       leave: () => playing.stop(),
     };

@@ -17,13 +17,13 @@ const BEGINNING = 0.05;
 /** Warm enough that three rows share. */
 const MASKED = 0.1;
 
-/** @typedef {{t: number, q: string, level: number, masked: string[][], mt: number}} State `level` below −1: as the service has it */
+/** @typedef {{t: number, q: string, level: number, masked: string[][], mt: number, g: string}} State `level` below −1: as the service has it */
 
 /** @type {import("../story.js").Chapter} */
 export const none = {
   id: "nothing-fits",
   words,
-  defaults: { t: BEGINNING, q: NOTHING, level: -2, masked: [], mt: MASKED },
+  defaults: { t: BEGINNING, q: NOTHING, level: -2, masked: [], mt: MASKED, g: "" },
 
   mount(host, context) {
     const parts = [withNone(context), withMask(context)];
@@ -54,33 +54,39 @@ function withNone(context) {
   const table = numbers(say);
   const law = h("p");
   const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => context.set({ q, level: -2 }) }, q)));
-  const guess = prediction(
-    say,
-    say("predict"),
-    [
+  const guess = prediction(context, {
+    question: say("predict"),
+    choices: [
       { label: say("predict.nearest"), isRight: false },
       { label: say("predict.none"), isRight: true },
       { label: say("predict.alike"), isRight: false },
     ],
-    say("predict.why"),
-    () => uncover(),
-  );
+    why: say("predict.why"),
+    reveal: () => uncover(),
+  });
   const picture = h("div.asked-picture", {}, threads.element, ask.element);
   const element = screen({
     title: say("title"),
     sentence: say("sentence"),
     picture,
-    below: [guess, told.element],
+    below: [guess.element, told.element],
     hood: hood(say, law, h("p.formula", {}, say("hood.formula")), table.element, h("p", {}, say("hood.choice"), " ", toScene("sure", say("hood.scene")))),
   });
+  const isAtBeginning = () => state.q === NOTHING && state.level <= -1 && state.t === BEGINNING;
   element.classList.add("covered");
-  if (state.q !== NOTHING || state.level > -1 || state.t !== BEGINNING) uncover();
+  if (guess.isTold() || !isAtBeginning()) uncover();
 
   /** The reader has guessed, or has moved something: show the threads, and two questions to compare. */
   function uncover() {
     element.classList.remove("covered");
-    guess.after(questions);
+    guess.element.after(questions);
     show();
+  }
+
+  /** Nothing is guessed any more. */
+  function cover() {
+    element.classList.add("covered");
+    questions.remove();
   }
 
   /** Where the line is: where the reader put it, else where the service has it. */
@@ -109,7 +115,7 @@ function withNone(context) {
     if (!answered || query !== state.q) return;
     found = answered;
     asked = query;
-    guess.hidden = query !== NOTHING; // it is about that question
+    guess.element.hidden = query !== NOTHING; // it is about that question
     threads.take({ query, rows: ROWS, none: true, bars: true });
     ask.place(threads.queryBox, query);
     show();
@@ -127,7 +133,9 @@ function withNone(context) {
     picture: threads.element,
     update(/** @type {State} */ now, /** @type {Set<string>} */ changed) {
       state = now;
-      if (["t", "q", "level"].some((name) => changed.has(name))) uncover();
+      if (changed.has("g")) guess.show();
+      if (changed.has("g") && !guess.isTold() && isAtBeginning()) cover();
+      else if (["t", "q", "level"].some((name) => changed.has(name))) uncover();
       if (changed.has("q")) answer();
       else show();
     },
@@ -143,23 +151,23 @@ function withMask(context) {
   const threads = new Threads(say, (mt) => context.set({ mt }));
   const told = telling();
   const heaviest = KEYS[similarities.indexOf(Math.max(...similarities))];
-  const guess = prediction(
-    say,
-    say("mask.predict"),
-    [
+  const guess = prediction(context, {
+    question: say("mask.predict"),
+    choices: [
       { label: say("mask.nowhere"), isRight: false },
       { label: say("mask.next"), isRight: false },
       { label: say("mask.share"), isRight: true },
     ],
-    say("mask.why"),
-    () => context.set({ masked: [[heaviest]] }),
-  );
+    why: say("mask.why"),
+    reveal: () => context.set({ masked: [[heaviest]] }),
+    place: 1,
+  });
   const picture = h("div.asked-picture", {}, threads.element);
   const element = screen({
     title: say("mask.title"),
     sentence: say("mask.sentence"),
     picture,
-    below: [guess, told.element],
+    below: [guess.element, told.element],
     hood: hood(say, h("p", {}, say("hood.mask")), h("p", {}, toScene("filter", say("hood.filter")))),
   });
   const maskedKeys = () => new Set(state.masked.flat());
@@ -188,6 +196,7 @@ function withMask(context) {
     picture: threads.element,
     update(/** @type {State} */ now) {
       state = now;
+      guess.show();
       show();
     },
   };

@@ -41,7 +41,7 @@ const FORMULA = [
 export const numbers = {
   id: "in-numbers",
   words,
-  defaults: { step: 0, t: 1, mask: true, x: "" },
+  defaults: { step: 0, t: 1, mask: true, x: "", g: "" },
 
   mount(host, context) {
     const { say } = context;
@@ -72,22 +72,21 @@ export const numbers = {
     const back = h("button", { type: "button", "aria-label": say("back"), onclick: () => context.set({ step: stepOf(state) - 1 }) }, "←");
     const next = h("button", { type: "button", "aria-label": say("forward"), onclick: () => context.set({ step: stepOf(state) + 1 }) }, "→");
     const mask = h("button.mask", { type: "button", onclick: () => context.set({ mask: !state.mask }) }, say("mask"));
-    const guess = prediction(
-      say,
-      say("predict"),
-      [
+    const guess = prediction(context, {
+      question: say("predict"),
+      choices: [
         { label: "0.33, 0.33, 0.33", isRight: false },
         { label: "1, 0, 0", isRight: true },
         { label: "0, 0.5, 0.5", isRight: false },
       ],
-      say("predict.why"),
-      () => context.set({ step: MASKED, mask: true }),
-    );
+      why: say("predict.why"),
+      reveal: () => context.set({ step: MASKED, mask: true }),
+    });
     const element = screen({
       title: say("title"),
       sentence: say(`step.${STEPS[stepOf(state)]}`),
       picture,
-      below: [h("div.scrubber", {}, back, scrubber, next, mask), guess, sum],
+      below: [h("div.scrubber", {}, back, scrubber, next, mask), guess.element, sum],
       hood: hood(
         say,
         h("p", {}, ...subscripted(say("hood.why"))),
@@ -111,7 +110,7 @@ export const numbers = {
 
     function compute() {
       const embedded = { ...parameters, X: embeddings(state.x) };
-      isPlain = state.x === "";
+      isPlain = embedded.X === parameters.X;
       computed = layer(embedded, state.t, state.mask);
       sheet.draw(embedded, computed, state.t);
     }
@@ -146,6 +145,7 @@ export const numbers = {
       picture: sheet.element,
       update(now, changed) {
         state = now;
+        guess.show();
         if (changed.has("x") || changed.has("t") || changed.has("mask")) compute();
         if (changed.has("step") || changed.has("mask")) write();
         if (changed.has("step")) sheet.look(stepOf(state));

@@ -6,7 +6,7 @@ import { count as grouped, percent } from "../../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../js/scale.js";
 import { Tail } from "../../js/tail.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, screen, telling, toScene } from "../parts.js";
+import { asking, hood, LETTERS, screen, telling, toScene } from "../parts.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./share.json";
@@ -26,7 +26,7 @@ const PICKED = 2;
 export const share = {
   id: "who-shares",
   words,
-  defaults: { t: BEGINNING, q: SUBJECT, n: FEWEST, seen: false, u: BEGINNING },
+  defaults: { t: BEGINNING, q: SUBJECT, n: FEWEST, seen: false, u: BEGINNING, g: "" },
 
   mount(host, context) {
     const many = rowsOfALibrary(context);
@@ -124,11 +124,19 @@ function rowsOfALibrary(context) {
     else picked.add(row);
     button.setAttribute("aria-pressed", String(picked.has(row)));
     if (picked.size < PICKED) return;
-    const heaviest = ranked(similarities.subarray(0, SHOWN.length)).slice(0, PICKED);
-    const isRight = heaviest.every((one) => picked.has(one));
-    verdict.textContent = say(isRight ? "right" : "wrong", { why: say("predict.why") });
-    context.set({ seen: true });
+    context.set({ g: Array.from(picked, (one) => LETTERS[one]).join(""), seen: true });
     slider.focus({ preventScroll: true });
+    requestAnimationFrame(() => verdict.parentElement?.scrollIntoView({ block: "nearest" }));
+  }
+
+  /** Whether the two rows that were guessed are the heaviest; nothing once something else is shown. */
+  function judge() {
+    const { g, n, t, q, seen } = context.state;
+    const rows = new Set(Array.from(g, (letter) => LETTERS.indexOf(letter)).filter((row) => row >= 0 && row < SHOWN.length));
+    const isShown = seen && rows.size === PICKED && n === FEWEST && t === BEGINNING && q === SUBJECT;
+    const heaviest = ranked(similarities.subarray(0, SHOWN.length)).slice(0, PICKED);
+    const isRight = heaviest.every((one) => rows.has(one));
+    verdict.textContent = isShown ? say(isRight ? "right" : "wrong", { why: say("predict.why") }) : "";
   }
 
   function show() {
@@ -138,6 +146,7 @@ function rowsOfALibrary(context) {
     many.hidden = !seen;
     slider.value = String(n);
     shown.textContent = String(n);
+    judge();
     const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
     told.tell(seen && verdict.textContent === "" ? sentence(weights, n, t) : "");
     table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
@@ -210,19 +219,22 @@ function rowsOfALibrary(context) {
     update(changed) {
       if (!library) return;
       if (changed.has("q")) {
-        verdict.textContent = "";
         fill(picks);
         return void answer();
       }
       if (changed.has("n")) threads.count(context.state.n - SHOWN.length);
-      if (changed.has("seen") && changed.size === 1) {
+      const isGuess = [...changed].every((name) => name === "seen" || name === "g");
+      if (isGuess && context.state.seen) {
         guess.hidden = true;
         many.hidden = false;
+        judge();
         reveal();
       } else {
         revealing.stop();
-        verdict.textContent = "";
-        if (changed.has("seen")) fill(picks);
+        if (changed.has("seen")) {
+          picked.clear();
+          fill(picks, context.state.seen ? [] : threads.keyBoxes.map(pick));
+        }
         show();
       }
     },

@@ -24,7 +24,7 @@ const SLACK = 4;
 export const value = {
   id: "key-is-not-value",
   words,
-  defaults: { t: BEGINNING, q: queries[0], v: HOME },
+  defaults: { t: BEGINNING, q: queries[0], v: HOME, g: "" },
 
   mount(host, context) {
     const { say, answers } = context;
@@ -49,34 +49,33 @@ export const value = {
         if (row === over) return settle();
         const [from, to] = [threads.valueBoxes[row], threads.valueBoxes[over]];
         dropped = x || y ? { row: over, x, y: from.y + y - to.y } : null;
-        guess.remove();
+        guess.element.hidden = true;
         swap(row, over);
         told.textContent = say("told", { first: KEYS[row], second: KEYS[over] });
       },
     });
     const told = h("p.told", { role: "status" });
     const table = numbers(say);
-    const guess = prediction(
-      say,
-      say("predict"),
-      [
+    const guess = prediction(context, {
+      question: say("predict"),
+      choices: [
         { label: say("predict.weights"), isRight: false },
         { label: say("predict.output"), isRight: true },
         { label: say("predict.both"), isRight: false },
       ],
-      say("predict.why"),
-      () => {
+      why: say("predict.why"),
+      reveal: () => {
         const [first, second] = heaviest();
         swap(first, second);
       },
-    );
+    });
     const picture = h("div.asked-picture", {}, threads.element, ask.element, handles.element);
     host.append(
       screen({
         title: say("title"),
         sentence: say("sentence"),
         picture,
-        below: [guess, told],
+        below: [guess.element, told],
         hood: hood(
           say,
           h("p", {}, say("hood.formula")),
@@ -176,6 +175,11 @@ export const value = {
     return {
       picture: threads.element,
       update(state, changed) {
+        if (changed.has("g")) {
+          guess.show();
+          guess.element.hidden = false;
+        }
+        if (state.v === HOME) told.textContent = "";
         if (changed.has("v")) {
           const before = order;
           order = orderOf(state.v);
