@@ -1,7 +1,7 @@
 /**
  * The lesson: `?lesson` makes a presenter's clicker follow the plan, with a clock and the next part at the edge.
  *
- * Page Down is the next step, Page Up the one before. A step is a chapter in a state, its guess revealed, or the room,
+ * Page Down is the next step, Page Up the one before: it takes back what the later one did. A step is a chapter in a state, its guess revealed, or the room,
  * which has a page of its own; the clock and the step are kept in the tab, so that they go on when the class is back.
  */
 
@@ -26,16 +26,18 @@ const KEPT = "softkv-lesson";
 const MINUTE = 60_000;
 const CONTROLS = "input, select, textarea, [contenteditable]";
 
-/** Every step of the plan, with the number of its part. */
-export const STEPS = /** @type {Part[]} */ (plan.parts).flatMap(({ steps }, part) => steps.map((step) => ({ step, part })));
+/** Every step of the plan, with the number of its part and its own number there, from 0. */
+export const STEPS = /** @type {Part[]} */ (plan.parts).flatMap(({ steps }, part) => steps.map((step, number) => ({ step, part, number })));
 
 export class Lesson {
   #say;
+  #chapters;
   #show;
   #at = 0;
   #begun = 0;
   #clock = h("span.clock", { role: "timer" });
   #part = h("strong");
+  #step = h("span.step");
   #next = h("span.next");
   #place = h("span.place");
   #storage = storageOf(window);
@@ -43,13 +45,15 @@ export class Lesson {
   /**
    * @param {import("./words.js").Say} say
    * @param {"en" | "zh"} language
-   * @param {(step: Step) => void} show
+   * @param {string[]} chapters of the story, in order
+   * @param {(step: Step, isBack: boolean) => void} show
    */
-  constructor(say, language, show) {
+  constructor(say, language, chapters, show) {
     this.#say = say;
+    this.#chapters = chapters;
     this.#show = show;
     this.language = language;
-    this.element = h("aside.lesson-bar", { "aria-label": say("lesson") }, this.#clock, this.#part, this.#next, this.#place);
+    this.element = h("aside.lesson-bar", { "aria-label": say("lesson") }, this.#clock, this.#part, this.#step, this.#next, this.#place);
     const [at, begun] = (this.#storage.getItem(KEPT) ?? "0,0").split(",").map(Number);
     this.#at = Math.min(STEPS.length - 1, at || 0);
     this.#begun = begun || 0;
@@ -57,7 +61,7 @@ export class Lesson {
     this.#tell();
     window.setInterval(() => this.#tell(), 1000);
     document.addEventListener("keydown", (event) => this.#key(event));
-    if (this.#begun) this.#arrive();
+    if (this.#begun) this.#arrive(false);
   }
 
   /** @param {import("./words.js").Say} say @param {"en" | "zh"} language */
@@ -76,17 +80,18 @@ export class Lesson {
     event.preventDefault();
     if (!this.#begun) this.#begun = Date.now();
     this.#at = Math.min(STEPS.length - 1, Math.max(0, this.#at + by));
-    this.#arrive();
+    this.#arrive(by < 0);
   }
 
-  #arrive() {
+  /** @param {boolean} isBack */
+  #arrive(isBack) {
     this.#storage.setItem(KEPT, `${this.#at},${this.#begun}`);
     this.#tell();
-    this.#show(STEPS[this.#at].step);
+    this.#show(STEPS[this.#at].step, isBack);
   }
 
   #tell() {
-    const { part } = STEPS[this.#at];
+    const { part, step, number } = STEPS[this.#at];
     const passed = this.#begun ? (Date.now() - this.#begun) / MINUTE : 0;
     const now = plan.parts[part];
     const next = plan.parts[part + 1];
@@ -95,6 +100,8 @@ export class Lesson {
     fill(this.#clock, `${minutes}:${String(seconds).padStart(2, "0")}`);
     this.#clock.classList.toggle("late", passed > end);
     fill(this.#part, `${now.from}–${end}  ${now[this.language]}`);
+    const chapter = 1 + this.#chapters.indexOf(step.chapter ?? "");
+    fill(this.#step, chapter ? this.#say("lesson.step", { chapter, step: number + 1, steps: plan.parts[part].steps.length }) : "");
     fill(this.#next, next ? this.#say("next", { title: next[this.language] }) : "");
     fill(this.#place, `${this.#at + 1} / ${STEPS.length}`);
   }

@@ -41,7 +41,7 @@ import { speaker } from "./words.js";
 /**
  * @typedef {object} Chapter
  * @property {string} id its name in the address
- * @property {{en: import("./words.js").Words, zh: import("./words.js").Words}} words `name` and `title` among them
+ * @property {{en: import("./words.js").Words, zh: import("./words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
  */
@@ -100,7 +100,8 @@ export class Story {
     );
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) {
-      this.#lesson = new Lesson(this.#say(), this.#look.lang, (step) => this.#step(step));
+      const chapters = this.#chapters.map(({ id }) => id);
+      this.#lesson = new Lesson(this.#say(), this.#look.lang, chapters, (step, isBack) => this.#step(step, isBack));
       document.body.append(this.#lesson.element);
       document.documentElement.dataset.lesson = "";
     }
@@ -121,8 +122,13 @@ export class Story {
     return speaker({ en: {}, zh: {} }, this.#look.lang);
   }
 
-  /** Show a step of the lesson. @param {import("./lesson.js").Step} step */
-  #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }) {
+  /**
+   * Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left.
+   *
+   * @param {import("./lesson.js").Step} step
+   * @param {boolean} isBack
+   */
+  #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }, isBack) {
     if (room) {
       if (!isExported()) window.location.assign("room?lesson"); // a room needs a service
       return;
@@ -131,7 +137,8 @@ export class Story {
     if (!host) return;
     this.#mountDownTo(chapter);
     this.#enter(chapter);
-    this.#change(chapter, state);
+    const beginning = isBack ? this.#chapters.find(({ id }) => id === chapter)?.defaults : {};
+    this.#change(chapter, { ...beginning, ...state });
     const shown = host.querySelectorAll(".screen")[screen - 1];
     shown?.scrollIntoView({ block: "start" });
     if (guess) shown?.querySelector(".prediction")?.dispatchEvent(new Event(REVEAL));
@@ -168,7 +175,7 @@ export class Story {
     fill(
       this.#rail,
       this.#chapters.map(({ id, words }, i) => {
-        const name = `${i + 1} ${words[lang].name}`;
+        const name = `${i + 1} ${words[lang].title}`;
         const dot = /** @type {HTMLAnchorElement} */ (h("a", { href: `#${id}`, "aria-label": name, title: name }));
         this.#dots.set(id, dot);
         return dot;
@@ -178,7 +185,7 @@ export class Story {
       this.#main,
       // Chapters come as the reader nears them; what all of them are about is said at once.
       this.#chapters.map(({ id, words }) => {
-        const host = h("article.chapter", { id, "aria-label": words[lang].name });
+        const host = h("article.chapter", { id, "aria-label": words[lang].title });
         this.#hosts.set(id, host);
         return host;
       }),

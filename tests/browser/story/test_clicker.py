@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+from playwright.sync_api import expect
+
 from tests.browser.story.conftest import Read, weights
+from tests.browser.story.test_screens import CHAPTERS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -44,6 +48,10 @@ def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
             f"() => document.querySelector('.lesson-bar .place')?.textContent === '{i} / {len(STEPS)}'"
         )
         assert part["en"] in page.locator(".lesson-bar strong").inner_text()
+        chapter = 1 + CHAPTERS.index(step["chapter"])
+        number = 1 + part["steps"].index(step)
+        said = page.locator(".lesson-bar .step").inner_text()
+        assert said == f"Chapter {chapter}, step {number} of {len(part['steps'])}"
         screen = page.locator(f"#{step['chapter']} .screen").nth(step.get("screen", 1) - 1)
         page.wait_for_function("(it) => it.getBoundingClientRect().top < innerHeight / 2", arg=screen.element_handle())
         if step.get("guess"):
@@ -61,6 +69,41 @@ def test_a_step_shows_a_state_and_the_one_before_again(read: Read) -> None:
     page.keyboard.press("PageUp")
     assert max(weights(page, "#hard-and-soft")) < 0.5
     assert place(page) == f"2 / {len(STEPS)}"
+
+
+GUESSES = [i for i, (_, step) in enumerate(STEPS) if step.get("guess")]
+
+
+@pytest.mark.parametrize("at", GUESSES)
+def test_back_takes_a_guess_back(read: Read, at: int) -> None:
+    _, step = STEPS[at]
+    page = read("?lesson=1")
+    page.evaluate(f"sessionStorage.setItem('softkv-lesson', '{at - 1},{1}')")
+    page.reload()
+    prediction = page.locator(f"#{step['chapter']} .screen").nth(step.get("screen", 1) - 1).locator(".prediction")
+    verdict = prediction.locator(".verdict")
+    for _ in range(2):
+        page.keyboard.press("PageDown")
+        expect(verdict).not_to_be_empty()
+        page.keyboard.press("PageUp")
+        expect(verdict).to_be_empty()
+        assert prediction.locator("button").first.is_enabled()
+    page.wait_for_function("() => !window.location.hash.includes('g=')")
+
+
+def test_a_part_of_the_lesson_has_the_name_of_its_chapter(read: Read) -> None:
+    for language in ("en", "zh"):
+        page = read(f"#it-learns&lang={language}")
+        page.wait_for_selector("#it-learns h2")
+        dots = page.locator(".rail a").evaluate_all("(dots) => dots.map((dot) => dot.title)")
+        headings = page.locator(".chapter").evaluate_all(
+            "(all) => all.map((one) => one.querySelector('h1, h2').textContent.replaceAll('\u2060', ''))"
+        )
+        assert dots == [f"{i} {heading}" for i, heading in enumerate(headings, 1)]
+        named = {
+            step["chapter"]: part[language] for part in PLAN["parts"] for step in part["steps"] if step.get("guess")
+        }
+        assert all(headings[CHAPTERS.index(chapter)] == name for chapter, name in named.items())
 
 
 def test_the_clock_begins_with_the_first_press_and_goes_on_after_a_reload(read: Read) -> None:
