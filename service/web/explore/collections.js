@@ -44,15 +44,15 @@ export class Collections {
 
   /** Read the first page again, and the chosen collection. @param {string} name @returns {Promise<"read" | "write">} */
   async read(name) {
-    const { access } = await this.#page(null);
+    const { access } = await this.#page(null, Math.max(PAGE, this.#all.length));
     this.#chosen = this.#all.find((one) => one.name === name) ?? (name ? await this.#one(name) : null);
     this.isRead = true;
     return access;
   }
 
   /** @param {string | null} cursor */
-  async #page(cursor) {
-    const asked = new URLSearchParams({ limit: String(PAGE), prefix: this.#prefix });
+  async #page(cursor, limit = PAGE) {
+    const asked = new URLSearchParams({ limit: String(limit), prefix: this.#prefix });
     if (cursor) asked.set("cursor", cursor);
     const answer = await this.#api.get(`/v1/collections?${asked}`);
     this.#all = cursor ? [...this.#all, ...answer.collections] : answer.collections;

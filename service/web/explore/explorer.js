@@ -70,6 +70,8 @@ export class Explorer {
   /** @type {Said} */
   #said;
   #canWrite = false;
+  /** The last name that was looked for outside the list. */
+  #looked = "";
   /** @type {Collections} */
   #collections;
   /** @type {{tab: Tab, view: Mounted} | null} */
@@ -221,7 +223,8 @@ export class Explorer {
   async refresh(name) {
     if (name !== undefined) this.#write(patched(elsewhere(this.#said, name), { doc: null }), true);
     const context = this.#context(speaker({ en: {}, zh: {} }, this.#look.lang));
-    const access = await context.patiently(() => this.#collections.read(this.#said.get("collection") ?? ""));
+    this.#looked = this.#said.get("collection") ?? "";
+    const access = await context.patiently(() => this.#collections.read(this.#looked));
     if (access === undefined) return;
     const couldWrite = this.#canWrite;
     this.#canWrite = access === "write";
@@ -270,10 +273,18 @@ export class Explorer {
       canWrite: this.#canWrite,
     });
     const { chosen } = this.#collections;
+    if (!tab && !chosen) this.#lookFor(this.#said.get("collection") ?? "");
     if (!tab && chosen) tab = ofCollection.find(({ id }) => id === wanted) ?? ofCollection[0] ?? null;
     this.#drawTabs(tab, chosen ? ofCollection : []);
     this.#show(tab, say);
     this.#showDocument(tab);
+  }
+
+  /** A collection that the list has not: it may be on a later page, or new. @param {string} name */
+  #lookFor(name) {
+    if (!name || this.#looked === name || !this.#collections.isRead) return;
+    this.#looked = name;
+    void this.refresh();
   }
 
   /** @param {Tab | null} chosen @param {Tab[]} tabs */

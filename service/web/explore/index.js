@@ -2,9 +2,13 @@
  * The explorer at `/explore`: the collections of this service, to ask, to browse and to change.
  *
  * `explorer.js` holds it together. A tab is a module: its words, whether it needs a key that writes, and how it is
- * mounted; the type is in `explorer.js`. `address.js` has what the address says after its #.
+ * mounted; the type is in `explorer.js`. `address.js` has what the address says after its #. `document.js` is the pane
+ * at the right.
  */
 
+import { ask } from "./ask.js";
+import { panel } from "./document.js";
+import { documents } from "./documents.js";
 import { Explorer } from "./explorer.js";
 
-new Explorer([]).begin();
+new Explorer([ask, documents], panel).begin();

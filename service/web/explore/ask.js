@@ -1,0 +1,311 @@
+/** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
+
+import { isAborted } from "../js/api.js";
+import { fill, h, put } from "../js/element.js";
+import { count, effective, fixed, percent, power, temperatureText } from "../js/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
+import { biasBuilder } from "./bias.js";
+import { callTabs } from "./code.js";
+import { fieldsOf } from "./fields.js";
+import { filterBuilder } from "./filter.js";
+import { bodyOf, parsed, TOP_K, temperatureIn, Unreadable } from "./question.js";
+import { text } from "./text.js";
+import words from "./ask.json";
+
+/** @typedef {import("./explorer.js").Collection} Collection */
+/** @typedef {import("./explorer.js").Context} Context */
+
+/** A knob that is turned is asked of when it rests for so long. */
+const REST_MS = 120;
+const NULLS = ["auto", "lenient", "strict"];
+
+/** @type {import("./explorer.js").Tab} */
+export const ask = { id: "ask", words, needs: "read", mount };
+
+/** @param {HTMLElement} host @param {Context} context */
+function mount(host, context) {
+  const { say, go } = context;
+  /** @type {Collection | null} */
+  let collection = null;
+  /** @type {import("./fields.js").Fields} */
+  let fields = new Map();
+  let asked = "";
+  let language = "python";
+  let waiting = 0;
+  let running = new AbortController();
+
+  const question = h("textarea.query", {
+    id: "question",
+    rows: 1,
+    autocomplete: "off",
+    onkeydown: (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      submit();
+    },
+  });
+  const questionLabel = h("label", { for: "question" });
+  const slider = h("input", {
+    id: "temperature",
+    type: "range",
+    min: "0",
+    max: String(STEPS),
+    oninput: () => change({ t: written(temperatureAt(Number(slider.value))) }),
+  });
+  const temperature = h("output", { for: "temperature" });
+  const reset = h("button.plain", { type: "button", id: "temperature-own", onclick: () => (change({ t: null }), slider.focus()) }, say("own"));
+  const none = h("select", { id: "null", onchange: () => chooseNull() });
+  const level = h("input", {
+    id: "null-level",
+    type: "number",
+    step: "any",
+    "aria-label": say("null.level"),
+    onchange: () => change({ null: level.value || "0" }),
+  });
+  const top = h("input", { id: "top-k", type: "number", min: "0", max: "1000", placeholder: String(TOP_K), onchange: () => change({ k: top.value || null }) });
+  const lambda = h("input", {
+    id: "words",
+    type: "number",
+    min: "0",
+    step: "0.01",
+    placeholder: "0",
+    onchange: () => change({ words: Number(lambda.value) > 0 ? lambda.value : null }),
+  });
+  const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }));
+  const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }));
+  const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
+  const strip = h("p.strip", { id: "strip", role: "status" });
+  const notes = h("div.notes");
+  const results = h("ol.results", { id: "results" });
+  const call = callTabs(say, { chosen: () => language, choose: (id) => (language = id) });
+  const form = h(
+    "form.asking",
+    { onsubmit: (event) => (event.preventDefault(), submit()) },
+    h("div.line", {}, h("div.field.wide", {}, questionLabel, question), h("button.strong", { type: "submit", id: "ask" }, say("ask"))),
+    h(
+      "div.line",
+      {},
+      h("div.field.knob", {}, h("label", { for: "temperature" }, say("temperature"), " ", temperature), h("div.row", {}, slider, reset)),
+      h("div.field", {}, h("label", { for: "null" }, say("none")), h("div.row", {}, none, level)),
+      h("div.field.short", {}, h("label", { for: "top-k" }, say("top")), top),
+      h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda),
+    ),
+    filter.element,
+    more,
+  );
+  fill(host, form, h("div.answer", {}, strip, notes, results), call.element);
+
+  /** @param {import("./address.js").Patch} patch */
+  function change(patch) {
+    go(patch);
+    show();
+    window.clearTimeout(waiting);
+    waiting = window.setTimeout(() => void answer(), REST_MS);
+  }
+
+  function submit() {
+    go({ q: question.value.trim() || null });
+    asked = "";
+    void answer();
+  }
+
+  function chooseNull() {
+    if (none.value !== "level") return change({ null: none.value || null });
+    change({ null: String(collection?.null_similarity ?? 0.5) });
+    level.focus();
+  }
+
+  /** The form as the address has it. */
+  function show() {
+    const { said } = context;
+    if (!collection) return;
+    const chosen = temperatureIn(said);
+    const own = collection.temperature;
+    slider.value = String(positionOf(chosen ?? own));
+    put(temperature, temperatureText(chosen ?? own));
+    slider.setAttribute("aria-valuetext", temperatureText(chosen ?? own));
+    reset.hidden = chosen === undefined;
+    put(questionLabel, say(collection.encoder === null ? "question.vector" : "question"));
+    const stated = said.get("null");
+    const isLevel = stated !== undefined && stated !== "off" && !Number.isNaN(Number(stated));
+    const names = collection.calibration ? [...NULLS, "calibrated"] : NULLS;
+    const options = [
+      ["", say("null.own", { null: collection.null === false ? say("null.off") : String(collection.null) })],
+      ...names.map((name) => [name, name]),
+      ["off", say("null.off")],
+      ["level", say("null.level")],
+    ];
+    fill(
+      none,
+      options.map(([value, name]) => h("option", { value }, name)),
+    );
+    none.value = isLevel ? "level" : (stated ?? "");
+    level.hidden = !isLevel;
+    if (isLevel) level.value = stated;
+    if (document.activeElement !== top) top.value = said.get("k") ?? "";
+    if (document.activeElement !== lambda) lambda.value = said.get("words") ?? "";
+    lambda.disabled = collection.encoder === null;
+    filter.show(parsed(said.get("filter")), fields);
+    const terms = parsed(said.get("bias"));
+    bias.show(terms, fields);
+    if (Array.isArray(terms) && terms.length) more.open = true;
+    more.hidden = bias.element.hidden;
+  }
+
+  /** Ask what the address says, unless that is what is shown. */
+  async function answer() {
+    if (!collection) return;
+    const { api, said, patiently, origin, isKeyed } = context;
+    let body;
+    try {
+      body = bodyOf(said, collection);
+    } catch (failure) {
+      if (!(failure instanceof Unreadable)) throw failure;
+      return wipe(say("question.unread"));
+    }
+    const wanted = JSON.stringify([collection.name, body]);
+    if (wanted === asked) return;
+    running.abort();
+    running = new AbortController();
+    const { signal } = running;
+    asked = wanted;
+    call.show(body && { origin, collection: collection.name, body, isKeyed });
+    if (!body) return wipe("", say("hint"));
+    const path = `/v1/collections/${encodeURIComponent(collection.name)}/attend`;
+    const given = body;
+    host.setAttribute("aria-busy", "true");
+    const came = await patiently(() => (signal.aborted ? Promise.resolve(undefined) : api.post(path, given, signal).catch(unlessAborted)));
+    if (signal.aborted) return;
+    host.removeAttribute("aria-busy");
+    if (came === undefined) {
+      asked = "";
+      return wipe("");
+    }
+    draw(came);
+  }
+
+  /** @param {string} reason why there is no answer @param {string} [hint] */
+  function wipe(reason, hint = "") {
+    fill(strip, reason);
+    fill(notes, hint && h("p", {}, hint));
+    fill(results);
+    strip.removeAttribute("data-verdict");
+    if (reason) call.show(null);
+  }
+
+  /** @param {any} came the service's answer */
+  function draw(came) {
+    const { evidence, certificate, matches } = came;
+    strip.dataset.verdict = evidence.verdict;
+    fill(
+      strip,
+      h("strong", {}, say(`verdict.${evidence.verdict}`)),
+      evidence.verdict_certain ? null : [" · ", say("uncertain")],
+      evidence.null_similarity === null ? null : [" · ", say("strip.none", { share: percent(evidence.null_weight) })],
+      " · ",
+      say("strip.rests", { count: effective(evidence.effective_documents) }),
+      " · ",
+      say("strip.off", { error: power(certificate.total_variation) }),
+    );
+    const facts = [
+      say("took", { documents: count(came.documents), ms: fixed(came.took_ms, 1) }),
+      came.full_text ? say("full", { count: count(came.full_text.documents), weight: String(came.full_text.weight) }) : "",
+      came.unknown_tokens ? say("unknown", { count: came.unknown_tokens }) : "",
+      ...(came.warnings ?? []),
+    ];
+    fill(
+      notes,
+      facts.filter(Boolean).map((fact) => h("p.soft", {}, fact)),
+    );
+    fill(
+      results,
+      matches.map((/** @type {any} */ match) => row(match)),
+      came.rest_weight > 0
+        ? h("li.other", {}, bar(came.rest_weight), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
+        : null,
+      evidence.null_similarity === null ? null : h("li.other", {}, bar(evidence.null_weight), h("span.words", {}, say("none"))),
+    );
+    mark();
+  }
+
+  /** @param {any} match */
+  function row(match) {
+    return h(
+      "li",
+      { "data-id": match.id, "data-weight": match.weight },
+      h(
+        "button.result",
+        { type: "button", onclick: () => go({ doc: match.id }) },
+        bar(match.weight),
+        h(
+          "span.words",
+          {},
+          h("span.key", { dir: "auto" }, match.key ?? match.id),
+          h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
+        ),
+        h("span.id.number", {}, match.id),
+      ),
+    );
+  }
+
+  /** Which of the results is the document at the right. */
+  function mark() {
+    const id = context.said.get("doc");
+    for (const item of results.querySelectorAll("li[data-id]")) {
+      const isShown = /** @type {HTMLElement} */ (item).dataset.id === id;
+      item.querySelector("button")?.setAttribute("aria-expanded", String(isShown));
+    }
+  }
+
+  return {
+    /** @param {Collection | null} next */
+    update(next) {
+      const isOther = next?.name !== collection?.name;
+      if (next !== collection) asked = ""; // it was changed, or is another
+      collection = next;
+      if (!collection) return;
+      if (isOther) {
+        fields = new Map();
+        question.value = context.said.get("q") ?? "";
+        wipe("");
+        void learn(collection);
+      }
+      show();
+      mark();
+      void answer();
+    },
+    leave() {
+      window.clearTimeout(waiting);
+      running.abort();
+    },
+  };
+
+  /** @param {Collection} of */
+  async function learn(of) {
+    const there = await context.patiently(() => fieldsOf(context.api, of.name));
+    if (!there || collection?.name !== of.name) return;
+    fields = there;
+    show();
+  }
+}
+
+/** @param {unknown} failure */
+function unlessAborted(failure) {
+  if (!isAborted(failure)) throw failure;
+  return undefined;
+}
+
+/** @param {number} temperature */
+function written(temperature) {
+  return temperature === Infinity ? "inf" : String(temperature);
+}
+
+/** A weight, as a bar and as a number. @param {number} weight */
+function bar(weight) {
+  return h(
+    "span.share",
+    {},
+    h("span.bar-of", {}, h("span.fill", { style: { width: `${Math.max(weight * 100, weight > 0 ? 0.5 : 0)}%` } })),
+    h("span.number", {}, percent(weight)),
+  );
+}

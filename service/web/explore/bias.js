@@ -1,0 +1,190 @@
+/** Terms that the metadata of a document adds to its logit: near to the largest number, a number times a factor, a value. */
+
+import { fill, h } from "../js/element.js";
+import { isNumeric } from "./fields.js";
+
+/** @typedef {import("./fields.js").Fields} Fields */
+/** @typedef {import("./words.js").Say} Say */
+/** @typedef {"near" | "linear" | "log" | "value"} Kind */
+/** @typedef {{field: string, kind: Kind, value: string, number: string}} Row */
+
+/** As many terms as the service takes. */
+const MOST = 8;
+
+/**
+ * @param {Say} say
+ * @param {(terms: any[]) => void} changed tells the terms that are complete
+ */
+export function biasBuilder(say, changed) {
+  /** @type {Fields} */
+  let fields = new Map();
+  /** @type {Row[]} */
+  let rows = [];
+  /** Terms that the form does not have, such as soft filters: they stay as they are. @type {any[]} */
+  let others = [];
+  let shown = "[]";
+  const list = h("div.conditions");
+  const add = h("button", { type: "button", id: "bias-add", onclick: () => append() }, say("bias.add"));
+  const element = h("fieldset.filter", {}, h("legend.unseen", {}, say("bias")), list, h("div.buttons", {}, add));
+
+  function append() {
+    const field = names()[0];
+    if (!field) return;
+    rows.push({ field, kind: kindsOf(field)[0], value: "", number: "" });
+    draw();
+    document.getElementById(`bias-field-${rows.length - 1}`)?.focus();
+  }
+
+  function names() {
+    return [...fields.keys()].filter((name) => name.startsWith("metadata."));
+  }
+
+  /** @param {string} field @returns {Kind[]} */
+  function kindsOf(field) {
+    return isNumeric(fields.get(field)) ? ["near", "linear", "log", "value"] : ["value"];
+  }
+
+  function tell() {
+    const terms = [...rows.flatMap(termOf), ...others];
+    shown = JSON.stringify(terms);
+    changed(terms);
+  }
+
+  function draw() {
+    add.disabled = !names().length || rows.length + others.length >= MOST;
+    element.hidden = !names().length && !rows.length && !others.length;
+    fill(list, rows.map(line), others.length ? h("p.soft", {}, say("bias.others", { count: others.length })) : null);
+  }
+
+  /** @param {Row} row @param {number} i */
+  function line(row, i) {
+    const all = names().includes(row.field) ? names() : [row.field, ...names()];
+    const field = h(
+      "select",
+      {
+        id: `bias-field-${i}`,
+        "aria-label": say("filter.field"),
+        onchange: () => {
+          row.field = field.value;
+          if (!kindsOf(row.field).includes(row.kind)) row.kind = kindsOf(row.field)[0];
+          redraw(field.id);
+        },
+      },
+      all.map((name) => h("option", { value: name }, name.replace(/^metadata\./, ""))),
+    );
+    field.value = row.field;
+    const kinds = kindsOf(row.field).includes(row.kind) ? kindsOf(row.field) : [row.kind, ...kindsOf(row.field)];
+    const kind = h(
+      "select",
+      {
+        id: `bias-kind-${i}`,
+        "aria-label": say("bias.kind"),
+        onchange: () => {
+          row.kind = /** @type {Kind} */ (kind.value);
+          redraw(kind.id);
+        },
+      },
+      kinds.map((name) => h("option", { value: name }, say(`bias.${name}`))),
+    );
+    kind.value = row.kind;
+    const values = fields.get(row.field)?.values ?? [];
+    const value = h("input", {
+      id: `bias-value-${i}`,
+      type: "text",
+      value: row.value,
+      hidden: row.kind !== "value",
+      list: `bias-values-${i}`,
+      autocomplete: "off",
+      "aria-label": say("filter.value"),
+      onchange: () => {
+        row.value = value.value;
+        tell();
+      },
+    });
+    const number = h("input", {
+      id: `bias-number-${i}`,
+      type: "number",
+      step: "any",
+      value: row.number,
+      "aria-label": say(`bias.${row.kind}.number`),
+      placeholder: say(`bias.${row.kind}.number`),
+      onchange: () => {
+        row.number = number.value;
+        tell();
+      },
+    });
+    return h(
+      "div.condition",
+      {},
+      field,
+      kind,
+      value,
+      number,
+      h(
+        "datalist",
+        { id: `bias-values-${i}` },
+        values.map(({ value }) => h("option", { value: typeof value === "string" ? value : JSON.stringify(value) })),
+      ),
+      h(
+        "button.plain",
+        {
+          type: "button",
+          "aria-label": say("bias.remove", { field: row.field }),
+          title: say("bias.remove", { field: row.field }),
+          onclick: () => {
+            rows.splice(i, 1);
+            redraw(add.id);
+          },
+        },
+        "✕",
+      ),
+    );
+  }
+
+  /** @param {string} focused */
+  function redraw(focused) {
+    draw();
+    tell();
+    document.getElementById(focused)?.focus();
+  }
+
+  return {
+    element,
+    /** @param {any} terms of the address @param {Fields} there */
+    show(terms, there) {
+      const given = Array.isArray(terms) ? terms : [];
+      const isSame = JSON.stringify(given) === shown;
+      if (isSame && fields === there && list.childNodes.length) return;
+      fields = there;
+      if (!isSame) {
+        shown = JSON.stringify(given);
+        const read = given.map((term) => ({ term, rows: rowsOf(term) }));
+        rows = read.flatMap(({ rows }) => rows ?? []);
+        others = read.filter(({ rows }) => !rows).map(({ term }) => term);
+      }
+      draw();
+    },
+  };
+}
+
+/** The term of a row; none while its number is missing. @param {Row} row @returns {object[]} */
+function termOf({ field, kind, value, number }) {
+  if (number === "" || Number.isNaN(Number(number))) return [];
+  const amount = Number(number);
+  if (kind === "near") return [{ field, half_life: amount }];
+  if (kind === "linear") return [{ field, factor: amount }];
+  if (kind === "log") return [{ field, scale: "log", factor: amount }];
+  return value === "" ? [] : [{ field, weights: { [value]: amount } }];
+}
+
+/** The rows of a term; null if the form does not have its kind. @param {any} term @returns {Row[] | null} */
+function rowsOf(term) {
+  const { field, ...rest } = term ?? {};
+  const names = Object.keys(rest).sort().join();
+  if (typeof field !== "string") return null;
+  if (names === "half_life") return [{ field, kind: "near", value: "", number: String(rest.half_life) }];
+  if (names === "factor") return [{ field, kind: "linear", value: "", number: String(rest.factor) }];
+  if (names === "factor,scale") return [{ field, kind: "log", value: "", number: String(rest.factor) }];
+  if (names !== "weights" || typeof rest.weights !== "object") return null;
+  return Object.entries(rest.weights).map(([value, number]) => ({ field, kind: /** @type {Kind} */ ("value"), value, number: String(number) }));
+}

@@ -1,0 +1,163 @@
+/** The tab Documents: all documents of a collection in the order of their ids, by pages, without a question. */
+
+import { fill, h } from "../js/element.js";
+import { count } from "../js/numbers.js";
+import { fieldsOf } from "./fields.js";
+import { filterBuilder } from "./filter.js";
+import { parsed } from "./question.js";
+import { paths, text } from "./text.js";
+import words from "./documents.json";
+
+/** @typedef {import("./explorer.js").Collection} Collection */
+/** @typedef {import("./explorer.js").Context} Context */
+
+const PAGE = 50;
+/** Metadata fields of a row; the document at the right has all. */
+const SHOWN = 4;
+
+/** @type {import("./explorer.js").Tab} */
+export const documents = { id: "documents", words, needs: "read", mount };
+
+/** @param {HTMLElement} host @param {Context} context */
+function mount(host, context) {
+  const { say, go, patiently, api } = context;
+  /** @type {Collection | null} */
+  let collection = null;
+  /** @type {import("./fields.js").Fields} */
+  let fields = new Map();
+  /** The cursors of the pages so far; the first page has none. @type {(string | null)[]} */
+  let cursors = [null];
+  /** @type {string | null} */
+  let next = null;
+  let shown = "";
+  let run = 0;
+
+  const filter = filterBuilder(say, "only", (given) => {
+    go({ filter: given === undefined ? null : JSON.stringify(given) });
+    cursors = [null];
+    void list();
+  });
+  const told = h("p.strip", { id: "page", role: "status" });
+  const notes = h("div.notes");
+  const body = h("tbody");
+  const table = h(
+    "table.documents",
+    {},
+    h("caption.unseen", {}, say("name")),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ["id", "key", "value", "metadata"].map((name) => h(`th.of-${name}`, { scope: "col" }, say(`column.${name}`))),
+      ),
+    ),
+    body,
+  );
+  const back = h("button", { type: "button", id: "before", onclick: () => turn(-1) }, say("before"));
+  const on = h("button", { type: "button", id: "after", onclick: () => turn(1) }, say("after"));
+  fill(host, filter.element, told, notes, table, h("div.buttons.pages", {}, back, on));
+
+  /** @param {1 | -1} step */
+  function turn(step) {
+    if (step > 0 && next) cursors.push(next);
+    if (step < 0 && cursors.length > 1) cursors.pop();
+    void list();
+  }
+
+  async function list() {
+    if (!collection) return;
+    const { name } = collection;
+    const given = parsed(context.said.get("filter"));
+    const cursor = cursors[cursors.length - 1];
+    const asked = { limit: PAGE, count: true, ...(given && { filter: given }), ...(cursor && { cursor }) };
+    const mine = ++run;
+    shown = JSON.stringify(given);
+    host.setAttribute("aria-busy", "true");
+    const page = await patiently(() => api.post(`/v1/collections/${encodeURIComponent(name)}/documents/query`, asked));
+    if (mine !== run) return;
+    host.removeAttribute("aria-busy");
+    if (page) draw(page);
+  }
+
+  /** @param {any} page */
+  function draw(page) {
+    next = page.next_cursor;
+    const first = (cursors.length - 1) * PAGE;
+    const there = page.documents.length;
+    fill(
+      told,
+      there
+        ? say("page", { first: count(first + 1), last: count(first + there), all: count(page.count) })
+        : say(page.count === 0 && !shown ? "empty" : "unmatched"),
+    );
+    fill(
+      notes,
+      (page.warnings ?? []).map((/** @type {string} */ one) => h("p.soft", {}, one)),
+    );
+    table.hidden = !there;
+    fill(
+      body,
+      page.documents.map((/** @type {any} */ one) => row(one)),
+    );
+    back.disabled = cursors.length < 2;
+    on.disabled = !next;
+    back.parentElement?.toggleAttribute("hidden", cursors.length < 2 && !next);
+    mark();
+  }
+
+  /** @param {any} one */
+  function row(one) {
+    const metadata = paths(one.metadata ?? {});
+    return h(
+      "tr",
+      { "data-id": one.id },
+      h("th.of-id", { scope: "row" }, h("button.plain.number", { type: "button", onclick: () => go({ doc: one.id }) }, one.id)),
+      h("td.of-key", { dir: "auto" }, one.key ?? "–"),
+      h("td.of-value", { dir: "auto" }, text(one.value) === one.key ? say("same") : text(one.value)),
+      h(
+        "td.of-metadata",
+        {},
+        metadata.slice(0, SHOWN).map(([path, value]) => h("span.pair", {}, h("span.soft", {}, `${path} `), text(value))),
+        metadata.length > SHOWN ? h("span.soft", {}, say("more", { count: metadata.length - SHOWN })) : null,
+      ),
+    );
+  }
+
+  /** Which row is the document at the right. */
+  function mark() {
+    for (const one of body.rows) one.toggleAttribute("data-shown", one.dataset.id === context.said.get("doc"));
+  }
+
+  return {
+    /** @param {Collection | null} given */
+    update(given) {
+      const isOther = given?.name !== collection?.name;
+      const isChanged = given !== collection;
+      collection = given;
+      if (!collection) return;
+      if (isOther) {
+        fields = new Map();
+        cursors = [null];
+        void learn(collection);
+      }
+      filter.show(parsed(context.said.get("filter")), fields);
+      mark();
+      if (!isChanged && JSON.stringify(parsed(context.said.get("filter"))) === shown) return;
+      if (!isChanged) cursors = [null];
+      void list();
+    },
+    leave() {
+      run++;
+    },
+  };
+
+  /** @param {Collection} of */
+  async function learn(of) {
+    const there = await patiently(() => fieldsOf(api, of.name));
+    if (!there || collection?.name !== of.name) return;
+    fields = there;
+    filter.show(parsed(context.said.get("filter")), fields);
+  }
+}

@@ -1,0 +1,287 @@
+/** The filter builder: conditions on the fields that are there, all of which or any of which hold; or a filter as JSON. */
+
+import { fill, h } from "../js/element.js";
+import { isNumeric } from "./fields.js";
+import { parsed } from "./question.js";
+
+/** @typedef {import("./fields.js").Fields} Fields */
+/** @typedef {import("./words.js").Say} Say */
+/** @typedef {{field: string, operator: string, value: any}} Condition */
+
+const ORDER = ["<", "<=", ">", ">="];
+const LISTS = ["in", "not in"];
+/** The operators of a filter, and two for a field that a document has not. */
+const OPERATORS = ["==", "!=", ...ORDER, "contains", ...LISTS, "missing", "present"];
+
+/** A filter as conditions; null if it is deeper than the builder. @param {any} filter @returns {{join: "AND" | "OR", conditions: Condition[]} | null} */
+function flat(filter) {
+  if (filter === undefined || filter === null) return { join: "AND", conditions: [] };
+  if (typeof filter !== "object") return null;
+  if ("field" in filter) return { join: "AND", conditions: [filter] };
+  const { operator, conditions } = filter;
+  if (!["AND", "OR"].includes(operator) || !Array.isArray(conditions)) return null;
+  return conditions.every((one) => one && typeof one === "object" && "field" in one) ? { join: operator, conditions } : null;
+}
+
+/** The operators that make sense for a field. @param {Fields} fields @param {string} field */
+function operatorsOf(fields, field) {
+  const facts = fields.get(field);
+  if (!facts) return OPERATORS;
+  const is = (/** @type {string} */ type) => facts.types.includes(type);
+  const isList = is("list");
+  return OPERATORS.filter((operator) => {
+    if (ORDER.includes(operator)) return !isList && (is("integer") || is("number") || is("text"));
+    if (operator === "contains") return isList || is("text");
+    if (LISTS.includes(operator)) return !isList;
+    if (["==", "!="].includes(operator)) return !isList;
+    return field !== "id";
+  });
+}
+
+/**
+ * @param {Say} say
+ * @param {string} id of the elements, of which a page may have several
+ * @param {(filter: any) => void} changed tells the filter; undefined without a condition
+ */
+export function filterBuilder(say, id, changed) {
+  /** @type {Fields} */
+  let fields = new Map();
+  /** @type {any} */
+  let filter;
+  /** Conditions that have no value yet stay in the form, and are no part of the filter. @type {{field: string, operator: string, text: string}[]} */
+  let rows = [];
+  /** @type {"AND" | "OR"} */
+  let join = "AND";
+  let isJSON = false;
+  const list = h("div.conditions");
+  const problem = h("p.problem", { id: `${id}-problem`, role: "alert" });
+  const add = h("button", { type: "button", id: `${id}-add`, onclick: () => append() }, say("filter.add"));
+  const raw = h("button.plain", { type: "button", id: `${id}-json`, onclick: () => swap() });
+  const element = h("fieldset.filter", {}, h("legend.unseen", {}, say("filter")), list, problem, h("div.buttons", {}, add, raw));
+
+  function append() {
+    const field = [...fields.keys()][0] ?? "key";
+    rows.push({ field, operator: operatorsOf(fields, field)[0], text: "" });
+    draw();
+    document.getElementById(`${id}-field-${rows.length - 1}`)?.focus();
+  }
+
+  function swap() {
+    if (isJSON && !flat(filter)) return fill(problem, say("filter.deep"));
+    isJSON = !isJSON;
+    take(filter);
+    draw();
+    (isJSON ? document.getElementById(`${id}-text`) : add)?.focus();
+  }
+
+  /** @param {any} next */
+  function take(next) {
+    const conditions = flat(next);
+    if (!conditions) isJSON = true;
+    rows = (conditions?.conditions ?? []).map(rowOf);
+    join = conditions?.join ?? "AND";
+  }
+
+  function tell() {
+    const conditions = rows.filter(({ operator, text }) => text.trim() || ["missing", "present"].includes(operator)).map((row) => conditionOf(row, fields));
+    filter = conditions.length > 1 ? { operator: join, conditions } : conditions[0];
+    changed(filter);
+  }
+
+  function draw() {
+    fill(problem);
+    raw.textContent = say(isJSON ? "filter.rows" : "filter.json");
+    add.hidden = isJSON;
+    fill(list, isJSON ? text() : [rows.length > 1 ? joining() : null, rows.map(line)]);
+  }
+
+  function text() {
+    const area = h("textarea", {
+      id: `${id}-text`,
+      rows: 4,
+      spellcheck: false,
+      "aria-label": say("filter.text"),
+      "aria-describedby": `${id}-problem`,
+      value: filter === undefined ? "" : JSON.stringify(filter, null, 2),
+      onchange: () => {
+        const next = area.value.trim() ? parsed(area.value) : undefined;
+        const isWrong = area.value.trim() !== "" && (next === undefined || typeof next !== "object");
+        area.setAttribute("aria-invalid", String(isWrong));
+        fill(problem, isWrong ? say("filter.unread") : null);
+        if (isWrong) return;
+        filter = next;
+        changed(filter);
+      },
+    });
+    return area;
+  }
+
+  function joining() {
+    const select = h(
+      "select",
+      {
+        id: `${id}-join`,
+        "aria-label": say("filter.join"),
+        onchange: () => {
+          join = select.value === "OR" ? "OR" : "AND";
+          tell();
+        },
+      },
+      h("option", { value: "AND" }, say("filter.all")),
+      h("option", { value: "OR" }, say("filter.any")),
+    );
+    select.value = join;
+    return select;
+  }
+
+  /** @param {{field: string, operator: string, text: string}} row @param {number} i */
+  function line(row, i) {
+    const names = fields.has(row.field) ? [...fields.keys()] : [row.field, ...fields.keys()];
+    const operators = operatorsOf(fields, row.field);
+    if (!operators.includes(row.operator)) operators.push(row.operator);
+    const field = h(
+      "select",
+      {
+        id: `${id}-field-${i}`,
+        "aria-label": say("filter.field"),
+        onchange: () => {
+          row.field = field.value;
+          const fitting = operatorsOf(fields, row.field);
+          if (!fitting.includes(row.operator)) row.operator = fitting[0];
+          row.text = "";
+          draw();
+          tell();
+          document.getElementById(field.id)?.focus();
+        },
+      },
+      names.map((name) => h("option", { value: name }, name.replace(/^metadata\./, ""))),
+    );
+    field.value = row.field;
+    const operator = h(
+      "select",
+      {
+        id: `${id}-operator-${i}`,
+        "aria-label": say("filter.operator"),
+        onchange: () => {
+          row.operator = operator.value;
+          draw();
+          tell();
+          document.getElementById(operator.id)?.focus();
+        },
+      },
+      operators.map((name) =>
+        h("option", { value: name }, ["missing", "present"].includes(name) || /[a-z]/.test(name) ? say(`filter.${name.replace(" ", "-")}`) : SIGNS[name]),
+      ),
+    );
+    operator.value = row.operator;
+    const facts = fields.get(row.field);
+    const values = facts?.values ?? [];
+    const value = h("input", {
+      id: `${id}-value-${i}`,
+      type: "text",
+      value: row.text,
+      list: values.length ? `${id}-values-${i}` : null,
+      inputMode: isNumeric(facts) && !LISTS.includes(row.operator) ? "decimal" : "text",
+      autocomplete: "off",
+      "aria-label": say("filter.value"),
+      placeholder: LISTS.includes(row.operator) ? say("filter.several") : hint(facts),
+      onchange: () => {
+        row.text = value.value;
+        tell();
+      },
+    });
+    value.hidden = ["missing", "present"].includes(row.operator);
+    return h(
+      "div.condition",
+      {},
+      field,
+      operator,
+      value,
+      values.length
+        ? h(
+            "datalist",
+            { id: `${id}-values-${i}` },
+            values.map(({ value }) => h("option", { value: typeof value === "string" ? value : JSON.stringify(value) })),
+          )
+        : null,
+      h(
+        "button.plain",
+        {
+          type: "button",
+          "aria-label": say("filter.remove", { field: row.field }),
+          title: say("filter.remove", { field: row.field }),
+          onclick: () => {
+            rows.splice(i, 1);
+            draw();
+            tell();
+            add.focus();
+          },
+        },
+        "✕",
+      ),
+    );
+  }
+
+  return {
+    element,
+    /** @param {any} next the filter of the address @param {Fields} there */
+    show(next, there) {
+      const isSame = JSON.stringify(next) === JSON.stringify(filter);
+      if (isSame && there === fields && list.childNodes.length) return;
+      fields = there;
+      if (!isSame) {
+        filter = next;
+        isJSON = false;
+        take(next);
+      }
+      draw();
+    },
+  };
+}
+
+/** @type {Record<string, string>} */
+const SIGNS = { "==": "=", "!=": "≠", "<": "<", "<=": "≤", ">": ">", ">=": "≥" };
+
+/** What a field holds, where it is not clear: from its least to its largest. @param {import("./fields.js").Facts | undefined} facts */
+function hint(facts) {
+  return facts && isNumeric(facts) && facts.min !== null ? `${facts.min} … ${facts.max}` : "";
+}
+
+/** A condition as its form holds it. @param {Condition} condition */
+function rowOf({ field, operator, value }) {
+  if (value === null && operator === "==") return { field, operator: "missing", text: "" };
+  if (value === null && operator === "!=") return { field, operator: "present", text: "" };
+  const text = Array.isArray(value) ? value.map(scalarText).join(", ") : scalarText(value);
+  return { field, operator, text };
+}
+
+/** @param {any} value */
+function scalarText(value) {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** @param {{field: string, operator: string, text: string}} row @param {Fields} fields @returns {Condition} */
+function conditionOf({ field, operator, text }, fields) {
+  if (operator === "missing") return { field, operator: "==", value: null };
+  if (operator === "present") return { field, operator: "!=", value: null };
+  const scalar = (/** @type {string} */ one) => scalarOf(one.trim(), fields.get(field)?.types ?? []);
+  if (LISTS.includes(operator))
+    return {
+      field,
+      operator,
+      value: text
+        .split(",")
+        .filter((one) => one.trim())
+        .map(scalar),
+    };
+  return { field, operator, value: scalar(text) };
+}
+
+/** A value of the type that the field has; a text where it has several that fit. @param {string} text @param {string[]} types */
+function scalarOf(text, types) {
+  const value = parsed(text);
+  if (typeof value === "number" && (types.includes("integer") || types.includes("number"))) return value;
+  if (typeof value === "boolean" && types.includes("boolean")) return value;
+  if (typeof value === "string" && types.includes("text") && text.startsWith('"')) return value;
+  return text;
+}
