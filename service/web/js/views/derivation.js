@@ -6,6 +6,8 @@ import { fixed, temperatureText } from "../numbers.js";
 import { say } from "../words.js";
 import { matrix } from "./matrix.js";
 
+/** @typedef {Page.Matrix["numbers"]} Numbers where null is −∞ */
+
 /**
  * @param {string} step its name
  * @param {Page.Arrays} numbers the service's arrays
@@ -19,6 +21,7 @@ export function derivation(step, numbers, { t }) {
   const after = masked(numbers, before, t);
   const [beforeName, afterName] = cold ? ["QKᵀ / √d_k", say("steps.masked")] : ["QKᵀ / √d_k / T", say("steps.logits")];
   const axes = ["v₁", "v₂", "v₃", "v₄"].map((_, i) => `${i + 1}`);
+  /** @type {Record<string, () => Node[]>} */
   const draw = {
     embeddings: () => [given({ name: "X", numbers: numbers.embeddings, rows: words, columns: say("steps.dimensions").split(", ") })],
     query: () =>
@@ -90,15 +93,17 @@ export function derivation(step, numbers, { t }) {
   return draw[step]();
 }
 
+/** @param {Page.Matrix} what */
 function given(what) {
   return h("div.equation", {}, matrix(what).element);
 }
 
-/** A · B = C: a number of C is the sum over a row of A and a column of B. */
+/** A · B = C: a number of C is the sum over a row of A and a column of B. @param {Page.Matrix} a @param {Page.Matrix} b @param {Page.Matrix} c */
 function multiplied(a, b, c) {
   const [left, right] = [matrix(a), matrix(b)];
   const written = h("p.written.number", { "aria-live": "polite" });
   const result = matrix({ ...c, point });
+  /** @param {number} i @param {number} j */
   function point(i, j) {
     left.light(i, null);
     right.light(null, j);
@@ -110,11 +115,12 @@ function multiplied(a, b, c) {
   return [h("div.equation", {}, left.element, h("span.sign", {}, "·"), right.element, h("span.sign", {}, "="), result.element), written];
 }
 
-/** A + B = C, cell by cell. */
+/** A + B = C, cell by cell. @param {Page.Matrix} a @param {Page.Matrix} b @param {Page.Matrix} c */
 function added(a, b, c) {
   const [left, right] = [matrix(a), matrix(b)];
   const written = h("p.written.number", { "aria-live": "polite" });
   const result = matrix({ ...c, point });
+  /** @param {number} i @param {number} j */
   function point(i, j) {
     for (const one of [left, right, result]) one.light(i, j);
     fill(written, `${fixed(a.numbers[i][j])} + ${fixed(b.numbers[i][j])} = `, h("strong", {}, fixed(c.numbers[i][j])));
@@ -123,7 +129,7 @@ function added(a, b, c) {
   return [h("div.equation", {}, left.element, h("span.sign", {}, "+"), right.element, h("span.sign", {}, "="), result.element), written];
 }
 
-/** The outputs of all heads, and one wide row a word of them. */
+/** The outputs of all heads, and one wide row a word of them. @param {Page.Arrays} arrays */
 function sideBySide({ heads, concatenated, words }) {
   const parts = heads.map((numbers, i) => matrix({ name: say("steps.head", { head: i + 1 }), kind: "value", numbers, rows: i ? [] : words }));
   const written = h("p.written.number", { "aria-live": "polite" });
@@ -135,6 +141,7 @@ function sideBySide({ heads, concatenated, words }) {
     columns: concatenated[0].map((_, j) => `${j + 1}`),
     point,
   });
+  /** @param {number} i @param {number} j */
   function point(i, j) {
     const width = concatenated[0].length / heads.length;
     const head = Math.floor(j / width);
@@ -155,11 +162,17 @@ function sideBySide({ heads, concatenated, words }) {
   ];
 }
 
-/** B is A cell by cell, or row by row. */
+/**
+ * B is A cell by cell, or row by row.
+ *
+ * @param {Page.Matrix} a @param {Page.Matrix} b
+ * @param {(row: number, column: number) => string} words what is written of a cell @param {boolean} [wholeRow]
+ */
 function each(a, b, words, wholeRow = false) {
   const left = matrix(a);
   const written = h("p.written.number", { "aria-live": "polite" });
   const result = matrix({ ...b, point });
+  /** @param {number} i @param {number} j */
   function point(i, j) {
     left.light(i, wholeRow ? null : j);
     result.light(i, j);
@@ -169,31 +182,34 @@ function each(a, b, words, wholeRow = false) {
   return [h("div.equation", {}, left.element, h("span.sign", {}, "→"), result.element), written];
 }
 
-/** Before the mask: QKᵀ / √d_k / T. Nothing is divided by 0: T → 0 is a limit of the softmax, and said there. */
+/** Before the mask: QKᵀ / √d_k / T. Nothing is divided by 0: T → 0 is a limit of the softmax, and said there. @param {Page.Arrays} arrays @param {number} t */
 export function divided({ similarity, scaled }, t) {
   return t === 0 ? similarity : scaled;
 }
 
-/** After the mask: the service's logits; at T = 0 what they were before the limit. */
+/** After the mask: the service's logits; at T = 0 what they were before the limit. @param {Page.Arrays} arrays @param {number[][]} before @param {number} t @returns {Numbers} */
 export function masked({ logits, mask }, before, t) {
   return t === 0 ? before.map((row, i) => row.map((s, j) => (mask && !mask[i][j] ? null : s))) : logits;
 }
 
+/** @param {Page.Arrays} arrays @param {number} i @param {number} j */
 function inWords({ dot, similarity, key }, i, j) {
   return `${fixed(dot[i][j])} / √${key[0].length} = ${fixed(similarity[i][j])}`;
 }
 
+/** @param {Numbers[0]} logits @param {number[]} weights @param {number} j */
 function softmaxWords(logits, weights, j) {
   const terms = logits.map((logit) => (logit === null ? "0" : `exp(${fixed(logit)})`));
   return `${terms[j]} / (${terms.join(" + ")}) = ${fixed(weights[j], 3)}`;
 }
 
+/** @param {number[]} row @param {number[]} result @param {number} j */
 function normWords(row, result, j) {
   const { mean, deviation } = spread(row);
   return say("steps.norm.cell", { number: fixed(row[j]), mean: fixed(mean), deviation: fixed(deviation), result: fixed(result[j]) });
 }
 
-/** At T → 0: the largest of the row takes the whole. */
+/** At T → 0: the largest of the row takes the whole. @param {Numbers[0]} row @param {number[]} weights @param {number} j */
 function coldWords(row, weights, j) {
   const largest = Math.max(...row.filter((number) => number !== null));
   return say(weights[j] > 0 ? "steps.cold.most" : "steps.cold.none", { number: fixed(largest), weight: fixed(weights[j], 3) });

@@ -33,11 +33,15 @@ const EXAMPLES = {
   },
 };
 
+/** @typedef {Page.Head & Parameters<ReturnType<typeof neuron>["show"]>[0] & {value: number[][][][]}} Inside what one head compares, and what it hands over */
+
 /** @param {Page.Context} context */
 export function encoder(context) {
   const { store, api } = context;
   const { state } = store;
+  /** @type {?ReturnType<typeof read>} */
   let traced = null;
+  /** @type {?Inside} */
   let inside = null;
   let waiting = 0;
   const sentence = h("textarea.question", {
@@ -137,7 +141,7 @@ export function encoder(context) {
     });
   }
 
-  /** All heads of all layers; of texts too long for that, those of the layer that is looked at. */
+  /** All heads of all layers; of texts too long for that, those of the layer that is looked at. @param {AbortSignal} signal */
   async function everything(signal) {
     try {
       return await api.post("/v1/trace", everyHead(store.state), signal);
@@ -147,7 +151,7 @@ export function encoder(context) {
     }
   }
 
-  /** The vectors of the head that is looked at. */
+  /** The vectors of the head that is looked at. @param {AbortSignal} signal */
   async function within(signal) {
     const place = placeOf(store.state);
     inside = { ...place, ...(await api.post("/v1/trace", oneHead(store.state, place), signal)) };
@@ -163,8 +167,9 @@ export function encoder(context) {
     if (document.activeElement !== sentence) sentence.value = now.text;
     if (document.activeElement !== passage) passage.value = now.pair ?? "";
     all.show(traced?.layers ?? null, place, other);
-    if (!traced?.layers.has(place.layer)) return;
-    const weights = traced.layers.get(place.layer)[place.head];
+    const heads = traced?.layers.get(place.layer);
+    if (!traced || !heads) return;
+    const weights = heads[place.head];
     const sides = sidesOf(traced.tokens);
     const word = sides.queries.includes(now.word) ? now.word : sides.queries[Math.min(sides.queries.length - 1, Math.max(0, Math.round(now.word)))];
     const to = sides.keys.includes(now.to) ? now.to : sides.keys.reduce((best, j) => (weights[word][j] > weights[word][best] ? j : best), sides.keys[0]);
@@ -197,6 +202,7 @@ export function encoder(context) {
     context.told({ state: now, tokens, word, attention: weights, weights: weights[word], layers: traced.layers });
   }
 
+  /** @param {Page.State} now @param {Set<string>} changed */
   function update(now, changed) {
     clearTimeout(waiting);
     causal.checked = now.causal;
@@ -212,19 +218,20 @@ export function encoder(context) {
   return { element, update, leave: () => (tracing.end(), looking.end(), clearTimeout(waiting), lines.leave(), refuted.leave()) };
 }
 
+/** @param {Page.State} state */
 function placeOf({ layer, head }) {
   return placed(layer, head);
 }
 
-/** Of a pair the first text asks and the second is asked; of one sentence every token does both. */
+/** Of a pair the first text asks and the second is asked; of one sentence every token does both. @param {Page.Token[]} tokens */
 function sidesOf(tokens) {
-  const of = (sequence) => tokens.flatMap((token, i) => (token.sequence === sequence ? [i] : []));
+  const of = (/** @type {number} */ sequence) => tokens.flatMap((token, i) => (token.sequence === sequence ? [i] : []));
   const [queries, keys] = [of(0), of(1)];
   const every = tokens.map((_, i) => i);
   return queries.length && keys.length ? { queries, keys, isPair: true } : { queries: every, keys: every, isPair: false };
 }
 
-/** Whether what is seen is still the scene's own: the sentence, the layer and the head that its claim is about. */
+/** Whether what is seen is still the scene's own: the sentence, the layer and the head that its claim is about. @param {Page.State} state */
 function isScenes(state) {
-  return ["text", "pair", "layer", "head", "word", "causal"].every((name) => state[name] === DEFAULTS[name]);
+  return /** @type {const} */ (["text", "pair", "layer", "head", "word", "causal"]).every((name) => state[name] === DEFAULTS[name]);
 }

@@ -13,6 +13,10 @@ const TOP = 6;
 /** A row that weighs less has no number. */
 const TOLD = 0.04;
 
+/** @typedef {{left: number, right: number, top: number, bottom: number}} Box */
+/** @typedef {{x: number, y: number, r: number}} Dot */
+/** @typedef {Box & {width: number, em: number, x: (value: number) => number, y: (value: number) => number}} Place the plot's box, and where a value falls in it */
+
 /** @param {number[]} range of x @param {{query: (it: number) => void, point: (first: number, second: number, third: number) => void}} moved */
 export function plot([low, high], moved) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -20,14 +24,16 @@ export function plot([low, high], moved) {
   element.setAttribute("role", "img");
   const chart = select(element);
   for (const part of ["axes", "stems", "ground", "trace", "seeker", "dots", "names"]) chart.append("g").attr("class", part);
+  /** @type {?number | "query"} */
   let held = null;
   /** @type {?Parameters<typeof draw>} */
   let last = null;
+  /** @type {?Place} */
   let place = null;
 
   const stop = new AbortController();
   const options = { signal: stop.signal };
-  const watcher = new ResizeObserver(() => last && measure() && draw(...last));
+  const watcher = new ResizeObserver(() => last && place !== measure() && draw(...last));
   watcher.observe(element);
   element.addEventListener(
     "pointerdown",
@@ -39,10 +45,12 @@ export function plot([low, high], moved) {
     },
     options,
   );
-  element.addEventListener("pointermove", (event) => held !== null && drag(event), options);
+  element.addEventListener("pointermove", drag, options);
   element.addEventListener("pointerup", () => (held = null), options);
 
+  /** @param {PointerEvent} event */
   function drag(event) {
+    if (held === null || !place) return;
     const box = element.getBoundingClientRect();
     const { left, bottom, x, y } = place;
     const at = Math.min(high, Math.max(low, low + ((event.clientX - box.left - left) / (x(high) - x(low))) * (high - low)));
@@ -51,14 +59,15 @@ export function plot([low, high], moved) {
     moved.point(held, Number(at.toFixed(2)), Number(Math.min(TOP, Math.max(0, value)).toFixed(2)));
   }
 
-  /** One unit is one pixel of the screen, so that the text has the size of the page's. True where that changed something. */
+  /** One unit is one pixel of the screen, so that the text has the size of the page's. The same place again where nothing has changed. */
   function measure() {
     const width = element.clientWidth || 860;
     const height = Math.max(LOWEST, Math.round(width * SHAPE));
     const em = parseFloat(getComputedStyle(element).fontSize) || 13;
-    if (place?.width === width && place.em === em) return false;
+    if (place?.width === width && place.em === em) return place;
     const [left, right, top, bottom] = [EDGE.left * em, width - EDGE.right * em, EDGE.top * em, height - EDGE.bottom * em];
-    place = {
+    /** @type {Place} */
+    const now = {
       width,
       em,
       left,
@@ -69,15 +78,15 @@ export function plot([low, high], moved) {
       y: (value) => bottom - (value / TOP) * (bottom - top),
     };
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    axes(chart.select(".axes"), place, low, high);
-    return true;
+    axes(chart, now, low, high);
+    place = now;
+    return now;
   }
 
   /** @param {number[][]} points @param {number[][]} curve @param {{x: number, y: number, weights: ArrayLike<number>}} here */
   function draw(points, curve, here) {
     last = [points, curve, here];
-    if (!place) measure();
-    const { x, y, em, top, bottom } = place;
+    const { x, y, em, top, bottom } = place ?? measure();
     const radius = points.map((_, i) => em * (0.35 + 0.7 * Math.sqrt(here.weights[i])));
     element.setAttribute("aria-label", say("regression.label", { x: fixed(here.x), y: fixed(here.y), points: points.length }));
     chart
@@ -145,7 +154,11 @@ export function plot([low, high], moved) {
   return { element, draw, leave: () => (stop.abort(), watcher.disconnect()) };
 }
 
-/** The weights beside their dots, heaviest first, each where it covers no dot and no other weight: above, below, or at a side. */
+/**
+ * The weights beside their dots, heaviest first, each where it covers no dot and no other weight: above, below, or at a side.
+ *
+ * @param {Dot[]} dots @param {ArrayLike<number>} weights @param {number} em @param {Dot} seeker
+ */
 function named(dots, weights, em, seeker) {
   const taken = [...dots, seeker].map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
   const order = dots
@@ -182,11 +195,15 @@ function named(dots, weights, em, seeker) {
   });
 }
 
+/** @param {Box} a @param {Box} b */
 function apart(a, b) {
   return a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
 }
 
-function axes(group, { x, y, em, left, right, top, bottom }, low, high) {
+/** @param {import("../../vendor/d3/d3-selection.js").Selection<SVGSVGElement, unknown, null, undefined>} chart @param {Place} place @param {number} low @param {number} high */
+function axes(chart, { x, y, em, left, right, top, bottom }, low, high) {
+  const group = chart.select(".axes");
+  /** @type {{x: number, y: number, anchor: string, kind?: string, text: string | number}[]} */
   const texts = [];
   for (let at = low; at <= high; at += 2) texts.push({ x: x(at), y: bottom + 1.3 * em, anchor: "middle", text: at });
   for (let value = 0; value <= TOP; value += 2) texts.push({ x: left - 0.6 * em, y: y(value) + 0.35 * em, anchor: "end", text: value });

@@ -6,6 +6,7 @@ import { clipped, rich, say } from "../../words.js";
 import { RIGHT, WRONG } from "./questions.js";
 
 const LONGEST = 160;
+/** @type {Record<string, string | undefined>} */
 const KEYS = { 1: RIGHT, 2: WRONG };
 const FIELDS = "input:not([type=range], [type=checkbox]), select, textarea";
 
@@ -41,13 +42,14 @@ export function card({ source, judged, dropped, elsewhere }) {
     other,
     h("p.tiny.soft", {}, say("sure.how")),
   );
-  let shown = null;
+  let isReadable = false;
 
-  /** A key means a button only while the focus is in this part of the page, and in no field. */
+  /** A key means a button only while the focus is in this part of the page, and in no field. @param {KeyboardEvent} event */
   function pressed(event) {
     const label = KEYS[event.key];
-    const isElsewhere = !event.target.closest?.("#stage") || event.target.matches(FIELDS);
-    if (!label || !shown || element.hidden || !element.isConnected || isElsewhere || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
+    const { target } = event;
+    const isElsewhere = !(target instanceof Element) || !target.closest("#stage") || target.matches(FIELDS);
+    if (!label || !isReadable || element.hidden || !element.isConnected || isElsewhere || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     judged(label);
   }
@@ -56,14 +58,13 @@ export function card({ source, judged, dropped, elsewhere }) {
   /** @param {?{number: number, count: number, query: string, own: boolean, answer: import("./swept.js").Asked | undefined}} one the question; its answer may still be to come; null when all are labelled */
   function show(one) {
     element.hidden = !one;
-    const readable = Boolean(one?.answer?.match) && !one.answer.unread;
-    shown = readable ? one : null;
+    isReadable = Boolean(one?.answer?.match) && !one?.answer?.unread;
     if (!one) return;
     const documents = one.answer?.documents;
     put(place, say(documents ? "sure.number.of" : "sure.number", { number: one.number, count: one.count, name: source, documents: count(documents ?? 0) }));
     // Disabled they would lose the focus while the next answer is on its way.
-    for (const choice of choices) choice.setAttribute("aria-disabled", String(!readable));
-    judge.hidden = Boolean(one.answer) && !readable;
+    for (const choice of choices) choice.setAttribute("aria-disabled", String(!isReadable));
+    judge.hidden = Boolean(one.answer) && !isReadable;
     drop.hidden = !judge.hidden || !one.own;
     other.hidden = !elsewhere || !one.answer || Boolean(one.answer.match || one.answer.unread);
     const name = `${one.query} ${Boolean(one.answer)}`;

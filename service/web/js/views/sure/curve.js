@@ -30,8 +30,8 @@ export function curve() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const [width, height] = [element.clientWidth || 320, HEIGHT * rem];
     const most = Math.max(0.5, ...scores);
-    const x = (position) => INSET * rem + (position / STEPS) * (width - 2 * INSET * rem);
-    const y = (score) => EDGE.top * rem + (1 - score / most) * (height - (EDGE.top + EDGE.bottom) * rem);
+    const x = (/** @type {number} */ position) => INSET * rem + (position / STEPS) * (width - 2 * INSET * rem);
+    const y = (/** @type {number} */ score) => EDGE.top * rem + (1 - score / most) * (height - (EDGE.top + EDGE.bottom) * rem);
     const here = positionOf(temperature);
     element.setAttribute("viewBox", `0 0 ${width} ${height}`);
     chart

@@ -17,7 +17,11 @@ const TOLD = 5;
 const CROSS = "M-1,-1L1,1M-1,1L1,-1";
 const DISC = "M-1,0a1,1 0 1,0 2,0a1,1 0 1,0 -2,0";
 
-/** @returns {{element: SVGElement, draw: (labels: {query: string, weight: number, right: boolean}[], numbers: any) => void, leave: () => void}} */
+/** @typedef {import("./calibration.js").Bin} Bin */
+/** @typedef {import("./calibration.js").Label & {query: string}} Label */
+/** @typedef {{em: number, x: (share: number) => number, y: (share: number) => number}} Place */
+
+/** @returns {{element: SVGElement, draw: (labels: Label[], numbers: ?import("./calibration.js").Calibration) => void, leave: () => void}} */
 export function diagram() {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart reliability");
@@ -30,7 +34,7 @@ export function diagram() {
   const watcher = new ResizeObserver(() => last && draw(...last));
   watcher.observe(element);
 
-  /** @param {{query: string, weight: number, right: boolean}[]} labels @param {any} numbers of `calibration`; null without a label */
+  /** @param {Label[]} labels @param {?import("./calibration.js").Calibration} numbers null without a label */
   function draw(labels, numbers) {
     last = [labels, numbers];
     const em = parseFloat(getComputedStyle(element).fontSize) || 13;
@@ -38,6 +42,7 @@ export function diagram() {
     const side = width - (EDGE.left + EDGE.right) * em;
     const tall = Math.min(side, 26 * em);
     element.setAttribute("viewBox", `0 0 ${width} ${tall + (EDGE.top + EDGE.bottom) * em}`);
+    /** @type {Place} */
     const place = { em, x: (share) => EDGE.left * em + share * side, y: (share) => EDGE.top * em + (1 - share) * tall };
     axes(place);
     bins(numbers?.bins.filter((bin) => bin.labels.length) ?? [], numbers?.bins ?? [], place);
@@ -45,6 +50,7 @@ export function diagram() {
     element.setAttribute("aria-label", described(numbers));
   }
 
+  /** @param {Place} place */
   function axes({ em, x, y }) {
     const lines = [`M${x(0)},${y(0)}H${x(1)}`, `M${x(0)},${y(0)}V${y(1)}`, ...TICKS.slice(1, -1).map((share) => `M${x(share)},${y(0)}V${y(1)}`)];
     /** @type {{x: number, y: number, anchor: string, text: string, kind?: string}[]} */
@@ -74,9 +80,9 @@ export function diagram() {
       .text((one) => one.text);
   }
 
-  /** A bar is as high as the share that is right; the gap is from there to the diagonal, at the mean weight. */
+  /** A bar is as high as the share that is right; the gap is from there to the diagonal, at the mean weight. @param {Bin[]} full @param {Bin[]} all @param {Place} place */
   function bins(full, all, { em, x, y }) {
-    const left = (bin) => all.indexOf(bin) / BINS;
+    const left = (/** @type {Bin} */ bin) => all.indexOf(bin) / BINS;
     chart
       .select(".bars")
       .selectAll("path")
@@ -127,27 +133,27 @@ export function diagram() {
       .text((one) => one.text);
   }
 
-  /** Right ones above the square, wrong ones below it; where they meet they stand one behind another. */
+  /** Right ones above the square, wrong ones below it; where they meet they stand one behind another. @param {Label[]} labels @param {Place} place */
   function dots(labels, { em, x, y }) {
-    const rows = new Map([
-      [true, []],
-      [false, []],
-    ]);
+    /** @type {{right: number[], wrong: number[]}} */
+    const rows = { right: [], wrong: [] };
     const order = labels.map((label, i) => ({ ...label, i })).sort((a, b) => a.weight - b.weight);
     const placed = order.map((label) => {
-      const taken = rows.get(label.right);
+      const taken = label.right ? rows.right : rows.wrong;
       const free = taken.findIndex((end) => x(label.weight) - end >= 2 * DOT * em);
       const row = free < 0 ? taken.length : free;
       taken[row] = x(label.weight);
       return { ...label, row };
     });
     const highest = Math.max(1, ...placed.map(({ row }) => row));
-    const away = ({ row }) => (0.8 + row * Math.min(2 * DOT, STACK / highest)) * em;
-    const height = (one) => (one.right ? y(1) - away(one) : y(0) + away(one));
+    const height = (/** @type {typeof placed[0]} */ { row, right }) => {
+      const away = (0.8 + row * Math.min(2 * DOT, STACK / highest)) * em;
+      return right ? y(1) - away : y(0) + away;
+    };
     chart
       .select(".dots")
       .selectAll("g")
-      .data(placed, (one) => one.i)
+      .data(placed, (one) => /** @type {typeof placed[0]} */ (one).i)
       .join((enter) => {
         const group = enter.append("g");
         group.append("path");
@@ -167,11 +173,12 @@ export function diagram() {
   return { element, draw, leave: () => watcher.disconnect() };
 }
 
-/** How far the share that is right lies above the mean weight, in points of a hundred. */
+/** How far the share that is right lies above the mean weight, in points of a hundred. @param {Bin} bin */
 function points({ mean, right }) {
   return 100 * (right - mean);
 }
 
+/** @param {?import("./calibration.js").Calibration} numbers */
 function described(numbers) {
   if (!numbers) return say("sure.diagram.empty");
   const bins = numbers.bins.flatMap((bin, i) =>

@@ -6,6 +6,8 @@ import { clipped, say } from "../../words.js";
 
 const LONGEST = 60;
 
+/** @typedef {Page.Labelled & {match: NonNullable<Page.Labelled["match"]>}} Labelled */
+
 /** @param {(it: number) => void} turn told which label to turn @param {() => void} anew */
 export function labels(turn, anew) {
   const body = h("tbody");
@@ -17,9 +19,11 @@ export function labels(turn, anew) {
     h("div.across", {}, h("h2", {}, say("sure.labels")), again),
     h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("sure.labels") }, h("table", {}, h("thead", {}, h("tr", {}, columns)), body)),
   );
+  /** @type {ReturnType<typeof rowOf>[]} */
   let rows = [];
   let drawn = "";
 
+  /** @param {Labelled} labelled @param {number} i */
   function rowOf({ query, match, right }, i) {
     const weight = h("td.number.weight", {});
     const name = say(right ? "sure.right" : "sure.wrong");
@@ -42,7 +46,7 @@ export function labels(turn, anew) {
     };
   }
 
-  /** @param {{query: string, match: object, weight: number, right: boolean}[]} labelled */
+  /** @param {Labelled[]} labelled */
   function show(labelled) {
     element.hidden = !labelled.length;
     const now = JSON.stringify(labelled.map(({ query, right }) => [query, right]));

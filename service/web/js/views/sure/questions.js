@@ -16,13 +16,13 @@ export const QUESTIONS = [
 export const EXAMPLE = "books about felines";
 export const [RIGHT, WRONG] = ["r", "w"];
 
-/** The questions of a state: the ten, and the learner's own. @returns {string[]} */
+/** The questions of a state: the ten, and the learner's own. @param {Page.State} state @returns {string[]} */
 export function questionsOf({ own }) {
   return [...QUESTIONS, ...(own ?? [])];
 }
 
-/** The labels of a state, a letter for each question from the first on. @returns {string[]} */
+/** The labels of a state, a letter for each question from the first on. @param {Page.State} state @returns {string[]} */
 export function labelsOf(state) {
-  const letters = /^[rw]*/.exec(state.labels)[0];
+  const letters = /^[rw]*/.exec(state.labels)?.[0] ?? "";
   return [...letters].slice(0, questionsOf(state).length);
 }

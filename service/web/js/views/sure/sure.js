@@ -32,12 +32,13 @@ export function sure(context) {
   const there = new AbortController();
   const swept = new Swept(api, path, there.signal);
   let frame = 0;
+  /** @type {{of: string, scores: number[], least: ?number}} */
   let scored = { of: "", scores: [], least: null };
   const asked = card({ source, judged: judge, dropped: drop, elsewhere: source === beginning(scene).source ? null : () => store.go(scene, true) });
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), TICKS);
   const scores = curve();
   const least = h("p.small", { id: "least" });
-  const go = h("button", { type: "button", id: "to-least", onclick: () => store.set({ t: temperatureAt(scored.least) }) });
+  const go = h("button", { type: "button", id: "to-least", onclick: () => scored.least !== null && store.set({ t: temperatureAt(scored.least) }) });
   const none = h("input", { type: "checkbox", id: "none", onchange: () => store.set({ none: none.checked ? "auto" : false }) });
   const words = h("p.sure-words", { id: "sure-words", role: "status", tabIndex: -1 });
   const measures = h("p.small.measures", { id: "measures" });
@@ -88,12 +89,14 @@ export function sure(context) {
     return sweep(query, store.state.none, [onTheWire(store.state.t)]);
   }
 
+  /** @param {string} label */
   function judge(label) {
     const given = labelsOf(store.state);
     const query = questionsOf(store.state)[given.length];
     if (query !== undefined && swept.known(query, store.state.none)) store.set({ labels: [...given, label].join("") });
   }
 
+  /** @param {number} at */
   function turn(at) {
     store.set({
       labels: labelsOf(store.state)
@@ -103,10 +106,11 @@ export function sure(context) {
   }
 
   function drop() {
-    const kept = store.state.own.slice(0, -1);
-    store.set({ own: kept.length ? kept : null });
+    const kept = store.state.own?.slice(0, -1);
+    store.set({ own: kept?.length ? kept : null });
   }
 
+  /** @param {Event} event */
   function add(event) {
     event.preventDefault();
     const query = own.value.trim();
@@ -139,7 +143,8 @@ export function sure(context) {
     const questions = questionsOf(state);
     return labelsOf(state).flatMap((label, i) => {
       const answer = swept.known(questions[i], state.none);
-      return answer?.match ? [{ ...answer, weight: answer.weight(temperature), right: label === RIGHT, own: i >= QUESTIONS.length }] : [];
+      if (!answer?.match) return [];
+      return [{ ...answer, match: answer.match, weight: answer.weight(temperature), right: label === RIGHT, own: i >= QUESTIONS.length }];
     });
   }
 
@@ -174,10 +179,10 @@ export function sure(context) {
     slider.follow(state.t, words.textContent);
     if (!warm.hidden && now.length) search(now);
     const example = swept.known(EXAMPLE, state.none);
-    if (example?.match) context.told({ state, labelled: now, numbers, example });
+    if (example?.match) context.told({ state, labelled: now, numbers, example: { ...example, match: example.match } });
   }
 
-  /** The Brier score at every position, and where it is least; of labels of one kind that says nothing. */
+  /** The Brier score at every position, and where it is least; of labels of one kind that says nothing. @param {Page.Labelled[]} now */
   function search(now) {
     const of = JSON.stringify([store.state.none, now.map(({ query, right }) => [query, right])]);
     if (of !== scored.of) {
@@ -193,6 +198,7 @@ export function sure(context) {
     put(least, say("sure.least", { ...best, n: now.length }));
   }
 
+  /** @param {Page.State} state @param {Set<string>} changed */
   function update(state, changed) {
     if (["labels", "own", "none"].some((name) => changed.has(name))) ask();
     else if (changed.has("t")) {
@@ -212,7 +218,7 @@ export function sure(context) {
   return { element, update, again: ask, leave };
 }
 
-/** The mean weight against the share that is right, and which of the two is more; and how far bins are off where the mean hides it. */
+/** The mean weight against the share that is right, and which of the two is more; and how far bins are off where the mean hides it. @param {?import("./calibration.js").Calibration} numbers */
 function sentence(numbers) {
   if (!numbers) return say("sure.words.none");
   const { n, mean, right, error } = numbers;
