@@ -213,7 +213,7 @@ declare namespace Page {
     name: string;
     view: string;
     state: Partial<State>;
-    about?: string[];
+    about?: (keyof State)[];
     again?: boolean;
     pictured?: boolean;
     styles?: string;

@@ -11,7 +11,7 @@ import { heaviest } from "./answers.js";
 const [WEIGHTS, RANKS] = [3, 2];
 const LONGEST = 48;
 
-/** @param {Page.Context} context @param {(first: object, second: object) => boolean} isWordy whether words can be weighed, of a state and its result */
+/** @param {Page.Context} context @param {(state: Page.State, result: Page.Result) => boolean} isWordy whether words can be weighed */
 export function addends({ store }, isWordy) {
   const input = h("input.slider.plain-slider", {
     type: "range",
@@ -39,6 +39,7 @@ export function addends({ store }, isWordy) {
     lines,
   );
 
+  /** @param {Page.Lookup} model */
   function weigh(model) {
     const { state, result, answer } = model;
     element.hidden = !isWordy(state, result) || veiled(model);
@@ -48,21 +49,20 @@ export function addends({ store }, isWordy) {
     input.setAttribute("aria-valuetext", `λ = ${fixed(state.lambda)}`);
     const { lambda = 0, ranks } = result.words ?? {};
     lines.hidden = !lambda || state.t === 0;
-    if (lines.hidden) return;
+    if (lines.hidden || !ranks) return;
     const best = heaviest(answer.weights, WEIGHTS);
-    const ranked = heaviest(
-      result.rows.map((row) => ranks.get(row.id) ?? 0),
-      RANKS,
-    ).filter((i) => ranks.get(result.rows[i].id) > 0 && !best.includes(i));
+    const ofRows = result.rows.map((row) => ranks.get(row.id) ?? 0);
+    const ranked = heaviest(ofRows, RANKS).filter((i) => ofRows[i] > 0 && !best.includes(i));
     fill(
       body,
-      [...best, ...ranked].map((i) => line(result.rows[i], state.t, lambda, ranks.get(result.rows[i].id) ?? 0, answer.weights[i])),
+      [...best, ...ranked].map((i) => line(result.rows[i], state.t, lambda, ofRows[i], answer.weights[i])),
     );
   }
 
   return { element, show: weigh, weigh };
 }
 
+/** @param {Page.ShownRow} row @param {number} temperature @param {number} lambda @param {number} rank @param {number} weight */
 function line(row, temperature, lambda, rank, weight) {
   const near = row.similarity / temperature;
   return h(

@@ -28,6 +28,7 @@ export function answers() {
     columns.map((column) => column.element),
   );
 
+  /** @param {Page.Lookup} model */
   function show({ result, state }) {
     const secret = !state.revealed;
     database(sql, result.sql, secret);
@@ -43,6 +44,7 @@ export function answers() {
     element.classList.toggle("veiled", veiled({ state, result }));
   }
 
+  /** @param {Page.Lookup} model */
   function weigh({ result, answer, state }) {
     const order = heaviest(answer.weights, SHOWN);
     const hidden = veiled({ state, result });
@@ -55,6 +57,7 @@ export function answers() {
   return { element, show, weigh };
 }
 
+/** @param {{headline: HTMLElement, statement: HTMLElement, list: HTMLElement}} column @param {Page.Found} found @param {boolean} secret */
 function database(column, { statement, parameters, rows }, secret) {
   put(column.headline, secret ? "?" : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
@@ -70,15 +73,17 @@ function database(column, { statement, parameters, rows }, secret) {
   );
 }
 
-/** The statement in lines: those that choose rows whole, with what decides in bold; the others cut where there is no room. */
+/** The statement in lines: those that choose rows whole, with what decides in bold; the others cut where there is no room. @param {string} statement */
 function clauses(statement) {
+  /** @type {{choosing: boolean, text: string}[]} */
   const lines = [];
   for (const text of statement
     .split("\n")
     .map((part) => part.trim())
     .filter(Boolean)) {
     const choosing = CHOOSING.test(text);
-    if (!choosing && lines.length && !lines.at(-1).choosing) lines.at(-1).text += ` ${text}`;
+    const last = lines.at(-1);
+    if (!choosing && last && !last.choosing) last.text += ` ${text}`;
     else lines.push({ choosing, text });
   }
   return lines.map(({ choosing, text }) =>
@@ -91,11 +96,12 @@ function clauses(statement) {
   );
 }
 
+/** @param {unknown} parameter */
 function literal(parameter) {
   return typeof parameter === "string" ? `'${parameter.slice(0, 200).replaceAll("'", "''")}'` : String(parameter);
 }
 
-/** The value, which is what a lookup returns, and under it the number and the key that it was found by. */
+/** The value, which is what a lookup returns, and under it the number and the key that it was found by. @param {string} number @param {Parameters<typeof spoken>[0] & {value?: unknown}} row */
 function line(number, row) {
   const [key, text] = [spoken(row), textOf(row.value)];
   return h(
@@ -106,8 +112,9 @@ function line(number, row) {
   );
 }
 
-/** The indices of the largest weights, largest first; ties in row order. */
+/** The indices of the largest weights, largest first; ties in row order. @param {ArrayLike<number>} weights @param {number} most */
 export function heaviest(weights, most) {
+  /** @type {number[]} */
   const order = [];
   for (let i = 0; i < weights.length; i++) {
     if (weights[i] === 0) continue;

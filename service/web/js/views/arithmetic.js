@@ -18,9 +18,14 @@ const ALL = 60;
 const CELLS = 64;
 /** Decimals of a component of a text's vector; a blend of numbers has more than they have. */
 const DECIMALS = 4;
+/** @type {Record<string, number | undefined>} */
 const MORE = { number: 2, place: 2 };
 
-/** @param {Page.Context} context @param {(blend: any) => void} blended told the output: its vector, and what is known of it */
+/** @typedef {import("../values.js").Values} Values */
+/** @typedef {import("./output.js").Blend} Blend */
+/** @typedef {{text: string | undefined, vector: Float64Array}} Known the vector of a row's value, and the text that it is of */
+
+/** @param {Page.Context} context @param {(blend: ?Blend) => void} blended told the output: its vector, and what is known of it */
 export function arithmetic({ asker }, blended) {
   const title = h("h2", {}, say("arithmetic.title"));
   const how = h("p.small.soft", {});
@@ -33,11 +38,14 @@ export function arithmetic({ asker }, blended) {
     how,
     h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("arithmetic.title") }, h("table", {}, head, body)),
   );
+  /** @type {Map<string, Float64Array>} */
   const encoded = new Map();
+  /** @type {Map<string, Known>} */
   let vectors = new Map();
+  /** @type {?Float64Array} */
   let restMean = null;
 
-  /** The rows are others, and maybe the kind of their values. */
+  /** The rows are others, and maybe the kind of their values. @param {Page.Lookup} model */
   function show({ result }) {
     const values = valuesOf(result);
     const { kind } = values;
@@ -59,7 +67,7 @@ export function arithmetic({ asker }, blended) {
     );
   }
 
-  /** The service answered: take its vectors, and what the rows not shown add. */
+  /** The service answered: take its vectors, and what the rows not shown add. @param {Page.Lookup & {served: Page.Attended, signal: AbortSignal}} checked */
   async function served({ state, result, answer, served: service, signal }) {
     if (valuesOf(result).kind === "text") {
       vectors = state.rows ? await ownVectors(result, answer, signal) : storedVectors(result, service);
@@ -68,13 +76,15 @@ export function arithmetic({ asker }, blended) {
     weigh({ result, answer, state });
   }
 
+  /** @param {Page.Result} result @param {Page.Attended} served */
   function storedVectors({ rows }, { matches }) {
     const texts = new Map(rows.map((row) => [row.id, row.value]));
-    return new Map(
-      matches.filter((match) => match.value_vector).map((match) => [match.id, { text: texts.get(match.id), vector: vectorOf(match.value_vector) }]),
-    );
+    /** @type {[string, Known][]} */
+    const known = matches.flatMap(({ id, value_vector: vector }) => (vector ? [[id, { text: texts.get(id), vector: vectorOf(vector) }]] : []));
+    return new Map(known);
   }
 
+  /** @param {Page.Result} result @param {Page.Answer} answer @param {AbortSignal} signal */
   async function ownVectors(result, answer, signal) {
     const wanted = result.rows.length <= ALL ? result.rows.filter((row) => !row.masked) : heaviest(answer.weights, 12).map((i) => result.rows[i]);
     const missing = [...new Set(wanted.map((row) => row.value).filter((text) => !encoded.has(text)))];
@@ -82,45 +92,59 @@ export function arithmetic({ asker }, blended) {
       const found = await asker.encode(missing, signal);
       missing.forEach((text, i) => encoded.set(text, vectorOf(found[i])));
     }
-    return new Map(wanted.map((row) => [row.id, { text: row.value, vector: encoded.get(row.value) }]));
+    /** @type {[string, Known][]} */
+    const known = wanted.flatMap(({ id, value }) => {
+      const vector = encoded.get(value);
+      return vector ? [[id, { text: value, vector }]] : [];
+    });
+    return new Map(known);
   }
 
-  /** The output at once: what the slider shows while it moves. */
+  /** The output at once: what the slider shows while it moves. @param {Page.Lookup} model */
   function blend(model) {
     const values = valuesOf(model.result);
     const secret = !model.result.asked || veiled(model);
-    const found = secret ? null : values.kind !== "text" ? { ...blendOf(values, model.answer), values, model } : vectors.size ? whole(model, values) : null;
+    const found = secret ? null : values.kind !== "text" ? { ...blendOf(values, model.answer), values, model } : whole(model, values);
     element.hidden = !found;
     blended(found);
     return found;
   }
 
+  /** @param {Page.Lookup} model @param {Extract<Values, {kind: "text"}>} values */
   function whole({ result, answer }, values) {
-    const { output, covered } = summed(result, answer, vectors.values().next().value.vector.length);
+    const [first] = vectors.values();
+    if (!first) return null;
+    const { output, covered } = summed(result, answer, first.vector.length);
     const left = Math.max(0, 1 - covered - answer.nullWeight);
     if (restMean && left > 0) for (let j = 0; j < output.length; j++) output[j] += left * restMean[j];
     return { output, values, nearest: nearestOf(result.rows, output) };
   }
 
-  /** The stored value nearest to the output, by the angle between them, of those whose vector is known; null without one. */
+  /** The stored value nearest to the output, by the angle between them, of those whose vector is known; null without one. @param {Page.ShownRow[]} rows @param {Float64Array} output */
   function nearestOf(rows, output) {
-    const known = rows.filter((row) => !row.masked && vectors.get(row.id)?.text === row.value);
-    const near = known.map((row) => cosine(vectors.get(row.id).vector, output));
-    const at = near.indexOf(Math.max(...near));
-    return at < 0 ? null : { value: known[at].value, similarity: near[at], of: known.length };
+    const near = rows.flatMap(({ id, value, masked }) => {
+      const known = vectors.get(id);
+      return known && !masked && known.text === value ? [{ value, similarity: cosine(known.vector, output) }] : [];
+    });
+    const best = near.reduce((/** @type {?typeof near[0]} */ most, one) => (most && most.similarity >= one.similarity ? most : one), null);
+    return best && { ...best, of: near.length };
   }
 
+  /** @param {Page.Lookup} model */
   function weigh(model) {
     const found = blend(model);
     if (!found) return;
     const { result, answer } = model;
     const { output, values } = found;
-    const of = (i) => (values.kind === "text" ? vectors.get(result.rows[i].id)?.vector : values.vectors[i]);
-    const shown = heaviest(answer.weights, LINES).filter((i) => of(i) && answer.weights[i] >= SMALLEST);
-    const lines = shown.map((i) => term(answer.weights[i], of(i), result.rows[i].value, values));
+    const shown = heaviest(answer.weights, LINES).flatMap((i) => {
+      const { id, value } = result.rows[i];
+      const vector = values.kind === "text" ? vectors.get(id)?.vector : values.vectors[i];
+      return vector && answer.weights[i] >= SMALLEST ? [{ weight: answer.weights[i], vector, value }] : [];
+    });
+    const lines = shown.map(({ weight, vector, value }) => term(weight, vector, value, values));
     const others = Float64Array.from(output);
-    for (const i of shown) of(i).forEach((component, j) => (others[j] -= answer.weights[i] * component));
-    const share = 1 - answer.nullWeight - shown.reduce((sum, i) => sum + answer.weights[i], 0);
+    for (const { weight, vector } of shown) for (let j = 0; j < others.length; j++) others[j] -= weight * vector[j];
+    const share = 1 - answer.nullWeight - shown.reduce((sum, { weight }) => sum + weight, 0);
     if (share > 1e-12 && answer.weights.some((weight) => weight > 0))
       lines.push(
         term(
@@ -132,10 +156,11 @@ export function arithmetic({ asker }, blended) {
         ),
       );
     if (result.nullKey) lines.push(term(answer.nullWeight, new Float64Array(output.length), say("arithmetic.none"), values, "none"));
-    lines.forEach((line, i) => i && line.firstElementChild.append("+"));
+    lines.forEach((line, i) => i && line.firstElementChild?.append("+"));
     fill(body, lines, sum(found));
   }
 
+  /** What the known vectors blend to, and how much they weigh. @param {Page.Result} result @param {Page.Answer} answer @param {number} width */
   function summed(result, answer, width) {
     const output = new Float64Array(width);
     let covered = 0;
@@ -148,6 +173,7 @@ export function arithmetic({ asker }, blended) {
     return { output, covered };
   }
 
+  /** @param {Page.Result} result @param {Page.Answer} answer @param {Float64Array} output the service's */
   function restOf(result, answer, output) {
     const { output: part, covered } = summed(result, answer, output.length);
     const left = 1 - covered - answer.nullWeight;
@@ -157,6 +183,7 @@ export function arithmetic({ asker }, blended) {
   return { element, show, blend, weigh, served };
 }
 
+/** @param {Float64Array} a @param {Float64Array} b */
 function cosine(a, b) {
   let [dot, ofA, ofB] = [0, 0, 0];
   for (let j = 0; j < a.length; j++) {
@@ -167,7 +194,11 @@ function cosine(a, b) {
   return dot / Math.max(Math.sqrt(ofA * ofB), 1e-30);
 }
 
-/** One line: weight × vector; `kind` is a line of more than one row. */
+/**
+ * One line: weight × vector; `kind` is a line of more than one row.
+ *
+ * @param {number} weight @param {ArrayLike<number>} vector @param {string} name @param {Values} values @param {string} [kind]
+ */
 function term(weight, vector, name, values, kind = "") {
   const made = kind === "others" ? MORE[values.kind] : 0;
   const line = h(
@@ -184,9 +215,10 @@ function term(weight, vector, name, values, kind = "") {
   return line;
 }
 
-/** @param {any} blend told above */
-function sum({ output, answered, mean, values }) {
-  const name = mean && answered < 1 ? say("arithmetic.answered", { value: values.write(mean), share: percent(answered) }) : mean ? values.write(output) : "";
+/** @param {Blend} blend */
+function sum(blend) {
+  const { output, values } = blend;
+  const { mean, answered, name } = "mean" in blend ? { ...blend, name: nameOf(blend) } : { mean: null, answered: 1, name: "" };
   return h(
     "tr.sum",
     {},
@@ -194,22 +226,35 @@ function sum({ output, answered, mean, values }) {
     h("td.weight.number"),
     h("td.sign", {}, "="),
     cells(output, values, MORE[values.kind]),
-    h("td.value", {}, pictured(mean ?? output, values, answered ?? 1)),
+    h("td.value", {}, pictured(mean ?? output, values, answered)),
     h("td", {}, say("arithmetic.sum"), name && " · ", name),
   );
 }
 
-/** A vector as it can be seen in a line: a strip of cells, a swatch; a number is itself. */
+/** @param {import("./output.js").ValueBlend} blend */
+function nameOf({ output, answered, mean, values }) {
+  if (!mean) return "";
+  return answered < 1 ? say("arithmetic.answered", { value: values.write(mean), share: percent(answered) }) : values.write(output);
+}
+
+/** A vector as it can be seen in a line: a strip of cells, a swatch; a number is itself. @param {ArrayLike<number>} vector @param {Values} values @param {number} opacity */
 function pictured(vector, values, opacity) {
-  if (values.kind !== "text" && values.kind !== "colour") return null;
-  const strip = values.kind === "text" ? barcode(CELLS, 3, 20) : null;
-  strip?.draw(vector);
-  const shown = strip?.element ?? h("span.swatch", { style: { "--colour": values.write(Array.from(vector)) } });
+  if (values.kind === "number" || values.kind === "place") return null;
+  const shown = values.kind === "text" ? strip(vector) : h("span.swatch", { style: { "--colour": values.write(Array.from(vector)) } });
   shown.style.setProperty("opacity", String(opacity));
   return shown;
 }
 
-function cells(vector, { decimals = DECIMALS }, made = 0) {
+/** @param {ArrayLike<number>} vector */
+function strip(vector) {
+  const { element, draw } = barcode(CELLS, 3, 20);
+  draw(vector);
+  return element;
+}
+
+/** @param {ArrayLike<number>} vector @param {Values} values @param {number} [made] decimals more than the values have */
+function cells(vector, values, made = 0) {
+  const decimals = values.kind === "text" ? DECIMALS : values.decimals;
   return Array.from(vector)
     .slice(0, COMPONENTS)
     .map((component) => h("td.number", {}, fixed(component, decimals + made)));

@@ -36,6 +36,7 @@ export function ask({ store, asker, api }) {
   const source = h("select", { id: "source", onchange: choose });
   const none = h("select", { id: "none", "aria-describedby": "level named-nulls", onchange: () => store.set({ none: chosenNull() }) });
   const number = h("input", { type: "number", id: "none-level", step: 0.01, "aria-label": say("ask.none.level"), oninput: setLevel });
+  const choice = h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number));
   const slider = temperatureSlider(state.t, (t) => store.set({ t }));
   const shelf = filtering(store);
   const verdict = h("p.verdict", { id: "verdict", role: "status" });
@@ -50,21 +51,9 @@ export function ask({ store, asker, api }) {
     h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", label), question, unread),
     slider.element,
     h("div.telling", {}, verdict, summary),
-    h(
-      "div.settings",
-      {},
-      h(
-        "div.pair",
-        {},
-        h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
-        h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)),
-        shelf.element,
-      ),
-      levels,
-      access,
-    ),
+    h("div.settings", {}, h("div.pair", {}, h("div", {}, h("label", { for: "source" }, say("ask.rows")), source), choice, shelf.element), levels, access),
   );
-  const choice = none.parentElement.parentElement;
+  /** @type {?Page.Lookup} */
   let now = null;
   offer();
   offerNone();
@@ -90,6 +79,7 @@ export function ask({ store, asker, api }) {
   function offer() {
     const { rows, source: current } = store.state;
     put(access, asker.access === "read" ? say("ask.read") : "");
+    /** @type {[string, ?number][]} */
     const names = [...asker.sizes];
     if (!rows && !asker.sizes.has(current)) names.unshift([current, null]);
     fill(
@@ -107,8 +97,9 @@ export function ask({ store, asker, api }) {
     choice.hidden = !knowsNull(store.state);
     const names = isCalibrated ? [...NAMED_NULLS, CALIBRATED] : NAMED_NULLS;
     const chosen = typeof current === "number" && current !== EXACT ? NUMBER : current;
+    /** @type {[Page.State["none"], string][]} */
     const choices = [
-      ...names.map((name) => [name, say(`ask.none.${name}`)]),
+      ...names.map((name) => /** @type {[string, string]} */ ([name, say(`ask.none.${name}`)])),
       [NUMBER, say("ask.none.number")],
       [EXACT, say("ask.none.exact")],
       [false, say("ask.none.off")],
@@ -122,6 +113,7 @@ export function ask({ store, asker, api }) {
     if (!number.hidden) number.value = String(current);
   }
 
+  /** @param {Page.Lookup} model */
   function weigh(model) {
     now = model;
     const { state: current, result, answer } = model;
@@ -134,6 +126,7 @@ export function ask({ store, asker, api }) {
     named.hidden = !result.nullKey?.background || current.none === CALIBRATED || !current.revealed;
   }
 
+  /** @param {Page.Lookup} model */
   function show(model) {
     offer();
     offerNone();
@@ -148,10 +141,10 @@ export function ask({ store, asker, api }) {
     if (state.lang === "zh") readsChinese(api).then((reads) => reads && put(label, say("ask.question.any")));
   }
 
-  return { element, offer, show, weigh, learnLanguages, follow: (now) => slider.follow(now.t, summary.textContent) };
+  return { element, offer, show, weigh, learnLanguages, follow: (/** @type {Page.State} */ { t }) => slider.follow(t, summary.textContent) };
 }
 
-/** The answer in one sentence; with "none of these" in two. */
+/** The answer in one sentence; with "none of these" in two. @param {Page.Result} result @param {Page.Answer} answer @param {number} temperature */
 export function sentence(result, answer, temperature) {
   if (!result.asked) return "";
   const nearest = nearestOf(result);
@@ -165,11 +158,10 @@ export function sentence(result, answer, temperature) {
   return say(Number(documents) === 1 ? "summary.one" : "summary.some", shares) + none;
 }
 
-/** The row that may be attended to and is most similar, whatever it weighs; null without one. */
+/** The row that may be attended to and is most similar, whatever it weighs; null without one. @param {Page.Result} result */
 function nearestOf({ similarities, mask }) {
+  /** @type {?number} */
   let nearest = null;
-  mask.forEach((may, i) => {
-    if (may && (nearest === null || similarities[i] > similarities[nearest])) nearest = i;
-  });
+  for (const [i, may] of mask.entries()) if (may && (nearest === null || similarities[i] > similarities[nearest])) nearest = i;
   return nearest;
 }

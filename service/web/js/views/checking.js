@@ -17,12 +17,14 @@ const INTERPOLATED = 2e-3;
 export function checking() {
   const element = h("p.checking.small.soft", { id: "checking" });
 
+  /** @param {Page.Lookup} model */
   function weigh({ result }) {
     put(element, result.asked && result.rows.length ? say("checking.local") : "");
     element.dataset.state = "local";
   }
 
-  function served({ state, result, answer, served: service, blend = null }) {
+  /** @param {Page.Lookup & {served: Page.Attended, blend: ?number}} checked what is shown, the service's answer, and how far its blend of values is off */
+  function served({ state, result, answer, served: service, blend }) {
     if (!result.rows.length) return;
     if (service.exported) {
       element.dataset.state = "exported";
@@ -30,8 +32,8 @@ export function checking() {
     }
     const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;
-    const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;
-    if (tail && worst < INTERPOLATED) learn(result, service, state.t, interpolated);
+    const interpolated = tail !== null && worst < INTERPOLATED && worst >= AGREED;
+    if (tail && worst < INTERPOLATED) learn(tail, result, service, state.t, interpolated);
     if (interpolated) {
       element.dataset.state = "agreed";
       element.dataset.difference = String(worst);
@@ -52,29 +54,36 @@ export function checking() {
 /**
  * What the service's answer says about the rows that the page does not hold: how many documents it rests on, always;
  * and where that can be told from rounding, what these rows weigh.
+ *
+ * @param {NonNullable<Page.Result["tail"]>} tail @param {Page.Result} result @param {Page.Attended} service
+ * @param {number} temperature @param {boolean} weighs
  */
-function learn(result, service, temperature, weighs) {
+function learn(tail, result, service, temperature, weighs) {
   const { log_partition: total, effective_documents: effective } = service.evidence;
-  if (!weighs) return result.tail.learn(temperature, effective);
+  if (!weighs || total === null) return tail.learn(temperature, effective);
   const others = added(result, temperature);
-  const share = (row, i) => Math.exp(row.similarity / temperature + (others?.[i] ?? 0) - total);
+  const share = (/** @type {Page.ShownRow} */ row, /** @type {number} */ i) => Math.exp(row.similarity / temperature + (others?.[i] ?? 0) - total);
   const held = result.rows.reduce((sum, row, i) => sum + (row.masked ? 0 : share(row, i)), 0);
   const rest = 1 - held - service.evidence.null_weight;
-  result.tail.learn(temperature, effective, rest > 0 ? Math.log(rest) + total : undefined);
+  tail.learn(temperature, effective, rest > 0 ? Math.log(rest) + total : undefined);
 }
 
-/** The largest difference of any weight that both know, the null's included, and of its level; 1 where the verdicts differ that no rounding explains. */
+/**
+ * The largest difference of any weight that both know, the null's included, and of its level; 1 where the verdicts differ that no rounding explains.
+ *
+ * @param {Page.Result} result @param {Page.Answer} answer @param {Page.Attended} service @param {number} temperature
+ */
 function difference(result, answer, service, temperature) {
   const index = new Map(result.rows.map((row, i) => [row.id, i]));
   const { null_weight: nullWeight, null_similarity: level } = service.evidence;
   let worst = Math.abs(answer.nullWeight - nullWeight);
-  if (level !== null) worst = Math.max(worst, Math.abs(result.nullKey.level(onTheWire(temperature)) - level) / Math.max(1, Math.abs(level)));
+  if (level !== null && result.nullKey) worst = Math.max(worst, Math.abs(result.nullKey.level(onTheWire(temperature)) - level) / Math.max(1, Math.abs(level)));
   for (const { id, weight } of service.matches) {
     const i = index.get(id);
     if (i !== undefined) worst = Math.max(worst, Math.abs(answer.weights[i] - weight));
   }
   const undecided = [answer.nullWeight, answer.heaviest].some((weight) => Math.abs(weight - HALF) <= worst);
   const isSeen = service.matches.every(({ id, weight }) => weight <= HALF || index.has(id));
-  const isUnknown = service.unknown_tokens > 0; // and of words that the model does not know no document stands out
+  const isUnknown = (service.unknown_tokens ?? 0) > 0; // and of words that the model does not know no document stands out
   return answer.verdict === service.evidence.verdict || undecided || !isSeen || isUnknown ? worst : 1;
 }

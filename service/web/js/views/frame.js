@@ -8,6 +8,8 @@ import { say } from "../words.js";
 /**
  * Mark, scene picker, language, theme, projector, lesson plan. Made once; `show` says and sets what holds now, so that
  * what was pressed keeps the focus.
+ *
+ * @param {Page.Shared} shared
  */
 export function bar({ store, exported }) {
   const tag = h("span.tag", {});
@@ -24,21 +26,23 @@ export function bar({ store, exported }) {
   const spoken = h("p.unseen", { role: "status" });
   nav.append(back, picker, next);
 
+  /** @param {number} by @param {string} sign */
   function step(by, sign) {
     return h("button.plain", { type: "button", onclick: () => store.go(SCENES[placeOf(store.state) + by].name) }, sign);
   }
 
-  /** A button that names the other state, and says which it is in. */
-  function toggle(name, patch, content = null) {
+  /** A button that names the other state, and says which it is in. @param {string} name @param {() => Partial<Page.State>} patch @param {Page.Child} [content] */
+  function toggle(name, patch, content) {
     return h(`button.toggle-${name}`, { type: "button", id: `toggle-${name}`, onclick: () => store.set(patch()) }, content);
   }
 
-  /** What a scene is called; in an exported page also whether it needs a service. */
+  /** What a scene is called; in an exported page also whether it needs a service. @param {Page.Scene} scene */
   function titled(scene) {
     const name = say(`scene.${scene.name}.name`);
     return exported && scene.served ? say("exported.needs", { name }) : name;
   }
 
+  /** @param {Page.State} state */
   function show(state) {
     const place = placeOf(state);
     put(tag, say("frame.tag"));
@@ -61,8 +65,10 @@ export function bar({ store, exported }) {
       [theme, "dark"],
       [projector, "projector"],
     ];
-    for (const [element, name] of named) element.setAttribute("aria-label", say(`frame.${name}`));
-    for (const button of [back, next, lang, theme, projector]) button.title = button.getAttribute("aria-label");
+    for (const [element, name] of named) {
+      element.setAttribute("aria-label", say(`frame.${name}`));
+      if (element instanceof HTMLButtonElement) element.title = say(`frame.${name}`);
+    }
     lang.lang = state.lang === "zh" ? "en" : "zh-Hans";
     put(lang, state.lang === "zh" ? "EN" : "中文");
     put(projector, state.projector ? "A−" : "A+");
@@ -70,7 +76,7 @@ export function bar({ store, exported }) {
     projector.setAttribute("aria-pressed", String(state.projector));
   }
 
-  /** A scene has begun: its title is told once. Whoever walks the list of scenes stays there; others go to the title. */
+  /** A scene has begun: its title is told once. Whoever walks the list of scenes stays there; others go to the title. @param {HTMLElement} title */
   function arrive(title) {
     window.scrollTo(0, 0);
     if (document.activeElement === picker) return put(spoken, title.textContent);
@@ -82,11 +88,12 @@ export function bar({ store, exported }) {
   return { parts: [h("a.mark", { href: home() }, "softkv"), tag, nav, h("div.tools", {}, lesson, room, lang, theme, projector), spoken], show, arrive };
 }
 
+/** @param {Page.State} state */
 function placeOf(state) {
   return SCENES.findIndex((scene) => scene.name === state.scene);
 }
 
-/** Where the rest is. */
+/** Where the rest is. @param {Page.Shared} shared */
 export function foot({ api, exported, store }) {
   if (exported) return [];
   return [

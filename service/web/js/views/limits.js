@@ -8,19 +8,20 @@ import { clipped, say } from "../words.js";
 import { EXACT } from "./ask.js";
 import { heaviest } from "./answers.js";
 
-/** What each limit is: every number that its button sets. */
+/** What each limit is: every number that its button sets. @type {Record<"nearest" | "exact" | "average", Limit>} */
 const LIMITS = {
   nearest: { t: 0, none: false, lambda: 0 },
   exact: { t: 0, none: EXACT, lambda: 0 },
   average: { t: Infinity, none: false, lambda: 0 },
 };
-const SET = Object.keys(LIMITS.nearest);
+/** @typedef {Pick<Page.State, "t" | "none" | "lambda">} Limit */
+/** @typedef {[words: string, holds: ?boolean]} Proof */
 
 /** @param {Page.Context} context */
 export function limits({ store }) {
-  /** What held before the first of the buttons was pressed. */
+  /** What held before the first of the buttons was pressed. @type {?Limit} */
   let before = null;
-  const claims = Object.fromEntries(Object.entries(LIMITS).map(([name, limit]) => [name, claim(name, () => approach(limit))]));
+  const claims = { nearest: made("nearest"), exact: made("exact"), average: made("average") };
   const back = h("button.plain", { type: "button", id: "limit-back", hidden: true, onclick: goBack }, say("limits.back"));
   const element = h(
     "section.limits",
@@ -34,14 +35,21 @@ export function limits({ store }) {
     back,
   );
 
+  /** @param {keyof typeof LIMITS} name */
+  function made(name) {
+    return claim(name, () => approach(LIMITS[name]));
+  }
+
+  /** @param {Limit} limit */
   function approach(limit) {
-    before ??= Object.fromEntries(SET.map((name) => [name, store.state[name]]));
+    const { t, none, lambda } = store.state;
+    before ??= { t, none, lambda };
     store.set(limit);
     follow();
   }
 
   function goBack() {
-    const patch = before;
+    const patch = before ?? {};
     before = null;
     store.set(patch);
     follow();
@@ -54,6 +62,7 @@ export function limits({ store }) {
     back.hidden = !before;
   }
 
+  /** @param {Page.Lookup} model */
   function show({ result, state }) {
     follow();
     element.hidden = veiled({ state, result }) || !result.asked || !result.rows.length;
@@ -66,6 +75,7 @@ export function limits({ store }) {
   return { element, show };
 }
 
+/** @param {string} name @param {() => void} apply */
 function claim(name, apply) {
   const proof = h("span.proof", {});
   const sign = h("span.sign", { "aria-hidden": "true" });
@@ -74,6 +84,7 @@ function claim(name, apply) {
   return {
     element,
     button,
+    /** @param {Proof[0]} words @param {Proof[1]} holds */
     tell(words, holds) {
       put(proof, words);
       put(sign, holds === null ? "" : holds ? "\u00a0✓" : "\u00a0✗");
@@ -82,7 +93,7 @@ function claim(name, apply) {
   };
 }
 
-/** T → 0 without the null, as its button sets it: everything on the row that top-k puts first. */
+/** T → 0 without the null, as its button sets it: everything on the row that top-k puts first. @param {Page.Result} result @returns {Proof} */
 function towardsNearest(result) {
   const { weights } = weighed(result, 0, null);
   const [first] = heaviest(weights, 1);
@@ -95,7 +106,7 @@ function towardsNearest(result) {
   ];
 }
 
-/** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. */
+/** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. @param {Page.Result} result @returns {Proof} */
 function towardsSQL(result) {
   const { weights, nullWeight } = weighed(result, 0, new NullKey({ similarity: EXACT }));
   const kept = new Set(result.rows.filter((_, i) => weights[i] > 0).map((row) => row.id));
@@ -104,15 +115,15 @@ function towardsSQL(result) {
   return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
 }
 
-/** T → ∞ without the null and without words, as its button sets it: every key the same. */
+/** T → ∞ without the null and without words, as its button sets it: every key the same. @param {Page.Result} result @returns {Proof} */
 function towardsAverage(result) {
   const { weights } = weighed({ ...result, words: null }, Infinity, null);
   const shares = [...weights.filter((weight) => weight > 0)];
   const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
-  const keys = Math.max(rows, result.keys ?? 0);
+  const keys = Math.max(rows, result.keys);
   const part = 1 / keys;
   // A row of several keys has as many parts, read from a sweep: whole ones, but for a thousandth.
-  const whole = (share) => Math.abs(share / part - Math.max(1, Math.round(share / part))) < share / part / 500;
-  const holds = shares.every(keys > rows ? whole : (share) => Math.abs(share - part) < 1e-12);
+  const whole = (/** @type {number} */ share) => Math.abs(share / part - Math.max(1, Math.round(share / part))) < share / part / 500;
+  const holds = shares.every((share) => (keys > rows ? whole(share) : Math.abs(share - part) < 1e-12));
   return [say("limits.average.proof", { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: count(keys) }) }), holds];
 }

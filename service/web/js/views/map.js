@@ -88,9 +88,9 @@ export function map() {
   return { element, draw };
 }
 
-/** Degrees → the map: equirectangular, true at the middle latitude. */
+/** Degrees → the map: equirectangular, true at the middle latitude. @param {number[][]} points */
 function plane(points) {
-  const range = (axis) => {
+  const range = (/** @type {number} */ axis) => {
     const all = points.map((point) => point[axis]);
     const [low, high] = [Math.min(...all), Math.max(...all)];
     const free = Math.max(LEAST, (high - low) * MARGIN);
@@ -103,8 +103,8 @@ function plane(points) {
   const scale = Math.min(wide / ((east - west) * narrowing), (HEIGHT.most - EDGE.top - EDGE.bottom) / (north - south));
   const height = Math.max(HEIGHT.least, Math.round((north - south) * scale) + EDGE.top + EDGE.bottom);
   const middle = EDGE.top + (height - EDGE.top - EDGE.bottom) / 2;
-  const x = (at) => EDGE.left + wide / 2 + (at - (west + east) / 2) * narrowing * scale;
-  const y = (at) => middle - (at - (south + north) / 2) * scale;
+  const x = (/** @type {number} */ at) => EDGE.left + wide / 2 + (at - (west + east) / 2) * narrowing * scale;
+  const y = (/** @type {number} */ at) => middle - (at - (south + north) / 2) * scale;
   const [half, tall] = [wide / 2 / (narrowing * scale), (height - EDGE.top - EDGE.bottom) / 2 / scale];
   const degrees = [
     ...between((west + east) / 2 - half, (west + east) / 2 + half).map((line) => ({
@@ -121,9 +121,9 @@ function plane(points) {
   return { x, y, height, degrees };
 }
 
-/** Round degrees between two. */
+/** Round degrees between two. @param {number} low @param {number} high */
 function between(low, high) {
-  const step = STEPS.find((one) => (high - low) / one <= MOST_LINES) ?? STEPS.at(-1);
+  const step = STEPS.find((one) => (high - low) / one <= MOST_LINES) ?? STEPS[STEPS.length - 1];
   const first = Math.ceil(low / step);
   return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, i) => Number(((first + i) * step).toFixed(1)));
 }

@@ -22,6 +22,7 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
   const { signal } = fresh();
   let pause = AWAY_MS;
   let waiting = 0;
+  /** @type {(() => Promise<void>) | null} */
   let retry = null;
 
   function askKey() {
@@ -54,11 +55,12 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
     fill(element);
   }
 
-  /** Say in words why there is no answer; what may pass by itself is tried again by itself. */
+  /** Say in words why there is no answer; what may pass by itself is tried again by itself. @param {SoftkvError} failure */
   function show(failure) {
     stale(true);
-    if (failure.code === "encoder_needed") offerEncoder();
-    else if (failure.code === "not_exported")
+    const code = /** @type {string | undefined} */ (failure.code); // an exported page has codes of its own
+    if (code === "encoder_needed") offerEncoder();
+    else if (code === "not_exported")
       fill(
         element,
         h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))),
@@ -67,13 +69,13 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
     else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
     else if (failure.status === 404) return missing(failure);
-    else if (failure.code === "nothing_to_read") fill(element, h("p.notice", {}, say("notice.unread")));
+    else if (code === "nothing_to_read") fill(element, h("p.notice", {}, say("notice.unread")));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
     else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.detail)));
     if (failure instanceof Unreachable || failure.status === LOADING) later(failure);
   }
 
-  /** Say which rows there are instead, as soon as that is known. @returns {Promise<void>} */
+  /** Say which rows there are instead, as soon as that is known. @param {SoftkvError} failure */
   async function missing(failure) {
     const there = h("span.there", {});
     fill(element, h("div.notice", {}, h("p", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.detail)), there));
@@ -104,7 +106,7 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
         onclick: async () => {
           button.disabled = true;
           try {
-            await exported.loadEncoder((share) => put(button, say("exported.loading", { share: percent(share) })));
+            await exported?.loadEncoder((share) => put(button, say("exported.loading", { share: percent(share) })));
             again();
           } catch (failure) {
             if (!(failure instanceof RecordMissing)) throw failure;
@@ -117,10 +119,10 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
     fill(element, h("div.notice", {}, say("exported.encoder"), " ", button));
   }
 
-  /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. */
+  /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. @param {SoftkvError} refusal */
   function later(refusal) {
     clearTimeout(waiting);
-    retry = async () => {
+    const ask = async () => {
       clearTimeout(waiting);
       retry = null;
       try {
@@ -132,11 +134,12 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
         later(refusal);
       }
     };
-    waiting = setTimeout(retry, pause);
+    retry = ask;
+    waiting = setTimeout(ask, pause);
     pause = Math.min(2 * pause, LONGEST_MS);
   }
 
-  /** An answer of before is seen to be none to what is asked now. */
+  /** An answer of before is seen to be none to what is asked now. @param {boolean} is */
   function stale(is) {
     element.nextElementSibling?.classList.toggle("stale", is);
   }
@@ -145,9 +148,10 @@ export function notice({ api, asker, store, exported }, anew, again = anew) {
   window.addEventListener("online", () => retry?.(), { signal });
   signal.addEventListener("abort", () => clearTimeout(waiting));
   document.addEventListener("ask-key", askKey, { signal });
-  return { element, show, clear, say: (name, places) => fill(element, h("p.notice", {}, say(name, places))) };
+  return { element, show, clear, say: (/** @type {string} */ name) => fill(element, h("p.notice", {}, say(name))) };
 }
 
+/** @type {?AbortController} */
 let stop = null;
 
 /** One at a time: a new frame silences the one before. */

@@ -1,6 +1,6 @@
 /** The node of the output: a blended swatch, number or pin; of texts the vector, and the stored value nearest to it. */
 
-import { h, put } from "../element.js";
+import { h, penOf, put } from "../element.js";
 import { map } from "./map.js";
 import { fixed, percent } from "../numbers.js";
 import { painted, valuesOf } from "../values.js";
@@ -9,13 +9,20 @@ import { legible } from "./glyphs.js";
 
 const LONGEST = 60;
 const NAMED = 24;
+/** @type {Map<string, string>} */
 const known = new Map();
 
-/** A colour of this theme, by its name; asked of the style sheet once. */
+/** @typedef {{output: Float64Array, values: Extract<Values, {kind: "text"}>, nearest: ?{value: string, similarity: number, of: number}}} TextBlend the value nearest to it, of so many */
+/** @typedef {ReturnType<typeof import("../values.js").blendOf> & {values: Exclude<Values, {kind: "text"}>, model: Page.Lookup}} ValueBlend */
+/** @typedef {TextBlend | ValueBlend} Blend what arithmetic.js makes of the weights */
+/** @typedef {import("../values.js").Values} Values */
+
+/** A colour of this theme, by its name; asked of the style sheet once. @param {string} name */
 function colourOf(name) {
   const by = `${document.documentElement.dataset.theme} ${name}`;
-  if (!known.has(by)) known.set(by, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  return known.get(by);
+  const colour = known.get(by) ?? getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  known.set(by, colour);
+  return colour;
 }
 
 /** What stands where the lines meet. */
@@ -23,15 +30,17 @@ export function output() {
   const strip = barcode(32, 3, 40);
   const swatch = h("span.swatch", { role: "img" });
   const place = h("span.place-of", {});
+  /** @type {?ReturnType<typeof map>} */
   let chart = null;
   const large = h("span.blended.number", {});
   const how = h("span.tiny.soft", { id: "output-how" });
   const said = h("span.tiny", { id: "output-words" });
   const nearest = h("bdi.nearest.small", { id: "output-nearest" });
   const element = h("div.node.output", { id: "output-node" }, strip.element, swatch, place, large, how, said, nearest);
+  /** @type {Record<Values["kind"], HTMLElement[]>} */
   const parts = { text: [strip.element, nearest], colour: [swatch, large], number: [large], place: [place, large] };
 
-  /** The rows are others: what they blend to takes its room before the lines are measured. */
+  /** The rows are others: what they blend to takes its room before the lines are measured. @param {Page.Lookup} model */
   function show({ result }) {
     const values = valuesOf(result);
     const { kind } = values;
@@ -49,17 +58,18 @@ export function output() {
     place.append(chart.element);
   }
 
-  /** @param {any} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */
+  /** @param {?Blend} blend null while it must not be seen, or is not known */
   function draw(blend) {
     element.classList.toggle("unknown", !blend);
-    element.dataset.vector = blend && blend.values.kind !== "text" ? blend.output.join(" ") : "";
+    element.dataset.vector = blend && "mean" in blend ? blend.output.join(" ") : "";
     if (!blend) {
       strip.draw(null);
       for (const part of [large, said, nearest]) put(part, "");
-    } else if (blend.values.kind === "text") drawText(blend);
-    else drawValue(blend);
+    } else if ("mean" in blend) drawValue(blend);
+    else drawText(blend);
   }
 
+  /** @param {TextBlend} blend */
   function drawText({ output: vector, nearest: found }) {
     const isNothing = vector.every((component) => component === 0); // no value is nearer to it than any other
     const shown = isNothing ? null : found;
@@ -69,7 +79,7 @@ export function output() {
     nearest.title = shown?.value.slice(0, 600) ?? "";
   }
 
-  /** A number is shown as it came out, with the null's zero in it; a colour and a pin are the mean of what answered. */
+  /** A number is shown as it came out, with the null's zero in it; a colour and a pin are the mean of what answered. @param {ValueBlend} blend */
   function drawValue(blend) {
     const {
       values: { kind, vectors, write },
@@ -102,11 +112,13 @@ export function output() {
  *
  * @param {number} cells how many of the vector's first components are drawn
  * @param {number} width pixels a cell
+ * @param {number} [height]
  */
 export function barcode(cells, width, height = 28) {
   const element = h("canvas.barcode", { width: cells * width, height, role: "img", "aria-hidden": "true" });
-  const pen = element.getContext("2d");
+  const pen = penOf(element);
 
+  /** @param {?ArrayLike<number>} vector */
   function draw(vector) {
     pen.clearRect(0, 0, element.width, height);
     if (!vector) return;

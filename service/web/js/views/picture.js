@@ -26,6 +26,7 @@ const FIELD = "shelf";
 
 /** @param {Page.Context} context */
 export function picture({ store }) {
+  /** @type {Map<string, ReturnType<typeof rowElement>>} */
   const elements = new Map();
   const blended = output();
   const ids = { query: h("div.node.query", { id: "query-node" }), output: blended.element };
@@ -58,23 +59,34 @@ export function picture({ store }) {
     h("div.drawn", {}, add, total, mark),
     described,
   );
+  /** The rows that are drawn, by their number and their id. @type {{i: number, id: string}[]} */
   let shown = [];
+  /** @type {?Page.Result} */
   let now = null;
   let saying = 0;
+  /** @type {?string} */
   let added = null;
 
+  /** @param {string} name @param {string} value */
   function special(name, value) {
-    const key = h("div.cell.key-cell", {}, h("span.special", {}));
+    const key = h("span.special", {});
     const number = h("span.share.number", {});
     const shownValue = h("span.special", {}, value);
     return {
-      key: key.firstElementChild,
+      key,
       number,
       value: shownValue,
-      element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)),
+      element: h(
+        `div.row.${name}`,
+        { role: "listitem" },
+        h("div.cell.key-cell", {}, key),
+        h("div.middle", {}, number),
+        h("div.cell.value-cell", {}, shownValue),
+      ),
     };
   }
 
+  /** @param {Page.ShownRow} row */
   function rowElement(row) {
     const id = row.id;
     const key = field("key-text", say("picture.key", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { key: text }));
@@ -105,9 +117,10 @@ export function picture({ store }) {
     return { element: line, key, value, colour, similarity, logit, share, tag, mask };
   }
 
+  /** @param {Page.Lookup} model */
   function choose({ result, state }) {
     const most = room(state, result);
-    if (body.contains(document.activeElement) && document.activeElement.tagName === "TEXTAREA" && shown.length) {
+    if (body.contains(document.activeElement) && document.activeElement instanceof HTMLTextAreaElement && shown.length) {
       const index = new Map(result.rows.map((row, i) => [row.id, i]));
       const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
       if (kept.length) return kept;
@@ -121,7 +134,7 @@ export function picture({ store }) {
     return [...blank, ...open.slice(0, most - masked.length), ...masked];
   }
 
-  /** How many rows there is room for beside the slider, on one screen, with the rest and "none of these" below them. */
+  /** How many rows there is room for beside the slider, on one screen, with the rest and "none of these" below them. @param {Page.State} state @param {Page.Result} result */
   function room({ projector }, { nullKey }) {
     if (window.innerWidth <= PHONE) return 6;
     if (window.innerHeight < FRAME) return nullKey ? 4 : 5;
@@ -129,6 +142,7 @@ export function picture({ store }) {
     return (window.innerHeight < LOW ? 8 : 9) - (nullKey ? 1 : 0);
   }
 
+  /** @param {Page.Lookup} model */
   function show(model) {
     now = model.result;
     blended.show(model);
@@ -140,11 +154,11 @@ export function picture({ store }) {
     shown = chosen.map((i) => ({ i, id: result.rows[i].id }));
     const wanted = shown.map(({ i, id }) => {
       const row = result.rows[i];
-      if (!elements.has(id)) elements.set(id, rowElement(row));
-      const line = elements.get(id);
+      const line = elements.get(id) ?? rowElement(row);
+      elements.set(id, line);
       const out = row.masked && state.revealed;
       const struck = state.revealed ? struckOut(row, state) : "";
-      for (const name of ["key", "value"]) {
+      for (const name of /** @type {const} */ (["key", "value"])) {
         line[name].write(oneLine(row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined)));
         line[name].element.title = struck || row[name].slice(0, 600);
       }
@@ -155,8 +169,9 @@ export function picture({ store }) {
       line.logit.hidden = !out;
       put(line.logit, out ? "−∞" : "");
       line.logit.title = struck;
-      line.tag.hidden = !compared || !state.revealed || row.metadata?.[compared] === undefined;
-      put(line.tag, line.tag.hidden ? "" : String(row.metadata[compared]));
+      const tag = compared && state.revealed ? row.metadata?.[compared] : undefined;
+      line.tag.hidden = tag === undefined;
+      put(line.tag, tag === undefined ? "" : String(tag));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
       line.element.classList.toggle("masked", out);
       const name = out ? "picture.unmask" : "picture.mask";
@@ -173,10 +188,10 @@ export function picture({ store }) {
     put(ids.query.querySelector("span") ?? ids.query.appendChild(h("span", { dir: "auto" })), state.query.slice(0, 120));
     none.element.hidden = !result.nullKey;
     requestAnimationFrame(fade);
-    if (added && elements.has(added)) {
-      elements.get(added).key.element.focus();
-      added = null;
-    }
+    const line = added && elements.get(added);
+    if (!line) return;
+    line.key.element.focus();
+    added = null;
   }
 
   /** A text of more than two lines fades at its end. */
@@ -186,30 +201,31 @@ export function picture({ store }) {
     fields.forEach((one, i) => one.classList.toggle("cut", cut[i]));
   }
 
+  /** @param {Page.Lookup} model */
   function weigh(model) {
     const { result, answer, state } = model;
     const secret = veiled(model);
     let seen = 0;
-    /** @type {Parameters<typeof lines.draw>[2]} */
-    const drawn = shown
-      .filter(({ i }) => i < result.rows.length)
-      .map(({ i, id }) => {
-        const line = elements.get(id);
-        const weight = answer.weights[i];
-        seen += weight;
-        put(line.share, result.rows[i].masked && state.revealed ? percent(0) : secret || !result.asked ? "?" : percent(weight));
-        return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
-      });
+    /** @type {import("./wires.js").Line[]} */
+    const drawn = [];
+    for (const { i, id } of shown) {
+      const line = elements.get(id);
+      if (!line || i >= result.rows.length) continue;
+      const weight = answer.weights[i];
+      seen += weight;
+      put(line.share, result.rows[i].masked && state.revealed ? percent(0) : secret || !result.asked ? "?" : percent(weight));
+      drawn.push({ name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" });
+    }
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
     const left = Math.max(0, 1 - seen - answer.nullWeight);
     if (rest.element.hidden !== others <= 0) lines.forget();
     rest.element.hidden = others <= 0;
     put(rest.value, others > 0 ? say("picture.rest.value") : "");
     put(rest.key, say("picture.rest", { count: count(others) }));
-    const said = (weight) => (secret ? "?" : percent(weight));
+    const said = (/** @type {number} */ weight) => (secret ? "?" : percent(weight));
     put(rest.number, said(left < 1e-12 ? 0 : left));
     put(none.number, said(answer.nullWeight));
-    put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
+    put(none.key, answer.level === null ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
     put(mark, verdictMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest", many: others });
     if (result.nullKey)
@@ -220,7 +236,7 @@ export function picture({ store }) {
     describe(words(drawn, result, secret));
   }
 
-  /** For a screen reader: not every step of a slider that moves, and none where the slider's own words say it. */
+  /** For a screen reader: not every step of a slider that moves, and none where the slider's own words say it. @param {string} text */
   function describe(text) {
     described.setAttribute("aria-live", document.activeElement?.matches(".slider") ? "off" : "polite");
     clearTimeout(saying);
@@ -233,12 +249,15 @@ export function picture({ store }) {
     lines.leave();
   }
 
+  /** @param {import("./wires.js").Line[]} drawn @param {Page.Result} result @param {boolean} secret */
   function words(drawn, result, secret) {
     if (secret || !result.asked) return "";
     const rows = drawn.filter((one) => one.kind !== "masked" && one.weight > 0.005);
-    const named = rows.map(
-      (one) => `${one.row.querySelector(".key-text")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`,
-    );
+    const named = rows.map(({ row, weight }) => {
+      const key = row.querySelector(".key-text");
+      const name = key instanceof HTMLTextAreaElement ? key.value.slice(0, 60) : row.querySelector(".special")?.textContent;
+      return `${name}: ${percent(weight)}`;
+    });
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 

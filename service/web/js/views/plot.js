@@ -33,7 +33,10 @@ export function plot([low, high], moved) {
 
   const stop = new AbortController();
   const options = { signal: stop.signal };
-  const watcher = new ResizeObserver(() => last && place !== measure() && draw(...last));
+  const watcher = new ResizeObserver(() => {
+    const before = place;
+    if (last && measure() !== before) draw(...last);
+  });
   watcher.observe(element);
   element.addEventListener(
     "pointerdown",

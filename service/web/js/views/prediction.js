@@ -9,17 +9,19 @@ export function prediction({ store }) {
   const reply = h("p.reply", { id: "reply", role: "status", tabIndex: -1 });
   const asked = h("fieldset.prediction", { id: "prediction" });
   const element = h("div.asked", {}, asked, reply);
+  /** @type {?string} */
   let told = null;
   let drawn = "";
   let wasCovered = false;
 
-  /** Choosing or not, the picture is there at once; the focus goes to what is said of the choice. */
+  /** Choosing or not, the picture is there at once; the focus goes to what is said of the choice. @param {?string} guess */
   function reveal(guess) {
     const mine = element.contains(document.activeElement);
     store.set({ revealed: true, guess });
     if (mine) reply.focus();
   }
 
+  /** @param {ReturnType<typeof question>} one */
   function offer(one) {
     const now = JSON.stringify([one?.ask, one?.choices]);
     if (now === drawn) return;
@@ -67,19 +69,21 @@ export function prediction({ store }) {
   return { element, show };
 }
 
-/** Yes, or what it is instead; without a guess only what it is, and nothing where it was never asked. */
+/** Yes, or what it is instead; without a guess only what it is, and nothing where it was never asked. @param {Page.Model} model @param {boolean} wasCovered */
 function words(model, wasCovered) {
   const { guess } = model.state;
   const one = question(model);
-  const text = (id) => one.choices.find((choice) => choice.id === id)?.text;
-  const right = one && text(one.right);
+  if (!one) return "";
+  const text = (/** @type {?string} */ id) => one.choices.find((choice) => choice.id === id)?.text;
+  const [right, yours] = [text(one.right), text(guess)];
   if (!right) return "";
   const { because } = one;
   if (guess === one.right) return say("predict.right", { because });
-  if (text(guess)) return say("predict.wrong", { yours: text(guess), right, because });
+  if (yours) return say("predict.wrong", { yours, right, because });
   return wasCovered ? say("predict.shown", { right, because }) : "";
 }
 
+/** @param {Page.Model} model */
 function hasAnswer(model) {
   return Object.keys(model).length > 1;
 }

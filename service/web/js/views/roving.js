@@ -9,20 +9,22 @@ const FIELDS = "input, textarea, button";
  * @param {HTMLElement} container
  */
 export function roving(container) {
+  /** @type {?Element} */
   let current = null;
   container.addEventListener("focusin", (event) => settle(rowOf(event.target)));
-  container.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  container.addEventListener("keydown", (event) => {
+    const by = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 1 : 0;
     if (!by || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.isComposing) return;
     const row = rowOf(event.target);
     const rows = walked();
-    const next = rows[rows.indexOf(row) + by];
+    const next = rows[indexIn(rows, row) + by];
     event.preventDefault();
-    if (next) fieldsOf(next)[fieldsOf(row).indexOf(event.target)]?.focus();
+    if (next && row) fieldsOf(next)[indexIn(fieldsOf(row), event.target)]?.focus();
   });
 
+  /** @param {?EventTarget} target */
   function rowOf(target) {
-    return [...container.children].find((row) => row.contains(target)) ?? null;
+    return [...container.children].find((row) => target instanceof Node && row.contains(target)) ?? null;
   }
 
   function walked() {
@@ -32,15 +34,16 @@ export function roving(container) {
   /** One row, the last that was in use, can be reached with Tab. */
   function settle(row = current) {
     const rows = walked();
-    current = rows.includes(row) ? row : (rows[0] ?? null);
+    current = rows[Math.max(0, indexIn(rows, row))] ?? null;
     for (const one of rows) for (const field of fieldsOf(one)) field.tabIndex = one === current ? 0 : -1;
   }
 
+  /** @param {Element[]} wanted */
   function arrange(wanted) {
     const held = document.activeElement;
     const inside = container.contains(held);
     const row = rowOf(held);
-    const at = [walked().indexOf(row), inside && row ? fieldsOf(row).indexOf(held) : -1];
+    const at = [indexIn(walked(), row), inside && row ? indexIn(fieldsOf(row), held) : -1];
     if (wanted.length !== container.children.length || wanted.some((one, i) => container.children[i] !== one)) {
       container.replaceChildren(...wanted);
     }
@@ -54,6 +57,12 @@ export function roving(container) {
   return { arrange };
 }
 
+/** @param {Element} row */
 function fieldsOf(row) {
-  return [...row.querySelectorAll(FIELDS)];
+  return /** @type {HTMLElement[]} */ ([...row.querySelectorAll(FIELDS)]);
+}
+
+/** @param {EventTarget[]} all @param {?EventTarget} one @returns {number} −1 where it is not among them */
+function indexIn(all, one) {
+  return one ? all.indexOf(one) : -1;
 }

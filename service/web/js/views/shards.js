@@ -15,7 +15,7 @@ export async function shards(shared) {
   );
   const held = await shared.held;
   const foot = document.querySelector("#foot");
-  if (!held || held.ranges === null || foot.querySelector("#shards")) return;
+  if (!foot || !held || held.ranges === null || held.whole === null || foot.querySelector("#shards")) return;
   const machines = new Set(held.servers.map((server) => server.machine)).size;
   const whole = held.whole === held.ranges;
   foot.append(

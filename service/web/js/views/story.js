@@ -29,10 +29,11 @@ export function story(shared) {
   const more = h("div.more", {});
   const place = h("div.place", {}, h("span", {}, `${SCENES.findIndex((one) => one.name === scene) + 1} / ${SCENES.length}`), cover, undo, restart);
   const element = h("header.story", {}, place, title, lede, asked.element, more);
+  /** @type {?ReturnType<typeof practice>} */
   let practised = null;
   let titled = "";
 
-  /** The sentence, as long as it is about what is seen. */
+  /** The sentence, as long as it is about what is seen. @param {Page.State} state */
   function follow(state) {
     const own = isOwn(state);
     const now = `${state.revealed} ${own}`;
@@ -64,7 +65,7 @@ export function story(shared) {
   return { element, follow, show };
 }
 
-/** Whether the learner has left what the scene's title and sentence speak of. */
+/** Whether the learner has left what the scene's title and sentence speak of. @param {Page.State} state */
 function isOwn(state) {
   const start = beginning(state.scene);
   return (sceneNamed(state.scene).about ?? []).some((name) => JSON.stringify(state[name]) !== JSON.stringify(start[name]));

@@ -15,6 +15,7 @@ const ALL = 12;
 
 /** @param {Page.Context} context */
 export function table({ store }) {
+  /** @type {Map<string, ReturnType<typeof lineOf>>} */
   const lines = new Map();
   const title = h("h2", {});
   const copy = h("p.small", {});
@@ -22,7 +23,7 @@ export function table({ store }) {
   const list = roving(body);
   const logits = heading("logit");
   const compared = h("th", { scope: "col", hidden: true });
-  const more = h("button", { type: "button", onclick: () => ((limit += PAGE), show(now)) });
+  const more = h("button", { type: "button", onclick: () => ((limit += PAGE), again()) });
   const paste = h("textarea", { id: "paste", rows: 4, dir: "auto", placeholder: say("table.paste.example") });
   const element = h(
     "section.all",
@@ -39,7 +40,7 @@ export function table({ store }) {
         body,
       ),
     ),
-    h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => (added = addRow(store, now.result)) }, say("table.add")), more),
+    h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => (added = addRow(store, seen())) }, say("table.add")), more),
     h(
       "details",
       {},
@@ -50,11 +51,22 @@ export function table({ store }) {
     ),
   );
   let limit = PAGE;
+  /** @type {?Page.Lookup} */
   let now = null;
+  /** @type {?string} */
   let added = null;
   const printing = new AbortController();
-  window.addEventListener("beforeprint", () => now && ((limit = Infinity), show(now)), { signal: printing.signal });
+  window.addEventListener("beforeprint", () => ((limit = Infinity), again()), { signal: printing.signal });
 
+  function again() {
+    if (now) show(now);
+  }
+
+  function seen() {
+    return now?.result ?? null;
+  }
+
+  /** @param {string} name */
   function heading(name) {
     return h("th", { scope: "col" }, say(`table.${name}`));
   }
@@ -64,19 +76,20 @@ export function table({ store }) {
     if (rows.length) store.set({ source: "scratch", rows, masked: [], filter: null, left: 0 });
   }
 
+  /** @param {Page.ShownRow} row */
   function lineOf(row) {
     const { id } = row;
     const name = row.key.slice(0, 60);
     const attend = h("input", { type: "checkbox", "aria-label": say("table.attend.row", { key: name }), onchange: () => maskRow(store, id) });
-    const key = field("key-text", say("picture.key", { key: name }), (text) => editRow(store, now.result, id, { key: text }));
-    const value = field("value-text", say("picture.value", { key: name }), (text) => editRow(store, now.result, id, { value: text }));
+    const key = field("key-text", say("picture.key", { key: name }), (text) => editRow(store, seen(), id, { key: text }));
+    const value = field("value-text", say("picture.value", { key: name }), (text) => editRow(store, seen(), id, { value: text }));
     const similarity = h("td.number", {});
     const logit = h("td.number.logit", {});
     const weight = h("td.number.weight", {});
     const tag = h("td", { hidden: true });
     const remove = h(
       "button.plain",
-      { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, now.result, id) },
+      { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, seen(), id) },
       "×",
     );
     const element = h(
@@ -94,6 +107,7 @@ export function table({ store }) {
     return { element, attend, key, value, similarity, logit, weight, tag };
   }
 
+  /** @param {Page.Lookup} model */
   function show(model) {
     now = model;
     const { result, state } = model;
@@ -111,9 +125,10 @@ export function table({ store }) {
     const kept = new Set(shown.map((row) => row.id));
     for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
     const wanted = shown.map((row) => {
-      if (!lines.has(row.id)) lines.set(row.id, lineOf(row));
-      const line = lines.get(row.id);
-      for (const name of ["key", "value"]) line[name].write(oneLine(row[name]));
+      const line = lines.get(row.id) ?? lineOf(row);
+      lines.set(row.id, line);
+      line.key.write(oneLine(row.key));
+      line.value.write(oneLine(row.value));
       line.attend.checked = !row.masked || !state.revealed;
       line.attend.disabled = row.masked && state.revealed && !state.masked.includes(row.id);
       put(line.similarity, result.asked && !veiled(model) ? fixed(row.similarity, 4) : "");
@@ -127,13 +142,13 @@ export function table({ store }) {
     more.hidden = result.rows.length <= limit;
     put(more, say("table.more", { count: Math.min(PAGE, result.rows.length - limit) }));
     weigh(model);
-    if (added && lines.has(added)) {
-      lines.get(added).key.element.focus();
-      added = null;
-    }
+    const line = added && lines.get(added);
+    if (!line) return;
+    line.key.element.focus();
+    added = null;
   }
 
-  /** The rows of the list so far; a row without a key, which has just been added, before those that do not fit. */
+  /** The rows of the list so far; a row without a key, which has just been added, before those that do not fit. @param {Page.Result} result @param {Page.State} state */
   function listed({ rows }, { revealed }) {
     if (!revealed && rows.length > ALL)
       return byKey(
@@ -146,11 +161,13 @@ export function table({ store }) {
     return [...rows.filter((row) => !row.key), ...rows.filter((row) => row.key)].slice(0, limit);
   }
 
+  /** @param {Page.State} state @param {Page.Result} result */
   function whose(state, result) {
     if (state.rows) return [say("table.own"), " "];
     return [result.size > result.rows.length ? say("table.nearest", { shown: count(result.rows.length), count: count(result.size) }) : say("table.live")];
   }
 
+  /** @param {Page.Lookup} model */
   function weigh({ result, answer, state }) {
     const secret = veiled({ state, result });
     const others = addedBy(result, state.t);
@@ -167,7 +184,7 @@ export function table({ store }) {
   return { element, show, weigh, leave: () => printing.abort() };
 }
 
-/** What softmax is given: similarity ÷ T. At T = 0 the limit, beside the largest: 0, or −∞ for all that is below it. */
+/** What softmax is given: similarity ÷ T. At T = 0 the limit, beside the largest: 0, or −∞ for all that is below it. @param {number} similarity @param {number} temperature @param {number} others @param {number} weight */
 function logitText(similarity, temperature, others, weight) {
   if (temperature === 0) return weight > 0 ? "0" : "−∞";
   const logit = similarity / temperature + others;

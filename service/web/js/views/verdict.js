@@ -13,7 +13,7 @@ export function verdictWords(model) {
   return say("verdict.because", { verdict: say(`verdict.${answer.verdict}`), why: say(`verdict.${why(model)}`) });
 }
 
-/** Whether "none of these" takes part, or would if it had not been switched off: before its own scene nothing is said of it. */
+/** Whether "none of these" takes part, or would if it had not been switched off: before its own scene nothing is said of it. @param {Page.State} state */
 export function knowsNull({ scene, none }) {
   return none !== false || beginning(scene).none !== false;
 }
@@ -24,7 +24,7 @@ function isHot({ state, result }) {
   return result.nullKey ? result.nullKey.isBlurred(state.t) : state.t === Infinity && result.size > 1;
 }
 
-/** The same in two or three words, with a sign. */
+/** The same in two or three words, with a sign. @param {Page.Lookup} model */
 export function verdictMark(model) {
   return verdictWords(model) && say(`verdict.${model.answer.verdict}.mark`);
 }
@@ -38,10 +38,10 @@ function why({ state, result, answer }) {
   return result.nullKey ? `${answer.verdict}.cold` : `${answer.verdict}.nearest`;
 }
 
-/** What "none of these" weighs at this temperature, and what it takes for unrelated. */
+/** What "none of these" weighs at this temperature, and what it takes for unrelated. @param {Page.Lookup} model */
 export function levelWords({ state, result: { asked, nullKey }, answer: { level } }) {
   if (!asked || !state.revealed || !knowsNull(state)) return "";
-  if (!nullKey) return say("level.off");
+  if (!nullKey || level === null) return say("level.off");
   if (!nullKey.background) return say("level.number", { level: similarityText(level) });
   const { mean, deviation, of } = nullKey.background;
   const shown = { count: count(nullKey.count), level: similarityText(level), mean: fixed(mean) };

@@ -96,7 +96,7 @@ export function photo(context) {
       context.notice.clear();
     } catch (failure) {
       if (!(failure instanceof DOMException)) throw failure;
-      context.notice.say("photo.unread", {});
+      context.notice.say("photo.unread");
     }
   }
 

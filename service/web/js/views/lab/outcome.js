@@ -31,7 +31,7 @@ export function outcome() {
       lengths,
       all.length
         ? [
-            head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : length))]),
+            head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : String(length)))]),
             h(
               "tbody",
               {},

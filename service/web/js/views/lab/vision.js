@@ -262,8 +262,8 @@ export function vision(context) {
     );
     put(
       sums,
-      last
-        ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told?.begun?.parameters ?? 0)} ${say("lab.column.parameters")}`
+      last && told?.begun
+        ? `${say("lab.column.loss")} ${fixed(last.loss, 3)} · ${fixed(last.step_ms, 1)} ${say("lab.column.step_ms")} · ${count(told.begun.parameters)} ${say("lab.column.parameters")}`
         : "",
     );
     const share = told?.tested?.accuracy ?? one?.accuracy;

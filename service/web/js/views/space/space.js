@@ -148,7 +148,7 @@ export function space(context) {
     const vectors = sorted.map((match) => vectorOf(match.key_vector));
     const plane = new Plane(vectors);
     const turns = new Map(tour(vectors, plane).map((row, i) => [row, (i + 0.5) / sorted.length]));
-    return { plane, rows: sorted.map(({ id, key }, i) => ({ id, key, turn: turns.get(i) ?? 0, flat: plane.place(vectors[i]) })) };
+    return { plane, rows: sorted.map(({ id, key }, i) => ({ id, key, turn: /** @type {number} */ (turns.get(i)), flat: plane.place(vectors[i]) })) };
   }
 
   /** The keys move from where they were to where the new question puts them. @param {Answered} answer @param {Float64Array} from */

@@ -49,7 +49,8 @@ export function card({ source, judged, dropped, elsewhere }) {
     const label = KEYS[event.key];
     const { target } = event;
     const isElsewhere = !(target instanceof Element) || !target.closest("#stage") || target.matches(FIELDS);
-    if (!label || !isReadable || element.hidden || !element.isConnected || isElsewhere || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!label || !isReadable || element.hidden || !element.isConnected || isElsewhere || event.repeat || event.altKey || event.ctrlKey || event.metaKey)
+      return;
     event.preventDefault();
     judged(label);
   }

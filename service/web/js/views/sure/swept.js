@@ -63,14 +63,14 @@ export class Swept {
 
 /** @param {string} query @param {{documents: number, matches: {key: string, value: unknown}[], temperatures: Rung[]}} swept @param {number} unread @returns {Asked} */
 function askedOf(query, swept, unread) {
-    const [match] = swept.matches;
-    return {
-      query,
-      documents: swept.documents,
-      match: match ? { key: match.key, value: textOf(match.value) } : null,
-      unread,
-      weight: match ? weightOf(swept) : () => 0,
-    };
+  const [match] = swept.matches;
+  return {
+    query,
+    documents: swept.documents,
+    match: match ? { key: match.key, value: textOf(match.value) } : null,
+    unread,
+    weight: match ? weightOf(swept) : () => 0,
+  };
 }
 
 /** The body of a sweep for the first match. @param {string} query @param {None} none @param {number[]} [temperatures] */
