@@ -16,9 +16,11 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.access_log import AccessLog
 from service.api.admission import Admission, ConnectionLimits
 from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessMiddleware, Hosts, answer_origins, machine_names
+from service.api.middleware.access_record import AccessRecordMiddleware
 from service.api.middleware.body_limit import BodyLimitMiddleware
 from service.api.middleware.requests import HeadMiddleware, RequestIdMiddleware, RequestValidationMiddleware
 from service.api.middleware.shutdown import Shutdown, ShutdownMiddleware
@@ -98,6 +100,12 @@ def create_app(
     return app
 
 
+def _open_access_log(settings: Settings) -> AccessLog | None:
+    if settings.access_log is None:
+        return None
+    return AccessLog(settings.access_log, max_bytes=settings.access_log_bytes, old_files=settings.access_log_files)
+
+
 class LocalService:
     """A service that runs inside another program. `Client.local` finds this class by the entry point `softkv.local`.
 
@@ -153,6 +161,9 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
     )
     app.add_middleware(RequestValidationMiddleware)
     app.add_middleware(ShutdownMiddleware, shutdown=app.state.shutdown)
+    app.state.access_log = _open_access_log(settings)
+    if app.state.access_log is not None:
+        app.add_middleware(AccessRecordMiddleware, log=app.state.access_log)
     app.add_middleware(
         TelemetryMiddleware,
         meters=app.state.meters,

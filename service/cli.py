@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from service.commands.access_log import access_log
 from service.commands.bench import bench
 from service.commands.cluster import cluster
 from service.commands.demo import demo
@@ -49,7 +50,7 @@ app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
 for command in (demo, doctor):
     app.command(cls=Command, rich_help_panel=START)(command)
 add_remote_commands(app)
-for operation in (restore, copy, key):
+for operation in (restore, copy, key, access_log):
     app.command(cls=Command, rich_help_panel=OPERATE)(operation)
 # All options belong to the benchmarks, including --help.
 app.command(

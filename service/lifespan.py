@@ -72,6 +72,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                     await asyncio.to_thread(app.state.tracing.close)
         finally:
             await asyncio.to_thread(catalogue.store.close)
+            if app.state.access_log is not None:
+                await asyncio.to_thread(app.state.access_log.close)
 
 
 def _parts(settings: Settings, catalogue: Catalogue) -> State:

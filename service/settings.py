@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     slow_request_ms: float = Field(1000, ge=0)
+    access_log: Path | None = None
+    access_log_bytes: int = Field(16_777_216, ge=4096)
+    access_log_files: int = Field(10, ge=1, le=1000)
     traces: Literal["none", "otlp"] = "none"
     demo: Names = ()
 
@@ -112,7 +115,9 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("store", "keys_file", "allow_anonymous", "threads", "shards", "unix_socket", mode="before")
+    @field_validator(
+        "store", "keys_file", "allow_anonymous", "threads", "shards", "unix_socket", "access_log", mode="before"
+    )
     @classmethod
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value

@@ -20,6 +20,7 @@ from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
 from service.api.middleware.access import Reach, admit, caller_of
+from service.api.middleware.access_record import begin_change
 from service.api.middleware.body_limit import body_limit, wait_if_heavy
 from service.api.problems.table import ANY_CALL, Responses
 from service.api.state import parts_of
@@ -156,7 +157,7 @@ class RequiredLevel:
 
     async def __call__(self, request: Request) -> None:
         """Raise an APIError if the caller lacks the level."""
-        admit(request.scope, self.level)
+        admit_call(request.scope, self.level)
 
 
 @dataclass(frozen=True)
@@ -227,13 +228,24 @@ def _declarations(route: Any, kind: type[T]) -> list[T]:
     return [call for call in dependencies if isinstance(call, kind)]
 
 
+def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
+    """Check the caller's access as `admit` does. If the call writes, begin its record in the access log.
+
+    Raises:
+        AccessLogUnwritable: the call writes, and the access log cannot be written.
+    """
+    admit(scope, needed, reach)
+    if needed == "write":
+        begin_change()
+
+
 async def require_write_by_default(request: Request) -> None:
     """Admit only callers that may write to all collections, if a route declares nothing.
 
     Every route has this dependency.
     """
     if declared_level(request.scope.get("route")) is None:
-        admit(request.scope, "write", "everything")
+        admit_call(request.scope, "write", "everything")
 
 
 class GuardedRoute(APIRoute):
@@ -255,7 +267,7 @@ class GuardedRoute(APIRoute):
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        admit(scope, self.required_level, self.reach)
+        admit_call(scope, self.required_level, self.reach)
         if self.reach == "collection":
             scope["app"].state.parts.demo.check(scope["path_params"]["name"])
         limit = body_limit(scope)

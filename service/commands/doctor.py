@@ -128,6 +128,7 @@ def examination(settings: Settings) -> list[Step]:
         Step("data directory", lambda: _data_directory(settings.data_dir))
         if address is None
         else Step("store", lambda: _store(address, settings)),
+        *([] if settings.access_log is None else [Step("access log", partial(_access_log, settings.access_log))]),
     ]
 
 
@@ -381,6 +382,32 @@ def _shards(store: SharedStore, address: str) -> Check:
         advice = "if that stays so, check that all machines run and have enough memory"
         return Check(name, "broken", f"{answered}; {copies}; {advice}")
     return Check(name, "note" if layout.fewer else "ok", f"{answered}; {copies}")
+
+
+def _access_log(path: Path) -> Iterator[Check]:
+    """Check that the access log can be read and that this user may write it; nothing is created or changed."""
+    from service.api.access_log import Torn, old_files, read
+
+    name = "access log"
+    try:
+        lines = list(read(path))
+    except FileNotFoundError:
+        writable = os.access(path.parent, os.W_OK)
+        yield (
+            Check(name, "note", f"{path} does not exist yet: `softkv serve` creates it")
+            if writable
+            else Check(name, "broken", f"{path} cannot be created: changes are refused")
+        )
+        return
+    except OSError as error:
+        yield Check(name, "broken", f"{path} cannot be read ({error.strerror or error})")
+        return
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        yield Check(name, "broken", f"{path} cannot be written by this user: changes are refused")
+        return
+    torn = sum(isinstance(line, Torn) for line in lines)
+    facts = f"{path}: {_plural(len(lines) - torn, 'line')}, {_plural(len(old_files(path)), 'rotated file')}"
+    yield Check(name, "note" if torn else "ok", f"{facts}, {_plural(torn, 'torn line')}" if torn else facts)
 
 
 def _plural(count: int, noun: str) -> str:

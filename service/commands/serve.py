@@ -216,6 +216,29 @@ def serve(
             rich_help_panel=OPERATION,
         ),
     ] = None,
+    access_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a line for each change and each refusal by a key to this file.",
+            show_default="none",
+            rich_help_panel=OPERATION,
+        ),
+    ] = None,
+    access_log_bytes: Annotated[
+        int | None,
+        typer.Option(
+            min=4096,
+            help="The size at which the access log is rotated.",
+            show_default="16777216",
+            rich_help_panel=OPERATION,
+        ),
+    ] = None,
+    access_log_files: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="The most rotated files of the access log.", show_default="10", rich_help_panel=OPERATION
+        ),
+    ] = None,
     traces: Annotated[
         Literal["none", "otlp"] | None,
         typer.Option(help="Export a span for each request.", show_default="none", rich_help_panel=OPERATION),

@@ -27,6 +27,7 @@ OF_THE_SERVICE = {
     "restore": "Restore a backup into a new data directory.",
     "copy": "Copy collections from one store into another.",
     "key": "Generate an API key.",
+    "access-log": "Read the access log of a service.",
     "cluster": "Start and stop the servers that hold the keys, in a Ray cluster.",
     "page": "Export the page as files for any web host.",
     "bench": "Run the benchmarks.",

@@ -85,3 +85,7 @@ class QueueFull(APIError):
 
 class ServiceStopping(APIError):
     """The service is shutting down."""
+
+
+class AccessLogUnwritable(APIError):
+    """The line of a change cannot be written to the access log, so the change is refused."""

@@ -194,6 +194,9 @@ TABLE: Mapping[str, Refusal] = {
     # Any call may get this, so no call's description lists it.
     "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
+    "access_log_unwritable": Refusal(
+        507, "changes are refused, because the access log cannot be written", api.AccessLogUnwritable
+    ),
 }
 # status → code, for refusals without a route and unexpected errors; other statuses use that of their hundred
 OF_STATUS: Mapping[int, str] = {
@@ -252,7 +255,8 @@ OF_A_COLLECTION = (
     *STORED,
 )
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
-WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
+FULL = ("disk_full", "access_log_unwritable")
+WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", *FULL, *STORED)
 ENCODING = ("library_missing", "encoder_unavailable")
 ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
 ANSWERING = (*ASKING, "nothing_to_read")

@@ -10,9 +10,8 @@ from typing import Any
 from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
-from service.api.middleware.access import admit
-from service.api.problems.table import ANSWERING, WITH_BODY, refusals
-from service.api.routing import json_router
+from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
+from service.api.routing import admit_call, json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.calibration import VERSION, Calibration, Metrics, Variant
 from service.retrieval.queries import LabelledQuestion, calibrate_collection
@@ -25,7 +24,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
 @router.post(
     "/{name}/calibrate",
     response_model=CalibrateAnswer,
-    responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", "disk_full"),
+    responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", *FULL),
     response_description="The fit, its quality before and after, and whether it is stored.",
     summary="Calibrate a collection",
 )
@@ -36,7 +35,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
     """
     started = time.perf_counter()
     if body.apply:
-        admit(request.scope, "write", "collection")
+        admit_call(request.scope, "write", "collection")
     questions = [
         LabelledQuestion(question.query, tuple(ids), tuple(f"/questions/{i}{pointer}" for pointer in ids.values()))
         for i, question in enumerate(body.questions)

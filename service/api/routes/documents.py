@@ -8,6 +8,7 @@ from fastapi import Query, Request, Response
 
 from service.api.document_json import field_values, parse_document, required_detail, shape
 from service.api.json import NDJSON, JSONAnswer
+from service.api.middleware import access_record
 from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
@@ -69,8 +70,10 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         )
     documents = [parse_document(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
+    access_record.note(ids=(document.id for document in documents))
 
     def answer(written: WriteResult) -> Response:
+        access_record.note(count=written.upserted)
         skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
         return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
 
@@ -124,7 +127,10 @@ async def delete_documents(
 ) -> Response:
     """Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored."""
 
+    access_record.note(ids=body.ids)
+
     def answer(deleted: int) -> Response:
+        access_record.note(count=deleted)
         return JSONAnswer({"deleted": deleted})
 
     condition, once = await _only_filter(body), repeatable.once(answer)
@@ -148,7 +154,10 @@ async def update_documents(
     Select by exactly one of `ids` and `filter`; unknown ids are ignored.
     """
 
+    access_record.note(ids=body.ids)
+
     def answer(updated: int) -> Response:
+        access_record.note(count=updated)
         return JSONAnswer({"updated": updated})
 
     condition, once = await _only_filter(body), repeatable.once(answer)

@@ -6,6 +6,7 @@ The header is that of draft-ietf-httpapi-idempotency-key-header; the key is used
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from starlette._utils import get_route_path
 
 from service.api.json import JSONAnswer
+from service.api.middleware import access_record
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.scheduling import READS
@@ -29,6 +31,8 @@ MAX_KEY = 255
 HOURS = LIFETIME_SECONDS // 3600
 PRINTABLE = r"^[!-~]([ -~]*[!-~])?$"
 WANTED = f"wanted 1 to {MAX_KEY} characters of printable ASCII, without spaces around them, such as a UUID"
+COUNTS = ("upserted", "deleted", "updated")
+"""The fields of answers that count the documents which a write changed."""
 Result = TypeVar("Result")
 
 
@@ -130,6 +134,9 @@ def install(app: FastAPI) -> None:
 
     async def replay(_: Request, error: Exception) -> Response:
         assert isinstance(error, WriteAnswered)
+        body = json.loads(error.answer.body or b"{}")
+        count = next((body[field] for field in COUNTS if field in body), None)
+        access_record.note(count=count, outcome=access_record.REPLAYED)
         kind = "application/json" if error.answer.body else None
         return Response(error.answer.body, error.answer.status, {REPLAYED: "true"}, kind)
 

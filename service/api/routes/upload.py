@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.body import media_type, parse, refuse_encoded
 from service.api.document_json import parse_document
 from service.api.json import NDJSON, ndjson
+from service.api.middleware import access_record
 from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.handlers import flaws_of, problem_response
@@ -100,6 +101,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         max_bytes = running.max_body_bytes
         batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
         while (batch := await shutdown.until_begun(anext(batches, None))) is not None:
+            access_record.check_part()
             uploaded, flawed = await shutdown.until_late(_write_batch(running.catalogue.collection(name), batch))
             upserted += uploaded.upserted
             refused += len(flawed)
@@ -109,9 +111,9 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     except ClientDisconnect:
         return
     except tuple(CODES) as error:
-        yield ndjson(
-            {"done": False, "upserted": upserted, "refused": refused, "problem": problem_response(error).problem}
-        )
+        problem = problem_response(error).problem
+        await access_record.record_part(problem["code"])
+        yield ndjson({"done": False, "upserted": upserted, "refused": refused, "problem": problem})
     else:
         yield ndjson({"done": True, "upserted": upserted, "refused": refused})
 
@@ -122,6 +124,9 @@ async def _write_batch(
     """Write a batch of lines; return the result, and the flaws of its lines by line number."""
     documents, flawed = await BODIES.run(_read, batch)
     uploaded = await upload(collection, documents)
+    await access_record.record_part(
+        ids=[document.id for line, document in documents.items() if line not in uploaded.refused]
+    )
     return uploaded, flawed | uploaded.refused
 
 

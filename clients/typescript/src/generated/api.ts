@@ -3781,7 +3781,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -5032,7 +5032,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5301,7 +5301,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5453,7 +5453,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5735,7 +5735,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5856,7 +5856,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6023,7 +6023,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6290,7 +6290,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6406,7 +6406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6548,7 +6548,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7519,7 +7519,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
             507: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
