@@ -125,16 +125,29 @@ class BlockFormat:
         directory: the directory of the files with float32 originals; None keeps them in memory.
         codes_later: whether rows are stored without codes for now; `Memory.code` makes the codes later.
         limits: the limits of the memory that the block belongs to.
+        codes_from: the only block of a memory has codes if it has room for this many components.
     """
 
     similarity: str
     directory: Path | None = None
     codes_later: bool = False
     limits: Limits = Limits()
+    codes_from: int = 0
 
     def codes(self, width: int) -> bool:
         """Return whether keys of this width are stored as 8-bit codes beside their float32 originals."""
         return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
+
+    def of_only_block(self, rows: int, width: int) -> BlockFormat:
+        """Return the format of a memory's only block, which has no codes as long as it is small.
+
+        The sums over codes take 32·d² bytes, however few rows there are.
+
+        Args:
+            rows: the capacity of the block.
+            width: the width of its keys.
+        """
+        return self if rows * width >= self.codes_from else replace(self, codes_later=True)
 
 
 SINGLE_THREAD_CHUNKS = 2

@@ -57,6 +57,8 @@ class Memory:
         codes_later: give rows no 8-bit codes before `code` is called; until then answers are computed from the float32
             originals.
         limits: the sizes of blocks and scans; every view has them too.
+        codes_from: rows get codes once they need a block with room for this many components. Until then the memory
+            is small, and answers are computed from the float32 originals. 0 gives every row codes.
 
     Raises:
         ParameterError: the similarity is unknown.
@@ -70,12 +72,13 @@ class Memory:
         expected: int = 0,
         codes_later: bool = False,
         limits: Limits = Limits(),
+        codes_from: int = 0,
     ) -> None:
         if not (isinstance(similarity, str) and similarity in SIMILARITIES):
             got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
         self._view = View(similarity, limits=limits)
-        self._layout = BlockFormat(similarity, directory, codes_later, limits)
+        self._layout = BlockFormat(similarity, directory, codes_later, limits, codes_from)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None
@@ -193,14 +196,22 @@ class Memory:
         """
         with self._turn:
             self._layout = replace(self._layout, codes_later=False)
-        dimension = self._view.dimension
-        if dimension is None or not self._layout.codes(dimension):
-            return
-        while bare := next((segment for segment in self._view.segments if segment.block.bare), None):
+        while bare := self._next_to_code():
             made = CodedBlock(bare.block.with_codes(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
                 self._view = self._with_codes(self._view)
+
+    def _next_to_code(self) -> Segment | None:
+        """Return a segment that shall have codes and has none; None if there is none."""
+        view = self._view
+        if view.dimension is None or not self._layout.codes(view.dimension):
+            return None
+        if len(view.segments) == 1:
+            (only,) = view.segments
+            if not self._layout.of_only_block(only.block.capacity, view.dimension).codes(view.dimension):
+                return None
+        return next((segment for segment in view.segments if segment.block.bare), None)
 
     def _with_codes(self, view: View) -> View:
         """Return the view with coded blocks in place of blocks whose codes `code` made after the view was staged."""
@@ -273,13 +284,24 @@ def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expec
             to_come = expected - sum(segment.count for segment in segments)
             # A power of two, as a block has that grew to it: what is written later finds room.
             room = max(len(rows) - start, limits.first_rows, 1 << max(to_come - 1, 0).bit_length())
+            room, dimension = min(room, limits.block_rows), rows.keys.shape[1]
             width = None if rows.values is None else rows.values.shape[1]
-            block = Block.allocate(min(room, limits.block_rows), rows.keys.shape[1], width, layout)
-            segments = [*segments, Segment(block, 0)]
+            if segments:
+                segments = [_with_codes_of(segment, layout) for segment in segments]
+            form = layout if segments else layout.of_only_block(room, dimension)
+            segments = [*segments, Segment(Block.allocate(room, dimension, width, form), 0)]
         stop = min(len(rows), start + limits.block_rows - segments[-1].count)
         segments = [*segments[:-1], segments[-1].append(rows.part(start, stop), layout)]
         start = stop
     return segments
+
+
+def _with_codes_of(segment: Segment, layout: BlockFormat) -> Segment:
+    """Return the segment with 8-bit codes, if the format stores codes; a memory's only block may have none."""
+    if not (segment.block.bare and layout.codes(segment.block.dimension)):
+        return segment
+    coded = segment.block.with_codes(segment.count, layout)
+    return Segment(coded, segment.count, segment.live, segment.several)
 
 
 def _fits(last: Segment, row: Rows, block_rows: int) -> bool:

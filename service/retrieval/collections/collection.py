@@ -73,7 +73,8 @@ class Collection:
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
         self._store = store
-        self._kept = KeyStorage(originals, limits)
+        # The exact path answers a few questions at once over so few keys, whether they have codes or not.
+        self._kept = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)

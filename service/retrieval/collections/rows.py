@@ -58,10 +58,12 @@ class KeyStorage:
     Attributes:
         originals: a directory for the float32 vectors of a large collection; None keeps them in memory.
         limits: of the memories, see `attention.lookup.Limits`.
+        codes_from: see `attention.lookup.Memory`.
     """
 
     originals: Path | None
     limits: Limits = Limits()
+    codes_from: int = 0
 
     def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
         """Return an empty memory for the keys of a collection.
@@ -77,6 +79,7 @@ class KeyStorage:
             expected=expected,
             codes_later=codes_later,
             limits=self.limits,
+            codes_from=self.codes_from,
         )
 
 

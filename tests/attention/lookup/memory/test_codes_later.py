@@ -127,3 +127,44 @@ def test_gaussian_has_no_codes_to_wait_for():
     before = memory.view
     memory.code()
     assert memory.view is before
+
+
+def small(**settings):
+    """A memory that has no codes before it needs a block with room for 256 rows."""
+    return Memory("cosine", limits=LIMITS, codes_from=256 * WIDTH, **settings)
+
+
+def test_a_small_memory_gets_codes_when_it_outgrows_its_block():
+    memory = small()
+    for start in range(0, 128, 16):
+        memory.publish(add=part(start, start + 16))
+        memory.code()  # there is nothing to do yet
+        assert memory.view.bare
+    memory.publish(add=part(128, 9000))
+    assert not memory.view.bare
+    whole = Memory("cosine", limits=LIMITS)
+    whole.publish(add=part(0, 128))
+    whole.publish(add=part(128, 9000))
+    same(memory.view, whole.view)
+
+
+def test_a_second_block_gives_codes_to_the_first():
+    memory = small()
+    memory.publish(add=Rows(np.arange(10), KEYS[:10]))
+    assert memory.view.bare
+    # The values of these rows are not their keys, so they need another block.
+    memory.publish(add=Rows(np.arange(10, 30), KEYS[10:30], KEYS[10:30] + 1))
+    assert len(memory.view.segments) == 2
+    assert not memory.view.bare
+
+
+def test_codes_do_not_change_what_a_small_memory_answers():
+    memory, coded = Memory("cosine", codes_from=256 * WIDTH), Memory("cosine")
+    memory.publish(add=part(0, 100))
+    coded.publish(add=part(0, 100))
+    assert memory.view.bare
+    assert not coded.view.bare
+    (actual,), (expected,) = answers(memory.view, [QUESTION]), answers(coded.view, [QUESTION])
+    assert actual.certificate == expected.certificate
+    np.testing.assert_array_equal(actual.weights, expected.weights)
+    np.testing.assert_array_equal(actual.output, expected.output)
