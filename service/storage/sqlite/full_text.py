@@ -1,17 +1,24 @@
 """The full-text index of a collection's keys, updated in the transaction of each write.
 
-Each collection has its own FTS5 table, since bm25 weighs a word by its frequency in the whole table. The tables are
+A collection has its own FTS5 table, since bm25 weighs a word by its frequency in the whole table. The tables are
 contentless: the texts are in `documents`.
+
+A small collection has no table in the file. FTS5 needs five tables for each, and every connection reads the schema of
+all of them. So a question builds the same table in memory, from at most MAX_UNINDEXED keys.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from sqlite3 import Connection
 
 from service.storage.fields import is_utf8
+
+MAX_UNINDEXED = 256
+"""A collection with more documents than this gets a table in the file, and keeps it until it is deleted."""
 
 _TOKENIZER = "unicode61 remove_diacritics 2"
 _PARTS = ("data", "idx", "docsize", "config")
@@ -36,13 +43,27 @@ def create(connection: Connection, collection: int) -> None:
 
 
 def drop(connection: Connection, collection: int) -> None:
-    """Drop the full-text index of a collection."""
-    connection.execute(f"DROP TABLE {table(collection)}")
+    """Drop the full-text index of a collection, if it has one."""
+    connection.execute(f"DROP TABLE IF EXISTS main.{table(collection)}")
+
+
+def exists(connection: Connection, collection: int) -> bool:
+    """Return whether a collection has a full-text index in the file."""
+    # Looks the name up in the parsed schema, in contrast to a SELECT from the table `sqlite_schema`.
+    return connection.execute(f"PRAGMA main.table_info({table(collection)})").fetchone() is not None
+
+
+def keep_up(connection: Connection, collection: int, documents: int) -> None:
+    """Create the index of a collection that is about to have this number of documents, if it needs one."""
+    if documents > MAX_UNINDEXED and not exists(connection, collection):
+        create(connection, collection)
+        _add(connection, table(collection), _valid_keys(connection, collection))
 
 
 def add(connection: Connection, collection: int, keys: Iterable[tuple[int, str | None]]) -> None:
-    """Add key texts to the full-text index of a collection, by row number."""
-    connection.executemany(f"INSERT INTO {table(collection)} (rowid, key) VALUES (?, ?)", keys)
+    """Add key texts to the full-text index of a collection, if it has one, by row number."""
+    if exists(connection, collection):
+        _add(connection, table(collection), keys)
 
 
 def remove(connection: Connection, collection: int, numbers: str) -> None:
@@ -51,6 +72,8 @@ def remove(connection: Connection, collection: int, numbers: str) -> None:
     Args:
         numbers: row numbers as a JSON list.
     """
+    if not exists(connection, collection):
+        return
     name = table(collection)
     connection.execute(
         f"INSERT INTO {name} ({name}, rowid, key) SELECT 'delete', \"row\", key FROM documents"
@@ -60,11 +83,41 @@ def remove(connection: Connection, collection: int, numbers: str) -> None:
 
 
 def rebuild(connection: Connection, collection: int) -> None:
-    """Rebuild the index from the stored keys that are valid texts."""
-    name = table(collection)
-    connection.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
-    keys = connection.execute('SELECT "row", key FROM documents WHERE collection = ?', (collection,))
-    add(connection, collection, ((row, key) for row, key in keys if key is None or is_utf8(key)))
+    """Rebuild the index, if there is one, from the stored keys that are valid texts."""
+    if exists(connection, collection):
+        name = table(collection)
+        connection.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+        _add(connection, name, _valid_keys(connection, collection))
+
+
+@contextmanager
+def searchable(connection: Connection, collection: int) -> Iterator[None]:
+    """Let statements use the index for the duration of the block; without one in the file, build it in memory."""
+    if exists(connection, collection):
+        yield
+        return
+    name = f"temp.{table(collection)}"
+    (query_only,) = connection.execute("PRAGMA query_only").fetchone()
+    connection.execute("PRAGMA query_only = OFF")
+    try:
+        connection.execute(_statement(name))
+        try:
+            _add(connection, name, _valid_keys(connection, collection))
+            yield
+        finally:
+            connection.execute(f"DROP TABLE {name}")
+    finally:
+        connection.execute(f"PRAGMA query_only = {query_only}")
+
+
+def _add(connection: Connection, name: str, keys: Iterable[tuple[int, str | None]]) -> None:
+    connection.executemany(f"INSERT INTO {name} (rowid, key) VALUES (?, ?)", keys)
+
+
+def _valid_keys(connection: Connection, collection: int) -> list[tuple[int, str | None]]:
+    """Return the row number and the key of each document whose key is a valid text or missing."""
+    rows = connection.execute('SELECT "row", key FROM documents WHERE collection = ? ORDER BY "row"', (collection,))
+    return [(row, key) for row, key in rows if key is None or is_utf8(key)]
 
 
 def question(text: str) -> str:

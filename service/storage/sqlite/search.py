@@ -60,7 +60,8 @@ class Search:
         """
         clause, values = self._filter(condition)
         statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=clause)
-        return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
+        with full_text.searchable(self._connection, self._collection):
+            return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
 
     def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n], ascending, of all matches of `full_text`, and their bm25 float64[n].
@@ -69,8 +70,9 @@ class Search:
         """
         refuse_surrogates([question])
         statement = _RANKS.format(words=full_text.table(self._collection))
-        cursor = self._connection.execute(statement, {"words": full_text.question(question)})
-        table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
+        with full_text.searchable(self._connection, self._collection):
+            cursor = self._connection.execute(statement, {"words": full_text.question(question)})
+            table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:

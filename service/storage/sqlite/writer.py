@@ -60,9 +60,7 @@ class Writer(Reader):
                 f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {marks(columns)})",
                 (name, settings_checksum(name, columns), *columns),
             )
-            number = int(created.lastrowid or 0)
-            full_text.create(self._connection, number)
-        return self._collection("id", number)
+        return self._collection("id", int(created.lastrowid or 0))
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Change temperature, null and calibration of a collection.
@@ -104,6 +102,8 @@ class Writer(Reader):
                 self._save(record, upsert.settings)
             self._subtract_documents(collection, upsert.removed)
             document_rows.remove(self._connection, collection, upsert.removed)
+            count = record.documents - len(upsert.removed) + len(upsert.documents)
+            full_text.keep_up(self._connection, collection, count)
             keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys)
             vector_rows.insert(self._connection, added, upsert.documents)

@@ -20,7 +20,7 @@ from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseToo
 from service.storage.sqlite import full_text
 from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
 
-SCHEMA = 4
+SCHEMA = 5
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
 
@@ -155,8 +155,8 @@ def _copy_from_1(connection: Connection, path: Path, report: Report) -> None:
         f" SELECT id, name, settings_checksum(name, {_CHECKED_1}),"
         f" (SELECT count(*) FROM old.documents WHERE collection = collections.id), {_SETTINGS_1} FROM old.collections"
     )
-    for (number,) in connection.execute("SELECT id FROM main.collections").fetchall():
-        full_text.create(connection, number)
+    for number, documents in connection.execute("SELECT id, documents FROM main.collections").fetchall():
+        full_text.keep_up(connection, number, documents)
     (total,) = connection.execute("SELECT count(*) FROM old.documents").fetchone()
     copied, last = 0, 0
     while copied < total:
@@ -212,10 +212,24 @@ def _migrate_from_3(connection: Connection) -> None:
     connection.execute("ALTER TABLE collections ADD COLUMN calibration TEXT")
 
 
+def _migrate_from_4(connection: Connection) -> None:
+    """Change schema 4 to 5 within a transaction: drop the full-text indexes of small collections.
+
+    Schema 4 had one for every collection.
+    """
+    small = connection.execute("SELECT id FROM collections WHERE documents <= ?", (full_text.MAX_UNINDEXED,))
+    for (number,) in small.fetchall():
+        full_text.drop(connection, number)
+
+
 REWRITES: Mapping[int, Callable[[Connection, Path, Report], None]] = {1: _copy_from_1}
 """For each version that is written anew: fills an empty database of the latest version from a file of it."""
 
-MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {2: _migrate_from_2, 3: _migrate_from_3}
+MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {
+    2: _migrate_from_2,
+    3: _migrate_from_3,
+    4: _migrate_from_4,
+}
 """For each version that is changed in place: turns it into the next one."""
 
 

@@ -1,4 +1,4 @@
--- Schema 4. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- Schema 5. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
 -- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
@@ -24,6 +24,12 @@ _ADDED = ("basis", "thin_seed", "calibration")
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
+_FULL_TEXT = {
+    None: f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections",
+    1: "SELECT id, FALSE FROM collections",
+}
+"""For a version, its collections, and whether each may be without a full-text index."""
+
 Schema: TypeAlias = Mapping[tuple[str, str], str]
 """(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
 
@@ -40,13 +46,13 @@ def read_script(version: int | None = None) -> str:
 def require_own_schema(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
     """Raise DatabaseAltered if the schema of a file is not that of a version of softkv; None: of the latest.
 
-    Full-text tables must match the collections of the file, and are compared by their names.
+    Full-text tables must match the collections of the file, and are compared by their names. A small collection of the
+    latest version may have none.
     """
     actual = _read_schema(connection)
     differences = list(_differences(actual, _softkv_schema(version)))
     if not differences:  # only then is `collections` certainly a table
-        numbers = [number for (number,) in connection.execute("SELECT id FROM collections")]
-        differences = list(_full_text_differences(actual, numbers))
+        differences = list(_full_text_differences(actual, connection.execute(_FULL_TEXT[version])))
     if differences:
         raise DatabaseAltered(path, differences)
 
@@ -87,9 +93,11 @@ def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
             yield f"{kind} {name!r} is not as softkv makes it"
 
 
-def _full_text_differences(actual: Schema, collections: list[int]) -> Iterator[str]:
+def _full_text_differences(actual: Schema, collections: Iterable[tuple[int, int]]) -> Iterator[str]:
     indexes = {name: sql for (_, name), sql in actual.items() if name.startswith("words_")}
-    for number in collections:
+    for number, may_lack in collections:
+        if may_lack and full_text.table(number) not in indexes:
+            continue
         for name, sql in full_text.tables(number).items():
             if name not in indexes:
                 yield f"table {name!r} is missing"

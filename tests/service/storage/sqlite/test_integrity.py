@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from service.storage import Comparison, DocumentDamaged, DocumentRecord, SQLiteStore, StorageError
+from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document, plain
 
 N = 100
@@ -216,8 +217,12 @@ def test_doctor_names_a_bit_in_what_filters_read(tmp_path: Path, sound: bytes) -
                 assert list(store.check()), f"a bit in the field of document {i} was not named"
 
 
-def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path, sound: bytes) -> None:
+def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
     chosen = random.Random(4)
+    with SQLiteStore.open(tmp_path) as store:
+        more = [document(f"more-{i}", key=None) for i in range(MAX_UNINDEXED)]  # so many that there is an index
+        collection(store, [*documents(), *more])
+    sound = (tmp_path / "softkv.sqlite3").read_bytes()
     with opened(tmp_path, sound) as store, store.reading() as reader:
         blobs = [
             content

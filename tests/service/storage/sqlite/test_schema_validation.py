@@ -15,6 +15,7 @@ import pytest
 from service.commands.doctor import examination
 from service.settings import Settings
 from service.storage import DatabaseAltered, SQLiteStore, restore
+from service.storage.sqlite.full_text import MAX_UNINDEXED
 from service.storage.sqlite.schema.migrations import SCHEMA
 from service.storage.sqlite.schema.validation import form
 from tests.service.storage.making import collection, document
@@ -46,6 +47,7 @@ EDITS = [
     (SCHEMA_OF.format("'proven', 'Proven'", "collections"), "table 'collections' is not as softkv makes it"),
     ("DROP TABLE words_1", "table 'words_1' is missing"),
     ("DROP TABLE words_1; CREATE TABLE words_1 (key)", "table 'words_1' is not as softkv makes it"),
+    ("DROP TABLE words_1_data", "table 'words_1_data' is missing"),
     ("CREATE VIRTUAL TABLE words_2 USING fts5 (key)", "table 'words_2' is not softkv's"),
     ("CREATE INDEX words_3 ON documents (value)", "index 'words_3' is not softkv's"),
     ("PRAGMA user_version = 0", "softkv had no schema version 0"),
@@ -82,7 +84,7 @@ def refused(path: Path, message: str) -> None:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     directory = tmp_path_factory.mktemp("sound")
     with SQLiteStore.open(directory) as store:
-        collection(store, [document("a")])
+        collection(store, [document(f"{i}") for i in range(MAX_UNINDEXED + 1)])
     return (directory / "softkv.sqlite3").read_bytes()
 
 

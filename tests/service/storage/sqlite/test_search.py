@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from service.storage import (
     Comparison,
     DocumentsRepeated,
     SearchRow,
+    SQLiteStore,
     Store,
     Unstorable,
     temporary_search,
 )
+from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
 
 KEYS = [
@@ -32,6 +36,10 @@ KEYS = [
 ROWS = [SearchRow(f"r{i}", key, {"place": i}) for i, key in enumerate([*KEYS, None])]
 QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "cat dog", "CAFE", "NOT cat", "key:cat", "cat*", "no\0pe"]
 QUESTIONS += ["NEAR(a b)", "(", "a AND", "-cat", "^cat", "{key}: cat", "😺", " ", "\\", '""cat""', "it''s", "a" * 9000]
+
+
+def many(count: int) -> list[SearchRow]:
+    return [SearchRow(f"m{i}", f"another text of {i}", i) for i in range(count)]
 
 
 def stored(store: Store, rows: list[SearchRow], name: str = "c") -> int:
@@ -95,7 +103,7 @@ def test_equal_bests_come_in_the_order_of_their_ids() -> None:
 
 
 def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
-    number = stored(store, ROWS)
+    number = stored(store, [*ROWS, *many(MAX_UNINDEXED)])
     ran: list[str] = []
     with store.reading() as reader:
         search = reader.search(number)
@@ -111,6 +119,49 @@ def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
         for name, value in answer.parameters.items():
             statement = statement.replace(f":{name}", f"'{value}'" if isinstance(value, str) else str(value))
         assert statement in ran
+
+
+def index_of(store: Store, number: int) -> list[str]:
+    """The tables of a collection's index in the file."""
+    with store.reading() as reader:
+        names = reader._connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'words%' ORDER BY name")
+        return [name for (name,) in names if name.split("_")[1] == str(number)]
+
+
+def test_an_index_is_in_the_file_from_some_documents_on_and_answers_stay_the_same(store: Store) -> None:
+    """A question to fewer documents builds it in memory, and leaves nothing behind."""
+    number, others = stored(store, ROWS), many(MAX_UNINDEXED - len(ROWS))
+    with store.writing() as writer:
+        writer.upsert(number, [document(row.id, key=row.key, value=row.value) for row in others])
+    asked = [(question, limit) for question in QUESTIONS for limit in (3, 1000)]
+
+    def answers() -> list[object]:
+        with store.reading() as reader:
+            search = reader.search(number)
+            found = [search.full_text(*question) for question in asked]
+            ranks = [[part.tolist() for part in search.ranks(question)] for question in QUESTIONS]
+            assert not reader._connection.execute("SELECT 1 FROM sqlite_temp_schema").fetchall()
+            return [found, ranks]
+
+    small = answers()
+    assert index_of(store, number) == []
+    with store.writing() as writer:
+        writer.upsert(number, [document("one more", key="of another kind")])
+    assert index_of(store, number)[0] == f"words_{number}"
+    with store.writing() as writer:
+        writer.delete_ids(number, ["one more"])
+    assert index_of(store, number)
+    assert answers() == small
+    assert isinstance(store, SQLiteStore)
+    assert list(store.check()) == []
+
+
+def test_a_search_in_memory_leaves_the_connection_read_only(store: Store) -> None:
+    number = stored(store, ROWS)
+    with store.reading() as reader:
+        assert len(reader.search(number).full_text("cat", 9).rows) == 3
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._connection.execute("DELETE FROM documents")
 
 
 def test_equal_is_looked_up_in_an_index(store: Store) -> None:

@@ -28,6 +28,7 @@ FILES = {
     "schema_2": (2, True),
     "schema_3": (3, True),
     "schema_4": (4, True),
+    "schema_5": (5, True),
 }
 
 

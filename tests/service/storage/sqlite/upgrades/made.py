@@ -11,6 +11,7 @@
 | `schema_2.sqlite3.xz` | f953aa4 | the last |
 | `schema_3.sqlite3.xz` | eb81045 | as this file was written |
 | `schema_4.sqlite3.xz` | the one after 2692cd8 | the first that wrote schema 4 |
+| `schema_5.sqlite3.xz` | the one after 0a54785b | the first that wrote schema 5 |
 
 So it takes nothing but what all of these have: it imports the store of whichever commit it runs under.
 """
@@ -57,6 +58,8 @@ def _record(kind: Any, document: dict[str, Any], *, several: bool) -> Any:
     fields = {name: document[name] for name in ("id", "key", "value", "metadata")}
     value = document.get("value_vector")
     fields["value_vector"] = None if value is None else np.array(value, np.float32)
+    if "value_sent" in {field.name for field in dataclasses.fields(kind)}:
+        fields["value_sent"] = document["value"] != document["key"]
     keys = np.array(document["keys"], np.float32)
     return (
         kind(**fields, keys=keys if len(keys) else keys.reshape(0, 3))
