@@ -153,7 +153,7 @@ export function prediction(context, { question, choices, why, reveal, place = 0 
  *
  * @param {Say} say
  * @param {(query: string) => void} ask
- * @returns {{element: HTMLFormElement, place: (box: {x: number, y: number, width: number, height: number}, query: string) => void}}
+ * @returns {{element: HTMLFormElement, note: (text: string) => void, place: (box: {x: number, y: number, width: number, height: number}, query: string) => void}}
  */
 export function asking(say, ask) {
   const field = h("textarea", { rows: 2, maxLength: 300, spellcheck: false, "aria-label": say("ask") });
@@ -176,6 +176,7 @@ export function asking(say, ask) {
   const element = /** @type {HTMLFormElement} */ (h("form.asking", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, input));
   return {
     element,
+    note: (text) => element.append(h("p.note", {}, text)),
     place({ x, y, width, height }, query) {
       for (const [name, value] of Object.entries({ left: x, top: y, width, height })) element.style.setProperty(name, `${value}px`);
       asked = query;

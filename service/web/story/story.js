@@ -2,6 +2,7 @@
 
 import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
 import { asset, isExported } from "../js/assets.js";
+import { readsChinese } from "../js/chinese.js";
 import { fill, h } from "../js/element.js";
 import { RecordMissing, recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
@@ -26,6 +27,7 @@ import { speaker } from "./words.js";
  * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
  * @property {(name: string) => Promise<any>} recorded data of `recorded/NAME.js`
  * @property {import("./traces.js").Tracer} trace what each head of the encoder attends to in a text
+ * @property {() => Promise<boolean>} readsChinese whether the encoder does; asked once
  */
 
 /**
@@ -91,13 +93,7 @@ export class Story {
 
   /** Put the story into the page. */
   begin() {
-    document.body.append(
-      h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }),
-      this.#bar,
-      this.#rail,
-      this.#main,
-      this.#notice,
-    );
+    document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main);
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) {
       const chapters = this.#chapters.map(({ id }) => id);
@@ -238,6 +234,7 @@ export class Story {
       sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
       recorded,
       trace: this.#trace,
+      readsChinese: () => readsChinese(this.#api),
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));
@@ -324,13 +321,22 @@ export class Story {
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
-      // A code of the exported page alone.
-      if (/** @type {string | undefined} */ (failure.code) === "encoder_needed") this.#offerEncoder();
+      this.#placeNotice(host);
+      const code = /** @type {string | undefined} */ (failure.code);
+      if (code === "encoder_needed") this.#offerEncoder();
+      else if (code === "nothing_to_read") this.#notice.textContent = say("unreadable");
       else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
+      this.#notice.scrollIntoView({ block: "nearest" });
       host.classList.add("unanswered");
       return null;
     }
+  }
+
+  /** A notice stands under the picture that is asked about, and so covers nothing. @param {HTMLElement} host */
+  #placeNotice(host) {
+    const screen = host.querySelector(".asking")?.closest(".screen") ?? host;
+    (screen.querySelector(".doing") ?? host).prepend(this.#notice);
   }
 
   /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */

@@ -73,8 +73,10 @@ const SMALL = { share: 0.35, most: 14 };
 /** Below so many pixels of width the question is above the rows, and the output below them. */
 const NARROW = 640;
 const HANDLE = 12;
-/** Room for a percentage at the end of a key, in pixels. */
-const SHARE = 60;
+/** Room for a percentage at the end of a key, in pixels: for two digits, and for more. */
+const SHARE = { short: 46, long: 60 };
+/** On a narrow page, texts of values have at most and at least such a share of the width: keys come first. */
+const VALUES = { most: 0.26, least: 0.15 };
 /** Where the page is narrow, values run down beside the rows, in a lane so wide. */
 const LANE = 26;
 /** Of a picture's width and its height. */
@@ -137,7 +139,7 @@ export class Threads {
   #lights = [];
   /** @type {SVGGElement[]} */
   #values = [];
-  /** @type {{label: SVGTextElement, alone: string, beside: string}[]} what is written of a key: alone, and beside a percentage */
+  /** @type {{label: SVGTextElement, alone: string, beside: string, besideMore: string}[]} what is written of a key: alone, and beside a percentage of two digits or more */
   #labels = [];
   #held = s("g.held");
   #blend = s("g.blend");
@@ -209,7 +211,7 @@ export class Threads {
     if (!box) return;
     const { valueX, valueWidth } = this.#places;
     const text = this.#say("others", { count: grouped(others) });
-    this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: text };
+    this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: text, besideMore: text };
     set(this.#stripes, striped({ x: valueX, y: box.y, width: valueWidth, height: box.height }, Math.min(others, MOST_THREADS)));
   }
 
@@ -261,6 +263,7 @@ export class Threads {
     const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    if (this.#pen) this.#pen.font = `16px ${getComputedStyle(this.element).fontFamily}`;
     const places = placed(
       width,
       height,
@@ -271,6 +274,7 @@ export class Threads {
       rows.some(({ picture }) => picture),
       { from: rows.length - small, count: small },
       others ? rows.length : -1,
+      Math.max(0, ...rows.map(({ key }) => this.#widthOf(key))),
     );
     this.#places = places;
     const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
@@ -322,7 +326,8 @@ export class Threads {
     this.#labels.push({
       label,
       alone: this.#clipped(text, keyWidth - 20),
-      beside: this.#clipped(text, keyWidth - 12 - SHARE),
+      beside: this.#clipped(text, keyWidth - 12 - SHARE.short),
+      besideMore: this.#clipped(text, keyWidth - 12 - SHARE.long),
     });
     group.append(label);
     if (isRow) {
@@ -345,9 +350,10 @@ export class Threads {
   #value({ value, picture }, box) {
     if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
+    const padding = this.#places.isNarrow ? 6 : 10;
     return [
       s("rect.value", { ...asRect(box), rx: 6 }),
-      s("text.value-text", { x: box.x + 10, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 20)),
+      s("text.value-text", { x: box.x + padding, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 2 * padding)),
     ];
   }
 
@@ -495,8 +501,8 @@ export class Threads {
       const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || areAlike || (weights[i] >= second && weights[i] > 0.005));
       const text = isTold ? percent(weights[i]) : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
-      const { label, alone, beside } = this.#labels[i];
-      const key = text ? beside : alone;
+      const { label, alone, beside, besideMore } = this.#labels[i];
+      const key = text.length > 3 ? besideMore : text ? beside : alone;
       if (label.textContent !== key) label.textContent = key;
     }
   }
@@ -727,8 +733,9 @@ export class Threads {
  * @param {boolean} arePictures
  * @param {{from: number, count: number}} small the rows that are laid out small
  * @param {number} rest which box is that of the rest; −1 without it
+ * @param {number} longest width of a key's text in small type, in pixels
  */
-function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = -1) {
+function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = -1, longest = 0) {
   const isNarrow = width < NARROW;
   const top = (isNarrow ? 80 : 8) + above;
   const below = isNarrow ? (arePictures ? 128 : 96) : 8;
@@ -740,8 +747,10 @@ function placed(width, height, rem, above, count, areColours, arePictures, small
   const rowHeight = pitch * (1 - GAP);
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
-  const rowX = isNarrow ? 104 : Math.round(width * 0.41);
-  const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : Math.round(width * (isNarrow ? 0.26 : 0.16));
+  const rowX = isNarrow ? 100 : Math.round(width * 0.41);
+  const left = width - LANE - rowX - 8 - (longest + 24);
+  const narrowWidth = Math.round(Math.min(width * VALUES.most, Math.max(width * VALUES.least, left)));
+  const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
   const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours || arePictures ? 0 : Math.round(width * 0.03));
   const query = isNarrow
     ? { x: 0, y: 0, width, height: 48 }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import expect
 
 from attention import attend
+from tests.browser.conftest import PHONE
 from tests.browser.story.conftest import Read, thickness, weights
 from tests.recorded import read as recorded
 from tests.running import RunningService
@@ -129,6 +130,15 @@ def test_two_rows_are_guessed_before_the_threads_are_seen(read: Read) -> None:
     assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right")
     assert page.locator(f"{HERE} .picks button").count() == 0
     assert page.locator(clip).evaluate_all(boxes)[0] > 300
+
+
+def test_keys_are_whole_on_a_phone_where_they_fit(read: Read) -> None:
+    page = read(HERE, PHONE)
+    ready(page)
+    drawn = page.locator(f"{HERE} .screen:first-child .row:not(.others) .key-text").all_text_contents()
+    assert [key for key in DRAWN if len(key) <= len(PAIR[0])] == [key for key in drawn if not key.endswith("…")]
+    long = next(key for key in drawn if key.endswith("…"))
+    assert len(long) > len("learning to dr")
 
 
 def test_a_question_of_the_readers_own_is_asked_of_all_rows(read: Read, site: RunningService) -> None:

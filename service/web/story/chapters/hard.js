@@ -180,6 +180,7 @@ export const hard = {
       show();
     }
 
+    if (document.documentElement.lang.startsWith("zh")) context.readsChinese().then((isRead) => isRead || ask.note(say("english")));
     write();
     threads.take({ query: state.q, rows: ROWS });
     context.sized(picture, (width, height) => {

@@ -1,0 +1,60 @@
+"""A question that the encoder cannot read, and the language that it can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.story.conftest import ANSWERED, Read
+from tests.running import RunningService
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+WORDS = {"en": "Type a few words", "zh": "请输入几个英文词"}
+# The controls that overlap a notice.
+COVERED = """() => {
+  const notice = document.querySelector('.notice').getBoundingClientRect();
+  return [...document.querySelectorAll('button, textarea, a, summary, input, [role=slider]')].filter((one) => {
+    const box = one.getBoundingClientRect();
+    const isBeside = box.left >= notice.right || box.right <= notice.left;
+    const isAbove = box.top >= notice.bottom || box.bottom <= notice.top;
+    return one.checkVisibility() && box.width > 0 && !isBeside && !isAbove;
+  }).map((one) => one.outerHTML);
+}"""
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("chapter", ["hard-and-soft", "nothing-fits"])
+def test_a_text_without_words_is_refused_in_the_pages_words(
+    chromium: Browser, site: RunningService, chapter: str, language: str, size: tuple[int, int]
+) -> None:
+    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"{site.url}/#{chapter}&lang={language}")
+    page.wait_for_function(ANSWERED)
+    field = page.locator(f"#{chapter} textarea").first
+    field.fill("\N{SLIGHTLY SMILING FACE}")
+    field.press("Enter")
+    notice = page.locator(f"#{chapter} .notice")
+    expect(notice).to_contain_text(WORDS[language])
+    expect(notice).to_be_in_viewport(ratio=1)
+    assert "MiniLM" not in notice.inner_text()
+    assert page.evaluate(COVERED) == []
+    field.fill("a hot summer day")
+    field.press("Enter")
+    expect(page.locator(".notice")).to_be_hidden()
+    context.close()
+
+
+def test_a_chinese_reader_is_told_once_to_ask_in_english(read: Read) -> None:
+    page = read("#hard-and-soft&lang=zh")
+    expect(page.locator("#hard-and-soft .asking .note")).to_have_text("编码器只懂英文，请用英文提问。")
+    page.locator(".rail a").nth(2).click()
+    page.wait_for_selector("#who-shares .asking")
+    assert page.locator(".note").count() == 1
+    assert read("#hard-and-soft").locator(".note").count() == 0
