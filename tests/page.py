@@ -21,12 +21,13 @@ BUILT = WEB / "built"
 DOCUMENTS = {
     "story": "story/index.js",
     "explore": "explore/index.js",
+    "parquet": "explore/upload/parquet.js",
     "scenes": "js/main.js",
     "room": "js/room/main.js",
     "lesson": "js/lesson.js",
     "docs": "js/docs.js",
 }
-"""The module that each script starts with."""
+"""The module that each script starts with. The explorer loads `parquet` when a file needs it."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 

@@ -26,5 +26,7 @@ interface Window {
   asked?: Record<string, Promise<Response | null>>;
   /** Data of `recorded/NAME.js`, by their names. */
   softkvRecorded?: Record<string, unknown>;
+  /** What `built/parquet.js` puts here when the explorer loads it. */
+  softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
   SwaggerUIBundle: (options: object) => void;
 }

@@ -10,5 +10,6 @@ import { ask } from "./ask.js";
 import { panel } from "./document.js";
 import { documents } from "./documents.js";
 import { Explorer } from "./explorer.js";
+import { upload } from "./upload.js";
 
-new Explorer([ask, documents], panel).begin();
+new Explorer([ask, documents, upload], panel).begin();

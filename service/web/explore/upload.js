@@ -1,0 +1,460 @@
+/** The tab that fills a collection from a file: choose it, say what its columns are, and see the rows arrive. */
+
+import { asset } from "../js/assets.js";
+import { fill, h, put } from "../js/element.js";
+import { count } from "../js/numbers.js";
+import { assigned, columnOf, documentOf, guess, ROLES, survey } from "./upload/columns.js";
+import { openTable, UnreadableFile } from "./upload/table.js";
+import { Upload } from "./upload/upload.js";
+import words from "./upload.json";
+
+/** @typedef {import("./explorer.js").Collection} Collection */
+/** @typedef {import("./explorer.js").Context} Context */
+/** @typedef {import("./upload/columns.js").Mapping} Mapping */
+/** @typedef {import("./upload/columns.js").Role} Role */
+/** @typedef {import("./upload/columns.js").Survey} Survey */
+/** @typedef {import("./upload/table.js").Flaw} Flaw */
+/** @typedef {import("./upload/table.js").Reading} Reading */
+/** @typedef {import("./upload/table.js").Table} Table */
+/** @typedef {{file: File, table: Table, survey: Survey, mapping: Mapping, reading: Reading, upload: Upload | null}} Session a file that is being uploaded, or will be */
+
+const ENCODINGS = ["utf-8", "utf-16le", "windows-1252", "gb18030", "big5", "shift_jis", "euc-kr"];
+const SHOWN_REFUSALS = 50;
+const SHOWN_DOCUMENTS = 3;
+const LONGEST = 60;
+/** Colours have meanings on this page: a key is blue, a value green. @type {Partial<Record<Role, string>>} */
+const COLOURS = { key: "key", key_vector: "key", value: "value", value_vector: "value" };
+
+/** By collection: an upload goes on while another tab is shown. @type {Map<string, Session>} */
+const sessions = new Map();
+/** Files that were chosen before their collection was made. @type {Map<string, File>} */
+const handed = new Map();
+
+/** Keep a file for the tab of a collection. @param {string} collection @param {File} file */
+export function hand(collection, file) {
+  handed.set(collection, file);
+}
+
+/** @type {import("./explorer.js").Tab} */
+export const upload = { id: "upload", words, needs: "write", mount: (host, context) => new UploadTab(host, context) };
+
+class UploadTab {
+  #host;
+  #context;
+  #say;
+  #name = "";
+  #reading = new AbortController();
+  /** What is to be done when the upload tells something. */
+  #changed = () => {};
+
+  /** @param {HTMLElement} host @param {Context} context */
+  constructor(host, context) {
+    this.#host = host;
+    this.#context = context;
+    this.#say = context.say;
+    host.addEventListener("dragover", (event) => event.preventDefault());
+    host.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const [file] = event.dataTransfer?.files ?? [];
+      if (file && !this.#session?.upload?.isUnderWay) void this.#open(file, {});
+    });
+  }
+
+  get #session() {
+    return sessions.get(this.#name);
+  }
+
+  /** @param {Collection | null} collection */
+  update(collection) {
+    const name = collection?.name ?? "";
+    if (name === this.#name) return;
+    this.leave();
+    this.#name = name;
+    const file = handed.get(name);
+    handed.delete(name);
+    if (file) void this.#open(file, {});
+    else this.#draw();
+  }
+
+  leave() {
+    this.#reading.abort();
+    this.#session?.upload?.removeEventListener("change", this.#changed);
+  }
+
+  #draw() {
+    const session = this.#session;
+    if (!session) this.#drawChoice(null);
+    else if (session.upload) this.#drawUpload(session, session.upload);
+    else this.#drawMapping(session);
+  }
+
+  /** @param {Flaw | null} flaw why the file before could not be read */
+  #drawChoice(flaw) {
+    fill(
+      this.#host,
+      h("h2", {}, this.#say("choose")),
+      filePicker(this.#say, (file) => this.#open(file, {})),
+      h("p.soft", {}, this.#say("formats")),
+      flaw ? h("p.notice", { role: "alert", id: "unreadable" }, this.#sentence(flaw)) : null,
+    );
+  }
+
+  /** Look at a file: what it is, how many rows it has and what its columns hold. @param {File} file @param {Reading} reading */
+  async #open(file, reading) {
+    this.#reading.abort();
+    const { signal } = (this.#reading = new AbortController());
+    const name = this.#name;
+    const told = h("p", { role: "status", id: "reading" });
+    fill(this.#host, h("h2", {}, file.name), told);
+    put(told, this.#say("reading"));
+    try {
+      const table = await openTable(file, openParquet, reading);
+      const surveyed = await survey(table, signal, (share, rows) =>
+        put(told, this.#say("reading.rows", { percent: Math.round(100 * share), rows: count(rows) })),
+      );
+      if (!surveyed.rows) throw new UnreadableFile("file.empty");
+      const mapping = guess(table, surveyed, this.#context.collection?.encoder !== null);
+      sessions.set(name, { file, table, survey: surveyed, mapping, reading, upload: null });
+      this.#draw();
+      this.#host.querySelector("h2")?.focus();
+    } catch (failure) {
+      if (signal.aborted) return;
+      if (failure instanceof UnreadableFile && failure.flaw.name === "file.encoding") return this.#drawEncodings(file, failure.flaw, reading);
+      if (failure instanceof UnreadableFile) return this.#drawChoice(failure.flaw);
+      // The reader of Parquet throws what it finds.
+      this.#drawChoice({ name: "file.damaged", places: { reason: failure instanceof Error ? failure.message : String(failure) } });
+    }
+  }
+
+  /** @param {File} file @param {Flaw} flaw @param {Reading} reading */
+  #drawEncodings(file, flaw, reading) {
+    fill(
+      this.#host,
+      h("h2", {}, file.name),
+      h("p.notice", { role: "alert", id: "unreadable" }, this.#sentence(flaw)),
+      this.#encodings(reading.encoding ?? "utf-8", (encoding) => this.#open(file, { ...reading, encoding })),
+      h("div.buttons", {}, this.#another()),
+    );
+  }
+
+  /** @param {string} now @param {(encoding: string) => void} chosen */
+  #encodings(now, chosen) {
+    const select = h(
+      "select",
+      { id: "encoding", onchange: () => chosen(select.value) },
+      ENCODINGS.map((name) => h("option", { value: name, selected: name === now }, name)),
+    );
+    return h("label.field", {}, this.#say("encoding"), select);
+  }
+
+  #another() {
+    const forget = () => {
+      sessions.delete(this.#name);
+      this.#drawChoice(null);
+      /** @type {HTMLElement | null} */ (this.#host.querySelector("#choose"))?.focus();
+    };
+    return h("button", { type: "button", id: "another", onclick: forget }, this.#say("another"));
+  }
+
+  /** @param {Session} session */
+  #drawMapping(session) {
+    const { file, table, survey: surveyed, mapping, reading } = session;
+    const say = this.#say;
+    /** @param {Mapping} next @param {string} focus the id of what was changed */
+    const become = (next, focus) => {
+      session.mapping = next;
+      this.#drawMapping(session);
+      document.getElementById(focus)?.focus();
+    };
+    const problem = this.#problem(mapping);
+    fill(
+      this.#host,
+      h("h2", {}, file.name),
+      h(
+        "p",
+        { id: "counted" },
+        say("counted", { count: surveyed.rows, rows: count(surveyed.rows), format: say(`format.${table.format}`), columns: surveyed.columns.length }),
+      ),
+      surveyed.flawed ? h("p", { id: "flawed" }, say("counted.flawed", { count: surveyed.flawed, rows: count(surveyed.flawed) })) : null,
+      table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
+      mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),
+      mapping.whole || columnOf(mapping, "id") !== undefined ? null : this.#prefix(session),
+      h("h3", {}, say("first")),
+      h(
+        "ol.made",
+        {},
+        surveyed.first.slice(0, SHOWN_DOCUMENTS).map((row) => this.#made(documentOf(row, mapping, table.typed))),
+      ),
+      problem ? h("p.notice", { id: "problem" }, problem) : null,
+      h(
+        "div.buttons",
+        {},
+        h(
+          "button.strong",
+          { type: "button", id: "send", disabled: problem !== null, onclick: () => this.#start(session) },
+          say("send", { count: surveyed.rows, rows: count(surveyed.rows) }),
+        ),
+        this.#another(),
+      ),
+      h("p.soft", {}, say("replaces")),
+    );
+  }
+
+  /** Why rows of this mapping would all be refused, or would never be found; null if they would not. @param {Mapping} mapping */
+  #problem(mapping) {
+    if (mapping.whole) return null;
+    const encodes = this.#context.collection?.encoder !== null;
+    if (columnOf(mapping, "key_vector") !== undefined) return null;
+    if (!encodes) return this.#say("problem.vector");
+    return columnOf(mapping, "key") === undefined ? this.#say("problem.key") : null;
+  }
+
+  /** @param {File} file @param {Table} table @param {Reading} reading */
+  #csvOptions(file, table, reading) {
+    const named = h("input", {
+      type: "checkbox",
+      id: "named",
+      checked: reading.named ?? !table.columns.every((name, i) => name === String(i + 1)),
+      onchange: () => this.#open(file, { ...reading, named: named.checked }),
+    });
+    return h(
+      "div.options",
+      {},
+      h("label.check", {}, named, this.#say("named")),
+      this.#encodings(reading.encoding ?? "utf-8", (encoding) => this.#open(file, { ...reading, encoding })),
+    );
+  }
+
+  /** @param {Session} session @param {(next: Mapping, focus: string) => void} become */
+  #columns({ survey: { columns, rows, flawed, first }, mapping }, become) {
+    const say = this.#say;
+    const heads = ["column", "holds", "example", "becomes"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
+    const lines = columns.map(({ name, kind, filled }, i) => {
+      const role = mapping.roles[name];
+      const id = `role-${i}`;
+      const select = h(
+        "select",
+        { id, "aria-label": say("role.of", { column: name }), onchange: () => become(assigned(mapping, name, /** @type {Role} */ (select.value)), id) },
+        ROLES.map((one) => h("option", { value: one, selected: one === role }, say(`role.${one}`))),
+      );
+      const example = first.map(({ fields }) => fields[name]).find((cell) => cell !== "" && cell !== null && cell !== undefined);
+      return h(
+        `tr${role === "skip" ? ".skipped" : ""}`,
+        {},
+        h(`th.${COLOURS[role] ?? "plain"}`, { scope: "row", dir: "auto" }, name),
+        h(
+          "td",
+          {},
+          say(`kind.${kind}`),
+          filled < rows - flawed ? h("span.soft", {}, ` · ${say("filled", { percent: Math.floor((100 * filled) / (rows - flawed)) })}`) : null,
+        ),
+        h("td.example", { dir: "auto" }, clipped(example)),
+        h("td", {}, select),
+      );
+    });
+    return h(
+      "div.scrolling",
+      { tabIndex: 0, role: "group", "aria-label": say("columns") },
+      h("table.columns", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)),
+    );
+  }
+
+  /** @param {Session} session */
+  #prefix(session) {
+    const input = h("input", {
+      type: "text",
+      id: "prefix",
+      value: session.mapping.prefix,
+      onchange: () => {
+        session.mapping = { ...session.mapping, prefix: input.value };
+        this.#drawMapping(session);
+      },
+    });
+    return h("label.field", {}, this.#say("prefix", { line: `${session.mapping.prefix}${session.survey.first[0]?.line ?? 1}` }), input);
+  }
+
+  /** @param {ReturnType<typeof documentOf>} made */
+  #made(made) {
+    if (made.flaw) return h("li", {}, this.#sentence(made.flaw));
+    const { id, key, value, metadata, key_vector: vector } = made.document;
+    return h(
+      "li",
+      {},
+      h("span.number.soft", {}, clipped(id)),
+      h("span.key", { dir: "auto" }, clipped(key ?? vector)),
+      value === undefined ? null : h("span.value", { dir: "auto" }, clipped(value)),
+      metadata ? h("code.soft", { dir: "auto" }, clipped(metadata)) : null,
+    );
+  }
+
+  /** @param {Session} session */
+  #start(session) {
+    const plan = { table: session.table, mapping: session.mapping, rows: session.survey.rows, collection: this.#name };
+    session.upload = new Upload(this.#context.api, plan);
+    void this.#run(session.upload);
+    this.#draw();
+    /** @type {HTMLElement | null} */ (this.#host.querySelector("#stop"))?.focus();
+  }
+
+  /** @param {Upload} upload */
+  async #run(upload) {
+    /** Whoever closes the page loses what is not sent yet. @param {Event} event */
+    const hold = (event) => event.preventDefault();
+    window.addEventListener("beforeunload", hold);
+    try {
+      await upload.run();
+    } finally {
+      window.removeEventListener("beforeunload", hold);
+    }
+    await this.#context.refresh();
+  }
+
+  /** @param {Session} session @param {Upload} upload */
+  #drawUpload({ file, table }, upload) {
+    const say = this.#say;
+    const bar = h("progress", { id: "progress", max: upload.plan.rows, "aria-label": say("progress") });
+    const figures = h("p.figures", { id: "figures" });
+    const state = h("p", { id: "state", role: "status" });
+    const buttons = h("div.buttons");
+    const refusals = h("section.refusals", { id: "refusals" });
+    fill(this.#host, h("h2", {}, say("to", { file: file.name, collection: this.#name })), bar, figures, state, buttons, refusals);
+    let shown = { state: "", refused: -1 };
+    this.#changed = () => {
+      bar.value = upload.read;
+      const seconds = upload.isUnderWay ? upload.secondsLeft : null;
+      put(
+        figures,
+        [
+          say("figures.rows", { read: count(upload.read), rows: count(upload.plan.rows) }),
+          say("figures.stored", { stored: count(upload.stored) }),
+          upload.refused.length ? say("figures.refused", { count: upload.refused.length, refused: count(upload.refused.length) }) : "",
+          seconds === null ? "" : say("figures.left", { time: this.#time(seconds) }),
+        ]
+          .filter(Boolean)
+          .join(" · "),
+      );
+      if (shown.refused !== upload.refused.length) this.#drawRefusals(refusals, table, upload);
+      if (shown.state !== upload.state) {
+        const hadFocus = buttons.contains(document.activeElement);
+        put(state, this.#state(upload));
+        fill(buttons, this.#buttons(upload));
+        if (hadFocus) buttons.querySelector("button")?.focus();
+      }
+      shown = { state: upload.state, refused: upload.refused.length };
+    };
+    upload.addEventListener("change", this.#changed);
+    this.#changed();
+  }
+
+  /** @param {Upload} upload */
+  #state(upload) {
+    const { failure } = upload;
+    const places = { stored: count(upload.stored), count: upload.stored, reason: failure instanceof Error ? failure.message : "" };
+    const ended =
+      upload.state === "done" && upload.truncated ? ` ${this.#say("truncated", { count: upload.truncated, documents: count(upload.truncated) })}` : "";
+    return `${this.#say(`state.${upload.state}`, places)}${ended}`;
+  }
+
+  /** @param {Upload} upload */
+  #buttons(upload) {
+    const say = this.#say;
+    if (upload.isUnderWay) {
+      return h("button", { type: "button", id: "stop", disabled: upload.state === "stopping", onclick: () => upload.stop() }, say("stop"));
+    }
+    const again = h("button.strong", { type: "button", id: "continue", onclick: () => void this.#run(upload) }, say("continue"));
+    const ask = h("button.strong", { type: "button", id: "ask-it", onclick: () => this.#context.go({ tab: "ask" }) }, say("ask"));
+    return [upload.state === "done" ? ask : again, this.#another()];
+  }
+
+  /** @param {HTMLElement} host @param {Table} table @param {Upload} upload */
+  #drawRefusals(host, table, upload) {
+    const { refused } = upload;
+    if (!refused.length) return fill(host);
+    const say = this.#say;
+    const save = () =>
+      download(
+        upload.refusals((flaw) => this.#sentence(flaw)),
+        `${table.name.replace(/\.[^.]*$/, "")}-refused.csv`,
+      );
+    return fill(
+      host,
+      h("h3", {}, say("refused", { count: refused.length, rows: count(refused.length) })),
+      h(
+        "ol.refused",
+        {},
+        refused
+          .slice(0, SHOWN_REFUSALS)
+          .map(({ line, flaw }) => h("li", {}, h("span.soft", {}, say(table.lined ? "line" : "row", { line: count(line) })), " ", this.#sentence(flaw))),
+      ),
+      refused.length > SHOWN_REFUSALS ? h("p.soft", {}, say("refused.more", { rows: count(refused.length - SHOWN_REFUSALS) })) : null,
+      h("button", { type: "button", id: "save-refused", onclick: save }, say("refused.save")),
+    );
+  }
+
+  /** @param {Flaw | string} flaw */
+  #sentence(flaw) {
+    return typeof flaw === "string" ? flaw : this.#say(flaw.name, flaw.places);
+  }
+
+  /** @param {number} seconds */
+  #time(seconds) {
+    if (seconds < 90) return this.#say("seconds", { count: Math.ceil(seconds) });
+    return this.#say("minutes", { count: Math.round(seconds / 60) });
+  }
+}
+
+/**
+ * A place to drop a file, with a button to choose one.
+ *
+ * @param {import("./words.js").Say} say with the words of this tab
+ * @param {(file: File) => void} chosen
+ */
+export function filePicker(say, chosen) {
+  const input = h("input", {
+    type: "file",
+    id: "file",
+    accept: ".csv,.tsv,.tab,.txt,.json,.ndjson,.jsonl,.parquet",
+    "aria-label": say("choose.file"),
+    tabIndex: -1,
+    className: "unseen",
+    onchange: () => {
+      const [file] = input.files ?? [];
+      if (file) chosen(file);
+    },
+  });
+  const button = h("button.strong", { type: "button", id: "choose", onclick: () => input.click() }, say("choose.file"));
+  const zone = h("div.drop", {}, h("p", {}, say("drop")), button, input);
+  zone.addEventListener("dragenter", () => zone.classList.add("over"));
+  for (const name of ["dragleave", "drop"]) zone.addEventListener(name, () => zone.classList.remove("over"));
+  return zone;
+}
+
+/** @type {import("./upload/table.js").OpenParquet} */
+async function openParquet(file) {
+  if (!window.softkvParquet) {
+    const script = h("script", { src: asset("built/parquet.js") });
+    await new Promise((resolve, reject) => {
+      script.onload = resolve;
+      script.onerror = () => reject(new UnreadableFile("file.script"));
+      document.head.append(script);
+    });
+    script.remove();
+  }
+  if (!window.softkvParquet) throw new UnreadableFile("file.script");
+  return window.softkvParquet.open(file);
+}
+
+/** Hand the reader a file that the page made. @param {string} text @param {string} name */
+function download(text, name) {
+  const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" })); // spreadsheets read UTF-8 only with this mark
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+/** A value on one line. @param {unknown} value */
+function clipped(value) {
+  if (value === undefined || value === null) return "";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const letters = [...text.slice(0, 2 * LONGEST)];
+  return letters.length > LONGEST ? `${letters.slice(0, LONGEST).join("")}…` : text;
+}

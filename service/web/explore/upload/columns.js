@@ -1,0 +1,233 @@
+/** What is in the columns of a table, which part of a document each becomes, and the documents that are made of it. */
+
+import { isObject } from "./table.js";
+
+/** @typedef {import("./table.js").Flaw} Flaw */
+/** @typedef {import("./table.js").Row} Row */
+/** @typedef {import("./table.js").Table} Table */
+/** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
+/** @typedef {{name: string, kind: Kind, filled: number, letters: number}} Column `letters`: how long its texts are, on average */
+/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[]}} Survey the first rows are those that are shown */
+/** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "skip"} Role */
+/** @typedef {{roles: Record<string, Role>, kinds: Record<string, Kind>, prefix: string, whole: boolean}} Mapping `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
+
+/** @type {readonly Role[]} */
+export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "skip"];
+/** What a document has only one of. */
+const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector"]);
+const PREVIEW = 5;
+
+/** Names of columns that tell what they are, the surest first. @type {Partial<Record<Role, string[]>>} */
+const NAMED = {
+  id: ["id", "_id", "uuid", "guid", "doc_id", "document_id", "identifier"],
+  key: ["key", "question", "query", "title", "name", "headline", "subject", "sentence", "text", "description", "content", "body"],
+  value: ["value", "answer", "response", "abstract", "content", "body", "text", "description", "summary"],
+  key_vector: ["key_vector", "vector", "embedding", "embeddings", "emb"],
+  value_vector: ["value_vector"],
+};
+/** The fields of a document as the API takes it. */
+const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector"]);
+const NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?$/;
+
+/**
+ * Read a whole table: how many rows it has, and what its columns hold.
+ *
+ * @param {Table} table
+ * @param {AbortSignal} signal
+ * @param {(share: number, rows: number) => void} [told]
+ * @returns {Promise<Survey>}
+ */
+export async function survey(table, signal, told) {
+  /** @type {Map<string, Column & {total: number, texts: number, width: number}>} */
+  const columns = new Map(table.columns.map((name) => [name, blank(name)]));
+  let [rows, flawed] = [0, 0];
+  /** @type {Row[]} */
+  const first = [];
+  for await (const some of table.rows(signal, (share) => told?.(share, rows))) {
+    for (const row of some) {
+      rows++;
+      if (row.flaw) {
+        flawed++;
+        continue;
+      }
+      if (first.length < PREVIEW) first.push(row);
+      for (const [name, cell] of Object.entries(row.fields)) {
+        if (isBlank(cell)) continue;
+        let column = columns.get(name);
+        if (!column) columns.set(name, (column = blank(name)));
+        note(column, table.typed ? cell : parsed(/** @type {string} */ (cell)), typeof cell === "string" ? cell.length : 0);
+      }
+    }
+  }
+  return {
+    rows,
+    flawed,
+    first,
+    columns: Array.from(columns.values(), ({ name, kind, filled, texts, total }) => ({ name, kind, filled, letters: texts ? total / texts : 0 })),
+  };
+}
+
+/** @param {string} name @returns {Column & {total: number, texts: number, width: number}} */
+function blank(name) {
+  return { name, kind: "empty", filled: 0, letters: 0, total: 0, texts: 0, width: 0 };
+}
+
+/** @param {Column & {total: number, texts: number, width: number}} column @param {unknown} value @param {number} letters */
+function note(column, value, letters) {
+  let kind = kindOf(value);
+  if (kind === "vector") {
+    const { length } = /** @type {unknown[]} */ (value);
+    if (column.filled && column.width !== length) kind = "list";
+    column.width = length;
+  }
+  if (column.kind === "empty") column.kind = kind;
+  else if (column.kind !== kind) column.kind = isListed(kind) && isListed(column.kind) ? "list" : "mixed";
+  column.filled++;
+  column.total += letters;
+  column.texts += letters ? 1 : 0;
+}
+
+/** @param {Kind} kind */
+function isListed(kind) {
+  return kind === "list" || kind === "vector";
+}
+
+/** @param {unknown} value @returns {Kind} */
+function kindOf(value) {
+  if (Array.isArray(value)) return value.length > 1 && value.every((one) => typeof one === "number") ? "vector" : "list";
+  if (isObject(value)) return "object";
+  if (typeof value === "number") return "number";
+  return typeof value === "boolean" ? "boolean" : "text";
+}
+
+/** What a cell of CSV says: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
+function parsed(cell) {
+  const text = cell.trim();
+  if (NUMBER.test(text)) return Number(text);
+  if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === "true";
+  if (!/^[[{]/.test(text)) return cell;
+  try {
+    return JSON.parse(text);
+  } catch (failure) {
+    if (failure instanceof SyntaxError) return cell;
+    throw failure;
+  }
+}
+
+/** @param {unknown} cell */
+function isBlank(cell) {
+  return cell === null || cell === undefined || cell === "";
+}
+
+/** Which part of a document each column is likely to be. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
+export function guess(table, { columns }, encodes) {
+  /** @type {Record<string, Role>} */
+  const roles = Object.fromEntries(columns.map(({ name }) => [name, "metadata"]));
+  const free = new Set(columns);
+  /** @param {Role} role @param {(column: Column) => boolean} fits */
+  const take = (role, fits) => {
+    for (const wanted of NAMED[role] ?? []) {
+      const column = [...free].find((one) => one.name.trim().toLowerCase() === wanted && fits(one));
+      if (!column) continue;
+      roles[column.name] = role;
+      free.delete(column);
+      return;
+    }
+  };
+  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "mixed");
+  take("key", isText);
+  const keyed = Object.values(roles).includes("key");
+  if (!keyed) {
+    const longest = [...free].filter(isText).sort((a, b) => b.letters - a.letters)[0];
+    if (longest) {
+      roles[longest.name] = "key";
+      free.delete(longest);
+    }
+  }
+  take("value", () => true);
+  // With an encoder, vectors of another model would be refused, or worse, taken.
+  take("key_vector", ({ kind }) => kind === "vector" && !encodes);
+  take("value_vector", ({ kind }) => kind === "vector");
+  for (const { name, kind } of free) if (kind === "vector" && encodes) roles[name] = "skip";
+  const names = columns.map(({ name }) => name);
+  const whole = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
+  const kinds = Object.fromEntries(columns.map(({ name, kind }) => [name, kind]));
+  return { roles, kinds, prefix: prefixOf(table.name), whole };
+}
+
+/** @param {Column} column */
+function isText({ kind }) {
+  return kind === "text" || kind === "mixed";
+}
+
+/** What begins the ids of a file's rows, so that another file's rows have others. @param {string} name of the file */
+function prefixOf(name) {
+  const stem = name.replace(/\.[^.]*$/, "").replace(/[\p{Cc}\p{Cs}]/gu, "");
+  return `${[...stem].slice(0, 100).join("") || "row"}-`;
+}
+
+/** Give a column a part; another column that had it becomes metadata. @param {Mapping} mapping @param {string} name @param {Role} role @returns {Mapping} */
+export function assigned(mapping, name, role) {
+  const roles = Object.fromEntries(
+    Object.entries(mapping.roles).map(([other, now]) => [other, now === role && SINGLE.has(role) ? /** @type {Role} */ ("metadata") : now]),
+  );
+  return { ...mapping, roles: { ...roles, [name]: role } };
+}
+
+/** The column that has a part; undefined if none has. @param {Mapping} mapping @param {Role} role */
+export function columnOf(mapping, role) {
+  return Object.keys(mapping.roles).find((name) => mapping.roles[name] === role);
+}
+
+/**
+ * The document of a row, or why there is none.
+ *
+ * @param {Row} row
+ * @param {Mapping} mapping
+ * @param {boolean} typed
+ * @returns {{document: Record<string, unknown>, flaw?: undefined} | {flaw: Flaw}}
+ */
+export function documentOf({ line, fields, flaw }, mapping, typed) {
+  if (flaw) return { flaw };
+  if (mapping.whole) return { document: fields };
+  /** @type {Record<string, unknown>} */
+  const document = {};
+  /** @type {[string, unknown][]} */
+  const metadata = [];
+  for (const [name, cell] of Object.entries(fields)) {
+    const role = mapping.roles[name] ?? "metadata";
+    if (role === "skip" || isBlank(cell)) continue;
+    const value = typed ? cell : read(/** @type {string} */ (cell), mapping.kinds[name]);
+    if (role === "metadata") metadata.push(...metadataOf(name, value));
+    else if (role === "id" || role === "key") {
+      const text = typed ? textOf(value) : /** @type {string} */ (cell);
+      if (text === null) return { flaw: { name: "flaw.text", places: { column: name } } };
+      document[role] = text;
+    } else document[role] = value;
+  }
+  const [id, key] = [columnOf(mapping, "id"), columnOf(mapping, "key")];
+  if (id !== undefined && document.id === undefined) return { flaw: { name: "flaw.empty", places: { column: id } } };
+  document.id ??= `${mapping.prefix}${line}`;
+  if (document.key === undefined && document.key_vector === undefined) {
+    return { flaw: { name: "flaw.empty", places: { column: key ?? columnOf(mapping, "key_vector") ?? "" } } };
+  }
+  if (metadata.length) document.metadata = Object.fromEntries(metadata);
+  return { document };
+}
+
+/** A cell of CSV as its whole column is read: 01234 stays a text in a column that has one such. @param {string} cell @param {Kind | undefined} kind */
+function read(cell, kind) {
+  return kind === undefined || kind === "text" || kind === "mixed" ? cell : parsed(cell);
+}
+
+/** @param {unknown} value @returns {?string} */
+function textOf(value) {
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+}
+
+/** A column `metadata` is all of the metadata, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @returns {[string, unknown][]} */
+function metadataOf(name, value) {
+  if (name === "metadata" && isObject(value)) return Object.entries(value);
+  return [[name.startsWith("metadata.") ? name.slice("metadata.".length) : name, value]];
+}

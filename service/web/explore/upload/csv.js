@@ -1,0 +1,123 @@
+/** CSV: records of a text that comes in pieces, as spreadsheets and databases write them (RFC 4180, and what departs from it). */
+
+/** @typedef {{line: number, cells: string[], open: boolean}} CsvRecord the line that it begins in, from 1; `open`: a quotation mark in it is never closed */
+
+const DELIMITERS = [",", ";", "\t", "|"];
+const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
+/** As many first records tell the delimiter. */
+const LOOKED_AT = 20;
+
+export class CsvReader {
+  #special;
+  #delimiter;
+  #state = START;
+  #cell = "";
+  /** @type {string[]} */
+  #cells = [];
+  #line = 1;
+  #began = 1;
+  #isQuoted = false;
+  #held = "";
+
+  /** @param {string} delimiter one character */
+  constructor(delimiter) {
+    this.#delimiter = delimiter;
+    this.#special = new RegExp(`[${delimiter === "|" ? "\\|" : delimiter}\r\n]`, "g");
+  }
+
+  /** Read a piece of the text, and return the records that end in it. Empty lines are no records. @param {string} piece @returns {CsvRecord[]} */
+  read(piece) {
+    let text = this.#held + piece;
+    // A return at the end may be the first half of a line end.
+    this.#held = text.endsWith("\r") ? "\r" : "";
+    if (this.#held) text = text.slice(0, -1);
+    return this.#read(text);
+  }
+
+  /** Return the last record, which no line end follows. @returns {CsvRecord[]} */
+  end() {
+    const records = this.#read(this.#held);
+    this.#held = "";
+    const open = this.#state === QUOTED;
+    return [...records, ...this.#record(open)];
+  }
+
+  /** @param {string} text @returns {CsvRecord[]} */
+  #read(text) {
+    /** @type {CsvRecord[]} */
+    const records = [];
+    let at = 0;
+    while (at < text.length) {
+      if (this.#state === QUOTED) at = this.#quoted(text, at);
+      else if (this.#state === START && text[at] === '"') {
+        [this.#state, this.#isQuoted] = [QUOTED, true];
+        at++;
+      } else if (this.#state === CLOSED && text[at] === '"') {
+        this.#cell += '"'; // two in a row are one
+        this.#state = QUOTED;
+        at++;
+      } else {
+        this.#special.lastIndex = at;
+        const end = this.#special.exec(text)?.index ?? text.length;
+        this.#cell += text.slice(at, end);
+        this.#state = PLAIN;
+        at = end;
+        if (at === text.length) break;
+        if (text[at] === this.#delimiter) this.#endCell();
+        else {
+          if (text[at] === "\r" && text[at + 1] === "\n") at++;
+          this.#line++;
+          records.push(...this.#record(false));
+        }
+        at++;
+      }
+    }
+    return records;
+  }
+
+  /** Read up to the quotation mark that closes a cell, and return where that was. @param {string} text @param {number} from */
+  #quoted(text, from) {
+    const mark = text.indexOf('"', from);
+    const end = mark < 0 ? text.length : mark;
+    const inside = text.slice(from, end);
+    this.#cell += inside;
+    this.#line += inside.match(/\r\n|\r|\n/g)?.length ?? 0;
+    if (mark < 0) return end;
+    this.#state = CLOSED;
+    return end + 1;
+  }
+
+  #endCell() {
+    this.#cells.push(this.#cell);
+    [this.#cell, this.#state] = ["", START];
+  }
+
+  /** @param {boolean} open @returns {CsvRecord[]} */
+  #record(open) {
+    const isEmpty = !this.#cells.length && this.#cell === "" && !this.#isQuoted;
+    this.#endCell();
+    const record = { line: this.#began, cells: this.#cells, open };
+    [this.#cells, this.#isQuoted, this.#began] = [[], false, this.#line];
+    return isEmpty ? [] : [record];
+  }
+}
+
+/** The delimiter of a CSV: the one that splits its first records into the same number of cells, and into most. @param {string} beginning @param {boolean} whole whether that is all of it */
+export function delimiterOf(beginning, whole) {
+  const splits = DELIMITERS.map((delimiter) => {
+    const reader = new CsvReader(delimiter);
+    const records = reader.read(beginning);
+    if (whole) records.push(...reader.end());
+    const widths = records.slice(0, LOOKED_AT).map(({ cells }) => cells.length);
+    const [width = 1] = widths;
+    return { delimiter, width, alike: widths.filter((one) => one === width).length / Math.max(1, widths.length) };
+  });
+  const splitting = splits.filter(({ width }) => width > 1);
+  splitting.sort((a, b) => b.alike - a.alike || b.width - a.width);
+  return splitting[0]?.delimiter ?? ",";
+}
+
+/** A record as a line of CSV, with its line end. @param {readonly string[]} cells */
+export function csvLine(cells) {
+  return `${cells.map((cell) => (/[",\r\n]|^\s|\s$|^$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\r\n`;
+}

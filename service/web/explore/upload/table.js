@@ -1,0 +1,253 @@
+/**
+ * A file of rows: CSV, NDJSON, a JSON array or Parquet, told apart by what is in it.
+ *
+ * The rows come from the file each time that they are asked for, so a file may be larger than the memory.
+ */
+
+import { CsvReader, delimiterOf } from "./csv.js";
+
+/** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
+/** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
+/** @typedef {"csv" | "ndjson" | "json" | "parquet"} Format */
+/**
+ * @typedef {object} Table
+ * @property {string} name of the file
+ * @property {Format} format
+ * @property {string[]} columns those known before the rows are read: of CSV and Parquet
+ * @property {boolean} typed whether its fields are JSON; those of CSV are texts
+ * @property {boolean} lined whether a row is named by its line; otherwise by its number
+ * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
+ */
+/** @typedef {{encoding?: string, named?: boolean}} Reading how to read a CSV: its encoding, and whether its first line has the names of the columns */
+/** @typedef {{columns: string[], rows: number, rowsOf: () => AsyncGenerator<Record<string, unknown>[], void, undefined>}} ParquetTable */
+/** @typedef {(file: File) => Promise<ParquetTable>} OpenParquet */
+
+/** A file that cannot be read as a table; the name of a sentence says why. */
+export class UnreadableFile extends Error {
+  /** @param {string} name @param {Record<string, string | number>} [places] */
+  constructor(name, places = {}) {
+    super(name);
+    this.flaw = { name, places };
+  }
+}
+
+const BEGINNING = 1 << 16;
+const PARQUET = "PAR1";
+const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
+/** Characters of a cell that is shown in a sentence. */
+const SHOWN = 60;
+
+/**
+ * Look at the beginning of a file, and return it as a table.
+ *
+ * @param {File} file
+ * @param {OpenParquet} openParquet
+ * @param {Reading} [reading]
+ * @returns {Promise<Table>}
+ * @throws {UnreadableFile}
+ */
+export async function openTable(file, openParquet, reading = {}) {
+  if (!file.size) throw new UnreadableFile("file.empty");
+  const bytes = new Uint8Array(await file.slice(0, BEGINNING).arrayBuffer());
+  if (String.fromCharCode(...bytes.slice(0, PARQUET.length)) === PARQUET) return parquetTable(file, await openParquet(file));
+  const encoding = reading.encoding ?? encodingOf(bytes);
+  // The last character may be cut: this is not fatal here.
+  const beginning = new TextDecoder(encoding).decode(bytes);
+  const first = SEPARATED.test(file.name) ? "" : beginning.trimStart()[0];
+  if (first === "[") return arrayTable(file, encoding);
+  if (first === "{") return linesTable(file, encoding);
+  return csvTable(file, encoding, beginning, reading.named);
+}
+
+/** @param {Uint8Array} bytes the first of a text */
+function encodingOf([first, second]) {
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  if (first === 0xfe && second === 0xff) return "utf-16be";
+  return "utf-8";
+}
+
+/**
+ * The text of a file, piece by piece.
+ *
+ * @param {File} file
+ * @param {string} encoding
+ * @param {AbortSignal} signal
+ * @param {(share: number) => void} [told] how much of the file is read
+ * @throws {UnreadableFile} it has another encoding
+ */
+async function* textOf(file, encoding, signal, told) {
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  const reader = file.stream().getReader();
+  let read = 0;
+  try {
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      const piece = decoded(decoder, value, encoding);
+      if (piece) yield piece;
+      if (done) return;
+      read += value.length;
+      told?.(read / file.size);
+    }
+  } finally {
+    await reader.cancel();
+  }
+}
+
+/** @param {TextDecoder} decoder @param {Uint8Array<ArrayBuffer> | undefined} value undefined at the end @param {string} encoding */
+function decoded(decoder, value, encoding) {
+  try {
+    return decoder.decode(value, { stream: value !== undefined });
+  } catch (failure) {
+    if (failure instanceof TypeError) throw new UnreadableFile("file.encoding", { encoding });
+    throw failure;
+  }
+}
+
+/** @param {File} file @param {string} encoding @param {string} beginning @param {boolean} [named] @returns {Table} */
+function csvTable(file, encoding, beginning, named) {
+  const delimiter = delimiterOf(beginning, file.size <= BEGINNING);
+  const head = new CsvReader(delimiter);
+  const records = [...head.read(beginning), ...(file.size <= BEGINNING ? head.end() : [])];
+  const [first] = records;
+  if (!first) throw new UnreadableFile("file.first", { characters: beginning.length });
+  const hasNames = named ?? looksLikeNames(first.cells);
+  const columns = hasNames ? distinct(first.cells) : first.cells.map((_, i) => String(i + 1));
+
+  /** @param {import("./csv.js").CsvRecord} record @returns {Row} */
+  function rowOf({ line, cells, open }) {
+    const fields = Object.fromEntries(columns.map((column, i) => [column, cells[i] ?? ""]));
+    if (open) return { line, fields, flaw: { name: "flaw.open" } };
+    if (cells.length <= columns.length) return { line, fields };
+    return { line, fields, flaw: { name: "flaw.cells", places: { cells: cells.length, columns: columns.length } } };
+  }
+
+  return {
+    name: file.name,
+    format: "csv",
+    columns,
+    typed: false,
+    lined: true,
+    async *rows(signal, told) {
+      const reader = new CsvReader(delimiter);
+      let toDrop = hasNames ? 1 : 0;
+      for await (const piece of textOf(file, encoding, signal, told)) {
+        const rows = reader.read(piece);
+        if (toDrop && rows.length) toDrop -= rows.splice(0, 1).length;
+        if (rows.length) yield rows.map(rowOf);
+      }
+      const last = reader.end().slice(toDrop);
+      if (last.length) yield last.map(rowOf);
+    },
+  };
+}
+
+/** Whether cells can be names of columns: each is a text, and no two are the same. @param {string[]} cells */
+export function looksLikeNames(cells) {
+  return cells.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell))) && new Set(cells).size === cells.length;
+}
+
+/** Names of columns, each only once: a second `price` is `price 2`. @param {string[]} names */
+function distinct(names) {
+  /** @type {Set<string>} */
+  const taken = new Set();
+  return names.map((given, i) => {
+    const name = given.trim() || String(i + 1);
+    let chosen = name;
+    for (let number = 2; taken.has(chosen); number++) chosen = `${name} ${number}`;
+    taken.add(chosen);
+    return chosen;
+  });
+}
+
+/** NDJSON: an object a line. @param {File} file @param {string} encoding @returns {Table} */
+function linesTable(file, encoding) {
+  return {
+    name: file.name,
+    format: "ndjson",
+    columns: [],
+    typed: true,
+    lined: true,
+    async *rows(signal, told) {
+      let [line, rest] = [0, ""];
+      for await (const piece of textOf(file, encoding, signal, told)) {
+        const lines = (rest + piece).split("\n");
+        rest = lines.pop() ?? "";
+        const rows = lines.flatMap((text) => lineRow(text, ++line));
+        if (rows.length) yield rows;
+      }
+      const last = lineRow(rest, line + 1);
+      if (last.length) yield last;
+    },
+  };
+}
+
+/** @param {string} text @param {number} line @returns {Row[]} none of an empty line */
+function lineRow(text, line) {
+  if (!text.trim()) return [];
+  try {
+    return [jsonRow(JSON.parse(text), line)];
+  } catch (failure) {
+    if (failure instanceof SyntaxError) return [{ line, fields: { text }, flaw: { name: "flaw.json", places: { text: text.slice(0, SHOWN) } } }];
+    throw failure;
+  }
+}
+
+/** @param {unknown} value @param {number} line @returns {Row} */
+function jsonRow(value, line) {
+  if (isObject(value)) return { line, fields: value };
+  return { line, fields: { value }, flaw: { name: "flaw.object", places: { text: JSON.stringify(value).slice(0, SHOWN) } } };
+}
+
+/** @param {File} file @param {string} encoding @returns {Promise<Table>} */
+async function arrayTable(file, encoding) {
+  const rows = await arrayOf(file, encoding);
+  return {
+    name: file.name,
+    format: "json",
+    columns: [],
+    typed: true,
+    lined: false,
+    async *rows(signal, told) {
+      signal.throwIfAborted();
+      yield rows.map((row, i) => jsonRow(row, i + 1));
+      told?.(1);
+    },
+  };
+}
+
+/** @param {File} file @param {string} encoding @returns {Promise<unknown[]>} */
+async function arrayOf(file, encoding) {
+  let text = "";
+  for await (const piece of textOf(file, encoding, new AbortController().signal)) text += piece;
+  try {
+    return JSON.parse(text);
+  } catch (failure) {
+    if (failure instanceof SyntaxError) throw new UnreadableFile("file.json", { reason: failure.message });
+    throw failure;
+  }
+}
+
+/** @param {File} file @param {ParquetTable} parquet @returns {Table} */
+function parquetTable(file, parquet) {
+  return {
+    name: file.name,
+    format: "parquet",
+    columns: parquet.columns,
+    typed: true,
+    lined: false,
+    async *rows(signal, told) {
+      let line = 0;
+      for await (const some of parquet.rowsOf()) {
+        signal.throwIfAborted();
+        yield some.map((fields) => ({ line: ++line, fields }));
+        told?.(line / parquet.rows);
+      }
+    },
+  };
+}
+
+/** Whether a value is an object of JSON. @param {unknown} value @returns {value is Record<string, unknown>} */
+export function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,32 @@
+// Files as the explorer reads them: standard input has a list of them, and what each is made of goes to standard output.
+import { readFileSync } from "node:fs";
+
+globalThis.window = globalThis; // the script of Parquet puts its face there
+await import("../../../service/web/explore/upload/parquet.js");
+const { documentOf, guess, survey } = await import("../../../service/web/explore/upload/columns.js");
+const { openTable, UnreadableFile } = await import("../../../service/web/explore/upload/table.js");
+const { CsvReader, csvLine } = await import("../../../service/web/explore/upload/csv.js");
+
+const { signal } = new AbortController();
+
+async function read({ name, base64, reading, encodes = true }) {
+  try {
+    const table = await openTable(new File([Buffer.from(base64, "base64")], name), window.softkvParquet.open, reading);
+    const surveyed = await survey(table, signal);
+    const mapping = guess(table, surveyed, encodes);
+    const made = [];
+    for await (const rows of table.rows(signal)) for (const row of rows) made.push({ line: row.line, ...documentOf(row, mapping, table.typed) });
+    return { format: table.format, survey: surveyed, mapping, made };
+  } catch (failure) {
+    if (failure instanceof UnreadableFile) return { unreadable: failure.flaw };
+    throw failure;
+  }
+}
+
+function records({ pieces, delimiter }) {
+  const reader = new CsvReader(delimiter);
+  return [...pieces.flatMap((piece) => reader.read(piece)), ...reader.end()];
+}
+
+const { files = [], texts = [], cells = [] } = JSON.parse(readFileSync(0, "utf-8"));
+process.stdout.write(JSON.stringify({ files: await Promise.all(files.map(read)), records: texts.map(records), lines: cells.map(csvLine) }));

@@ -1,0 +1,194 @@
+"""The upload tab: a file becomes documents, what is refused is told, and nothing is lost when a service goes away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.browser.explore.conftest import Explore
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+UPLOAD = "#collection=books&tab=upload"
+SAYS = "words => document.querySelector('#state')?.textContent.startsWith(words)"
+DROP = """([name, text]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], name));
+  for (const type of ['dragenter', 'dragover', 'drop']) {
+    const event = new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true });
+    document.querySelector('.drop').dispatchEvent(event);
+  }
+}"""
+
+
+def written(rows: Sequence[list[Any]], delimiter: str = ",") -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    return text.getvalue().encode()
+
+
+def choose(page: Page, name: str, content: bytes) -> None:
+    """Choose a file, and wait until its columns are shown."""
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+    page.wait_for_selector("#send")
+
+
+def send(page: Page) -> str:
+    """Upload what was chosen, and return what the page says of it."""
+    page.click("#send")
+    page.wait_for_function(SAYS, arg="Done")
+    return page.inner_text("#figures")
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Drop a file onto the tab, and wait until its columns are shown."""
+    page.evaluate(DROP, [name, content.decode()])
+    page.wait_for_selector("#send")
+
+
+def test_a_csv_of_ten_thousand_rows(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
+    books = [[f"b{i}", f'Book "{i}",\nvolume', 1900 + i % 100, f"[{i}, 1]"] for i in range(10_000)]
+    rows: list[list[Any]] = [["id", "title", "year", "vector"], *books]
+    page = explore(UPLOAD).page
+    choose(page, "books.csv", written(rows))
+    assert "10,000 rows with 4 columns" in page.inner_text("#counted")
+    assert send(page) == "10,000 of 10,000 rows · 10,000 stored"
+    page.wait_for_function("() => document.querySelector('#collections .size').textContent === '10,000'")
+    document = writer.get("/v1/collections/books/documents/b7777").json()
+    assert (document["key"], document["metadata"]) == ('Book "7777",\nvolume', {"year": 1977})
+
+
+def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    rows = [
+        ["Titel", "Jahr", "Antwort"],
+        ["cats", 1993, "yes"],
+        ["", 1994, "no"],
+        ["dogs", 1995, "no"],
+        ["birds", "", "", "?"],
+    ]
+    page = explore(UPLOAD).page
+    drop(page, "buch.csv", written(rows, ";"))
+    page.select_option("[aria-label='What the column Antwort becomes']", "value")
+    assert page.locator(".made li").first.locator(".value").inner_text() == "yes"
+    assert "1 row cannot be read" in page.inner_text("#flawed")
+    assert send(page) == "4 of 4 rows · 2 stored · 2 refused"
+    told = page.locator("ol.refused li").all_inner_texts()
+    assert told == ["Line 3: The column “Titel” is empty.", "Line 5: Expected 3 cells, got 4."]
+    with page.expect_download() as saved:
+        page.click("#save-refused")
+    assert saved.value.suggested_filename == "buch-refused.csv"
+    text = Path(saved.value.path()).read_text(encoding="utf-8-sig")
+    assert next(iter(csv.DictReader(io.StringIO(text)))) == {
+        "line": "3",
+        "reason": "The column “Titel” is empty.",
+        "Titel": "",
+        "Jahr": "1994",
+        "Antwort": "no",
+    }
+    answer = writer.post("/v1/collections/books/documents/query", json={"include": ["value", "metadata"]}).json()
+    assert [(one["id"], one["value"], one["metadata"]) for one in answer["documents"]] == [
+        ("buch-2", "yes", {"Jahr": 1993}),
+        ("buch-4", "no", {"Jahr": 1995}),
+    ]
+
+
+def test_what_the_service_refuses_is_told_by_line(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
+    lines = [{"name": "a", "vector": [1, 0]}, {"name": "b", "vector": [1, 0]}, {"name": "c", "vector": [0, 1, 2]}]
+    page = explore(UPLOAD).page
+    choose(page, "rows.ndjson", "\n\n".join(map(json.dumps, lines)).encode())
+    page.select_option("#role-1", "key_vector")
+    assert send(page) == "3 of 3 rows · 2 stored · 1 refused"
+    refusal = page.locator("ol.refused li").inner_text()
+    assert refusal.startswith("Line 5:")
+    assert "2" in refusal
+    assert writer.get("/v1/collections/books").json()["documents"] == 2
+
+
+def test_a_parquet_file_loads_its_reader_only_then(explore: Explore, writer: httpx.Client, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    writer.put("/v1/collections/books", json={"encoder": None}).raise_for_status()
+    file = tmp_path / "books.parquet"
+    table = {
+        "id": range(300),
+        "text": [f"text {i}" for i in range(300)],
+        "embedding": [[float(i), 1.0, 0.5] for i in range(300)],
+    }
+    parquet.write_table(pyarrow.table({**table, "id": list(range(300))}), file, compression="zstd")
+    opened = explore(UPLOAD)
+    assert not any("parquet.js" in url for url in opened.requests)
+    choose(opened.page, "books.parquet", file.read_bytes())
+    assert any("built/parquet.js" in url for url in opened.requests)
+    assert send(opened.page) == "300 of 300 rows · 300 stored"
+    stored = writer.get("/v1/collections/books/documents/7", params={"include": ["key", "key_vector"]}).json()
+    assert stored["key"] == "text 7"
+    assert stored["key_vector"] == [7, 1, 0.5]
+
+
+def test_an_upload_is_stopped_and_goes_on(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 1}).raise_for_status()
+    page = explore(UPLOAD).page
+    choose(page, "rows.csv", written([["title", "vector"], *([f"t{i}", "[1.5]"] for i in range(3000))]))
+    page.select_option("#role-1", "key_vector")
+    held = []
+    page.route("**/documents", lambda route: held.append(route))
+    page.click("#send")
+    page.wait_for_selector("#stop:focus")
+    page.keyboard.press("Enter")
+    page.wait_for_function(SAYS, arg="Stopping")
+    held[0].continue_()
+    page.unroute("**/documents")
+    page.wait_for_selector("#continue")
+    stored = writer.get("/v1/collections/books").json()["documents"]
+    assert 0 < stored < 3000
+    assert f"{stored} documents are stored" in page.inner_text("#state")
+    page.click("#continue")
+    page.wait_for_function(SAYS, arg="Done")
+    assert writer.get("/v1/collections/books").json()["documents"] == 3000
+
+
+def test_a_lost_service_loses_no_row(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 1}).raise_for_status()
+    opened = explore(UPLOAD)
+    page = opened.page
+    choose(page, "rows.csv", written([["title", "vector"], *([f"t{i}", "[1.5]"] for i in range(500))]))
+    page.select_option("#role-1", "key_vector")
+    page.route("**/documents", lambda route: route.abort())
+    page.click("#send")
+    page.wait_for_function(
+        "() => document.querySelector('#state').textContent.startsWith('The service does not answer')"
+    )
+    page.unroute("**/documents")
+    page.wait_for_function(SAYS, arg="Done")
+    assert writer.get("/v1/collections/books").json()["documents"] == 500
+    opened.errors[:] = [error for error in opened.errors if "ERR_FAILED" not in error]
+
+
+def test_a_file_that_is_no_table_is_told(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore(UPLOAD).page
+    for name, content, words in (
+        ("a.csv", b"", "no rows"),
+        ("a.parquet", b"PAR1 and no more", "cannot be read"),
+        ("a.json", b"[1, 2", "JSON array"),
+    ):
+        page.set_input_files("#file", {"name": name, "mimeType": "text/plain", "buffer": content})
+        page.wait_for_function(f"() => document.querySelector('#unreadable')?.textContent.includes('{words}')")
+    page.set_input_files(
+        "#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": "书名,年份\n养猫,1993".encode("gb18030")}
+    )
+    page.wait_for_selector("#encoding")
+    page.select_option("#encoding", "gb18030")
+    page.wait_for_selector("#send")
+    assert page.locator(".made .key").inner_text() == "养猫"
