@@ -6,7 +6,7 @@ import { hasNull, isObject, lines, mergePatch } from "./text.js";
 
 /** @typedef {import("./document.js").Document} Document */
 /** @typedef {import("./words.js").Say} Say */
-/** @typedef {{read: () => Promise<Document | null>, send: (patch: object) => Promise<Document>, saved: (changed: Document) => Promise<void>}} Service */
+/** @typedef {{read: () => Promise<Document | null>, send: (patch: object) => Promise<unknown>, saved: (changed: Document) => Promise<void>}} Service */
 
 const FIELDS = ["key", "value", "metadata"];
 
@@ -113,8 +113,8 @@ export class Editor {
       const now = await this.#service.read();
       if (!now) return void fill(this.#told, h("p.problem", {}, this.#say("save.gone")));
       if (!isSure && JSON.stringify(now) !== JSON.stringify(this.#before)) return this.#conflict(now);
-      const changed = await this.#service.send(patch);
-      await this.#service.saved({ ...now, ...changed });
+      await this.#service.send(patch);
+      await this.#service.saved((await this.#service.read()) ?? now);
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
       this.#refused(failure);

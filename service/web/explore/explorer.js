@@ -432,7 +432,7 @@ export class Explorer {
       this.#keyBox,
       h(
         "form.notice",
-        { onsubmit: use, onkeydown: (event) => event.key === "Escape" && close() },
+        { onsubmit: use, onkeydown: (event) => void (event.key === "Escape" && close()) },
         h("label", { for: "api-key" }, say(isWanted && this.#api.refused ? "key.refused" : "key.wanted")),
         input,
         h("button", { type: "submit" }, say("key.use")),

@@ -1,0 +1,349 @@
+"""Tasks of somebody with their own data, each from a service without collections, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.browser.explore.conftest import Explore
+from tests.running import RunningService
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ROOT = Path(__file__).parents[3]
+BOOKS = {
+    "b0": ("relational databases", "A first course", {"year": 1993, "loc": {"page": 7, "room": "north"}}),
+    "b1": ("keeping cats", "Feline care", {"year": 2004, "loc": {"page": 12, "room": "south"}}),
+    "b2": ("how lions hunt", "Lions of the savannah", {"year": 2011, "loc": {"page": 3, "room": "south"}}),
+    "b3": ("training dogs", "A patient dog", {"year": 2001, "loc": {"page": 40, "room": "north"}}),
+    "b4": ("growing tomatoes", "The kitchen garden", {"year": 1988, "loc": {"page": 9, "room": "north"}}),
+}
+QUESTION = "what does a cat need?"
+ASKED = f"#collection=books&q={QUESTION}"
+WITH_KEYS = {"api_keys": ("a-writing-key",), "read_keys": ("a-reading-key",)}
+
+
+@pytest.fixture
+def books(writer: httpx.Client) -> httpx.Client:
+    """A client of a service that has a collection of five books."""
+    fill(writer)
+    return writer
+
+
+def fill(client: httpx.Client) -> None:
+    """Make the collection of books."""
+    client.put("/v1/collections/books", json={}).raise_for_status()
+    rows = [{"id": name, "key": key, "value": value, "metadata": given} for name, (key, value, given) in BOOKS.items()]
+    client.post("/v1/collections/books/documents", json={"documents": rows}).raise_for_status()
+
+
+def shown(page: Page) -> dict[str, float]:
+    """Return the weight of each result that the page shows, by its id, in their order."""
+    found: dict[str, float] = page.evaluate(
+        "() => Object.fromEntries([...document.querySelectorAll('#results li[data-id]')].map("
+        "(item) => [item.dataset.id, Number(item.dataset.weight)]))"
+    )
+    return found
+
+
+def first_is(page: Page, identifier: str) -> None:
+    """Wait until a document is the first result."""
+    page.wait_for_function("(id) => document.querySelector('#results li')?.dataset.id === id", arg=identifier)
+
+
+def ask(page: Page, question: str) -> None:
+    """Type a question and send it."""
+    page.fill("#question", question)
+    page.click("#ask")
+
+
+def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Client) -> None:
+    page = explore("#collection=books").page
+    ask(page, QUESTION)
+    first_is(page, "b1")
+    answer = books.post("/v1/collections/books/attend", json={"query": QUESTION}).json()
+    assert shown(page) == pytest.approx({match["id"]: match["weight"] for match in answer["matches"]}, abs=1e-9)
+    strip = page.locator("#strip").inner_text()
+    assert strip.startswith("One stands out · none ")
+    assert f"rests on {answer['evidence']['effective_documents']:.1f}" in strip
+    assert "off by at most" in strip
+    page.click("#results li:first-child button")
+    page.wait_for_selector("#sum")
+    (match,) = books.post(
+        "/v1/collections/books/attend", json={"query": QUESTION, "include": ["explanation"], "top_k": 1}
+    ).json()["matches"]
+    lines = dict(row.inner_text().split("\t") for row in page.locator("#sum tr").all())
+    assert float(lines["logit"]) == pytest.approx(match["explanation"]["logit"], abs=6e-4)
+    assert lines["similarity"] == f"{match['similarity']:.4f}"
+    # Without "cat" the book about cats is no longer the answer: the page says that this word counts most.
+    assert "Without “cat”" in page.locator("#left-out").inner_text()
+    # Nearest to it is the other book about cats, never the book itself.
+    near = page.locator("#near .key").all_inner_texts()
+    assert near[0] == "training dogs" or near[0] == "how lions hunt"
+    assert "keeping cats" not in near
+
+
+def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None:
+    page = explore(ASKED).page
+    first_is(page, "b1")
+    page.click("#filter-add")
+    page.wait_for_selector("#filter-field-0 option[value='metadata.loc.room']", state="attached")
+    page.select_option("#filter-field-0", "metadata.loc.room")
+    page.select_option("#filter-operator-0", "==")
+    page.fill("#filter-value-0", "north")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 3")
+    assert shown(page).keys() == {"b0", "b3", "b4"}
+    # A second condition, of a number: both hold, or either does.
+    page.click("#filter-add")
+    page.select_option("#filter-field-1", "metadata.loc.page")
+    page.select_option("#filter-operator-1", "<")
+    page.fill("#filter-value-1", "8")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 1")
+    page.select_option("#filter-join", "OR")
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
+    # The link has the filter, and so has the tab of the documents.
+    again = explore(page.url[page.url.index("#") :]).page
+    again.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
+    again.click("#tab-documents")
+    again.wait_for_selector("tr[data-id]")
+    assert [row.get_attribute("data-id") for row in again.locator("tbody tr").all()] == ["b0", "b2", "b3", "b4"]
+
+
+def test_edit_a_value_and_ask_again(explore: Explore, books: httpx.Client) -> None:
+    opened = explore(f"{ASKED}&doc=b1")
+    page = opened.page
+    first_is(page, "b1")
+    page.click("#edit")
+    page.fill("#edit-metadata", "{year: 2004}")
+    page.click("#save")
+    assert "no JSON" in page.locator("#edit-metadata-problem").inner_text()
+    assert books.get("/v1/collections/books/documents/b1").json()["metadata"]["year"] == 2004
+    page.fill("#edit-value", "Care of a feline")
+    page.fill("#edit-metadata", json.dumps({"year": 2005, "loc": {"page": 12}}))
+    page.click("#save")
+    page.wait_for_function("() => document.querySelector('#results .value')?.textContent === 'Care of a feline'")
+    document = books.get("/v1/collections/books/documents/b1").json()
+    assert document["value"] == "Care of a feline"
+    assert document["metadata"] == {"year": 2005, "loc": {"page": 12}}
+    # Another key makes it another answer.
+    page.click("#edit")
+    page.fill("#edit-key", "sailing alone")
+    page.click("#save")
+    page.wait_for_function("() => document.querySelector('#results li')?.dataset.id !== 'b1'")
+
+
+def test_an_edit_over_another_is_told(explore: Explore, books: httpx.Client) -> None:
+    page = explore("#collection=books&doc=b1").page
+    page.click("#edit")
+    page.fill("#edit-value", "mine")
+    books.patch("/v1/collections/books/documents/b1", json={"value": "theirs"}).raise_for_status()
+    page.click("#save")
+    page.wait_for_selector("#conflict-mine")
+    assert "theirs" in page.locator("#edit-told").inner_text()
+    assert books.get("/v1/collections/books/documents/b1").json()["value"] == "theirs"
+    page.click("#conflict-mine")
+    page.wait_for_function("() => document.querySelector('#document p.value')?.textContent === 'mine'")
+    assert books.get("/v1/collections/books/documents/b1").json()["value"] == "mine"
+
+
+def test_a_refused_edit_is_told_beside_its_field(explore: Explore, books: httpx.Client) -> None:
+    opened = explore("#collection=books&doc=b1")
+    page = opened.page
+    page.click("#edit")
+    deep: Any = 1
+    for _ in range(40):
+        deep = {"a": deep}
+    page.fill("#edit-metadata", json.dumps(deep))
+    page.click("#save")
+    page.wait_for_function("() => document.querySelector('#edit-metadata-problem').textContent.includes('32')")
+    assert page.get_attribute("#edit-metadata", "aria-invalid") == "true"
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]
+
+
+def test_delete_names_the_document_and_asks_first(explore: Explore, books: httpx.Client) -> None:
+    opened = explore(f"{ASKED}&doc=b1")
+    page = opened.page
+    page.click("#delete")
+    question = page.locator("#delete-question").inner_text()
+    assert "b1" in question
+    assert "books" in question
+    page.click("#delete-keep")
+    assert books.get("/v1/collections/books/documents/b1").status_code == 200
+    page.click("#delete")
+    page.click("#delete-sure")
+    page.wait_for_selector("#document", state="hidden")
+    page.wait_for_function("() => !document.querySelector('#results li[data-id=b1]')")
+    assert books.get("/v1/collections/books/documents/b1").status_code == 404
+    page.wait_for_function("() => document.querySelector('#collections [aria-current] .size').textContent === '4'")
+
+
+@pytest.mark.parametrize("language", ["python", "curl"])
+def test_copy_the_call_and_run_it(explore: Explore, books: httpx.Client, empty: RunningService, language: str) -> None:
+    condition = {"field": "metadata.loc.room", "operator": "==", "value": "south"}
+    bias = [{"field": "metadata.year", "half_life": 20}]
+    where = f"{ASKED} It's “true”&t=0.2&words=0.1&k=2&null=0.3&filter={json.dumps(condition)}&bias={json.dumps(bias)}"
+    page = explore(where, permissions=["clipboard-read", "clipboard-write"]).page
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 2")
+    page.click(f"#code-{language}")
+    page.click("#copy")
+    page.wait_for_function("() => document.querySelector('.call .told').textContent === 'Copied'")
+    code = page.evaluate("navigator.clipboard.readText()")
+    assert code == page.locator("#code").inner_text()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}
+    command = [sys.executable, "-c", code] if language == "python" else ["sh", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    if language == "python":
+        found = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+    else:
+        found = {match["id"]: match["weight"] for match in json.loads(done.stdout)["matches"]}
+    assert list(found) == list(shown(page))
+    assert found == pytest.approx(shown(page), abs=1e-9)
+
+
+def test_every_option_reaches_the_call(explore: Explore, books: httpx.Client) -> None:
+    page = explore(ASKED).page
+    first_is(page, "b1")
+    page.click("#code-json")
+    page.evaluate(
+        "() => { const knob = document.querySelector('#temperature'); knob.value = '0';"
+        " knob.dispatchEvent(new Event('input')); }"
+    )
+    page.select_option("#null", "off")
+    page.fill("#top-k", "3")
+    page.fill("#words", "0.2")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelector('#code').textContent.includes('full_text')")
+    body = json.loads(page.locator("#code").inner_text())
+    assert body == {"query": QUESTION, "temperature": 0, "null": False, "top_k": 3, "full_text": 0.2}
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 3")
+    assert next(iter(shown(page).values())) == 1
+    assert "none" not in page.locator("#strip").inner_text()
+    page.click(".more summary")
+    page.click("#bias-add")
+    page.select_option("#bias-field-0", "metadata.year")
+    page.select_option("#bias-kind-0", "linear")
+    page.fill("#bias-number-0", "0.5")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelector('#code').textContent.includes('factor')")
+    assert json.loads(page.locator("#code").inner_text())["bias"] == [{"field": "metadata.year", "factor": 0.5}]
+
+
+def test_browse_without_a_question(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/notes", json={}).raise_for_status()
+    rows = [{"id": f"n{i:03}", "key": f"note {i}", "metadata": {"i": i}} for i in range(120)]
+    writer.post("/v1/collections/notes/documents", json={"documents": rows}).raise_for_status()
+    page = explore("#collection=notes&tab=documents").page
+    page.wait_for_function("() => document.querySelector('#page').textContent.startsWith('1 to 50 of 120')")
+    page.click("#after")
+    page.wait_for_selector("tr[data-id=n050]")
+    page.click("#after")
+    page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 20")
+    assert page.is_disabled("#after")
+    page.click("#before")
+    page.wait_for_selector("tr[data-id=n050]")
+    page.click("tr[data-id=n051] button")
+    page.wait_for_function("() => document.querySelector('#document p.key')?.textContent === 'note 51'")
+
+
+def test_a_read_key_sees_a_read_only_explorer(
+    chromium: Any, explore: Explore, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with RunningService(data_dir=tmp_path_factory.mktemp("keyed"), **WITH_KEYS) as keyed:
+        keyed.wait_until_ready()
+        with keyed.client(headers={"Authorization": "Bearer a-writing-key"}) as client:
+            fill(client)
+        opened = explore(f"{ASKED}&doc=b1", origin=keyed.url, ready="() => document.querySelector('#api-key')")
+        page = opened.page
+        page.fill("#api-key", "a-key-of-no-one")
+        page.keyboard.press("Enter")
+        page.wait_for_function("() => document.querySelector('.keybox label')?.textContent.includes('does not know')")
+        page.fill("#api-key", "a-reading-key")
+        page.keyboard.press("Enter")
+        first_is(page, "b1")
+        page.wait_for_selector("#sum")
+        assert page.locator("#access").inner_text() == "This key only reads: nothing can be changed here."
+        assert not page.locator("#edit, #save, #delete").count()
+        # The program reads the key from its environment, as the client does: it is in no code.
+        for language in ("json", "curl", "python", "typescript"):
+            page.click(f"#code-{language}")
+            assert "a-reading-key" not in page.locator("#code").inner_text()
+        page.click("#key")
+        page.fill("#api-key", "a-writing-key")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#delete")
+        assert not page.locator("#access").count()
+        opened.errors[:] = [error for error in opened.errors if "401" not in error]
+
+
+def test_recover_from_a_lost_service(explore: Explore, books: httpx.Client) -> None:
+    opened = explore("#collection=books")
+    page = opened.page
+    page.wait_for_selector("#question")
+    page.context.set_offline(True)
+    ask(page, QUESTION)
+    page.wait_for_selector("#away")
+    page.fill("#question", "how do lions hunt?")
+    page.context.set_offline(False)
+    first_is(page, "b1")
+    assert not page.locator("#away").count()
+    assert page.input_value("#question") == "how do lions hunt?"
+    page.click("#ask")
+    first_is(page, "b2")
+    opened.errors[:] = [error for error in opened.errors if "INTERNET_DISCONNECTED" not in error]
+
+
+def test_a_whole_task_with_the_keyboard_alone(explore: Explore, books: httpx.Client) -> None:
+    page = explore("#collection=books").page
+    press, active = page.keyboard.press, "document.activeElement.id"
+
+    def tab_to(selector: str, most: int = 40) -> None:
+        """Press Tab until an element has the focus."""
+        for _ in range(most):
+            press("Tab")
+            if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+                return
+        raise AssertionError(f"Tab does not reach {selector}; the focus is at {page.evaluate(active)}")
+
+    tab_to("#tab-ask")
+    press("ArrowRight")
+    page.wait_for_selector("tr[data-id=b0]")
+    press("ArrowLeft")
+    page.wait_for_selector("#question")
+    tab_to("#question")
+    page.keyboard.type(QUESTION)
+    press("Enter")
+    first_is(page, "b1")
+    tab_to("#temperature")
+    for _ in range(60):
+        press("ArrowRight")
+    page.wait_for_function("() => Number(document.querySelector('#results li').dataset.weight) < 0.9")
+    tab_to("#results button")
+    press("Enter")
+    page.wait_for_selector("#sum")
+    tab_to("#edit")
+    press("Enter")
+    tab_to("#edit-value")
+    press("Control+A")
+    page.keyboard.type("With the keyboard alone")
+    tab_to("#save")
+    press("Enter")
+    page.wait_for_function("() => document.querySelector('#results .value')?.textContent === 'With the keyboard alone'")
+    page.wait_for_selector("#delete")
+    tab_to("#delete")
+    press("Enter")
+    assert page.evaluate(active) == "delete-keep"
+    press("Enter")
+    assert page.evaluate(active) == "delete"
+    press("Escape")
+    page.wait_for_selector("#document", state="hidden")
+    assert page.evaluate("document.activeElement.closest('#stage') !== null")
