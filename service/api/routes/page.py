@@ -22,6 +22,7 @@ from service.api.middleware.access import is_call
 from service.api.middleware.requests import POLICY
 from service.api.routes.assets import EACH_TIME, FOR_ANYONE, FOR_EVER, MEDIA_TYPES, NOWHERE, Asset, Assets, send_asset
 from service.api.routes.documentation import SITE, Documentation
+from service.datasets import DEMOS
 
 LANGUAGES = ("en", "zh")  # of the page, as in the names of its files
 WORDS = re.compile(r"""(<script [^>]*class="words"[^>]*)data-topics="([^"]*)\"([^>]*>)""")
@@ -129,6 +130,7 @@ DOCUMENTS = {
 }
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
+DEMO = "library"  # which a visitor of an empty service may load
 MOVED = {"/room.html": "/room"}
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
 
@@ -143,6 +145,7 @@ class Files:
 
     def __init__(self, folder: Path, frame_ancestors: str = "'self'") -> None:
         self._assets = Assets(folder)
+        self._assets.files[f"demo/{DEMO}.json"] = _demo(DEMO)
         # A picture to share is drawn from an image that the page itself has made, which has a `blob:` address.
         self._policy = f"{POLICY}{frame_ancestors}; img-src 'self' blob:"
         self._documents = {
@@ -188,6 +191,13 @@ class Files:
         if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE, MISSING):
             return None
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
+
+
+def _demo(name: str) -> Asset:
+    """Return the settings and documents of a demo collection, which the page writes with calls of the API."""
+    demo = DEMOS[name]
+    content = {"settings": demo.settings, "documents": list(demo.documents())}
+    return Asset(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(), MEDIA_TYPES[".json"])
 
 
 DESCRIPTION = Path(__file__).parents[1] / "openapi.json"

@@ -3,6 +3,7 @@
 import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../js/api.js";
 import { home, scenes } from "../js/assets.js";
 import { fill, h, put } from "../js/element.js";
+import { LEARN } from "../js/purpose.js";
 import { kept, preferences, store } from "../story/look.js";
 import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
 import { Collections } from "./collections.js";
@@ -139,7 +140,7 @@ export class Explorer {
       h(
         "nav.tools",
         { "aria-label": "softkv" },
-        h("a", { href: home() }, say("learn")),
+        h("a", { href: LEARN }, say("learn")),
         h("a", { href: scenes() }, say("scenes")),
         h("a", { href: "docs/" }, say("docs")),
         key,

@@ -2,6 +2,7 @@
 
 import { home, isExported, scenes } from "../js/assets.js";
 import { h } from "../js/element.js";
+import { EXPLORE, remember } from "../js/purpose.js";
 import { store } from "./look.js";
 import { linkOf, saveGif, savePng } from "./share.js";
 
@@ -102,6 +103,16 @@ export function bar(say, look, dress, view, address) {
   });
   return [
     h("h1", {}, h("a.mark", { href: home() }, "softkv")),
-    h("nav.tools", {}, h("a", { href: scenes() }, say("scenes")), isExported() ? null : h("a", { href: "docs/" }, say("docs")), language, theme, large, share),
+    h(
+      "nav.tools",
+      {},
+      isExported() ? null : h("a", { href: EXPLORE, onclick: () => remember("explore") }, say("explore")),
+      h("a", { href: scenes() }, say("scenes")),
+      isExported() ? null : h("a", { href: "docs/" }, say("docs")),
+      language,
+      theme,
+      large,
+      share,
+    ),
   ];
 }

@@ -7,6 +7,8 @@ import { fill, h } from "../js/element.js";
 import { RecordMissing, recorded } from "../js/recorded.js";
 import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
+import { isAsked } from "../js/purpose.js";
+import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
 import { Lesson } from "./lesson.js";
 import { kept, preferences } from "./look.js";
@@ -77,6 +79,8 @@ export class Story {
   #observers = [];
   /** @type {?Lesson} */
   #lesson = null;
+  /** @type {?Choice} */
+  #choice = null;
 
   /** @param {Chapter[]} chapters @param {?import("../js/exported/answers.js").ExportedPage} exported answers in the service's place */
   constructor(chapters, exported = null) {
@@ -94,6 +98,7 @@ export class Story {
   /** Put the story into the page. */
   begin() {
     document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main);
+    if (isAsked()) this.#choose();
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) {
       const chapters = this.#chapters.map(({ id }) => id);
@@ -108,9 +113,27 @@ export class Story {
     requestAnimationFrame(() =>
       setTimeout(() => {
         performance.mark("answered");
+        void this.#choice?.look();
         document.head.append(h("link", { rel: "stylesheet", href: asset("css/fonts.css") }));
       }),
     );
+  }
+
+  /** Ask what the visitor came for, in a row that the screens leave room for. */
+  #choose() {
+    const root = document.documentElement;
+    const observer = new ResizeObserver(() => root.style.setProperty("--choice", `${choice.element.offsetHeight}px`));
+    const choice = new Choice(this.#api, this.#say(), () => {
+      observer.disconnect();
+      choice.element.remove();
+      root.style.removeProperty("--choice");
+      this.#choice = null;
+      this.#main.focus({ preventScroll: true });
+    });
+    this.#choice = choice;
+    this.#bar.after(choice.element);
+    root.style.setProperty("--choice", `${choice.element.offsetHeight}px`);
+    observer.observe(choice.element);
   }
 
   /** What says the words of the frame. */
@@ -157,6 +180,7 @@ export class Story {
     const skip = document.querySelector("a.skip");
     if (skip) skip.textContent = say("skip");
     this.#lesson?.speak(say, lang);
+    this.#choice?.speak(say);
     fill(
       this.#bar,
       ...bar(
