@@ -70,6 +70,28 @@ def test_on_a_projector_the_sheet_is_whole_and_on_a_phone_the_lit_block_is_in_si
     assert sideways(page) <= 0
 
 
+@pytest.mark.parametrize(
+    ("size", "large", "least"),
+    [((1280, 720), 0, 14), ((1920, 1080), 0, 16), ((1024, 768), 1, 14), ((1280, 720), 1, 14)],
+)
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_sheet_can_be_read_and_is_whole(
+    visit: Any, size: tuple[int, int], large: int, least: int, heads: int
+) -> None:
+    page = visit(f"#scene=steps&step=7&heads={heads}&projector={large}", size).page
+    page.wait_for_selector(".block.at-norm .figures span")
+    sizes = page.evaluate(
+        """() => [...document.querySelectorAll('#sheet .figures > *, #sheet .of, #sheet .lines text')].map((one) =>
+          parseFloat(getComputedStyle(one).fontSize))"""
+    )
+    assert len(sizes) > 13
+    assert min(sizes) >= least - 0.01
+    assert page.locator("#sheet .scrolling").evaluate("(flow) => flow.scrollWidth - flow.clientWidth") <= 1
+    page.locator("#sheet").scroll_into_view_if_needed()
+    left, sheet = page.locator(".layered > .left").bounding_box(), page.locator("#sheet").bounding_box()
+    assert left["x"] + left["width"] <= sheet["x"] or left["y"] + left["height"] <= sheet["y"]
+
+
 def test_the_low_rank_map_says_where_its_sizes_come_from(visit: Any) -> None:
     text = visit("#scene=lowrank").page.locator("#whence").inner_text()
     assert 12_288 / 96 == 128

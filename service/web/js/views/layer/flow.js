@@ -11,7 +11,7 @@ const LINES = [
   ["query", "dot", "right"],
   ["key", "dot", "right"],
   ["dot", "scale", "right"],
-  ["scale", "mask", "right"],
+  ["scale", "mask", "down"],
   ["mask", "softmax", "right"],
   ["softmax", "blend", "down"],
   ["value", "blend", "right"],
