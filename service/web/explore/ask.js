@@ -85,7 +85,7 @@ function mount(host, context) {
     h(
       "div.line",
       {},
-      h("div.field.knob", {}, h("label", { for: "temperature" }, say("temperature"), " ", temperature), h("div.row", {}, slider, reset)),
+      h("div.field.knob", {}, h("div.head", {}, h("label", { for: "temperature" }, say("temperature"), " ", temperature), reset), h("div.row", {}, slider)),
       h("div.field", {}, h("label", { for: "null" }, say("none")), h("div.row", {}, none, level)),
       h("div.field.short", {}, h("label", { for: "top-k" }, say("top")), top),
       h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda),
@@ -220,7 +220,7 @@ function mount(host, context) {
     fill(
       results,
       matches.map((/** @type {any} */ match) => row(match)),
-      came.rest_weight > 0
+      came.rest_weight > 0 && came.documents > matches.length
         ? h("li.other", {}, bar(came.rest_weight), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
         : null,
       evidence.null_similarity === null ? null : h("li.other", {}, bar(evidence.null_weight), h("span.words", {}, say("none"))),

@@ -41,7 +41,7 @@ function mount(host, context) {
   const notes = h("div.notes");
   const body = h("tbody");
   const table = h(
-    "table.documents",
+    "table.listing",
     {},
     h("caption.unseen", {}, say("name")),
     h(

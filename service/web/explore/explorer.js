@@ -81,7 +81,7 @@ export class Explorer {
   #document = null;
   /** When a lost service is back. @type {Promise<void> | null} */
   #back = null;
-  #bar = h("header.bar");
+  #bar = h("div.bar");
   #notice = h("div.notices", { role: "status", "aria-live": "polite" });
   #keyBox = h("div.keybox");
   #side = h("nav.side", { id: "collections" });
@@ -103,7 +103,8 @@ export class Explorer {
 
   async begin() {
     const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#list, this.#host), this.#aside);
-    document.body.prepend(h("a.skip", { href: "#stage", onclick: (event) => this.#skip(event) }), this.#bar, this.#keyBox, this.#notice, main);
+    const head = h("header", {}, this.#bar, this.#keyBox, this.#notice);
+    document.body.prepend(h("a.skip", { href: "#stage", onclick: (event) => this.#skip(event) }), head, main);
     window.addEventListener("hashchange", () => this.#reread());
     this.#dress();
     await this.refresh();

@@ -1,0 +1,65 @@
+"""No finding of axe in any tab of the explorer, in both themes and languages, and nothing wider than its screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.explore.conftest import Explore
+from tests.browser.explore.test_tasks import ASKED, fill, first_is
+from tests.browser.frame.test_accessibility import violations
+from tests.browser.reading import sideways
+
+LOOKS = [
+    (PROJECTOR, "lang=en&theme=light&large=0"),
+    (PHONE, "lang=zh&theme=dark&large=0"),
+    ((1024, 768), "lang=en&theme=dark&large=1"),
+    ((1920, 1080), "lang=zh&theme=light&large=0"),
+]
+IDLE = """() => !document.querySelector("[aria-busy=true]")
+    && document.getAnimations().every(({ playState }) => playState !== "running")"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> Any:
+    return pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
+
+
+@pytest.mark.parametrize(("size", "look"), LOOKS, ids=["projector", "phone", "tablet", "large"])
+def test_nothing_is_found_in_any_tab(
+    explore: Explore, writer: httpx.Client, axe: Any, size: tuple[int, int], look: str
+) -> None:
+    fill(writer)
+    page = explore(f"{ASKED}&doc=b1&{look}", size).page
+    problems = []
+
+    def look_at(where: str) -> None:
+        page.wait_for_function(IDLE)
+        problems.extend(f"{where}: {finding}" for finding in violations(axe, page))
+        if wider := sideways(page):
+            problems.append(f"{where}: {wider} px wider than the screen")
+
+    first_is(page, "b1")
+    page.wait_for_selector("#left-out")
+    page.click("#filter-add")
+    page.click("#edit")
+    page.click("#delete")
+    look_at("the question and the document")
+    page.click("#document-close")
+    tabs = [tab.get_attribute("id") or "" for tab in page.locator("#collections ~ * [role=tablist] > [id^=tab-]").all()]
+    assert {"tab-ask", "tab-documents"} <= set(tabs)
+    for tab in tabs:
+        page.click(f"#{tab}")
+        page.wait_for_selector(f"#{tab}[aria-selected=true]")
+        look_at(tab)
+    for link in page.locator("#collections .service a").all():
+        link.click()
+        look_at(link.inner_text())
+    page.click("#key")
+    look_at("the key box")
+    assert problems == []
