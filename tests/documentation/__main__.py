@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.documentation import models
 from tests.documentation.http_reference import HttpReference
 from tests.documentation.links import problems
 from tests.documentation.pages import DOCS, ROOT, Entry, as_python_markdown, copy_pages, navigation, repository
@@ -85,6 +86,7 @@ def _build(work: Path, target: Path, version: str) -> None:
         raise SystemExit(ANSI.sub("", done.stdout + done.stderr) if done.returncode else "\n".join(dead))
     styles = [style for path in sorted((work / "site").rglob("bundle.*.js")) for style in inserted_styles(path)]
     (work / "site" / STYLES).write_text(json.dumps([_source(style) for style in styles]), encoding="utf-8")
+    models.write(pages, work / "site", parts, "" if version else "docs/")
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(work / "site", target)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documentation import models
 from tests.documentation.http_reference import HttpReference
 from tests.documentation.links import problems
 from tests.documentation.pages import (
@@ -138,3 +139,44 @@ def test_the_built_site_has_the_python_reference_and_nothing_of_another_host(doc
     home = (documentation_site / "index.html").read_text(encoding="utf-8")
     assert '<a href="reference/http/index.html">HTTP</a>' in home  # in the table
     assert problems(documentation_site, ("api",)) == []
+
+
+@pytest.fixture(scope="module")
+def for_models(tmp_path_factory):
+    """Return the folder of a site with the pages for language models."""
+    pages, site = tmp_path_factory.mktemp("pages"), tmp_path_factory.mktemp("site")
+    copy_pages(pages, "main")
+    models.write(pages, site / "docs", navigation(HOME), "docs/")
+    for name in (models.INDEX, models.FULL):
+        (site / "docs" / name).rename(site / name)
+    return site
+
+
+def test_the_index_for_models_has_each_page_once_in_the_form_of_llmstxt(for_models):
+    text = (for_models / "llms.txt").read_text()
+    head, *sections = text.split("\n## ")
+    assert re.fullmatch(r"# softkv\n\n> .+\n\n.+\n", head)
+    assert [section.split("\n")[0] for section in sections] == [
+        *("Start", "Guide", "Reference", "Operate and understand"),
+        "Optional",
+    ]
+    items = [line for section in sections for line in section.split("\n")[1:] if line]
+    links = [re.fullmatch(r"- \[[^\]]+\]\((docs/[^)]+)\)(: .+)?", item) for item in items]
+    assert all(links), items
+    listed = [page for part in navigation(HOME) for page in part.pages() if page != "README.md"]
+    assert sorted(link[1] for link in links) == sorted(f"docs/{page}" for page in listed)
+    assert all((for_models / link[1]).is_file() for link in links)
+    assert all(link[2] for link in links)
+
+
+def test_the_text_for_models_has_the_pages_in_order_and_its_links_lead_somewhere(for_models):
+    text = (for_models / "llms-full.txt").read_text()
+    pages = re.findall(r"^<!-- docs/(\S+) -->$", text, re.MULTILINE)
+    listed = [page for part in navigation(HOME) for page in part.pages()]
+    assert pages == [page for page in listed if page not in models.OPTIONAL and not page.startswith("zh/")]
+    assert as_python_markdown((ROOT / "docs" / "reference" / "settings.md").read_text())[:200] in text
+    assert len(text) < 800_000
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose)):
+        if ":" not in target:
+            assert (for_models / target.partition("#")[0]).is_file() or target.endswith((".svg", ".png")), target

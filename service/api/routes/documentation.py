@@ -21,6 +21,8 @@ from service.api.routes.assets import EACH_TIME, NOWHERE, Asset, Assets, send_as
 SITE = Path(__file__).parents[2] / "site"
 ROOT, REFERENCE = "/docs/", "/docs/api"
 STYLES = "styles.json"  # hashes, which `make docs` writes
+FOR_MODELS = ("llms.txt", "llms-full.txt")
+"""The documentation for language models, in the form of llmstxt.org. `make docs` writes it, with links from `/`."""
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)  # of a drawing
 DOCUMENTS = (".html", ".svg")
@@ -57,6 +59,10 @@ class Documentation:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file of the documentation; an ASGI call."""
         path = get_route_path(scope)
+        if (name := path.removeprefix("/")) in FOR_MODELS:
+            answer = await self._for_models(name, Headers(scope=scope))
+            await (answer or NOWHERE.not_found)(scope, receive, send)
+            return
         if path == ROOT.rstrip("/"):
             await RedirectResponse(f"{scope['root_path']}{ROOT}")(scope, receive, send)
             return
@@ -70,10 +76,14 @@ class Documentation:
             return None
         if name == "" or name.endswith("/"):
             name += "index.html"
-        if (file := self._site.files.get(name)) is None:
+        if name in FOR_MODELS or (file := self._site.files.get(name)) is None:
             return None
         policy = {"Content-Security-Policy": self._policy(name, file)} if name.endswith(DOCUMENTS) else {}
         return await _send(file, self._site.digest, policy, headers)
+
+    async def _for_models(self, name: str, headers: Mapping[str, str]) -> Response | None:
+        file = self._site.files.get(name) if self._is_built else None
+        return None if file is None else await _send(file, self._site.digest, {}, headers)
 
     def _policy(self, name: str, document: Asset) -> str:
         if name not in self._policies:

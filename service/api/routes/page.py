@@ -260,7 +260,10 @@ def mount(app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", 
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
         [
-            *(Route(path, documentation, methods=["GET"]) for path in ("/docs", "/docs/{path:path}")),
+            *(
+                Route(path, documentation, methods=["GET"])
+                for path in ("/docs", "/docs/{path:path}", "/llms.txt", "/llms-full.txt")
+            ),
             Route("/{path:path}", files, methods=["GET"]),
         ]
     )

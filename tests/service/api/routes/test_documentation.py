@@ -26,6 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "index.html").write_text(PAGE)
     (folder / "guide" / "index.html").write_text(PAGE.replace("1 < 2", "2 < 3"))
     (folder / "search.json").write_text("{}")
+    (folder / "llms.txt").write_text("# softkv\n\n- [Page](docs/page.md)\n")
+    (folder / "llms-full.txt").write_text("# softkv\n" + "all of it\n" * 100)
     (folder / "styles.json").write_text("[\"'sha256-abc'\"]")
     (folder / "drawing.svg").write_text(f"<svg><style>{STYLE}</style></svg>")
     (folder / "picture.png").write_bytes(b"\x89PNG" * 1000)
@@ -72,6 +74,18 @@ def test_with_a_site_it_stands_beside_the_api_reference(built):
     assert "make docs" not in reference
     for path in ("/docs/nothing", "/docs/guide", "/docs/../settings.py", "/docs/%2e%2e/settings.py", "/docs/api/"):
         assert built.get(path).status_code == 404, path
+
+
+def test_models_find_the_documentation_at_the_root(built, bare):
+    for name, start in (("llms.txt", "# softkv\n\n- [Page](docs/page.md)"), ("llms-full.txt", "# softkv\nall of it")):
+        answer = built.get(f"/{name}")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert answer.text.startswith(start)
+        unchanged = built.get(f"/{name}", headers={"if-none-match": answer.headers["etag"]})
+        assert unchanged.status_code == 304
+        assert built.get(f"/docs/{name}").status_code == 404  # its links begin at the root
+        assert bare.get(f"/{name}").status_code == 404
 
 
 def test_everything_the_api_reference_loads_is_there(built):
