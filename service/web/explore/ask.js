@@ -1,6 +1,5 @@
 /** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
 
-import { isAborted } from "../js/api.js";
 import { fill, h, put } from "../js/element.js";
 import { count, effective, fixed, percent, power, temperatureText } from "../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
@@ -8,7 +7,7 @@ import { biasBuilder } from "./bias.js";
 import { callTabs } from "./code.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
-import { bodyOf, parsed, TOP_K, temperatureIn, Unreadable } from "./question.js";
+import { bodyOf, parsed, posted, TOP_K, temperatureIn, Unreadable } from "./question.js";
 import { text } from "./text.js";
 import words from "./ask.json";
 
@@ -29,7 +28,11 @@ function mount(host, context) {
   let collection = null;
   /** @type {import("./fields.js").Fields} */
   let fields = new Map();
+  /** The collection whose fields are asked for. @type {Promise<void> | null} */
+  let learning = null;
   let asked = "";
+  /** The question of the address, as the form took it last. */
+  let typed = "";
   let language = "python";
   let waiting = 0;
   let running = new AbortController();
@@ -71,8 +74,8 @@ function mount(host, context) {
     placeholder: "0",
     onchange: () => change({ words: Number(lambda.value) > 0 ? lambda.value : null }),
   });
-  const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }));
-  const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }));
+  const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), learn);
+  const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
   const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
   const strip = h("p.strip", { id: "strip", role: "status" });
   const notes = h("div.notes");
@@ -104,7 +107,8 @@ function mount(host, context) {
   }
 
   function submit() {
-    go({ q: question.value.trim() || null });
+    typed = question.value.trim();
+    go({ q: typed || null });
     asked = "";
     void answer();
   }
@@ -149,7 +153,7 @@ function mount(host, context) {
     const terms = parsed(said.get("bias"));
     bias.show(terms, fields);
     if (Array.isArray(terms) && terms.length) more.open = true;
-    more.hidden = bias.element.hidden;
+    if (said.has("filter") || said.has("bias")) void learn();
   }
 
   /** Ask what the address says, unless that is what is shown. */
@@ -161,6 +165,7 @@ function mount(host, context) {
       body = bodyOf(said, collection);
     } catch (failure) {
       if (!(failure instanceof Unreadable)) throw failure;
+      call.show(null);
       return wipe(say("question.unread"));
     }
     const wanted = JSON.stringify([collection.name, body]);
@@ -174,14 +179,12 @@ function mount(host, context) {
     const path = `/v1/collections/${encodeURIComponent(collection.name)}/attend`;
     const given = body;
     host.setAttribute("aria-busy", "true");
-    const came = await patiently(() => (signal.aborted ? Promise.resolve(undefined) : api.post(path, given, signal).catch(unlessAborted)));
+    const came = await patiently(() => posted(api, path, given, signal));
     if (signal.aborted) return;
     host.removeAttribute("aria-busy");
-    if (came === undefined) {
-      asked = "";
-      return wipe("");
-    }
-    draw(came);
+    if (came?.answer) return draw(came.answer);
+    if (!came) asked = "";
+    wipe(came?.refused ? say("refused", { detail: came.refused }) : "");
   }
 
   /** @param {string} reason why there is no answer @param {string} [hint] */
@@ -189,8 +192,8 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    strip.removeAttribute("data-verdict");
-    if (reason) call.show(null);
+    strip.dataset.verdict = "refused";
+    host.removeAttribute("aria-busy");
   }
 
   /** @param {any} came the service's answer */
@@ -242,6 +245,7 @@ function mount(host, context) {
           {},
           h("span.key", { dir: "auto" }, match.key ?? match.id),
           h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
+          match.confidence === undefined ? null : h("span.soft", {}, say("confidence", { share: percent(match.confidence) })),
         ),
         h("span.id.number", {}, match.id),
       ),
@@ -261,14 +265,14 @@ function mount(host, context) {
     /** @param {Collection | null} next */
     update(next) {
       const isOther = next?.name !== collection?.name;
-      if (next !== collection) asked = ""; // it was changed, or is another
+      if (next !== collection) [asked, learning] = ["", null]; // it was changed, or is another
       collection = next;
       if (!collection) return;
+      const wanted = context.said.get("q") ?? "";
+      if (wanted !== typed) question.value = typed = wanted;
       if (isOther) {
         fields = new Map();
-        question.value = context.said.get("q") ?? "";
         wipe("");
-        void learn(collection);
       }
       show();
       mark();
@@ -280,19 +284,18 @@ function mount(host, context) {
     },
   };
 
-  /** @param {Collection} of */
-  async function learn(of) {
-    const there = await context.patiently(() => fieldsOf(context.api, of.name));
-    if (!there || collection?.name !== of.name) return;
-    fields = there;
-    show();
+  /** The fields of the collection are asked for once, when a filter or a bias wants them. */
+  function learn() {
+    const of = collection?.name ?? "";
+    learning ??= context
+      .patiently(() => fieldsOf(context.api, of))
+      .then((there) => {
+        if (!there || collection?.name !== of) return;
+        fields = there;
+        show();
+      });
+    return learning;
   }
-}
-
-/** @param {unknown} failure */
-function unlessAborted(failure) {
-  if (!isAborted(failure)) throw failure;
-  return undefined;
 }
 
 /** @param {number} temperature */

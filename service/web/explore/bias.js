@@ -14,8 +14,9 @@ const MOST = 8;
 /**
  * @param {Say} say
  * @param {(terms: any[]) => void} changed tells the terms that are complete
+ * @param {() => Promise<void>} learn shows the fields that are there
  */
-export function biasBuilder(say, changed) {
+export function biasBuilder(say, changed, learn) {
   /** @type {Fields} */
   let fields = new Map();
   /** @type {Row[]} */
@@ -24,12 +25,13 @@ export function biasBuilder(say, changed) {
   let others = [];
   let shown = "[]";
   const list = h("div.conditions");
-  const add = h("button", { type: "button", id: "bias-add", onclick: () => append() }, say("bias.add"));
+  const add = h("button", { type: "button", id: "bias-add", onclick: () => void append() }, say("bias.add"));
   const element = h("fieldset.filter", {}, h("legend.unseen", {}, say("bias")), list, h("div.buttons", {}, add));
 
-  function append() {
+  async function append() {
+    await learn();
     const field = names()[0];
-    if (!field) return;
+    if (!field) return fill(list, h("p.soft", {}, say("bias.fieldless")));
     rows.push({ field, kind: kindsOf(field)[0], value: "", number: "" });
     draw();
     document.getElementById(`bias-field-${rows.length - 1}`)?.focus();
@@ -51,8 +53,7 @@ export function biasBuilder(say, changed) {
   }
 
   function draw() {
-    add.disabled = !names().length || rows.length + others.length >= MOST;
-    element.hidden = !names().length && !rows.length && !others.length;
+    add.disabled = rows.length + others.length >= MOST;
     fill(list, rows.map(line), others.length ? h("p.soft", {}, say("bias.others", { count: others.length })) : null);
   }
 

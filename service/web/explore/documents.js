@@ -4,7 +4,7 @@ import { fill, h } from "../js/element.js";
 import { count } from "../js/numbers.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
-import { parsed } from "./question.js";
+import { parsed, posted } from "./question.js";
 import { paths, text } from "./text.js";
 import words from "./documents.json";
 
@@ -25,6 +25,8 @@ function mount(host, context) {
   let collection = null;
   /** @type {import("./fields.js").Fields} */
   let fields = new Map();
+  /** @type {Promise<void> | null} */
+  let learning = null;
   /** The cursors of the pages so far; the first page has none. @type {(string | null)[]} */
   let cursors = [null];
   /** @type {string | null} */
@@ -32,11 +34,16 @@ function mount(host, context) {
   let shown = "";
   let run = 0;
 
-  const filter = filterBuilder(say, "only", (given) => {
-    go({ filter: given === undefined ? null : JSON.stringify(given) });
-    cursors = [null];
-    void list();
-  });
+  const filter = filterBuilder(
+    say,
+    "only",
+    (given) => {
+      go({ filter: given === undefined ? null : JSON.stringify(given) });
+      cursors = [null];
+      void list();
+    },
+    learn,
+  );
   const told = h("p.strip", { id: "page", role: "status" });
   const notes = h("div.notes");
   const body = h("tbody");
@@ -75,10 +82,19 @@ function mount(host, context) {
     const mine = ++run;
     shown = JSON.stringify(given);
     host.setAttribute("aria-busy", "true");
-    const page = await patiently(() => api.post(`/v1/collections/${encodeURIComponent(name)}/documents/query`, asked));
+    const page = await patiently(() => posted(api, `/v1/collections/${encodeURIComponent(name)}/documents/query`, asked));
     if (mine !== run) return;
     host.removeAttribute("aria-busy");
-    if (page) draw(page);
+    if (page?.answer) draw(page.answer);
+    else if (page?.refused) refuse(page.refused);
+  }
+
+  /** @param {string} detail */
+  function refuse(detail) {
+    fill(told, say("refused", { detail }));
+    fill(notes);
+    table.hidden = true;
+    back.parentElement?.toggleAttribute("hidden", true);
   }
 
   /** @param {any} page */
@@ -135,14 +151,15 @@ function mount(host, context) {
     update(given) {
       const isOther = given?.name !== collection?.name;
       const isChanged = given !== collection;
+      if (isChanged) learning = null;
       collection = given;
       if (!collection) return;
       if (isOther) {
         fields = new Map();
         cursors = [null];
-        void learn(collection);
       }
       filter.show(parsed(context.said.get("filter")), fields);
+      if (context.said.has("filter")) void learn();
       mark();
       if (!isChanged && JSON.stringify(parsed(context.said.get("filter"))) === shown) return;
       if (!isChanged) cursors = [null];
@@ -153,11 +170,14 @@ function mount(host, context) {
     },
   };
 
-  /** @param {Collection} of */
-  async function learn(of) {
-    const there = await patiently(() => fieldsOf(api, of.name));
-    if (!there || collection?.name !== of.name) return;
-    fields = there;
-    filter.show(parsed(context.said.get("filter")), fields);
+  /** The fields of the collection are asked for once, when a filter wants them. */
+  function learn() {
+    const of = collection?.name ?? "";
+    learning ??= patiently(() => fieldsOf(api, of)).then((there) => {
+      if (!there || collection?.name !== of) return;
+      fields = there;
+      filter.show(parsed(context.said.get("filter")), fields);
+    });
+    return learning;
   }
 }

@@ -435,7 +435,7 @@ export class Explorer {
       h(
         "form.notice",
         { onsubmit: use, onkeydown: (event) => void (event.key === "Escape" && close()) },
-        h("label", { for: "api-key" }, say(isWanted && this.#api.refused ? "key.refused" : "key.wanted")),
+        h("label", { for: "api-key" }, say(isWanted ? (this.#api.refused ? "key.refused" : "key.wanted") : "key.kept")),
         input,
         h("button", { type: "submit" }, say("key.use")),
         isWanted ? null : h("button", { type: "button", onclick: close }, say("key.close")),

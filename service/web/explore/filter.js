@@ -42,8 +42,9 @@ function operatorsOf(fields, field) {
  * @param {Say} say
  * @param {string} id of the elements, of which a page may have several
  * @param {(filter: any) => void} changed tells the filter; undefined without a condition
+ * @param {() => Promise<void>} learn shows the fields that are there; a large collection takes a while to tell them
  */
-export function filterBuilder(say, id, changed) {
+export function filterBuilder(say, id, changed, learn) {
   /** @type {Fields} */
   let fields = new Map();
   /** @type {any} */
@@ -55,11 +56,12 @@ export function filterBuilder(say, id, changed) {
   let isJSON = false;
   const list = h("div.conditions");
   const problem = h("p.problem", { id: `${id}-problem`, role: "alert" });
-  const add = h("button", { type: "button", id: `${id}-add`, onclick: () => append() }, say("filter.add"));
+  const add = h("button", { type: "button", id: `${id}-add`, onclick: () => void append() }, say("filter.add"));
   const raw = h("button.plain", { type: "button", id: `${id}-json`, onclick: () => swap() });
   const element = h("fieldset.filter", {}, h("legend.unseen", {}, say("filter")), list, problem, h("div.buttons", {}, add, raw));
 
-  function append() {
+  async function append() {
+    await learn();
     const field = [...fields.keys()][0] ?? "key";
     rows.push({ field, operator: operatorsOf(fields, field)[0], text: "" });
     draw();

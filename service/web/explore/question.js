@@ -1,5 +1,6 @@
 /** The question that the address holds, as the body of a call: only what differs from the collection's own settings. */
 
+import { isAborted, KeyRefused, Refused } from "../js/api.js";
 import { onTheWire } from "../js/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -62,6 +63,26 @@ export function parsed(text) {
   } catch (failure) {
     if (failure instanceof SyntaxError) return undefined;
     throw failure;
+  }
+}
+
+/**
+ * POST, where a refusal of what was asked is an answer too: it is told beside what was asked.
+ *
+ * @param {import("../js/api.js").API} api
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{answer?: any, refused?: string}>} neither if it was taken back
+ */
+export async function posted(api, path, body, signal) {
+  if (signal?.aborted) return {};
+  try {
+    return { answer: await api.post(path, body, signal) };
+  } catch (failure) {
+    if (isAborted(failure)) return {};
+    if (!(failure instanceof Refused) || failure instanceof KeyRefused || failure.again) throw failure;
+    return { refused: failure.message };
   }
 }
 

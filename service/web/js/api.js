@@ -2,7 +2,7 @@
 
 import { Client, KeyRefused } from "../vendor/softkv/softkv.js";
 
-export { NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
+export { KeyRefused, NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
 
 const KEY = "softkv-key";
 const AGAIN_MS = 300;
@@ -88,7 +88,7 @@ export class API {
   }
 
   /**
-   * A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more.
+   * A laptop that changes its network drops what is under way: it is asked once more, and what writes has the same effect twice.
    *
    * @param {string} path
    * @param {RequestInit} options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from service.api.routes.page import WEB
 from tests.browser.explore.conftest import Explore
 from tests.running import RunningService
 
@@ -187,8 +189,8 @@ def test_delete_names_the_document_and_asks_first(explore: Explore, books: httpx
     page.wait_for_function("() => document.querySelector('#collections [aria-current] .size').textContent === '4'")
 
 
-@pytest.mark.parametrize("language", ["python", "curl"])
-def test_copy_the_call_and_run_it(explore: Explore, books: httpx.Client, empty: RunningService, language: str) -> None:
+@pytest.mark.parametrize("language", ["python", "curl", "typescript"])
+def test_copy_the_call_and_run_it(explore: Explore, books: httpx.Client, tmp_path: Path, language: str) -> None:
     condition = {"field": "metadata.loc.room", "operator": "==", "value": "south"}
     bias = [{"field": "metadata.year", "half_life": 20}]
     where = f"{ASKED} It's “true”&t=0.2&words=0.1&k=2&null=0.3&filter={json.dumps(condition)}&bias={json.dumps(bias)}"
@@ -200,12 +202,20 @@ def test_copy_the_call_and_run_it(explore: Explore, books: httpx.Client, empty: 
     code = page.evaluate("navigator.clipboard.readText()")
     assert code == page.locator("#code").inner_text()
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}
-    command = [sys.executable, "-c", code] if language == "python" else ["sh", "-c", code]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    if language == "python":
-        found = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+    if language == "typescript":
+        if not (node := shutil.which("node")):
+            pytest.skip("no Node.js")
+        shutil.copytree(WEB / "vendor" / "softkv", module := tmp_path / "node_modules" / "softkv")
+        (module / "package.json").write_text('{"name": "softkv", "type": "module", "exports": "./softkv.js"}')
+        (tmp_path / "ask.mjs").write_text(code)
+        command = [node, "ask.mjs"]
     else:
+        command = [sys.executable, "-c", code] if language == "python" else ["sh", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    if language == "curl":
         found = {match["id"]: match["weight"] for match in json.loads(done.stdout)["matches"]}
+    else:
+        found = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
     assert list(found) == list(shown(page))
     assert found == pytest.approx(shown(page), abs=1e-9)
 
@@ -236,6 +246,36 @@ def test_every_option_reaches_the_call(explore: Explore, books: httpx.Client) ->
     page.keyboard.press("Tab")
     page.wait_for_function("() => document.querySelector('#code').textContent.includes('factor')")
     assert json.loads(page.locator("#code").inner_text())["bias"] == [{"field": "metadata.year", "factor": 0.5}]
+
+
+def test_a_refusal_is_told_in_place_and_back_leads_to_the_answer_before(explore: Explore, books: httpx.Client) -> None:
+    opened = explore(f"{ASKED}&t=0.2")
+    page = opened.page
+    first_is(page, "b1")
+    condition = json.dumps({"field": "metadata.year", "operator": "~", "value": 1})
+    page.evaluate("(hash) => { window.location.hash = hash; }", f"{ASKED}&filter={condition}")
+    page.wait_for_function("() => document.querySelector('#strip').textContent.startsWith('The service refused')")
+    assert "operator" in page.locator("#strip").inner_text()
+    page.click("#tab-documents")
+    page.wait_for_function("() => document.querySelector('#page')?.textContent.startsWith('The service refused')")
+    page.go_back()
+    page.go_back()
+    first_is(page, "b1")
+    assert page.input_value("#question") == QUESTION
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]
+
+
+def test_ask_a_collection_of_vectors_with_numbers(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2}).raise_for_status()
+    rows = [{"id": "east", "key_vector": [1, 0]}, {"id": "north", "key_vector": [0, 1]}]
+    writer.post("/v1/collections/vectors/documents", json={"documents": rows}).raise_for_status()
+    page = explore("#collection=vectors").page
+    ask(page, "somewhere")
+    assert "list of numbers" in page.locator("#strip").inner_text()
+    ask(page, "0.1, 2")
+    first_is(page, "north")
+    page.click("#results li:first-child button")
+    page.wait_for_selector("#sum")
 
 
 def test_browse_without_a_question(explore: Explore, writer: httpx.Client) -> None:
