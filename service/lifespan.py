@@ -54,7 +54,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))
             app.state.parts = _parts(settings, catalogue)
-            loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))
+            loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
             loading.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
@@ -104,12 +104,11 @@ def _log_failure(loading: asyncio.Task[None]) -> None:
         log.error("loading failed with an unexpected error", exc_info=error)
 
 
-async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
+async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[None]) -> None:
     """Load the keys, the encoder, machine code and demo collections, and run first queries.
 
     Then check the stored texts of all documents against their checksums.
     """
-    catalogue = parts.catalogue
 
     async def machine_code() -> None:
         await asyncio.to_thread(parts.machine_code.load)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from itertools import chain
 from pathlib import Path
@@ -65,12 +66,15 @@ def test_the_python_of_a_framework_runs_in_its_own_suite(page):
 
 def test_tenants_are_kept_apart_as_the_page_shows(tmp_path, monkeypatch):
     commands = re.findall(
-        r"^softkv key (\w+) --scope (\w+)(?: --collections (\S+))? >> keys$", TENANTS.text, re.MULTILINE
+        r"^softkv key (\w+) --scope (\w+)(?: --collections (\S+))?(?: --filter '(.+)')? >> keys$",
+        TENANTS.text,
+        re.MULTILINE,
     )
     lines = []
-    for name, scope, prefix in commands:
+    for name, scope, prefix, condition in commands:
         monkeypatch.setenv(f"{name.upper()}_KEY", f"the key of {name}")
-        lines.append(line_of(name, scope, prefix, f"the key of {name}") + "\n")
+        limits = {"filter": json.loads(condition)} if condition else {}
+        lines.append(line_of(name, scope, prefix, f"the key of {name}", **limits) + "\n")
     (tmp_path / "keys").write_text("".join(lines), encoding="utf-8")
     with RunningService(data_dir=tmp_path / "data", encoder="none", keys_file=tmp_path / "keys") as running:
         running.wait_until_ready()

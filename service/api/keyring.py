@@ -1,4 +1,4 @@
-"""API keys: their digests, each with a name, a level and the collections it covers."""
+"""API keys: their digests, each with a name, a level, the collections it covers, and a filter, quotas and an expiry."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import re
 import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import structlog
+
+from service.storage import Condition, InvalidCondition, Restriction, condition_digest, parse_condition
 
 log = structlog.get_logger("softkv")
 
@@ -20,9 +23,15 @@ Level = Literal["none", "read", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each includes those before it
 SCOPES = ("read", "write")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,127})?")
+PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 FIELDS = ("name", "scope", "collections", "sha256")
+QUOTAS = ("requests_per_minute", "documents", "bytes")
+OPTIONAL_FIELDS = ("filter", *QUOTAS, "expires")
+MAX_FILTER_DEPTH, MAX_FILTER_VALUES = 8, 1000  # of a key's filter; that of a request is joined to it
+MAX_REQUESTS_PER_MINUTE = 1_000_000  # the time of each request in the last minute is kept in memory
+MAX_QUOTA = 2**53  # JSON readers keep larger numbers only roughly
 MAX_KEYS = 1000  # each request's key is compared with all of them: 0.1 ms
 MAX_BYTES = 1 << 20
 WANTED = (
@@ -41,18 +50,41 @@ class Holder:
     Attributes:
         name: the holder's name in logs.
         level: what the holder may do: read, or read and write.
-        prefix: the key covers only collections whose names begin with this; empty for all collections.
+        prefixes: the key covers only collections whose names begin with one of these; empty for all collections.
         caller: a digest of the key, which distinguishes callers.
+        restriction: the part of these collections that the key reads and changes, and its quotas; None for all of
+            them without a quota.
+        requests_per_minute: the most requests in any 60 seconds; None for no limit.
+        expires: the instant from which the key is refused; None for never.
     """
 
     name: str
     level: Level
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ()
     caller: str = ""
+    restriction: Restriction | None = None
+    requests_per_minute: int | None = None
+    expires: datetime | None = None
 
     def reaches(self, collection: str) -> bool:
         """Return whether the key covers a collection."""
-        return collection.startswith(self.prefix)
+        return not self.prefixes or collection.startswith(self.prefixes)
+
+    def prefixes_within(self, prefix: str) -> tuple[str, ...] | None:
+        """Return the prefixes of the covered collections whose names begin with `prefix`; None if there are none.
+
+        Without any prefix, all collections are covered.
+        """
+        pairs = [(covered, max(covered, prefix, key=len)) for covered in self.prefixes or ("",)]
+        within = tuple(
+            longer for pair in pairs if (longer := pair[1]).startswith(pair[0]) and longer.startswith(prefix)
+        )
+        return within or None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a filter limits the key to a part of each collection."""
+        return self.restriction is not None and self.restriction.condition is not None
 
 
 KeyEntry = tuple[bytes, Holder]
@@ -72,13 +104,19 @@ def new_key() -> str:
     return "softkv_" + secrets.token_urlsafe(32)
 
 
-def line_of(name: str, scope: str, prefix: str, key: str) -> str:
+def line_of(name: str, scope: str, collections: str, key: str, **limits: Any) -> str:
     """Return the line that describes a key in the key file.
 
+    Args:
+        name, scope, collections: the fields of the line.
+        key: the key, of which the line has the digest.
+        limits: the optional fields of the line: `filter`, quotas and `expires`.
+
     Raises:
-        KeysUnusable: the name, the scope or the prefix is invalid.
+        KeysUnusable: a field is invalid.
     """
-    line = json.dumps(dict(zip(FIELDS, (name, scope, prefix, digest_of(key).hex()), strict=True)))
+    required = dict(zip(FIELDS, (name, scope, collections, digest_of(key).hex()), strict=True))
+    line = json.dumps(required | limits, ensure_ascii=False)
     _read_line(line, "the key")
     return line
 
@@ -110,23 +148,84 @@ def read_keys(content: bytes) -> list[KeyEntry]:
 def _read_line(line: str, where: str) -> KeyEntry:
     try:
         record: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
-    if not isinstance(record, dict) or not all(isinstance(text, str) for text in record.values()):
-        raise KeysUnusable(f"{where} is not a JSON object of strings: wanted {WANTED}")
-    if set(record) != set(FIELDS):
-        raise KeysUnusable(f"{where} wants the fields {', '.join(FIELDS)} and no others")
-    name, scope, prefix, digest = (record[name] for name in FIELDS)
+    if not isinstance(record, dict):
+        raise KeysUnusable(f"{where} is not a JSON object: wanted {WANTED}")
+    if not record.keys() >= set(FIELDS) or record.keys() - {*FIELDS, *OPTIONAL_FIELDS}:
+        raise KeysUnusable(
+            f"{where} wants the fields {', '.join(FIELDS)}, may have {', '.join(OPTIONAL_FIELDS)}, and no others"
+        )
+    if not all(isinstance(record[name], str) for name in FIELDS):
+        raise KeysUnusable(f"{where}: {', '.join(FIELDS)} are strings")
+    name, scope, collections, digest = (record[name] for name in FIELDS)
     if not NAME.fullmatch(name):
         raise KeysUnusable(f"{where}: a name is 1 to 64 letters, digits, dots, underscores, dashes or @")
     if scope not in SCOPES:
         raise KeysUnusable(f"{where}: a scope is read or write")
-    if not PREFIX.fullmatch(prefix):
-        raise KeysUnusable(f"{where}: collections is what their names begin with, or empty for all of them")
     if not DIGEST.fullmatch(digest):
         raise KeysUnusable(f"{where}: sha256 is 64 hexadecimal digits")
-    caller = hashlib.sha256(f"name {name}".encode()).hexdigest()  # the same caller after the key is replaced
-    return bytes.fromhex(digest), Holder(name, "write" if scope == "write" else "read", prefix, caller)
+    prefixes = _read_prefixes(collections, where)
+    quotas = {name: _read_quota(name, record[name], where) for name in QUOTAS if name in record}
+    requests_per_minute = quotas.pop("requests_per_minute", None)
+    condition = _read_filter(record["filter"], where) if "filter" in record else None
+    restriction = None
+    if condition is not None or quotas:
+        restriction = Restriction(condition, prefixes, quotas.get("documents"), quotas.get("bytes"))
+    # A key that replaces another has the same caller. A key with another filter has not: it gets no replays.
+    caller = f"name {name}" if condition is None else f"name {name} filter {condition_digest(condition).hex()}"
+    holder = Holder(
+        name,
+        "write" if scope == "write" else "read",
+        prefixes,
+        hashlib.sha256(caller.encode()).hexdigest(),
+        restriction,
+        requests_per_minute,
+        _read_expiry(record["expires"], where) if "expires" in record else None,
+    )
+    return bytes.fromhex(digest), holder
+
+
+def _read_prefixes(collections: str, where: str) -> tuple[str, ...]:
+    """Return the prefixes of a list with commas; empty for all collections."""
+    prefixes = tuple(collections.split(",")) if collections else ()
+    if not all(PREFIX.fullmatch(prefix) for prefix in prefixes):
+        raise KeysUnusable(
+            f"{where}: collections is what their names begin with, several with commas between; or empty for all of "
+            "them"
+        )
+    return prefixes
+
+
+def _read_quota(name: str, value: Any, where: str) -> int:
+    limit = MAX_REQUESTS_PER_MINUTE if name == "requests_per_minute" else MAX_QUOTA
+    if type(value) is not int or not 1 <= value <= limit:
+        raise KeysUnusable(f"{where}: {name} is a whole number from 1 to {limit}")
+    return value
+
+
+def _read_filter(tree: Any, where: str) -> Condition:
+    try:
+        condition = parse_condition(tree)
+    except InvalidCondition as error:
+        position = f" at {error.pointer}" if error.pointer else ""
+        raise KeysUnusable(f"{where}: filter is not a filter of documents{position}") from None
+    if condition.depth > MAX_FILTER_DEPTH or condition.operands > MAX_FILTER_VALUES:
+        raise KeysUnusable(
+            f"{where}: a filter nests at most {MAX_FILTER_DEPTH} deep and compares with at most {MAX_FILTER_VALUES} "
+            "values"
+        )
+    return condition
+
+
+def _read_expiry(value: Any, where: str) -> datetime:
+    message = f"{where}: expires is an instant as RFC 3339 writes it, such as 2027-01-31T18:00:00Z"
+    if not isinstance(value, str) or not RFC3339.fullmatch(value):
+        raise KeysUnusable(message)
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise KeysUnusable(message) from None
 
 
 @dataclass

@@ -19,10 +19,10 @@ from service.api.admission import Admission, Kind, cancel_on_disconnect
 from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
-from service.api.middleware.access import Reach, admit, caller_of
+from service.api.middleware.access import Filtering, Reach, admit, caller_of
 from service.api.middleware.access_record import begin_change
 from service.api.middleware.body_limit import body_limit, wait_if_heavy
-from service.api.problems.table import ANY_CALL, Responses
+from service.api.problems.table import ANY_CALL, Responses, refusals
 from service.api.state import parts_of
 from service.scheduling import CALLER
 
@@ -112,7 +112,7 @@ def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
     twice gets no direct call, because the two may have different dependencies.
 
     Raises:
-        MisplacedDeclaration: `include_router` got `takes` or `reaches`.
+        MisplacedDeclaration: `include_router` got `takes`, `reaches` or `filters`.
     """
     calls, seen = dict[int, DirectCall | None](), set[int]()
     for context in iter_route_contexts(routes):
@@ -121,7 +121,8 @@ def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
             continue
         checked = _dependencies_of_guard(context)
         for dependency in context.dependant.dependencies:
-            if isinstance(dependency.call, AdmissionKind | DeclaredReach) and id(dependency.call) not in checked:
+            kinds = AdmissionKind | DeclaredReach | DeclaredFiltering
+            if isinstance(dependency.call, kinds) and id(dependency.call) not in checked:
                 raise MisplacedDeclaration(
                     f"include_router got {dependency.call} for {context.path}. Give it to the router or the route."
                 )
@@ -137,7 +138,8 @@ def _dependencies_of_guard(context: RouteContext) -> set[int]:
     These are the declarations of the route and its own router. Those of `include_router` are not among them.
     """
     declared = (dependency.dependency for dependency in getattr(context.original_route, "dependencies", ()))
-    declarations = (call for call in declared if isinstance(call, RequiredLevel | AdmissionKind | DeclaredReach))
+    kinds = RequiredLevel | AdmissionKind | DeclaredReach | DeclaredFiltering
+    declarations = (call for call in declared if isinstance(call, kinds))
     return {id(require_write_by_default), *map(id, declarations)}
 
 
@@ -197,6 +199,30 @@ def declared_reach(route: Any) -> Reach | None:
     return about[-1].reach if about else None
 
 
+@dataclass(frozen=True)
+class DeclaredFiltering:
+    """A dependency that declares how a route treats an API key with a filter.
+
+    A route's own declaration overrides that of its router. A route that declares nothing refuses such keys.
+    """
+
+    filtering: Filtering
+
+    async def __call__(self) -> None:
+        """Do nothing when FastAPI calls it: GuardedRoute reads the declaration and checks the key."""
+
+
+def filters(filtering: Filtering) -> Any:
+    """Return a dependency that declares how a router or a route treats keys with a filter, for `dependencies`."""
+    return Depends(DeclaredFiltering(filtering))
+
+
+def declared_filtering(route: Any) -> Filtering | None:
+    """Return the declaration of how a route treats keys with a filter, or None."""
+    declarations = _declarations(route, DeclaredFiltering)
+    return declarations[-1].filtering if declarations else None
+
+
 def takes(kind: Kind) -> Any:
     """Return a dependency that declares the kind of calls of a router or a route, for `dependencies`.
 
@@ -228,13 +254,13 @@ def _declarations(route: Any, kind: type[T]) -> list[T]:
     return [call for call in dependencies if isinstance(call, kind)]
 
 
-def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
+def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filtering = "nothing") -> None:
     """Check the caller's access as `admit` does. If the call writes, begin its record in the access log.
 
     Raises:
         AccessLogUnwritable: the call writes, and the access log cannot be written.
     """
-    admit(scope, needed, reach)
+    admit(scope, needed, reach, filtering)
     if needed == "write":
         begin_change()
 
@@ -245,7 +271,7 @@ async def require_write_by_default(request: Request) -> None:
     Every route has this dependency.
     """
     if declared_level(request.scope.get("route")) is None:
-        admit_call(request.scope, "write", "everything")
+        admit_call(request.scope, "write", "everything", "whole")
 
 
 class GuardedRoute(APIRoute):
@@ -256,7 +282,7 @@ class GuardedRoute(APIRoute):
 
     A route without declarations is for callers that may write, and takes a slot for writes. A route that is open to all
     needs no slot. An API key for some collections is accepted only if `reaches` declares that the route touches no
-    other collections.
+    other collections, and one with a filter only if `filters` declares how.
     """
 
     reads_any_length = False
@@ -267,7 +293,7 @@ class GuardedRoute(APIRoute):
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        admit_call(scope, self.required_level, self.reach)
+        admit_call(scope, self.required_level, self.reach, self.filtering)
         if self.reach == "collection":
             scope["app"].state.parts.demo.check(scope["path_params"]["name"])
         limit = body_limit(scope)
@@ -308,6 +334,11 @@ class GuardedRoute(APIRoute):
     def reach(self) -> Reach:
         """The data that the route reaches, as declared."""
         return "nothing" if self.required_level == "none" else declared_reach(self) or "everything"
+
+    @cached_property
+    def filtering(self) -> Filtering:
+        """The treatment of keys with a filter, as declared."""
+        return "nothing" if self.required_level == "none" else declared_filtering(self) or "whole"
 
     @cached_property
     def kind(self) -> Kind | None:
@@ -362,7 +393,9 @@ class JSONRoute(GuardedRoute):
         return await handle(request)
 
 
-def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
+def json_router(
+    prefix: str, tag: str, kind: Kind, reach: Reach, filtering: Filtering, responses: Responses = ANY_CALL
+) -> APIRouter:
     """Return a router for JSON calls, for callers that may read. Routes that write declare a higher level.
 
     Args:
@@ -370,12 +403,15 @@ def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Resp
         tag: the heading of these calls in the OpenAPI description.
         kind: the kind of slot that the calls hold while they run.
         reach: which data the calls reach.
+        filtering: how the calls treat API keys with a filter.
         responses: the OpenAPI descriptions of refusals.
     """
+    if filtering == "whole":
+        responses = responses | refusals("forbidden", "host_refused")
     return APIRouter(
         prefix=prefix,
         tags=[tag],
         route_class=JSONRoute,
-        dependencies=[requires("read"), takes(kind), reaches(reach)],
+        dependencies=[requires("read"), takes(kind), reaches(reach), filters(filtering)],
         responses=responses,
     )

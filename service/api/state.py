@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Request
 
+from service.api.keyring import Holder
 from service.lab import Lab
-from service.retrieval.collections import Catalogue, MachineCode
+from service.retrieval.collections import AnyCatalogue, Catalogue, MachineCode, RestrictedCatalogue
 from service.retrieval.documents import Seeding
 from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
@@ -26,7 +27,7 @@ class State:
         host: the address that the service listens on.
     """
 
-    catalogue: Catalogue
+    catalogue: AnyCatalogue
     machine_code: MachineCode
     demo: Seeding
     max_queries: int
@@ -50,9 +51,13 @@ class State:
 
 
 async def parts_of(request: Request) -> State:
-    """Return the state of the service that answers this request."""
+    """Return the state of the service that answers this request, with the collections as the caller sees them."""
     state: State = request.app.state.parts
-    return state
+    holder: Holder | None = request.scope.get("state", {}).get("holder")
+    if holder is None or holder.restriction is None:
+        return state
+    assert isinstance(state.catalogue, Catalogue)
+    return replace(state, catalogue=RestrictedCatalogue(state.catalogue, holder.restriction))
 
 
 Running = Annotated[State, Depends(parts_of)]

@@ -26,16 +26,19 @@ class ShardedSnapshot(Snapshot):
 
     metadata: CollectionMetadata | None = None
 
-    def mask(self, condition: Condition) -> RemoteMask:
+    def _mask(self, condition: Condition) -> RemoteMask:
         """Return the mask of the rows that pass a condition, which the servers evaluate."""
         assert self.metadata is not None
         return self.metadata.mask(condition)
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `make`, which depends only on the version; later snapshots of it share the value."""
+        """Return the value of `make`, which depends only on the version and the restriction.
+
+        Later snapshots of both share the value.
+        """
         metadata = self.metadata
         assert metadata is not None
-        return self.once(name, lambda: metadata.once(name, make))
+        return self.once(name, lambda: metadata.once(self._within(name), make))
 
     def columns(self, field: str, pointer: str) -> list[Column]:
         """Read a metadata field from the store; the column is not cached in this process."""

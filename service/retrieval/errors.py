@@ -65,8 +65,9 @@ class DemoLoading(CollectionLoading):
 class CollectionUnsound(RetrievalError):
     """Key vectors of the collection are damaged on disk, so every weight of an answer would be wrong."""
 
-    def __init__(self, name: str, documents: int, first: Exception) -> None:
-        super().__init__(f"collection {name!r} is not attended to, as vectors of {documents} documents fail: {first}")
+    def __init__(self, name: str, documents: int | None = None, first: Exception | None = None) -> None:
+        reason = "" if documents is None else f", as vectors of {documents} documents fail: {first}"
+        super().__init__(f"collection {name!r} is not attended to{reason or ': its operator finds why at /readyz'}")
 
 
 class SnapshotGone(RetrievalError):
@@ -79,9 +80,10 @@ class SnapshotGone(RetrievalError):
 class ShardsMissing(RetrievalError):
     """Some of the collection's documents are unavailable now, and the query requires all of them."""
 
-    def __init__(self, name: str, documents: int, of: int) -> None:
+    def __init__(self, name: str, documents: int | None = None, of: int | None = None) -> None:
+        part = "only some" if documents is None or of is None else f"only {documents:,} of the {of:,}"
         super().__init__(
-            f"only {documents:,} of the {of:,} documents of collection {name!r} can be asked now: "
+            f"{part} documents of collection {name!r} can be asked now: "
             'try again in a moment, or attend with "allow_missing": true for an answer without the others'
         )
 

@@ -40,6 +40,8 @@ from service.storage.errors import (
     InvalidCondition,
     KeyReused,
     LogMissing,
+    OutsideFilter,
+    QuotaExceeded,
     StorageError,
     StorageFailed,
     StoreClosed,
@@ -59,6 +61,7 @@ from service.storage.records import (
     ClusterPlan,
     CollectionRecord,
     CollectionSettings,
+    CollectionUsage,
     DatabaseInfo,
     DocumentRecord,
     Extent,
@@ -76,6 +79,7 @@ from service.storage.records import (
     WriteAnswer,
     WriteRequest,
 )
+from service.storage.restricted import RestrictedReader, Restriction, join
 from service.storage.serialisation import find_nul
 from service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore

@@ -216,6 +216,32 @@ class DocumentsExist(StorageError):
         self.ids = tuple(ids)
 
 
+class OutsideFilter(StorageError):
+    """Documents lie outside the filter of the caller's key; nothing was written.
+
+    Attributes:
+        ids: their ids, in no particular order. They are those of new documents that do not pass, or of stored documents
+            that the caller does not see.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"this key may not write these ids with such metadata, as they lie outside its filter: {_list_ids(ids)}; "
+            "send other ids, or documents that pass the filter"
+        )
+        self.ids = tuple(ids)
+
+
+class QuotaExceeded(StorageError):
+    """The caller would have more documents or bytes than its key may; nothing was written."""
+
+    def __init__(self, quota: str, limit: int) -> None:
+        super().__init__(
+            f"this key may have {limit:,} {quota}, and after this write it would have more: it can write again when "
+            "documents are deleted"
+        )
+
+
 class DocumentsRepeated(StorageError):
     """One call names the same id more than once; nothing was written."""
 

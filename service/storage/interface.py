@@ -16,6 +16,7 @@ from service.storage.records import (
     Change,
     CollectionRecord,
     CollectionSettings,
+    CollectionUsage,
     DocumentRecord,
     FieldFacts,
     FieldKinds,
@@ -99,11 +100,14 @@ class Reader(Protocol):
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
 
+    def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
+        """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
+
     def document(self, collection: int, identity: str) -> DocumentRecord | None:
         """Return the document with that id, or None."""
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
-        """Map each id that exists to its row number."""
+    def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
+        """Map each id that exists, of a document that matches, to its row number."""
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Return the row numbers int64[n] of the ids that exist, ascending."""

@@ -262,6 +262,22 @@ class FieldValue:
     count: int
 
 
+class CollectionUsage(NamedTuple):
+    """The numbers and the size of a collection's documents, or of a part of them.
+
+    Attributes:
+        documents: the number of documents.
+        keyless: how many of these have no key vector.
+        keys: the number of their keys.
+        bytes: the bytes of their texts (id, key, value and metadata in UTF-8), and 4 for each number of their keys.
+    """
+
+    documents: int
+    keyless: int
+    keys: int
+    bytes: int
+
+
 class FieldKinds(NamedTuple):
     """The kinds of values that a field has in any document: its own values, and elements of lists."""
 

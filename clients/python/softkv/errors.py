@@ -105,7 +105,7 @@ class TooLarge(Refused):
 
 
 class Busy(Refused):
-    """The service has too many requests in progress (429)."""
+    """The service has too many requests in progress, or a quota of the key is used up (429, `quota_exceeded`)."""
 
 
 class Unavailable(Refused):

@@ -4,8 +4,12 @@ origins.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
@@ -15,11 +19,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.keyring import LEVELS, Holder, Keyring, Level
-from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost
+from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
 from service.api.problems.handlers import problem_response
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
 """The data of a call: the collection in its path, the collections of its caller, all data, or none."""
+Filtering = Literal["filtered", "whole", "nothing"]
+"""The treatment of a key with a filter. The call sees only the documents that pass; or the key is refused, because the
+call is about whole collections or other data; or it is accepted, because the call reads no document.
+"""
 
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
 ANONYMOUS = "anonymous"  # the caller of a request without a key
@@ -52,11 +60,14 @@ class AccessMiddleware:
         keyring: Keyring,
         anonymous: Literal["read", "write"] | None,
         hosts: Hosts,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._keyring = keyring
         self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if keyring.has_keys else "write"), caller=ANONYMOUS)
         self._hosts = hosts
+        self._clock = clock
+        self._rates = RequestRates(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
@@ -72,13 +83,55 @@ class AccessMiddleware:
     def _check(self, method: str, path: str, headers: Headers) -> Holder:
         key = _key(headers) if self._keyring.has_keys else None
         holder = None if key is None else self._keyring.holder(key)
+        problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and method != "OPTIONS"
         if holder is not None:
-            return holder
+            if holder.expires is None or self._clock() < holder.expires.timestamp():
+                if needs_key:
+                    self._rates.admit(holder)
+                return holder
+            problem = f"this key expired at {_instant(holder.expires)}: ask its operator for a new one"
         holder = self._anonymous if key is None else NO_HOLDER
-        if holder.level == "none" and is_call(path) and method != "OPTIONS":
-            raise KeyRefused(NO_KEY if key is None else UNKNOWN_KEY)
+        if holder.level == "none" and needs_key:
+            raise KeyRefused(problem)
         self._hosts.check(headers)
         return holder
+
+
+class RequestRates:
+    """The requests of each key in the last minute. Each process of the service counts for itself.
+
+    Args:
+        clock: returns the time in seconds of Unix time.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def admit(self, holder: Holder) -> None:
+        """Count a request, if its key has a limit.
+
+        Raises:
+            RateExceeded: the key has sent as many requests in the last 60 seconds as it may. This one is not counted.
+        """
+        limit = holder.requests_per_minute
+        if limit is None:
+            return
+        now, times = self._clock(), self._times[holder.caller]
+        while times and not now - 60 < times[0] <= now:  # later than now: the clock was set back
+            times.popleft()
+        if len(times) >= limit:
+            again = times[-limit] + 60
+            raise RateExceeded(
+                f"this key may send {limit:,} requests a minute, and has sent them: send the next one after "
+                f"{_instant(datetime.fromtimestamp(math.ceil(again), UTC))}",
+                math.ceil(again - now),
+            )
+        times.append(now)
+
+
+def _instant(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def caller_of(scope: Scope) -> str:
@@ -101,17 +154,19 @@ def _key(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
+def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filtering = "nothing") -> None:
     """Check that the caller of a request has the access that its route declares.
 
     Args:
         scope: the request's ASGI scope, in which the middleware stored the caller's level.
         needed: the level that the route needs: none, read or write.
         reach: which collections the route may touch.
+        filtering: how the route treats a key with a filter.
 
     Raises:
         KeyRefused: the caller has no valid API key.
-        Forbidden: the caller may only read and the route writes, or the key does not cover the collection.
+        Forbidden: the caller may only read and the route writes, the key does not cover the collection, or it has a
+            filter and the route does not apply it.
     """
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     if not may(scope, needed):
@@ -120,13 +175,20 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
         raise Forbidden(
             f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
         )
-    if not holder.prefix:
-        return
-    scope_text = f"this key is for collections whose names begin with {holder.prefix!r}"
-    if reach == "everything":
-        raise Forbidden(f"{scope_text}, and {scope['method']} {scope['path']} is about all of them: use a key for all")
-    if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
-        raise Forbidden(f"{scope_text}, and {name!r} does not: use a key for that one")
+    if holder.prefixes:
+        prefixes = " or ".join(map(repr, holder.prefixes))
+        scope_text = f"this key is for collections whose names begin with {prefixes}"
+        if reach == "everything":
+            raise Forbidden(
+                f"{scope_text}, and {scope['method']} {scope['path']} is about all of them: use a key for all"
+            )
+        if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
+            raise Forbidden(f"{scope_text}, and {name!r} does not: use a key for that one")
+    if holder.filtered and filtering == "whole":
+        raise Forbidden(
+            f"this key is for the documents that pass its filter, and {scope['method']} {scope['path']} is about more: "
+            "use a key without a filter"
+        )
 
 
 def may(scope: Scope, needed: Level) -> bool:

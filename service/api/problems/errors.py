@@ -48,7 +48,7 @@ class LengthRequired(APIError):
 
 
 class KeyRefused(APIError):
-    """The key is missing or unknown."""
+    """The key is missing, unknown or expired."""
 
 
 class Forbidden(APIError):
@@ -81,6 +81,18 @@ class BodyTooLarge(APIError):
 
 class QueueFull(APIError):
     """A limit on concurrent calls is reached."""
+
+
+class RateExceeded(APIError):
+    """The caller's key has sent as many requests in the last minute as it may.
+
+    Attributes:
+        seconds: the time until the next request is accepted.
+    """
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class ServiceStopping(APIError):

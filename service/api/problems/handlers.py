@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.json import JSONAnswer, release
 from service.api.keyring import Holder
-from service.api.problems.errors import NoDescriptors
+from service.api.problems.errors import NoDescriptors, RateExceeded
 from service.api.problems.table import (
     CODES,
     HEADERS,
@@ -34,6 +34,7 @@ from service.api.problems.table import (
 )
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
+from service.storage import QuotaExceeded
 
 # pydantic's error types → messages; the validators of the service have their own messages
 WORDS = {
@@ -190,7 +191,12 @@ def problem_response(error: Exception) -> ProblemAnswer:
     status = TABLE[code].status
     detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
     flaws = error.flaws if isinstance(error, InvalidContent) else [Flaw("", detail)]
-    return ProblemAnswer(status, code, detail, flaws if status == 422 else None)
+    answer = ProblemAnswer(status, code, detail, flaws if status == 422 else None)
+    if isinstance(error, RateExceeded):
+        answer.headers["Retry-After"] = str(error.seconds)
+    elif isinstance(error, QuotaExceeded):  # no time makes room, only deleting does
+        del answer.headers["Retry-After"]
+    return answer
 
 
 def validation_response(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
@@ -230,7 +236,7 @@ def install(app: FastAPI) -> None:
     async def no_collection(request: Request, error: Exception) -> Response:
         assert isinstance(error, CollectionNotFound)
         holder: Holder = request.state.holder
-        page, more = request.app.state.parts.catalogue.page(holder.prefix, None, MAX_NAMED)
+        page, more = request.app.state.parts.catalogue.page(holder.prefixes, None, MAX_NAMED)
         return problem_response(CollectionNotFound(error.name, [collection.name for collection in page], more=more))
 
     async def validation(request: Request, error: Exception) -> Response:

@@ -52,8 +52,13 @@ TABLE: Mapping[str, Refusal] = {
         400, "a Host header that is missing, repeated or invalid, without a key", api.MalformedHost
     ),
     "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
-    "key_refused": Refusal(401, "no key, or an unknown one", api.KeyRefused, openai_code="invalid_api_key"),
-    "forbidden": Refusal(403, "this key may only read, or is for other collections", api.Forbidden),
+    "key_refused": Refusal(401, "no key, or an unknown or expired one", api.KeyRefused, openai_code="invalid_api_key"),
+    "forbidden": Refusal(
+        403, "this key may only read, or is for other collections or a part of their documents", api.Forbidden
+    ),
+    "outside_filter": Refusal(
+        403, "a document would lie outside the filter of this key; nothing was written", storage.OutsideFilter
+    ),
     "lab_closed": Refusal(403, "this caller may only read, and the lab is not for readers", api.LabClosed),
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
@@ -139,6 +144,12 @@ TABLE: Mapping[str, Refusal] = {
         repeat=True,
         openai_code="rate_limit_exceeded",
     ),
+    "quota_exceeded": Refusal(
+        429,
+        "this key has sent its requests of the minute, or may have no more documents or bytes",
+        (api.RateExceeded, storage.QuotaExceeded),
+        openai_code="rate_limit_exceeded",
+    ),
     "rooms_full": Refusal(
         429, "the maximum number of rooms is open, in the service or for this caller", rooms.RoomsFull, repeat=True
     ),
@@ -214,23 +225,31 @@ CODES: Mapping[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Header:
-    """A header that every refusal with one status has, such as Retry-After: its value and its description."""
+    """A header of refusals with one status, such as Retry-After: its value and its description.
+
+    Every such refusal has it if it is `required`.
+    """
 
     name: str
     sent: str
     description: str
     schema: Mapping[str, Any]
+    required: bool = True
 
 
-def _retry_after(seconds: int) -> Header:
-    schema = {"type": "integer", "minimum": 0}
-    return Header("Retry-After", str(seconds), "The number of seconds after which to try again.", schema)
+def _retry_after(seconds: int, description: str, *, required: bool = True) -> Header:
+    return Header("Retry-After", str(seconds), description, {"type": "integer", "minimum": 0}, required)
 
 
 HEADERS: Mapping[int, Header] = {
     401: Header("WWW-Authenticate", "Bearer", "The way to send a key.", {"type": "string", "const": "Bearer"}),
-    429: _retry_after(1),
-    503: _retry_after(2),
+    429: _retry_after(
+        1,
+        "The number of seconds after which to try again. Left out for a quota of documents or bytes, which only "
+        "deleting frees.",
+        required=False,
+    ),
+    503: _retry_after(2, "The number of seconds after which to try again."),
 }
 
 
@@ -257,6 +276,7 @@ OF_A_COLLECTION = (
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 FULL = ("disk_full", "access_log_unwritable")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", *FULL, *STORED)
+STORING = (*WRITING, "outside_filter")
 ENCODING = ("library_missing", "encoder_unavailable")
 ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
 ANSWERING = (*ASKING, "nothing_to_read")
@@ -307,11 +327,12 @@ def headers(status: int) -> dict[str, Any]:
     if status not in HEADERS:
         return {}
     header = HEADERS[status]
-    return {"headers": {header.name: {"description": header.description, "schema": header.schema}}}
+    optional = {} if header.required else {"required": False}
+    return {"headers": {header.name: {"description": header.description, **optional, "schema": header.schema}}}
 
 
 OPEN_TO_ALL = refusals(*MALFORMED, "host_refused")
-ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full")
+ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full", "quota_exceeded")
 
 
 def speaks_openai(path: str) -> bool:

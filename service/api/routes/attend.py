@@ -24,7 +24,7 @@ from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
 from service.retrieval import queries as own
 from service.retrieval import queries as soft_lookup
-from service.retrieval.collections import Collection
+from service.retrieval.collections import AnyCollection
 from service.retrieval.queries import Options, sweep_collection
 from service.scheduling import ARRAYS, BODIES
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
@@ -36,7 +36,7 @@ OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_f
 MANY_MATCHES = 1000
 EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
-router = json_router("/v1/collections", "attend", "lookup", "collection")
+router = json_router("/v1/collections", "attend", "lookup", "collection", "filtered")
 
 
 @router.post(
@@ -82,7 +82,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
 
 
 async def _stream_answers(
-    collection: Collection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
+    collection: AnyCollection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
 ) -> Response:
     """Return the response of a stream. Errors before its first event become an ordinary refusal."""
     shutdown = request.app.state.shutdown
@@ -224,7 +224,7 @@ def _match(match: soft_lookup.Match, lookup: Answer, include: Sequence[str], vec
     return answer
 
 
-sweep_router = json_router("/v1/collections", "attend", "lookup", "collection")
+sweep_router = json_router("/v1/collections", "attend", "lookup", "collection", "filtered")
 
 SWEEP_OPTIONS = SweepRequest.model_fields.keys() & Options.__dataclass_fields__  # with the same name in both
 HEAVY_WEIGHTS = 1 << 17
@@ -279,7 +279,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
     )
 
 
-arrays_router = json_router("/v1", "attend", "stateless", "nothing")
+arrays_router = json_router("/v1", "attend", "stateless", "nothing", "nothing")
 
 HEAVY_PAIRS = 1 << 18  # numbers of query times numbers of key: no fewer than logits
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import QueueFull
 from service.api.problems.table import ANY_CALL, STORED, refusals
-from service.api.routing import GuardedRoute, reaches, requires, takes
+from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.api.state import Running
 from service.storage import Backup, Store, backup
 
@@ -73,7 +73,7 @@ router = APIRouter(
     prefix="/v1/backup",
     tags=["service"],
     route_class=GuardedRoute,
-    dependencies=[requires("write"), takes("stream"), reaches("everything")],
+    dependencies=[requires("write"), takes("stream"), reaches("everything"), filters("whole")],
     responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", "backup_elsewhere", *STORED),
 )
 

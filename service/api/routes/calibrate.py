@@ -18,7 +18,7 @@ from service.retrieval.queries import LabelledQuestion, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
 from service.storage import CollectionRecord
 
-router = json_router("/v1/collections", "collections", "lookup", "collection")
+router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")
 
 
 @router.post(

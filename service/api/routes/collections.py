@@ -15,13 +15,13 @@ from service.api.keyring import Holder
 from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.calibrate import shape_kept
 from service.api.routes.idempotency import Idempotent
-from service.api.routing import json_router, reaches, requires, takes
+from service.api.routing import filters, json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
 from service.retrieval import documents as store
 from service.retrieval.collections import (
+    AnyCollection,
     CatalogueChange,
-    Collection,
     NullBackground,
     describe_null,
     get_loaded_encoder,
@@ -41,10 +41,10 @@ from service.schemas.collection import (
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
-router = json_router("/v1/collections", "collections", "read", "collection")
+router = json_router("/v1/collections", "collections", "read", "collection", "filtered")
 
 
-def _describe(collection: Collection) -> dict[str, Any]:
+def _describe(collection: AnyCollection) -> dict[str, Any]:
     # Counted first: a thread that waits for a second connection while it has one would hold up all others.
     keys = collection.keys if collection.ready else None
     with collection.reading() as (record, reader):
@@ -52,13 +52,14 @@ def _describe(collection: Collection) -> dict[str, Any]:
 
 
 def _describe_record(
-    collection: Collection, record: CollectionRecord, reader: Reader, keys: int | None
+    collection: AnyCollection, record: CollectionRecord, reader: Reader, keys: int | None
 ) -> dict[str, Any]:
     background, level = None, None
+    visible = collection.visible(record, reader)
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
         sample_own = partial(collection.sample.own, record, reader)
         encoder = get_loaded_encoder(collection.encoder, record.settings)
-        background, level = describe_null(record, sample_own, encoder, record.attendable if keys is None else keys)
+        background, level = describe_null(record, sample_own, encoder, visible.attendable if keys is None else keys)
     settings = record.settings
     return {
         "name": record.name,
@@ -73,8 +74,8 @@ def _describe_record(
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
         "calibration": shape_kept(record),
-        "documents": record.attendable,
-        "keyless": record.keyless,
+        "documents": visible.attendable,
+        "keyless": visible.keyless,
         "keys": keys,
         "ready": collection.ready,
     }
@@ -87,7 +88,7 @@ def shape_background(null: NullBackground) -> dict[str, Any]:
     return {"mean": mean, "deviation": deviation, "of": null.of, "pairs": null.pairs, "short": short}
 
 
-def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
+def _describe_all(collections: Iterable[AnyCollection]) -> list[dict[str, Any]]:
     described = []
     for collection in collections:
         with suppress(CollectionNotFound):  # deleted meanwhile
@@ -113,7 +114,7 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
 
 @router.put(
     "/{name}",
-    dependencies=[requires("write"), takes("write")],
+    dependencies=[requires("write"), takes("write"), filters("whole")],
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
@@ -136,7 +137,7 @@ async def put_collection(
 
 @router.patch(
     "/{name}",
-    dependencies=[requires("write"), takes("write")],
+    dependencies=[requires("write"), takes("write"), filters("whole")],
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="The changed collection.",
@@ -175,11 +176,9 @@ async def list_collections(
     loaded is listed as soon as it is made, and is not `ready`. A key for some collections lists only these.
     """
     holder: Holder = request.state.holder
-    reach = holder.prefix
-    if reach.startswith(prefix):
-        prefix = reach
     after = decode_cursor(cursor, "")
-    page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(reach) else ([], False)
+    prefixes = holder.prefixes_within(prefix)
+    page, more = ([], False) if prefixes is None else running.catalogue.page(prefixes, after, limit)
     described = await READS.run(_describe_all, page)
     for collection in described:
         if running.demo.holds(collection["name"]):
@@ -203,7 +202,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 
 @router.delete(
     "/{name}",
-    dependencies=[requires("write"), takes("write")],
+    dependencies=[requires("write"), takes("write"), filters("whole")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING),
     response_description="Deleted.",
@@ -219,7 +218,7 @@ async def delete_collection(name: NameInPath, running: Running, repeatable: Idem
     return answer(None)
 
 
-fields_router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
+fields_router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection", "filtered")
 
 
 @fields_router.post(

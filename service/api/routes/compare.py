@@ -11,19 +11,19 @@ from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
-from service.api.routing import json_router, reaches, takes
+from service.api.routing import filters, json_router, reaches, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import queries
 from service.retrieval.queries import ComparisonResult, Options, TimedSearch
 from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
-router = json_router("/v1", "compare", "stateless", "nothing")
+router = json_router("/v1", "compare", "stateless", "nothing", "nothing")
 FIELDS = ("key", "value", "metadata")
 
 
 @router.post(
     "/collections/{name}/compare",
-    dependencies=[takes("lookup"), reaches("collection")],
+    dependencies=[takes("lookup"), reaches("collection"), filters("filtered")],
     response_model=CompareAnswer,
     responses=refusals(*WITH_BODY, *ANSWERING),
     response_description="The four answers.",

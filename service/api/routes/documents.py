@@ -10,7 +10,7 @@ from service.api.document_json import field_values, parse_document, required_det
 from service.api.json import NDJSON, JSONAnswer
 from service.api.middleware import access_record
 from service.api.middleware.body_limit import wait_if_heavy
-from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, STORING, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, requires, takes
 from service.api.state import IdInPath, NameInPath, Running
@@ -37,7 +37,7 @@ from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
 
-router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
+router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection", "filtered")
 
 MANY_DOCUMENTS = 1000
 
@@ -48,7 +48,7 @@ MANY_DOCUMENTS = 1000
     response_model=Upserted,
     responses={
         200: {"content": {NDJSON: UPLOAD_ANSWER}},
-        **refusals(*WITH_BODY, *WRITING, *ASKING, "documents_exist", "too_much"),
+        **refusals(*WITH_BODY, *STORING, *ASKING, "documents_exist", "too_much"),
     },
     openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
     response_description="The documents are written; for NDJSON, the result of each batch.",
@@ -142,7 +142,7 @@ async def delete_documents(
     "/update",
     dependencies=[requires("write"), takes("write")],
     response_model=Updated,
-    responses=refusals(*WITH_BODY, *WRITING, *ASKING),
+    responses=refusals(*WITH_BODY, *STORING, *ASKING),
     response_description="The number of documents.",
     summary="Change documents by id or by filter",
 )
@@ -180,7 +180,7 @@ async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | Non
     "/{id:path}",
     dependencies=[requires("write"), takes("write")],
     response_model=Upserted,
-    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *WRITING, *ASKING)},
+    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *STORING, *ASKING)},
     response_description="Replaced.",
     summary="Write one document",
 )
@@ -204,7 +204,7 @@ async def put_document(
     "/{id:path}",
     dependencies=[requires("write"), takes("write")],
     response_model=Upserted,
-    responses=refusals(*WITH_BODY, *WRITING, *ASKING, "document_not_found", "document_changed"),
+    responses=refusals(*WITH_BODY, *STORING, *ASKING, "document_not_found", "document_changed"),
     response_description="Changed.",
     summary="Change a part of a document",
 )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from attention.transformer import TracedLayer
 
 
-router = json_router("/v1", "encode", "encode", "nothing")
+router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 
 MAX_TEXTS_WITH_TOKENS = 1000
 
@@ -122,7 +122,7 @@ def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Ite
         yield line if tokens is None else line | {"tokens": [token._asdict() for token in tokens[i]]}
 
 
-trace_router = json_router("/v1", "encode", "encode", "nothing")
+trace_router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 
 
 @trace_router.post(

@@ -22,7 +22,7 @@ from service.schemas.lab import DecodeAnswer, DecodeRequest, LabAnswer, TrainReq
 
 EVENTS_EXAMPLE = 'event: step\ndata: {"step":40,"seconds":1.2,"loss":1.73,"step_ms":24.1}\n\n'
 
-router = json_router("/v1/lab", "lab", "stateless", "nothing")
+router = json_router("/v1/lab", "lab", "stateless", "nothing", "whole")
 
 
 @router.get(
@@ -53,7 +53,7 @@ async def get_lab(request: Request, running: Running) -> Response:
     status_code=200,
     response_class=Events,
     dependencies=[takes("stream")],
-    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING)
+    responses=refusals(*WITH_BODY, "lab_closed", "forbidden", "host_refused", "lab_busy", *ENCODING)
     | event_responses(EVENTS_EXAMPLE),
     response_description="Events, until the model is trained.",
     summary="Train a small model",

@@ -16,7 +16,7 @@ from service.api.body import require_json_type
 from service.api.middleware.access import MCP, caller_of, is_foreign
 from service.api.middleware.body_limit import body_limit
 from service.api.problems.errors import MCPMissing, OriginRefused
-from service.api.routing import GuardedRoute, reaches, requires, takes
+from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.scheduling import CALLER
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class _Spoken(Response):
 
 router = APIRouter(
     route_class=MessageRoute,
-    dependencies=[requires("read"), takes("stateless"), reaches("collections")],
+    dependencies=[requires("read"), takes("stateless"), reaches("collections"), filters("filtered")],
     include_in_schema=False,
 )
 

@@ -20,7 +20,7 @@ from service.retrieval.collections import find_model, get_model_queue
 from service.scheduling import TEXTS
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest, Model, ModelList
 
-embeddings_router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
+embeddings_router = json_router("/v1", "openai", "encode", "nothing", "nothing", ANY_OPENAI_CALL)
 
 
 @embeddings_router.post(
@@ -83,7 +83,7 @@ def _write(vector: NDArray[np.float32], encoding_format: str | None) -> Any:
     return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii") if encoding_format == "base64" else vector
 
 
-models_router = json_router("/v1/models", "openai", "read", "nothing", ANY_OPENAI_CALL)
+models_router = json_router("/v1/models", "openai", "read", "nothing", "nothing", ANY_OPENAI_CALL)
 
 
 def _describe_model(model: LoadingEncoder) -> dict[str, Any]:

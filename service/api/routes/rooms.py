@@ -109,13 +109,13 @@ Secret = Annotated[
 IN_A_ROOM = (*MALFORMED, "invalid_content", "room_not_found", "room_over")
 EVENTS_EXAMPLE = 'event: row\ndata: {"id":"row-1","key":"cats","value":"They purr."}\nid: 7\n\n'
 
-router = json_router("/v1/rooms", "rooms", "stateless", "nothing")
+router = json_router("/v1/rooms", "rooms", "stateless", "nothing", "whole")
 
 
 @router.post(
     "",
     response_model=OpenedRoom,
-    responses=refusals(*WITH_BODY, "room_taken", "room_full", "rooms_full", "queue_full"),
+    responses=refusals(*WITH_BODY, "room_taken", "room_full", "rooms_full", "queue_full", "quota_exceeded"),
     response_description="The code of the room, the secret of the presenter, and the address for others.",
     summary="Open a room",
 )
@@ -146,7 +146,7 @@ async def get_room(code: CodeInPath, request: Request, running: Running) -> Resp
 @router.delete(
     "/{code}",
     status_code=204,
-    responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
+    responses=refusals(*IN_A_ROOM, "not_presenter", "forbidden", "host_refused"),
     response_description="The room is closed, and its content is deleted.",
     summary="Close a room",
 )
@@ -163,7 +163,7 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     status_code=200,
     response_class=Events,
     dependencies=[takes("listen")],
-    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full") | event_responses(EVENTS_EXAMPLE),
+    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full", "quota_exceeded") | event_responses(EVENTS_EXAMPLE),
     response_description="Events, as long as the room is open and the caller listens.",
     summary="Listen to a room",
 )
@@ -195,13 +195,15 @@ def _rows(rows: list[FirstRow]) -> list[tuple[str, str, str]]:
     return rows_with_ids
 
 
-rows_router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothing")
+rows_router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothing", "whole")
 
 
 @rows_router.put(
     "/{id}",
     response_model=RoomRow,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_over", "room_full", "not_presenter", "host_refused"),
+    responses=refusals(
+        *WITH_BODY, "room_not_found", "room_over", "room_full", "not_presenter", "forbidden", "host_refused"
+    ),
     response_description="The stored row.",
     summary="Put a row into a room",
 )
@@ -224,7 +226,7 @@ async def put_room_row(
 @rows_router.delete(
     "",
     status_code=204,
-    responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
+    responses=refusals(*IN_A_ROOM, "not_presenter", "forbidden", "host_refused"),
     response_description="The rows are removed.",
     summary="Remove all rows from a room",
 )
@@ -237,7 +239,7 @@ async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = 
 @rows_router.delete(
     "/{id}",
     status_code=204,
-    responses=refusals(*IN_A_ROOM, "room_row_not_found", "not_presenter", "host_refused"),
+    responses=refusals(*IN_A_ROOM, "room_row_not_found", "not_presenter", "forbidden", "host_refused"),
     response_description="The row is removed.",
     summary="Remove a row from a room",
 )
@@ -247,14 +249,21 @@ async def delete_room_row(id: RowInPath, code: CodeInPath, running: Running, sec
     return Response(status_code=204)
 
 
-questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing")
+questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing", "whole")
 
 
 @questions_router.post(
     "/questions",
     response_model=RoomQuestion,
     responses=refusals(
-        *WITH_BODY, "nothing_to_read", "room_not_found", "room_over", "room_full", "not_presenter", "host_refused"
+        *WITH_BODY,
+        "nothing_to_read",
+        "room_not_found",
+        "room_over",
+        "room_full",
+        "not_presenter",
+        "forbidden",
+        "host_refused",
     ),
     response_description="The question with its number.",
     summary="Ask a question in a room",
@@ -305,6 +314,7 @@ async def put_guess(
         "room_not_found",
         "room_over",
         "not_presenter",
+        "forbidden",
         "host_refused",
         "question_over",
         "nothing_to_read",
@@ -331,7 +341,9 @@ async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running,
 @questions_router.put(
     "/temperature",
     response_model=ShownTemperature,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_over", "not_presenter", "host_refused", "question_over"),
+    responses=refusals(
+        *WITH_BODY, "room_not_found", "room_over", "not_presenter", "forbidden", "host_refused", "question_over"
+    ),
     response_description="The temperature, as all listeners get it.",
     summary="Show the answer at another temperature",
 )

@@ -120,7 +120,9 @@ async def metrics(request: Request, running: Running) -> Response:
     meters.keys_file.set(keys is None or keys.flaw is None)
     encoder = running.catalogue.encoder
     meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
-    content = await asyncio.to_thread(_render_metrics, meters, running, request.app.state.shutdown.begun.is_set())
+    # The metrics are of the whole service, also for a caller with a restricted key.
+    parts = request.app.state.parts
+    content = await asyncio.to_thread(_render_metrics, meters, parts, request.app.state.shutdown.begun.is_set())
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -148,7 +150,7 @@ def _weigh(meters: Meters, store: Store) -> None:
     meters.full.set(store.full)
 
 
-router = json_router("/v1", "service", "read", "nothing")
+router = json_router("/v1", "service", "read", "nothing", "nothing")
 
 
 def _limits(running: State) -> dict[str, int]:

@@ -26,10 +26,10 @@ from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.handlers import flaws_of, problem_response
 from service.api.problems.table import CODES
 from service.api.routes.idempotency import refuse_key
-from service.api.routing import GuardedRoute, reaches, requires, takes
+from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
-from service.retrieval.collections import Collection
+from service.retrieval.collections import AnyCollection
 from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
@@ -78,7 +78,7 @@ router = APIRouter(
     prefix="/v1/collections/{name}/documents",
     tags=["documents"],
     route_class=NDJSONRoute,
-    dependencies=[requires("write"), takes("stream"), reaches("collection")],
+    dependencies=[requires("write"), takes("stream"), reaches("collection"), filters("filtered")],
 )
 
 
@@ -119,7 +119,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 
 
 async def _write_batch(
-    collection: Collection, batch: Mapping[int, bytes]
+    collection: AnyCollection, batch: Mapping[int, bytes]
 ) -> tuple[UploadResult, dict[int, list[Flaw]]]:
     """Write a batch of lines; return the result, and the flaws of its lines by line number."""
     documents, flawed = await BODIES.run(_read, batch)

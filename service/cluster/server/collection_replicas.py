@@ -83,7 +83,7 @@ class CombinedShards:
     ) -> Message:
         sources = self._sources(store, version)
         if fields.get("call") == ORIGINS_CALL:
-            return {"origins": self._find_origins(sources, fields["terms"])}, {}
+            return {"origins": self._find_origins(sources, fields["terms"], fields.get("condition"))}, {}
         if fields.get("call") == EXPLAIN_CALL:
             return {"explanations": self._explain(sources, fields["terms"], arrays["numbers"])}, {}
         condition, forbidden_by, bias = fields.get("condition"), fields.get("forbidden by"), None
@@ -137,10 +137,14 @@ class CombinedShards:
         return [ReplicaFields(replica, store, version, view) for replica, view in pairs]
 
     @staticmethod
-    def _find_origins(sources: Sequence[ReplicaFields], text: str) -> list[float | None]:
-        """Return the largest of the shards' default origins, for each term; None without one."""
-        terms = parse_terms(text)
-        columns = zip(*(source.find_origins(terms) for source in sources), strict=True)
+    def _find_origins(sources: Sequence[ReplicaFields], text: str, condition: str | None) -> list[float | None]:
+        """Return the largest of the shards' default origins, for each term; None without one.
+
+        Args:
+            condition: only documents that pass this condition, as JSON, count; None for all documents.
+        """
+        terms, passing = parse_terms(text), None if condition is None else parse_condition(json.loads(condition))
+        columns = zip(*(source.find_origins(terms, passing) for source in sources), strict=True)
         return [max((origin for origin in origins if origin is not None), default=None) for origins in columns]
 
     @staticmethod

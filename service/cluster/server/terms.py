@@ -62,9 +62,14 @@ class ReplicaFields:
 
         return self.replica.masks.once(self.view, terms, evaluate)
 
-    def find_origins(self, terms: Sequence[Term]) -> list[float | None]:
-        """Return the default origin of each recency term, see `service.retrieval.terms.find_origins`."""
-        return find_origins(self, find_documents(self.view, None), terms)
+    def find_origins(self, terms: Sequence[Term], condition: Condition | None) -> list[float | None]:
+        """Return the default origin of each recency term, see `service.retrieval.terms.find_origins`.
+
+        Args:
+            condition: only documents that pass it count; None for all documents.
+        """
+        mask = None if condition is None else self.mask(condition)
+        return find_origins(self, find_documents(self.view, mask), terms)
 
     def explain(self, terms: Sequence[Term], rows: I64) -> list[list[Explanation]]:
         """Return the explanations of some documents, one for each term."""

@@ -30,6 +30,7 @@ from service.retrieval.collections.null import (
     resolve_null,
 )
 from service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
+from service.retrieval.collections.restricted import AnyCatalogue, AnyCollection, RestrictedCatalogue
 from service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, SealedBlocks, Span
 from service.retrieval.collections.settings import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,16 +218,20 @@ class Catalogue:
         """Return all collections, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
-    def page(self, prefix: str, after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
+    def page(self, prefixes: Sequence[str], after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
         """Return a page of up to `limit` collections by name, and whether more follow.
 
         Args:
-            prefix: return only collections whose name begins with it.
+            prefixes: return only collections whose name begins with one of these; without any, all collections.
             after: begin after this name; None for the first page.
             limit: None for no limit. With 0 no more follow, as for documents: a page that never advances has no next
                 page.
         """
-        collections = [collection for collection in self.collections() if collection.name.startswith(prefix)]
+        collections = [
+            collection
+            for collection in self.collections()
+            if not prefixes or collection.name.startswith(tuple(prefixes))
+        ]
         if after is not None:
             collections = [collection for collection in collections if collection.name > after]
         return collections[:limit], bool(limit) and len(collections) > (limit or 0)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import structlog
@@ -30,6 +31,7 @@ from service.storage import (
     IdempotentWrite,
     Mode,
     Reader,
+    Restriction,
     StorageError,
     Store,
     StoreUnavailable,
@@ -129,6 +131,14 @@ class Collection:
         self._gone = True
         start_background(self._sealed.remove, f"remove the files of {self.name}")
 
+    def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
+        """Return a record that counts the documents that the caller sees: all of them.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        return record
+
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """Open a reader of the store, and yield it with the collection's record at the same instant.
@@ -172,6 +182,7 @@ class Collection:
         replacing: DocumentRecord | None = None,
         existing: frozenset[str] = frozenset(),
         once: IdempotentWrite[Change] | None = None,
+        within: Restriction | None = None,
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
@@ -181,11 +192,14 @@ class Collection:
             replacing: the stored document that these replace; None if it may be any.
             existing: ids that must be stored.
             once: makes a repeated request get its first answer; None without an Idempotency-Key.
+            within: the part of the collection that the caller may change; None for all of it.
 
         Raises:
             DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
+            OutsideFilter, QuotaExceeded: a document would lie outside the caller's part, or the part would be too
+                large.
         """
-        with self.damage.recording(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.recording(), self._writing(once, within) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -210,6 +224,7 @@ class Collection:
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
+        within: Restriction | None = None,
     ) -> int:
         """Replace documents in one transaction, those with these ids or all that pass a condition.
 
@@ -217,9 +232,10 @@ class Collection:
 
         Args:
             changed: returns the new document for a stored one.
+            within: the part of the collection that the caller may change; None for all of it.
         """
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self.damage.recording(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.recording(), self._writing(once, within) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -241,12 +257,16 @@ class Collection:
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
+        within: Restriction | None = None,
     ) -> int:
         """Delete the documents with these ids, or all that pass a condition; ignore unknown ids.
 
         Return how many were deleted.
+
+        Args:
+            within: the part of the collection that the caller may change; None for all of it.
         """
-        with self.damage.recording(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
+        with self.damage.recording(), self._writing(once, within, deletes=True) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
@@ -256,6 +276,13 @@ class Collection:
             self._publish_after(writer, add=None, removed=removed)
         self._tidy()
         return len(removed)
+
+    @contextmanager
+    def _writing(
+        self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
+    ) -> Iterator[Writer]:
+        with self._store.writing(once, deletes=deletes, collection=self.record.id) as writer:
+            yield writer if within is None else within.writer(writer)
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         record = writer.collection(self.record.name)

@@ -21,8 +21,10 @@ from service.storage import (
     Condition,
     InvalidCondition,
     Reader,
+    RestrictedReader,
     RowNumbers,
     condition_digest,
+    join,
     parse_condition,
 )
 
@@ -331,6 +333,9 @@ def describe_large_field(field: str) -> str:
 class Snapshot:
     """A consistent view of a collection at one version: settings, keys and rows. It is valid while its reader is open.
 
+    A restricted snapshot has the keys of all documents in its view, but its reader and masks only those that pass its
+    condition. So each question has to be asked with `passing`.
+
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
     """
@@ -345,11 +350,40 @@ class Snapshot:
     _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def mask(self, condition: Condition) -> AnyMask:
-        """Return the mask of the rows that pass a condition.
+    def restrict(self, condition: Condition | None) -> Snapshot:
+        """Return this snapshot for a caller that sees only the documents that pass a condition; None for all of them.
 
         Calls with the same condition return the same object, so that their queries share a scan.
         """
+        if condition is None:
+            return self
+        name = ("restricted", condition_digest(condition))
+        return self.once(name, lambda: replace(self, reader=RestrictedReader(self.reader, condition)))
+
+    @property
+    def restriction(self) -> Condition | None:
+        """The condition that all documents of a restricted snapshot pass; None for all documents."""
+        return self.reader.condition if isinstance(self.reader, RestrictedReader) else None
+
+    def passing(self, condition: Condition | None) -> AnyMask | None:
+        """Return the mask of the rows that a question may attend to; None for all.
+
+        Args:
+            condition: the condition that the question adds; None for none.
+        """
+        joined = join(self.restriction, condition)
+        return None if joined is None else self._mask(joined)
+
+    def mask(self, condition: Condition) -> AnyMask:
+        """Return the mask of the rows that pass a condition, and that of a restricted snapshot.
+
+        Calls with the same condition return the same object, so that their queries share a scan.
+        """
+        joined = join(self.restriction, condition)
+        assert joined is not None
+        return self._mask(joined)
+
+    def _mask(self, condition: Condition) -> AnyMask:
         name = condition_digest(condition)
         if name not in self._given:
             self._given[name] = self.masks.of(self._source, condition, name)
@@ -372,11 +406,15 @@ class Snapshot:
         return made
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `make`, which depends only on the view and its rows.
+        """Return the value of `make`, which depends only on the view and its rows, and on the restriction.
 
-        Later snapshots of the same view share the value.
+        Later snapshots of the same view and restriction share the value.
         """
-        return self.once(name, lambda: self.masks.once(self.view, name, make))
+        return self.once(name, lambda: self.masks.once(self.view, self._within(name), make))
+
+    def _within(self, name: Hashable) -> Hashable:
+        """Return the name of a value that depends on the restriction, for a cache that several snapshots share."""
+        return name if self.restriction is None else (name, condition_digest(self.restriction))
 
     def _read_column(self, field: str, pointer: str) -> list[Column]:
         column = self.reader.column(self.record.id, field, most_bytes=MAX_COLUMN_BYTES)
@@ -393,7 +431,9 @@ class Snapshot:
     def _source(self) -> Source:
         view = self.local_view
         assert view is not None
-        return Source(self.record.id, self.version, view, self.reader)
+        # Masks and columns are cached for all callers, so they are read from all documents.
+        reader = self.reader.whole if isinstance(self.reader, RestrictedReader) else self.reader
+        return Source(self.record.id, self.version, view, reader)
 
     def own(self) -> KeyBackground | None:
         """Return how similar the collection's keys are to each other (its own background); None for too few keys."""

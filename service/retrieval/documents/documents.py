@@ -9,12 +9,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from service.retrieval.collections import Collection
+from service.retrieval.collections import AnyCollection
 from service.retrieval.documents.fields import explain_no_match
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
-from service.storage import Change, CollectionRecord, Condition, DocumentRecord, IdempotentWrite, Mode, StoredDocument
+from service.storage import (
+    Change,
+    CollectionRecord,
+    Condition,
+    DocumentRecord,
+    IdempotentWrite,
+    Mode,
+    OutsideFilter,
+    StoredDocument,
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class UploadResult:
 
 
 async def upsert(
-    collection: Collection,
+    collection: AnyCollection,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
     *,
@@ -112,12 +121,12 @@ async def upsert(
         return written(change)
 
 
-def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
+def _existing(collection: AnyCollection, ids: Sequence[str]) -> frozenset[str]:
     with collection.reading() as (record, reader):
         return frozenset(reader.existing(record.id, ids))
 
 
-async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
+async def upload(collection: AnyCollection, lines: Mapping[int, SentDocument]) -> UploadResult:
     """Write the documents of a batch of lines, in one transaction; lines with a flaw are left out.
 
     Args:
@@ -131,6 +140,15 @@ async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> U
     while good:
         try:
             written = await upsert(collection, list(good.values()), [f"/{number}" for number in good])
+        except OutsideFilter as error:
+            outside = set(error.ids)
+            flawed = {
+                number: [Flaw("", str(OutsideFilter([document.id])))]
+                for number, document in good.items()
+                if document.id in outside
+            }
+            refused |= flawed
+            good = {number: document for number, document in good.items() if number not in flawed}
         except InvalidContent as error:
             flawed = _group_by_line(error)
             if not flawed.keys() & good.keys():
@@ -151,7 +169,7 @@ def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
     return flaws
 
 
-def get(collection: Collection, document_id: str) -> DocumentRecord:
+def get(collection: AnyCollection, document_id: str) -> DocumentRecord:
     """Return the document of that id, or raise DocumentNotFound."""
     with collection.reading() as (record, reader):
         document = reader.document(record.id, document_id)
@@ -161,7 +179,7 @@ def get(collection: Collection, document_id: str) -> DocumentRecord:
 
 
 def page(
-    collection: Collection,
+    collection: AnyCollection,
     *,
     ids: Sequence[str] | None,
     condition: Condition | None,
@@ -194,7 +212,7 @@ def page(
     return Page(documents, encode_cursor(documents[-1].id) if more else None, passing, warnings)
 
 
-def delete_document(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
+def delete_document(collection: AnyCollection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
     """Delete the document of that id, or raise DocumentNotFound."""
 
     def require_one(deleted: int) -> None:
@@ -231,7 +249,7 @@ KEY_FIELDS = ("key_vector", "key_vectors", "split")  # fields that set the keys
 
 
 async def patch_document(
-    collection: Collection,
+    collection: AnyCollection,
     document_id: str,
     changes: Mapping[str, Any],
     *,
@@ -262,7 +280,7 @@ async def patch_document(
 
 
 async def update_documents(
-    collection: Collection,
+    collection: AnyCollection,
     changes: Mapping[str, Any],
     *,
     ids: Sequence[str] | None = None,

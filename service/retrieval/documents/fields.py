@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.retrieval.collections import Collection
+from service.retrieval.collections import AnyCollection
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldValue, Kind, Reader
 
@@ -34,7 +34,7 @@ class FieldCursor:
 
 
 def read_field_facts(
-    collection: Collection,
+    collection: AnyCollection,
     *,
     fields: Sequence[str] | None,
     max_fields: int,

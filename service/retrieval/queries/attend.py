@@ -11,6 +11,7 @@ from threading import Event
 
 from attention.lookup import (
     Answer,
+    Coverage,
     Evidence,
     Prefix,
     Question,
@@ -20,7 +21,7 @@ from attention.lookup import (
     sweep,
     view_prefixes,
 )
-from service.retrieval.collections import Collection, Snapshot, start_background
+from service.retrieval.collections import AnyCollection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.aggregate import aggregate_field
 from service.retrieval.queries.confidence import ConfidenceModel, resolve_options
@@ -51,7 +52,7 @@ DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 
 
 async def attend_collection(
-    collection: Collection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+    collection: AnyCollection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
 ) -> list[Result]:
     """Attend from each query over the documents of a collection.
 
@@ -76,7 +77,7 @@ async def attend_collection(
 
     def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> list[Result]:
         reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        builder, model = ResultBuilder(snapshot, reader, options), ConfidenceModel.of(snapshot.record, options)
+        builder, model = ResultBuilder(snapshot, reader, options), _confidence_model(snapshot, options)
         again = options.allow_missing or options.read is not None or model is not None
         questions = build_questions(snapshot) if again else []
         confidences = (
@@ -87,6 +88,7 @@ async def attend_collection(
             coverage, read = None, None
             if options.allow_missing:
                 answer, coverage = cover_missing_rows(answer, questions[i], snapshot.view.facts, snapshot.missing)
+                coverage = _count_visible(snapshot, coverage)
             if options.read is not None:
                 read = aggregate_field(snapshot, questions[i], answer, options.read)
             results.append(
@@ -101,6 +103,20 @@ async def attend_collection(
     return await collection.lookups.ask(build_questions, finish, size=size, read=read)
 
 
+def _confidence_model(snapshot: Snapshot, options: Options) -> ConfidenceModel | None:
+    return ConfidenceModel.of(snapshot.record, options, of_part=snapshot.restriction is not None)
+
+
+def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:
+    """Return a coverage that counts only the documents that the caller of a restricted snapshot sees."""
+    if snapshot.restriction is None:
+        return coverage
+    number = snapshot.record.id
+    rows, usage = snapshot.reader.rows_where(number), snapshot.reader.usage(number)
+    available = snapshot.view.count_documents(rows, snapshot.passing(None))
+    return replace(coverage, documents=available, total=usage.documents - usage.keyless)
+
+
 @dataclass(frozen=True)
 class StreamedResult:
     """A result over a part of the collection, and whether it is the last, which is over all of it."""
@@ -110,7 +126,7 @@ class StreamedResult:
 
 
 async def stream_collection(
-    collection: Collection, query: str | Array, options: Options
+    collection: AnyCollection, query: str | Array, options: Options
 ) -> AsyncGenerator[StreamedResult]:
     """Yield results over growing parts of a collection, and last the result of `attend_collection`.
 
@@ -168,7 +184,7 @@ def _check(options: Options) -> None:
 
 
 def _stream_results(
-    collection: Collection,
+    collection: AnyCollection,
     snapshot: Snapshot,
     query: EncodedQuery,
     question: Question,
@@ -178,7 +194,7 @@ def _stream_results(
     """Yield results over growing parts of the collection, each with an error bound, and last the exact result.
 
     A part is skipped if its error bound is larger than that of the part before. If numbers are added to the logits,
-    rows that were not read have no bound, so only the last result is sent.
+    rows that were not read have no bound, so only the last result is sent. The same holds for a restricted snapshot.
 
     Args:
         collection: the collection.
@@ -189,7 +205,9 @@ def _stream_results(
         options: the options of the query.
     """
     reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-    parts, bound = view_prefixes(snapshot.view) if question.bias is None else (), 1.0
+    # The summaries that bound what was not read yet, and the counts of coverage, are of all documents.
+    in_parts = question.bias is None and snapshot.restriction is None
+    parts, bound = view_prefixes(snapshot.view) if in_parts else (), 1.0
     for grown in parts:
         part_question = grown.restrict(question)
         (answer,) = answers(grown.view, [part_question])
@@ -200,7 +218,7 @@ def _stream_results(
                 replace(result(snapshot.record, query, answer, reader), coverage=coverage), final=False
             )
     (answer,) = answers(snapshot.view, [question])
-    model = ConfidenceModel.of(snapshot.record, options)
+    model = _confidence_model(snapshot, options)
     (confidence,) = [None] if model is None else model.about(snapshot.view, [question], [answer])
     yield StreamedResult(ResultBuilder(snapshot, reader, options).result(query, answer, terms, confidence), final=True)
     if any(grown.is_due for grown in parts):
@@ -256,7 +274,7 @@ class SweepResult:
 
 
 async def sweep_collection(
-    collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
+    collection: AnyCollection, query: str | Array, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
     """Answer a query at each of these temperatures, with a single scan of the keys.
 

@@ -22,8 +22,8 @@ from service.retrieval.calibration import (
     evaluate,
 )
 from service.retrieval.collections import (
-    Catalogue,
-    Collection,
+    AnyCatalogue,
+    AnyCollection,
     NullKey,
     Snapshot,
     get_encoder_backgrounds,
@@ -89,7 +89,7 @@ class CalibrationResult:
 
 
 async def calibrate_collection(
-    catalogue: Catalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
+    catalogue: AnyCatalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weight of full text, confidences and answer sets.
 
@@ -174,7 +174,7 @@ def _has_words(query: str | Array) -> TypeGuard[str]:
     return isinstance(query, str) and fits_full_text(query)
 
 
-async def _encode(collection: Collection, questions: Sequence[NumberedQuestion]) -> list[Array]:
+async def _encode(collection: AnyCollection, questions: Sequence[NumberedQuestion]) -> list[Array]:
     """Encode the queries as vectors [d] that fit the collection."""
     pointers = [f"/questions/{i}/query" for i, _ in questions]
     vectors = list[Array]()

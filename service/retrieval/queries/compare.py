@@ -15,7 +15,7 @@ from service.encoding import Backgrounds, LoadingEncoder
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
-    Collection,
+    AnyCollection,
     KeyBackground,
     NullBackground,
     Snapshot,
@@ -79,7 +79,7 @@ class ComparisonResult:
     standing: NullBackground | None
 
 
-async def compare_collection(collection: Collection, query: str, options: Options) -> ComparisonResult:
+async def compare_collection(collection: AnyCollection, query: str, options: Options) -> ComparisonResult:
     """Search the documents that pass a filter by SQL's `=`, by SQL's full text, by top-k and by attention.
 
     All four use the same version of the collection.

@@ -44,10 +44,15 @@ class ConfidenceModel:
     partition: float = -math.inf
 
     @classmethod
-    def of(cls, record: CollectionRecord, options: Options) -> ConfidenceModel | None:
+    def of(cls, record: CollectionRecord, options: Options, *, of_part: bool = False) -> ConfidenceModel | None:
         """Return the model for a query, from the collection's calibration.
 
         Return None if the collection is not calibrated, or the query's options differ from the calibrated ones.
+
+        Args:
+            record: the collection's record.
+            options: the options of the query.
+            of_part: whether the caller sees only a part of the collection, so that documents are left out.
 
         Raises:
             InvalidContent: `min_confidence` or `conformal` was sent without such a calibration, or the calibration had
@@ -60,7 +65,7 @@ class ConfidenceModel:
         calibration = (
             require_calibration(record, f"/{field}") if is_required else Calibration.read(record.settings.calibration)
         )
-        mismatch = calibration and _explain_mismatch(calibration, record, options)
+        mismatch = calibration and _explain_mismatch(calibration, record, options, of_part=of_part)
         if is_required and mismatch:
             raise InvalidContent.at(
                 f"/{field}",
@@ -193,7 +198,9 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
     return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
-def _explain_mismatch(calibration: Calibration, record: CollectionRecord, options: Options) -> str | None:
+def _explain_mismatch(
+    calibration: Calibration, record: CollectionRecord, options: Options, *, of_part: bool
+) -> str | None:
     """Return how the options differ from the calibrated ones; None if they do not."""
     temperature = record.settings.temperature if options.temperature is None else options.temperature
     if options.normaliser != "softmax":
@@ -202,7 +209,7 @@ def _explain_mismatch(calibration: Calibration, record: CollectionRecord, option
         return f"the temperature is {temperature}, not {calibration.temperature}"
     if record.settings.encoder != calibration.encoder:
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
-    if options.filter is not None:
+    if options.filter is not None or of_part:
         return "a filter leaves documents out"
     if options.bias:
         return "a bias is added"

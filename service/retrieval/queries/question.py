@@ -11,7 +11,7 @@ import numpy as np
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, LoadingEncoder
 from service.retrieval.collections import (
-    Collection,
+    AnyCollection,
     NullChoice,
     Snapshot,
     get_encoder_backgrounds,
@@ -167,7 +167,7 @@ class Options:
     conformal: float | None = None
 
 
-async def prepare_terms(collection: Collection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
+async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
     """Return a function that builds, for each query, the terms that are added to the documents' logits.
 
     If the options request full text, documents are ranked first.
@@ -194,7 +194,7 @@ async def prepare_terms(collection: Collection, queries: Sequence[str | Array], 
 
 
 async def prepare_questions(
-    collection: Collection,
+    collection: AnyCollection,
     queries: Sequence[EncodedQuery],
     options: Options,
     pointers: Sequence[str],
@@ -238,6 +238,8 @@ def get_full_text_weight(options: Options) -> float:
 def check_complete(snapshot: Snapshot) -> None:
     """Raise ShardsMissing if documents of the collection are unavailable now."""
     if snapshot.missing is not None:
+        if snapshot.restriction is not None:  # the numbers are of all documents
+            raise ShardsMissing(snapshot.record.name)
         documents = snapshot.view.documents
         raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
 
@@ -257,9 +259,8 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
 
 
 def build_mask(snapshot: Snapshot, sent: Any) -> AnyMask | None:
-    """Return the mask of a filter as it was sent: which rows of the snapshot pass; None without a filter."""
-    condition = parse_filter(sent)
-    return None if condition is None else snapshot.mask(condition)
+    """Return the mask of a filter as it was sent: which rows of the snapshot pass; None for all rows."""
+    return snapshot.passing(parse_filter(sent))
 
 
 def question(

@@ -30,6 +30,7 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
+from service.storage import Condition
 
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 """Limits of a query that is ranked in full text: the time grows with its words, even those that no document has."""
@@ -204,7 +205,7 @@ def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | Non
         return snapshot.once(("addends", terms), lambda: evaluate_terms(snapshot, view, documents(), terms))
 
     def documents() -> I64:
-        return snapshot.lasting("documents", lambda: find_documents(view, None))
+        return snapshot.lasting("documents", lambda: find_documents(view, snapshot.passing(None)))
 
     def sum_of_bias() -> tuple[TermSum, Bias]:
         total = sum_terms(documents(), evaluate())
@@ -231,7 +232,7 @@ def _build_remote_terms(
     """
     bias: RemoteBias | None = None
     if terms:
-        bias = snapshot.lasting(terms, lambda: _read_bias(view, terms, sent))
+        bias = snapshot.lasting(terms, lambda: _read_bias(view, terms, sent, snapshot.restriction))
     explain = partial(_explain_remotely, bias)
     if words is not None:
         bias = RemoteBias.of(view, words.rows, words.of(words.rows), bias)
@@ -239,28 +240,35 @@ def _build_remote_terms(
     return LogitTerms(words, explain, bias)
 
 
-def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any) -> RemoteBias:
+def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None) -> RemoteBias:
     """Return the bias that the shard servers compute.
+
+    Args:
+        condition: the origins are those of the documents that pass it; None for all documents.
 
     Raises:
         InvalidContent: a field takes too much memory.
     """
-    text = format_bias(sent, _read_origins(view, terms, sent))
+    text = format_bias(sent, _read_origins(view, terms, sent, condition))
     try:
         return view.bias(text)
     except ParameterError as error:
         raise InvalidContent.at("/bias", str(error)) from None
 
 
-def _read_origins(view: RemoteView, terms: Sequence[Term], sent: Any) -> list[float | None]:
+def _read_origins(
+    view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None
+) -> list[float | None]:
     """Return for each recency term (which prefers documents near an origin) the largest number of its field.
 
-    It is the default origin. None stands for all other terms.
+    It is the default origin, among the documents that pass the condition. None stands for all other terms.
     """
     origins: list[float | None] = [None] * len(terms)
     if not any(isinstance(term, Recency) and term.origin is None for term in terms):
         return origins
     message = {"call": ORIGINS_CALL, "terms": json.dumps(sent if isinstance(sent, list) else [sent])}
+    if condition is not None:
+        message["condition"] = json.dumps(condition.tree)
     for reply, _ in view.hosts.ask_all((message, {})):
         if "refused" in reply:
             raise InvalidContent.at("/bias", reply["refused"])

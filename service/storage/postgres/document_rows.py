@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.checksums import document_checksum, id_hash
-from service.storage.postgres.statements import digest, field_entry, fold_case, numbers
+from service.storage.postgres.statements import Expression, digest, field_entry, fold_case, numbers
 from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
 
@@ -77,8 +77,8 @@ def mark_deleted(connection: Connection[Any], collection: int, rows: RowNumbers,
     return sum(not keys for (keys,) in cursor)
 
 
-def existing(connection: Connection[Any], collection: int, ids: Sequence[str], living: str) -> dict[str, int]:
-    """Map each of these ids that exists to the document's row number."""
+def existing(connection: Connection[Any], collection: int, ids: Sequence[str], where: Expression) -> dict[str, int]:
+    """Map each of these ids that exists, of a document that matches, to the document's row number."""
     storable = [identity for identity in ids if NUL not in identity]
-    statement = f'SELECT id, "row" FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND {living}'
-    return dict(connection.execute(statement, (collection, storable)).fetchall())
+    statement = f'SELECT id, "row" FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND {where.sql}'
+    return dict(connection.execute(statement, (collection, storable, *where.parameters)).fetchall())

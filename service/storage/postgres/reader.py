@@ -25,6 +25,7 @@ from service.storage.postgres.statements import (
     LAST,
     LIVING,
     TEXT_COLUMNS,
+    TEXTS,
     TRUE,
     Expression,
     array,
@@ -36,6 +37,7 @@ from service.storage.postgres.statements import (
 )
 from service.storage.records import (
     CollectionRecord,
+    CollectionUsage,
     DocumentRecord,
     FieldFacts,
     FieldKinds,
@@ -49,6 +51,7 @@ from service.storage.records import (
 from service.storage.serialisation import NUL, collection_of, texts_of
 
 _Item = TypeVar("_Item")
+_TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
 
 
 class Reader:
@@ -98,15 +101,26 @@ class Reader:
         with work_memory(self._connection):
             return int(self._all(statement, collection, *where.parameters)[0][0])
 
+    def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
+        """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
+        where, width = where_passes(condition, collection), self._collection("id", collection).settings.dimension or 0
+        statement = (
+            f"SELECT count(*), count(*) FILTER (WHERE keys = 0), coalesce(sum(keys), 0), {_TEXT_BYTES}"
+            f" FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
+        )
+        with work_memory(self._connection):
+            ((documents, keyless, keys, size),) = self._all(statement, collection, *where.parameters)
+        return CollectionUsage(documents, keyless, int(keys), int(size) + 4 * width * int(keys))
+
     def document(self, collection: int, identity: str) -> DocumentRecord | None:
         """Return the document with that id, or None."""
         page = self.page(collection, ids=[identity], limit=1)
         return page[0] if page else None
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
-        """Map each id that exists to its row number."""
-        distinct = list(dict.fromkeys(filter(is_utf8, ids)))
-        return document_rows.existing(self._connection, collection, distinct, self._living)
+    def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
+        """Map each id that exists, of a document that matches, to its row number."""
+        distinct, where = list(dict.fromkeys(filter(is_utf8, ids))), where_passes(condition, collection)
+        return document_rows.existing(self._connection, collection, distinct, both(Expression(self._living), where))
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Return the row numbers int64[n] of the ids that exist, ascending."""

@@ -17,6 +17,7 @@ from service.storage.fields import EncodedValue, FieldRow, Kind, encode_value, i
 from service.storage.serialisation import NUL, SETTINGS_COLUMNS
 
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
+TEXTS = ("id", "key", "value", "metadata")
 TEXT_COLUMNS = (
     'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
     "documents.keys, documents.checksum"

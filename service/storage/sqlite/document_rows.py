@@ -85,15 +85,15 @@ def rows_of(connection: Connection, collection: int, among: RowNumbers | None) -
     return np.intersect1d(rows, among, assume_unique=True)
 
 
-def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:
-    """Map each of these ids that exists to the document's row number."""
+def existing(connection: Connection, collection: int, ids: Sequence[str], where: Expression = EVERY) -> dict[str, int]:
+    """Map each of these ids that exists, of a document that matches, to the document's row number."""
     row_by_id: dict[str, int] = {}
     for start in range(0, len(ids), _MAX_PARAMETERS):
         chunk = ids[start : start + _MAX_PARAMETERS]
         row_by_id.update(
             connection.execute(
-                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(chunk)})',
-                (collection, *chunk),
+                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(chunk)}) AND {where.sql}',
+                (collection, *chunk, *where.parameters),
             )
         )
     return row_by_id

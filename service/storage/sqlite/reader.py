@@ -17,6 +17,7 @@ from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.records import (
     CollectionRecord,
+    CollectionUsage,
     DocumentRecord,
     FieldFacts,
     FieldKinds,
@@ -34,6 +35,7 @@ from service.storage.sqlite.search import Search
 from service.storage.sqlite.statements import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
+    TEXTS,
     Expression,
     compile_condition,
     format_numbers,
@@ -44,6 +46,7 @@ _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from scanning the whole collection for a few of its rows.
 _BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
 _ALL = Expression("1")
+_TEXT_BYTES = f"total({' + '.join(f'ifnull(length(CAST({column} AS BLOB)), 0)' for column in TEXTS)})"
 _Item = TypeVar("_Item")
 
 
@@ -73,14 +76,25 @@ class Reader:
             return self._count(collection, where)
         return sum(self._count(collection, _and(_has_id(chunk), where)) for chunk in _chunks(ids))
 
+    def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
+        """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
+        where, width = _where(condition, collection), self._collection("id", collection).settings.dimension or 0
+        documents, keyless, keys, size = self._connection.execute(
+            f"SELECT count(*), total(keys = 0), total(keys), {_TEXT_BYTES} FROM documents"
+            f" WHERE collection = ? AND {where.sql}",
+            (collection, *where.parameters),
+        ).fetchone()
+        return CollectionUsage(documents, int(keyless), int(keys), int(size) + 4 * width * int(keys))
+
     def document(self, collection: int, identity: str) -> DocumentRecord | None:
         """Return the document with that id, or None."""
         page = self.page(collection, ids=[identity], limit=1)
         return page[0] if page else None
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
-        """Map each id that exists to its row number."""
-        return document_rows.existing(self._connection, collection, list(dict.fromkeys(filter(is_utf8, ids))))
+    def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
+        """Map each id that exists, of a document that matches, to its row number."""
+        distinct = list(dict.fromkeys(filter(is_utf8, ids)))
+        return document_rows.existing(self._connection, collection, distinct, _where(condition, collection))
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Return the row numbers int64[n] of the ids that exist, ascending."""

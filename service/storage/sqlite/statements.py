@@ -200,6 +200,7 @@ def _casefold_call(text: str) -> str:
 
 
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
+TEXTS = ("id", "key", "value", "metadata")
 TEXT_COLUMNS = (
     'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
     "documents.keys, documents.checksum"

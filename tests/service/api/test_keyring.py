@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.api.keyring import MAX_KEYS, KeyFile, Keyring, KeysUnusable, digest_of, line_of, new_key, read_keys
+from service.storage import Restriction, parse_condition
 
 KEY = "softkv_unmistakable"
 LINE = line_of("app", "read", "docs-", KEY)
 SAID = json.loads(LINE)
+TENANT = {"field": "metadata.tenant", "operator": "==", "value": "a"}
 
 
 def other(**fields: object) -> str:
     return json.dumps(SAID | fields)
+
+
+def nested(deep: int) -> dict[str, object]:
+    return TENANT if deep < 0 else {"operator": "NOT", "conditions": [nested(deep - 1)]}
 
 
 def test_a_line_holds_a_digest_and_no_key():
@@ -33,7 +40,49 @@ def test_keys_are_long_and_never_the_same():
 def test_comments_and_empty_lines_say_nothing():
     ((digest, holder),) = read_keys(f"# ours\n\n  # theirs\n{LINE}\n".encode())
     assert digest == digest_of(KEY)
-    assert (holder.name, holder.level, holder.prefix) == ("app", "read", "docs-")
+    assert (holder.name, holder.level, holder.prefixes) == ("app", "read", ("docs-",))
+
+
+def test_a_line_may_limit_its_key():
+    line = line_of(
+        "app", "write", "docs-,books-", KEY,
+        filter=TENANT, requests_per_minute=60, documents=10, bytes=2**20, expires="2027-01-31t18:00:00.5+01:00",
+    )  # fmt: skip
+    ((_, holder),) = read_keys(line.encode())
+    assert holder.prefixes == ("docs-", "books-")
+    assert [holder.reaches(name) for name in ("docs-a", "books-", "docs", "other")] == [True, True, False, False]
+    assert holder.restriction == Restriction(parse_condition(TENANT), ("docs-", "books-"), 10, 2**20)
+    assert (holder.filtered, holder.requests_per_minute) == (True, 60)
+    assert holder.expires == datetime(2027, 1, 31, 17, 0, 0, 500_000, UTC)
+    ((_, plain),) = read_keys(LINE.encode())
+    assert (plain.restriction, plain.requests_per_minute, plain.expires, plain.filtered) == (None, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "listed"),
+    [
+        ("", "", ("",)),
+        ("", "a", ("a",)),
+        ("a,b", "", ("a", "b")),
+        ("a,b", "b1", ("b1",)),
+        ("a1,a2,b", "a", ("a1", "a2")),
+        ("a,b", "c", None),
+    ],
+)
+def test_a_list_of_collections_begins_with_both_a_prefix_of_the_key_and_what_was_asked(own, asked, listed):
+    ((_, holder),) = read_keys(other(collections=own).encode())
+    assert holder.prefixes_within(asked) == listed
+
+
+def test_keys_of_one_name_with_different_filters_are_different_callers():
+    """So that none gets another's answer to a write that it repeats."""
+    others = TENANT | {"value": "b"}
+    lines = [line_of("app", "write", "", str(i), **limits) for i, limits in enumerate(
+        ({}, {"filter": TENANT}, {"filter": TENANT, "documents": 3}, {"filter": others})
+    )]  # fmt: skip
+    callers = [holder.caller for _, holder in read_keys("\n".join(lines).encode())]
+    assert callers[1] == callers[2]
+    assert len(set(callers)) == 3
 
 
 @pytest.mark.parametrize(
@@ -44,7 +93,7 @@ def test_comments_and_empty_lines_say_nothing():
         (KEY, "line 1 is not a JSON object"),
         (f"{LINE}\n{LINE[:-9]}", "line 2 is not a JSON object"),
         ('["app"]', "line 1 is not a JSON object"),
-        (other(scope=None), "line 1 is not a JSON object"),
+        (other(scope=None), "line 1: name, scope, collections, sha256 are strings"),
         (json.dumps({k: v for k, v in SAID.items() if k != "collections"}), "line 1 wants the fields"),
         (other(collection="docs-"), "line 1 wants the fields"),
         (other(name=""), "a name is"),
@@ -54,6 +103,27 @@ def test_comments_and_empty_lines_say_nothing():
         (other(scope="admin"), "a scope is read or write"),
         (other(collections="docs-*"), "collections is"),
         (other(collections="-docs"), "collections is"),
+        (other(collections="docs-,"), "collections is"),
+        (other(collections="docs-, books-"), "collections is"),
+        (f"{LINE}\n\n{other(filter={}, sha256='0' * 64)}", "line 3: filter is not a filter of documents at field"),
+        (other(filter=None), "line 1: filter is not"),
+        (other(filter="metadata.tenant = a"), "line 1: filter is not"),
+        (other(filter=TENANT | {"operator": "="}), "line 1: filter is not a filter of documents at operator"),
+        (other(filter={"operator": "AND", "conditions": [TENANT | {"field": "tenant"}]}), "at conditions/0/field"),
+        (other(filter=nested(8)), "nests at most 8 deep"),
+        (other(filter={"field": "id", "operator": "in", "value": ["a"] * 1001}), "at most 1000 values"),
+        (other(requests_per_minute=0), "requests_per_minute is a whole number from 1 to 1000000"),
+        (other(requests_per_minute=1_000_001), "requests_per_minute is"),
+        (other(documents=-1), "documents is a whole number from 1"),
+        (other(documents=True), "documents is"),
+        (other(documents=1.0), "documents is"),
+        (other(bytes="1 GiB"), "bytes is"),
+        (other(expires=1767225600), "expires is an instant as RFC 3339"),
+        (other(expires="2027-01-31"), "expires is"),
+        (other(expires="2027-01-31T18:00:00"), "expires is"),
+        (other(expires="2027-02-30T18:00:00Z"), "expires is"),
+        (other(expires="2027-W05-7T18:00:00Z"), "expires is"),
+        ("[" * 100_000, "line 1 is not a JSON object"),
         (other(sha256=KEY), "sha256 is"),
         (other(sha256=SAID["sha256"].upper()), "sha256 is"),
         (f"{LINE}\n{other(name='again')}", "one key stands there twice"),

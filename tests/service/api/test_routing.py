@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
 from service.api.routes.page import PageMount
-from service.api.routing import GuardedRoute, declared_kind, declared_level, requires, takes
+from service.api.routing import GuardedRoute, declared_filtering, declared_kind, declared_level, requires, takes
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
@@ -62,6 +62,41 @@ KINDS = {
 }
 
 
+def filterings() -> dict[str, str | None]:
+    contexts = iter_route_contexts(create_app(Settings(encoder="none")).routes)
+    routes = (context.original_route for context in contexts)
+    return {
+        route.name: declared_filtering(route)
+        for route in routes
+        if isinstance(route, GuardedRoute) and route.required_level != "none"
+    }
+
+
+WHOLE = {
+    "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup",
+    "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
+}  # fmt: skip
+NO_DOCUMENTS = {
+    "get_service", "list_models", "get_model", "encode", "embeddings", "trace", "attend_arrays", "compare_rows",
+}  # fmt: skip
+OF_THE_PART = {
+    "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",
+    "describe_fields", "put_document", "patch_document", "delete_document", "post_documents", "post_lines",
+    "update_documents", "delete_documents", "post_mcp_message",
+}  # fmt: skip
+
+
+def test_every_call_declares_how_it_treats_a_key_with_a_filter():
+    declared = filterings()
+    undecided = [name for name, treatment in declared.items() if treatment is None]
+    assert undecided == [], f"{undecided} declare nothing: give them a filters()"
+    assert declared == {
+        **dict.fromkeys(WHOLE, "whole"),
+        **dict.fromkeys(NO_DOCUMENTS, "nothing"),
+        **dict.fromkeys(OF_THE_PART, "filtered"),
+    }
+
+
 def test_every_call_declares_the_kind_of_its_place():
     kinds: dict[str, set[str]] = {}
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
@@ -98,7 +133,9 @@ def test_the_description_says_of_calls_that_write_or_are_about_a_collection_that
         if "forbidden"
         in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
     }
-    assert forbidden == GUARDED.keys() | {operation.id for operation in OPERATIONS if "{name}" in operation.path}
+    of_wholes = {name for name, treatment in filterings().items() if treatment == "whole"}
+    about = {operation.id for operation in OPERATIONS if "{name}" in operation.path}
+    assert forbidden == GUARDED.keys() | about | of_wholes
 
 
 def test_the_highest_declaration_holds():

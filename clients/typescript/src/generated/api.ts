@@ -3781,7 +3781,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -4774,7 +4774,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -4786,7 +4786,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4836,10 +4836,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -4926,7 +4926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -4938,7 +4938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `outside_filter`: a document would lie outside the filter of this key; nothing was written; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4998,10 +4998,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5083,7 +5083,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5095,7 +5095,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5145,10 +5145,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5215,7 +5215,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5227,7 +5227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5277,10 +5277,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5357,7 +5357,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5369,7 +5369,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `outside_filter`: a document would lie outside the filter of this key; nothing was written; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5419,10 +5419,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5510,7 +5510,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5522,7 +5522,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5552,10 +5552,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5639,7 +5639,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5651,7 +5651,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `outside_filter`: a document would lie outside the filter of this key; nothing was written; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5701,10 +5701,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5790,7 +5790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5802,7 +5802,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5832,10 +5832,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -5917,7 +5917,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -5929,7 +5929,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `outside_filter`: a document would lie outside the filter of this key; nothing was written; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5989,10 +5989,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6070,7 +6070,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6082,7 +6082,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6112,10 +6112,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6194,7 +6194,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6206,7 +6206,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6256,10 +6256,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6340,7 +6340,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6352,7 +6352,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6382,10 +6382,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6462,7 +6462,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6474,7 +6474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6524,10 +6524,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6596,7 +6596,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6628,10 +6628,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6816,7 +6816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6838,10 +6838,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -6891,7 +6891,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -6903,7 +6903,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6953,10 +6953,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7018,7 +7018,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7030,7 +7030,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7080,10 +7080,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7155,7 +7155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7167,7 +7167,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7217,10 +7217,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7286,7 +7286,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7338,10 +7338,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7413,7 +7413,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7425,7 +7425,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7485,10 +7485,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7564,7 +7564,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7616,10 +7616,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7680,7 +7680,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7742,10 +7742,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7811,7 +7811,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7873,10 +7873,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -7942,7 +7942,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description No key, or an unknown one. */
+            /** @description No key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -7997,7 +7997,7 @@ export interface operations {
             /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8059,7 +8059,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description No key, or an unknown one. */
+            /** @description No key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8084,7 +8084,7 @@ export interface operations {
             /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8130,7 +8130,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description No key, or an unknown one. */
+            /** @description No key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8165,7 +8165,7 @@ export interface operations {
             /** @description Too many calls of this kind are in progress: try again. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8205,7 +8205,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8217,7 +8217,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8227,10 +8227,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8278,7 +8278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8290,7 +8290,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `lab_closed`: this caller may only read, and the lab is not for readers; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `lab_closed`: this caller may only read, and the lab is not for readers; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8340,10 +8340,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8409,7 +8409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8421,7 +8421,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8471,10 +8471,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8526,7 +8526,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8538,7 +8538,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8548,10 +8548,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8627,7 +8627,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8639,7 +8639,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8689,10 +8689,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `rooms_full`: the maximum number of rooms is open, in the service or for this caller. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `rooms_full`: the maximum number of rooms is open, in the service or for this caller. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8750,7 +8750,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8762,7 +8762,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8792,10 +8792,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8842,7 +8842,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8854,7 +8854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8884,10 +8884,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -8938,7 +8938,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -8950,7 +8950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8980,10 +8980,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `listeners_full`: the room has its maximum number of listeners. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `listeners_full`: the room has its maximum number of listeners. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9041,7 +9041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9053,7 +9053,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9103,10 +9103,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9170,7 +9170,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9182,7 +9182,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9212,10 +9212,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9262,7 +9262,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9274,7 +9274,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9304,10 +9304,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9360,7 +9360,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9372,7 +9372,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9422,10 +9422,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9492,7 +9492,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9504,7 +9504,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9564,10 +9564,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9632,7 +9632,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9644,7 +9644,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9704,10 +9704,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9782,7 +9782,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9794,7 +9794,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9854,10 +9854,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -9919,7 +9919,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_refused`: no key, or an unknown one. */
+            /** @description `key_refused`: no key, or an unknown or expired one. */
             401: {
                 headers: {
                     /** @description The way to send a key. */
@@ -9931,7 +9931,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9991,10 +9991,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again. */
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
-                    /** @description The number of seconds after which to try again. */
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
