@@ -101,7 +101,11 @@ function literal(parameter) {
   return typeof parameter === "string" ? `'${parameter.slice(0, 200).replaceAll("'", "''")}'` : String(parameter);
 }
 
-/** The value, which is what a lookup returns, and under it the number and the key that it was found by. @param {string} number @param {Parameters<typeof spoken>[0] & {value?: unknown}} row */
+/**
+ * The value, which is what a lookup returns, and under it the number and the key that it was found by.
+ *
+ * @param {string} number @param {Parameters<typeof spoken>[0] & {value?: unknown}} row
+ */
 function line(number, row) {
   const [key, text] = [spoken(row), textOf(row.value)];
   return h(

@@ -109,7 +109,11 @@ export function lookup(context) {
     rows?.then(() => gone || parts.ask.offer()); // the list of rows is all the more wanted where these are missing
   }
 
-  /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text; a calibrated null key is another one beside words. @param {Page.State} state @param {Page.Result} found */
+  /**
+   * Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text; a calibrated null key is another one beside words.
+   *
+   * @param {Page.State} state @param {Page.Result} found
+   */
   function isWordy(state, found) {
     return Boolean(
       sceneNamed(state.scene).addends && state.none !== CALIBRATED && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length,

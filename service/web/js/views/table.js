@@ -23,7 +23,7 @@ export function table({ store }) {
   const list = roving(body);
   const logits = heading("logit");
   const compared = h("th", { scope: "col", hidden: true });
-  const more = h("button", { type: "button", onclick: () => ((limit += PAGE), again()) });
+  const more = h("button", { type: "button", onclick: () => now && ((limit += PAGE), show(now)) });
   const paste = h("textarea", { id: "paste", rows: 4, dir: "auto", placeholder: say("table.paste.example") });
   const element = h(
     "section.all",
@@ -56,11 +56,7 @@ export function table({ store }) {
   /** @type {?string} */
   let added = null;
   const printing = new AbortController();
-  window.addEventListener("beforeprint", () => ((limit = Infinity), again()), { signal: printing.signal });
-
-  function again() {
-    if (now) show(now);
-  }
+  window.addEventListener("beforeprint", () => now && ((limit = Infinity), show(now)), { signal: printing.signal });
 
   function seen() {
     return now?.result ?? null;
@@ -184,7 +180,11 @@ export function table({ store }) {
   return { element, show, weigh, leave: () => printing.abort() };
 }
 
-/** What softmax is given: similarity ÷ T. At T = 0 the limit, beside the largest: 0, or −∞ for all that is below it. @param {number} similarity @param {number} temperature @param {number} others @param {number} weight */
+/**
+ * What softmax is given: similarity ÷ T. At T = 0 the limit, beside the largest: 0, or −∞ for all that is below it.
+ *
+ * @param {number} similarity @param {number} temperature @param {number} others @param {number} weight
+ */
 function logitText(similarity, temperature, others, weight) {
   if (temperature === 0) return weight > 0 ? "0" : "−∞";
   const logit = similarity / temperature + others;

@@ -218,7 +218,11 @@ export function sure(context) {
   return { element, update, again: ask, leave };
 }
 
-/** The mean weight against the share that is right, and which of the two is more; and how far bins are off where the mean hides it. @param {?import("./calibration.js").Calibration} numbers */
+/**
+ * The mean weight against the share that is right, and which of the two is more; and how far bins are off where the mean hides it.
+ *
+ * @param {?import("./calibration.js").Calibration} numbers
+ */
 function sentence(numbers) {
   if (!numbers) return say("sure.words.none");
   const { n, mean, right, error } = numbers;

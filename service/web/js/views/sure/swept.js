@@ -80,7 +80,7 @@ export function sweep(query, none, temperatures = TEMPERATURES) {
 
 /** T → the first match's weight: as the service says it, and on a smooth line between two temperatures that it was asked at. @param {{temperatures: Rung[]}} swept */
 function weightOf({ temperatures }) {
-  const coldest = temperatures.find(({ temperature }) => temperature === 0)?.weights[0] ?? 0;
+  const [coldest] = /** @type {Rung} */ (temperatures.find(({ temperature }) => temperature === 0)).weights;
   const rungs = temperatures
     .filter(({ temperature }) => temperature > 0)
     .map(({ temperature, weights: [weight] }) => ({ inverse: temperature === onTheWire(Infinity) ? 0 : 1 / temperature, weight, logWeight: Math.log(weight) }));
