@@ -139,7 +139,7 @@ function facts(one, say) {
     ["fact.width", one.dimension === null ? say("fact.unset") : count(one.dimension)],
     ["fact.encoder", one.encoder ?? say("fact.encoder.none")],
     ["fact.similarity", one.similarity],
-    ["fact.temperature", String(one.temperature)],
+    ["fact.temperature", String(Number(one.temperature.toPrecision(4)))],
     ["fact.null", one.null === false ? say("fact.null.off") : `${one.null}${one.null_similarity === null ? "" : ` (${fixed(one.null_similarity, 3)})`}`],
     ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
   ];

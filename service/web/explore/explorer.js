@@ -277,6 +277,8 @@ export class Explorer {
     const { chosen } = this.#collections;
     if (!tab && !chosen) this.#lookFor(this.#said.get("collection") ?? "");
     if (!tab && chosen) tab = ofCollection.find(({ id }) => id === wanted) ?? ofCollection[0] ?? null;
+    // A file may come before its collection, and a service without collections begins with one.
+    if (!tab && !this.#said.has("collection") && (this.#collections.isEmpty || wanted === "upload")) tab = ofService.find(({ id }) => id === "new") ?? null;
     this.#drawTabs(tab, chosen ? ofCollection : []);
     this.#show(tab, say);
     this.#showDocument(tab);

@@ -7,9 +7,12 @@
  */
 
 import { ask } from "./ask.js";
+import { calibrate } from "./calibrate.js";
+import { create, settings } from "./collection.js";
 import { panel } from "./document.js";
 import { documents } from "./documents.js";
 import { Explorer } from "./explorer.js";
+import { service } from "./service.js";
 import { upload } from "./upload.js";
 
-new Explorer([ask, documents, upload], panel).begin();
+new Explorer([ask, documents, upload, calibrate, settings, create, service], panel).begin();

@@ -408,8 +408,9 @@ class UploadTab {
  *
  * @param {import("./words.js").Say} say with the words of this tab
  * @param {(file: File) => void} chosen
+ * @param {string} [invitation]
  */
-export function filePicker(say, chosen) {
+export function filePicker(say, chosen, invitation = say("drop")) {
   const input = h("input", {
     type: "file",
     id: "file",
@@ -423,7 +424,7 @@ export function filePicker(say, chosen) {
     },
   });
   const button = h("button.strong", { type: "button", id: "choose", onclick: () => input.click() }, say("choose.file"));
-  const zone = h("div.drop", {}, h("p", {}, say("drop")), button, input);
+  const zone = h("div.drop", {}, h("p", {}, invitation), button, input);
   zone.addEventListener("dragenter", () => zone.classList.add("over"));
   for (const name of ["dragleave", "drop"]) zone.addEventListener(name, () => zone.classList.remove("over"));
   return zone;

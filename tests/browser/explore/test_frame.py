@@ -43,7 +43,8 @@ def test_an_unknown_collection_and_an_empty_service_are_said(explore: Explore) -
     opened = explore("#collection=nothing")
     assert "nothing" in opened.page.locator("#stage").inner_text()
     opened.errors[:] = [error for error in opened.errors if "404" not in error]
-    assert explore().page.locator("#stage .empty").inner_text() == "There is no collection yet."
+    begun = explore(ready="() => document.querySelector('#create')").page
+    assert "There is no collection yet." in begun.inner_text("#collections")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -69,7 +69,7 @@ def test_a_csv_of_ten_thousand_rows(explore: Explore, writer: httpx.Client) -> N
 
 def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={}).raise_for_status()
-    rows = [
+    rows: list[list[Any]] = [
         ["Titel", "Jahr", "Antwort"],
         ["cats", 1993, "yes"],
         ["", 1994, "no"],

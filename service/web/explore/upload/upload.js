@@ -5,7 +5,8 @@
  * that it had written already is written once more, with the same ids.
  */
 
-import { Client, SoftkvError } from "../../vendor/softkv/softkv.js";
+import { SoftkvError } from "../../vendor/softkv/softkv.js";
+import { clientOf } from "../client.js";
 import { documentOf } from "./columns.js";
 import { csvLine } from "./csv.js";
 
@@ -48,8 +49,7 @@ export class Upload extends EventTarget {
   constructor(api, plan) {
     super();
     this.plan = plan;
-    const fetch = (/** @type {string} */ path, /** @type {RequestInit} */ options) => api.fetcher(path, options);
-    this.#client = new Client({ url: "", key: () => api.key, retries: 0, fetch }).collection(plan.collection);
+    this.#client = clientOf(api).collection(plan.collection);
     this.#rows = plan.table.rows(new AbortController().signal);
   }
 

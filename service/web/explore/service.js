@@ -1,0 +1,214 @@
+/** The tab of the service itself: whether it is ready, what it holds, what waits, and which calls take long. */
+
+import { SoftkvError } from "../js/api.js";
+import { fill, h } from "../js/element.js";
+import { count, fixed } from "../js/numbers.js";
+import { clientOf } from "./client.js";
+import { Metrics } from "./metrics.js";
+import words from "./service.json";
+
+/** @typedef {import("./explorer.js").Context} Context */
+/** @typedef {import("./words.js").Say} Say */
+/** @typedef {{status: string, loading: string[], failed: string[]}} Readiness */
+/** @typedef {{version: string, encoder: string | null, keys_required: boolean, shards: {servers: unknown[]} | null, limits: Record<string, number>}} Info */
+
+const EVERY_MS = 5000;
+const ROUTES = 12;
+const REFUSALS = 12;
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** @type {import("./explorer.js").Tab} */
+export const service = { id: "service", words, needs: "read", of: "service", mount: (host, context) => new ServiceTab(host, context) };
+
+class ServiceTab {
+  #host;
+  #context;
+  #timer = 0;
+
+  /** @param {HTMLElement} host @param {Context} context */
+  constructor(host, context) {
+    this.#host = host;
+    this.#context = context;
+    void this.#read();
+  }
+
+  update() {}
+
+  leave() {
+    window.clearTimeout(this.#timer);
+    this.#timer = -1;
+  }
+
+  /** Read everything, and again after a while: not while nobody looks. */
+  async #read() {
+    const told = document.hidden ? undefined : await this.#context.patiently(() => this.#told());
+    if (this.#timer < 0) return;
+    if (told) this.#draw(...told);
+    this.#timer = window.setTimeout(() => void this.#read(), EVERY_MS);
+  }
+
+  /** @returns {Promise<[Readiness, Info, Metrics | null]>} null where metrics are kept from this reader */
+  async #told() {
+    const client = clientOf(this.#context.api);
+    const metrics = client.metrics().catch((failure) => {
+      if (failure instanceof SoftkvError && (failure.status === 403 || failure.status === 404)) return null; // a proxy may keep them
+      throw failure;
+    });
+    const [readiness, info, text] = await Promise.all([client.ready(), this.#context.api.get("/v1"), metrics]);
+    return [readiness, info, text === null ? null : new Metrics(text)];
+  }
+
+  /** @param {Readiness} readiness @param {Info} info @param {Metrics | null} metrics */
+  #draw(readiness, info, metrics) {
+    const { say } = this.#context;
+    const parts = [...readiness.failed.map((part) => say("failed", { part })), ...readiness.loading.map((part) => say("loads", { part }))];
+    fill(
+      this.#host,
+      h("h2", {}, say("title")),
+      h("p.health", { id: "health", "data-status": readiness.status }, say(`status.${readiness.status}`)),
+      parts.length
+        ? h(
+            "ul.parts",
+            {},
+            parts.map((part) => h("li", {}, part)),
+          )
+        : null,
+      facts(say, "about", [
+        ["version", info.version],
+        ["encoder", info.encoder ?? say("encoder.none")],
+        ["keys", say(info.keys_required ? "keys.wanted" : "keys.open")],
+        ["shards", info.shards ? count(info.shards.servers.length) : say("shards.none")],
+        ...(metrics ? [/** @type {[string, string]} */ (["since", this.#since(metrics)])] : []),
+      ]),
+      metrics ? this.#held(metrics) : null,
+      metrics ? this.#waiting(metrics, info) : null,
+      metrics ? this.#calls(metrics) : null,
+      metrics ? this.#refusals(metrics) : h("p.soft", {}, say("metrics.closed")),
+    );
+  }
+
+  /** @param {Metrics} metrics */
+  #since(metrics) {
+    const start = metrics.value("process_start_time_seconds");
+    return start === null ? "–" : new Intl.DateTimeFormat(this.#context.language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(start * 1000));
+  }
+
+  /** @param {Metrics} metrics */
+  #held(metrics) {
+    const { say } = this.#context;
+    const stored = metrics.of("softkv_storage_bytes").reduce((sum, { value }) => sum + value, 0);
+    return facts(say, "holds", [
+      ["collections", count(metrics.value("softkv_collections") ?? 0)],
+      ["documents", count(metrics.value("softkv_documents") ?? 0)],
+      ["memory", bytes(metrics.value("process_resident_memory_bytes"))],
+      ["stored", bytes(stored)],
+      ["disk", say("disk.free", { free: bytes(metrics.value("softkv_disk_free_bytes")), all: bytes(metrics.value("softkv_disk_size_bytes")) })],
+    ]);
+  }
+
+  /** @param {Metrics} metrics @param {Info} info */
+  #waiting(metrics, info) {
+    const { say } = this.#context;
+    const taken = metrics.of("softkv_places_taken").filter(({ value }) => value);
+    const kinds = taken.map(({ labels, value }) => `${labels.kind} ${count(value)}`).join(", ");
+    return facts(say, "waits", [
+      ["encode", count(metrics.value("softkv_queue_depth", { queue: "encode" }) ?? 0)],
+      ["scan", count(metrics.value("softkv_queue_depth", { queue: "scan" }) ?? 0)],
+      ["places", say("places", { kinds: kinds || "0", most: count(info.limits.requests_at_once) })],
+    ]);
+  }
+
+  /** @param {Metrics} metrics */
+  #calls(metrics) {
+    const { say } = this.#context;
+    const calls = metrics.calls(ROUTES);
+    const slow = metrics.value("softkv_slow_requests_total") ?? 0;
+    return h(
+      "section",
+      {},
+      h("h3", {}, say("calls")),
+      h("p", { id: "slow" }, say("slow", { count: slow, requests: count(slow) })),
+      table(
+        say,
+        "calls",
+        ["call", "count", "mean", "within"],
+        calls.map(({ method, route, count: number, mean, within }) => [
+          `${method} ${route}`,
+          count(number),
+          milliseconds(mean),
+          within === Infinity ? say("within.more") : milliseconds(within),
+        ]),
+      ),
+    );
+  }
+
+  /** @param {Metrics} metrics */
+  #refusals(metrics) {
+    const { say } = this.#context;
+    const refused = metrics.of("softkv_refusals_total").filter(({ value }) => value);
+    if (!refused.length) return h("p.soft", { id: "no-refusals" }, say("refusals.none"));
+    refused.sort((a, b) => b.value - a.value);
+    const lines = refused.slice(0, REFUSALS).map(({ labels, value }) => [labels.code, count(value)]);
+    return h("section", {}, h("h3", {}, say("refusals")), table(say, "refusals", ["code", "count"], lines));
+  }
+}
+
+/** @param {Say} say @param {string} title @param {[string, string][]} lines the name of a fact, and what it is */
+function facts(say, title, lines) {
+  return h(
+    "section",
+    { id: `service-${title}` },
+    h("h3", {}, say(title)),
+    h(
+      "dl.told",
+      {},
+      lines.map(([name, text]) => h("div", {}, h("dt", {}, say(`fact.${name}`)), h("dd", {}, text))),
+    ),
+  );
+}
+
+/** A table whose first column names its rows. @param {Say} say @param {string} title @param {string[]} columns @param {string[][]} lines */
+function table(say, title, columns, lines) {
+  return h(
+    "div.scrolling",
+    { tabIndex: 0, role: "group", "aria-label": say(title) },
+    h(
+      "table.told-of",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((name, i) => h(i ? "th.number" : "th", { scope: "col" }, say(`column.${name}`))),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        lines.map(([first, ...rest]) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, h("code", {}, first)),
+            rest.map((text) => h("td.number", {}, text)),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+/** @param {number | null} size */
+function bytes(size) {
+  if (size === null || Number.isNaN(size)) return "–";
+  const unit = size < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(size) / 3));
+  return `${fixed(size / 1000 ** unit, unit ? 1 : 0)} ${UNITS[unit]}`;
+}
+
+/** @param {number} seconds */
+function milliseconds(seconds) {
+  const ms = seconds * 1000;
+  return `${fixed(ms, ms < 10 ? 1 : 0)} ms`;
+}

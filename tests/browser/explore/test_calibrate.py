@@ -1,0 +1,117 @@
+"""The calibrate tab: questions as pasted, the report of the service, and a calibration that is kept and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.browser.explore.conftest import Explore
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+SUBJECTS = [
+    "cats",
+    "dogs",
+    "bees",
+    "trains",
+    "ships",
+    "bread",
+    "tea",
+    "gardens",
+    "stars",
+    "rivers",
+    "maps",
+    "clocks",
+    "violins",
+    "horses",
+    "paper",
+]
+VERBS = ("how to care for", "a short history of", "buying")
+ABSENT = ("a licence for", "the taxation of", "songs without")
+OTHERS = ["motorways", "aeroplanes", "parliaments", "satellites", "dentists"]
+CALIBRATE = "#collection=books&tab=calibrate"
+
+
+@pytest.fixture
+def books(writer: httpx.Client) -> httpx.Client:
+    """A client of a service that has a collection of a book on each subject."""
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    rows = [{"id": subject, "key": f"a book about {subject}"} for subject in SUBJECTS]
+    writer.post("/v1/collections/books/documents", json={"documents": rows}).raise_for_status()
+    return writer
+
+
+def labelled() -> list[dict[str, Any]]:
+    """Return questions that a book answers, and others."""
+    answered = [{"query": f"{verb} {subject}", "id": subject} for subject in SUBJECTS for verb in VERBS]
+    return answered + [{"query": f"{verb} {other}", "id": None} for other in OTHERS for verb in ABSENT]
+
+
+def pasted(questions: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{one['query']},{one['id'] or ''}" for one in questions)
+
+
+def fit(page: Page) -> None:
+    page.click("#fit")
+    page.wait_for_selector("#report .dumbbells")
+
+
+def test_a_calibration_is_measured_kept_and_removed(explore: Explore, books: httpx.Client) -> None:
+    questions = labelled()
+    page = explore(CALIBRATE).page
+    page.fill("#labels", f"question,id\n{pasted(questions)}")
+    assert page.inner_text("#counted") == "60 questions: 45 with an answer, 15 without."
+    fit(page)
+    answer = books.post("/v1/collections/books/calibrate", json={"questions": questions}).json()
+    for name in ("ece", "recall", "coverage"):
+        told = page.inner_text(f"#figure-{name} .number")
+        shares = [percent(answer[when][name]["value"]) for when in ("before", "after")]
+        assert told == " → ".join(shares)
+    assert books.get("/v1/collections/books").json()["calibration"] is None
+    assert answer["reason"] is None, "these questions are to be worth a calibration"
+    page.click("#apply")
+    page.wait_for_selector("#remove-calibration")
+    assert books.get("/v1/collections/books").json()["calibration"]["labels"] == {"present": 45, "absent": 15}
+    page.click("#remove-calibration")
+    page.wait_for_selector("#remove-calibration", state="detached")
+    assert books.get("/v1/collections/books").json()["calibration"] is None
+
+
+def percent(share: float) -> str:
+    """Return a share as the page writes it."""
+    if share in (0, 1):
+        return f"{share:.0%}"
+    if share < 0.001:
+        return "<0.1%"
+    if share > 0.999:
+        return ">99.9%"
+    decimals = 1 if share < 0.1 or share > 0.99 else 0
+    return f"{100 * share:.{decimals}f}%"
+
+
+def test_lines_that_are_wrong_are_named(explore: Explore, books: httpx.Client) -> None:
+    opened = explore(CALIBRATE)
+    page = opened.page
+    page.fill("#labels", "cats,cats\n,dogs\na, b, c\n")
+    assert page.locator("#flaws li").all_inner_texts() == [
+        "Line 2: There is no question.",
+        "Line 3: Expected a question and an id. Put a question with a comma in quotation marks.",
+    ]
+    assert page.is_disabled("#fit")
+    page.fill("#labels", pasted([*labelled(), {"query": "buying unicorns", "id": "unicorns"}]))
+    page.click("#fit")
+    page.wait_for_selector("#flaws li")
+    assert page.inner_text("#flaws li").startswith("Line 61:")
+    assert "unicorns" in page.inner_text("#flaws li")
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]
+
+
+def test_a_file_of_lines_of_json_is_taken(explore: Explore, books: httpx.Client) -> None:
+    page = explore(CALIBRATE).page
+    lines = '{"query": "cats or dogs", "ids": ["cats", "dogs"]}\n\n{"query": "moons", "id": null}\n{"query": 3}\n'
+    page.set_input_files("#labels-file", {"name": "labels.jsonl", "mimeType": "text/plain", "buffer": lines.encode()})
+    page.wait_for_function("() => document.querySelector('#counted').textContent.startsWith('2 questions: 1 with')")
+    assert page.inner_text("#flaws li").startswith("Line 4:")
