@@ -107,7 +107,7 @@ def _log_failure(loading: asyncio.Task[None]) -> None:
 async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[None]) -> None:
     """Load the keys, the encoder, machine code and demo collections, and run first queries.
 
-    Then check the stored texts of all documents against their checksums.
+    Then check the stored texts of all documents against their checksums, and keys that were not read.
     """
 
     async def machine_code() -> None:
@@ -130,6 +130,7 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
     gc.set_threshold(*GC_THRESHOLDS)
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
+    await asyncio.to_thread(catalogue.check_keys)
 
 
 async def load_keys_first(keys: Load, *rest: Load) -> None:

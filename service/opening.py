@@ -105,7 +105,14 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
     from attention.lookup import Limits
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), _originals(settings), settings.data_dir, limits or Limits())
+    return Catalogue(
+        store,
+        _encoder(settings),
+        _originals(settings),
+        settings.data_dir,
+        limits or Limits(),
+        settings.max_loaded_collections,
+    )
 
 
 def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore:

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
+    max_loaded_collections: int = Field(1000, ge=1)
     max_connections: int = Field(1000, ge=1)
     header_timeout: float = Field(10, gt=0)
     body_timeout: float = Field(30, gt=0)

@@ -164,6 +164,14 @@ def serve(
         int | None,
         typer.Option(help="The most calls of each kind at the same time.", show_default="256", rich_help_panel=LIMITS),
     ] = None,
+    max_loaded_collections: Annotated[
+        int | None,
+        typer.Option(
+            help="The most small collections whose keys are in memory at the same time.",
+            show_default="1000",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
     max_connections: Annotated[
         int | None, typer.Option(help="The most open connections.", show_default="1000", rich_help_panel=LIMITS)
     ] = None,

@@ -12,11 +12,12 @@ import structlog
 
 from attention.lookup import Limits
 from service.encoding import LoadingEncoder
-from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
+from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration
-from service.retrieval.errors import CollectionConflict, CollectionNotFound
+from service.retrieval.errors import CollectionConflict, CollectionNotFound, RetrievalError
 from service.scheduling import WRITES
 from service.storage import (
     CollectionExists,
@@ -86,6 +87,9 @@ class ClusterStatus:
 
 log = structlog.get_logger("softkv")
 
+WARMED_SMALL = 16
+"""Small collections that are asked a first question at a start."""
+
 TEXT_CHECK_BATCH = 256
 TEXT_CHECK_PAUSE_SECONDS = 0.005
 """Documents whose texts are checked at a time after a start, and the pause in between, for other threads."""
@@ -115,6 +119,8 @@ class Catalogue:
         sealed: a directory for sealed blocks: files with the coded keys of large collections, which make the next start
             faster. None writes no files.
         limits: of the collections' memories.
+        max_loaded: the most small collections whose keys are in memory at once; None for no limit. If there are more,
+            a start reads the keys of none of them, and the first call to each does.
     """
 
     def __init__(
@@ -124,8 +130,10 @@ class Catalogue:
         originals: Path | None = None,
         sealed: Path | None = None,
         limits: Limits = Limits(),
+        max_loaded: int | None = None,
     ) -> None:
         self.limits = limits
+        self.loaded = LoadedCollections(max_loaded)
         self.store = store
         self.encoder = encoder
         self._directories = {"originals": originals, "sealed": sealed}
@@ -133,6 +141,10 @@ class Catalogue:
         with store.reading() as reader:
             for record in reader.collections():
                 self._collections[record.name] = self._of(record, ready=False)
+        small = [c for c in self._collections.values() if c.record.documents <= MAX_UNLOADED_DOCUMENTS]
+        if max_loaded is not None and len(small) > max_loaded:
+            for collection in small:
+                collection.leave_unloaded()
         if low_bit := [collection.name for collection in self._collections.values() if collection.record.low_bit]:
             log.info("low-bit codes were removed; these collections are answered from 8-bit codes", collections=low_bit)
         if sealed is not None:
@@ -156,8 +168,13 @@ class Catalogue:
                 collection.trouble = str(error)
 
     def warm(self) -> None:
-        """Ask every collection one question of each kind, so that later questions find all code loaded; blocks."""
-        for collection in self.collections():
+        """Ask collections one question of each kind, so that later questions find all code loaded; blocks.
+
+        Only some of the small ones are asked, because these compute nothing on first use that takes long.
+        """
+        loaded = sorted((c for c in self.collections() if c.loaded), key=lambda collection: -collection.size)
+        large = [collection for collection in loaded if collection.size > MAX_UNLOADED_DOCUMENTS]
+        for collection in loaded[: len(large) + WARMED_SMALL]:
             collection.warm()
 
     def check_texts(self) -> None:
@@ -176,6 +193,18 @@ class Catalogue:
             if after is None:
                 return
             time.sleep(TEXT_CHECK_PAUSE_SECONDS)
+
+    def check_keys(self) -> None:
+        """Check the stored keys of collections that are not in memory, slowly, in the background; record the damage."""
+        for collection in self.collections():
+            if not collection.loaded:
+                try:
+                    collection.check_keys()
+                except StoreUnavailable:
+                    return
+                except RetrievalError:  # it was deleted, or cannot be read, which /readyz reports
+                    continue
+                time.sleep(TEXT_CHECK_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Release what the catalogue holds; the store is closed by its owner."""
@@ -272,6 +301,7 @@ class Catalogue:
             collection = self._of(record, ready=True)
             writer.keep_answer(once, CatalogueChange(collection, record, writer, created=True))
             self._publish_after(writer, lambda: self._collections.__setitem__(name, collection))
+        self.loaded.use(collection)
         return collection
 
     def change(
@@ -334,7 +364,15 @@ class Catalogue:
             collection.mark_deleted()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
-        return Collection(record, self.store, self.encoder, ready=ready, limits=self.limits, **self._directories)
+        return Collection(
+            record,
+            self.store,
+            self.encoder,
+            ready=ready,
+            limits=self.limits,
+            loaded=self.loaded,
+            **self._directories,
+        )
 
 
 def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Collection:

@@ -1,9 +1,14 @@
-"""A collection: its record in storage and its keys in memory, always of the same version."""
+"""A collection: its record in storage and its keys in memory, always of the same version.
+
+The keys of a small collection may leave memory while no call uses it (`unload`), and the next call reads them again.
+They are unloaded only while no call is about to read or write them (`_in_memory`). A write needs them in memory, so
+nothing is written while they are not there, and keys that are read again are of the same version as before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -12,9 +17,10 @@ from typing import Any
 import numpy as np
 import structlog
 
-from attention.lookup import Limits, Rows
+from attention.lookup import Limits, Memory, Rows, View
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
+from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import warm_up
 from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
@@ -40,6 +46,8 @@ from service.storage import (
 
 log = structlog.get_logger("softkv")
 BATCH = 1000  # documents whose texts an update holds in memory at a time
+MAX_UNLOADED_DOCUMENTS = 4096
+"""A collection of more documents stays in memory, because reading its keys again takes longer than a moment."""
 
 
 class Collection:
@@ -54,6 +62,9 @@ class Collection:
         sample: a sample of its keys, whose similarities to each other show how similar unrelated documents are.
         damage: the known damage of the collection on disk.
         trouble: why the keys could not be loaded; None if they are loaded, or are being loaded.
+
+    Args:
+        loaded: the collections of the service whose keys are in memory, which decide when keys leave it.
     """
 
     def __init__(
@@ -66,6 +77,7 @@ class Collection:
         originals: Path | None = None,
         sealed: Path | None = None,
         limits: Limits = Limits(),
+        loaded: LoadedCollections | None = None,
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -78,9 +90,14 @@ class Collection:
         # The exact path answers a few questions at once over so few keys, whether they have codes or not.
         self._kept = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
         self._sealed = SealedBlocks(sealed, store, record.id)
-        self._memory = self._kept.memory(record)
-        self._masks = Masks(lambda: self._memory.view)
+        self._memory: Memory | None = self._kept.memory(record)
+        self._masks = Masks(self._current_view)
         self._version, self._finding = 0, Lock()
+        self._loaded = LoadedCollections() if loaded is None else loaded
+        self._unloaded_keys: int | None = None  # how many there are, if that is known
+        self._users = 0  # the calls that need the keys in memory now
+        self._turn = Lock()  # held while `_users` changes, and while the keys leave memory
+        self._loading = Lock()  # held by the call that reads them again
         self._compaction = Compaction(record.name, self._compact)
 
     @property
@@ -94,14 +111,105 @@ class Collection:
         return self._ready
 
     @property
+    def loaded(self) -> bool:
+        """Whether the collection's keys are in memory; if not, but it is `ready`, the next call reads them."""
+        return self._memory is not None
+
+    @property
     def size(self) -> int:
         """The number of documents that can be attended to now."""
-        return self._memory.view.documents
+        memory = self._memory
+        return self.record.attendable if memory is None else memory.view.documents
 
     @property
     def keys(self) -> int:
-        """The number of keys of the documents that can be attended to."""
-        return self._memory.view.n
+        """The number of keys of the documents that can be attended to; may block."""
+        memory = self._memory
+        if memory is not None:
+            return memory.view.n
+        if self._unloaded_keys is None:
+            with self.reading() as (record, reader):
+                self._unloaded_keys = reader.usage(record.id).keys
+        return self._unloaded_keys
+
+    def leave_unloaded(self) -> None:
+        """Make a collection ready whose keys were not read yet: the first call reads them."""
+        self._memory, self._ready = None, True
+
+    def unload(self) -> bool:
+        """Drop the keys from memory; return False if a call needs them, or if the collection is not a small one."""
+        with self._turn:
+            memory = self._memory
+            if memory is None:
+                return True
+            if self._users or not self._ready or self.record.documents > MAX_UNLOADED_DOCUMENTS:
+                return False
+            self._unloaded_keys, self._memory = memory.view.n, None
+            self._masks = Masks(self._current_view)
+            return True
+
+    def check_keys(self) -> None:
+        """Compare the stored keys with their checksums, if they are not in memory; record the damage."""
+        if self._memory is not None:
+            return
+        with self._failing(), self.reading() as (record, reader):
+            for _ in reader.vectors(record.id, damaged=self.damage.note):
+                pass
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[None]:
+        """Keep the keys in memory for the duration of the block; if they are not there, read them first.
+
+        Raises:
+            CollectionLoading: they cannot be read.
+            MemoryError: there is not enough memory.
+        """
+        with self._turn:
+            self._users += 1
+        try:
+            if self._memory is None:
+                with self._loading:
+                    if self._memory is None:
+                        self._load()
+            self._use()
+            yield
+        finally:
+            with self._turn:
+                self._users -= 1
+
+    def _use(self) -> None:
+        if self.record.documents <= MAX_UNLOADED_DOCUMENTS and not self._gone:
+            self._loaded.use(self)
+        else:
+            self._loaded.forget(self)
+
+    def _load(self) -> None:
+        """Read the keys that left memory. Nothing was written since, see `_in_memory`."""
+        self._require_ready()
+        with self._failing(), time_stage("storage"), self.reading() as (record, reader):
+            memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
+        memory.code()
+        self._memory = memory
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Make the collection one that cannot be queried if its keys cannot be read in the block."""
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except StorageError as error:
+            self.trouble, self._ready = str(error), False
+            raise CollectionLoading(self.name, self.trouble) from error
+
+    def _current_view(self) -> View | None:
+        memory = self._memory
+        return None if memory is None else memory.view
+
+    def _keys(self) -> Memory:
+        """Return the keys in memory, within a block of `_in_memory`."""
+        assert self._memory is not None
+        return self._memory
 
     def rebuild(self) -> None:
         """Load the keys and values from storage; the collection cannot be queried until then.
@@ -116,19 +224,22 @@ class Collection:
         self._version += 1
         self._masks.forget()
         self.trouble, self._ready = None, True
+        self._use()
         memory.code()
         self._masks.forget()
         self._tidy()
 
     def warm(self) -> None:
         """Ask one question of each kind, so that the first caller does not wait for values computed on first use."""
-        if self._ready:
+        view = self._current_view()
+        if self._ready and view is not None:
             with suppress(CollectionLoading), self.damage.recording():
-                warm_up(self._memory.view, self.record)
+                warm_up(view, self.record)
 
     def mark_deleted(self) -> None:
         """Mark the collection as deleted: later calls raise CollectionNotFound."""
         self._gone = True
+        self._loaded.forget(self)
         start_background(self._sealed.remove, f"remove the files of {self.name}")
 
     def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
@@ -164,11 +275,12 @@ class Collection:
     def snapshot(self) -> Iterator[Snapshot]:
         """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
         self._require_ready()
-        self.damage.require_sound_keys()
-        with (
-            self.damage.recording(),
-            self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
-        ):
+        with self.damage.recording(), ExitStack() as stack:
+            with self._in_memory():
+                self.damage.require_sound_keys()
+                reader = stack.enter_context(
+                    self._store.reading(gather=lambda: (self._gone, self.record, self._keys().view, self._version))
+                )
             gone, record, view, version = reader.gathered
             if gone:
                 raise CollectionNotFound(self.name)
@@ -199,7 +311,7 @@ class Collection:
             OutsideFilter, QuotaExceeded: a document would lie outside the caller's part, or the part would be too
                 large.
         """
-        with self.damage.recording(), self._writing(once, within) as writer:
+        with self.damage.recording(), self._in_memory(), self._writing(once, within) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -235,7 +347,7 @@ class Collection:
             within: the part of the collection that the caller may change; None for all of it.
         """
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self.damage.recording(), self._writing(once, within) as writer:
+        with self.damage.recording(), self._in_memory(), self._writing(once, within) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -266,7 +378,7 @@ class Collection:
         Args:
             within: the part of the collection that the caller may change; None for all of it.
         """
-        with self.damage.recording(), self._writing(once, within, deletes=True) as writer:
+        with self.damage.recording(), self._in_memory(), self._writing(once, within, deletes=True) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
@@ -287,11 +399,12 @@ class Collection:
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         record = writer.collection(self.record.name)
         # Allocate memory now, while the write can still be refused, and not after the commit.
-        staged = self._memory.stage(add=add, remove=removed)
+        memory = self._keys()
+        staged = memory.stage(add=add, remove=removed)
 
         def publish() -> None:
             try:
-                self._memory.show(staged)
+                memory.show(staged)
                 self.record = record
                 self._version += 1
                 self.damage.forget(removed.tolist())
@@ -335,12 +448,15 @@ class Collection:
         A step compacts keys, checks some float32 vectors against their checksums, or writes a block of coded keys to a
         file.
         """
+        memory = self._memory
+        if memory is None or not self._ready:
+            return False
         with suppress(CollectionLoading), self.damage.recording():
-            if self._ready and self._memory.compact():
+            if memory.compact():
                 self._masks.forget()
                 return True
             steps = (self._sealed.check_next_originals, self._sealed.step)
-            return self._ready and any(step(self._memory.view) for step in steps)
+            return any(step(memory.view) for step in steps)
         return False
 
     def _reload_without(self, path: Path) -> CollectionLoading:
@@ -348,7 +464,7 @@ class Collection:
         error.
         """
         with self._finding:  # only the first thread that finds the damage reloads the collection
-            if self._sealed.discard(path, self._memory.view) and self._ready:
+            if self._sealed.discard(path, self._current_view()) and self._ready:
                 self.reload(f"{path.name} is not what was written")
         return CollectionLoading(self.name, self.trouble)
 

@@ -92,7 +92,7 @@ class ReplicatedCollection(Collection):
         """The number of keys of its documents now: read from the store if that is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
-        return self._memory.view.n
+        return self._keys().view.n
 
     def read_in_background(self) -> None:
         """Load the keys in the background, for a collection that is not ready."""
@@ -112,7 +112,7 @@ class ReplicatedCollection(Collection):
         if self._version < newest:
             self._catch_up(newest)
         with self._instant:
-            view, version, (documents, keyless) = self._memory.view, self._version, self._counts
+            view, version, (documents, keyless) = self._keys().view, self._version, self._counts
         if version > newest:  # another thread caught up meanwhile, perhaps past the write that set the dimension
             record, _ = self._now()
         return replace(record, documents=documents, keyless=keyless), view, version
@@ -141,9 +141,9 @@ class ReplicatedCollection(Collection):
 
     def _show(self, change: ChangeSummary, add: Rows | None) -> None:
         try:
-            staged = self._memory.stage(add=add, remove=change.removed[change.removed < change.first])
+            staged = self._keys().stage(add=add, remove=change.removed[change.removed < change.first])
             with self._instant:
-                self._memory.show(staged)
+                self._keys().show(staged)
                 self._version, self._counts = change.version, (change.documents, change.keyless)
                 self._masks.forget()
         except BaseException as error:

@@ -17,6 +17,9 @@ from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, K
 
 log = structlog.get_logger("softkv")
 
+DOCUMENTS_AT_ONCE = 4096
+"""Documents whose keys are read from the store at a time."""
+
 MAX_UNCODED_COMPONENTS = 2**18 * 384
 """Collections up to this size answer from uncoded keys after a start, in some tens of milliseconds, until they have
 codes.
@@ -131,7 +134,9 @@ def _build_memory(
         damaged_rows.append(error.row or 0)
 
     documents = None if restored is None else restored.documents
-    with closing(prefetch_rows(reader.vectors(record.id, among=documents, damaged=record_damage))) as batches:
+    stored = reader.vectors(record.id, DOCUMENTS_AT_ONCE, among=documents, damaged=record_damage)
+    # A thread would take longer to start than a single batch takes to read.
+    with closing(prefetch_rows(stored) if rows > DOCUMENTS_AT_ONCE else read_rows(stored)) as batches:
         fill_memory(memory, restored, batches, damaged_rows)
     return memory
 
@@ -172,15 +177,17 @@ def _without_numbers(rows: Rows, numbers: np.ndarray) -> Rows:
     return Rows.without_checks(rows.numbers[remaining], rows.keys[remaining], values, owners)
 
 
+def read_rows(batches: Iterator[KeyRows]) -> Generator[Rows]:
+    """Yield the rows of batches."""
+    for batch in batches:
+        yield Rows(batch.numbers, batch.keys, batch.values, batch.owners)
+
+
 def prefetch_rows(batches: Iterator[KeyRows]) -> Generator[Rows]:
     """Yield the rows of batches; a thread reads the next batch while the caller uses the current one."""
-
-    def read_next() -> Rows | None:
-        batch = next(batches, None)
-        return None if batch is None else Rows(batch.numbers, batch.keys, batch.values, batch.owners)
-
+    all_rows = read_rows(batches)
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        pending = thread.submit(read_next)
+        pending = thread.submit(next, all_rows, None)
         while (rows := pending.result()) is not None:
-            pending = thread.submit(read_next)
+            pending = thread.submit(next, all_rows, None)
             yield rows

@@ -11,6 +11,7 @@ and all of them soon after a start. A file with a damaged original is removed as
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -439,8 +440,9 @@ class SealedBlocks:
     @staticmethod
     def remove_others(directory: Path, collections: Collection[int]) -> None:
         """Remove files of collections that do not exist any more, and incomplete files."""
+        existing = {str(number) for number in collections}
         for path in directory.glob(f"{_NAME}*"):
-            if path.suffix != ".block" or path.name.split("-")[1] not in {str(number) for number in collections}:
+            if path.suffix != ".block" or path.name.split("-")[1] not in existing:
                 _unlink(path)
 
     @staticmethod
@@ -503,7 +505,9 @@ class SealedBlocks:
     def _paths(self) -> list[Path]:
         if self._directory is None:
             return []
-        return sorted(self._directory.glob(f"{self._name}*.block"))
+        # `Path.glob` would compile a pattern for each collection.
+        names = [name for name in os.listdir(self._directory) if name.startswith(self._name)]
+        return sorted(self._directory / name for name in names if name.endswith(".block"))
 
     def _remove_all_but(self, paths: set[Path]) -> None:
         for path in set(self._paths()) - paths:

@@ -209,7 +209,7 @@ class Masks:
     for its reader and not cached.
     """
 
-    def __init__(self, current: Callable[[], View]) -> None:
+    def __init__(self, current: Callable[[], View | None]) -> None:
         self._current = current
         self._columns = Columns()
         self._lock = Lock()

@@ -186,9 +186,9 @@ class Reader:
             CollectionDamaged: the collection lacks some of its documents.
         """
         record = self._collection("id", collection)
-        if (count := self.count(collection)) != record.documents:
-            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {count} are found")
         rows = document_rows.rows_of(self._connection, collection, among)
+        if among is None and len(rows) != record.documents:
+            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
             keys = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)
             if keys is not None:

@@ -1,0 +1,314 @@
+"""Collections whose keys leave memory while no call uses them, and come back with the next call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import Limits, Memory, Question, answers
+from service.retrieval import CollectionLoading, CollectionNotFound
+from service.retrieval.collections import Catalogue, Collection
+from service.retrieval.collections import collection as module
+from service.retrieval.collections.loaded import LoadedCollections
+from service.retrieval.errors import CollectionUnsound
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage.sqlite.connections import connect
+from tests.service.retrieval.making import ODD, ids, numbered
+
+COLLECTIONS = 200
+LIMIT = 20
+SETTINGS = CollectionSettings("dot", 0.25, null=0.5)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A store of many collections of three documents each."""
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        for i in range(COLLECTIONS):
+            writer.upsert(writer.create_collection(name(i), SETTINGS).id, numbered(i, i + 1, i + 2))
+    return tmp_path
+
+
+@pytest.fixture
+def catalogue(directory: Path) -> Iterator[Catalogue]:
+    """Its collections, of which some may be in memory."""
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, max_loaded=LIMIT)
+        made.rebuild()
+        yield made
+
+
+def name(number: int) -> str:
+    return f"agent-{number:03}"
+
+
+def loaded(catalogue: Catalogue) -> list[str]:
+    return [collection.name for collection in catalogue.collections() if collection.loaded]
+
+
+def ask(collection: Collection) -> tuple[list[str], list[float], list[str]]:
+    """The best documents, the weights of all, and the documents that pass a filter."""
+    with collection.snapshot() as snapshot:
+        local = snapshot.local_view
+        assert local is not None
+        (answer,) = answers(local, [Question(np.array([0.5, 0.25], np.float32), 0.25, top_k=3)])
+        assert snapshot.view.documents == snapshot.reader.count(snapshot.record.id) == snapshot.record.documents
+        return snapshot.reader.ids(snapshot.record.id, answer.numbers), answer.weights.tolist(), ids(snapshot, ODD)
+
+
+def test_a_start_with_many_collections_reads_the_keys_of_none_and_answers_of_all(catalogue: Catalogue) -> None:
+    assert catalogue.loading() == catalogue.failures() == loaded(catalogue) == []
+    assert ask(catalogue.collection(name(150)))[2] == ["151"]
+    assert loaded(catalogue) == [name(150)]
+    files = len(os.listdir("/proc/self/fd"))
+    for collection in catalogue.collections():
+        assert collection.size == collection.keys == 3
+        assert len(ask(collection)[1]) == 3
+    assert loaded(catalogue) == [name(number) for number in range(COLLECTIONS - LIMIT, COLLECTIONS)]
+    assert len(catalogue.loaded) == LIMIT
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def test_a_start_with_few_reads_all(directory: Path) -> None:
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, max_loaded=COLLECTIONS)
+        assert len(made.loading()) == COLLECTIONS
+        with pytest.raises(CollectionLoading):
+            ask(made.collection(name(0)))
+        made.rebuild()
+        assert len(loaded(made)) == COLLECTIONS
+
+
+def test_a_large_collection_is_read_at_the_start_and_stays(
+    catalogue: Catalogue, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNLOADED_DOCUMENTS", 2)
+    asked = catalogue.collection(name(7))
+    ask(asked)
+    assert len(catalogue.loaded) == 0
+    assert not asked.unload()
+    assert asked.loaded
+
+
+def test_what_comes_back_is_what_left(catalogue: Catalogue) -> None:
+    collection = catalogue.collection(name(3))
+    catalogue.change(name(3), {"null": 0.75, "temperature": 0.5})
+    collection.write([*numbered(90), replace(*numbered(91), keys=np.array([[3, -1]], np.float32))])
+    collection.delete(ids=["003"])
+    before, record, keys = ask(collection), collection.record, collection.keys
+    own = background_of(collection)
+    assert own is not None
+    with collection.reading() as (_, reader):
+        documents = [document.id for document in reader.page(record.id)]
+    assert collection.unload()
+    assert not collection.loaded
+    assert (collection.ready, collection.size, collection.keys) == (True, 4, keys)
+    catalogue.change(name(3), {"temperature": 0.75})  # a setting needs no keys
+    assert not collection.loaded
+    assert ask(collection) == before
+    assert background_of(collection) == own
+    assert collection.record == replace(record, settings=replace(record.settings, temperature=0.75))
+    assert collection.unload()
+    collection.write(numbered(92))
+    with collection.reading() as (_, reader):
+        assert [document.id for document in reader.page(record.id)] == [*documents, "092"]
+    ask(collection)
+    assert collection.size == 5
+
+
+def background_of(collection: Collection) -> object:
+    with collection.snapshot() as snapshot:
+        return snapshot.own()
+
+
+def test_an_open_snapshot_keeps_its_keys(catalogue: Catalogue) -> None:
+    collection = catalogue.collection(name(3))
+    with collection.snapshot() as snapshot:
+        assert collection.unload()
+        collection.write(numbered(90))
+        assert snapshot.view.documents == 3
+        assert ids(snapshot, ODD) == ["003", "005"]
+    assert collection.size == 4
+
+
+def test_keys_stay_while_a_write_is_under_way(catalogue: Catalogue) -> None:
+    collection, store = catalogue.collection(name(3)), catalogue.store
+    began, waiting = Barrier(2), Barrier(2)
+
+    def changed(document: DocumentRecord) -> DocumentRecord:
+        if document.id == "003":
+            began.wait(60)
+            waiting.wait(60)
+        return replace(document, value="changed")
+
+    writer = Thread(target=lambda: collection.update(changed, ids=["003"]))
+    writer.start()
+    began.wait(60)
+    assert not collection.unload()
+    waiting.wait(60)
+    writer.join()
+    assert collection.unload()
+    with store.reading() as reader:
+        document = reader.document(collection.record.id, "003")
+        assert document is not None
+        assert document.value == "changed"
+
+
+def test_readers_and_writers_see_every_write_while_collections_come_and_go(directory: Path) -> None:
+    """Two may be in memory, and eight are written and asked by six threads."""
+    errors: list[BaseException] = []
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, max_loaded=2)
+        collections = [made.collection(name(number)) for number in range(8)]
+
+        def write(thread: int) -> None:
+            for turn in range(40):
+                collection = collections[(turn + 3 * thread) % len(collections)]
+                added = numbered(1000 * (thread + 1) + turn)
+                collection.write(added)
+                assert added[0].id in ask_all(collection), "an acknowledged write was not seen"
+                if turn % 3 == 0:
+                    assert collection.delete(ids=[added[0].id]) == 1
+                    assert added[0].id not in ask_all(collection), "a deleted document was seen"
+
+        def read(thread: int) -> None:
+            for turn in range(200):
+                ask(collections[(turn * (thread + 1)) % len(collections)])
+
+        def run(work: Callable[[int], None], thread: int) -> None:
+            try:
+                work(thread)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [Thread(target=run, args=(work, thread)) for work in (write, read) for thread in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        # A collection that was in use when another one came stays until the next call.
+        ask(collections[0])
+        ask(collections[1])
+        assert len(made.loaded) <= 2
+        for collection in collections:
+            ask(collection)
+
+
+def ask_all(collection: Collection) -> set[str]:
+    """The ids of all documents that have a weight."""
+    with collection.snapshot() as snapshot:
+        local = snapshot.local_view
+        assert local is not None
+        assert local.documents == snapshot.reader.count(snapshot.record.id)
+        (answer,) = answers(local, [Question(np.array([0.5, 0.25], np.float32), 0.25, top_k=1000)])
+        return set(snapshot.reader.ids(snapshot.record.id, answer.numbers))
+
+
+def test_threads_that_need_the_same_keys_read_them_once(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, together = list[str](), Barrier(4)
+    read = module.load_memory
+
+    def noted(record: CollectionRecord, *rest: Any) -> Memory:
+        reads.append(record.name)
+        return read(record, *rest)
+
+    monkeypatch.setattr(module, "load_memory", noted)
+
+    def question() -> None:
+        together.wait(60)
+        ask(catalogue.collection(name(9)))
+
+    threads = [Thread(target=question) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reads == [name(9)]
+
+
+def test_a_deleted_collection_does_not_come_back(catalogue: Catalogue) -> None:
+    unread, asked = catalogue.collection(name(1)), catalogue.collection(name(2))
+    ask(asked)
+    for collection in (unread, asked):
+        catalogue.delete(collection.name)
+        with pytest.raises(CollectionNotFound):
+            ask(collection)
+        with pytest.raises(CollectionNotFound):
+            collection.write(numbered(1))
+    assert len(catalogue.loaded) == 0
+    asyncio.run(catalogue.create(name(1), {"similarity": "dot"}))
+    assert catalogue.collection(name(1)).size == 0
+
+
+def test_damaged_keys_are_found_though_no_call_reads_them(directory: Path) -> None:
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(directory / "softkv.sqlite3"))
+        connection.execute("UPDATE vectors SET key_vector = zeroblob(8) WHERE document = 4")
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, max_loaded=LIMIT)
+        made.check_keys()
+        assert loaded(made) == []
+        (line,) = made.failures()
+        assert line.startswith("collection agent-001: ")
+        with pytest.raises(CollectionUnsound):
+            ask(made.collection(name(1)))
+        ask(made.collection(name(2)))
+
+
+def test_keys_that_cannot_be_read_are_a_trouble_of_their_collection(directory: Path) -> None:
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(directory / "softkv.sqlite3"))
+        connection.execute("DELETE FROM documents WHERE id = '002' AND collection = 1")
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, limits=Limits(), max_loaded=LIMIT)
+        made.check_keys()
+        for _ in range(2):
+            with pytest.raises(CollectionLoading):
+                ask(made.collection(name(0)))
+        assert [line.partition(":")[0] for line in made.failures()] == ["collection agent-000"]
+
+
+class Kept:
+    """A collection that stays in memory as often as it is told."""
+
+    def __init__(self, stays: int = 0) -> None:
+        self.stays, self.unloaded = stays, False
+
+    def unload(self) -> bool:
+        """Stay, or leave memory."""
+        self.stays -= 1
+        self.unloaded = self.stays < 0
+        return self.unloaded
+
+
+def test_the_least_recently_used_leaves_first_and_one_in_use_stays() -> None:
+    by_use = LoadedCollections(2)
+    first, second, third, busy = Kept(), Kept(), Kept(), Kept(stays=1)
+    for collection in (first, second, first, third):
+        by_use.use(collection)
+    assert [collection.unloaded for collection in (first, second, third)] == [False, True, False]
+    by_use = LoadedCollections(1)
+    by_use.use(busy)
+    by_use.use(first)
+    assert not busy.unloaded
+    by_use.use(second)
+    assert (first.unloaded, busy.unloaded, len(by_use)) == (True, True, 1)
+    by_use.forget(second)
+    assert len(by_use) == 0
+
+
+def test_without_a_limit_nothing_is_unloaded() -> None:
+    by_use, collections = LoadedCollections(), [Kept() for _ in range(5)]
+    for collection in collections:
+        by_use.use(collection)
+    assert not any(collection.unloaded for collection in collections)
