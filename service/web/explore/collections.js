@@ -38,6 +38,11 @@ export class Collections {
     return this.#chosen;
   }
 
+  /** Those of the list, in its order. */
+  get names() {
+    return this.#all.map(({ name }) => name);
+  }
+
   get isEmpty() {
     return this.isRead && !this.#all.length && !this.#prefix;
   }
@@ -75,14 +80,17 @@ export class Collections {
   draw(say, name, beside) {
     if (this.#chosen?.name !== name) this.#chosen = this.#all.find((one) => one.name === name) ?? null;
     this.#redraw = () => this.draw(say, name, beside);
-    const finding = this.#host.contains(document.activeElement) && document.activeElement?.id === "find";
-    const items = this.#all.map((one) => this.#item(one, one.name === name, say));
+    const focused = this.#host.contains(document.activeElement) ? document.activeElement : null;
+    const { chosen } = this;
+    // The chosen one is told of, too, where it is on a later page.
+    const beyond = chosen && !this.#prefix && !this.names.includes(chosen.name) ? [chosen] : [];
+    const items = [...beyond, ...this.#all].map((one) => this.#item(one, one.name === name, say));
     fill(
       this.#host,
       h("h2", {}, say("collections")),
       this.#isMany ? this.#finder(say) : null,
       items.length ? h("ul", {}, items) : this.isRead ? h("p.empty", {}, say(this.#prefix ? "collections.unmatched" : "collections.none")) : null,
-      this.#cursor ? h("button", { type: "button", onclick: () => this.#more() }, say("collections.more")) : null,
+      this.#cursor ? h("button", { type: "button", id: "more-collections", onclick: () => this.#more() }, say("collections.more")) : null,
       beside.tabs.length
         ? h(
             "ul.service",
@@ -92,7 +100,8 @@ export class Collections {
         : null,
       this.isRead && !beside.canWrite ? h("p.readonly", { id: "access" }, say("read.only")) : null,
     );
-    if (finding) document.getElementById("find")?.focus();
+    if (focused?.id) document.getElementById(focused.id)?.focus();
+    else if (focused) /** @type {HTMLElement | null} */ (this.#host.querySelector("[aria-current]"))?.focus();
   }
 
   async #more() {

@@ -4,7 +4,7 @@ import { NotFound, SoftkvError } from "../js/api.js";
 import { fill, h } from "../js/element.js";
 import { fixed, percent, similarityText } from "../js/numbers.js";
 import { Editor } from "./editor.js";
-import { bodyOf, Unreadable } from "./question.js";
+import { bodyOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";
 import words from "./document.json";
 
@@ -106,10 +106,27 @@ function mount(host, context) {
         ? h(
             "dl.facts",
             {},
-            metadata.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value)))),
+            metadata.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value), filtering(name, value)))),
           )
         : h("p.soft", {}, say("metadata.none")),
     );
+  }
+
+  /** A button that adds a value to the filter; a list's first scalar stands for it. @param {string} name @param {any} value */
+  function filtering(name, value) {
+    const one = Array.isArray(value) ? value[0] : value;
+    if (one === undefined || typeof one === "object") return null;
+    const condition = { field: `metadata.${name}`, operator: Array.isArray(value) ? "contains" : "==", value: one };
+    const words = say("only", { field: name, value: text(one) });
+    return h("button.plain.only", { type: "button", "aria-label": words, title: words, onclick: () => narrow(condition) }, "⌕");
+  }
+
+  /** @param {import("./filter.js").Condition} condition */
+  function narrow(condition) {
+    const before = parsed(context.said.get("filter"));
+    const isAnd = before?.operator === "AND";
+    const conditions = isAnd ? [...before.conditions, condition] : before ? [before, condition] : [condition];
+    go({ filter: JSON.stringify(conditions.length > 1 ? { operator: "AND", conditions } : condition) });
   }
 
   /** Why the document has its weight in the answer to the question of the address. */

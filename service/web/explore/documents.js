@@ -34,16 +34,7 @@ function mount(host, context) {
   let shown = "";
   let run = 0;
 
-  const filter = filterBuilder(
-    say,
-    "only",
-    (given) => {
-      go({ filter: given === undefined ? null : JSON.stringify(given) });
-      cursors = [null];
-      void list();
-    },
-    learn,
-  );
+  const filter = filterBuilder(say, "only", (given) => go({ filter: given === undefined ? null : JSON.stringify(given) }), learn);
   const told = h("p.strip", { id: "page", role: "status" });
   const notes = h("div.notes");
   const body = h("tbody");

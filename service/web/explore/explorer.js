@@ -108,6 +108,15 @@ export class Explorer {
     window.addEventListener("hashchange", () => this.#reread());
     this.#dress();
     await this.refresh();
+    this.#first();
+  }
+
+  /** An address that names nothing shows the first collection. */
+  #first() {
+    const [name] = this.#collections.names;
+    if (!name || this.#said.has("collection") || this.#said.has("tab")) return;
+    this.#write(patched(this.#said, { collection: name }), false);
+    this.#draw();
   }
 
   /** @param {Event} event */
@@ -216,7 +225,7 @@ export class Explorer {
   /** @param {Patch} patch */
   #go(patch) {
     const next = patched(this.#said, patch);
-    const isOther = ["collection", "tab", "doc"].some((name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? ""));
+    const isOther = ["collection", "tab", "doc", "filter"].some((name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? ""));
     this.#write(next, isOther);
     if (isOther) this.#draw();
   }
@@ -275,6 +284,7 @@ export class Explorer {
       canWrite: this.#canWrite,
     });
     const { chosen } = this.#collections;
+    if (tab) this.#looked = "";
     if (!tab && !chosen) this.#lookFor(this.#said.get("collection") ?? "");
     if (!tab && chosen) tab = ofCollection.find(({ id }) => id === wanted) ?? ofCollection[0] ?? null;
     // A file may come before its collection, and a service without collections begins with one.

@@ -28,6 +28,32 @@ def test_the_list_tells_what_each_collection_is(explore: Explore, writer: httpx.
     assert "collection=books" in page.url
 
 
+def test_many_collections_come_by_pages_and_are_found_by_their_beginning(
+    explore: Explore, writer: httpx.Client
+) -> None:
+    names = [f"class-{i:03}" for i in range(102)] + ["zebra"]
+    for name in names:
+        writer.put(f"/v1/collections/{name}", json={"encoder": None, "dimension": 2}).raise_for_status()
+    # A link leads to one that is not on the first page.
+    page = explore("#collection=zebra").page
+    assert page.locator("#tab-ask").count()
+    assert page.locator("#collections .name").count() == 101
+    assert page.locator("#collections [aria-current] .name").inner_text() == "zebra"
+    page.click("#more-collections")
+    page.wait_for_function("() => document.querySelectorAll('#collections .name').length === 103")
+    assert page.locator("#collections [aria-current] .name").inner_text() == "zebra"
+    page.fill("#find", "ze")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelectorAll('#collections .name').length === 1")
+    page.fill("#find", "yak")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#collections .empty")
+    # An address that names nothing shows the first.
+    again = explore().page
+    again.wait_for_selector("#tab-ask")
+    assert "collection=class-000" in again.url
+
+
 def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={}).raise_for_status()
     page = explore("#collection=books").page

@@ -113,12 +113,20 @@ def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None
     page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 1")
     page.select_option("#filter-join", "OR")
     page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
+    # A value of a document becomes one more condition.
+    page.click("#results li:first-child button")
+    page.click("#document dl div:has-text('year') .only")
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 1")
+    page.click("#filter-json")
+    assert json.loads(page.input_value("#filter-text"))["operator"] == "AND"
+    page.go_back()
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
     # The link has the filter, and so has the tab of the documents.
     again = explore(page.url[page.url.index("#") :]).page
     again.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
     again.click("#tab-documents")
     again.wait_for_selector("tr[data-id]")
-    assert [row.get_attribute("data-id") for row in again.locator("tbody tr").all()] == ["b0", "b2", "b3", "b4"]
+    assert [row.get_attribute("data-id") for row in again.locator("#stage tbody tr").all()] == ["b0", "b2", "b3", "b4"]
 
 
 def test_edit_a_value_and_ask_again(explore: Explore, books: httpx.Client) -> None:
@@ -343,6 +351,7 @@ def test_recover_from_a_lost_service(explore: Explore, books: httpx.Client) -> N
 
 
 def test_a_whole_task_with_the_keyboard_alone(explore: Explore, books: httpx.Client) -> None:
+    books.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2}).raise_for_status()
     page = explore("#collection=books").page
     press, active = page.keyboard.press, "document.activeElement.id"
 
@@ -354,6 +363,12 @@ def test_a_whole_task_with_the_keyboard_alone(explore: Explore, books: httpx.Cli
                 return
         raise AssertionError(f"Tab does not reach {selector}; the focus is at {page.evaluate(active)}")
 
+    tab_to("#collections a[href*=vectors]")
+    press("Enter")
+    page.wait_for_function("() => document.activeElement.matches('#collections a[href*=vectors][aria-current]')")
+    press("Shift+Tab")
+    press("Enter")
+    page.wait_for_function("() => document.activeElement.matches('#collections a[href*=books][aria-current]')")
     tab_to("#tab-ask")
     press("ArrowRight")
     page.wait_for_selector("tr[data-id=b0]")
