@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from tests.examples import Page
+from tests.examples import ROOT, Page
 
 PAGE = Page("docs/operate/deploying.md")
 UNITS = dict(
@@ -22,6 +22,15 @@ UNITS = dict(
     )
 )
 SERVE = UNITS["softkv.service"]
+
+
+S3 = "docs/operate/backups.md"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_units_of_the_checkout_are_those_of_the_page(unit: str) -> None:
+    assert (ROOT / "docker" / "systemd" / unit).read_text(encoding="utf-8") == UNITS[unit]
+    assert {path.name for path in (ROOT / "docker" / "systemd").iterdir()} == set(UNITS)
 
 
 def test_the_unit_sets_settings_of_the_service() -> None:
@@ -75,3 +84,21 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     command = ["systemd-analyze", "verify", *(str(tmp_path / name) for name in UNITS)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_accepts_the_copy_to_s3_after_the_backup(tmp_path: Path) -> None:
+    page = Page(S3)
+    match = re.search(r"`/etc/systemd/system/(softkv-backup\.service\.d)/(s3\.conf)`", page.prose)
+    assert match is not None
+    [drop_in] = [text for language, text in page.blocks if language == "ini"]
+    for name, text in {"softkv-backup.service": UNITS["softkv-backup.service"], "softkv.service": SERVE}.items():
+        (tmp_path / name).write_text(text.replace("/opt/softkv/bin/softkv", sys.executable), encoding="utf-8")
+    (tmp_path / match[1]).mkdir()
+    (tmp_path / match[1] / match[2]).write_text(drop_in.replace("/usr/bin/rclone", sys.executable), encoding="utf-8")
+    command = ["systemd-analyze", "verify", str(tmp_path / "softkv-backup.service")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    directory = re.search(r"ReadWritePaths=(\S+)", UNITS["softkv-backup.service"])
+    assert directory is not None
+    assert f" {directory[1]} s3:" in drop_in  # it sends what the backup has written

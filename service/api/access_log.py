@@ -210,8 +210,8 @@ class AccessLog:
             if number >= self._old_files:
                 path.unlink(missing_ok=True)
             else:
-                path.replace(_numbered(self.path, number + 1))
-        self.path.replace(_numbered(self.path, 1))
+                path.replace(_path_of(self.path, number + 1))
+        self.path.replace(_path_of(self.path, 1))
         self._open()
 
     def _settle(self, error: OSError | None) -> None:
@@ -229,7 +229,7 @@ def old_files(path: Path) -> list[tuple[Path, int]]:
     return sorted(((old, int(number)) for old, number in numbered if number.isdecimal()), key=lambda entry: -entry[1])
 
 
-def _numbered(path: Path, number: int) -> Path:
+def _path_of(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 

@@ -69,14 +69,14 @@ def access_log(
 
     from service.api.access_log import Torn, read
 
-    filters = {"key": key, "collection": collection}
-    wanted = {field: value for field, value in filters.items() if value is not None}
+    fields = {"key": key, "collection": collection}
+    filters = {field: value for field, value in fields.items() if value is not None}
     earliest = None if since is None else since.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
 
     def fits(entry: dict[str, Any]) -> bool:
         return (
             (earliest is None or str(entry["at"]).removesuffix("Z") >= earliest)
-            and all(entry[field] == value for field, value in wanted.items())
+            and all(entry[field] == value for field, value in filters.items())
             and (outcome is None or _has_outcome(entry, outcome))
         )
 

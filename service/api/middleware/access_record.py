@@ -123,7 +123,7 @@ class Record:
 def _call(scope: Scope) -> tuple[str, dict[str, str]]:
     """Return the name of a call and the parameters in its path.
 
-    A call that was refused before it came to its route is compared with all routes. Without a route, its name is its
+    A call that was refused before its route was known is compared with all routes. Without a route, its name is its
     method and path.
     """
     if (route := scope.get("route")) is not None and route.name:
