@@ -73,15 +73,19 @@ class ServiceTab {
             parts.map((part) => h("li", {}, part)),
           )
         : null,
-      facts(say, "about", [
-        ["version", info.version],
-        ["encoder", info.encoder ?? say("encoder.none")],
-        ["keys", say(info.keys_required ? "keys.wanted" : "keys.open")],
-        ["shards", info.shards ? count(info.shards.servers.length) : say("shards.none")],
-        ...(metrics ? [/** @type {[string, string]} */ (["since", this.#since(metrics)])] : []),
-      ]),
-      metrics ? this.#held(metrics) : null,
-      metrics ? this.#waiting(metrics, info) : null,
+      h(
+        "div.beside",
+        {},
+        facts(say, "about", [
+          ["version", info.version],
+          ["encoder", info.encoder ?? say("encoder.none")],
+          ["keys", say(info.keys_required ? "keys.wanted" : "keys.open")],
+          ["shards", info.shards ? count(info.shards.servers.length) : say("shards.none")],
+          ...(metrics ? [/** @type {[string, string]} */ (["since", this.#since(metrics)])] : []),
+        ]),
+        metrics ? this.#held(metrics) : null,
+        metrics ? this.#waiting(metrics, info) : null,
+      ),
       metrics ? this.#calls(metrics) : null,
       metrics ? this.#refusals(metrics) : h("p.soft", {}, say("metrics.closed")),
     );
@@ -127,7 +131,7 @@ class ServiceTab {
       "section",
       {},
       h("h3", {}, say("calls")),
-      h("p", { id: "slow" }, say("slow", { count: slow, requests: count(slow) })),
+      h("p", { id: "slow" }, slow ? say("slow", { count: slow, requests: count(slow) }) : say("slow.none")),
       table(
         say,
         "calls",
@@ -135,8 +139,8 @@ class ServiceTab {
         calls.map(({ method, route, count: number, mean, within }) => [
           `${method} ${route}`,
           count(number),
-          milliseconds(mean),
-          within === Infinity ? say("within.more") : milliseconds(within),
+          duration(mean),
+          within === Infinity ? say("within.more") : duration(within),
         ]),
       ),
     );
@@ -208,7 +212,7 @@ function bytes(size) {
 }
 
 /** @param {number} seconds */
-function milliseconds(seconds) {
-  const ms = seconds * 1000;
-  return `${fixed(ms, ms < 10 ? 1 : 0)} ms`;
+function duration(seconds) {
+  if (seconds >= 1) return `${fixed(seconds, 1)} s`;
+  return `${fixed(seconds * 1000, seconds < 0.01 ? 1 : 0)} ms`;
 }

@@ -228,7 +228,7 @@ class UploadTab {
   /** @param {Session} session @param {(next: Mapping, focus: string) => void} become */
   #columns({ survey: { columns, rows, flawed, first }, mapping }, become) {
     const say = this.#say;
-    const heads = ["column", "holds", "example", "becomes"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
+    const heads = ["column", "becomes", "holds", "example"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
     const lines = columns.map(({ name, kind, filled }, i) => {
       const role = mapping.roles[name];
       const id = `role-${i}`;
@@ -242,6 +242,7 @@ class UploadTab {
         `tr${role === "skip" ? ".skipped" : ""}`,
         {},
         h(`th.${COLOURS[role] ?? "plain"}`, { scope: "row", dir: "auto" }, name),
+        h("td", {}, select),
         h(
           "td",
           {},
@@ -249,7 +250,6 @@ class UploadTab {
           filled < rows - flawed ? h("span.soft", {}, ` · ${say("filled", { percent: Math.floor((100 * filled) / (rows - flawed)) })}`) : null,
         ),
         h("td.example", { dir: "auto" }, clipped(example)),
-        h("td", {}, select),
       );
     });
     return h(
