@@ -36,7 +36,7 @@ def test_nothing_is_found_in_any_tab(
 ) -> None:
     fill(writer)
     page = explore(f"{ASKED}&doc=b1&{look}", size).page
-    problems = []
+    problems: list[str] = []
 
     def look_at(where: str) -> None:
         page.wait_for_function(IDLE)
