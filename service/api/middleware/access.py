@@ -50,7 +50,7 @@ class AccessMiddleware:
     through DNS rebinding.
 
     The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that
-    distinguishes callers.
+    distinguishes callers. It gets `key`, the name of a known key, even if that is refused.
     """
 
     def __init__(
@@ -73,18 +73,19 @@ class AccessMiddleware:
         """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
         if scope["type"] == "http":
             try:
-                holder = self._check(scope["method"], get_route_path(scope), Headers(scope=scope))
+                holder = self._check(scope, get_route_path(scope), Headers(scope=scope))
                 scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
                 await problem_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> Holder:
+    def _check(self, scope: Scope, path: str, headers: Headers) -> Holder:
         key = _key(headers) if self._keyring.has_keys else None
         holder = None if key is None else self._keyring.holder(key)
-        problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and method != "OPTIONS"
+        problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and scope["method"] != "OPTIONS"
         if holder is not None:
+            scope.setdefault("state", {})["key"] = holder.name
             if holder.expires is None or self._clock() < holder.expires.timestamp():
                 if needs_key:
                     self._rates.admit(holder)

@@ -14,8 +14,6 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access_log import AccessLog
-from service.api.keyring import Holder
-from service.api.middleware.access import ANONYMOUS
 from service.api.problems.errors import AccessLogUnwritable
 from service.api.problems.handlers import READING, problem_response
 
@@ -97,7 +95,6 @@ class Record:
 
     def _line(self, outcome: str) -> dict[str, Any]:
         scope = self._scope
-        holder: Holder | None = scope["state"].get("holder")
         client = scope.get("client")
         call, path = _call(scope)
         ids = [path["id"]] if "id" in path else self.ids
@@ -110,7 +107,7 @@ class Record:
             about["count"] = self.count
         return {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "key": None if holder is None or holder.caller == ANONYMOUS else holder.name,
+            "key": scope["state"].get("key"),
             "address": client[0] if client else None,
             "call": call,
             "collection": path.get("name"),

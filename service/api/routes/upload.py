@@ -33,9 +33,11 @@ from service.retrieval.collections import AnyCollection
 from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
+from service.storage import OutsideFilter
 
 _ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # the end of a line, with empty lines after it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
+OUTSIDE_FILTER = CODES[OutsideFilter]
 
 
 class NDJSONRoute(GuardedRoute):
@@ -124,9 +126,10 @@ async def _write_batch(
     """Write a batch of lines; return the result, and the flaws of its lines by line number."""
     documents, flawed = await BODIES.run(_read, batch)
     uploaded = await upload(collection, documents)
-    await access_record.record_part(
-        ids=[document.id for line, document in documents.items() if line not in uploaded.refused]
-    )
+    written = [document.id for line, document in documents.items() if line not in uploaded.refused]
+    await access_record.record_part(ids=written)
+    if uploaded.outside:
+        await access_record.record_part(OUTSIDE_FILTER, uploaded.outside)
     return uploaded, flawed | uploaded.refused
 
 

@@ -80,13 +80,17 @@ class Page:
 class UploadResult:
     """The result of a batch of lines, each with a document.
 
-    It has the number of documents that were written, the ids of truncated documents, and the flaws of each refused
-    line.
+    Attributes:
+        upserted: the number of documents that were written.
+        truncated: the ids of truncated documents.
+        refused: the flaws of each refused line.
+        outside: the ids of documents that were refused because they lie outside the filter of the caller's key.
     """
 
     upserted: int
     truncated: list[str]
     refused: dict[int, list[Flaw]]
+    outside: list[str]
 
 
 async def upsert(
@@ -136,17 +140,18 @@ async def upload(collection: AnyCollection, lines: Mapping[int, SentDocument]) -
     Raises:
         RetrievalError: the collection does not exist, or there is no encoder for a text; nothing is written.
     """
-    good, refused = dict(lines), dict[int, list[Flaw]]()
+    good, refused, outside = dict(lines), dict[int, list[Flaw]](), list[str]()
     while good:
         try:
             written = await upsert(collection, list(good.values()), [f"/{number}" for number in good])
         except OutsideFilter as error:
-            outside = set(error.ids)
+            ids = set(error.ids)
             flawed = {
                 number: [Flaw("", str(OutsideFilter([document.id])))]
                 for number, document in good.items()
-                if document.id in outside
+                if document.id in ids
             }
+            outside += ids
             refused |= flawed
             good = {number: document for number, document in good.items() if number not in flawed}
         except InvalidContent as error:
@@ -156,8 +161,8 @@ async def upload(collection: AnyCollection, lines: Mapping[int, SentDocument]) -
             refused |= flawed
             good = {number: document for number, document in good.items() if number not in flawed}
         else:
-            return UploadResult(len(good), written.truncated, refused)
-    return UploadResult(0, [], refused)
+            return UploadResult(len(good), written.truncated, refused, outside)
+    return UploadResult(0, [], refused, outside)
 
 
 def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:

@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from service.api.access_log import FIELDS, AccessLog, Torn, old_files, read
+from service.api.keyring import line_of
 from service.api.problems.errors import AccessLogUnwritable
 from tests.clients.python.mcp.speaking import Way
 from tests.running import RunningService
@@ -24,7 +25,8 @@ from tests.service.api.middleware.test_scopes import ROUTES, as_, call, lines
 from tests.service.api.refused import KEEPS, WRITES
 from tests.service.api.test_openapi import DESCRIBED
 
-ROW = {"key_vector": [1, 2]}
+ROW: dict[str, Any] = {"key_vector": [1, 2]}
+Logged = tuple[httpx.Client, Path]
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cli
         yield client, path
 
 
-def test_a_line_says_who_did_what_and_has_no_key(logged):
+def test_a_line_says_who_did_what_and_has_no_key(logged: Logged) -> None:
     client, path = logged
     answer = client.put("/v1/collections/docs-a/documents/a/b", json=ROW, headers={"x-request-id": "mine"})
     assert answer.status_code == 201
@@ -73,7 +75,7 @@ def test_a_line_says_who_did_what_and_has_no_key(logged):
 
 
 @pytest.mark.parametrize("name", ROUTES)
-def test_every_route_is_logged_as_its_level_says(logged, name):
+def test_every_route_is_logged_as_its_level_says(logged: Logged, name: str) -> None:
     client, path = logged
     route, written = ROUTES[name], len(entries(path))
     answer = call(client, route, "docs-a", "all")
@@ -86,12 +88,12 @@ def test_every_route_is_logged_as_its_level_says(logged, name):
 
 
 @pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.required_level != "none"])
-def test_every_refusal_by_a_key_is_logged(logged, name):
+def test_every_refusal_by_a_key_is_logged(logged: Logged, name: str) -> None:
     client, path = logged
     route, written = ROUTES[name], len(entries(path))
     unknown = call(client, route, "docs-a", "nobody")
     assert unknown.status_code == 401
-    refused = [(None, "key_refused")]
+    refused: list[tuple[str | None, str]] = [(None, "key_refused")]
     if route.reach in ("collection", "everything"):
         assert call(client, route, "taken", "docs").status_code == 403
         refused.append(("docs", "forbidden"))
@@ -105,13 +107,13 @@ def test_every_refusal_by_a_key_is_logged(logged, name):
     assert [line["collection"] for line in new] == collections[: len(new)]
 
 
-def test_a_call_without_a_route_is_named_by_its_path(logged):
+def test_a_call_without_a_route_is_named_by_its_path(logged: Logged) -> None:
     client, path = logged
     assert client.post("/v1/no\nsuch".replace("\n", "-"), headers={"x-api-key": "none"}).status_code == 401
     assert (last(path)["call"], last(path)["collection"]) == ("POST /v1/no-such", None)
 
 
-def test_reads_and_pages_have_no_line(logged):
+def test_reads_and_pages_have_no_line(logged: Logged) -> None:
     client, path = logged
     written = len(entries(path))
     for read_path in ("/", "/livez", "/v1", "/v1/collections", "/v1/collections/nosuch", "/nosuch"):
@@ -121,7 +123,7 @@ def test_reads_and_pages_have_no_line(logged):
     assert len(entries(path)) == written
 
 
-def test_few_documents_are_named_and_many_counted(logged):
+def test_few_documents_are_named_and_many_counted(logged: Logged) -> None:
     client, path = logged
     documents = "/v1/collections/docs-a/documents"
     for size, shown in ((20, {"ids": [f"m{i}" for i in range(20)], "count": 20}), (21, {"count": 21})):
@@ -138,7 +140,7 @@ def test_few_documents_are_named_and_many_counted(logged):
     assert refused.status_code == 409
 
 
-def test_a_stream_has_a_line_for_each_batch(logged):
+def test_a_stream_has_a_line_for_each_batch(logged: Logged) -> None:
     client, path = logged
     written = len(entries(path))
     rows = [orjson.dumps({"id": f"s{i}"} | ROW) for i in range(1003)]
@@ -152,7 +154,7 @@ def test_a_stream_has_a_line_for_each_batch(logged):
     assert (second["ids"], second["outcome"]) == (["s1000", "s1002"], "done")
 
 
-def test_a_repeated_write_is_a_replay(logged):
+def test_a_repeated_write_is_a_replay(logged: Logged) -> None:
     client, path = logged
     for outcome in ("done", "replayed"):
         answer = client.post(
@@ -163,7 +165,7 @@ def test_a_repeated_write_is_a_replay(logged):
         assert (last(path)["outcome"], last(path)["count"]) == (outcome, 1)
 
 
-def test_a_calibration_that_is_kept_is_a_change(logged):
+def test_a_calibration_that_is_kept_is_a_change(logged: Logged) -> None:
     client, path = logged
     client.put("/v1/collections/taken/documents/qa76", json=ROW)
     written = len(entries(path))
@@ -176,7 +178,7 @@ def test_a_calibration_that_is_kept_is_a_change(logged):
     assert (last(path)["key"], last(path)["outcome"]) == ("reader", "forbidden")
 
 
-def test_a_tool_of_mcp_is_logged_as_the_call_that_it_makes(logged):
+def test_a_tool_of_mcp_is_logged_as_the_call_that_it_makes(logged: Logged) -> None:
     client, path = logged
     written = len(entries(path))
     client.put("/v1/collections/docs-a/documents/by-tool", json=ROW)
@@ -192,7 +194,7 @@ def test_a_tool_of_mcp_is_logged_as_the_call_that_it_makes(logged):
 
 
 @pytest.mark.parametrize("kind", ["missing directory", "directory"])
-def test_without_a_log_that_can_be_written_nothing_changes_and_reads_go_on(tmp_path, kind):
+def test_without_a_log_that_can_be_written_nothing_changes_and_reads_go_on(tmp_path: Path, kind: str) -> None:
     with logging(tmp_path) as (client, path):
         client.put("/v1/collections/taken", json={})
         client.put("/v1/collections/taken/documents/qa76", json=ROW)
@@ -223,7 +225,9 @@ def test_without_a_log_that_can_be_written_nothing_changes_and_reads_go_on(tmp_p
         assert last(path)["ids"] == ["new"]
 
 
-def test_a_change_whose_line_cannot_be_written_is_not_acknowledged(tmp_path, monkeypatch):
+def test_a_change_whose_line_cannot_be_written_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with logging(tmp_path) as (client, path):
         assert client.put("/v1/collections/c", json={}).status_code == 201
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -244,18 +248,62 @@ def test_a_change_whose_line_cannot_be_written_is_not_acknowledged(tmp_path, mon
         assert [line["ids"] for line in entries(path)[1:]] == [["a"], ["c"]]  # the line left over comes first
 
 
-def test_it_is_off_by_default(tmp_path):
+def test_what_a_key_forces_is_logged_under_its_name(tmp_path: Path) -> None:
+    team = {"field": "metadata.team", "operator": "==", "value": "a"}
+    keys: dict[str, tuple[str, dict[str, Any]]] = {
+        "part": ("write", {"filter": team}),
+        "slow": ("read", {"requests_per_minute": 1}),
+        "small": ("write", {"documents": 1}),
+        "old": ("read", {"expires": "2020-01-01T00:00:00Z"}),
+        "all": ("write", {}),
+    }
+    (tmp_path / "keys").write_text(
+        "".join(
+            line_of(name, scope, "", f"the-key-of-{name}", **limits) + "\n" for name, (scope, limits) in keys.items()
+        )
+    )
+    path = tmp_path / "log"
+    settings: dict[str, Any] = {"encoder": "none", "keys_file": tmp_path / "keys", "access_log": path}
+    with RunningService(data_dir=tmp_path / "data", **settings) as running, running.client() as client:
+        documents = "/v1/collections/c/documents"
+        client.put("/v1/collections/c", json={}, headers=as_("all"))
+        client.put(f"{documents}/x", json=ROW, headers=as_("part"))
+        rows = [{"id": "in", "metadata": {"team": "a"}} | ROW, {"id": "out"} | ROW]
+        client.post(
+            documents, content=b"\n".join(map(orjson.dumps, rows)),
+            headers=as_("part") | {"content-type": "application/x-ndjson"},
+        )  # fmt: skip
+        for _ in range(2):
+            client.get("/v1", headers=as_("slow"))
+        client.post(documents, json={"documents": [{"id": i} | ROW for i in "pq"]}, headers=as_("small"))
+        client.get("/v1", headers=as_("old"))
+    assert [(line["key"], line["call"], line.get("ids"), line["outcome"]) for line in entries(path)[1:]] == [
+        ("part", "put_document", ["x"], "outside_filter"),
+        ("part", "post_lines", ["in"], "done"),
+        ("part", "post_lines", ["out"], "outside_filter"),
+        ("slow", "get_service", None, "quota_exceeded"),
+        ("small", "post_documents", ["p", "q"], "quota_exceeded"),
+        ("old", "get_service", None, "key_refused"),
+    ]
+
+
+def test_it_is_off_by_default(tmp_path: Path) -> None:
     with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
         client.put("/v1/collections/c", json={})
         assert running.app.state.access_log is None
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def read_entries(path: Path) -> list[dict[str, Any]]:
+    """The lines of all files, of which none is torn."""
+    return [line for line in read(path) if not isinstance(line, Torn)]
+
+
 def entry(number: int) -> dict[str, Any]:
     return dict.fromkeys(FIELDS, "x") | {"at": f"{number:08}"}
 
 
-def test_it_is_rotated_by_size_and_keeps_a_number_of_files(tmp_path):
+def test_it_is_rotated_by_size_and_keeps_a_number_of_files(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = AccessLog(path, max_bytes=1000, old_files=2)
     futures = [log.submit(entry(number), durable=True) for number in range(60)]
@@ -263,12 +311,12 @@ def test_it_is_rotated_by_size_and_keeps_a_number_of_files(tmp_path):
     assert all(future.result() is None for future in futures)
     assert [old.name for old, _ in old_files(path)] == ["log.2", "log.1"]
     assert all(file.stat().st_size <= 1000 for file in tmp_path.iterdir())
-    numbers = [int(line["at"]) for line in read(path)]
+    numbers = [int(line["at"]) for line in read_entries(path)]
     assert numbers == list(range(numbers[0], 60))
     assert 20 <= len(numbers) < 60
 
 
-def test_another_process_or_program_may_rotate_it(tmp_path):
+def test_another_process_or_program_may_rotate_it(tmp_path: Path) -> None:
     path = tmp_path / "log"
     first, second = (AccessLog(path, max_bytes=1000, old_files=9) for _ in range(2))
     for number in range(40):
@@ -276,14 +324,14 @@ def test_another_process_or_program_may_rotate_it(tmp_path):
     path.rename(tmp_path / "moved")  # as logrotate does
     first.check()
     first.submit(entry(40), durable=True).result()
-    assert [line["at"] for line in read(path)][-1] == "00000040"
+    assert read_entries(path)[-1]["at"] == "00000040"
     first.close()
     second.close()
     (tmp_path / "moved").rename(tmp_path / "log.0")
-    assert sorted(int(line["at"]) for line in read(path)) == list(range(41))
+    assert sorted(int(line["at"]) for line in read_entries(path)) == list(range(41))
 
 
-def test_a_torn_line_is_passed_over_and_the_next_is_whole(tmp_path):
+def test_a_torn_line_is_passed_over_and_the_next_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(orjson.dumps(entry(1)) + b"\n" + orjson.dumps(entry(2))[:20])
     assert list(read(path)) == [entry(1), Torn(path, 2)]
@@ -293,7 +341,7 @@ def test_a_torn_line_is_passed_over_and_the_next_is_whole(tmp_path):
     assert list(read(path)) == [entry(1), Torn(path, 2), entry(3)]
 
 
-def test_a_disk_without_space_is_seen_before_the_change(tmp_path, monkeypatch):
+def test_a_disk_without_space_is_seen_before_the_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = AccessLog(tmp_path / "log", max_bytes=1000, old_files=1)
     log.check()
     with monkeypatch.context() as full:
