@@ -30,7 +30,12 @@ from service.retrieval.collections.null import (
     resolve_null,
 )
 from service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
-from service.retrieval.collections.restricted import AnyCatalogue, AnyCollection, RestrictedCatalogue
+from service.retrieval.collections.restricted import (
+    AnyCatalogue,
+    AnyCollection,
+    RestrictedCatalogue,
+    RestrictedCollection,
+)
 from service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, SealedBlocks, Span
 from service.retrieval.collections.settings import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 NDJSON = "application/x-ndjson"
@@ -75,12 +75,15 @@ class Spelling:
     body: bytes
 
 
-def spellings(number: int, seed: int = 20261120) -> Iterator[Spelling]:
+Call = tuple[str, str, bytes]
+
+
+def spellings(number: int, seed: int = 20261120, calls: Sequence[Call] = CALLS) -> Iterator[Spelling]:
     """Yield `number` requests, each a call of the API with one to three changes."""
     made = random.Random(seed)
     for _ in range(number):
-        method, path, body = made.choice(CALLS)
-        kind = NDJSON if body == LINE else "application/json"
+        method, path, body = made.choice(calls)
+        kind = NDJSON if body.endswith(b"\n") else "application/json"
         changes = made.choices(("path", "method", "kind", "headers"), (12, 3, 3, 3), k=made.choice((1, 1, 1, 2, 3)))
         headers: list[tuple[str, str]] = []
         for change in changes:

@@ -16,7 +16,7 @@ from service.cluster import Roster, Router, ShardedCatalogue
 from service.cluster.collection import ShardedSnapshot
 from service.cluster.server import replica
 from service.retrieval import InvalidContent
-from service.retrieval.collections import SharedCatalogue, Snapshot
+from service.retrieval.collections import RestrictedCollection, SharedCatalogue, Snapshot
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import (
     Aggregation,
@@ -26,7 +26,7 @@ from service.retrieval.queries import (
     sweep_collection,
 )
 from service.retrieval.queries.terms import build_terms
-from service.storage import Comparison, DocumentRecord, open_shared
+from service.storage import Comparison, DocumentRecord, Restriction, open_shared, parse_condition
 from tests.postgres import PostgresServer
 from tests.service.cluster.conftest import make_shards_small
 from tests.service.cluster.local_servers import LocalServers
@@ -137,6 +137,33 @@ def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, op
         check(actual, expected)
         if expected.read is not None:
             assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-9)
+
+
+@pytest.mark.parametrize("bias", [None, *BIASES])
+def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tuple[Any, Any], bias: Any) -> None:
+    """Also where a term begins at the largest year: that of the documents which the caller sees."""
+    condition = {"field": "metadata.year", "operator": "<", "value": 1950}
+    restriction = Restriction(parse_condition(condition))
+    parts = [RestrictedCollection(process, restriction) for process in processes]
+    for options in (
+        {},
+        {"filter": FILTERS[1]},
+        {"allow_missing": True},
+        {"read": Aggregation("metadata.year", "mean")},
+    ):
+        actual, expected = (attended(part, bias=bias, explained=True, **options) for part in parts)
+        check(actual, expected)
+        assert actual.coverage == expected.coverage
+    with processes[0].reading() as (record, reader):
+        years = [stored.metadata["year"] for stored in reader.page(record.id, condition=restriction.condition)]
+    whole = attended(processes[1], filter=condition)
+    assert attended(parts[0]).answer.documents == whole.answer.documents == len(years)
+    assert attended(parts[0], allow_missing=True).coverage.total == len(years)
+    if bias == RECENT:
+        explained = attended(parts[0], bias=bias, explained=True, top_k=COUNT)
+        lines = [line for match in explained.matches for line in match.addends]
+        assert max(line["addend"] for line in lines) == 0.0
+        assert {line["value"] for line in lines if line["addend"] == 0.0} == {max(years)}
 
 
 def with_limits(snapshot: Snapshot, limits: Limits) -> Snapshot:

@@ -1,0 +1,333 @@
+"""Keys of a file with limits, over HTTP: a filter, quotas, rates and an expiry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.keyring import KeyFile, Keyring, line_of
+from service.api.middleware.access import AccessMiddleware, Hosts
+from tests.clients.python.mcp.speaking import Way
+from tests.running import RunningService
+
+TENANT: dict[str, Any] = {"field": "metadata.tenant", "operator": "==", "value": "a"}
+OTHERS = {**TENANT, "value": "b"}
+KEYS: dict[str, dict[str, Any]] = {
+    "all": {"collections": ""},
+    "a": {"collections": "", "filter": TENANT},
+    "b": {"collections": "", "filter": OTHERS},
+    "small": {"collections": "small-,tiny-", "documents": 3},
+    "short": {"collections": "short-", "bytes": 400},
+    "part": {"collections": "shared", "filter": TENANT, "documents": 2},
+    "rated": {"collections": "", "requests_per_minute": 3},
+    "expired": {"collections": "", "expires": "2020-01-01T01:00:00+01:00"},
+    "lasting": {"collections": "", "expires": "9999-12-31T23:59:59Z"},
+}
+
+
+def as_(name: str) -> dict[str, str]:
+    return {"x-api-key": f"the-key-of-{name}"}
+
+
+def line(name: str, collections: str, **limits: Any) -> str:
+    return line_of(name, "write", collections, f"the-key-of-{name}", **limits) + "\n"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("limits")
+    (folder / "keys").write_text("".join(line(name, **limits) for name, limits in KEYS.items()))
+    with (
+        RunningService(data_dir=folder / "data", encoder="none", keys_file=folder / "keys") as running,
+        running.client() as client,
+    ):
+        running.wait_until_ready()
+        for name in ("shared", "small-a", "tiny-b", "short-c"):
+            client.put(f"/v1/collections/{name}", json={}, headers=as_("all"))
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _empty(client: httpx.Client) -> Iterator[None]:
+    yield
+    for name in ("shared", "small-a", "tiny-b", "short-c"):
+        everything = {"filter": {"operator": "AND", "conditions": []}}
+        client.post(f"/v1/collections/{name}/documents/delete", json=everything, headers=as_("all"))
+
+
+def documents(*ids: str, tenant: str = "a") -> list[dict[str, Any]]:
+    return [{"id": name, "key_vector": [1, 2], "metadata": {"tenant": tenant}} for name in ids]
+
+
+def write(client: httpx.Client, key: str, collection: str, *ids: str, **options: Any) -> httpx.Response:
+    tenant, headers = options.pop("tenant", "a"), as_(key) | options.pop("headers", {})
+    body = {"documents": documents(*ids, tenant=tenant), **options}
+    return client.post(f"/v1/collections/{collection}/documents", json=body, headers=headers)
+
+
+def ids(client: httpx.Client, collection: str, key: str = "all") -> list[str]:
+    page = client.post(f"/v1/collections/{collection}/documents/query", json={}, headers=as_(key)).json()
+    return [document["id"] for document in page["documents"]]
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_two_keys_share_a_collection_and_see_their_parts(client: httpx.Client) -> None:
+    assert write(client, "a", "shared", "1", "2").status_code == 200
+    assert write(client, "b", "shared", "3", tenant="b").status_code == 200
+    assert (ids(client, "shared", "a"), ids(client, "shared", "b")) == (["1", "2"], ["3"])
+    described = client.get("/v1/collections/shared", headers=as_("b")).json()
+    assert (described["documents"], described["keys"], described["keyless"]) == (1, 1, 0)
+    answer = client.post("/v1/collections/shared/attend", json={"query": [1, 2]}, headers=as_("b")).json()
+    assert ([match["id"] for match in answer["matches"]], answer["documents"]) == (["3"], 1)
+
+
+@pytest.mark.parametrize("mode", ["upsert", "create", "skip"])
+def test_a_batch_with_one_document_outside_writes_nothing(client: httpx.Client, mode: str) -> None:
+    write(client, "b", "shared", "theirs", tenant="b")
+    outside = write(client, "a", "shared", "mine", "theirs", mode=mode)
+    assert code(outside) == (403, "outside_filter")
+    assert "'theirs'" in outside.json()["detail"]
+    assert code(write(client, "a", "shared", "mine", tenant="c", mode=mode)) == (403, "outside_filter")
+    assert ids(client, "shared") == ["theirs"]
+
+
+def test_of_ndjson_only_the_lines_outside_are_left_out(client: httpx.Client) -> None:
+    write(client, "b", "shared", "theirs", tenant="b")
+    lines = documents("1", "theirs") + documents("2", tenant="b") + documents("3")
+    answer = client.post(
+        "/v1/collections/shared/documents",
+        content="\n".join(map(json.dumps, lines)),
+        headers=as_("a") | {"content-type": "application/x-ndjson"},
+    )
+    batch, end = map(json.loads, answer.text.split("\n")[:2])
+    assert [refused["line"] for refused in batch["refused"]] == [2, 3]
+    assert end == {"done": True, "upserted": 2, "refused": 2}
+    assert ids(client, "shared", "a") == ["1", "3"]
+    assert ids(client, "shared", "b") == ["theirs"]
+
+
+def test_a_patch_does_not_move_a_document_out_of_sight(client: httpx.Client) -> None:
+    write(client, "a", "shared", "1", "2")
+    for tenant in ("b", None, ["a"], {"a": "a"}):
+        patch = {"metadata": {"tenant": tenant, "new": 1}}
+        one = client.patch("/v1/collections/shared/documents/1", json=patch, headers=as_("a"))
+        many = client.post(
+            "/v1/collections/shared/documents/update", json={"ids": ["1", "2"], "patch": patch}, headers=as_("a")
+        )
+        assert code(one) == code(many) == (403, "outside_filter")
+    page = client.post("/v1/collections/shared/documents/query", json={}, headers=as_("a")).json()
+    assert [document["metadata"] for document in page["documents"]] == [{"tenant": "a"}] * 2
+
+
+def test_a_repeated_write_is_answered_to_its_own_caller_only(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "the-same"}
+    first = write(client, "a", "shared", "1", headers=headers)
+    again = write(client, "a", "shared", "1", headers=headers)
+    other = write(client, "b", "shared", "1", headers=headers)
+    assert (first.status_code, "idempotency-replayed" in first.headers) == (200, False)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert code(other) == (403, "outside_filter")
+
+
+def test_a_refused_write_is_not_kept_as_an_answer(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "once-outside"}
+    write(client, "b", "shared", "1", tenant="b")
+    assert code(write(client, "a", "shared", "1", headers=headers)) == (403, "outside_filter")
+    client.delete("/v1/collections/shared/documents/1", headers=as_("b"))
+    assert write(client, "a", "shared", "1", headers=headers).json()["upserted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/v1/collections/shared"),
+        ("PUT", "/v1/collections/new"),
+        ("PATCH", "/v1/collections/shared"),
+        ("DELETE", "/v1/collections/shared"),
+        ("POST", "/v1/collections/shared/calibrate"),
+        ("GET", "/v1/backup"),
+        ("POST", "/v1/rooms"),
+        ("GET", "/v1/lab"),
+    ],
+)
+def test_what_is_about_whole_collections_is_refused(client: httpx.Client, method: str, path: str) -> None:
+    body = {} if method == "GET" else {"json": {}}
+    answer = client.request(method, path, headers=as_("a"), **body)
+    assert code(answer) == (403, "forbidden")
+    assert "use a key without a filter" in answer.json()["detail"]
+
+
+def test_a_quota_of_documents_counts_all_collections_of_the_key(client: httpx.Client) -> None:
+    assert write(client, "small", "small-a", "1", "2").status_code == 200
+    refused = write(client, "small", "tiny-b", "3", "4")
+    assert code(refused) == (429, "quota_exceeded")
+    assert "may have 3 documents" in refused.json()["detail"]
+    assert "retry-after" not in refused.headers
+    assert ids(client, "tiny-b") == []
+    assert write(client, "small", "tiny-b", "3").status_code == 200
+    assert write(client, "small", "small-a", "1", "2").status_code == 200  # replaced: no more than before
+    assert write(client, "all", "small-a", "4").status_code == 200  # another key has no quota
+    assert code(write(client, "small", "small-a", "1")) == (429, "quota_exceeded")
+    deleted = client.post("/v1/collections/small-a/documents/delete", json={"ids": ["4"]}, headers=as_("small"))
+    assert deleted.json() == {"deleted": 1}
+    assert write(client, "small", "small-a", "1").status_code == 200
+
+
+def test_a_quota_of_documents_counts_what_passes_the_filter(client: httpx.Client) -> None:
+    write(client, "b", "shared", "1", "2", "3", tenant="b")
+    assert write(client, "part", "shared", "4", "5").status_code == 200
+    assert code(write(client, "part", "shared", "6")) == (429, "quota_exceeded")
+
+
+def test_a_quota_of_bytes_counts_texts_and_numbers(client: httpx.Client) -> None:
+    def put(name: str, **fields: Any) -> httpx.Response:
+        body = {"key_vector": [1, 2], **fields}
+        return client.put(f"/v1/collections/short-c/documents/{name}", json=body, headers=as_("short"))
+
+    # id 2, value "…", metadata {}, two numbers: 2 + (n + 2) + 2 + 8, and a null key
+    assert put("é", value="x" * 386).status_code == 201
+    assert code(put("b")) == (429, "quota_exceeded")
+    assert put("é", value="x" * 385).status_code == 200
+    assert code(put("é", value="x" * 387)) == (429, "quota_exceeded")
+    assert code(
+        client.patch("/v1/collections/short-c/documents/é", json={"value": "x" * 387}, headers=as_("short"))
+    ) == (
+        429,
+        "quota_exceeded",
+    )
+    assert ids(client, "short-c") == ["é"]
+
+
+def test_an_upload_ends_before_the_batch_that_exceeds_a_quota(client: httpx.Client) -> None:
+    lines = "".join(json.dumps(document) + "\n" for document in documents("1", "2", "3", "4"))
+    answer = client.post(
+        "/v1/collections/small-a/documents",
+        content=lines,
+        headers=as_("small") | {"content-type": "application/x-ndjson"},
+    )
+    end = json.loads(answer.text.splitlines()[-1])
+    assert (end["done"], end["upserted"], end["problem"]["code"]) == (False, 0, "quota_exceeded")
+    assert ids(client, "small-a") == []
+
+
+def test_an_expired_key_is_refused_with_the_time(client: httpx.Client) -> None:
+    refused = client.get("/v1", headers=as_("expired"))
+    assert code(refused) == (401, "key_refused")
+    assert "this key expired at 2020-01-01T00:00:00Z" in refused.json()["detail"]
+    assert client.get("/v1", headers=as_("lasting")).status_code == 200
+
+
+def test_more_requests_than_a_minute_has_are_refused_until_the_first_is_over(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(line("rated", "", requests_per_minute=2, expires="2001-09-09T01:50:00Z"))
+    now = [1_000_000_000.0]  # 2001-09-09T01:46:40Z
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        """Answer nothing: the request was admitted."""
+
+    access = AccessMiddleware(
+        answer,
+        keyring=Keyring(write_keys=(), read_keys=(), file=KeyFile.open(tmp_path / "keys")),
+        anonymous=None,
+        hosts=Hosts(names=(), allowed=()),
+        clock=lambda: now[0],
+    )
+
+    async def ask() -> tuple[int, str | None, str]:
+        messages: list[Any] = []
+
+        async def send(message: Any) -> None:
+            messages.append(message)
+
+        headers = [(b"x-api-key", b"the-key-of-rated")]
+        scope = {"type": "http", "method": "GET", "path": "/v1", "root_path": "", "headers": headers, "state": {}}
+        await access(scope, None, send)  # type: ignore[arg-type]
+        if not messages:
+            return 200, None, ""
+        start = dict(messages[0]["headers"])
+        return messages[0]["status"], start.get(b"retry-after", b"").decode(), json.loads(messages[1]["body"])["detail"]
+
+    async def run() -> None:
+        assert (await ask())[0] == 200
+        now[0] += 20
+        assert (await ask())[0] == 200
+        now[0] += 20.5
+        status, after, detail = await ask()
+        assert (status, after) == (429, "20")
+        assert "2 requests a minute" in detail
+        assert detail.endswith("after 2001-09-09T01:47:40Z")
+        now[0] += 19.5
+        assert (await ask())[0] == 200  # the first is a minute ago, and the refused one did not count
+        assert (await ask())[0] == 429
+        now[0] += 140
+        assert (await ask())[0] == 401  # expired
+
+    asyncio.run(run())
+
+
+def test_a_rate_is_kept_over_http(client: httpx.Client) -> None:
+    answers = [client.get("/v1/models", headers=as_("rated")) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[-1].json()["error"]["code"] == "rate_limit_exceeded"
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    refused = client.get("/v1", headers=as_("rated"))
+    assert code(refused) == (429, "quota_exceeded")
+    assert client.get("/livez", headers=as_("rated")).status_code == 200
+
+
+MARKER = "zmarker7"
+
+
+def test_words_sql_and_tools_keep_to_the_filter(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(line("all", "") + line("a", "", filter=TENANT))
+    visible = [{"id": f"own-{i}", "key": f"cats purr {i}", "metadata": {"tenant": "a"}} for i in range(4)]
+    hidden = [
+        {"id": f"{MARKER}-{i}", "key": f"{MARKER} cats purr", "value": MARKER, "metadata": {"tenant": "b", MARKER: 1}}
+        for i in range(4)
+    ]
+    with RunningService(data_dir=tmp_path / "data", keys_file=tmp_path / "keys") as running, running.client() as client:
+        running.wait_until_ready()
+        client.put("/v1/collections/c", json={}, headers=as_("all"))
+        client.post("/v1/collections/c/documents", json={"documents": visible + hidden}, headers=as_("all"))
+        words = {"query": "cats purr", "full_text": 1.0, "top_k": 10, "include": ["key", "explanation"]}
+        answers = {
+            key: [
+                client.post("/v1/collections/c/attend", json=words, headers=as_(key)),
+                client.post("/v1/collections/c/attend", json=words | {"stream": True}, headers=as_(key)),
+                client.post("/v1/collections/c/sweep", json={"query": "cats purr", "temperatures": [1], "full_text": 1},
+                            headers=as_(key)),
+                client.post("/v1/collections/c/compare", json={"query": f"{MARKER} cats purr"[9:]}, headers=as_(key)),
+            ]
+            for key in ("all", "a")
+        }  # fmt: skip
+        assert all(answer.status_code == 200 for given in answers.values() for answer in given)
+        assert all(MARKER in answer.text for answer in answers["all"])
+        assert [answer.text for answer in answers["a"] if MARKER in answer.text] == []
+        attended, _, swept, compared = (answer.text for answer in answers["a"])
+        assert json.loads(attended)["full_text"]["documents"] == json.loads(swept)["full_text"]["documents"] == 4
+        assert json.loads(compared)["full_text"]["statement"].endswith("-- and the filter of the key")
+        assert len(json.loads(compared)["full_text"]["rows"]) == 4
+        assert len(json.loads(attended)["matches"]) == 4
+        for key, is_hidden in (("all", False), ("a", True)):
+            way = Way(running.url, "auto", (("x-api-key", f"the-key-of-{key}"),))
+            told = [
+                way.call("ask", collection="c", question="cats purr", top_k=10),
+                way.call("find", collection="c"),
+                way.call("compare", collection="c", question="cats purr", top_k=10),
+                way.call("list_collections"),
+            ]
+            assert [MARKER in json.dumps(result) for result in told[:3]] == [not is_hidden] * 3, told
+            assert MARKER not in json.dumps(told[3]) or not is_hidden
+            assert '"documents": 4' in json.dumps(told[3]) or not is_hidden
+            assert [
+                document["id"]
+                for document in way.call("get", collection="c", ids=["own-1", f"{MARKER}-1"])["documents"]
+            ] == (["own-1"] if is_hidden else ["own-1", f"{MARKER}-1"])
