@@ -1,6 +1,7 @@
 /** Two tabs that settle what a collection is: a new one, and the settings of the one that is chosen, which may be deleted. */
 
 import { Invalid, isAborted, SoftkvError } from "../js/api.js";
+import { loadDemo, NAME as DEMO, QUESTION } from "../js/demo.js";
 import { fill, h, put } from "../js/element.js";
 import { count } from "../js/numbers.js";
 import words from "./collection.json";
@@ -122,8 +123,9 @@ class NewTab {
 
   async #draw() {
     const { say, api, language } = this.#context;
-    const service = await this.#context.patiently(() => api.get("/v1"));
-    if (!service) return;
+    const answers = await this.#context.patiently(() => Promise.all([api.get("/v1"), api.get("/v1/collections?limit=1")]));
+    if (!answers) return;
+    const [service, { collections }] = answers;
     const name = h("input", { type: "text", id: "new-name", autocomplete: "off", spellcheck: false, maxLength: 128 });
     const encoder = h(
       "select",
@@ -196,7 +198,8 @@ class NewTab {
       rest,
       h("div.buttons", {}, h("button.strong", { type: "submit", id: "create" }, say("new.create"))),
     );
-    fill(this.#host, h("h2", {}, say("new.title")), filePicker(speaker(uploadWords, language), take, say("new.file")), chosen, form);
+    const demo = service.encoder !== null && collections.length === 0 ? this.#demo() : null;
+    fill(this.#host, h("h2", {}, say("new.title")), demo, filePicker(speaker(uploadWords, language), take, say("new.file")), chosen, form);
     this.#host.addEventListener("dragover", (event) => event.preventDefault());
     this.#host.addEventListener("drop", (event) => {
       event.preventDefault();
@@ -204,6 +207,22 @@ class NewTab {
       if (file) take(file);
     });
     show();
+  }
+
+  /** What a service without collections offers: one that is ready to be asked. */
+  #demo() {
+    const { say, api, patiently, go, refresh } = this.#context;
+    const told = h("span", { role: "status" });
+    const load = async (/** @type {Event} */ event) => {
+      const button = /** @type {HTMLButtonElement} */ (event.currentTarget);
+      button.disabled = true;
+      const isLoaded = await patiently(loadDemo(api, (done, all) => put(told, say("demo.loading", { done, all }))).then(() => true));
+      button.disabled = false;
+      if (!isLoaded) return put(told, "");
+      go({ tab: "ask", q: QUESTION });
+      await refresh(DEMO);
+    };
+    return h("p.demo", {}, say("demo"), " ", h("button", { type: "button", id: "demo", onclick: load }, say("demo.load")), " ", told);
   }
 
   /** @param {string} name @param {object} body @param {Field[]} fields @param {HTMLElement} rest */
