@@ -80,6 +80,13 @@ function mount(host, context) {
   const strip = h("p.strip", { id: "strip", role: "status" });
   const notes = h("div.notes");
   const results = h("ol.results", { id: "results" });
+  const raw = h("code");
+  const whole = h(
+    "details.raw",
+    { hidden: true },
+    h("summary", { id: "raw" }, say("raw")),
+    h("pre", { tabIndex: 0, role: "region", "aria-label": say("raw") }, raw),
+  );
   const call = callTabs(say, { chosen: () => language, choose: (id) => (language = id) });
   const form = h(
     "form.asking",
@@ -96,7 +103,7 @@ function mount(host, context) {
     filter.element,
     more,
   );
-  fill(host, form, h("div.answer", {}, strip, notes, results), call.element);
+  fill(host, form, h("div.answer", {}, strip, notes, results, whole), call.element);
 
   /** @param {import("./address.js").Patch} patch */
   function change(patch) {
@@ -192,6 +199,7 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
+    whole.hidden = true;
     strip.dataset.verdict = "refused";
     host.removeAttribute("aria-busy");
   }
@@ -199,6 +207,8 @@ function mount(host, context) {
   /** @param {any} came the service's answer */
   function draw(came) {
     const { evidence, certificate, matches } = came;
+    whole.hidden = false;
+    raw.textContent = JSON.stringify(came, null, 2);
     strip.dataset.verdict = evidence.verdict;
     fill(
       strip,

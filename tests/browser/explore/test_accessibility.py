@@ -12,6 +12,7 @@ from tests.browser.explore.conftest import Explore
 from tests.browser.explore.test_tasks import ASKED, fill, first_is
 from tests.browser.frame.test_accessibility import violations
 from tests.browser.reading import sideways
+from tests.thorough import thorough
 
 LOOKS = [
     (PROJECTOR, "lang=en&theme=light&large=0"),
@@ -30,10 +31,10 @@ def axe() -> Any:
     ).Axe()
 
 
-@pytest.mark.parametrize(("size", "look"), LOOKS, ids=["projector", "phone", "tablet", "large"])
-def test_nothing_is_found_in_any_tab(
-    explore: Explore, writer: httpx.Client, axe: Any, size: tuple[int, int], look: str
-) -> None:
+@pytest.mark.parametrize("which", [0, 1, thorough(2), thorough(3)])
+def test_nothing_is_found_in_any_tab(explore: Explore, writer: httpx.Client, axe: Any, which: int) -> None:
+    """A landing sees a projector and a phone, a night all sizes."""
+    size, look = LOOKS[which]
     fill(writer)
     page = explore(f"{ASKED}&doc=b1&{look}", size).page
     problems: list[str] = []
@@ -47,6 +48,7 @@ def test_nothing_is_found_in_any_tab(
     first_is(page, "b1")
     page.wait_for_selector("#left-out")
     page.click("#filter-add")
+    page.click("#raw")
     page.click("#edit")
     page.click("#delete")
     look_at("the question and the document")

@@ -77,6 +77,10 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     assert strip.startswith("One stands out · none ")
     assert f"rests on {answer['evidence']['effective_documents']:.1f}" in strip
     assert "off by at most" in strip
+    page.click("#raw")
+    came = json.loads(page.locator(".raw code").inner_text())
+    assert came["certificate"] == answer["certificate"]
+    assert came["matches"] == answer["matches"]
     page.click("#results li:first-child button")
     page.wait_for_selector("#sum")
     (match,) = books.post(
