@@ -11,7 +11,7 @@ import pytest
 from tests.container.composition import PRODUCTION, run_options
 from tests.container.tool import STOP_SECONDS
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 DOCUMENTS = [
     {"id": "dal", "key": "red lentils with cumin", "value": "Masoor dal"},

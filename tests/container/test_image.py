@@ -11,7 +11,7 @@ import pytest
 from tests.container.composition import build_options
 from tests.container.tool import Tool
 
-pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 LARGEST_BYTES = 700_000_000
 LARGEST_FULL_BYTES = 1_450_000_000
