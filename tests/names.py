@@ -46,6 +46,7 @@ EXPLAINED = {
     "guide/streaming.md": {"stream-an-answer": "stream"},
     "guide/collections.md": {
         "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
+        "what-a-collection-costs": "costs memory_bytes disk_bytes asked p99_ms",
         "how-similar-unrelated-documents-are": "background mean of deviation pairs",
         "short-keys": "short",
         "write-documents": "documents id key value metadata key_vector value_vector upserted",

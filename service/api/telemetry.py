@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -74,8 +74,21 @@ class Meters:
         )
 
         self.collections = gauge("collections", "Collections.")
+        self.loaded = gauge("collections_loaded", "Collections whose keys are in memory.")
         self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
         self.keys = gauge("document_keys", "Keys of all these documents.")
+        self.by_collection = {
+            name: gauge(
+                f"collection_{name}", f"{text} The collections beyond the largest are together in `*`.", "collection"
+            )
+            for name, text in (
+                ("questions", "Questions that a collection was asked."),
+                ("p99_seconds", "The seconds within which 99 of 100 of its calls were answered."),
+                ("memory_bytes", "Bytes of its keys, values and codes in memory."),
+                ("disk_bytes", "About how many bytes it takes in the database."),
+                ("keys", "Keys of its documents."),
+            )
+        }
         self.ranges = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
         self.server_ranges = gauge("server_ranges", "Shards that a server holds.", "server")
         self.server_keys = gauge("server_keys", "Keys in these shards that can be attended to.", "server")
@@ -144,8 +157,20 @@ class Meters:
                 series.remove(gone)
         self._servers = current
 
+    def set_collections(self, series: Mapping[str, Mapping[str, float | None]]) -> None:
+        """Set the metrics of collections, and remove those of others.
 
-def _or_nan(count: int | None) -> float:
+        Args:
+            series: for each label of `by_collection` its values by metric; those that are unknown are None.
+        """
+        for name, gauge in self.by_collection.items():
+            gauge.clear()
+            for label, values in series.items():
+                if name in values:
+                    gauge.labels(label).set(_or_nan(values[name]))
+
+
+def _or_nan(count: float | None) -> float:
     return math.nan if count is None else count
 
 

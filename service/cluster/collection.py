@@ -73,6 +73,11 @@ class ShardedCollection(ReplicatedCollection):
         return self.record.attendable if self._metadata is None else self._metadata.view.documents
 
     @property
+    def memory_bytes(self) -> None:
+        """None, since this process holds no keys."""
+        return None
+
+    @property
     def keys(self) -> int:
         """The current number of keys, or the number at the last answer if servers cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):

@@ -275,6 +275,20 @@ class Block:
         return self.dimension if self.values is None else int(self.values.shape[1])
 
     @property
+    def memory_bytes(self) -> int:
+        """The bytes of its arrays, including free capacity; arrays in mapped files do not count."""
+        arrays: list[NDArray[Any]] = [self.numbers, self.owners, self.keys, self.norms]
+        if self.values is not None:
+            arrays += [self.values, self.value_norms]
+        if self.codes is not None:
+            arrays += [self.codes.codes, self.codes.scales, self.codes.residuals]
+            arrays += [] if self.codes.grams is None else [self.codes.grams]
+        if self.value_codes is not None:
+            arrays += [self.value_codes.codes, self.value_codes.scales, self.value_codes.residuals]
+            arrays += [] if self.value_codes.moments is None else [self.value_codes.moments.grams]
+        return sum(array.nbytes for array in arrays if file_of(array) is None)
+
+    @property
     def unchecked(self) -> bool:
         """Whether some keys or values in a file were not yet compared with their checksums."""
         return self.unread is not None and not self.unread.done

@@ -15,6 +15,7 @@ from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
 from softkv.answers.info import (
     Calibration,
+    CollectionCosts,
     CollectionInfo,
     FieldFacts,
     FieldValue,
@@ -62,6 +63,7 @@ __all__ = [
     "Certificate",
     "Client",
     "Collection",
+    "CollectionCosts",
     "CollectionInfo",
     "Comparison",
     "Conflict",

@@ -78,7 +78,23 @@ def _describe_record(
         "keyless": visible.keyless,
         "keys": keys,
         "ready": collection.ready,
+        "costs": None,
     }
+
+
+def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
+    described = _describe(collection)
+    with suppress(DocumentDamaged), collection.reading() as (record, reader):
+        costs = collection.costs(record, reader)
+        if costs is not None:
+            p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3
+            described["costs"] = {
+                "memory_bytes": costs.memory_bytes,
+                "disk_bytes": costs.disk_bytes,
+                "asked": costs.questions,
+                "p99_ms": p99,
+            }
+    return described
 
 
 def shape_background(null: NullBackground) -> dict[str, Any]:
@@ -197,7 +213,7 @@ async def list_collections(
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Return the settings of a collection, its size, and whether it is ready for queries."""
     collection = running.catalogue.collection(name)
-    return JSONAnswer(await READS.run(_describe, collection))
+    return JSONAnswer(await READS.run(_describe_with_costs, collection))
 
 
 @router.delete(

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from threading import Lock
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from service.api.json import JSONAnswer
+from service.api.keyring import Holder
 from service.api.problems.table import OPEN_TO_ALL
 from service.api.routes import idempotency
 from service.api.routes.encode import max_texts
 from service.api.routing import GuardedRoute, json_router, requires
 from service.api.state import Running, State
 from service.api.telemetry import Meters
+from service.retrieval import RetrievalError
+from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS
 from service.scheduling import READS
@@ -30,11 +36,16 @@ from service.schemas.openai import MOST_INPUTS
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import Liveness, Readiness, ServiceAnswer
 from service.schemas.vector import MAX_WIDTH
-from service.storage import MAX_DEPTH, MAX_OPERANDS, Store
+from service.storage import MAX_DEPTH, MAX_OPERANDS, StorageError, Store
 
 probes_router = APIRouter(
     tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
 )
+
+
+METRICS_TURN = Lock()
+MAX_LABELLED = 100
+"""Collections that have metrics of their own."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,9 @@ metrics_router = APIRouter(
 async def metrics(request: Request, running: Running) -> Response:
     """Return metrics: requests by route and status, refusals, queues, stages, certificates, stored bytes and free disk.
 
-    No metric is labelled with a collection, a document or a caller. Each shard server has series of its own.
+    The hundred collections with the most questions have series of their own, and the others together one. A caller that
+    may not list all collections gets none of these. No metric is labelled with a document or a caller. Each shard
+    server has series of its own.
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.admission.slots_in_use.items():
@@ -122,15 +135,20 @@ async def metrics(request: Request, running: Running) -> Response:
     meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
     # The metrics are of the whole service, also for a caller with a restricted key.
     parts = request.app.state.parts
-    content = await asyncio.to_thread(_render_metrics, meters, parts, request.app.state.shutdown.begun.is_set())
+    holder: Holder = request.state.holder
+    may_list = holder.level != "none" and not holder.prefixes and holder.restriction is None
+    draining = request.app.state.shutdown.begun.is_set()
+    content = await asyncio.to_thread(_render_metrics, meters, parts, draining, by_collection=may_list)
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
-def _render_metrics(meters: Meters, running: State, draining: bool) -> bytes:
+def _render_metrics(meters: Meters, running: State, draining: bool, *, by_collection: bool) -> bytes:
     collections = running.catalogue.collections()
     meters.collections.set(len(collections))
+    meters.loaded.set(sum(collection.loaded for collection in collections))
     meters.documents.set(sum(collection.size for collection in collections))
-    meters.keys.set(sum(collection.keys for collection in collections))
+    keys = {collection.name: collection.keys for collection in collections}
+    meters.keys.set(sum(keys.values()))
     meters.depth.labels("scan").set(sum(collection.lookups.waiting for collection in collections))
     parts = readiness(running)
     meters.ready.set(parts.ready and not draining)
@@ -138,7 +156,39 @@ def _render_metrics(meters: Meters, running: State, draining: bool) -> bytes:
     if (shards := running.catalogue.shards()) is not None:
         meters.set_cluster(shards)
     _weigh(meters, running.catalogue.store)
-    return generate_latest(meters.registry)
+    with METRICS_TURN:  # the series by collection are of one caller's answer
+        meters.set_collections(_by_collection(collections, keys) if by_collection else {})
+        return generate_latest(meters.registry)
+
+
+def _by_collection(collections: Iterable[AnyCollection], keys: Mapping[str, int]) -> dict[str, dict[str, float | None]]:
+    """Return the metrics of the collections with the most questions, and of the rest under the label `*`.
+
+    Collections without a question are not among the first. For the rest, disk bytes are not measured.
+
+    Args:
+        keys: the number of keys of each collection.
+    """
+    ordered = sorted(
+        (collection for collection in collections if isinstance(collection, Collection)),
+        key=lambda collection: (-collection.lookups.times.questions, collection.name),
+    )
+    asked = [collection for collection in ordered[:MAX_LABELLED] if collection.lookups.times.questions]
+    rest = ordered[len(asked) :]
+    series = dict[str, dict[str, float | None]]()
+    for collection in asked:
+        with suppress(RetrievalError, StorageError):
+            with collection.reading() as (record, reader):
+                costs = asdict(collection.costs(record, reader))
+            series[collection.name] = costs | {"keys": keys[collection.name]}
+    if rest:
+        series["*"] = {
+            "questions": sum(collection.lookups.times.questions for collection in rest),
+            "p99_seconds": QuestionTimes.p99(collection.lookups.times for collection in rest),
+            "memory_bytes": sum(collection.memory_bytes or 0 for collection in rest),
+            "keys": sum(keys[collection.name] for collection in rest),
+        }
+    return series
 
 
 def _weigh(meters: Meters, store: Store) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.costs import Costs, QuestionTimes
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.maintenance import retry_forever, start_background

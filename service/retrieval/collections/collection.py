@@ -20,6 +20,7 @@ import structlog
 from attention.lookup import Limits, Memory, Rows, View
 from service.encoding import LoadingEncoder
 from service.request_trace import time_stage
+from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import warm_up
@@ -94,6 +95,7 @@ class Collection:
         self._masks = Masks(self._current_view)
         self._version, self._finding = 0, Lock()
         self._loaded = LoadedCollections() if loaded is None else loaded
+        self._measured = (0, 0), 0  # the numbers of documents and keyless documents, and their bytes on disk
         self._unloaded_keys: int | None = None  # how many there are, if that is known
         self._users = 0  # the calls that need the keys in memory now
         self._turn = Lock()  # held while `_users` changes, and while the keys leave memory
@@ -241,6 +243,32 @@ class Collection:
         self._gone = True
         self._loaded.forget(self)
         start_background(self._sealed.remove, f"remove the files of {self.name}")
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bytes of its keys, values and codes in memory; None if other processes hold them."""
+        view = self._current_view()
+        return 0 if view is None else view.memory_bytes
+
+    def costs(self, record: CollectionRecord, reader: Reader) -> Costs:
+        """Return what the collection costs in this process.
+
+        Args:
+            record, reader: as `reading` yields them.
+
+        Raises:
+            DocumentDamaged: a document that is measured is damaged.
+        """
+        times = self.lookups.times
+        return Costs(self.memory_bytes, self._disk_bytes(record, reader), times.questions, QuestionTimes.p99([times]))
+
+    def _disk_bytes(self, record: CollectionRecord, reader: Reader) -> int:
+        """Return about how many bytes it takes in the database, measured again when its number of documents changes."""
+        documents, size = self._measured
+        if documents != (record.documents, record.keyless):
+            size = estimate_disk_bytes(record, reader)
+            self._measured = (record.documents, record.keyless), size
+        return size
 
     def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
         """Return a record that counts the documents that the caller sees: all of them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.request_trace import Wait, batch_stage
+from service.retrieval.collections.costs import QuestionTimes
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
@@ -98,6 +100,9 @@ class LookupQueue:
 
     A batch uses one version of the collection, taken when it begins: after every write that was acknowledged before any
     of its queries arrived. A cancelled query leaves the queue. An error fails only its own query.
+
+    Attributes:
+        times: the number of questions that were answered, and the times of their calls.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class LookupQueue:
         damaged: Callable[[DocumentDamaged], object],
         name: str = "",
     ) -> None:
+        self.times = QuestionTimes()
         self._name = name
         self._snapshot = snapshot
         self._damaged = damaged
@@ -120,7 +126,12 @@ class LookupQueue:
         return sum(pending.size for pending in list(self._waiting) if not pending.future.done())
 
     async def ask(
-        self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
+        self,
+        questions: Questions,
+        finish: Callable[[Snapshot, list[Answer]], T],
+        size: int,
+        read: int = 0,
+        count: int = 1,
     ) -> T:
         """Ask questions in the next batch, and return the result of `finish` for their answers.
 
@@ -131,15 +142,18 @@ class LookupQueue:
             finish: turns the snapshot and the answers into the result.
             size: the number of questions that the call counts for in a batch.
             read: the number of documents that `finish` may read.
+            count: the number of questions that the caller asked.
 
         Raises:
             RetrievalError: raised by either function, or the questions cannot be answered.
         """
+        began = time.perf_counter()
         pending = PendingLookup(questions, finish, size, read, asyncio.get_running_loop().create_future())
         self._waiting.put(CALLER.get(), pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
+        self.times.add(time.perf_counter() - began, count)
         return result
 
     async def _run(self) -> None:

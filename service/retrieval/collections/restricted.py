@@ -15,6 +15,7 @@ from attention.lookup import Answer
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus
 from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.costs import Costs
 from service.retrieval.collections.lookup_queue import LookupQueue, Questions
 from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.snapshot import Snapshot
@@ -47,7 +48,12 @@ class RestrictedLookups:
         return self._queue.waiting
 
     async def ask(
-        self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
+        self,
+        questions: Questions,
+        finish: Callable[[Snapshot, list[Answer]], T],
+        size: int,
+        read: int = 0,
+        count: int = 1,
     ) -> T:
         """Ask questions in the next batch, see `LookupQueue.ask`; both functions get a restricted snapshot."""
         condition = self._condition
@@ -57,6 +63,7 @@ class RestrictedLookups:
                 lambda snapshot, answers: finish(snapshot.restrict(condition), answers),
                 size,
                 read,
+                count,
             )
 
 
@@ -99,6 +106,11 @@ class RestrictedCollection:
         return self.whole.ready
 
     @property
+    def loaded(self) -> bool:
+        """Whether the collection's keys are in memory."""
+        return self.whole.loaded
+
+    @property
     def size(self) -> int:
         """The number of documents of the whole collection, which is what a question costs."""
         return self.whole.size
@@ -110,6 +122,14 @@ class RestrictedCollection:
             return self.whole.keys
         with self.reading() as (record, reader):
             return reader.usage(record.id).keys
+
+    def costs(self, record: CollectionRecord, reader: Reader) -> Costs | None:
+        """Return what the collection costs; None for a caller that sees only a part of it.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        return None if self.restriction.condition is not None else self.whole.costs(record, reader)
 
     def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
         """Return a record that counts only the documents that the caller sees.

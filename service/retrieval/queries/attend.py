@@ -100,7 +100,7 @@ async def attend_collection(
     read = len(queries) * (matches_per_query if options.read is None else collection.size)
     # Full text is a bias of its own for each query, held in memory while its batch is answered.
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if options.full_text else 1)
-    return await collection.lookups.ask(build_questions, finish, size=size, read=read)
+    return await collection.lookups.ask(build_questions, finish, size=size, read=read, count=len(queries))
 
 
 def _confidence_model(snapshot: Snapshot, options: Options) -> ConfidenceModel | None:

@@ -114,12 +114,31 @@ class Background(Record):
     short: Spread | None = None
 
 
+class CollectionCosts(Record):
+    """The costs of a collection.
+
+    Attributes:
+        memory_bytes: the bytes of its keys, values and codes in memory; 0 while they are not there, None if shard
+            servers hold them.
+        disk_bytes: about how many bytes it takes in the database, with its indexes.
+        asked: the number of questions that the service has answered since its start.
+        p99_ms: the time within which 99 of 100 calls were answered, without encoding; None before the first.
+    """
+
+    memory_bytes: int | None
+    disk_bytes: int
+    asked: int
+    p99_ms: float | None
+
+
 class CollectionInfo(Record):
     """A collection's settings, and its number of documents.
 
     Attributes:
         documents: the number of documents that can be attended to; `keyless` documents are counted separately.
         keys: the number of their keys; None while they are being loaded from disk.
+        costs: memory, disk and times, which `info` returns; None in lists, after a change, for a key with a filter, and
+            from an older service.
     """
 
     name: str
@@ -138,6 +157,7 @@ class CollectionInfo(Record):
     keyless: int
     keys: int | None
     ready: bool
+    costs: CollectionCosts | None = None
 
 
 class ServerInfo(Record):
@@ -279,7 +299,9 @@ def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:
 def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
     """Parse the response with a collection's information."""
     calibration = parse_kept_calibration(content.get("calibration"))
-    return CollectionInfo.read(content, background=parse_background(content["background"]), calibration=calibration)
+    costs = None if content.get("costs") is None else CollectionCosts.read(content["costs"])
+    background = parse_background(content["background"])
+    return CollectionInfo.read(content, background=background, calibration=calibration, costs=costs)
 
 
 def parse_field_facts(content: Mapping[str, Any]) -> FieldFacts:

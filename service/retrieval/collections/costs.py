@@ -1,0 +1,109 @@
+"""What a collection costs: memory, disk, and the time that its questions take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.storage import CollectionRecord, Reader, StoredDocument
+
+SHORTEST_SECONDS, STEP, STEPS = 1e-4, 1.2, 80
+"""Durations are counted in steps of a fifth, from 0.1 ms to three minutes."""
+
+SAMPLE_DOCUMENTS, SAMPLE_VECTORS = 128, 16
+"""Documents whose texts, and whose vectors, are measured for the bytes on disk."""
+
+# Measured in SQLite: the overhead of a document, of a key and of a field with all indexes, and the fill of pages.
+DOCUMENT_BYTES, KEY_BYTES, FIELD_BYTES, PAGES = 110, 40, 28, 1.1
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a collection costs in this process.
+
+    Attributes:
+        memory_bytes: the bytes of its keys, values and codes in memory; None if other processes hold them.
+        disk_bytes: about how many bytes it takes in the database.
+        questions: the number of questions since the start.
+        p99_seconds: the time in which 99 of 100 calls with questions were answered; None before the first.
+    """
+
+    memory_bytes: int | None
+    disk_bytes: int
+    questions: int
+    p99_seconds: float | None
+
+
+class QuestionTimes:
+    """The number of questions to a collection, and the times that their calls took.
+
+    One thread, that of the event loop, adds to it; any thread may read.
+    """
+
+    def __init__(self) -> None:
+        self.questions = 0
+        self._calls: list[int] = []  # by the step of their duration; empty before the first call
+
+    def add(self, seconds: float, questions: int) -> None:
+        """Count a call that was answered in this time, with this number of questions."""
+        self.questions += questions
+        if not self._calls:
+            self._calls = [0] * STEPS
+        step = math.ceil(math.log(max(seconds, SHORTEST_SECONDS) / SHORTEST_SECONDS, STEP))
+        self._calls[min(step, STEPS - 1)] += 1
+
+    @staticmethod
+    def p99(times: Iterable[QuestionTimes]) -> float | None:
+        """Return the seconds in which 99 of 100 calls were answered, rounded up by a fifth; None without any."""
+        counted = [one._calls for one in times if one._calls]
+        calls = [sum(column) for column in zip(*counted, strict=True)]
+        if not calls:
+            return None
+        enough, within = 0.99 * sum(calls), 0
+        for step, count in enumerate(calls):
+            within += count
+            if within >= enough:
+                return SHORTEST_SECONDS * STEP**step
+        raise AssertionError("all calls are within the last step")
+
+
+def estimate_disk_bytes(record: CollectionRecord, reader: Reader) -> int:
+    """Return about how many bytes a collection takes in the database, with its indexes.
+
+    A sample of its documents is measured, so the time does not grow with the collection. Free pages and the log are not
+    counted.
+
+    Raises:
+        DocumentDamaged: a document of the sample is damaged.
+    """
+    rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
+    if len(rows):
+        texts = reader.texts(record.id, rows)
+        measured = reader.documents(record.id, rows[:SAMPLE_VECTORS])
+    else:
+        texts, measured = reader.page_of_texts(record.id, limit=SAMPLE_DOCUMENTS), []
+    if not texts:
+        return 0
+    text_bytes = sum(map(_text_bytes, texts)) / len(texts)
+    vector_bytes = 0.0
+    for document in measured:
+        value_bytes = 0 if document.value_vector is None else document.value_vector.nbytes
+        vector_bytes += document.keys.nbytes + document.n_keys * (KEY_BYTES + value_bytes)
+    return round(PAGES * (record.documents * text_bytes + record.attendable * vector_bytes / max(len(measured), 1)))
+
+
+def _text_bytes(document: StoredDocument) -> float:
+    """Return about how many bytes the texts of a document take, with their indexes."""
+    key = 0 if document.key is None else len(document.key.encode())
+    metadata = len(document.metadata.encode())
+    fields = document.metadata.count(":")
+    # An id is in three indexes, a key in two and in full text, a field in two.
+    return (
+        DOCUMENT_BYTES
+        + 3 * len(document.id.encode())
+        + 2.7 * key
+        + len(document.value.encode())
+        + 3 * metadata
+        + FIELD_BYTES * fields
+    )
