@@ -112,9 +112,11 @@ def test_axe_finds_nothing_and_nothing_is_cut(read: Read, size: tuple[int, int])
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
     ).Axe()
-    for look in ("light", "dark"):
-        page = read(size=size, color_scheme=look)
+    for look, large in (("light", False), ("dark", True)):
+        page = read(size=size, color_scheme=look, locale="zh-CN" if large else "en-GB")
         expect(page.locator(ASKED)).to_be_visible()
+        if large:
+            page.locator("header.bar").get_by_text("A+").click()
         found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
         assert [violation["id"] for violation in found.response["violations"]] == []
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
