@@ -1,6 +1,6 @@
 /** The document beside the collection: what it holds, why it has its weight, what is near it, and how it is changed. */
 
-import { NotFound, SoftkvError } from "../js/api.js";
+import { NotFound, SoftkvError, Unreachable } from "../js/api.js";
 import { fill, h } from "../js/element.js";
 import { fixed, percent, similarityText } from "../js/numbers.js";
 import { Editor } from "./editor.js";
@@ -48,7 +48,8 @@ function mount(host, context) {
   );
   host.setAttribute("aria-label", say("name"));
   host.onkeydown = (event) => {
-    if (event.key !== "Escape" || event.defaultPrevented) return;
+    // In a field Escape would throw away what was typed.
+    if (event.key !== "Escape" || event.defaultPrevented || (event.target instanceof Element && event.target.closest("textarea"))) return;
     event.preventDefault();
     close();
   };
@@ -308,7 +309,7 @@ function mount(host, context) {
       } catch (failure) {
         if (!(failure instanceof SoftkvError)) throw failure;
         // It is gone, which is what was wanted; an answer that was lost ends here too.
-        if (!(failure instanceof NotFound)) return fill(told, failure.detail);
+        if (!(failure instanceof NotFound)) return fill(told, failure instanceof Unreachable ? say("write.away") : failure.detail);
       }
       close();
       await context.refresh();

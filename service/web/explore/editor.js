@@ -1,6 +1,6 @@
 /** The form that changes a document: what is not right is told beside the field, and what another wrote is not lost. */
 
-import { NotFound, SoftkvError } from "../js/api.js";
+import { NotFound, SoftkvError, Unreachable } from "../js/api.js";
 import { fill, h } from "../js/element.js";
 import { hasNull, isObject, lines, mergePatch } from "./text.js";
 
@@ -138,6 +138,7 @@ export class Editor {
 
   /** @param {SoftkvError} failure */
   #refused(failure) {
+    if (failure instanceof Unreachable) return void fill(this.#told, h("p.problem", {}, this.#say("write.away")));
     if (failure instanceof NotFound) return void fill(this.#told, h("p.problem", {}, this.#say("save.gone")));
     const rest = [];
     for (const { pointer, detail } of failure.errors) {

@@ -170,6 +170,23 @@ def test_an_edit_over_another_is_told(explore: Explore, books: httpx.Client) -> 
     assert books.get("/v1/collections/books/documents/b1").json()["value"] == "mine"
 
 
+def test_an_edit_of_a_lost_service_is_kept(explore: Explore, books: httpx.Client) -> None:
+    opened = explore("#collection=books&doc=b1")
+    page = opened.page
+    page.click("#edit")
+    page.fill("#edit-value", "typed in the tunnel")
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    page.click("#save")
+    page.wait_for_selector("#edit-told .problem")
+    assert "does not answer" in page.locator("#edit-told").inner_text()
+    page.context.set_offline(False)
+    page.click("#save")
+    page.wait_for_function("() => document.querySelector('#document p.value')?.textContent === 'typed in the tunnel'")
+    assert books.get("/v1/collections/books/documents/b1").json()["value"] == "typed in the tunnel"
+    opened.errors[:] = [error for error in opened.errors if "INTERNET_DISCONNECTED" not in error]
+
+
 def test_a_refused_edit_is_told_beside_its_field(explore: Explore, books: httpx.Client) -> None:
     opened = explore("#collection=books&doc=b1")
     page = opened.page
