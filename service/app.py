@@ -92,7 +92,8 @@ def create_app(
     )
     for router in routes.ALL:
         app.include_router(router)
-    page.mount(app, settings.root_path, settings.frame_ancestors, site)
+    needs_key = settings.keyed and settings.allow_anonymous is None
+    page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key)
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)

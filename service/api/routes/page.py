@@ -141,9 +141,15 @@ class Files:
     A browser asks again for a document each time, and the document is sent if it has changed. A file under a digest
     never changes, and pages of any origin may read it: a document in a sandboxed frame has another origin than its own
     files.
+
+    Args:
+        folder: the files of the page.
+        frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
+        keyed: whether calls need a key. The documents tell that to their scripts, so that a page that opens without a
+            key makes no call in vain.
     """
 
-    def __init__(self, folder: Path, frame_ancestors: str = "'self'") -> None:
+    def __init__(self, folder: Path, frame_ancestors: str = "'self'", *, keyed: bool = False) -> None:
         self._assets = Assets(folder)
         self._assets.files[f"demo/{DEMO}.json"] = _demo(DEMO)
         # A picture to share is drawn from an image that the page itself has made, which has a `blob:` address.
@@ -153,6 +159,9 @@ class Files:
             for name in {*DOCUMENTS.values(), MISSING}
             for language in LANGUAGES
         }
+        if keyed:
+            self._documents = {name: _mark_keyed(document) for name, document in self._documents.items()}
+        self._version = f"{self._assets.digest}{'-keyed' if keyed else ''}"
         self.reference = render_page(self._assets, REFERENCE, "en")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,7 +187,7 @@ class Files:
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
         if path in DOCUMENTS:
             language = preferred_language(headers.get("accept-language", ""))
-            tag = f'W/"{self._assets.digest}-{language}"'
+            tag = f'W/"{self._version}-{language}"'
             page_headers = EACH_TIME | {
                 "ETag": tag,
                 "Vary": "Accept-Language, Accept-Encoding",
@@ -191,6 +200,10 @@ class Files:
         if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE, MISSING):
             return None
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
+
+
+def _mark_keyed(document: Asset) -> Asset:
+    return Asset(document.content.replace(b"<html ", b'<html data-keyed="" ', 1), document.media_type)
 
 
 def _demo(name: str) -> Asset:
@@ -246,7 +259,9 @@ class PageMount(Mount):
         await super().handle(scope, receive, send)
 
 
-def mount(app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", site: Path = SITE) -> None:
+def mount(
+    app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", site: Path = SITE, *, keyed: bool = False
+) -> None:
     """Serve the description at `/openapi.json`, the documentation at `/docs/` and the page at `/`, after other routes.
 
     Args:
@@ -254,9 +269,10 @@ def mount(app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", 
         root_path: the path below which the API is served, empty if that is the root.
         frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
         site: the folder of the built documentation.
+        keyed: whether calls need a key.
     """
     app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
-    files = Files(WEB, frame_ancestors)
+    files = Files(WEB, frame_ancestors, keyed=keyed)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
         [

@@ -42,11 +42,12 @@ export class Choice {
 
   /** See whether the service has collections, and whether this visitor may make one. */
   async look() {
+    if (document.documentElement.dataset.keyed !== undefined && !this.#api.key) return; // it would be refused
     try {
       const [{ encoder }, { collections, access }] = await Promise.all([this.#api.get("/v1"), this.#api.get("/v1/collections?limit=1")]);
       this.#isEmpty = collections.length === 0 && access === "write" && encoder !== null;
     } catch (failure) {
-      if (!(failure instanceof SoftkvError)) throw failure; // a key is wanted, or the service is away: the explorer says so
+      if (!(failure instanceof SoftkvError)) throw failure; // the key is unknown, or the service is away: the explorer says so
     }
     if (this.#isEmpty) this.#draw();
   }

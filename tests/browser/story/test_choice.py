@@ -150,9 +150,10 @@ def enter(chromium: Any, keyed: RunningService, writer: httpx.Client) -> Iterato
     """Yield a function that opens the empty service with a key; after the test no page may have logged an error."""
     visits: list[Visit] = []
 
-    def start(key: str = KEY) -> Page:
+    def start(key: str | None = KEY) -> Page:
         context = chromium.new_context(reduced_motion="reduce")
-        context.add_init_script(f"window.sessionStorage.setItem('softkv-key', '{key}')")
+        if key is not None:
+            context.add_init_script(f"window.sessionStorage.setItem('softkv-key', '{key}')")
         opened = Visit(context.new_page(), keyed.url)
         visits.append(opened)
         opened.page.goto(keyed.url)
@@ -224,3 +225,14 @@ def test_a_reader_has_no_door_that_writes(enter: Any) -> None:
     page = enter(READ_KEY)
     expect(page.locator(ASKED)).to_contain_text("What are you here for?")
     assert page.get_by_role("button", name="Load the demo").count() == 0
+
+
+def test_without_a_key_that_the_service_wants_it_asks_nothing_of_it(enter: Any, keyed: RunningService) -> None:
+    asked: list[str] = []
+    page = enter(None)
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.wait_for_function(ANSWERED)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(ASKED)).to_contain_text("What are you here for?")
+    assert [url for url in asked if "/v1" in url] == []
