@@ -43,6 +43,19 @@ def test_every_other_document_opens(visit: Open, address: str, where: str) -> No
         opened.page.wait_for_url(f"{address}/")
 
 
+def test_the_explorer_asks_and_writes_programs_with_the_path(chromium: Any, address: str) -> None:
+    page = chromium.new_page()
+    strangers: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(address) else strangers.append(request.url))
+    page.goto(f"{address}/explore#collection=library&q=pets that purr")
+    page.wait_for_selector("#results li[data-id]")
+    for language in ("curl", "python", "typescript"):
+        page.click(f"#code-{language}")
+        assert address in page.locator("#code").inner_text()
+    page.close()
+    assert strangers == []
+
+
 def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -> None:
     page = chromium.new_page()
     strangers: list[str] = []
