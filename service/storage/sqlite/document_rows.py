@@ -92,11 +92,20 @@ def existing(connection: Connection, collection: int, ids: Sequence[str], where:
         chunk = ids[start : start + _MAX_PARAMETERS]
         row_by_id.update(
             connection.execute(
-                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(chunk)}) AND {where.sql}',
-                (collection, *chunk, *where.parameters),
+                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(chunk)})',
+                (collection, *chunk),
             )
         )
-    return row_by_id
+    if where is EVERY or not row_by_id:
+        return row_by_id
+    # Row by row, which CROSS JOIN fixes: by id, SQLite would go through all documents that match, for each id.
+    matching = connection.execute(
+        'SELECT documents."row" FROM json_each(?) AS wanted CROSS JOIN documents ON documents."row" = wanted.value'
+        f" WHERE {where.sql}",
+        (format_numbers(list(row_by_id.values())), *where.parameters),
+    )
+    rows = {row for (row,) in matching}
+    return {identity: row for identity, row in row_by_id.items() if row in rows}
 
 
 def keyless(connection: Connection, rows: RowNumbers) -> int:

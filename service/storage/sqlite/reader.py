@@ -45,7 +45,6 @@ from service.storage.sqlite.statements import (
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from scanning the whole collection for a few of its rows.
 _BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
-_ALL = Expression("1")
 _TEXT_BYTES = f"total({' + '.join(f'ifnull(length(CAST({column} AS BLOB)), 0)' for column in TEXTS)})"
 _Item = TypeVar("_Item")
 
@@ -71,10 +70,9 @@ class Reader:
         if ids is None and condition is None:
             row = self._connection.execute("SELECT documents FROM collections WHERE id = ?", (collection,)).fetchone()
             return 0 if row is None else int(row[0])
-        where = _where(condition, collection)
         if ids is None:
-            return self._count(collection, where)
-        return sum(self._count(collection, _and(_has_id(chunk), where)) for chunk in _chunks(ids))
+            return self._count(collection, _where(condition, collection))
+        return len(self.existing(collection, ids, condition=condition))
 
     def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
         """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
@@ -271,16 +269,17 @@ class Reader:
     def _pages(
         self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int
     ) -> list[StoredDocument]:
-        where = _where(condition, collection)
-        if after is not None:
-            where = _and(Expression("documents.id > ?", (after,)), where)
         if ids is None:
+            where = _where(condition, collection)
+            if after is not None:
+                where = _and(Expression("documents.id > ?", (after,)), where)
             return self._page(collection, where, limit)
         documents: list[StoredDocument] = []
         for chunk in _chunks([identity for identity in ids if after is None or identity > after]):
             if len(documents) == limit:
                 break
-            documents += self._page(collection, _and(_has_id(chunk), where), limit - len(documents))
+            matching = chunk if condition is None else list(self.existing(collection, chunk, condition=condition))
+            documents += self._page(collection, _has_id(matching), limit - len(documents))
         return documents
 
     def search(self, collection: int) -> Search:
@@ -311,7 +310,7 @@ class Reader:
 
 
 def _where(condition: Condition | None, collection: int) -> Expression:
-    return _ALL if condition is None else compile_condition(condition, collection)
+    return document_rows.EVERY if condition is None else compile_condition(condition, collection)
 
 
 def _and(left: Expression, right: Expression) -> Expression:

@@ -144,17 +144,17 @@ def test_usage_counts_documents_keys_and_bytes(store: Store) -> None:
 
 @pytest.mark.parametrize("condition", [None, A])
 def test_quotas_hold_over_the_collections_of_the_prefixes(store: Store, condition: Condition | None) -> None:
-    fields = {"metadata": {"tenant": "a"}}
+    tenant = {"tenant": "a"}
     one, other, foreign = (collection(store, [], name) for name in ("own-1", "own-2", "foreign"))
     restriction = Restriction(condition, ("own-", "also-"), documents=3)
 
     def write(number: int, *names: str) -> None:
         with store.writing(collection=number) as writer:
-            restriction.writer(writer).upsert(number, [document(name, **fields) for name in names])
+            restriction.writer(writer).upsert(number, [document(name, metadata=tenant) for name in names])
 
     write(one, "1", "2")
     with store.writing() as writer:
-        writer.upsert(foreign, [document(str(i), **fields) for i in range(9)])
+        writer.upsert(foreign, [document(str(i), metadata=tenant) for i in range(9)])
         writer.upsert(other, [document("theirs", metadata={"tenant": "b"})])
     if condition is None:
         write(one, "1", "2")
