@@ -28,7 +28,7 @@ from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
 from service.api.routing import DirectCall, direct_calls, require_write_by_default
-from service.api.telemetry import NO_TELEMETRY, Meters, TelemetryMiddleware, Tracing
+from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, TelemetryMiddleware, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.opening import Opening
@@ -135,6 +135,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
     app.state.trusted_proxies = settings.trusted_proxies
     app.state.root_path = settings.root_path
     app.state.meters = Meters()
+    app.state.slow_requests = SlowRequests(settings.slow_request_ms)
     app.state.tracing = tracing
     app.state.connection_limits = ConnectionLimits(
         settings.max_connections,
@@ -168,7 +169,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
     app.add_middleware(
         TelemetryMiddleware,
         meters=app.state.meters,
-        slow_request_ms=settings.slow_request_ms,
+        slow=app.state.slow_requests,
         loading=lambda: app.state.parts.loading(),
         tracing=tracing,
     )

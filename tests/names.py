@@ -113,7 +113,8 @@ EXPLAINED = {
     },
     "operate/operating.md": {
         "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
-        " trouble"
+        " trouble",
+        "the-log": "threshold_ms requests at route stages_ms collection request_id",
     },
     "reference/errors.md": {"errors": "type title status detail code errors pointer"},
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -287,13 +290,64 @@ UNKNOWN_CAUSE = "no stage took part of the time: the process was busy, or the ca
 """The cause of a slow request that has no stages, if the service loads nothing meanwhile."""
 
 
+@dataclass(frozen=True, order=True)
+class SlowRequest:
+    """A request that took longer than `SOFTKV_SLOW_REQUEST_MS`, without its path and content. The shorter sorts first.
+
+    Attributes:
+        took_ms: the milliseconds that it took.
+        at: the time at which it ended.
+        stages_ms: the milliseconds that it spent in each stage.
+        collection: the collection that its path names.
+    """
+
+    took_ms: float
+    at: datetime
+    method: str = field(compare=False)
+    route: str = field(compare=False)
+    status: int = field(compare=False)
+    stages_ms: dict[str, float] = field(compare=False)
+    collection: str | None = field(compare=False)
+    request_id: str | None = field(compare=False)
+
+
+class SlowRequests:
+    """The slowest requests since the start, at most 100 of them.
+
+    Args:
+        threshold_ms: requests that take longer are slow; 0 for none.
+    """
+
+    def __init__(self, threshold_ms: float) -> None:
+        self.threshold_ms = threshold_ms
+        self._heap: list[SlowRequest] = []
+
+    def __iter__(self) -> Iterator[SlowRequest]:
+        """Iterate over the requests, the slowest first."""
+        return iter(sorted(self._heap, reverse=True))
+
+    def is_slow(self, seconds: float) -> bool:
+        """Return whether a request that took so long is slow."""
+        return 0 < self.threshold_ms < seconds * 1e3
+
+    def add(self, request: SlowRequest) -> None:
+        """Keep a request if it is among the slowest."""
+        if len(self._heap) < MAX_SLOW:
+            heapq.heappush(self._heap, request)
+        else:
+            heapq.heappushpop(self._heap, request)
+
+
+MAX_SLOW = 100
+
+
 class TelemetryMiddleware:
     """A middleware that counts, times and traces requests by route.
 
     Ids and names in a path create no metrics or spans of their own.
 
     Args:
-        slow_request_ms: requests that take longer are logged with the time of each stage, never with their content.
+        slow: the slow requests, which are also logged with the time of each stage, never with their content.
         loading: returns what the service loads in the background, which keeps its process busy.
         tracing: records spans; None for no spans.
     """
@@ -303,13 +357,13 @@ class TelemetryMiddleware:
         app: ASGIApp,
         *,
         meters: Meters,
-        slow_request_ms: float,
+        slow: SlowRequests,
         loading: Callable[[], list[str]],
         tracing: Tracing | None,
     ) -> None:
         self._app = app
         self._meters = meters
-        self._slow_request_ms = slow_request_ms
+        self._slow = slow
         self._loading = loading
         self._tracing = tracing
 
@@ -355,9 +409,20 @@ class TelemetryMiddleware:
             seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
-        if not lasts and 0 < self._slow_request_ms < (ended - started) * 1e3:
+        if not lasts and self._slow.is_slow(ended - started):
             self._meters.slow.inc()
-            _log_slow(scope, route, status, trace, ended - started, self._loading())
+            slow = SlowRequest(
+                took_ms=round((ended - started) * 1e3, 2),
+                at=datetime.now(UTC),
+                method=scope["method"],
+                route=route,
+                status=status,
+                stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
+                collection=scope.get("path_params", {}).get("name"),
+                request_id=state.get("request_id"),
+            )
+            self._slow.add(slow)
+            _log_slow(scope, slow, trace, self._loading())
 
 
 def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
@@ -366,18 +431,17 @@ def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value is not None}
 
 
-def _log_slow(scope: Scope, route: str, status: int, trace: RequestTrace, seconds: float, loading: list[str]) -> None:
+def _log_slow(scope: Scope, slow: SlowRequest, trace: RequestTrace, loading: list[str]) -> None:
     """Log a slow request with the time of its stages; without stages, log what may have kept it waiting."""
-    stages = {name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()}
     cause = f"the process was busy, it loads {', '.join(loading)}" if loading else UNKNOWN_CAUSE
     holder: Holder | None = scope.get("state", {}).get("holder")
     log.warning(
         "slow request",
-        method=scope["method"],
-        route=route,
-        status=status,
-        took_ms=round(seconds * 1e3, 2),
-        **({"stages_ms": stages} if stages else {"cause": cause}),
+        method=slow.method,
+        route=slow.route,
+        status=slow.status,
+        took_ms=slow.took_ms,
+        **({"stages_ms": slow.stages_ms} if slow.stages_ms else {"cause": cause}),
         **_details(scope, trace),
         **({} if holder is None else {"key": holder.name}),
     )

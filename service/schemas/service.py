@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.schemas.wire import Wire
 
@@ -96,6 +96,52 @@ class ServiceAnswer(Wire):
     limits: Limits
     shards: ShardsAnswer | None = Field(
         description="The servers that hold the keys; null if the service holds them itself."
+    )
+
+
+class SlowRequestAnswer(Wire):
+    """A request that took long, without its path and its content."""
+
+    at: str = Field(description="The time at which it ended (RFC 3339).")
+    method: str
+    route: str = Field(description="The route, such as `/v1/collections/{name}/attend`.")
+    status: int
+    took_ms: float
+    stages_ms: dict[str, float] = Field(
+        description="The time in each stage: `encode`, `scan`, `finish` and `storage`. Empty if no stage took part."
+    )
+    collection: str | None = Field(description="The collection that its path names; null if none.")
+    request_id: str | None = Field(description="Its id in the log.")
+
+
+class SlowRequestList(Wire):
+    """The slowest requests since the start of the service, the slowest first; at most 100."""
+
+    threshold_ms: float = Field(
+        description="Only requests that took longer are listed (SOFTKV_SLOW_REQUEST_MS); 0 for no list."
+    )
+    requests: list[SlowRequestAnswer]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "threshold_ms": 1000.0,
+                    "requests": [
+                        {
+                            "at": "2026-11-01T09:30:00.000+00:00",
+                            "method": "POST",
+                            "route": "/v1/collections/{name}/attend",
+                            "status": 200,
+                            "took_ms": 1204.5,
+                            "stages_ms": {"encode": 1190.2, "scan": 3.1, "finish": 0.9},
+                            "collection": "library",
+                            "request_id": "4f1c0b7e",
+                        }
+                    ],
+                }
+            ]
+        }
     )
 
 

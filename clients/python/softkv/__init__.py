@@ -25,6 +25,7 @@ from softkv.answers.info import (
     ServerInfo,
     ServiceInfo,
     ShardsInfo,
+    SlowRequest,
     Written,
 )
 from softkv.client import AsyncClient, AsyncCollection, Client, Collection
@@ -97,6 +98,7 @@ __all__ = [
     "ServiceFailed",
     "ServiceInfo",
     "ShardsInfo",
+    "SlowRequest",
     "StorageFull",
     "Swept",
     "TimedOut",

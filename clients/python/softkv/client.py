@@ -224,6 +224,7 @@ class Client:
     alive = sync_method(service.alive)
     ready = sync_method(service.ready)
     metrics = sync_method(service.metrics)
+    slow_requests = sync_method(service.slow_requests)
     backup = sync_method(service.backup)
 
     encode = sync_method(arrays.encode)
@@ -381,6 +382,7 @@ class AsyncClient:
     alive = async_method(service.alive)
     ready = async_method(service.ready)
     metrics = async_method(service.metrics)
+    slow_requests = async_method(service.slow_requests)
     backup = async_method(service.backup)
 
     encode = async_method(arrays.encode)

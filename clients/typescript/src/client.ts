@@ -25,6 +25,8 @@ import type {
   SchemaModelList,
   SchemaReadiness,
   SchemaServiceAnswer,
+  SchemaSlowRequestAnswer,
+  SchemaSlowRequestList,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
 import { pause } from "./wire/retrying.ts";
@@ -59,6 +61,8 @@ export interface CallOptions extends How {
 export type ServiceInfo = SchemaServiceAnswer;
 /** The parts of a service that are still loading or have failed. */
 export type Readiness = SchemaReadiness;
+/** A request that took long, without its path and its content. */
+export type SlowRequest = SchemaSlowRequestAnswer;
 /** A model of the service. */
 export type Model = SchemaModel;
 
@@ -157,6 +161,11 @@ export class Client {
   /** Return whether everything is loaded, and the parts that are loading. The service answers before, only slower. */
   ready(how?: How): Promise<Readiness> {
     return this.#sender.get("/readyz", how, undefined, 503);
+  }
+
+  /** Return the slowest requests since the service's start, the slowest first; at most 100. */
+  slowRequests(how?: How): Promise<SlowRequest[]> {
+    return this.#sender.get("/v1/service/slow", how, (list: SchemaSlowRequestList) => list.requests);
   }
 
   /** Return the metrics, in the text format of Prometheus. */

@@ -14,6 +14,7 @@ test("what the service is", async () => {
   assert.equal((await client.ready()).status, "ready");
   assert.match(await client.access(), /^(read|write)$/);
   assert.match(await client.metrics(), /^# HELP softkv_/m);
+  assert.ok(Array.isArray(await client.slowRequests()));
   const models = await client.models();
   const [first] = models;
   if (first) assert.equal((await client.model(first.id)).id, first.id);

@@ -30,6 +30,7 @@ ALL = (
     service.probes_router,
     service.metrics_router,
     service.router,
+    service.slow_router,
     collections.fields_router,
     attend.sweep_router,
     compare.router,

@@ -20,7 +20,7 @@ from service.api.routes import idempotency
 from service.api.routes.encode import max_texts
 from service.api.routing import GuardedRoute, json_router, requires
 from service.api.state import Running, State
-from service.api.telemetry import Meters
+from service.api.telemetry import Meters, SlowRequests
 from service.retrieval import RetrievalError
 from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
@@ -34,7 +34,7 @@ from service.schemas.compare import MAX_ROWS
 from service.schemas.encode import MAX_NAMED
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.rooms import MAX_TEXT
-from service.schemas.service import Liveness, Readiness, ServiceAnswer
+from service.schemas.service import Liveness, Readiness, ServiceAnswer, SlowRequestList
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_DEPTH, MAX_OPERANDS, StorageError, Store
 
@@ -265,3 +265,22 @@ async def get_service(request: Request, running: Running) -> Response:
             "shards": None if shards is None else asdict(shards),
         }
     )
+
+
+slow_router = json_router("/v1/service", "service", "read", "everything", "whole")
+
+
+@slow_router.get(
+    "/slow",
+    response_model=SlowRequestList,
+    response_description="The slowest requests, the slowest first.",
+    summary="The slowest requests",
+)
+async def list_slow_requests(request: Request) -> Response:
+    """List the slowest requests since the start, at most 100, without their content.
+
+    Only keys for all collections may read it, because it names collections.
+    """
+    slow: SlowRequests = request.app.state.slow_requests
+    requests = [asdict(one) | {"at": one.at.isoformat(timespec="milliseconds")} for one in slow]
+    return JSONAnswer({"threshold_ms": slow.threshold_ms, "requests": requests})

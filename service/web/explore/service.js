@@ -9,12 +9,14 @@ import words from "./service.json";
 
 /** @typedef {import("./explorer.js").Context} Context */
 /** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../vendor/softkv/softkv.js").SlowRequest} SlowRequest */
 /** @typedef {{status: string, loading: string[], failed: string[]}} Readiness */
 /** @typedef {{version: string, encoder: string | null, keys_required: boolean, shards: {servers: unknown[]} | null, limits: Record<string, number>}} Info */
 
 const EVERY_MS = 5000;
 const ROUTES = 12;
 const REFUSALS = 12;
+const SLOWEST = 20;
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** @type {import("./explorer.js").Tab} */
@@ -47,19 +49,21 @@ class ServiceTab {
     this.#timer = window.setTimeout(() => void this.#read(), EVERY_MS);
   }
 
-  /** @returns {Promise<[Readiness, Info, Metrics | null]>} null where metrics are kept from this reader */
+  /** @returns {Promise<[Readiness, Info, Metrics | null, SlowRequest[] | null]>} null where something is kept from this reader */
   async #told() {
     const client = clientOf(this.#context.api);
-    const metrics = client.metrics().catch((failure) => {
-      if (failure instanceof SoftkvError && (failure.status === 403 || failure.status === 404)) return null; // a proxy may keep them
+    const kept = (/** @type {unknown} */ failure) => {
+      // A proxy may keep metrics back, and a key for some collections may not read what is slow in all.
+      if (failure instanceof SoftkvError && (failure.status === 403 || failure.status === 404)) return null;
       throw failure;
-    });
-    const [readiness, info, text] = await Promise.all([client.ready(), this.#context.api.get("/v1"), metrics]);
-    return [readiness, info, text === null ? null : new Metrics(text)];
+    };
+    const info = this.#context.api.get("/v1");
+    const [readiness, about, text, slow] = await Promise.all([client.ready(), info, client.metrics().catch(kept), client.slowRequests().catch(kept)]);
+    return [readiness, about, text === null ? null : new Metrics(text), slow];
   }
 
-  /** @param {Readiness} readiness @param {Info} info @param {Metrics | null} metrics */
-  #draw(readiness, info, metrics) {
+  /** @param {Readiness} readiness @param {Info} info @param {Metrics | null} metrics @param {SlowRequest[] | null} slow */
+  #draw(readiness, info, metrics, slow) {
     const { say } = this.#context;
     const parts = [...readiness.failed.map((part) => say("failed", { part })), ...readiness.loading.map((part) => say("loads", { part }))];
     fill(
@@ -87,6 +91,7 @@ class ServiceTab {
         metrics ? this.#waiting(metrics, info) : null,
       ),
       metrics ? this.#calls(metrics) : null,
+      slow?.length ? this.#slow(slow) : null,
       metrics ? this.#refusals(metrics) : h("p.soft", {}, say("metrics.closed")),
     );
   }
@@ -144,6 +149,25 @@ class ServiceTab {
         ]),
       ),
     );
+  }
+
+  /** @param {SlowRequest[]} slow */
+  #slow(slow) {
+    const { say, language } = this.#context;
+    const time = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium" });
+    const lines = slow.slice(0, SLOWEST).map(({ method, route, at, took_ms, stages_ms, collection, status }) => [
+      `${method} ${route}`,
+      collection ?? "–",
+      String(status),
+      duration(took_ms / 1000),
+      Object.entries(stages_ms)
+        .sort(([, a], [, b]) => b - a)
+        .slice(0, 2)
+        .map(([stage, ms]) => `${stage} ${duration(ms / 1000)}`)
+        .join(", "),
+      time.format(new Date(at)),
+    ]);
+    return h("section", { id: "slowest" }, h("h3", {}, say("slowest")), table(say, "slowest", ["call", "collection", "status", "took", "stages", "at"], lines));
   }
 
   /** @param {Metrics} metrics */

@@ -42,6 +42,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "livez": (service.alive, ()),
     "readyz": (service.ready, ()),
     "metrics": (service.metrics, ()),
+    "list_slow_requests": (service.slow_requests, ()),
     "get_backup": (service.backup, (io.BytesIO(),)),
     "list_models": (service.models, ()),
     "get_model": (service.model, ("a/b",)),

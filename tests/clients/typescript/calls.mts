@@ -138,6 +138,9 @@ export function again(code: SchemaProblemCode): boolean {
     case "backup_elsewhere":
     case "disk_full":
     case "lab_closed":
+    case "outside_filter":
+    case "quota_exceeded":
+    case "access_log_unwritable":
     case "model_not_trained":
     case "training_failed":
     case "not_presenter":

@@ -73,7 +73,7 @@ def filterings() -> dict[str, str | None]:
 
 
 WHOLE = {
-    "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup",
+    "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
 }  # fmt: skip
 NO_DOCUMENTS = {

@@ -224,6 +224,19 @@ class Readiness(Record):
         return self.status == "ready"
 
 
+class SlowRequest(Record):
+    """A request that took long, without its path and its content."""
+
+    at: str
+    method: str
+    route: str
+    status: int
+    took_ms: float
+    stages_ms: dict[str, float]
+    collection: str | None
+    request_id: str | None
+
+
 class Model(Record):
     """A model of the service. Some fields are None until the model has loaded."""
 

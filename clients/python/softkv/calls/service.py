@@ -12,7 +12,15 @@ from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from softkv.answers.documents import Backup
-from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, parse_collection_info, parse_service_info
+from softkv.answers.info import (
+    CollectionInfo,
+    Model,
+    Readiness,
+    ServiceInfo,
+    SlowRequest,
+    parse_collection_info,
+    parse_service_info,
+)
 from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache
 from softkv.problems import Reply, invalid_value, raise_flaws
 from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value
@@ -155,6 +163,25 @@ def ready(cache: ServiceCache) -> Call[Readiness]:
         return Readiness.read(content)
 
     return Call("GET", "/readyz", parse, expected=(503,))
+
+
+def slow_requests(cache: ServiceCache) -> Call[list[SlowRequest]]:
+    """Return the slowest requests since the service's start, the slowest first; at most 100.
+
+    Returns:
+        A list of `SlowRequest`.
+
+    Raises:
+        Forbidden: the key is only for some collections or documents.
+
+    Example:
+        >>> [(slow.route, slow.took_ms) for slow in client.slow_requests()]
+    """
+
+    def parse(reply: Reply) -> list[SlowRequest]:
+        return [SlowRequest.read(request) for request in reply.json()["requests"]]
+
+    return Call("GET", "/v1/service/slow", parse)
 
 
 def metrics(cache: ServiceCache) -> Call[str]:

@@ -334,6 +334,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/service/slow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The slowest requests
+         * @description List the slowest requests since the start, at most 100, without their content.
+         *
+         *     Only keys for all collections may read it, because it names collections.
+         *
+         *     **Scope** of the key: `read`. A key for some collections is refused.
+         */
+        get: operations["list_slow_requests"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{name}/documents/fields": {
         parameters: {
             query?: never;
@@ -4136,6 +4160,51 @@ export interface components {
             number: number;
             temperature: components["schemas"]["Temperature"];
         };
+        /** @description A request that took long, without its path and its content. */
+        SlowRequestAnswer: {
+            /** @description The time at which it ended (RFC 3339). */
+            at: string;
+            method: string;
+            /** @description The route, such as `/v1/collections/{name}/attend`. */
+            route: string;
+            status: number;
+            took_ms: number;
+            /** @description The time in each stage: `encode`, `scan`, `finish` and `storage`. Empty if no stage took part. */
+            stages_ms: {
+                [key: string]: number;
+            };
+            /** @description The collection that its path names; null if none. */
+            collection: string | null;
+            /** @description Its id in the log. */
+            request_id: string | null;
+        };
+        /**
+         * @description The slowest requests since the start of the service, the slowest first; at most 100.
+         * @example {
+         *       "threshold_ms": 1000,
+         *       "requests": [
+         *         {
+         *           "at": "2026-11-01T09:30:00.000+00:00",
+         *           "method": "POST",
+         *           "route": "/v1/collections/{name}/attend",
+         *           "status": 200,
+         *           "took_ms": 1204.5,
+         *           "stages_ms": {
+         *             "encode": 1190.2,
+         *             "scan": 3.1,
+         *             "finish": 0.9
+         *           },
+         *           "collection": "library",
+         *           "request_id": "4f1c0b7e"
+         *         }
+         *       ]
+         *     }
+         */
+        SlowRequestList: {
+            /** @description Only requests that took longer are listed (SOFTKV_SLOW_REQUEST_MS); 0 for no list. */
+            threshold_ms: number;
+            requests: components["schemas"]["SlowRequestAnswer"][];
+        };
         /**
          * @description A term that adds a number to the logits of documents that pass a filter.
          *
@@ -4720,6 +4789,8 @@ export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
 export type SchemaShownTemperature = components['schemas']['ShownTemperature'];
+export type SchemaSlowRequestAnswer = components['schemas']['SlowRequestAnswer'];
+export type SchemaSlowRequestList = components['schemas']['SlowRequestList'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSpread = components['schemas']['Spread'];
@@ -6851,6 +6922,71 @@ export interface operations {
                 };
             };
             /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_slow_requests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The slowest requests, the slowest first. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SlowRequestList"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
             403: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

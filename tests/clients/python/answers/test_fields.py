@@ -33,6 +33,7 @@ KINDS = {
     "ShardsAnswer": softkv.ShardsInfo,
     "ServerAnswer": softkv.ServerInfo,
     "Readiness": softkv.Readiness,
+    "SlowRequestAnswer": softkv.SlowRequest,
     "Model": softkv.Model,
     "FieldFacts": softkv.FieldFacts,
     "FieldValue": softkv.FieldValue,

@@ -9,6 +9,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -160,3 +162,30 @@ def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
     assert sum("API_KEYS#1" in line for line in log) > 50
     for line in log:
         assert not any(secret in line.lower() for secret in SECRETS), line
+
+
+def test_the_slowest_requests_are_listed_without_their_content(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"encoder": "none", "slow_request_ms": 0.001, "read_keys": ("r",), "api_keys": (KEY,)}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        writer, reader = {"x-api-key": KEY}, {"x-api-key": "r"}
+        client.put("/v1/collections/notes", json={}, headers=writer).raise_for_status()
+        for i in range(120):
+            client.get(f"/v1/collections/notes/documents/secret-{i}", headers=reader)
+        answer = client.get("/v1/service/slow", headers=reader)
+        assert client.get("/v1/service/slow").status_code == 401
+    listed = answer.json()
+    took = [request["took_ms"] for request in listed["requests"]]
+    assert len(took) == 100
+    assert took == sorted(took, reverse=True)
+    assert listed["threshold_ms"] == 0.001
+    first = next(one for one in listed["requests"] if one["method"] == "PUT")
+    assert (first["route"], first["collection"], first["status"]) == ("/v1/collections/{name}", "notes", 201)
+    assert "storage" in first["stages_ms"]
+    assert "secret" not in answer.text
+    assert KEY not in answer.text
+
+
+def test_no_request_is_listed_where_none_is_slow(tmp_path: Path) -> None:
+    with RunningService(data_dir=tmp_path, encoder="none", slow_request_ms=0) as running, running.client() as client:
+        client.get("/v1/collections")
+        assert client.get("/v1/service/slow").json() == {"threshold_ms": 0, "requests": []}

@@ -20,7 +20,7 @@ from tests.running import RunningService
 from tests.waiting import until
 
 KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
-EVERYTHING, SEEN = {"get_backup"}, {"list_collections", "post_mcp_message"}
+EVERYTHING, SEEN = {"get_backup", "list_slow_requests"}, {"list_collections", "post_mcp_message"}
 NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_models", "trace",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
