@@ -37,6 +37,7 @@ NAMES = {
     "missing": "what stays certain where an eighth of the keys did not answer",
     "large": "ten million rows on one machine",
     "restart": "seconds to the first answer of ten million keys, with sealed files and without",
+    "many": "ten thousand collections of ten documents, beside chroma: start, memory, open files, latency",
     "sizing": "memory and disk a document, and what a core does in a second",
     "kills": "a thousand times kill -9 under writers of every kind",
     "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",

@@ -107,7 +107,7 @@ class NullBackground(Wire):
 
 
 class CollectionCosts(Wire):
-    """What a collection costs: memory and disk, and the time that its questions take."""
+    """The costs of a collection: memory, disk, and the times of its questions."""
 
     memory_bytes: int | None = Field(
         description="The bytes of its keys, values and codes in the memory of this process, with room for more; 0 "

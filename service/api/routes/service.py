@@ -173,10 +173,10 @@ def _by_collection(collections: Iterable[AnyCollection], keys: Mapping[str, int]
         (collection for collection in collections if isinstance(collection, Collection)),
         key=lambda collection: (-collection.lookups.times.questions, collection.name),
     )
-    asked = [collection for collection in ordered[:MAX_LABELLED] if collection.lookups.times.questions]
-    rest = ordered[len(asked) :]
+    most_asked = [collection for collection in ordered[:MAX_LABELLED] if collection.lookups.times.questions]
+    rest = ordered[len(most_asked) :]
     series = dict[str, dict[str, float | None]]()
-    for collection in asked:
+    for collection in most_asked:
         with suppress(RetrievalError, StorageError):
             with collection.reading() as (record, reader):
                 costs = asdict(collection.costs(record, reader))

@@ -139,12 +139,12 @@ class Catalogue:
         self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
-            for record in reader.collections():
-                self._collections[record.name] = self._of(record, ready=False)
-        small = [c for c in self._collections.values() if c.record.documents <= MAX_UNLOADED_DOCUMENTS]
-        if max_loaded is not None and len(small) > max_loaded:
-            for collection in small:
-                collection.leave_unloaded()
+            records = reader.collections()
+        small = {record.id for record in records if record.documents <= MAX_UNLOADED_DOCUMENTS}
+        unread = small if max_loaded is not None and len(small) > max_loaded else set[int]()
+        for record in records:
+            made = self._unread(record) if record.id in unread else self._of(record, ready=False)
+            self._collections[record.name] = made
         if low_bit := [collection.name for collection in self._collections.values() if collection.record.low_bit]:
             log.info("low-bit codes were removed; these collections are answered from 8-bit codes", collections=low_bit)
         if sealed is not None:
@@ -371,6 +371,20 @@ class Catalogue:
             ready=ready,
             limits=self.limits,
             loaded=self.loaded,
+            unread=False,
+            **self._directories,
+        )
+
+    def _unread(self, record: CollectionRecord) -> Collection:
+        """Return a collection whose keys are read by the first call."""
+        return Collection(
+            record,
+            self.store,
+            self.encoder,
+            ready=True,
+            limits=self.limits,
+            loaded=self.loaded,
+            unread=True,
             **self._directories,
         )
 

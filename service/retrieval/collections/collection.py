@@ -66,6 +66,7 @@ class Collection:
 
     Args:
         loaded: the collections of the service whose keys are in memory, which decide when keys leave it.
+        unread: whether the first call reads the keys, if the collection is `ready`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Collection:
         sealed: Path | None = None,
         limits: Limits = Limits(),
         loaded: LoadedCollections | None = None,
+        unread: bool = False,
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -88,10 +90,10 @@ class Collection:
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
         self._store = store
-        # The exact path answers a few questions at once over so few keys, whether they have codes or not.
+        # Below this size the exact path answers all questions, whether keys have codes or not.
         self._kept = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
         self._sealed = SealedBlocks(sealed, store, record.id)
-        self._memory: Memory | None = self._kept.memory(record)
+        self._memory: Memory | None = None if unread else self._kept.memory(record)
         self._masks = Masks(self._current_view)
         self._version, self._finding = 0, Lock()
         self._loaded = LoadedCollections() if loaded is None else loaded
@@ -133,10 +135,6 @@ class Collection:
             with self.reading() as (record, reader):
                 self._unloaded_keys = reader.usage(record.id).keys
         return self._unloaded_keys
-
-    def leave_unloaded(self) -> None:
-        """Make a collection ready whose keys were not read yet: the first call reads them."""
-        self._memory, self._ready = None, True
 
     def unload(self) -> bool:
         """Drop the keys from memory; return False if a call needs them, or if the collection is not a small one."""

@@ -1,4 +1,4 @@
-"""What a collection costs: memory, disk, and the time that its questions take."""
+"""The costs of a collection: memory, disk, and the times of its questions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOCUMENT_BYTES, KEY_BYTES, FIELD_BYTES, PAGES = 110, 40, 28, 1.1
 
 @dataclass(frozen=True)
 class Costs:
-    """What a collection costs in this process.
+    """The costs of a collection in this process.
 
     Attributes:
         memory_bytes: the bytes of its keys, values and codes in memory; None if other processes hold them.

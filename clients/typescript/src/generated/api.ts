@@ -1846,7 +1846,7 @@ export interface components {
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
         };
-        /** @description What a collection costs: memory and disk, and the time that its questions take. */
+        /** @description The costs of a collection: memory, disk, and the times of its questions. */
         CollectionCosts: {
             /** @description The bytes of its keys, values and codes in the memory of this process, with room for more; 0 while they are not in memory, null if shard servers hold them. */
             memory_bytes: number | null;
