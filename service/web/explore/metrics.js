@@ -2,6 +2,7 @@
 
 /** @typedef {{name: string, labels: Record<string, string>, value: number}} Sample */
 /** @typedef {{method: string, route: string, count: number, mean: number, within: number}} Calls of a route: seconds on average, and within which 99 of 100 were answered */
+/** @typedef {{collection: string, memory: number, disk: number | null, questions: number, within: number | null}} Costs of a collection: bytes, questions since the start, and seconds within which 99 of 100 calls were answered */
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -27,6 +28,23 @@ export class Metrics {
   /** All samples of a metric. @param {string} name */
   of(name) {
     return this.samples.filter((sample) => sample.name === name);
+  }
+
+  /**
+   * What the most asked collections cost, the largest in memory first. The others, counted together, are last as `*`.
+   *
+   * @param {number} most
+   * @returns {Costs[]}
+   */
+  costs(most) {
+    const costs = this.of("softkv_collection_memory_bytes").map(({ labels: { collection }, value: memory }) => ({
+      collection,
+      memory,
+      disk: this.value("softkv_collection_disk_bytes", { collection }),
+      questions: this.value("softkv_collection_questions", { collection }) ?? 0,
+      within: this.value("softkv_collection_p99_seconds", { collection }),
+    }));
+    return costs.sort((a, b) => Number(a.collection === "*") - Number(b.collection === "*") || b.memory - a.memory).slice(0, most);
   }
 
   /** The calls by route that took most time together. @param {number} most @returns {Calls[]} */

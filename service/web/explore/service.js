@@ -17,6 +17,7 @@ const EVERY_MS = 5000;
 const ROUTES = 12;
 const REFUSALS = 12;
 const SLOWEST = 20;
+const LARGEST = 20;
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** @type {import("./explorer.js").Tab} */
@@ -90,6 +91,7 @@ class ServiceTab {
         metrics ? this.#held(metrics) : null,
         metrics ? this.#waiting(metrics, info) : null,
       ),
+      metrics ? this.#costs(metrics) : null,
       metrics ? this.#calls(metrics) : null,
       slow?.length ? this.#slow(slow) : null,
       metrics ? this.#refusals(metrics) : h("p.soft", {}, say("metrics.closed")),
@@ -125,6 +127,21 @@ class ServiceTab {
       ["scan", count(metrics.value("softkv_queue_depth", { queue: "scan" }) ?? 0)],
       ["places", say("places", { kinds: kinds || "0", most: count(info.limits.requests_at_once) })],
     ]);
+  }
+
+  /** @param {Metrics} metrics */
+  #costs(metrics) {
+    const { say } = this.#context;
+    const costs = metrics.costs(LARGEST);
+    if (!costs.length) return null;
+    const lines = costs.map(({ collection, memory, disk, questions, within }) => [
+      collection === "*" ? say("costs.others") : collection,
+      bytes(memory),
+      bytes(disk),
+      count(questions),
+      within === null || Number.isNaN(within) ? "–" : duration(within),
+    ]);
+    return h("section", { id: "costs" }, h("h3", {}, say("costs")), table(say, "costs", ["collection", "memory", "disk", "questions", "within"], lines));
   }
 
   /** @param {Metrics} metrics */

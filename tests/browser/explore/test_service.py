@@ -37,12 +37,14 @@ def test_the_service_tells_its_health_and_what_it_holds(explore: Explore, writer
     writer.put("/v1/collections/books", json={"encoder": None}).raise_for_status()
     writer.put("/v1/collections/books/documents/a", json={"key_vector": [1, 0]}).raise_for_status()
     writer.get("/v1/collections/nothing")
+    writer.post("/v1/collections/books/attend", json={"query": [1, 0]}).raise_for_status()
     page = explore("#tab=service", ready="() => document.querySelector('#health')").page
     assert page.inner_text("#health") == "Ready."
     assert fact(page, "about", "version") == writer.get("/v1").json()["version"]
     assert fact(page, "about", "encoder") == writer.get("/v1").json()["encoder"]
     assert fact(page, "holds", "documents") == "1"
     assert fact(page, "holds", "memory").endswith("B")
+    assert page.locator("#costs tbody tr").first.inner_text().startswith("books")
     assert "PUT /v1/collections/{name}" in page.locator(".told-of code").all_inner_texts()
     assert "collection_not_found" in page.locator(".told-of code").all_inner_texts()
     writer.put("/v1/collections/books/documents/b", json={"key_vector": [1, 0]}).raise_for_status()
