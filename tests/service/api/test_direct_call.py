@@ -15,6 +15,7 @@ from service.api.json import JSONAnswer
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import (
     AdmissionKind,
+    DeclaredFiltering,
     DeclaredReach,
     GuardedRoute,
     JSONRoute,
@@ -224,6 +225,6 @@ def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
             direct.add(context.name)
             for dependency in context.dependant.dependencies:  # those of the application and its routers, too
                 assert dependency.call in (parts_of, require_write_by_default) or isinstance(
-                    dependency.call, RequiredLevel | AdmissionKind | DeclaredReach
+                    dependency.call, RequiredLevel | AdmissionKind | DeclaredReach | DeclaredFiltering
                 )
     assert direct >= ASKING
