@@ -44,12 +44,36 @@ def test_for_programs_it_is_json(tmp_path):
     assert answer["key"] not in ended.stderr
 
 
+def test_a_line_may_have_limits():
+    condition = '{"field": "metadata.tenant", "operator": "==", "value": "a"}'
+    _, line = made(
+        "app", "--collections", "docs-,news-", "--filter", condition, "--requests-per-minute", "60",
+        "--documents", "10", "--bytes", "1000", "--expires", "2027-01-31T18:00:00Z",
+    )  # fmt: skip
+    record = json.loads(line)
+    del record["sha256"]
+    assert record == {
+        "name": "app",
+        "scope": "read",
+        "collections": "docs-,news-",
+        "filter": json.loads(condition),
+        "requests_per_minute": 60,
+        "documents": 10,
+        "bytes": 1000,
+        "expires": "2027-01-31T18:00:00Z",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["a key"], "a name is 1 to 64"),
         (["app", "--scope", "admin"], "'admin' is not"),
         (["app", "--collections", "docs-*"], "what their names begin with"),
+        (["app", "--filter", "tenant = a"], "--filter is not JSON"),
+        (["app", "--filter", "{}"], "filter is not a filter of documents"),
+        (["app", "--documents", "0"], "documents is a whole number from 1"),
+        (["app", "--expires", "tomorrow"], "expires is an instant as RFC 3339"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message):
