@@ -5,7 +5,7 @@ import { loadDemo, NAME as DEMO, QUESTION } from "../js/demo.js";
 import { fill, h, put } from "../js/element.js";
 import { count } from "../js/numbers.js";
 import words from "./collection.json";
-import { filePicker, hand } from "./upload.js";
+import { filePicker, forget, hand } from "./upload.js";
 import { speaker } from "./words.js";
 import uploadWords from "./upload.json";
 
@@ -339,6 +339,7 @@ class SettingsTab {
     const remove = async () => {
       const done = await this.#context.patiently(api.send("DELETE", path).then(() => true));
       if (!done) return;
+      forget(name);
       this.#context.go({ collection: null, tab: null, doc: null });
       await this.#context.refresh();
       document.getElementById("stage")?.focus();

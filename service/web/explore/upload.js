@@ -35,6 +35,12 @@ export function hand(collection, file) {
   handed.set(collection, file);
 }
 
+/** Stop the upload into a collection that is deleted, and forget its file. @param {string} collection */
+export function forget(collection) {
+  sessions.get(collection)?.upload?.stop();
+  sessions.delete(collection);
+}
+
 /** @type {import("./explorer.js").Tab} */
 export const upload = { id: "upload", words, needs: "write", mount: (host, context) => new UploadTab(host, context) };
 
