@@ -149,13 +149,13 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
     tmp_path, encoder, held_scan, monkeypatch
 ):
     gate, sizes = held_scan
-    seen, real = [], lookups.Snapshot.mask
+    seen, real = [], lookups.Snapshot._mask
 
     def watched(snapshot, condition):
         seen.append((snapshot, real(snapshot, condition)))
         return seen[-1][1]
 
-    monkeypatch.setattr(lookups.Snapshot, "mask", watched)
+    monkeypatch.setattr(lookups.Snapshot, "_mask", watched)
     options = Options(filter={"field": "id", "operator": "!=", "value": "000"}, output=True)
 
     async def run():
