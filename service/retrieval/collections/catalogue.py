@@ -200,7 +200,7 @@ class Catalogue:
             if not collection.loaded:
                 try:
                     collection.check_keys()
-                except StoreUnavailable:
+                except StorageError:  # the service stops, or the file is damaged, which the store reports by itself
                     return
                 except RetrievalError:  # it was deleted, or cannot be read, which /readyz reports
                     continue

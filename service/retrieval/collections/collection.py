@@ -32,6 +32,7 @@ from service.retrieval.collections.snapshot import Masks, Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
     Change,
+    CollectionDamaged,
     CollectionRecord,
     Condition,
     DocumentRecord,
@@ -193,12 +194,10 @@ class Collection:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Make the collection one that cannot be queried if its keys cannot be read in the block."""
+        """Make the collection one that cannot be queried if the block finds that documents are missing."""
         try:
             yield
-        except StoreUnavailable:
-            raise
-        except StorageError as error:
+        except CollectionDamaged as error:
             self.trouble, self._ready = str(error), False
             raise CollectionLoading(self.name, self.trouble) from error
 

@@ -20,7 +20,7 @@ from service.retrieval.collections import Catalogue, Collection
 from service.retrieval.collections import collection as module
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.errors import CollectionUnsound
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, StoreClosed
 from service.storage.sqlite.connections import connect
 from tests.service.retrieval.making import ODD, ids, numbered
 
@@ -276,6 +276,16 @@ def test_keys_that_cannot_be_read_are_a_trouble_of_their_collection(directory: P
             with pytest.raises(CollectionLoading):
                 ask(made.collection(name(0)))
         assert [line.partition(":")[0] for line in made.failures()] == ["collection agent-000"]
+
+
+def test_a_check_of_keys_ends_with_the_store_and_blames_no_collection(directory: Path) -> None:
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, max_loaded=LIMIT)
+    made.check_keys()
+    assert [line for line in made.failures() if line.startswith("collection")] == []
+    with pytest.raises(StoreClosed):
+        ask(made.collection(name(1)))
+    assert made.collection(name(1)).ready
 
 
 class Kept:
