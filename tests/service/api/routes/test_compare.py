@@ -7,6 +7,8 @@ import sqlite3
 
 import pytest
 
+from service.storage.sqlite.full_text import MAX_UNINDEXED
+
 ROWS = [
     {"id": "cat", "key": "what's a cat?", "value": "a small animal that purrs"},
     {"id": "cpp", "key": "C++ and its standard library", "value": ["a", {"b": 1}]},
@@ -111,6 +113,9 @@ def test_a_null_without_a_name_stands_on_nothing(client, stored, null):
 
 
 def test_the_statement_shown_is_the_one_that_runs(client, service, stored):
+    # So many that their words have a table in the file: those of a small collection are indexed in memory.
+    others = [{"id": f"other {i}", "key": f"number {i}"} for i in range(MAX_UNINDEXED)]
+    client.post(f"{stored}/documents", json={"documents": others}).raise_for_status()
     answer = client.post(f"{stored}/compare", json={"query": "what's a cat?"}).json()
     file = service.settings.data_dir / "softkv.sqlite3"
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
