@@ -46,12 +46,13 @@ def exported(service, client) -> Exported:
     client.put("/v1/collections/watched/documents/a", json={"key": "a watched text", "value": "b"})
     for _ in range(2):
         assert client.post("/v1/collections/watched/attend", json={"query": "watched"}).status_code == 200
+    with_collection = client.get("/metrics").text
     client.delete("/v1/collections/watched")
     client.get("/v1/collections/watched")
     labels_of: Exported = defaultdict(lambda: defaultdict(set))
     with_servers = Meters()
     with_servers.set_cluster(ClusterStatus(2, 3, 1, 1, (ServerStatus("softkv-0", "m", False, 2, 7, 0, 0, None),)))
-    for text in (client.get("/metrics").text, generate_latest(with_servers.registry).decode()):
+    for text in (with_collection, client.get("/metrics").text, generate_latest(with_servers.registry).decode()):
         for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             labels_of[sample.name]
             for label, value in sample.labels.items():
