@@ -53,8 +53,11 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
 
 def test_a_chinese_reader_is_told_once_to_ask_in_english(read: Read) -> None:
     page = read("#hard-and-soft&lang=zh")
+    page.locator("#hard-and-soft .asking textarea").focus()
     expect(page.locator("#hard-and-soft .asking .note")).to_have_text("编码器只懂英文，请用英文提问。")
     page.locator(".rail a").nth(2).click()
     page.wait_for_selector("#who-shares .asking")
     assert page.locator(".note").count() == 1
-    assert read("#hard-and-soft").locator(".note").count() == 0
+    page = read("#hard-and-soft")
+    page.locator("#hard-and-soft .asking textarea").focus()
+    assert page.locator(".note").count() == 0

@@ -180,7 +180,9 @@ export const hard = {
       show();
     }
 
-    if (document.documentElement.lang.startsWith("zh")) context.readsChinese().then((isRead) => isRead || ask.note(say("english")));
+    // Whoever types in Chinese is told if the encoder does not read it. That takes a call, so the first picture does not wait for it.
+    const warn = async () => (await context.readsChinese()) || ask.note(say("english"));
+    if (document.documentElement.lang.startsWith("zh")) ask.element.addEventListener("focusin", warn, { once: true });
     write();
     threads.take({ query: state.q, rows: ROWS });
     context.sized(picture, (width, height) => {
