@@ -6,6 +6,10 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import FastAPI
 
 NDJSON = "application/x-ndjson"
 ONE = b'{"key_vector": [3, 4], "value": "written"}'
@@ -122,3 +126,34 @@ def _respelled(made: random.Random, path: str) -> str:
             return path[:position] + path[position:].swapcase()
         case _:
             return path.replace("/", made.choice(("//", "%2F", "\\", "/./", "%2f", "/%20")), made.randint(1, 5))
+
+
+async def send(app: FastAPI, request: Spelling, key: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Send a request to the application as the server does, with the headers of `key`; return its messages."""
+    raw, _, query = request.target.partition("#")[0].partition("?")
+    headers = [("host", "localhost"), *key, *request.headers]
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": request.body, "more_body": False}
+
+    async def record(message: Any) -> None:
+        messages.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": unquote(raw),
+        "raw_path": raw.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), content.encode("latin-1")) for name, content in headers],
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 40000),
+        "state": {},
+    }
+    await app(scope, receive, record)
+    return messages

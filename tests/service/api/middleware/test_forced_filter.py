@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from fastapi import FastAPI
@@ -21,7 +20,7 @@ from fastapi import FastAPI
 from service.api.keyring import line_of
 from service.app import create_app
 from service.settings import Settings
-from tests.service.api.spellings import Call, Spelling, spellings
+from tests.service.api.spellings import Call, Spelling, send, spellings
 
 NUMBER = 5700
 MARKER = "zmarker7"
@@ -179,34 +178,8 @@ def plain(value: Any) -> Any:
     return round(value, 6) + 0.0 if isinstance(value, float) else value
 
 
-async def send(app: FastAPI, request: Spelling, key: list[tuple[str, str]]) -> Answer:
-    raw, _, query = request.target.partition("#")[0].partition("?")
-    headers = [("host", "localhost"), *key, *request.headers]
-    messages: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": request.body, "more_body": False}
-
-    async def record(message: Any) -> None:
-        messages.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": request.method,
-        "scheme": "http",
-        "path": unquote(raw),
-        "raw_path": raw.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.encode(), content.encode("latin-1")) for name, content in headers],
-        "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 40000),
-        "state": {},
-    }
-    await app(scope, receive, record)
-    return Answer(messages)
+async def ask(app: FastAPI, request: Spelling, key: list[tuple[str, str]]) -> Answer:
+    return Answer(await send(app, request, key))
 
 
 def spelled(call: Call, *headers: tuple[str, str]) -> Spelling:
@@ -238,18 +211,18 @@ class Services:
     async def _start(self, name: str) -> FastAPI:
         app = create_app(Settings(data_dir=self._folder / name, encoder="none", keys_file=self._folder / "keys"))
         await self._stack.enter_async_context(app.router.lifespan_context(app))
-        while (await send(app, spelled(("GET", "/readyz", b"")), [])).status != 200:
+        while (await ask(app, spelled(("GET", "/readyz", b"")), [])).status != 200:
             await asyncio.sleep(0.01)
         return app
 
     async def fill(self, app: FastAPI, documents: list[dict[str, Any]]) -> None:
         for call in (("PUT", C, b"{}"), ("POST", DOCUMENTS, json.dumps({"documents": documents}).encode())):
-            assert (await send(app, spelled(call), [("x-api-key", "whole")])).status < 300
+            assert (await ask(app, spelled(call), [("x-api-key", "whole")])).status < 300
 
     async def contents(self, app: FastAPI) -> list[dict[str, Any]]:
         """Return all documents."""
         call = "POST", f"{DOCUMENTS}/query", json.dumps({"include": ALL}).encode()
-        answer = await send(app, spelled(call), [("x-api-key", "whole")])
+        answer = await ask(app, spelled(call), [("x-api-key", "whole")])
         documents: list[dict[str, Any]] = json.loads(answer.body)["documents"]
         return documents
 
@@ -274,14 +247,14 @@ def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: 
             assert len(before) == len(SECRET)
             for position, request in enumerate(requests(READS, NUMBER - 700)):
                 key = WAYS[position % len(WAYS)]
-                answer = await send(services.shared, request, key)
+                answer = await ask(services.shared, request, key)
                 assert not leaked(answer), (request, answer.body[:2000])
                 if position % 3 == 0 or position < 2 * len(READS):
-                    assert answer.said == (await send(services.alone, request, key)).said, request
+                    assert answer.said == (await ask(services.alone, request, key)).said, request
                 statuses[answer.status] += 1
             assert await services.hidden() == before
             for position, request in enumerate(requests(WRITES, 700)):
-                answer = await send(services.shared, request, WAYS[position % len(WAYS)])
+                answer = await ask(services.shared, request, WAYS[position % len(WAYS)])
                 assert not leaked(answer), (request, answer.body[:2000])
                 statuses[answer.status] += 1
             assert await services.hidden() == before
@@ -306,7 +279,7 @@ def test_without_the_filter_the_same_requests_find_them(tmp_path: Path) -> None:
     async def run() -> int:
         async with Services(tmp_path) as services:
             reads = READS[: len(FILTERS) * len(BODIES)]
-            answers = [await send(services.shared, spelled(call), [("x-api-key", "whole")]) for call in reads]
+            answers = [await ask(services.shared, spelled(call), [("x-api-key", "whole")]) for call in reads]
             return sum(bool(leaked(answer)) for answer in answers)
 
     assert asyncio.run(run()) > 100

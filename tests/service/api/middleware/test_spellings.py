@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +18,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
-from tests.service.api.spellings import Spelling, spellings
+from tests.service.api.spellings import Spelling, send, spellings
 
 NUMBER = 20_000
 READER = {"api_keys": ("w",), "read_keys": ("r",)}
@@ -66,34 +65,9 @@ def contents(store: sqlite3.Connection) -> list[Any]:
 
 async def call(app: FastAPI, spelling: Spelling, key: Key) -> int:
     """Return the status of a request that the application receives as from the server."""
-    raw, _, query = spelling.target.partition("#")[0].partition("?")
-    headers = [("host", "localhost"), *key, *spelling.headers]
-    statuses: list[int] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": spelling.body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": spelling.method,
-        "scheme": "http",
-        "path": unquote(raw),
-        "raw_path": raw.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.encode(), content.encode("latin-1")) for name, content in headers],
-        "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 40000),
-        "state": {},
-    }
-    await app(scope, receive, send)
-    (status,) = statuses
+    (status,) = [
+        message["status"] for message in await send(app, spelling, key) if message["type"] == "http.response.start"
+    ]
     return status
 
 
