@@ -47,9 +47,9 @@ export function hood(say, ...inside) {
 /**
  * The sentence under a picture that tells what it shows: at once, and while a knob moves every now and then.
  *
- * @returns {{element: HTMLElement, tell: (text: string) => void}}
+ * @returns {{element: HTMLElement, show: (text: string) => void}}
  */
-export function telling() {
+export function statusLine() {
   const element = h("p.told", { role: "status" });
   let text = "";
   let waiting = 0;
@@ -61,7 +61,7 @@ export function telling() {
   };
   return {
     element,
-    tell(now) {
+    show(now) {
       text = now;
       if (!waiting) follow();
     },

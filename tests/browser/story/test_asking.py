@@ -59,5 +59,11 @@ def test_a_chinese_reader_is_told_once_to_ask_in_english(read: Read) -> None:
     page.wait_for_selector("#who-shares .asking")
     assert page.locator(".note").count() == 1
     page = read("#hard-and-soft")
-    page.locator("#hard-and-soft .asking textarea").focus()
+    calls: list[str] = []
+    page.on("request", lambda request: calls.append(request.url))
+    field = page.locator("#hard-and-soft .asking textarea")
+    field.fill("a ripe fruit")
+    with page.expect_response("**/v1/**"):
+        field.press("Enter")
     assert page.locator(".note").count() == 0
+    assert len([url for url in calls if "/v1/" in url]) == 1

@@ -4,7 +4,7 @@ import { h } from "../../js/element.js";
 import { blend, weigh } from "../../js/formula.js";
 import { colourOf, lightOf } from "../../js/values.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, prediction, screen, telling, toScene } from "../parts.js";
+import { asking, hood, prediction, screen, statusLine, toScene } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -45,7 +45,7 @@ export const hard = {
       stop();
       context.set({ q, t: state.t === Infinity ? BEGINNING : state.t }); // an average would answer each question alike
     });
-    const told = telling();
+    const status = statusLine();
     const table = numbers(say);
     const statement = h("pre.code", {}, "");
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
@@ -66,7 +66,7 @@ export const hard = {
       title: say("title"),
       sentence: say("sentence"),
       picture,
-      below: [guess.element, isStill ? null : again, told.element],
+      below: [guess.element, isStill ? null : again, status.element],
       hood: hood(
         say,
         h("p", {}, say("hood.sql")),
@@ -152,10 +152,10 @@ export const hard = {
       threads.draw({ temperature: state.t, weights, similarities });
       table.show(ROWS, similarities, weights, state.t);
       const key = ROWS[weights.indexOf(Math.max(...weights))].key;
-      if (state.t === BEGINNING && asked === SEA) told.tell("");
-      else if (state.t === 0) told.tell(say("told.zero", { key }));
-      else if (state.t === Infinity) told.tell(say("told.infinity", { count: ROWS.length }));
-      else told.tell(say("told", { count: effective.toFixed(1) }));
+      if (state.t === BEGINNING && asked === SEA) status.show("");
+      else if (state.t === 0) status.show(say("told.zero", { key }));
+      else if (state.t === Infinity) status.show(say("told.infinity", { count: ROWS.length }));
+      else status.show(say("told", { count: effective.toFixed(1) }));
     }
 
     function write() {

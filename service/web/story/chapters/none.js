@@ -4,7 +4,7 @@ import { h } from "../../js/element.js";
 import { weigh } from "../../js/formula.js";
 import { NullKey } from "../../js/nullkey.js";
 import { fixed, percent } from "../../js/numbers.js";
-import { asking, hood, prediction, screen, telling, toScene } from "../parts.js";
+import { asking, hood, prediction, screen, statusLine, toScene } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -50,7 +50,7 @@ function withNone(context) {
     (level) => context.set({ level }),
   );
   const ask = asking(say, (q) => context.set({ q, level: -2 }));
-  const told = telling();
+  const status = statusLine();
   const table = numbers(say);
   const law = h("p");
   const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => context.set({ q, level: -2 }) }, q)));
@@ -69,7 +69,7 @@ function withNone(context) {
     title: say("title"),
     sentence: say("sentence"),
     picture,
-    below: [guess.element, told.element],
+    below: [guess.element, status.element],
     hood: hood(say, law, h("p.formula", {}, say("hood.formula")), table.element, h("p", {}, say("hood.choice"), " ", toScene("sure", say("hood.scene")))),
   });
   const isAtBeginning = () => state.q === NOTHING && state.level <= -1 && state.t === BEGINNING;
@@ -104,7 +104,7 @@ function withNone(context) {
     const hidden = isCovered ? { grown: 0, poured: 0, glow: 0 } : {};
     threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level: at, ...hidden });
     const key = KEYS[weights.indexOf(heaviest)];
-    told.tell(isCovered ? "" : say(`told.${verdict}`, { key, share: percent(verdict === "one" ? heaviest : nullWeight) }));
+    status.show(isCovered ? "" : say(`told.${verdict}`, { key, share: percent(verdict === "one" ? heaviest : nullWeight) }));
     table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, at], [...weights, nullWeight], state.t);
     law.textContent = found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "";
   }
@@ -149,7 +149,7 @@ function withMask(context) {
   let state = context.state;
   const { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(ANIMALS, KEYS));
   const threads = new Threads(say, (mt) => context.set({ mt }));
-  const told = telling();
+  const status = statusLine();
   const heaviest = KEYS[similarities.indexOf(Math.max(...similarities))];
   const guess = prediction(context, {
     question: say("mask.predict"),
@@ -167,7 +167,7 @@ function withMask(context) {
     title: say("mask.title"),
     sentence: say("mask.sentence"),
     picture,
-    below: [guess.element, told.element],
+    below: [guess.element, status.element],
     hood: hood(say, h("p", {}, say("hood.mask")), h("p", {}, toScene("filter", say("hood.filter")))),
   });
   const maskedKeys = () => new Set(state.masked.flat());
@@ -183,7 +183,7 @@ function withMask(context) {
     const { weights } = weigh(similarities, { temperature: state.mt, mask: KEYS.map((key) => !masked.has(key)) });
     threads.mask(KEYS.map((key) => masked.has(key)));
     threads.draw({ temperature: state.mt, weights, similarities });
-    told.tell(masked.size ? say("mask.told", { count: masked.size }) : "");
+    status.show(masked.size ? say("mask.told", { count: masked.size }) : "");
   }
 
   threads.take({ query: ANIMALS, rows: ROWS });

@@ -6,7 +6,7 @@ import { count as grouped, percent } from "../../js/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../js/scale.js";
 import { Tail } from "../../js/tail.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, LETTERS, screen, telling, toScene } from "../parts.js";
+import { asking, hood, LETTERS, screen, statusLine, toScene } from "../parts.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./share.json";
@@ -78,14 +78,14 @@ function rowsOfALibrary(context) {
   );
   const shown = h("output", {}, "");
   const many = h("label.many", {}, say("many"), slider, shown);
-  const told = telling();
+  const status = statusLine();
   const table = numbers(say);
   const picture = h("div.asked-picture", {}, threads.element, ask.element, picks);
   const element = screen({
     title: say("title"),
     sentence: "",
     picture,
-    below: [guess, verdict, many, told.element],
+    below: [guess, verdict, many, status.element],
     hood: hood(
       say,
       h("p", {}, say("hood.formula")),
@@ -148,7 +148,7 @@ function rowsOfALibrary(context) {
     shown.textContent = String(n);
     judge();
     const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
-    told.tell(seen && verdict.textContent === "" ? sentence(weights, n, t) : "");
+    status.show(seen && verdict.textContent === "" ? sentence(weights, n, t) : "");
     table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
   }
 
@@ -260,14 +260,14 @@ function rowsOfALibrary(context) {
 function charactersOfUnicode(context) {
   const { say } = context;
   const threads = new Threads(say, (u) => context.set({ u }));
-  const told = telling();
+  const status = statusLine();
   const picture = h("div.asked-picture", {}, threads.element);
   const title = h("span", {}, "");
   const element = screen({
     title: "",
     sentence: say("most.sentence"),
     picture,
-    below: [told.element],
+    below: [status.element],
     hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toScene("unicode", say("hood.unicode")))),
   });
   element.querySelector("h2")?.append(title);
@@ -281,7 +281,7 @@ function charactersOfUnicode(context) {
     const { weights, restWeight } = weigh(similarities, { temperature, tail });
     threads.draw({ temperature, weights, similarities, othersWeight: restWeight });
     const nearest = weights.reduce((sum, weight) => sum + weight, 0);
-    told.tell(
+    status.show(
       temperature === Infinity
         ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` })
         : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) }),
