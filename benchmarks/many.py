@@ -73,7 +73,7 @@ class Many(ABC):
 
     @abstractmethod
     def fill(self, count: int) -> None:
-        """Store so many collections."""
+        """Store `count` collections."""
 
     @abstractmethod
     def ask(self, client: httpx.Client, number: int, query: Array) -> list[str]:

@@ -254,7 +254,7 @@ def read(path: Path, *, follow: bool = False) -> Iterator[dict[str, Any] | Torn]
         follow: whether to go on with lines that are written later, without end. The end of a line is then awaited.
 
     Raises:
-        OSError: a file cannot be read, or there is none.
+        OSError: the log does not exist, or one of its files cannot be read.
     """
     # Opened before the first line is read, so that a rotation meanwhile hides no file.
     files = [(old, old.open("rb")) for old, _ in old_files(path)]

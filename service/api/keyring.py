@@ -71,13 +71,15 @@ class Holder:
         return not self.prefixes or collection.startswith(self.prefixes)
 
     def prefixes_within(self, prefix: str) -> tuple[str, ...] | None:
-        """Return the prefixes of the covered collections whose names begin with `prefix`; None if there are none.
+        """Narrow the key's prefixes to collections whose names begin with `prefix`.
 
-        Without any prefix, all collections are covered.
+        Returns:
+            The narrowed prefixes; None if the key covers no such collection.
         """
-        pairs = [(covered, max(covered, prefix, key=len)) for covered in self.prefixes or ("",)]
         within = tuple(
-            longer for pair in pairs if (longer := pair[1]).startswith(pair[0]) and longer.startswith(prefix)
+            max(covered, prefix, key=len)
+            for covered in self.prefixes or ("",)
+            if covered.startswith(prefix) or prefix.startswith(covered)
         )
         return within or None
 

@@ -203,7 +203,7 @@ class Memory:
                 self._view = self._with_codes(self._view)
 
     def _next_to_code(self) -> Segment | None:
-        """Return a segment that shall have codes and has none; None if there is none."""
+        """Return a segment whose codes are still to be made, or None."""
         view = self._view
         if view.dimension is None or not self._layout.codes(view.dimension):
             return None
