@@ -20,7 +20,7 @@ from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseToo
 from service.storage.sqlite import full_text
 from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
 
-SCHEMA = 5
+SCHEMA = 6
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
 
@@ -222,6 +222,25 @@ def _migrate_from_4(connection: Connection) -> None:
         full_text.drop(connection, number)
 
 
+def _migrate_from_5(connection: Connection) -> None:
+    """Change schema 5 to 6 within a transaction: create its new tables, which are empty.
+
+    Schema 5 had no aliases.
+    """
+    _create_tables(connection, "aliases")
+
+
+def _create_tables(connection: Connection, *tables: str) -> None:
+    """Create tables of the latest version, and their indexes."""
+    with closing(sqlite3.connect(":memory:")) as latest:
+        latest.executescript(read_script())
+        for table in tables:
+            for (statement,) in latest.execute(
+                "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC", (table,)
+            ):
+                connection.execute(statement)
+
+
 REWRITES: Mapping[int, Callable[[Connection, Path, Report], None]] = {1: _copy_from_1}
 """For each version that is written anew: fills an empty database of the latest version from a file of it."""
 
@@ -229,6 +248,7 @@ MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {
     2: _migrate_from_2,
     3: _migrate_from_3,
     4: _migrate_from_4,
+    5: _migrate_from_5,
 }
 """For each version that is changed in place: turns it into the next one."""
 

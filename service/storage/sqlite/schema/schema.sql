@@ -1,4 +1,4 @@
--- Schema 5. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- Schema 6. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
 -- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,6 +18,15 @@ CREATE TABLE collections (
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector
 ) STRICT;
+
+-- Other names of collections. No collection has the name of an alias.
+CREATE TABLE aliases (
+    alias TEXT PRIMARY KEY,
+    collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX aliases_by_collection ON aliases (collection);
 
 CREATE TABLE documents (
     "row" INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,4 +1,4 @@
-"""A store of schema 1, made with that schema's own SQL."""
+"""Stores of older schemas: one of schema 1, made with that schema's own SQL, and newer ones taken back."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
         connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'documents'", (last + 7,))
         connection.execute("COMMIT")
     return path
+
+
+def remove_schema_6(connection: sqlite3.Connection) -> None:
+    """Remove the empty tables that schema 6 added."""
+    connection.execute("DROP TABLE aliases")
 
 
 def _insert(connection: sqlite3.Connection, collection: int, row: int, document: DocumentRecord) -> None:
