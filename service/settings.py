@@ -268,3 +268,22 @@ def _user_cache() -> Path:
 def heaps_configured() -> bool:
     """Return whether an environment variable sets how many memory heaps the C library uses."""
     return "MALLOC_ARENA_MAX" in os.environ
+
+
+class KeyMissing(ValueError):
+    """The environment variable that should hold a provider's key is not set, or empty."""
+
+
+def provider_key(variable: str) -> str:
+    """Return a provider's key from the environment variable that the file of encoders names.
+
+    Raises:
+        KeyMissing: the variable is not set, or empty.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise KeyMissing(
+            f"Expected the key of a provider in the environment variable {variable}, which is not set. Set it, or "
+            "leave api_key_env out for a provider without keys."
+        )
+    return key

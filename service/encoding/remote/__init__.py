@@ -1,0 +1,5 @@
+"""Encoders that a provider computes, behind an OpenAI-compatible URL."""
+
+from __future__ import annotations
+
+from service.encoding.remote.settings import InvalidRemoteSettings, RemoteSettings

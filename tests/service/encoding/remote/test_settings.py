@@ -1,0 +1,79 @@
+"""The settings of an encoder behind a URL."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from service.encoding.remote import InvalidRemoteSettings, RemoteSettings
+from service.settings import KeyMissing, provider_key
+
+KEY = "sk-a-secret-that-nobody-may-read"
+
+
+def settings(**fields) -> RemoteSettings:
+    return RemoteSettings(**{"name": "nomic", "url": "http://127.0.0.1:11434/v1", "model": "nomic-embed-text"} | fields)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1/"])
+def test_the_endpoint_is_below_the_url(url):
+    assert settings(url=url).endpoint == "http://127.0.0.1:11434/v1/embeddings"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("url", "127.0.0.1:11434/v1", "http or https"),
+        ("url", "file:///etc/passwd", "http or https"),
+        ("url", "http://", "http or https"),
+        ("url", "http://host:99999/v1", "http or https"),
+        ("url", "http://host/v1\n", "http or https"),
+        ("url", "https://user:secret@host/v1", "api_key_env"),
+        ("url", "https://host/v1?key=secret", "after \\?"),
+        ("url", "https://host/v1/embeddings", "Leave that out"),
+        ("model", "", "empty"),
+        ("api_key", "two words", "visible ASCII"),
+        ("api_key", "line\n", "visible ASCII"),
+        ("dimensions", 0, "from 1"),
+        ("dimensions", True, "from 1"),
+        ("batch_texts", 4096, "to 2048"),
+        ("batch_tokens", -1, "from 1"),
+        ("concurrency", 0, "from 1"),
+        ("requests_per_minute", 0.5, "whole number"),
+        ("timeout_seconds", 0, "seconds"),
+        ("timeout_seconds", math.nan, "seconds"),
+    ],
+)
+def test_a_value_outside_its_range_is_refused(field, value, words):
+    with pytest.raises(InvalidRemoteSettings, match=words) as refusal:
+        settings(**{field: value})
+    assert refusal.value.field == ("api_key_env" if field == "api_key" else field)
+    assert "secret" not in str(refusal.value)
+
+
+def test_the_key_is_not_shown():
+    assert KEY not in repr(settings(api_key=KEY))
+    assert KEY not in str(settings(api_key=KEY))
+
+
+def test_what_changes_vectors_is_the_identity_and_the_url_is_not():
+    plain = settings()
+    assert plain.model_identity == "nomic-embed-text"
+    assert settings(url="http://elsewhere/v1", api_key=KEY, batch_texts=1).model_identity == plain.model_identity
+    others = [settings(dimensions=64), settings(query_prefix="q: "), settings(document_prefix="d: ")]
+    assert len({plain.measured_of, *(other.measured_of for other in others)}) == 4
+
+
+def test_a_key_is_read_from_its_variable(monkeypatch):
+    monkeypatch.setenv("NOMIC_KEY", f"{KEY}\n")
+    assert provider_key("NOMIC_KEY") == KEY
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_missing_variable_is_named(monkeypatch, value):
+    monkeypatch.delenv("NOMIC_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NOMIC_KEY", value)
+    with pytest.raises(KeyMissing, match="NOMIC_KEY"):
+        provider_key("NOMIC_KEY")
