@@ -5,3 +5,20 @@ CREATE TABLE softkv.aliases (
     checksum bigint NOT NULL
 );
 CREATE INDEX aliases_by_collection ON softkv.aliases (collection);
+
+-- The last job of a collection that moves it to another encoder (service/storage/re_encoding.py).
+CREATE TABLE softkv.re_encodings (
+    collection bigint PRIMARY KEY REFERENCES softkv.collections ON DELETE CASCADE,
+    shadow bigint,      -- the collection that the job fills; NULL: it has ended
+    job text NOT NULL,  -- JSON
+    owner text COLLATE "C",  -- the process that works on it,
+    renewed timestamptz      -- and when it last said so
+);
+
+-- The document that each document of a shadow was made from.
+CREATE TABLE softkv.copied_rows (
+    shadow bigint NOT NULL,
+    source bigint NOT NULL, -- the row number of the original
+    "row" bigint NOT NULL,  -- and of its copy
+    PRIMARY KEY (shadow, source)
+);

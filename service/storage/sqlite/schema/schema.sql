@@ -28,6 +28,21 @@ CREATE TABLE aliases (
 
 CREATE INDEX aliases_by_collection ON aliases (collection);
 
+-- The last job of a collection that moves it to another encoder (service/storage/re_encoding.py).
+CREATE TABLE re_encodings (
+    collection INTEGER PRIMARY KEY REFERENCES collections (id) ON DELETE CASCADE,
+    shadow INTEGER, -- the collection that the job fills; NULL: it has ended
+    job TEXT NOT NULL -- JSON
+) STRICT;
+
+-- The document that each document of a shadow was made from.
+CREATE TABLE copied_rows (
+    shadow INTEGER NOT NULL,
+    source INTEGER NOT NULL, -- the row number of the original
+    "row" INTEGER NOT NULL,  -- and of its copy
+    PRIMARY KEY (shadow, source)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE documents (
     "row" INTEGER PRIMARY KEY AUTOINCREMENT,
     collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,

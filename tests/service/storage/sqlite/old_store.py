@@ -44,7 +44,8 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
 
 def remove_schema_6(connection: sqlite3.Connection) -> None:
     """Remove the empty tables that schema 6 added."""
-    connection.execute("DROP TABLE aliases")
+    for table in ("aliases", "re_encodings", "copied_rows"):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def _insert(connection: sqlite3.Connection, collection: int, row: int, document: DocumentRecord) -> None:

@@ -1,0 +1,101 @@
+"""Jobs that move a collection to another encoder, as every store keeps them.
+
+A job fills a shadow: a collection under a name that no caller can send, with the same documents and new vectors. For
+each document of the shadow the store keeps the row number of the document that it was made from. Row numbers are never
+reused, and each write gives a document a new one. So the documents that the shadow lacks, and those that it has too
+many, follow from two lists of row numbers, after a crash as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+from service.storage.records import CollectionSettings, JSONText, Null
+
+HIDDEN = " "
+"""The first character of the names of hidden collections; no caller can send such a name."""
+
+JobState: TypeAlias = Literal["running", "paused", "done", "failed", "cancelled"]
+ACTIVE: tuple[JobState, ...] = ("running", "paused")
+LEASE_SECONDS = 15.0
+"""A process that has not renewed its claim of a job for this time is taken for dead, and another one takes over."""
+
+
+@dataclass(frozen=True)
+class ReEncoding:
+    """The last job of a collection that moves it to another encoder.
+
+    Attributes:
+        collection: the number of the collection; of the new one when the job is done.
+        shadow: the number of the collection that the job fills; None when it has ended.
+        state: "paused" while the job waits, for example for its encoder, and goes on by itself.
+        reason: why it is paused, or failed; else None.
+        encoder: the encoder of the vectors until now; None if callers sent them.
+        to: the encoder of the new vectors.
+        settings: the settings of the shadow when it was created.
+        temperature, null: as the caller sent them; None if they were left out.
+        keep: whether vectors that callers sent are kept.
+        drops: what the collection loses, such as "calibration".
+        started, ended: seconds of Unix time; `ended` is None before.
+        documents: how many documents it had when the job ended; 0 before.
+    """
+
+    collection: int
+    shadow: int | None
+    state: JobState
+    reason: str | None
+    encoder: str | None
+    to: str
+    temperature: float | None
+    null: Null | None
+    keep: bool
+    drops: tuple[str, ...]
+    started: float
+    ended: float | None = None
+    documents: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether the job has not ended."""
+        return self.state in ACTIVE
+
+    def text(self) -> JSONText:
+        """Return the columns without the numbers of collections, as JSON."""
+        columns = asdict(self)
+        del columns["collection"], columns["shadow"]
+        return JSONText(json.dumps(columns))
+
+    @classmethod
+    def read(cls, collection: int, shadow: int | None, text: str) -> ReEncoding:
+        """Read a job from its columns."""
+        columns: dict[str, Any] = json.loads(text)
+        columns["drops"] = tuple(columns["drops"])
+        return cls(collection, shadow, **columns)
+
+    def ending(self, state: JobState, ended: float, documents: int, reason: str | None = None) -> ReEncoding:
+        """Return the job after its end."""
+        return replace(self, shadow=None, state=state, reason=reason, ended=ended, documents=documents)
+
+
+def hidden_name(kind: str, number: int) -> str:
+    """Return the name of a hidden collection.
+
+    Args:
+        kind: "shadow" or "replaced".
+        number: the number of the collection that it belongs to.
+    """
+    return f"{HIDDEN}{kind} {number}"
+
+
+def carried_null(settings: CollectionSettings, sent: Null | None) -> Null:
+    """Return the null key of a collection that has moved to another encoder.
+
+    Levels by name are kept, because they follow from the encoder. A similarity and a calibration are of the old one.
+    """
+    if sent is not None:
+        return sent
+    named: Sequence[Null] = ("auto", "lenient", "strict")
+    return settings.null if settings.null is False or settings.null in named else "auto"
