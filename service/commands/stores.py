@@ -99,7 +99,14 @@ def copy(
 
     softkv copy data postgresql://user@host/softkv --verify
     """
-    from service.storage import CollectionDiff, CopySummary, StorageError, compare_collection, copy_collection
+    from service.storage import (
+        CollectionDiff,
+        CopySummary,
+        StorageError,
+        compare_collection,
+        copy_collection,
+        copy_encoder_measurements,
+    )
     from softkv.commands.console import messages, output, progress, write_json
 
     if _parse_address(source) == _parse_address(target):
@@ -117,6 +124,7 @@ def copy(
             totals = {record.name: record.documents for record in reader.collections()}
             for name in collections or totals:
                 copied.append(copy_collection(reader, target_store, name, _add_task(bar, name, totals.get(name))))
+            copy_encoder_measurements(source_store, target_store)
             for summary in copied if verify else []:
                 report = _add_task(bar, f"{summary.name}, verified", summary.documents)
                 with target_store.reading() as target_reader:

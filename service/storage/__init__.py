@@ -16,7 +16,13 @@ from service.storage.conditions import (
     condition_digest,
     parse_condition,
 )
-from service.storage.copying import CollectionDiff, CopySummary, compare_collection, copy_collection
+from service.storage.copying import (
+    CollectionDiff,
+    CopySummary,
+    compare_collection,
+    copy_collection,
+    copy_encoder_measurements,
+)
 from service.storage.directory import BALLAST_BYTES, PRIVATE
 from service.storage.errors import (
     BackupDamaged,
@@ -64,6 +70,7 @@ from service.storage.records import (
     CollectionUsage,
     DatabaseInfo,
     DocumentRecord,
+    EncoderMeasurements,
     Extent,
     FieldFacts,
     FieldValue,

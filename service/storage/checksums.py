@@ -86,6 +86,11 @@ def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...
     return _checksum(_SEPARATOR.join((_bytes(name), *encoded)))
 
 
+def measurements_checksum(encoder: str, model: str, measurements: str) -> int:
+    """Return the checksum of a row of the table `encoder_measurements`."""
+    return _checksum(_SEPARATOR.join(map(_bytes, (encoder, model, measurements))))
+
+
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
     """Return the checksum of a stored answer to a write; it is stored in front of the answer's body."""
     return xxh3_64_digest(b"%d " % status + digest + body)

@@ -88,6 +88,14 @@ def copy_collection(source: Reader, target: Store, name: str, report: Report = l
     return CopySummary(name, done, written)
 
 
+def copy_encoder_measurements(source: Store, target: Store) -> None:
+    """Copy what was measured of encoders; measurements of the same names in the target are replaced."""
+    for encoder in source.measured_encoders():
+        measured = source.encoder_measurements(encoder)
+        if measured is not None:
+            target.keep_encoder_measurements(encoder, *measured)
+
+
 def compare_collection(
     source: Reader, target: Reader, name: str, report: Report = lambda count: None
 ) -> CollectionDiff:

@@ -18,6 +18,7 @@ from service.storage.records import (
     CollectionSettings,
     CollectionUsage,
     DocumentRecord,
+    EncoderMeasurements,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -322,6 +323,15 @@ class Store(Protocol):
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
+
+    def encoder_measurements(self, encoder: str) -> EncoderMeasurements | None:
+        """Return what was measured of an encoder; None if nothing was, or the row is damaged: measure it again."""
+
+    def keep_encoder_measurements(self, encoder: str, model: str, measurements: str) -> None:
+        """Keep what was measured of an encoder, in place of older measurements; see `EncoderMeasurements`."""
+
+    def measured_encoders(self) -> list[str]:
+        """Return the names of the encoders of which measurements are kept, in order."""
 
     def troubles(self) -> list[str]:
         """Return a list with one line of text if reads are unreliable now; else an empty list."""

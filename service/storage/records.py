@@ -83,6 +83,18 @@ class CollectionRecord:
         return self.documents - self.keyless
 
 
+class EncoderMeasurements(NamedTuple):
+    """What was measured of an encoder.
+
+    Attributes:
+        model: the model and settings that it was measured of; with others it has to be measured again.
+        measurements: the result, in JSON.
+    """
+
+    model: str
+    measurements: str
+
+
 class TextSpan(NamedTuple):
     """A span of a key text, from character `start` up to `end`."""
 

@@ -14,13 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from service.storage.checksums import document_checksum, settings_checksum, vectors_checksum
+from service.storage.checksums import (
+    document_checksum,
+    measurements_checksum,
+    settings_checksum,
+    vectors_checksum,
+)
 from service.storage.errors import CollectionDamaged, DocumentDamaged, DocumentsRepeated, Unstorable, WidthMismatch
 from service.storage.fields import FieldRow, field_rows, is_utf8, nesting_problem
 from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    EncoderMeasurements,
     JSONText,
     Matrix,
     StoredDocument,
@@ -199,6 +205,13 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     return CollectionRecord(
         number, name, CollectionSettings(*settings), documents, keyless, (basis, thin_seed) != (PROVEN, None)
     )
+
+
+def measurements_of(encoder: str, row: tuple[str, str, int] | None) -> EncoderMeasurements | None:
+    """Decode a row of `encoder_measurements`: model, measurements and checksum; None if it is damaged or missing."""
+    if row is None or measurements_checksum(encoder, row[0], row[1]) != row[2]:
+        return None
+    return EncoderMeasurements(row[0], row[1])
 
 
 class StoredVectors(NamedTuple):

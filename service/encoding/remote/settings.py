@@ -72,8 +72,8 @@ class RemoteSettings:
             InvalidRemoteSettings: a value is outside its range.
         """
         _check_url(self.url)
-        if not self.model:
-            raise InvalidRemoteSettings("model", "Expected the name of the provider's model, got an empty text.")
+        if not self.model or not self.model.isprintable():
+            raise InvalidRemoteSettings("model", f"Expected the name of the provider's model, got {self.model!r}.")
         if self.api_key is not None and not KEY_CHARACTERS.fullmatch(self.api_key):
             raise InvalidRemoteSettings(
                 "api_key_env", "Expected a key of visible ASCII characters, without spaces and line breaks."

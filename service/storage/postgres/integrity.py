@@ -23,7 +23,7 @@ from service.storage.postgres.statements import (
     field_entry,
     fold_case,
 )
-from service.storage.serialisation import collection_of, texts_of, vectors_of
+from service.storage.serialisation import collection_of, measurements_of, texts_of, vectors_of
 
 _BATCH = 1000
 
@@ -79,6 +79,7 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
         ((count,),) = connection.execute(f"SELECT count(*) FROM softkv.{table} WHERE NOT {has_owner}").fetchall()
         if count:
             yield f"{count} rows of {table} are of nothing that is there"
+    yield from _encoder_measurements(connection)
     for row in connection.execute(
         f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY id"
     ).fetchall():
@@ -86,6 +87,14 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
         yield from _collection(connection, version, next_row, tuple(columns))
         yield from _documents(connection, columns[0])
         yield from _vectors(connection, columns[0])
+
+
+def _encoder_measurements(connection: Connection[Any]) -> Iterator[str]:
+    for encoder, model, measurements, checksum in connection.execute(
+        "SELECT encoder, model, measurements, checksum FROM softkv.encoder_measurements ORDER BY encoder"
+    ).fetchall():
+        if measurements_of(encoder, (model, measurements, checksum)) is None:
+            yield f"the measurements of encoder {encoder!r} are not what was written: the next start measures it again"
 
 
 def _collection(connection: Connection[Any], version: int, next_row: int, row: tuple[Any, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from service.request_trace import time_stage
+from service.storage.checksums import measurements_checksum
 from service.storage.errors import (
     CollectionMissing,
     DiskFull,
@@ -34,8 +35,16 @@ from service.storage.postgres.integrity import find_damage
 from service.storage.postgres.reader import Reader
 from service.storage.postgres.statements import COLLECTION_COLUMNS
 from service.storage.postgres.writer import Writer, lock_request, refuse_answered
-from service.storage.records import ChangeSummary, ClusterPlan, CollectionRecord, Extent, VersionChange, WriteRequest
-from service.storage.serialisation import collection_of
+from service.storage.records import (
+    ChangeSummary,
+    ClusterPlan,
+    CollectionRecord,
+    EncoderMeasurements,
+    Extent,
+    VersionChange,
+    WriteRequest,
+)
+from service.storage.serialisation import collection_of, measurements_of
 from service.storage.writes import call_all
 
 _DELETED_AT_ONCE = 1000  # documents in one transaction
@@ -201,6 +210,30 @@ class PostgresStore:
                 statement = "INSERT INTO softkv.cluster_plan (names, copies) VALUES (%s, %s)"
                 connection.execute(statement, (list(names), copies))
         return self.cluster_plan()
+
+    def encoder_measurements(self, encoder: str) -> EncoderMeasurements | None:
+        """Return what was measured of an encoder; None if nothing was, or the row is damaged: measure it again."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT model, measurements, checksum FROM softkv.encoder_measurements WHERE encoder = %s", (encoder,)
+            ).fetchone()
+        return measurements_of(encoder, row)
+
+    def keep_encoder_measurements(self, encoder: str, model: str, measurements: str) -> None:
+        """Keep what was measured of an encoder, in place of older measurements; see `EncoderMeasurements`."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT INTO softkv.encoder_measurements (encoder, model, measurements, checksum)"
+                " VALUES (%s, %s, %s, %s) ON CONFLICT (encoder) DO UPDATE SET (model, measurements, checksum)"
+                " = (excluded.model, excluded.measurements, excluded.checksum)",
+                (encoder, model, measurements, measurements_checksum(encoder, model, measurements)),
+            )
+
+    def measured_encoders(self) -> list[str]:
+        """Return the names of the encoders of which measurements are kept, in order."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT encoder FROM softkv.encoder_measurements ORDER BY encoder").fetchall()
+        return [name for (name,) in rows]
 
     def catalogue(self) -> int:
         """Return a counter of changes to collections, other than to their documents."""

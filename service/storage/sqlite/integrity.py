@@ -21,7 +21,7 @@ from service.storage.errors import (
     StoreClosed,
 )
 from service.storage.fields import field_rows
-from service.storage.serialisation import collection_of, texts_of, vectors_of
+from service.storage.serialisation import collection_of, measurements_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
 from service.storage.sqlite.connections import require_sound, translate_errors
 from service.storage.sqlite.statements import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
@@ -57,12 +57,21 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     """
     yield from (str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok")
     yield from (f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check"))
+    yield from _encoder_measurements(connection)
     yield from _collections(connection)
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
         if full_text.exists(connection, number) and not _index_matches_keys(connection, empty, number):
             yield f"the full-text index of collection {number} is not that of its keys: full text may miss documents"
+
+
+def _encoder_measurements(connection: Connection) -> Iterator[str]:
+    for encoder, model, measurements, checksum in connection.execute(
+        "SELECT encoder, model, measurements, checksum FROM encoder_measurements ORDER BY encoder"
+    ).fetchall():
+        if measurements_of(encoder, (model, measurements, checksum)) is None:
+            yield f"the measurements of encoder {encoder!r} are not what was written: the next start measures it again"
 
 
 def _collections(connection: Connection) -> Iterator[str]:

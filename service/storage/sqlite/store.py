@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Any
 
 from service.request_trace import time_stage
+from service.storage.checksums import measurements_checksum
 from service.storage.directory import Ballast, Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
 from service.storage.idempotency import IdempotentWrite
 from service.storage.interface import DiskUsage, UncleanShutdown
-from service.storage.records import CollectionSettings, SearchRow, WriteRequest
-from service.storage.serialisation import DocumentTexts, refuse_repeated
+from service.storage.records import CollectionSettings, EncoderMeasurements, SearchRow, WriteRequest
+from service.storage.serialisation import DocumentTexts, measurements_of, refuse_repeated
 from service.storage.sqlite import document_rows
 from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate_errors
 from service.storage.sqlite.integrity import BackgroundPageCheck, find_damage
@@ -223,6 +224,29 @@ class SQLiteStore:
         """
         with self._translate_errors(), self._readers.acquire() as connection, self._gate:
             refuse_answered(connection, request)
+
+    def encoder_measurements(self, encoder: str) -> EncoderMeasurements | None:
+        """Return what was measured of an encoder; None if nothing was, or the row is damaged: measure it again."""
+        with self._translate_errors(), self._readers.acquire() as connection:
+            row = connection.execute(
+                "SELECT model, measurements, checksum FROM encoder_measurements WHERE encoder = ?", (encoder,)
+            ).fetchone()
+        return measurements_of(encoder, row)
+
+    def keep_encoder_measurements(self, encoder: str, model: str, measurements: str) -> None:
+        """Keep what was measured of an encoder, in place of older measurements; see `EncoderMeasurements`."""
+        checksum = measurements_checksum(encoder, model, measurements)
+        with self.writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO encoder_measurements (encoder, model, measurements, checksum)"
+                " VALUES (?, ?, ?, ?)",
+                (encoder, model, measurements, checksum),
+            )
+
+    def measured_encoders(self) -> list[str]:
+        """Return the names of the encoders of which measurements are kept, in order."""
+        with self._translate_errors(), self._readers.acquire() as connection:
+            return [name for (name,) in connection.execute("SELECT encoder FROM encoder_measurements ORDER BY encoder")]
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:

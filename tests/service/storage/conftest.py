@@ -49,6 +49,7 @@ def emptied(store: Any) -> Store:
         for record in writer.collections():
             writer.delete_collection(record.name)
         writer._connection.execute("DELETE FROM softkv.answered_writes")
+        writer._connection.execute("DELETE FROM softkv.encoder_measurements")
     return store  # type: ignore[no-any-return]
 
 

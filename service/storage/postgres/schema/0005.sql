@@ -22,3 +22,11 @@ CREATE TABLE softkv.copied_rows (
     "row" bigint NOT NULL,  -- and of its copy
     PRIMARY KEY (shadow, source)
 );
+
+-- What was measured of encoders behind a URL, so that a start need not measure it again.
+CREATE TABLE softkv.encoder_measurements (
+    encoder text COLLATE "C" PRIMARY KEY,
+    model text NOT NULL,
+    measurements text NOT NULL,
+    checksum bigint NOT NULL
+);

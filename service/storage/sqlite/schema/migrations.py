@@ -225,9 +225,9 @@ def _migrate_from_4(connection: Connection) -> None:
 def _migrate_from_5(connection: Connection) -> None:
     """Change schema 5 to 6 within a transaction: create its new tables, which are empty.
 
-    Schema 5 had no aliases and no jobs that move a collection to another encoder.
+    Schema 5 had no aliases, no jobs that move a collection to another encoder, and no measurements of encoders.
     """
-    _create_tables(connection, "aliases", "re_encodings", "copied_rows")
+    _create_tables(connection, "aliases", "re_encodings", "copied_rows", "encoder_measurements")
 
 
 def _create_tables(connection: Connection, *tables: str) -> None:

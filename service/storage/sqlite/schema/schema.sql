@@ -43,6 +43,14 @@ CREATE TABLE copied_rows (
     PRIMARY KEY (shadow, source)
 ) STRICT, WITHOUT ROWID;
 
+-- What was measured of encoders behind a URL, so that a start need not measure it again.
+CREATE TABLE encoder_measurements (
+    encoder TEXT PRIMARY KEY,
+    model TEXT NOT NULL,                  -- what it was measured of: another text here means to measure it again
+    measurements TEXT NOT NULL,           -- JSON
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE documents (
     "row" INTEGER PRIMARY KEY AUTOINCREMENT,
     collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,

@@ -44,7 +44,7 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
 
 def remove_schema_6(connection: sqlite3.Connection) -> None:
     """Remove the empty tables that schema 6 added."""
-    for table in ("aliases", "re_encodings", "copied_rows"):
+    for table in ("aliases", "re_encodings", "copied_rows", "encoder_measurements"):
         connection.execute(f"DROP TABLE {table}")
 
 
