@@ -48,6 +48,7 @@ from service.storage.errors import (
     LogMissing,
     OutsideFilter,
     QuotaExceeded,
+    ReEncodingActive,
     StorageError,
     StorageFailed,
     StoreClosed,
@@ -61,6 +62,7 @@ from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, en
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite
 from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
+from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, ReEncoding, carried_null
 from service.storage.records import (
     Change,
     ChangeSummary,

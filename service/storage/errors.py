@@ -189,6 +189,16 @@ class CollectionExists(StorageError):
         self.name = name
 
 
+class ReEncodingActive(StorageError):
+    """A job moves the collection to another encoder already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"collection {name!r} is being re-encoded already: wait for the end, or DELETE "
+            f"/v1/collections/{name}/re-encode first"
+        )
+
+
 class CollectionMissing(StorageError):
     """The collection does not exist, or was deleted."""
 

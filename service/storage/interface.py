@@ -12,6 +12,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
+from service.storage.re_encoding import ReEncoding
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -93,10 +94,33 @@ class Reader(Protocol):
     gathered: Any
 
     def collections(self) -> list[CollectionRecord]:
-        """Return the records of all collections, ordered by name."""
+        """Return the records of all collections that callers see, ordered by name."""
 
     def collection(self, name: str) -> CollectionRecord:
         """Return the collection of that name; raises CollectionMissing."""
+
+    def record(self, collection: int) -> CollectionRecord:
+        """Return the collection with that number, hidden or not; raises CollectionMissing."""
+
+    def hidden_collections(self) -> list[CollectionRecord]:
+        """Return the collections that callers do not see, see `service.storage.re_encoding`."""
+
+    def re_encodings(self) -> list[ReEncoding]:
+        """Return the last job of each collection that moves it to another encoder."""
+
+    def re_encoding(self, collection: int) -> ReEncoding | None:
+        """Return the last job that moves a collection to another encoder, or None."""
+
+    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+        """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
+
+    def count_own_vectors(self, collection: int) -> tuple[int, int]:
+        """Count the documents with keys that no encoder made, and those with such values.
+
+        Keys are the caller's own if there is no key text, or if there are several of the whole text. A value vector is
+        if the value is not a text, or if the collection does not encode values. In a collection without an encoder all
+        are.
+        """
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
@@ -258,6 +282,31 @@ class Writer(Reader, Protocol):
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection and everything in it; raises CollectionMissing."""
+
+    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
+        """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
+
+        Raises ReEncodingActive if the collection has a job that has not ended.
+        """
+
+    def save_re_encoding(self, job: ReEncoding) -> None:
+        """Store the state of a job. The shadow of a job that has ended becomes a collection to delete."""
+
+    def claim_re_encoding(self, collection: int, owner: str) -> bool:
+        """Take over a job, or keep it; return False if another living process works on it, or if it has ended."""
+
+    def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
+        """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
+
+    def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
+        """Delete documents of a shadow with these row numbers int64[n], with the records of their originals."""
+
+    def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
+        """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
+
+        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
+        one to delete. Return the new record.
+        """
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents under new row numbers.

@@ -15,6 +15,7 @@ from service.storage.fields import Kind
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.interface import Cursor, Reader, Search, Writer
 from service.storage.key_rows import KeySums
+from service.storage.re_encoding import ReEncoding
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -126,6 +127,30 @@ class RestrictedReader:
     def collection(self, name: str) -> CollectionRecord:
         """Return the collection of that name; its counts are of all documents. Raises CollectionMissing."""
         return self.whole.collection(name)
+
+    def record(self, collection: int) -> CollectionRecord:
+        """Return the collection with that number; its counts are of all documents. Raises CollectionMissing."""
+        return self.whole.record(collection)
+
+    def hidden_collections(self) -> list[CollectionRecord]:
+        """Return the collections that callers do not see."""
+        return self.whole.hidden_collections()
+
+    def re_encodings(self) -> list[ReEncoding]:
+        """Return the last job of each collection that moves it to another encoder."""
+        return self.whole.re_encodings()
+
+    def re_encoding(self, collection: int) -> ReEncoding | None:
+        """Return the last job that moves a collection to another encoder, or None."""
+        return self.whole.re_encoding(collection)
+
+    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+        """Return the row numbers int64[n] of the documents that a shadow has copies of, and of the copies."""
+        return self.whole.copied_rows(shadow)
+
+    def count_own_vectors(self, collection: int) -> tuple[int, int]:
+        """Count the documents with keys that no encoder made, and those with such values; hidden ones too."""
+        return self.whole.count_own_vectors(collection)
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the visible documents that have one of `ids` and match `condition`."""
@@ -333,6 +358,30 @@ class RestrictedWriter(RestrictedReader):
     def delete_collection(self, name: str) -> None:
         """Delete a collection and everything in it, hidden documents too; raises CollectionMissing."""
         self.whole.delete_collection(name)
+
+    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
+        """Create the shadow of a job, and store the job; see `Writer.begin_re_encoding`."""
+        return self.whole.begin_re_encoding(job, settings)
+
+    def save_re_encoding(self, job: ReEncoding) -> None:
+        """Store the state of a job."""
+        self.whole.save_re_encoding(job)
+
+    def claim_re_encoding(self, collection: int, owner: str) -> bool:
+        """Take over a job, or keep it; see `Writer.claim_re_encoding`."""
+        return self.whole.claim_re_encoding(collection, owner)
+
+    def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
+        """Record the documents from which those of a write to a shadow were made."""
+        self.whole.keep_copies(shadow, sources, change)
+
+    def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
+        """Delete documents of a shadow, with the records of their originals."""
+        self.whole.delete_copies(shadow, rows)
+
+    def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
+        """Put the shadow of a job into the place of its collection; see `Writer.replace_collection`."""
+        return self.whole.replace_collection(job, settings)
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents, see `Writer.upsert`.

@@ -35,6 +35,7 @@ from service.storage.postgres.statements import (
     where_passes,
     with_ids,
 )
+from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.records import (
     CollectionRecord,
     CollectionUsage,
@@ -70,9 +71,57 @@ class Reader:
         self._living = LIVING if version is None else living_at(version)
 
     def collections(self) -> list[CollectionRecord]:
-        """Return every collection, ordered by name."""
-        rows = self._all(f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY name")
+        """Return every collection that callers see, ordered by name."""
+        rows = self._all(
+            f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE NOT starts_with(name, %s) ORDER BY name", HIDDEN
+        )
         return [collection_of(row) for row in rows]
+
+    def record(self, collection: int) -> CollectionRecord:
+        """Return the collection with that number, hidden or not; raises CollectionMissing."""
+        return self._collection("id", collection)
+
+    def hidden_collections(self) -> list[CollectionRecord]:
+        """Return the collections that callers do not see, see `service.storage.re_encoding`."""
+        rows = self._all(
+            f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE starts_with(name, %s) ORDER BY id", HIDDEN
+        )
+        return [collection_of(row) for row in rows]
+
+    def re_encodings(self) -> list[ReEncoding]:
+        """Return the last job of each collection that moves it to another encoder."""
+        rows = self._all("SELECT collection, shadow, job FROM softkv.re_encodings ORDER BY collection")
+        return [ReEncoding.read(*row) for row in rows]
+
+    def re_encoding(self, collection: int) -> ReEncoding | None:
+        """Return the last job that moves a collection to another encoder, or None."""
+        rows = self._all("SELECT collection, shadow, job FROM softkv.re_encodings WHERE collection = %s", collection)
+        return ReEncoding.read(*rows[0]) if rows else None
+
+    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+        """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
+        pairs = self._all('SELECT source, "row" FROM softkv.copied_rows WHERE shadow = %s ORDER BY source', shadow)
+        sources, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return sources, rows
+
+    def count_own_vectors(self, collection: int) -> tuple[int, int]:
+        """Count the documents with keys that no encoder made, and those with such values."""
+        settings = self._collection("id", collection).settings
+        if settings.encoder is None:
+            own_keys, own_values = "keys > 0", "value_vector IS NOT NULL"
+        else:
+            own_keys = "keys > 0 AND (key IS NULL OR keys > 1 AND first IS NULL)"
+            own_values = "value_vector IS NOT NULL"
+            if settings.value_from == "value":
+                own_values += " AND NOT starts_with(ltrim(value), '\"')"
+        rows = self._all(
+            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values})"
+            " FROM softkv.documents JOIN softkv.vectors"
+            ' ON vectors.collection = documents.collection AND vectors."row" = documents."row"'
+            f" WHERE documents.collection = %s AND {self._living}",
+            collection,
+        )
+        return int(rows[0][0]), int(rows[0][1])
 
     def version(self, collection: int) -> int:
         """Return the version of a collection that this reader sees; raises CollectionMissing."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from psycopg import Connection
 
-from service.storage.checksums import id_hash, settings_checksum
+from service.storage.checksums import alias_checksum, id_hash, settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists
+from service.storage.errors import CollectionExists, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
+from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, hidden_name
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -88,8 +91,105 @@ class Writer(Reader):
         with self._connection.transaction():
             for table in ("vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
+            self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", record.id)
             self._run("DELETE FROM softkv.collections WHERE id = %s", record.id)
             self._bump_catalogue()
+
+    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
+        """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
+
+        Raises ReEncodingActive if the collection has a job that has not ended.
+        """
+        record = self.lock_collection(job.collection)
+        last = self.re_encoding(job.collection)
+        if last is not None and last.active:
+            raise ReEncodingActive(record.name)
+        with self._connection.transaction():
+            shadow = self.create_collection(hidden_name("shadow", job.collection), settings)
+            job = replace(job, shadow=shadow.id)
+            self._run("DELETE FROM softkv.re_encodings WHERE collection = %s", job.collection)
+            statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, %s, %s)"
+            self._run(statement, job.collection, job.shadow, job.text())
+        return job
+
+    def save_re_encoding(self, job: ReEncoding) -> None:
+        """Store the state of a job. The shadow of a job that has ended becomes a collection to delete."""
+        with self._connection.transaction():
+            before = self.re_encoding(job.collection)
+            if before is not None and before.shadow is not None and job.shadow is None:
+                self._rename(before.shadow, hidden_name("replaced", before.shadow))
+            statement = "UPDATE softkv.re_encodings SET shadow = %s, job = %s WHERE collection = %s"
+            self._run(statement, job.shadow, job.text(), job.collection)
+
+    def claim_re_encoding(self, collection: int, owner: str) -> bool:
+        """Take over a job, or keep it; return False if another living process works on it, or if it has ended."""
+        claimed = self._all(
+            "UPDATE softkv.re_encodings SET owner = %s, renewed = clock_timestamp() WHERE collection = %s"
+            f" AND (owner = %s OR owner IS NULL OR renewed < clock_timestamp() - interval '{LEASE_SECONDS} seconds')"
+            " RETURNING shadow",
+            owner,
+            collection,
+            owner,
+        )
+        job = self.re_encoding(collection)
+        return bool(claimed) and job is not None and job.active
+
+    def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
+        """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
+        with self._connection.transaction():
+            self._forget_copies(shadow, change.removed)
+            self._run(
+                'INSERT INTO softkv.copied_rows (shadow, source, "row")'
+                " SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[])",
+                shadow,
+                sources.tolist(),
+                change.added.tolist(),
+            )
+
+    def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
+        """Delete documents of a shadow with these row numbers int64[n], with the records of their originals."""
+        with self._connection.transaction():
+            self._forget_copies(shadow, rows)
+            self._delete(shadow, rows)
+
+    def _forget_copies(self, shadow: int, rows: RowNumbers) -> None:
+        if len(rows):
+            statement = 'DELETE FROM softkv.copied_rows WHERE shadow = %s AND "row" = ANY(%s)'
+            self._run(statement, shadow, rows.tolist())
+
+    def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
+        """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
+
+        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
+        one to delete. Return the new record.
+        """
+        assert job.shadow is not None
+        name, shadow = self.lock_collection(job.collection).name, job.shadow
+        self.lock_collection(shadow)
+        with self._connection.transaction():
+            self._rename(job.collection, hidden_name("replaced", job.collection))
+            self._rename(shadow, name)
+            self._save(self._collection("id", shadow), settings)
+            for (alias,) in self._all("SELECT alias FROM softkv.aliases WHERE collection = %s", job.collection):
+                statement = "UPDATE softkv.aliases SET collection = %s, checksum = %s WHERE alias = %s"
+                self._run(statement, shadow, alias_checksum(alias, shadow), alias)
+            record = self._collection("id", shadow)
+            ended = job.ending("done", time.time(), record.documents)
+            self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", shadow)
+            self._run("DELETE FROM softkv.re_encodings WHERE collection = ANY(%s)", [job.collection, shadow])
+            statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, NULL, %s)"
+            self._run(statement, shadow, ended.text())
+        return record
+
+    def _rename(self, collection: int, name: str) -> None:
+        columns = settings_row(self._collection("id", collection).settings)
+        self._run(
+            "UPDATE softkv.collections SET name = %s, checksum = %s WHERE id = %s",
+            name,
+            settings_checksum(name, columns),
+            collection,
+        )
+        self._bump_catalogue()
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents under new row numbers.

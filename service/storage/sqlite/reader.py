@@ -15,6 +15,7 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
+from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.records import (
     CollectionRecord,
     CollectionUsage,
@@ -40,6 +41,7 @@ from service.storage.sqlite.statements import (
     compile_condition,
     format_numbers,
     marks,
+    parse_numbers,
 )
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
@@ -57,13 +59,65 @@ class Reader:
         self.gathered = gathered
 
     def collections(self) -> list[CollectionRecord]:
-        """Return every collection, ordered by name."""
-        rows = self._connection.execute(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")
+        """Return every collection that callers see, ordered by name."""
+        rows = self._connection.execute(
+            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE NOT name GLOB ? ORDER BY name", (f"{HIDDEN}*",)
+        )
         return [collection_of(row) for row in rows]
 
     def collection(self, name: str) -> CollectionRecord:
         """Return the collection of that name; raises CollectionMissing."""
         return self._collection("name", name)
+
+    def record(self, collection: int) -> CollectionRecord:
+        """Return the collection with that number, hidden or not; raises CollectionMissing."""
+        return self._collection("id", collection)
+
+    def hidden_collections(self) -> list[CollectionRecord]:
+        """Return the collections that callers do not see, see `service.storage.re_encoding`."""
+        rows = self._connection.execute(
+            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name GLOB ? ORDER BY id", (f"{HIDDEN}*",)
+        )
+        return [collection_of(row) for row in rows]
+
+    def re_encodings(self) -> list[ReEncoding]:
+        """Return the last job of each collection that moves it to another encoder."""
+        rows = self._connection.execute("SELECT collection, shadow, job FROM re_encodings ORDER BY collection")
+        return [ReEncoding.read(*row) for row in rows]
+
+    def re_encoding(self, collection: int) -> ReEncoding | None:
+        """Return the last job that moves a collection to another encoder, or None."""
+        row = self._connection.execute(
+            "SELECT collection, shadow, job FROM re_encodings WHERE collection = ?", (collection,)
+        ).fetchone()
+        return None if row is None else ReEncoding.read(*row)
+
+    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+        """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
+        columns = self._connection.execute(
+            'SELECT group_concat(source), group_concat("row") FROM'
+            ' (SELECT source, "row" FROM copied_rows WHERE shadow = ? ORDER BY source)',
+            (shadow,),
+        ).fetchone()
+        sources, rows = (parse_numbers(text) for text in columns)
+        return sources, rows
+
+    def count_own_vectors(self, collection: int) -> tuple[int, int]:
+        """Count the documents with keys that no encoder made, and those with such values."""
+        settings = self._collection("id", collection).settings
+        if settings.encoder is None:
+            own_keys, own_values = "keys > 0", "value_vector IS NOT NULL"
+        else:
+            own_keys = "keys > 0 AND (key IS NULL OR keys > 1 AND first IS NULL)"
+            own_values = "value_vector IS NOT NULL"
+            if settings.value_from == "value":
+                own_values += " AND ltrim(value) NOT GLOB '\"*'"
+        counts = self._connection.execute(
+            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values})"
+            ' FROM documents JOIN vectors ON vectors."row" = documents."row" WHERE collection = ?',
+            (collection,),
+        ).fetchone()
+        return int(counts[0]), int(counts[1])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

@@ -17,6 +17,7 @@ from sqlite3 import Connection, OperationalError
 
 from service.storage.errors import LogMissing
 from service.storage.interface import UncleanShutdown
+from service.storage.re_encoding import HIDDEN
 from service.storage.sqlite.schema.migrations import log_path
 
 
@@ -43,7 +44,9 @@ class ShutdownProbe:
         row = connection.execute("SELECT pid FROM open_stores").fetchone()
         if row is None:
             return None
-        collections, documents = connection.execute("SELECT count(*), sum(documents) FROM collections").fetchone()
+        collections, documents = connection.execute(
+            "SELECT count(*), sum(documents) FROM collections WHERE NOT name GLOB ?", (f"{HIDDEN}*",)
+        ).fetchone()
         seconds = time.perf_counter() - self._started
         return UncleanShutdown(int(row[0]), self._log_bytes, collections, documents or 0, seconds)
 

@@ -319,6 +319,7 @@ class SQLiteStore:
                 with closing(connect(self.path)) as connection:
                     connection.execute("VACUUM INTO ?", (str(target),))
                 with closing(connect(target)) as connection:
+                    _leave_out_jobs(connection)
                     mark_closed(connection)
             yield target
         finally:
@@ -331,6 +332,19 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _leave_out_jobs(connection: Connection) -> None:
+    """Delete hidden collections from a copy of a store, and the jobs that fill them."""
+    writer = Writer(connection)
+    if hidden := writer.hidden_collections():
+        connection.execute("BEGIN")
+        for record in hidden:
+            writer.delete_collection(record.name)
+        connection.execute("DELETE FROM re_encodings WHERE shadow IS NOT NULL")
+        connection.execute("COMMIT")
+        while shrink(connection):
+            pass
 
 
 @contextmanager

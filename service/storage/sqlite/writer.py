@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from sqlite3 import Connection
 
-from service.storage.checksums import settings_checksum
+from service.storage.checksums import alias_checksum, settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists
+from service.storage.errors import CollectionExists, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
+from service.storage.re_encoding import ReEncoding, hidden_name
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -23,7 +26,7 @@ from service.storage.records import (
 from service.storage.serialisation import SETTINGS_COLUMNS, settings_row
 from service.storage.sqlite import document_rows, full_text, vector_rows
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.statements import marks
+from service.storage.sqlite.statements import format_numbers, marks
 from service.storage.writes import Upsert, refuse_fixed
 
 
@@ -79,7 +82,101 @@ class Writer(Reader):
             full_text.drop(self._connection, record.id)
             # In one sweep: the cascade would look them up document by document.
             self._connection.execute("DELETE FROM fields WHERE collection = ?", (record.id,))
+            self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (record.id,))
             self._connection.execute("DELETE FROM collections WHERE id = ?", (record.id,))
+
+    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
+        """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
+
+        Raises ReEncodingActive if the collection has a job that has not ended.
+        """
+        last = self.re_encoding(job.collection)
+        if last is not None and last.active:
+            raise ReEncodingActive(self._collection("id", job.collection).name)
+        with self._all_or_none():
+            shadow = self.create_collection(hidden_name("shadow", job.collection), settings)
+            job = replace(job, shadow=shadow.id)
+            self._connection.execute("DELETE FROM re_encodings WHERE collection = ?", (job.collection,))
+            self._connection.execute(
+                "INSERT INTO re_encodings (collection, shadow, job) VALUES (?, ?, ?)",
+                (job.collection, job.shadow, job.text()),
+            )
+        return job
+
+    def save_re_encoding(self, job: ReEncoding) -> None:
+        """Store the state of a job. The shadow of a job that has ended becomes a collection to delete."""
+        with self._all_or_none():
+            before = self.re_encoding(job.collection)
+            if before is not None and before.shadow is not None and job.shadow is None:
+                self._rename(before.shadow, hidden_name("replaced", before.shadow))
+            self._connection.execute(
+                "UPDATE re_encodings SET shadow = ?, job = ? WHERE collection = ?",
+                (job.shadow, job.text(), job.collection),
+            )
+
+    def claim_re_encoding(self, collection: int, owner: str) -> bool:
+        """Return whether a job has not ended; no other process can work on it, since none can open the file."""
+        job = self.re_encoding(collection)
+        return job is not None and job.active
+
+    def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
+        """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
+        with self._all_or_none():
+            self._forget_copies(shadow, change.removed)
+            self._connection.executemany(
+                'INSERT INTO copied_rows (shadow, source, "row") VALUES (?, ?, ?)',
+                ((shadow, *pair) for pair in zip(sources.tolist(), change.added.tolist(), strict=True)),
+            )
+
+    def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
+        """Delete documents of a shadow with these row numbers int64[n], with the records of their originals."""
+        with self._all_or_none():
+            self._forget_copies(shadow, rows)
+            self._delete(shadow, rows)
+
+    def _forget_copies(self, shadow: int, rows: RowNumbers) -> None:
+        if len(rows):
+            self._connection.execute(
+                'DELETE FROM copied_rows WHERE shadow = ? AND "row" IN (SELECT value FROM json_each(?))',
+                (shadow, format_numbers(rows)),
+            )
+
+    def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
+        """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
+
+        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
+        one to delete. Return the new record.
+        """
+        assert job.shadow is not None
+        name, shadow = self._collection("id", job.collection).name, job.shadow
+        with self._all_or_none():
+            self._rename(job.collection, hidden_name("replaced", job.collection))
+            self._rename(shadow, name)
+            self._save(self._collection("id", shadow), settings)
+            self._move_aliases(job.collection, shadow)
+            record = self._collection("id", shadow)
+            ended = job.ending("done", time.time(), record.documents)
+            self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (shadow,))
+            self._connection.execute("DELETE FROM re_encodings WHERE collection = ?", (job.collection,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO re_encodings (collection, shadow, job) VALUES (?, NULL, ?)",
+                (shadow, ended.text()),
+            )
+        return record
+
+    def _move_aliases(self, collection: int, to: int) -> None:
+        aliases = self._connection.execute("SELECT alias FROM aliases WHERE collection = ?", (collection,)).fetchall()
+        self._connection.executemany(
+            "UPDATE aliases SET collection = ?, checksum = ? WHERE alias = ?",
+            ((to, alias_checksum(alias, to), alias) for (alias,) in aliases),
+        )
+
+    def _rename(self, collection: int, name: str) -> None:
+        columns = settings_row(self._collection("id", collection).settings)
+        self._connection.execute(
+            "UPDATE collections SET name = ?, checksum = ? WHERE id = ?",
+            (name, settings_checksum(name, columns), collection),
+        )
 
     def upsert(
         self,
