@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
-from attention.transformer.checkpoints.checkpoint import Checkpoint, load, modules, read_modules, truncation
+from attention.transformer.checkpoints.checkpoint import (
+    Checkpoint,
+    load,
+    modules,
+    prompts_of,
+    read_modules,
+    truncation,
+)
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit_precision
@@ -88,6 +95,7 @@ __all__ = [
     "load",
     "map_arrays",
     "modules",
+    "prompts_of",
     "read_modules",
     "rows",
     "sinusoidal",

@@ -115,16 +115,18 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
 
 
 def _load_network(directory: Path, precision: Precision, threads: int | None) -> Network:
-    """Load a model on softkv's own Transformer if that supports it, else on sentence-transformers."""
+    """Load a model on softkv's own Transformer or as a table of vectors if possible, else on sentence-transformers."""
     from attention.transformer import UnsupportedModelError
     from service.encoding.models.core_network import CoreNetwork
+    from service.encoding.models.static_network import StaticNetwork
 
-    try:
+    with suppress(UnsupportedModelError):
         return CoreNetwork(directory, precision, threads)
-    except UnsupportedModelError:
-        from service.encoding.models.library_network import LibraryNetwork
+    with suppress(UnsupportedModelError):
+        return StaticNetwork(directory, precision)
+    from service.encoding.models.library_network import LibraryNetwork
 
-        return LibraryNetwork(directory, precision, threads)
+    return LibraryNetwork(directory, precision, threads)
 
 
 def encoder_name(name_or_path: str) -> str:

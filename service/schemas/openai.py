@@ -11,6 +11,8 @@ from service.schemas.wire import JSONObject, Text, well_formed, whole
 
 MOST_INPUTS = 2048
 
+RunsOn = Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
+
 TOKENS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 INPUT_SCHEMA: dict[str, Any] = {
     "description": "A text, or its tokens by this model's own tokenizer, special ones included; or a list of either.",
@@ -114,7 +116,10 @@ class Model(OpenAIWire):
     )
     owned_by: str
     state: Literal["loading", "ready", "failed"]
-    runs_on: Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"] | None
+    runs_on: (
+        Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
+        | None
+    )
     dimension: int | None
     max_tokens: int | None = Field(
         description="The number of tokens that it reads of a text; null also if it reads all."

@@ -6,9 +6,10 @@ A folder is read in this order:
     2. Its maker's similarity, and the temperature of the loss on the model card (`declaration.py`).
     3. BERT, RoBERTa and DistilBERT with mean, cls or max pooling run on the core (`core_network.py`).
        They use machine code if `compiles` allows it and it is ready, else torch, else the definition in NumPy.
-    4. Other models run by sentence-transformers, with the core's attention if it gives the same vectors
+    4. Static models are the mean of their tokens' vectors, which NumPy computes (`static_network.py`).
+    5. Other models run by sentence-transformers, with the core's attention if it gives the same vectors
        (`library_network.py`). If vectors depend on the rest of a batch, each text runs alone.
-    5. Mean and deviation of unrelated pairs, and the temperature at which questions best find their texts
+    6. Mean and deviation of unrelated pairs, and the temperature at which questions best find their texts
        (`background.py` and `temperature.py` of the package above, on `topics.jsonl`).
 
 A collection copies similarity and temperature when it is created, so a changed folder does not change it. A maker's

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from attention.errors import AttentionError, ParameterError
 from service.encoding.background import TOPICS
 from service.encoding.errors import LibraryMissing, ModelUnusable
 from service.encoding.models.network import Precision, RunsOn, use_threads
+from service.encoding.models.static_network import static_tokenizer
 from service.encoding.texts import PURPOSES, Purpose
 from service.encoding.tokens import ModelTokenizer
 
@@ -133,7 +133,7 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
         )
     tokenizer = model.tokenizer
     if isinstance(tokenizer, Tokenizer):
-        return _static_tokenizer(tokenizer)
+        return static_tokenizer(tokenizer)
     max_tokens = model.max_seq_length
     if max_tokens is None or max_tokens == math.inf:
         raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
@@ -168,23 +168,6 @@ def _extra_limits(reader: Any) -> str:
     for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
         limits[f"processing_kwargs.{part}.max_length"] = (arguments or {}).get("max_length")
     return ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
-
-
-def _static_tokenizer(tokenizer: Tokenizer) -> ModelTokenizer:
-    """Return the tokeniser of a static model, which averages the vectors of a text's tokens.
-
-    It adds no special tokens, and reads the whole text unless its tokenizer.json has a limit.
-    """
-    fields: dict[str, Any] = json.loads(tokenizer.to_str())
-    truncation = fields["truncation"]
-    library = Tokenizer.from_str(json.dumps(fields | {"post_processor": None}))
-    unknown = fields["model"].get("unk_token")
-    return ModelTokenizer(
-        library,
-        max_tokens=truncation["max_length"] if truncation else None,
-        unknown_token=fields["model"].get("unk_id") if unknown is None else library.token_to_id(unknown),
-        truncation_side="left" if truncation and truncation["direction"].lower() == "left" else "right",
-    )
 
 
 # Texts of different lengths: in a batch, all but the longest are padded.

@@ -12,15 +12,15 @@ from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
 Precision = Literal["float32", "bfloat16"]
-RunsOn = Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"]
+RunsOn = Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
 
 
 class Network(Protocol):
     """A model in memory, with its tokeniser.
 
     Attributes:
-        runs_on: the library that computes the model. The second name stands for the library's layers with softkv's
-            attention.
+        runs_on: the library that computes the model. "sentence-transformers with attention" stands for that library's
+            layers with softkv's attention, and "NumPy" for a static model.
         precision: the number format of its arithmetic.
         dimension: the width d of a vector.
         tokenizer: the tokeniser of its texts.

@@ -10,8 +10,7 @@ import pytest
 from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
 from service.encoding.registry import default_checkpoint, load_encoder
-
-WIDTH = 32  # of the small random models
+from tests.checkpoints import save_sentence_encoder, save_static, save_transformer
 
 
 @pytest.fixture(scope="session")
@@ -42,29 +41,9 @@ def model_copy(tmp_path):
 def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Makes small random transformers with all-MiniLM's tokeniser, as transformers saves them."""
 
-    def make(config: str, *, auto: str = "AutoModel", padding_side: str = "right", **options: object) -> str:
-        import torch
-        import transformers
-
+    def make(config: str, **options: Any) -> str:
         directory = tmp_path_factory.mktemp("bare")
-        torch.manual_seed(7)
-        sizes = {
-            "vocab_size": 30_522,
-            "hidden_size": WIDTH,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-        }
-        model = getattr(transformers, auto).from_config(getattr(transformers, config)(**(sizes | options)))
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=0.3)
-        model.save_pretrained(directory)
-        names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")}
-        tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_file=str(default_checkpoint() / "tokenizer.json"), padding_side=padding_side, **names
-        )
-        tokenizer.save_pretrained(directory)
+        save_transformer(directory, config, **options)
         return str(directory)
 
     return make
@@ -86,12 +65,20 @@ def random_model(tmp_path_factory: pytest.TempPathFactory, bare_model: Callable[
     """Makes small random sentence encoders, as sentence-transformers saves them."""
 
     def make(config: str, **options: object) -> Path:
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-
         directory = tmp_path_factory.mktemp("random")
-        transformer = Transformer(bare_model(config, **options), max_seq_length=64)
-        SentenceTransformer(modules=[transformer, Pooling(WIDTH)], device="cpu").save(str(directory))
+        save_sentence_encoder(directory, Path(bare_model(config, **options)))
+        return directory
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def static_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes small random static models, as sentence-transformers saves them."""
+
+    def make(**options: Any) -> Path:
+        directory = tmp_path_factory.mktemp("static")
+        save_static(directory, **options)
         return directory
 
     return make

@@ -49,6 +49,11 @@ with tempfile.TemporaryDirectory() as data, RunningService(data_dir=data) as run
 print(json.dumps({"best": found["matches"][0]["id"], "verdict": found["evidence"]["verdict"],
                   "tokens": len(traced["tokens"])}))
 """
+STATIC = """
+import json, sys
+from service.encoding import load_encoder
+print(json.dumps(load_encoder(sys.argv[1]).encode(json.loads(sys.argv[2]), "document").vectors.tolist()))
+"""
 OTHER = """
 import sys
 from service.encoding import LibraryMissing, load_encoder
@@ -89,6 +94,12 @@ def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definitio
     report = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))
     expected = load_encoder(directory).encode(TEXTS, "document").vectors
     np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol=1e-5)
+
+
+def test_a_static_model_needs_no_torch(static_model):
+    directory = str(static_model())
+    report = json.loads(run(BLOCKED + STATIC, directory, json.dumps(TEXTS)))
+    np.testing.assert_array_equal(report, load_encoder(directory).encode(TEXTS, "document").vectors.tolist())
 
 
 def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):

@@ -3618,7 +3618,7 @@ export interface components {
             owned_by: string;
             /** @enum {string} */
             state: "loading" | "ready" | "failed";
-            runs_on: ("attention/transformer" | "sentence-transformers with attention" | "sentence-transformers") | null;
+            runs_on: ("attention/transformer" | "NumPy" | "sentence-transformers with attention" | "sentence-transformers") | null;
             dimension: number | null;
             /** @description The number of tokens that it reads of a text; null also if it reads all. */
             max_tokens: number | null;

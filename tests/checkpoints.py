@@ -1,0 +1,130 @@
+"""Small models with random parameters, in folders as transformers and sentence-transformers save them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from service.encoding.registry import default_checkpoint
+
+WIDTH = 32
+VOCABULARY = 30_522  # of the tokeniser of all-MiniLM, which these models read texts with
+MAX_TOKENS = 64
+SPREAD = 0.3
+"""The deviation of the parameters: large, so that attention is far from uniform and an error in it shows."""
+SIZES = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+
+
+def tokenizer() -> Tokenizer:
+    """Return the tokeniser of all-MiniLM, without its truncation and padding."""
+    library = Tokenizer.from_file(str(default_checkpoint() / "tokenizer.json"))
+    library.no_truncation()
+    library.no_padding()
+    return library
+
+
+def save_transformer(
+    directory: Path, config: str, *, auto: str = "AutoModel", padding_side: str = "right", **options: object
+) -> None:
+    """Write a transformer and its tokeniser as transformers does.
+
+    Args:
+        directory: an empty folder.
+        config: the name of the model's configuration in transformers.
+        auto: the name of the class that makes the model.
+        padding_side: the side on which its tokeniser pads.
+        options: fields of the configuration; `SIZES` has the others.
+    """
+    import torch
+    import transformers
+
+    torch.manual_seed(7)
+    model = getattr(transformers, auto).from_config(getattr(transformers, config)(**(SIZES | options)))
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=SPREAD)
+    model.save_pretrained(directory)
+    names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")}
+    library = transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_file=str(default_checkpoint() / "tokenizer.json"), padding_side=padding_side, **names
+    )
+    library.save_pretrained(directory)
+
+
+def save_sentence_encoder(
+    directory: Path,
+    bare: Path,
+    *,
+    pooling: str | tuple[str, ...] = "mean",
+    dense: Sequence[int] = (),
+    normalise: bool = False,
+    prompts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a sentence encoder as sentence-transformers does.
+
+    Args:
+        directory: an empty folder.
+        bare: the folder of its transformer, which has the width `WIDTH`.
+        pooling: its pooling or poolings.
+        dense: the widths of linear maps after the pooling.
+        normalise: whether its vectors have length one.
+        prompts: its prompts by name.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+
+    pool = Pooling(WIDTH, pooling_mode=pooling)
+    widths = [pool.get_embedding_dimension(), *dense]
+    torch.manual_seed(8)
+    maps = [Dense(n_in, n_out, bias=False, activation_function=torch.nn.Identity()) for n_in, n_out in pairwise(widths)]
+    modules = [Transformer(str(bare), max_seq_length=MAX_TOKENS), pool, *maps, *[Normalize()] * normalise]
+    SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
+
+
+def save_static(
+    directory: Path,
+    width: int = WIDTH,
+    *,
+    truncation: Mapping[str, Any] | None = None,
+    dense: bool = False,
+    normalise: bool = True,
+    weights: type[np.floating[Any]] = np.float32,
+    prompts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a static model, which averages the vectors of a text's tokens.
+
+    Args:
+        directory: an empty folder.
+        width: the width of its vectors.
+        truncation: the arguments of the tokeniser's truncation; None for no truncation.
+        dense: whether a linear map follows.
+        normalise: whether its vectors have length one.
+        weights: the type of its stored numbers.
+        prompts: its prompts by name.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
+
+    library = tokenizer()
+    if truncation:
+        library.enable_truncation(**truncation)
+    embedding = np.random.default_rng(7).standard_normal((VOCABULARY, width)).astype(weights)
+    modules: list[torch.nn.Module] = [
+        StaticEmbedding(library, embedding_weights=torch.from_numpy(embedding)),
+        *[Dense(width, width)] * dense,
+        *[Normalize()] * normalise,
+    ]
+    SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
