@@ -82,7 +82,10 @@ def copy(
     collections: Annotated[
         list[str] | None,
         typer.Option(
-            "--collection", "-c", help="Copy only this collection; repeat the option for more.", show_default="all"
+            "--collection",
+            "-c",
+            help="Copy only the collection of this name or alias; repeat the option for more.",
+            show_default="all",
         ),
     ] = None,
     verify: Annotated[
@@ -94,8 +97,9 @@ def copy(
 
     This needs no service, and no service may run on either data directory.
     Documents that TO already has are not written again, so run the command
-    again to resume it. Documents that only TO has stay. Answers stored for an
-    Idempotency-Key are not copied.
+    again to resume it. Documents that only TO has stay. The aliases of the
+    collections are copied with them. Answers stored for an Idempotency-Key
+    are not copied.
 
     softkv copy data postgresql://user@host/softkv --verify
     """
@@ -104,6 +108,7 @@ def copy(
         CopySummary,
         StorageError,
         compare_collection,
+        copy_aliases,
         copy_collection,
         copy_encoder_measurements,
     )
@@ -122,9 +127,11 @@ def copy(
             progress(messages()) as bar,
         ):
             totals = {record.name: record.documents for record in reader.collections()}
-            for name in collections or totals:
+            behind = dict(reader.aliases())
+            for name in dict.fromkeys(behind.get(name, name) for name in collections or totals):
                 copied.append(copy_collection(reader, target_store, name, _add_task(bar, name, totals.get(name))))
             copy_encoder_measurements(source_store, target_store)
+            aliases = copy_aliases(reader, target_store, [summary.name for summary in copied])
             for summary in copied if verify else []:
                 report = _add_task(bar, f"{summary.name}, verified", summary.documents)
                 with target_store.reading() as target_reader:
@@ -132,10 +139,18 @@ def copy(
     except StorageError as error:
         raise CommandError(str(error)) from None
     if as_json:
-        write_json({"copied": [asdict(summary) for summary in copied], "compared": [asdict(diff) for diff in diffs]})
+        write_json(
+            {
+                "copied": [asdict(summary) for summary in copied],
+                "aliases": [record._asdict() for record in aliases],
+                "compared": [asdict(diff) for diff in diffs],
+            }
+        )
     else:
         for summary in copied:
             output().print(f"{summary.name}: {summary.documents:,} documents, {summary.written:,} of them written")
+        for record in aliases:
+            output().print(f"{record.alias}: an alias of {record.collection}")
         for diff in diffs:
             output().print(_describe(diff))
     if not all(diff.same for diff in diffs):

@@ -20,11 +20,15 @@ from service.storage.copying import (
     CollectionDiff,
     CopySummary,
     compare_collection,
+    copy_aliases,
     copy_collection,
     copy_encoder_measurements,
 )
 from service.storage.directory import BALLAST_BYTES, PRIVATE
 from service.storage.errors import (
+    AliasDamaged,
+    AliasExists,
+    AliasMissing,
     BackupDamaged,
     BackupUnsupported,
     CollectionDamaged,
@@ -64,6 +68,7 @@ from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, 
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, ReEncoding, carried_null
 from service.storage.records import (
+    AliasRecord,
     Change,
     ChangeSummary,
     ClusterPlan,

@@ -86,14 +86,14 @@ def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...
     return _checksum(_SEPARATOR.join((_bytes(name), *encoded)))
 
 
-def alias_checksum(alias: str, collection: int) -> int:
-    """Return the checksum of a row of the table `aliases`."""
-    return _checksum(_SEPARATOR.join((_bytes(alias), b"%d" % collection)))
-
-
 def measurements_checksum(encoder: str, model: str, measurements: str) -> int:
     """Return the checksum of a row of the table `encoder_measurements`."""
     return _checksum(_SEPARATOR.join(map(_bytes, (encoder, model, measurements))))
+
+
+def alias_checksum(alias: str, collection: int) -> int:
+    """Return the checksum of a row of the table `aliases`."""
+    return _checksum(_SEPARATOR.join((_bytes(alias), b"%d" % collection)))
 
 
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:

@@ -5,14 +5,14 @@ again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from xxhash import xxh3_128, xxh3_128_digest
 
 from service.storage.errors import CollectionMissing
 from service.storage.interface import Reader, Store
-from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
+from service.storage.records import AliasRecord, CollectionRecord, CollectionSettings, DocumentRecord
 from service.storage.serialisation import DocumentTexts
 
 WIDTHS = ("dimension", "value_dimension")
@@ -94,6 +94,24 @@ def copy_encoder_measurements(source: Store, target: Store) -> None:
         measured = source.encoder_measurements(encoder)
         if measured is not None:
             target.keep_encoder_measurements(encoder, *measured)
+
+
+def copy_aliases(source: Reader, target: Store, collections: Collection[str]) -> list[AliasRecord]:
+    """Copy the aliases of these collections in one transaction, and return them.
+
+    Aliases that the target has are moved. Aliases that only the target has stay.
+
+    Raises:
+        CollectionMissing: the target lacks one of the collections.
+        CollectionExists: the target has a collection with the name of an alias.
+    """
+    aliases = [record for record in source.aliases() if record.collection in collections]
+    with target.writing() as writer:
+        current = writer.aliases()
+        for record in aliases:
+            if record not in current:
+                writer.put_alias(*record)
+    return aliases
 
 
 def compare_collection(

@@ -199,6 +199,33 @@ class ReEncodingActive(StorageError):
         )
 
 
+class AliasExists(StorageError):
+    """An alias has the name that a collection was to get."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is an alias: choose another name, or delete the alias first")
+        self.name = name
+
+
+class AliasMissing(StorageError):
+    """The alias does not exist, or was deleted."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"there is no alias {alias!r}: create it with PUT /v1/aliases/{alias}")
+        self.alias = alias
+
+
+class AliasDamaged(StorageError):
+    """A stored alias does not match its checksum."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(
+            f"alias {alias!r} is damaged on disk (its collection is not what was written): put a backup in place; "
+            "softkv doctor says more"
+        )
+        self.alias = alias
+
+
 class CollectionMissing(StorageError):
     """The collection does not exist, or was deleted."""
 

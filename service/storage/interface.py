@@ -14,6 +14,7 @@ from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import ReEncoding
 from service.storage.records import (
+    AliasRecord,
     Change,
     CollectionRecord,
     CollectionSettings,
@@ -121,6 +122,9 @@ class Reader(Protocol):
         if the value is not a text, or if the collection does not encode values. In a collection without an encoder all
         are.
         """
+
+    def aliases(self) -> list[AliasRecord]:
+        """Return all aliases, ordered by name."""
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
@@ -272,7 +276,7 @@ class Writer(Reader, Protocol):
         """
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Create an empty collection; raises CollectionExists."""
+        """Create an empty collection; raises CollectionExists or AliasExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Change temperature, null and calibration of a collection.
@@ -281,7 +285,17 @@ class Writer(Reader, Protocol):
         """
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection and everything in it; raises CollectionMissing."""
+        """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
+
+    def put_alias(self, alias: str, collection: str) -> str | None:
+        """Let an alias stand for the collection of a name; return the collection for which it stood before.
+
+        None means that the alias is new. Raises CollectionMissing, or CollectionExists if the alias is the name of a
+        collection.
+        """
+
+    def delete_alias(self, alias: str) -> str:
+        """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
 
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.

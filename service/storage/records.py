@@ -95,6 +95,13 @@ class EncoderMeasurements(NamedTuple):
     measurements: str
 
 
+class AliasRecord(NamedTuple):
+    """An alias, and the name of the collection that it stands for."""
+
+    alias: str
+    collection: str
+
+
 class TextSpan(NamedTuple):
     """A span of a key text, from character `start` up to `end`."""
 

@@ -17,6 +17,7 @@ from service.storage.interface import Cursor, Reader, Search, Writer
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import ReEncoding
 from service.storage.records import (
+    AliasRecord,
     Change,
     CollectionRecord,
     CollectionSettings,
@@ -151,6 +152,10 @@ class RestrictedReader:
     def count_own_vectors(self, collection: int) -> tuple[int, int]:
         """Count the documents with keys that no encoder made, and those with such values; hidden ones too."""
         return self.whole.count_own_vectors(collection)
+
+    def aliases(self) -> list[AliasRecord]:
+        """Return all aliases, ordered by name."""
+        return self.whole.aliases()
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the visible documents that have one of `ids` and match `condition`."""
@@ -348,7 +353,7 @@ class RestrictedWriter(RestrictedReader):
         self.whole.keep_answer(once, result)
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Create an empty collection; raises CollectionExists."""
+        """Create an empty collection; raises CollectionExists or AliasExists."""
         return self.whole.create_collection(name, settings)
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
@@ -356,7 +361,7 @@ class RestrictedWriter(RestrictedReader):
         return self.whole.update_collection(name, settings)
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection and everything in it, hidden documents too; raises CollectionMissing."""
+        """Delete a collection, hidden documents too, and its aliases; raises CollectionMissing."""
         self.whole.delete_collection(name)
 
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
@@ -382,6 +387,14 @@ class RestrictedWriter(RestrictedReader):
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job into the place of its collection; see `Writer.replace_collection`."""
         return self.whole.replace_collection(job, settings)
+
+    def put_alias(self, alias: str, collection: str) -> str | None:
+        """Let an alias stand for a collection, see `Writer.put_alias`."""
+        return self.whole.put_alias(alias, collection)
+
+    def delete_alias(self, alias: str) -> str:
+        """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
+        return self.whole.delete_alias(alias)
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents, see `Writer.upsert`.

@@ -15,14 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from service.storage.checksums import (
+    alias_checksum,
     document_checksum,
     measurements_checksum,
     settings_checksum,
     vectors_checksum,
 )
-from service.storage.errors import CollectionDamaged, DocumentDamaged, DocumentsRepeated, Unstorable, WidthMismatch
+from service.storage.errors import (
+    AliasDamaged,
+    CollectionDamaged,
+    DocumentDamaged,
+    DocumentsRepeated,
+    Unstorable,
+    WidthMismatch,
+)
 from service.storage.fields import FieldRow, field_rows, is_utf8, nesting_problem
 from service.storage.records import (
+    AliasRecord,
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
@@ -159,6 +168,7 @@ SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
     "calibration"
 )
+ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
 PROVEN = "proven"
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
@@ -212,6 +222,14 @@ def measurements_of(encoder: str, row: tuple[str, str, int] | None) -> EncoderMe
     if row is None or measurements_checksum(encoder, row[0], row[1]) != row[2]:
         return None
     return EncoderMeasurements(row[0], row[1])
+
+
+def alias_of(row: tuple[Any, ...]) -> AliasRecord:
+    """Decode a row of ALIAS_COLUMNS; raises AliasDamaged."""
+    alias, number, checksum, collection = row
+    if alias_checksum(alias, number) != checksum:
+        raise AliasDamaged(alias)
+    return AliasRecord(alias, collection)
 
 
 class StoredVectors(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import Connection
 
 from service.storage.checksums import id_hash
-from service.storage.errors import CollectionDamaged, DocumentDamaged
+from service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
 from service.storage.postgres.statements import (
     COLLECTION_COLUMNS,
@@ -23,7 +23,14 @@ from service.storage.postgres.statements import (
     field_entry,
     fold_case,
 )
-from service.storage.serialisation import collection_of, measurements_of, texts_of, vectors_of
+from service.storage.serialisation import (
+    ALIAS_COLUMNS,
+    alias_of,
+    collection_of,
+    measurements_of,
+    texts_of,
+    vectors_of,
+)
 
 _BATCH = 1000
 
@@ -80,6 +87,7 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
         if count:
             yield f"{count} rows of {table} are of nothing that is there"
     yield from _encoder_measurements(connection)
+    yield from _aliases(connection)
     for row in connection.execute(
         f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY id"
     ).fetchall():
@@ -95,6 +103,19 @@ def _encoder_measurements(connection: Connection[Any]) -> Iterator[str]:
     ).fetchall():
         if measurements_of(encoder, (model, measurements, checksum)) is None:
             yield f"the measurements of encoder {encoder!r} are not what was written: the next start measures it again"
+
+
+def _aliases(connection: Connection[Any]) -> Iterator[str]:
+    aliases = "softkv.aliases JOIN softkv.collections"
+    for row in connection.execute(
+        f"SELECT {ALIAS_COLUMNS} FROM {aliases} ON collections.id = collection ORDER BY alias"
+    ).fetchall():
+        try:
+            alias_of(row)
+        except AliasDamaged as error:
+            yield str(error)
+    for (name,) in connection.execute(f"SELECT name FROM {aliases} ON name = alias").fetchall():
+        yield f"{name!r} is the name of a collection and of an alias"
 
 
 def _collection(connection: Connection[Any], version: int, next_row: int, row: tuple[Any, ...]) -> Iterator[str]:

@@ -37,6 +37,7 @@ from service.storage.postgres.statements import (
 )
 from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.records import (
+    AliasRecord,
     CollectionRecord,
     CollectionUsage,
     DocumentRecord,
@@ -49,7 +50,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.serialisation import NUL, collection_of, texts_of
+from service.storage.serialisation import ALIAS_COLUMNS, NUL, alias_of, collection_of, texts_of
 
 _Item = TypeVar("_Item")
 _TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
@@ -122,6 +123,14 @@ class Reader:
             collection,
         )
         return int(rows[0][0]), int(rows[0][1])
+
+    def aliases(self) -> list[AliasRecord]:
+        """Return all aliases, ordered by name."""
+        rows = self._all(
+            f"SELECT {ALIAS_COLUMNS} FROM softkv.aliases JOIN softkv.collections ON collections.id = collection"
+            " ORDER BY alias"
+        )
+        return [alias_of(row) for row in rows]
 
     def version(self, collection: int) -> int:
         """Return the version of a collection that this reader sees; raises CollectionMissing."""

@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from service.storage.checksums import alias_checksum, id_hash, settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists, ReEncodingActive
+from service.storage.errors import AliasExists, AliasMissing, CollectionExists, CollectionMissing, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
@@ -27,7 +27,7 @@ from service.storage.records import (
     WriteAnswer,
     WriteRequest,
 )
-from service.storage.serialisation import SETTINGS_COLUMNS, settings_row
+from service.storage.serialisation import NUL, SETTINGS_COLUMNS, settings_row
 from service.storage.writes import Upsert, refuse_fixed
 
 _NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
@@ -60,19 +60,22 @@ class Writer(Reader):
             _store_answer(self._connection, once.request, once.answer(result))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Create an empty collection; raises CollectionExists."""
+        """Create an empty collection; raises CollectionExists or AliasExists."""
         columns = settings_row(settings)
         marks = ", ".join(["%s"] * len(columns))
-        created = self._all(
-            f"INSERT INTO softkv.collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
-            " ON CONFLICT (name) DO NOTHING RETURNING id",
-            name,
-            settings_checksum(name, columns),
-            *columns,
-        )
-        if not created:
-            raise CollectionExists(name)
-        self._bump_catalogue()
+        with self._connection.transaction():
+            created = self._all(
+                f"INSERT INTO softkv.collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
+                " ON CONFLICT (name) DO NOTHING RETURNING id",
+                name,
+                settings_checksum(name, columns),
+                *columns,
+            )
+            if not created:
+                raise CollectionExists(name)
+            self._bump_catalogue()  # the lock under which names of collections and aliases are compared
+            if self._collection_behind(name) is not None:
+                raise AliasExists(name)
         return self._collection("id", created[0][0])
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
@@ -86,14 +89,58 @@ class Writer(Reader):
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection and everything in it; raises CollectionMissing."""
+        """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
         record = self._collection("name", name, "FOR UPDATE")
         with self._connection.transaction():
             for table in ("vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", record.id)
+            self._bump_catalogue()  # before the aliases, which others lock in this order
             self._run("DELETE FROM softkv.collections WHERE id = %s", record.id)
+
+    def put_alias(self, alias: str, collection: str) -> str | None:
+        """Let an alias stand for the collection of a name; return the collection for which it stood before.
+
+        None means that the alias is new. Raises CollectionMissing, or CollectionExists if the alias is the name of a
+        collection.
+        """
+        try:
+            number = self._collection("name", collection, "FOR KEY SHARE").id
+        except CollectionMissing:  # or one that was re-encoded took the name while this statement waited
+            number = self._collection("name", collection, "FOR KEY SHARE").id
+        with self._connection.transaction():
+            self._bump_catalogue()  # the lock under which names of collections and aliases are compared
+            if self._all("SELECT FROM softkv.collections WHERE name = %s", alias):
+                raise CollectionExists(alias)
+            previous = self._collection_behind(alias)
+            self._run(
+                "INSERT INTO softkv.aliases (alias, collection, checksum) VALUES (%s, %s, %s)"
+                " ON CONFLICT (alias) DO UPDATE SET (collection, checksum) = (excluded.collection, excluded.checksum)",
+                alias,
+                number,
+                alias_checksum(alias, number),
+            )
+        return previous
+
+    def delete_alias(self, alias: str) -> str:
+        """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
+        with self._connection.transaction():
             self._bump_catalogue()
+            collection = self._collection_behind(alias)
+            if collection is None:
+                raise AliasMissing(alias)
+            self._run("DELETE FROM softkv.aliases WHERE alias = %s", alias)
+        return collection
+
+    def _collection_behind(self, alias: str) -> str | None:
+        """Return the name of the collection of an alias; None if there is no such alias."""
+        if NUL in alias:
+            return None
+        rows = self._all(
+            "SELECT name FROM softkv.aliases JOIN softkv.collections ON collections.id = collection WHERE alias = %s",
+            alias,
+        )
+        return str(rows[0][0]) if rows else None
 
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.

@@ -14,6 +14,7 @@ from typing import Any
 
 from service.storage.checksums import id_hash
 from service.storage.errors import (
+    AliasDamaged,
     CollectionDamaged,
     DocumentDamaged,
     StorageError,
@@ -21,7 +22,14 @@ from service.storage.errors import (
     StoreClosed,
 )
 from service.storage.fields import field_rows
-from service.storage.serialisation import collection_of, measurements_of, texts_of, vectors_of
+from service.storage.serialisation import (
+    ALIAS_COLUMNS,
+    alias_of,
+    collection_of,
+    measurements_of,
+    texts_of,
+    vectors_of,
+)
 from service.storage.sqlite import full_text
 from service.storage.sqlite.connections import require_sound, translate_errors
 from service.storage.sqlite.statements import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
@@ -59,6 +67,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from (f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check"))
     yield from _encoder_measurements(connection)
     yield from _collections(connection)
+    yield from _aliases(connection)
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
@@ -88,6 +97,19 @@ def _collections(connection: Connection) -> Iterator[str]:
             yield f"collection {record.name!r} holds {record.documents} documents, and {documents} are found"
         if keyless != record.keyless:
             yield f"collection {record.name!r} holds {record.keyless} documents without a key, and {keyless} are found"
+
+
+def _aliases(connection: Connection) -> Iterator[str]:
+    rows = connection.execute(
+        f"SELECT {ALIAS_COLUMNS} FROM aliases JOIN collections ON collections.id = collection ORDER BY alias"
+    )
+    for row in rows.fetchall():
+        try:
+            alias_of(row)
+        except AliasDamaged as error:
+            yield str(error)
+    for (name,) in connection.execute("SELECT name FROM aliases JOIN collections ON name = alias").fetchall():
+        yield f"{name!r} is the name of a collection and of an alias"
 
 
 def _documents(connection: Connection) -> Iterator[str]:

@@ -17,6 +17,7 @@ from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.records import (
+    AliasRecord,
     CollectionRecord,
     CollectionUsage,
     DocumentRecord,
@@ -29,7 +30,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.serialisation import collection_of, texts_of
+from service.storage.serialisation import ALIAS_COLUMNS, alias_of, collection_of, texts_of
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names
 from service.storage.sqlite.search import Search
@@ -118,6 +119,13 @@ class Reader:
             (collection,),
         ).fetchone()
         return int(counts[0]), int(counts[1])
+
+    def aliases(self) -> list[AliasRecord]:
+        """Return all aliases, ordered by name."""
+        rows = self._connection.execute(
+            f"SELECT {ALIAS_COLUMNS} FROM aliases JOIN collections ON collections.id = collection ORDER BY alias"
+        )
+        return [alias_of(row) for row in rows]
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

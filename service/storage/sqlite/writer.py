@@ -10,7 +10,7 @@ from sqlite3 import Connection
 
 from service.storage.checksums import alias_checksum, settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists, ReEncodingActive
+from service.storage.errors import AliasExists, AliasMissing, CollectionExists, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.re_encoding import ReEncoding, hidden_name
 from service.storage.records import (
@@ -54,9 +54,10 @@ class Writer(Reader):
             _store_answer(self._connection, once.request, once.answer(result))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Create an empty collection; raises CollectionExists."""
-        if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
-            raise CollectionExists(name)
+        """Create an empty collection; raises CollectionExists or AliasExists."""
+        self._refuse_collection(name)
+        if self._collection_behind(name) is not None:
+            raise AliasExists(name)
         with self._all_or_none():
             columns = settings_row(settings)
             created = self._connection.execute(
@@ -76,7 +77,7 @@ class Writer(Reader):
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection and everything in it; raises CollectionMissing."""
+        """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
         record = self.collection(name)
         with self._all_or_none():
             full_text.drop(self._connection, record.id)
@@ -177,6 +178,41 @@ class Writer(Reader):
             "UPDATE collections SET name = ?, checksum = ? WHERE id = ?",
             (name, settings_checksum(name, columns), collection),
         )
+
+    def put_alias(self, alias: str, collection: str) -> str | None:
+        """Let an alias stand for the collection of a name; return the collection for which it stood before.
+
+        None means that the alias is new. Raises CollectionMissing, or CollectionExists if the alias is the name of a
+        collection.
+        """
+        number = self.collection(collection).id
+        self._refuse_collection(alias)
+        previous = self._collection_behind(alias)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO aliases (alias, collection, checksum) VALUES (?, ?, ?)",
+            (alias, number, alias_checksum(alias, number)),
+        )
+        return previous
+
+    def delete_alias(self, alias: str) -> str:
+        """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
+        collection = self._collection_behind(alias)
+        if collection is None:
+            raise AliasMissing(alias)
+        self._connection.execute("DELETE FROM aliases WHERE alias = ?", (alias,))
+        return collection
+
+    def _collection_behind(self, alias: str) -> str | None:
+        """Return the name of the collection of an alias; None if there is no such alias."""
+        row = self._connection.execute(
+            "SELECT name FROM aliases JOIN collections ON collections.id = collection WHERE alias = ?", (alias,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _refuse_collection(self, name: str) -> None:
+        """Raise CollectionExists if there is a collection of that name."""
+        if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
+            raise CollectionExists(name)
 
     def upsert(
         self,

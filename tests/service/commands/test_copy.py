@@ -20,6 +20,8 @@ def filled(tmp_path: Path) -> Path:
     with SQLiteStore.open(tmp_path / "first") as store:
         collection(store, [document(f"{i}", i) for i in range(300)], "many")
         collection(store, [document("x")], "one")
+        with store.writing() as writer:
+            writer.put_alias("current", "many")
     return tmp_path / "first"
 
 
@@ -31,6 +33,7 @@ def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Pat
         ("many", 300, 300),
         ("one", 1, 1),
     ]
+    assert report["aliases"] == [{"alias": "current", "collection": "many"}]
     assert all(row["digests"][0] == row["digests"][1] for row in report["compared"])
     with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         body = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
@@ -85,3 +88,13 @@ def test_there_and_back_nothing_has_changed(
         last.reading() as target_reader,
     ):
         assert all(compare_collection(reader, target_reader, name).same for name in ("many", "one"))
+        assert target_reader.aliases() == [("current", "many")]
+
+
+def test_a_collection_is_copied_by_its_alias(bare: Softkv, filled: Path, tmp_path: Path) -> None:
+    result = bare("copy", str(filled), str(tmp_path / "second"), "-c", "current")
+    assert result.exit_code == 0, result.output
+    assert "many: 300 documents, 300 of them written" in result.stdout
+    assert "current: an alias of many" in result.stdout
+    with SQLiteStore.open(tmp_path / "second") as store, store.reading() as reader:
+        assert [collection.name for collection in reader.collections()] == ["many"]
