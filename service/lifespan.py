@@ -66,8 +66,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 watching.cancel()
                 await asyncio.gather(loading, watching, return_exceptions=True)
                 await asyncio.to_thread(catalogue.close)
-                if catalogue.encoder is not None:
-                    await catalogue.encoder.close()
+                await catalogue.encoders.close()
                 if app.state.tracing is not None:
                     await asyncio.to_thread(app.state.tracing.close)
         finally:
@@ -79,7 +78,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
 def _parts(settings: Settings, catalogue: Catalogue) -> State:
     return State(
         catalogue,
-        MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None),
+        MachineCode(settings.cache_dir, encodes=settings.encodes),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         settings.max_queries,
         settings.max_documents,
@@ -119,9 +118,7 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
 
     await asyncio.gather(
         demos(),
-        load_keys_first(
-            partial(asyncio.wrap_future, keys), machine_code, *([catalogue.encoder.start] if catalogue.encoder else [])
-        ),
+        load_keys_first(partial(asyncio.wrap_future, keys), machine_code, catalogue.encoders.start),
     )
     await warm(app, catalogue)
     # These objects stay: the garbage collector would scan them again and again and stop every thread.

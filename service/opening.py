@@ -26,6 +26,7 @@ from service.storage import (
     SQLiteStore,
     StorageError,
     StorageFailed,
+    Store,
     StoreClosed,
     StoreRefused,
     StoreUnavailable,
@@ -34,7 +35,8 @@ from service.storage import (
 
 if TYPE_CHECKING:
     from attention.lookup import Limits
-    from service.encoding import LoadingEncoder
+    from service.encoding import Encoders, LoadingEncoder
+    from service.encoding.remote import RemoteSettings
     from service.retrieval.collections import Catalogue
 
 log = structlog.get_logger("softkv")
@@ -99,7 +101,7 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
 
         if settings.vector_storage == "files":
             settings.data_dir.mkdir(PRIVATE, parents=True, exist_ok=True)
-        return SharedCatalogue(shared, _encoder(settings), _originals(settings), limits or Limits())
+        return SharedCatalogue(shared, _encoders(settings, shared), _originals(settings), limits or Limits())
     store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
     # Imported here, beside the imports of the main thread.
     from attention.lookup import Limits
@@ -107,7 +109,7 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
 
     return Catalogue(
         store,
-        _encoder(settings),
+        _encoders(settings, store),
         _originals(settings),
         settings.data_dir,
         limits or Limits(),
@@ -162,17 +164,40 @@ def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catal
         raise StorageFailed(str(error)) from None
     transport = open_transport()
     router = Router(transport, Roster(store, transport, cluster.servers()))
-    return ShardedCatalogue(store, _encoder(settings), router, cluster.close)
+    return ShardedCatalogue(store, _encoders(settings, store), router, cluster.close)
+
+
+def _remote_encoder(one: RemoteSettings, store: Store, *, lazy: bool) -> LoadingEncoder:
+    raise NotImplementedError(one, store, lazy)
 
 
 def _originals(settings: Settings) -> Path | None:
     return settings.data_dir if settings.vector_storage == "files" else None
 
 
-def _encoder(settings: Settings) -> LoadingEncoder | None:
-    if settings.encoder_name is None:
-        return None
-    from service.encoding import LoadingEncoder, encoder_name, load_encoder
+def _encoders(settings: Settings, store: Store) -> Encoders:
+    """Return the encoders of the settings, which are not loaded yet; `store` keeps what providers' were measured as."""
+    from service.encoding import Encoders, LoadingEncoder, encoder_name
+    from service.encoding.configuration import LocalSettings
 
-    load = partial(load_encoder, settings.encoder_name, threads=settings.threads, precision=settings.precision)
-    return LoadingEncoder(encoder_name(settings.encoder_name), load)
+    def local(one: LocalSettings, *, lazy: bool) -> LoadingEncoder:
+        from service.encoding import load_encoder
+
+        load = partial(load_encoder, one.model, name=one.name, threads=settings.threads, precision=one.precision)
+        return LoadingEncoder(one.name, load, model=encoder_name(one.model), lazy=lazy)
+
+    file = settings.encoders_file
+    if file is not None:
+        return Encoders(
+            [
+                local(one, lazy=one.name != file.default)
+                if isinstance(one, LocalSettings)
+                else _remote_encoder(one, store, lazy=one.name != file.default)
+                for one in file.encoders
+            ],
+            file.default,
+        )
+    if settings.encoder_name is None:
+        return Encoders()
+    name = encoder_name(settings.encoder_name)
+    return Encoders([local(LocalSettings(name, name, settings.precision), lazy=False)])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.networks import is_loopback
+
+if TYPE_CHECKING:
+    from service.encoding.configuration import EncodersFile
 
 # A source of a Content-Security-Policy; the keywords 'self' and 'none' need their quotes.
 FRAME_ANCESTOR = re.compile(
@@ -70,6 +74,7 @@ class Settings(BaseSettings):
     allow_anonymous: Literal["read", "write"] | None = None
     allowed_hosts: Names = ()
     encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
+    encoders: Path | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(None, ge=1)
     frame_ancestors: str = "'self'"
@@ -117,7 +122,15 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "store", "keys_file", "allow_anonymous", "threads", "shards", "unix_socket", "access_log", mode="before"
+        "store",
+        "keys_file",
+        "allow_anonymous",
+        "threads",
+        "shards",
+        "unix_socket",
+        "access_log",
+        "encoders",
+        mode="before",
     )
     @classmethod
     def _unset_empty(cls, value: Any) -> Any:
@@ -242,6 +255,38 @@ class Settings(BaseSettings):
                 "postgresql://user@host:5432/database, or leave SOFTKV_SHARDS out"
             )
         return self
+
+    @model_validator(mode="after")
+    def _require_one_choice_of_encoders(self) -> Settings:
+        if self.encoders is None:
+            return self
+        if "encoder" in self.model_fields_set:
+            raise ValueError(
+                "SOFTKV_ENCODER names one encoder and SOFTKV_ENCODERS a file of several: set one of them, and name the "
+                "first model in the file"
+            )
+        self.encoders_file  # noqa: B018 - a file that is invalid is refused here
+        return self
+
+    @cached_property
+    def encoders_file(self) -> EncodersFile | None:
+        """The content of the file of encoders; None without one.
+
+        Raises:
+            EncodersUnusable: the file is unreadable or invalid.
+        """
+        if self.encoders is None:
+            return None
+        from service.encoding.configuration import read_encoders
+
+        return read_encoders(self.encoders, self.precision, provider_key)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether this machine computes the vectors of texts."""
+        if self.encoders_file is None:
+            return self.encoder_name is not None
+        return self.encoders_file.any_local
 
     @property
     def keyed(self) -> bool:

@@ -43,8 +43,7 @@ class State:
 
     def loading(self) -> list[str]:
         """Return what is being loaded in the background, which keeps the process busy."""
-        encoder = self.catalogue.encoder
-        loading = [f"encoder {encoder.name}"] if encoder is not None and encoder.state == "loading" else []
+        loading = [f"encoder {name}" for name in self.catalogue.encoders.loading()]
         loading += [f"collection {name}" for name in self.catalogue.loading()]
         loading += [f"demo {name}" for name in self.demo.loading()]
         return loading if self.machine_code.ready else [*loading, "machine code"]

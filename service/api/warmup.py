@@ -65,9 +65,10 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
         yield f"{path}/attend", {"query": [1.0] * width}
         yield f"{path}/sweep", {"query": [1.0] * width, "temperatures": [0.1]}
         yield f"{path}/documents/query", {"limit": 1}
-    if catalogue.encoder is not None and catalogue.encoder.state == "ready":
+    default = catalogue.encoders.default
+    if default is not None and default.state == "ready" and default.kind != "remote":
         for collection in collections[:1]:
-            if get_loaded_encoder(catalogue.encoder, collection.record.settings) is not None:
+            if get_loaded_encoder(catalogue.encoders, collection.record.settings) is not None:
                 yield f"/v1/collections/{collection.name}/compare", {"query": TEXT}
         yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
         yield "/v1/encode", {"texts": [TEXT]}

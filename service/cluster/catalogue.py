@@ -10,7 +10,7 @@ from service.cluster.collection import ShardedCollection
 from service.cluster.messages import ServerReport
 from service.cluster.placement import shard_starts
 from service.cluster.router import Router
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.retrieval.collections import ClusterStatus, ServerStatus, SharedCatalogue, start_background
 from service.storage import ClusterPlan, CollectionRecord, Extent, SharedStore, StorageError
 
@@ -29,14 +29,14 @@ class ShardedCatalogue(SharedCatalogue):
     def __init__(
         self,
         store: SharedStore,
-        encoder: LoadingEncoder | None,
+        encoders: Encoders | None,
         router: Router,
         leave: Callable[[], object] | None = None,
     ) -> None:
         self.router = router
         self._leave = leave
         self._closed = Event()
-        super().__init__(store, encoder)
+        super().__init__(store, encoders)
 
     def close(self) -> None:
         """Close the catalogue: stop its background work, and leave the Ray cluster."""
@@ -72,7 +72,7 @@ class ShardedCatalogue(SharedCatalogue):
                     collection.summarise()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        return ShardedCollection(record, self._shared, self.encoder, ready=ready, router=self.router)
+        return ShardedCollection(record, self._shared, self.encoders, ready=ready, router=self.router)
 
 
 def cluster_status(

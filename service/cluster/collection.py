@@ -11,7 +11,7 @@ from typing import TypeVar
 from attention.lookup import RemoteMask
 from service.cluster.metadata import CollectionMetadata, MetadataCache
 from service.cluster.router import Router
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import ReplicatedCollection, Snapshot, retry_forever, start_background
@@ -56,12 +56,12 @@ class ShardedCollection(ReplicatedCollection):
         self,
         record: CollectionRecord,
         store: SharedStore,
-        encoder: LoadingEncoder | None = None,
+        encoders: Encoders | None = None,
         *,
         ready: bool,
         router: Router,
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready)
+        super().__init__(record, store, encoders, ready=ready)
         self._router = router
         self._cache = MetadataCache(store, router)
         self._metadata: CollectionMetadata | None = None

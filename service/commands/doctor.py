@@ -203,7 +203,7 @@ def _machine_code(settings: Settings) -> Iterator[Check]:
     if not can_compile():
         yield Check(name, "note", "none, since numba is not installed: NumPy computes the answers")
         return
-    code = MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None)
+    code = MachineCode(settings.cache_dir, encodes=settings.encodes)
     uncompiled, parts = SimpleQueue[str | None](), list[str]()
     with ThreadPoolExecutor(1) as thread:
         loading = thread.submit(code.load, uncompiled.put)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from service.encoding.background import Backgrounds, is_short
 from service.encoding.encoder import Encoder
+from service.encoding.encoders import Encoders
 from service.encoding.errors import (
     EncodingError,
     InvalidText,
@@ -17,7 +18,8 @@ from service.encoding.errors import (
     QueueClosed,
     Untraceable,
 )
-from service.encoding.queue import EncodingQueue, LoadingEncoder, encode_stream
+from service.encoding.loading import EncoderFacts, LoadingEncoder
+from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder
 from service.encoding.temperature import Temperatures
 from service.encoding.texts import Encoded

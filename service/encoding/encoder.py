@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attention.lookup import Background
 from service.encoding.background import TOPICS, Backgrounds, measure_background
-from service.encoding.models.network import Network
+from service.encoding.models.network import Kind, Network
 from service.encoding.temperature import Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Encoded, Purpose, check_texts
 from service.encoding.tokens import Span, Token, decode, room, spans, windows
@@ -41,6 +41,7 @@ class Encoder:
         created: the time at which its files arrived on this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
+        kind: what computes the vectors; see `Network`.
         runs_on: the library that computes the vectors.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
@@ -67,6 +68,7 @@ class Encoder:
         self.checksum = checksum
         self.dimension = network.dimension
         self.precision = network.precision
+        self.kind: Kind = network.kind
         self.runs_on = network.runs_on
         self.max_tokens = network.tokenizer.max_tokens
         self.batched = network.batched
@@ -117,6 +119,11 @@ class Encoder:
     def temperature(self) -> Temperature:
         """The best temperature for the encoder's own similarity, and the source of that number."""
         return self.temperatures[self.similarity]
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters."""
+        return self.network.memory_bytes
 
     @property
     def notes(self) -> list[str]:

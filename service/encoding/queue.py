@@ -8,12 +8,9 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Literal
-
-import structlog
 
 from service.encoding.encoder import Encoder
-from service.encoding.errors import EncodingError, QueueClosed
+from service.encoding.errors import QueueClosed
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
@@ -308,70 +305,3 @@ async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Pur
     """
     for start in range(0, len(texts), SLICE_TEXTS):
         yield await queue.encode(texts[start : start + SLICE_TEXTS], purpose)
-
-
-log = structlog.get_logger("softkv")
-
-
-class LoadingEncoder:
-    """An encoder that is loaded in a thread while the service already answers, with its queue."""
-
-    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
-        self.name = name
-        self.state: Literal["loading", "ready", "failed"] = "loading"
-        self.failure: EncodingError | None = None
-        self._load = load
-        self._queue: EncodingQueue | None = None
-        self._settled = asyncio.Event()
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """The encoder, once it is ready; None before."""
-        return None if self._queue is None else self._queue.encoder
-
-    async def start(self) -> None:
-        """Load the encoder; return when it is ready or has failed."""
-        try:
-            encoder = await asyncio.to_thread(self._load_and_measure)
-            self._queue = EncodingQueue(encoder)
-            self._queue.start()
-            self.state = "ready"
-            for note in encoder.notes:
-                log.warning("encoder", encoder=encoder.name, note=note)
-        except EncodingError as error:
-            self.failure, self.state = error, "failed"
-            log.error("encoder", encoder=self.name, failure=str(error))
-        finally:
-            self._settled.set()
-
-    def _load_and_measure(self) -> Encoder:
-        encoder = self._load()
-        encoder.measure()  # measured now, so that no request has to wait for it
-        return encoder
-
-    async def wait(self) -> None:
-        """Wait without a time limit until the encoder is ready or has failed."""
-        await self._settled.wait()
-
-    async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
-        """Wait at most `patience` seconds for the queue; return None if the encoder is not ready by then."""
-        try:
-            await asyncio.wait_for(self._settled.wait(), patience)
-        except TimeoutError:
-            return None
-        return self._queue
-
-    @property
-    def waiting(self) -> int:
-        """The number of texts that wait to be encoded."""
-        return 0 if self._queue is None else self._queue.waiting
-
-    def refuse(self) -> None:
-        """Stop accepting texts, and fail those that wait."""
-        if self._queue is not None:
-            self._queue.refuse()
-
-    async def close(self) -> None:
-        """Refuse texts and release the encoder."""
-        if self._queue is not None:
-            await self._queue.close()

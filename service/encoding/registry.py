@@ -76,12 +76,15 @@ tests/service/encoding/test_topics.py measures them again.
 """
 
 
-def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Precision = "float32") -> Encoder:
+def load_encoder(
+    name_or_path: str, *, name: str | None = None, threads: int | None = None, precision: Precision = "float32"
+) -> Encoder:
     """Load an encoder from this machine; this blocks for seconds and never downloads.
 
     Args:
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
+        name: the name of the encoder; by default that of the model.
         threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
         precision: the number format of the arithmetic.
 
@@ -95,17 +98,17 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     from attention.transformer import CheckpointError
     from service.encoding.models.declaration import Declaration, require_dense
 
-    name = encoder_name(name_or_path)
-    directory = _find(name)
+    model = encoder_name(name_or_path)
+    directory = _find(model)
     try:
         require_dense(directory)
         declaration = Declaration.read(directory)
         network = _load_network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
-    pinned = name == DEFAULT_MODEL and precision == "float32"
+    pinned = model == DEFAULT_MODEL and precision == "float32"
     return Encoder(
-        name,
+        model if name is None else name,
         network,
         declaration,
         created=int((directory / "modules.json").stat().st_mtime),

@@ -9,6 +9,7 @@ from service.retrieval.errors import (
     CollectionUnsound,
     DocumentChanged,
     DocumentNotFound,
+    EncoderMissing,
     EncoderUnavailable,
     Flaw,
     InvalidContent,

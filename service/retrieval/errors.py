@@ -88,6 +88,10 @@ class ShardsMissing(RetrievalError):
         )
 
 
+class EncoderMissing(RetrievalError):
+    """A text needs an encoder that the service does not have, or one of this name but of another model."""
+
+
 class EncoderUnavailable(RetrievalError):
     """A text needs the encoder, which is unavailable or still loading."""
 

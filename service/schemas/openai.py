@@ -107,7 +107,7 @@ class EmbeddingsAnswer(OpenAIWire):
 
 
 class Model(OpenAIWire):
-    """A model of the service. The fields after `owned_by` are not OpenAI's, and are null until the model has loaded."""
+    """A model of the service. The fields from `state` on are not OpenAI's; those after it are null until it is ready."""
 
     id: str
     object: Literal["model"]
@@ -115,7 +115,7 @@ class Model(OpenAIWire):
         description="The time at which its weights were stored on this machine, in seconds of Unix time."
     )
     owned_by: str
-    state: Literal["loading", "ready", "failed"]
+    state: Literal["unloaded", "loading", "ready", "failed"]
     runs_on: (
         Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
         | None

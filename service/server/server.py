@@ -118,9 +118,7 @@ class Server(uvicorn.Server):
             remove_unix_socket(listener)
         for opened in (*self.servers, *(sockets or ())):
             opened.close()
-        encoder = self._app.state.parts.catalogue.encoder
-        if encoder is not None:
-            encoder.refuse()
+        self._app.state.parts.catalogue.encoders.refuse()
         for connection in list(self.server_state.connections):
             _close_after_answer(connection)
         shutdown.refuse()

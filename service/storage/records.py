@@ -32,6 +32,7 @@ class CollectionSettings:
     `dimension` and `value_dimension` are None until the first committed write sets them.
     `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
     `calibration` is the calibration from labelled queries, as JSON.
+    `encoder_model` is the model that the name `encoder` meant; None in collections of earlier versions.
     """
 
     similarity: str
@@ -43,6 +44,7 @@ class CollectionSettings:
     value_from: Literal["value", "key"] = "value"
     null: Null = False
     calibration: JSONText | None = None
+    encoder_model: str | None = None
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,11 @@ TABLE: Mapping[str, Refusal] = {
     "backup_elsewhere": Refusal(
         501, "the data is in PostgreSQL, which makes its own backups", storage.BackupUnsupported
     ),
+    "encoder_missing": Refusal(
+        503,
+        "the service has no encoder with the vectors of this collection: see GET /v1/encoders",
+        retrieval.EncoderMissing,
+    ),
     "encoder_unavailable": Refusal(
         503,
         "the encoder is still loading, or could not be loaded",
@@ -278,7 +283,8 @@ FULL = ("disk_full", "access_log_unwritable")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", *FULL, *STORED)
 STORING = (*WRITING, "outside_filter")
 ENCODING = ("library_missing", "encoder_unavailable")
-ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING)
+ENCODING_FOR_COLLECTION = ("encoder_missing", *ENCODING)
+ASKING = (*OF_DOCUMENTS, "collection_damaged", "shards_missing", *ENCODING_FOR_COLLECTION)
 ANSWERING = (*ASKING, "nothing_to_read")
 
 # RFC 9110's phrases, where Python before 3.13 has those of RFC 2616

@@ -58,7 +58,7 @@ def _describe_record(
     visible = collection.visible(record, reader)
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
         sample_own = partial(collection.sample.own, record, reader)
-        encoder = get_loaded_encoder(collection.encoder, record.settings)
+        encoder = get_loaded_encoder(collection.encoders, record.settings)
         background, level = describe_null(record, sample_own, encoder, visible.attendable if keys is None else keys)
     settings = record.settings
     return {

@@ -53,7 +53,7 @@ async def compare_rows(body: CompareRowsRequest, request: Request, running: Runn
     """
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
-    compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)
+    compared = await queries.compare_rows(running.catalogue.encoders, rows, body.query, options)
     return CompressedAnswer(_shape(compared), request)
 
 

@@ -58,7 +58,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             f"{len(body.texts)} texts came, this service takes {limit} in one request"
             f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
-    queue = await get_model_queue(running.catalogue.encoder, body.model)
+    queue = await get_model_queue(running.catalogue.encoders, body.model)
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body, request.app.state.shutdown), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)
@@ -134,7 +134,7 @@ trace_router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 )
 async def trace(body: TraceRequest, running: Running) -> Response:
     """Trace the computation of the encoder from a text to its vector, layer by layer and head by head."""
-    encoder = (await get_model_queue(running.catalogue.encoder, body.model)).encoder
+    encoder = (await get_model_queue(running.catalogue.encoders, body.model)).encoder
     fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
     look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
     traced = await TEXTS.run(look, encoder, body.text, body.pair)

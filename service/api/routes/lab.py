@@ -125,7 +125,7 @@ async def _job(body: TrainRequest, running: State) -> Job:
         raise InvalidContent.at("/pairs", "the task pairs learns from pairs of a query and a key: send some")
     if body.model != "transformer":
         raise InvalidContent.at("/model", f"pairs are learned by attention, not by {body.model}: leave model out")
-    queue = await get_encoding_queue(running.catalogue.encoder)
+    queue = await get_encoding_queue(running.catalogue.encoders)
     queries = await queue.encode([pair.query for pair in body.pairs], "query")
     keys = await queue.encode([pair.key for pair in body.pairs], "document")
     query, key = (np.asarray(encoded.vectors, np.float32) for encoded in (queries, keys))

@@ -32,7 +32,7 @@ embeddings_router = json_router("/v1", "openai", "encode", "nothing", "nothing",
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
     """Embed texts. OpenAI's clients work unchanged with `/v1` of this service as their base URL."""
-    queue = await get_model_queue(running.catalogue.encoder, body.model)
+    queue = await get_model_queue(running.catalogue.encoders, body.model)
     encoder = queue.encoder
     if body.dimensions is not None and body.dimensions > encoder.dimension:
         raise InvalidContent.at(
@@ -108,9 +108,8 @@ def _describe_model(model: LoadingEncoder) -> dict[str, Any]:
 
 @models_router.get("", response_model=ModelList, response_description="The models.", summary="List models")
 async def list_models(running: Running) -> Response:
-    """List the model of the service; empty without an encoder. `runs_on` names the code that runs the model."""
-    encoder = running.catalogue.encoder
-    return JSONAnswer({"object": "list", "data": [_describe_model(encoder)] if encoder else []})
+    """List the models of the service; empty without an encoder. `runs_on` names the code that runs a model."""
+    return JSONAnswer({"object": "list", "data": [_describe_model(model) for model in running.catalogue.encoders]})
 
 
 @models_router.get(
@@ -125,4 +124,4 @@ async def get_model(
     running: Running,
 ) -> Response:
     """Return the state of a model, the code that runs it, and the width of its vectors."""
-    return JSONAnswer(_describe_model(find_model(running.catalogue.encoder, id)))
+    return JSONAnswer(_describe_model(find_model(running.catalogue.encoders, id)))

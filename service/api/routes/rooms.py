@@ -278,7 +278,7 @@ async def ask_room(
     room = running.rooms.find(code)
     if secret is not None:
         room.require_presenter(secret)
-    await queries.check_readable(running.catalogue.encoder, body.query, "/query")
+    await queries.check_readable(running.catalogue.encoders, body.query, "/query")
     if secret is None:
         return JSONAnswer(room.wait(body.query, caller_of(request.scope)))
     return JSONAnswer(room.ask(body.query, body.temperature, secret))
@@ -329,12 +329,12 @@ async def reveal_answer(code: CodeInPath, body: RevealRequest, running: Running,
     Guesses are closed, and the rows answer as in `POST /v1/compare`. All listeners then get the weight of each row, and
     the number of its guesses.
     """
-    encoder = running.catalogue.encoder
-    await get_encoding_queue(encoder)  # raises EncoderUnavailable without an encoder
+    encoders = running.catalogue.encoders
+    await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
     room = running.rooms.find(code)
     with room.revealing(body.question, secret) as (question, rows):
         options = Options(temperature=question.temperature, top_k=len(rows), output=False)
-        compared = await queries.compare_rows(encoder, _to_documents(rows), question.query, options, "/question")
+        compared = await queries.compare_rows(encoders, _to_documents(rows), question.query, options, "/question")
         return JSONAnswer(room.reveal(question, _answer(compared)))
 
 
@@ -374,11 +374,11 @@ async def leave_words_out(code: CodeInPath, body: WordsRequest, running: Running
     A word without which the similarity is lower has moved the row up, the others have moved it down. The answer to the
     question must be shown.
     """
-    encoder = running.catalogue.encoder
-    await get_encoding_queue(encoder)  # raises EncoderUnavailable without an encoder
+    encoders = running.catalogue.encoders
+    await get_encoding_queue(encoders)  # raises EncoderUnavailable without an encoder
     question, row = running.rooms.find(code).find_row_of_answer(body.question, body.row)
     (document,) = _to_documents([row])
-    explained = await queries.leave_words_out(encoder, document, question.query)
+    explained = await queries.leave_words_out(encoders, document, question.query)
     words = [
         {"text": word.text, "start": word.start, "end": word.end, "similarity": word.similarity}
         for word in explained.words

@@ -63,11 +63,8 @@ class ReadinessReport:
 
 def readiness(running: State) -> ReadinessReport:
     """Return the parts of the service that are loading and those that failed; blocks."""
-    encoder = running.catalogue.encoder
     loading = running.loading()
-    failed = [*running.catalogue.failures(), *running.demo.failures()]
-    if encoder is not None and encoder.state == "failed":
-        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
+    failed = [*running.catalogue.encoders.failures(), *running.catalogue.failures(), *running.demo.failures()]
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
     return ReadinessReport(loading, failed)
@@ -131,8 +128,7 @@ async def metrics(request: Request, running: Running) -> Response:
         meters.places.labels(kind).set(taken)
     keys = request.app.state.keyring.file
     meters.keys_file.set(keys is None or keys.flaw is None)
-    encoder = running.catalogue.encoder
-    meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
+    meters.depth.labels("encode").set(running.catalogue.encoders.waiting)
     # The metrics are of the whole service, also for a caller with a restricted key.
     parts = request.app.state.parts
     holder: Holder = request.state.holder
@@ -254,7 +250,7 @@ async def get_service(request: Request, running: Running) -> Response:
     Also return whether calls need an API key. Shard servers are processes that hold the documents' keys in memory;
     `shards` is null if the service holds them itself.
     """
-    encoder = running.catalogue.encoder
+    encoder = running.catalogue.encoders.default
     shards = await READS.run(running.catalogue.shards)
     return JSONAnswer(
         {

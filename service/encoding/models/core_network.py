@@ -19,13 +19,14 @@ from attention.transformer import (
     Config,
     SentenceEncoder,
     UnsupportedModelError,
+    arrays,
     compiles,
     load,
     modules,
     unfit_precision,
 )
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.network import Precision, RunsOn, use_threads
+from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
 from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
@@ -141,6 +142,11 @@ class Computation:
         compute = self._settled or self._choose()
         return compute(tokens, lengths)
 
+    @property
+    def packs(self) -> bool:
+        """Whether machine code computes, with a packed copy of the layers' parameters."""
+        return isinstance(self._settled, Compiled)
+
     def _choose(self) -> Compute:
         with self._lock:
             if self._settled is None:
@@ -191,6 +197,7 @@ class CoreNetwork:
         model: the layers as NumPy arrays in float32, for `attention.transformer.trace`.
     """
 
+    kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
     batched = True  # packed sequences have no padding, so neighbours never change a vector
 
@@ -210,6 +217,12 @@ class CoreNetwork:
         # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
         self._prompts = checkpoint.prompts
         self._compute = Computation(checkpoint.model, precision, threads)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters, and of the copy of its layers that is packed for machine code."""
+        size = sum(int(array.nbytes) for _, array in arrays(self.model))
+        return size + sum(int(array.nbytes) for _, array in arrays(self.model.encoder) if self._compute.packs)
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

@@ -16,7 +16,7 @@ from attention import attend, causal
 from attention.errors import AttentionError, ParameterError
 from service.encoding.background import TOPICS
 from service.encoding.errors import LibraryMissing, ModelUnusable
-from service.encoding.models.network import Precision, RunsOn, use_threads
+from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
 from service.encoding.models.static_network import static_tokenizer
 from service.encoding.texts import PURPOSES, Purpose
 from service.encoding.tokens import ModelTokenizer
@@ -183,6 +183,8 @@ DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
 class LibraryNetwork:
     """A model that sentence-transformers computes; a `Network`."""
 
+    kind: Kind = "library"
+
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory, without a download.
 
@@ -203,6 +205,11 @@ class LibraryNetwork:
         on_core = self._use_core_attention()
         self.runs_on: RunsOn = "sentence-transformers with attention" if on_core else "sentence-transformers"
         self.batched = all(self._ignores_neighbours(purpose) for purpose in PURPOSES)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters."""
+        return sum(parameter.numel() * parameter.element_size() for parameter in self._model.parameters())
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

@@ -12,6 +12,7 @@ from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
 Precision = Literal["float32", "bfloat16"]
+Kind = Literal["core", "library", "static", "remote"]
 RunsOn = Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
 
 
@@ -19,6 +20,8 @@ class Network(Protocol):
     """A model in memory, with its tokeniser.
 
     Attributes:
+        kind: what computes the model: softkv's own Transformer, another library, a table of token vectors, or a service
+            elsewhere.
         runs_on: the library that computes the model. "sentence-transformers with attention" stands for that library's
             layers with softkv's attention, and "NumPy" for a static model.
         precision: the number format of its arithmetic.
@@ -27,11 +30,16 @@ class Network(Protocol):
         batched: whether a text has the same vector in a batch as alone; if not, each text runs alone.
     """
 
+    kind: Kind
     runs_on: RunsOn
     precision: Precision
     dimension: int
     tokenizer: ModelTokenizer
     batched: bool
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters, in every form in which they are held."""
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

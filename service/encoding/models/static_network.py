@@ -21,7 +21,7 @@ from attention.transformer import (
     truncation,
 )
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.network import Precision, RunsOn
+from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
@@ -51,6 +51,7 @@ def static_tokenizer(library: Tokenizer) -> ModelTokenizer:
 class StaticNetwork:
     """A static model; a `Network`."""
 
+    kind: Kind = "static"
     runs_on: RunsOn = "NumPy"
     batched = True  # a text's mean is computed alone, so neighbours never change a vector
 
@@ -81,6 +82,11 @@ class StaticNetwork:
         self._prompts, _ = prompts_of(settings)
         width = self._table.shape[1]
         self.dimension: int = min(truncation(settings) or width, width)
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the table of token vectors."""
+        return int(self._table.nbytes)
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

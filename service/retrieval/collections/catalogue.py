@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from attention.lookup import Limits
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
@@ -126,7 +126,7 @@ class Catalogue:
     def __init__(
         self,
         store: Store,
-        encoder: LoadingEncoder | None,
+        encoders: Encoders | None,
         originals: Path | None = None,
         sealed: Path | None = None,
         limits: Limits = Limits(),
@@ -135,7 +135,7 @@ class Catalogue:
         self.limits = limits
         self.loaded = LoadedCollections(max_loaded)
         self.store = store
-        self.encoder = encoder
+        self.encoders = Encoders() if encoders is None else encoders
         self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
@@ -278,7 +278,7 @@ class Catalogue:
             CollectionConflict: the collection exists with other settings.
         """
         if name not in self._collections:
-            settings = await resolve_settings(self.encoder, fields)
+            settings = await resolve_settings(self.encoders, fields)
             try:
                 return await WRITES.run(self._create, name, settings, once), True
             except CollectionExists:
@@ -367,7 +367,7 @@ class Catalogue:
         return Collection(
             record,
             self.store,
-            self.encoder,
+            self.encoders,
             ready=ready,
             limits=self.limits,
             loaded=self.loaded,
@@ -380,7 +380,7 @@ class Catalogue:
         return Collection(
             record,
             self.store,
-            self.encoder,
+            self.encoders,
             ready=True,
             limits=self.limits,
             loaded=self.loaded,

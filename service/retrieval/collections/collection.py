@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from attention.lookup import Limits, Memory, Rows, View
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
 from service.retrieval.collections.loaded import LoadedCollections
@@ -59,7 +59,7 @@ class Collection:
 
     Attributes:
         record: the collection's settings and counts, as of the last write.
-        encoder: the encoder of the service, which may differ from the one that encoded its vectors.
+        encoders: the encoders of the service, among which that of its vectors may be missing.
         lookups: the queue of its queries.
         sample: a sample of its keys, whose similarities to each other show how similar unrelated documents are.
         damage: the known damage of the collection on disk.
@@ -74,7 +74,7 @@ class Collection:
         self,
         record: CollectionRecord,
         store: Store,
-        encoder: LoadingEncoder | None = None,
+        encoders: Encoders | None = None,
         *,
         ready: bool,
         originals: Path | None = None,
@@ -84,7 +84,7 @@ class Collection:
         unread: bool = False,
     ) -> None:
         self.record = record
-        self.encoder = encoder
+        self.encoders = Encoders() if encoders is None else encoders
         self.damage = Damage(record.name, self._reload_without)
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = KeySample()

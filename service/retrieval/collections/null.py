@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.lookup import Background
-from service.encoding import Backgrounds, Encoder, LoadingEncoder, is_short
+from service.encoding import Backgrounds, Encoder, Encoders, is_short
 from service.retrieval.calibration import Calibration
 from service.retrieval.collections.settings import get_encoding_queue
 from service.retrieval.errors import InvalidContent
@@ -268,7 +268,7 @@ def _interpolate(encoder: Background, keys: Background, share: float) -> Backgro
 
 
 async def get_encoder_backgrounds(
-    encoder: LoadingEncoder | None, record: CollectionRecord, null: NullChoice | None
+    encoders: Encoders, record: CollectionRecord, null: NullChoice | None
 ) -> Backgrounds | None:
     """Return how similar unrelated queries and texts are by the collection's encoder: its backgrounds.
 
@@ -276,14 +276,14 @@ async def get_encoder_backgrounds(
     questions. Return None if the null key does not need them.
 
     Args:
-        encoder: the encoder of the service, loaded or not.
+        encoders: the encoders of the service, loaded or not.
         record: the collection's record.
         null: the request's choice of a null key; None for the collection's.
     """
     choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return _backgrounds((await get_encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
+    return _backgrounds((await get_encoding_queue(encoders, record.settings)).encoder, record.settings.similarity)
 
 
 def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:

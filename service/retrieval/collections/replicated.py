@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 
 from attention.lookup import Limits, Rows, View
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.collection import Collection
@@ -49,14 +49,14 @@ class ReplicatedCollection(Collection):
         self,
         record: CollectionRecord,
         store: SharedStore,
-        encoder: LoadingEncoder | None = None,
+        encoders: Encoders | None = None,
         *,
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
         limits: Limits = Limits(),
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed, limits=limits)
+        super().__init__(record, store, encoders, ready=ready, originals=originals, sealed=sealed, limits=limits)
         self._shared = store
         self._counts = (0, 0)  # documents and keyless documents, as of the version
 
@@ -210,14 +210,14 @@ class SharedCatalogue(Catalogue):
     def __init__(
         self,
         store: SharedStore,
-        encoder: LoadingEncoder | None,
+        encoders: Encoders | None,
         originals: Path | None = None,
         limits: Limits = Limits(),
     ) -> None:
         self._shared = store
         self._seen = store.catalogue()  # before the collections are read, so that changes in between are read again
         self._looking = Lock()
-        super().__init__(store, encoder, originals, limits=limits)
+        super().__init__(store, encoders, originals, limits=limits)
 
     def rebuild(self) -> None:
         """Load the keys of every collection, the smallest first; then start to follow the store."""
@@ -282,7 +282,7 @@ class SharedCatalogue(Catalogue):
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ReplicatedCollection:
         return ReplicatedCollection(
-            record, self._shared, self.encoder, ready=ready, limits=self.limits, **self._directories
+            record, self._shared, self.encoders, ready=ready, limits=self.limits, **self._directories
         )
 
     def _follow(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from attention.lookup import Answer
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import Costs
@@ -86,9 +86,9 @@ class RestrictedCollection:
         return self.whole.record
 
     @property
-    def encoder(self) -> LoadingEncoder | None:
-        """The encoder of the service."""
-        return self.whole.encoder
+    def encoders(self) -> Encoders:
+        """The encoders of the service."""
+        return self.whole.encoders
 
     @property
     def sample(self) -> KeySample:
@@ -209,9 +209,9 @@ class RestrictedCatalogue:
         return self._whole.store
 
     @property
-    def encoder(self) -> LoadingEncoder | None:
-        """The encoder of the service."""
-        return self._whole.encoder
+    def encoders(self) -> Encoders:
+        """The encoders of the service."""
+        return self._whole.encoders
 
     def collection(self, name: str) -> RestrictedCollection:
         """Return the collection of that name, or raise CollectionNotFound."""

@@ -8,27 +8,40 @@ from dataclasses import replace
 from typing import Any
 
 from attention import SMALLEST_TEMPERATURE
-from service.encoding import ORGANISATION, Encoder, EncodingQueue, LibraryMissing, LoadingEncoder, Temperatures
+from service.encoding import (
+    ORGANISATION,
+    Encoder,
+    Encoders,
+    EncodingQueue,
+    LibraryMissing,
+    LoadingEncoder,
+    Temperatures,
+)
 from service.retrieval.calibration import Calibration
-from service.retrieval.errors import EncoderUnavailable, InvalidContent, ModelNotFound
+from service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
 from service.storage import CollectionSettings
 
 
-def find_model(encoder: LoadingEncoder | None, named: str | None) -> LoadingEncoder:
-    """Return the model of that name, loaded or not; None means the service's model.
+def find_model(encoders: Encoders, named: str | None) -> LoadingEncoder:
+    """Return the model of that name, loaded or not; None means the service's default model.
 
     Raises:
         ModelNotFound: the service has no model of that name.
     """
-    if encoder is None:
+    if encoders.default is None:
         raise ModelNotFound("this service runs without a model (ENCODER=none): start it with one to encode texts")
-    name = encoder.name
-    if named is not None and named not in (name, f"{ORGANISATION}/{name}"):
-        raise ModelNotFound(f"this service runs {name!r}, model is {named!r}: send that name, or see GET /v1/models")
-    return encoder
+    if named is None:
+        return encoders.default
+    found = encoders.find(named) or encoders.find(named.removeprefix(f"{ORGANISATION}/"))
+    if found is None:
+        raise ModelNotFound(
+            f"this service runs {', '.join(encoders.names)}, model is {named!r}: send one of these names, or see "
+            "GET /v1/models"
+        )
+    return found
 
 
-async def get_model_queue(encoder: LoadingEncoder | None, named: str | None) -> EncodingQueue:
+async def get_model_queue(encoders: Encoders, named: str | None) -> EncodingQueue:
     """Return the queue of the model of that name, once it is loaded.
 
     Raises:
@@ -36,52 +49,74 @@ async def get_model_queue(encoder: LoadingEncoder | None, named: str | None) -> 
         EncoderUnavailable: it is still loading, or has failed.
         LibraryMissing: this installation lacks a library that it needs.
     """
-    return await get_encoding_queue(find_model(encoder, named))
+    return await _queue_of(find_model(encoders, named))
 
 
-async def get_encoding_queue(
-    encoder: LoadingEncoder | None, settings: CollectionSettings | None = None
-) -> EncodingQueue:
-    """Return the encoder's queue, once it is loaded; with settings, require the encoder of the collection's vectors.
+async def get_encoding_queue(encoders: Encoders, settings: CollectionSettings | None = None) -> EncodingQueue:
+    """Return the queue of the service's default encoder, or of the one that encoded a collection; load it if needed.
+
+    Args:
+        encoders: the encoders of the service.
+        settings: those of the collection, which has an encoder; None for the default encoder.
 
     Raises:
-        InvalidContent: the service has no encoder, or a different one from the collection's.
-        EncoderUnavailable: it is still loading, or has failed.
+        InvalidContent: the service has no encoder.
+        EncoderMissing: the service has no encoder with the vectors of the collection.
+        EncoderUnavailable: the encoder is still loading, or has failed.
         LibraryMissing: this installation lacks a library that it needs.
     """
+    if settings is None:
+        if encoders.default is None:
+            raise InvalidContent.at(
+                "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
+            )
+        return await _queue_of(encoders.default)
+    encoder = _encoder_of(encoders, settings)
     if encoder is None:
-        raise InvalidContent.at(
-            "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
+        raise EncoderMissing(_describe_missing(encoders, settings))
+    queue = await _queue_of(encoder)
+    if settings.precision != queue.encoder.precision:
+        raise EncoderMissing(
+            f"the collection's texts were encoded by {settings.encoder!r} in {settings.precision} and this service "
+            f"runs it in {queue.encoder.precision}: send vectors, start the service with PRECISION="
+            f"{settings.precision}, or re-encode the collection"
         )
-    if settings is not None and settings.encoder != encoder.name:
-        raise _other_encoder(settings, repr(encoder.name), f"ENCODER={settings.encoder}")
+    return queue
+
+
+async def _queue_of(encoder: LoadingEncoder) -> EncodingQueue:
     queue = await encoder.ready()
     if isinstance(encoder.failure, LibraryMissing):
         raise LibraryMissing(f"the encoder {encoder.name!r} cannot run here: {encoder.failure}")
     if queue is None:
         reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
         raise EncoderUnavailable(f"the encoder {encoder.name!r} is not ready: {reason}")
-    if settings is not None and settings.precision != queue.encoder.precision:
-        raise _other_encoder(settings, f"it in {queue.encoder.precision}", f"PRECISION={settings.precision}")
     return queue
 
 
-def get_loaded_encoder(encoder: LoadingEncoder | None, settings: CollectionSettings) -> Encoder | None:
-    """Return the encoder of a collection's vectors; None if the service has another one, or has not loaded it yet."""
+def get_loaded_encoder(encoders: Encoders, settings: CollectionSettings) -> Encoder | None:
+    """Return the encoder of a collection's vectors; None if the service lacks it, or has not loaded it."""
+    encoder = _encoder_of(encoders, settings)
     loaded = None if encoder is None else encoder.encoder
-    same = loaded is not None and (loaded.name, loaded.precision) == (settings.encoder, settings.precision)
-    return loaded if same else None
+    return loaded if loaded is not None and loaded.precision == settings.precision else None
 
 
-def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> InvalidContent:
-    return InvalidContent.at(
-        "",
-        f"the collection's texts were encoded by {recorded.encoder!r} in {recorded.precision} and this service runs "
-        f"{runs}: send vectors, or start the service with {setting}",
-    )
+def _encoder_of(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:
+    return None if settings.encoder is None else encoders.find_for(settings.encoder, settings.encoder_model)
 
 
-async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, Any]) -> CollectionSettings:
+def _describe_missing(encoders: Encoders, settings: CollectionSettings) -> str:
+    name, model = settings.encoder, settings.encoder_model
+    present = encoders.find(name or "")
+    if present is not None:
+        reason = f"the encoder {name!r} was {model!r} when the collection was made, and is {present.model!r} now"
+    else:
+        runs = ", ".join(encoders.names) or "none"
+        reason = f"the collection's texts were encoded by {name!r}, and the encoders of this service are: {runs}"
+    return f"{reason}. Send vectors, configure that encoder again, or re-encode the collection"
+
+
+async def resolve_settings(encoders: Encoders, fields: Mapping[str, Any]) -> CollectionSettings:
     """Return the settings of a new collection: the fields that were sent, and defaults for the others.
 
     Raises:
@@ -93,7 +128,9 @@ async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, 
             "/null",
             "a collection is calibrated once it is there, by labelled questions: leave null out",
         )
-    model = await _encoder(encoder, fields.get("encoder", encoder.name if encoder else None))
+    default = encoders.default
+    chosen = choose_encoder(encoders, fields.get("encoder", default.name if default else None))
+    model = None if chosen is None else (await _queue_of(chosen)).encoder
     dimension = fields.get("dimension")
     if model is not None and dimension not in (None, model.dimension):
         raise InvalidContent.at(
@@ -109,7 +146,8 @@ async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, 
         temperature=temperature,
         dimension=width,
         value_dimension=fields.get("value_dimension"),
-        encoder=model.name if model else None,
+        encoder=chosen.name if chosen else None,
+        encoder_model=chosen.model if chosen else None,
         precision=model.precision if model else None,
         value_from=fields.get("value_from", "value"),
         null="auto" if model else False,
@@ -119,15 +157,21 @@ async def resolve_settings(encoder: LoadingEncoder | None, fields: Mapping[str, 
     return settings
 
 
-async def _encoder(encoder: LoadingEncoder | None, name: str | None) -> Encoder | None:
+def choose_encoder(encoders: Encoders, name: str | None, pointer: str = "/encoder") -> LoadingEncoder | None:
+    """Return the encoder that a request names, loaded or not; None if it names none.
+
+    Raises:
+        InvalidContent: the service has no encoder of that name.
+    """
     if name is None:
         return None
-    if encoder is None or name != encoder.name:
-        runs = repr(encoder.name) if encoder else "none"
+    if (encoder := encoders.find(name)) is None:
         raise InvalidContent.at(
-            "/encoder", f"the service's encoder is {runs}, encoder is {name!r}: leave it out, or send null"
+            pointer,
+            f"the encoders of this service are: {', '.join(encoders.names) or 'none'}; encoder is {name!r}: name one "
+            "of them, or see GET /v1/encoders",
         )
-    return (await get_encoding_queue(encoder)).encoder
+    return encoder
 
 
 def default_temperature(similarity: str, *, encoder: Temperatures | None, dimension: int | None) -> float:

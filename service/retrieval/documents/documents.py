@@ -107,7 +107,7 @@ async def upsert(
         existing = await READS.run(_existing, collection, [document.id for document in documents])
     while True:
         prepared = await prepare_documents(
-            collection.encoder, collection.record, documents, pointers, existing=existing
+            collection.encoders, collection.record, documents, pointers, existing=existing
         )
         written = partial(WriteResult.by, documents=documents, truncated=prepared.truncated, existing=existing)
         try:
@@ -272,7 +272,7 @@ async def patch_document(
     for _ in range(ATTEMPTS):
         stored = await READS.run(get, collection, document_id)
         patched = _patch(collection.record, stored, changes)
-        prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
+        prepared = await prepare_documents(collection.encoders, collection.record, [patched], [""])
         written = partial(WriteResult.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
             change = await WRITES.run(
@@ -316,7 +316,7 @@ async def update_documents(
             "send a value, or PATCH the documents one by one",
         )
     if derived and isinstance(value, str):
-        vectors, _ = await encode(collection.encoder, record, [value])
+        vectors, _ = await encode(collection.encoders, record, [value])
         vector = vectors[value]
 
     def apply(stored: DocumentRecord) -> DocumentRecord:

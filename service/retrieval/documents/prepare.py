@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from service.encoding import Encoder, LoadingEncoder
+from service.encoding import Encoder, Encoders
 from service.retrieval.collections import get_encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import BODIES, TEXTS
@@ -35,7 +35,7 @@ class Split:
 
 
 async def split_texts(
-    encoder: LoadingEncoder | None, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
+    encoders: Encoders, record: CollectionRecord, texts: Mapping[str, tuple[str, Split]]
 ) -> dict[str, tuple[TextSpan, ...]]:
     """Split texts into parts.
 
@@ -50,7 +50,7 @@ async def split_texts(
     """
     if not texts:
         return {}
-    model = (await get_encoding_queue(encoder, record.settings)).encoder
+    model = (await get_encoding_queue(encoders, record.settings)).encoder
     pointers_by_split = defaultdict[Split, list[str]](list)
     for pointer, (_, split) in texts.items():
         pointers_by_split[split].append(pointer)
@@ -150,7 +150,7 @@ class PreparedDocuments:
 
 
 async def prepare_documents(
-    encoder: LoadingEncoder | None,
+    encoders: Encoders,
     record: CollectionRecord,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
@@ -176,13 +176,13 @@ async def prepare_documents(
         for pointer, d in documents_by_pointer.items()
         if d.key is not None and d.split is not None
     }
-    parts = await split_texts(encoder, record, split)
+    parts = await split_texts(encoders, record, split)
     drafts = [
         _Draft(record, document, pointer, parts.get(pointer, document.parts))
         for pointer, document in documents_by_pointer.items()
     ]
     texts = {text: None for draft in drafts for text in draft.texts}
-    vectors, truncated = await encode(encoder, record, list(texts))
+    vectors, truncated = await encode(encoders, record, list(texts))
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
     return PreparedDocuments(await _run(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
@@ -211,9 +211,7 @@ async def _run(many: bool, work: Callable[P, T], *arguments: P.args, **named: P.
     return await BODIES.run(work, *arguments, **named) if many else work(*arguments, **named)
 
 
-async def encode(
-    encoder: LoadingEncoder | None, record: CollectionRecord, texts: list[str]
-) -> tuple[dict[str, Array], set[str]]:
+async def encode(encoders: Encoders, record: CollectionRecord, texts: list[str]) -> tuple[dict[str, Array], set[str]]:
     """Return the vector of each text of documents, and the texts that were cut because the encoder reads no more.
 
     Raises:
@@ -221,7 +219,7 @@ async def encode(
     """
     if not texts:
         return {}, set()
-    queue = await get_encoding_queue(encoder, record.settings)
+    queue = await get_encoding_queue(encoders, record.settings)
     encoded = await queue.encode(texts, "document")
     truncated = {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
     return dict(zip(texts, encoded.vectors, strict=True)), truncated

@@ -105,7 +105,7 @@ class Seeding:
         """Raise DemoLoading if the collection is a seed whose documents are still missing."""
         if not self.holds(name):
             return
-        progress, encoder = self.progress[name], self._catalogue.encoder
+        progress, encoder = self.progress[name], self._catalogue.encoders.default
         if progress.total is not None:
             raise DemoLoading(name, f"{progress.done:,} of {progress.total:,} documents")
         if encoder is not None and encoder.state == "loading":
@@ -145,7 +145,7 @@ class Seeding:
         if not missing:
             return
         await self._encoder()
-        encoder, keyed = self._catalogue.encoder, seed.settings.get("value_from") == "key"
+        encoder, keyed = self._catalogue.encoders.default, seed.settings.get("value_from") == "key"
         checksum = None if encoder is None or encoder.encoder is None else encoder.encoder.checksum
         vectors = await asyncio.to_thread(seed.vectors, checksum)
         for start in range(0, len(missing), BATCH):
@@ -155,8 +155,7 @@ class Seeding:
 
     async def _encoder(self) -> None:
         """Wait until the encoder is loaded, however long that takes; a request would time out."""
-        if self._catalogue.encoder is not None:
-            await self._catalogue.encoder.wait()
+        await self._catalogue.encoders.wait()
 
 
 def _with_vectors(document: SentDocument, vectors: PrecomputedVectors, keyed: bool) -> SentDocument:

@@ -72,7 +72,7 @@ async def attend_collection(
     terms = await prepare_terms(collection, queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
-    encoded = await encode_queries(collection.encoder, collection.record, queries, pointers)
+    encoded = await encode_queries(collection.encoders, collection.record, queries, pointers)
     build_questions = await prepare_questions(collection, encoded, options, pointers, terms)
 
     def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> list[Result]:
@@ -139,7 +139,7 @@ async def stream_collection(
     _check(options)
     options = resolve_options(collection.record, options)
     terms = await prepare_terms(collection, [query], options)
-    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    (encoded,) = await encode_queries(collection.encoders, collection.record, [query], ["/query"])
     build_questions = await prepare_questions(collection, [encoded], options, ["/query"], terms)
     loop, results, ended = asyncio.get_running_loop(), asyncio.Queue[StreamedResult | None](), Event()
     sent = list[StreamedResult]()
@@ -285,7 +285,7 @@ async def sweep_collection(
     """
     options = resolve_options(collection.record, options)
     terms = await prepare_terms(collection, [query], options)
-    (encoded,) = await encode_queries(collection.encoder, collection.record, [query], ["/query"])
+    (encoded,) = await encode_queries(collection.encoders, collection.record, [query], ["/query"])
     build_questions = await prepare_questions(collection, [encoded], options, ["/query"], terms)
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> SweepResult:

@@ -123,7 +123,7 @@ async def calibrate_collection(
     if not keys:
         raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
     vectors = await _encode(collection, numbered)
-    backgrounds = await get_encoder_backgrounds(collection.encoder, record, None)
+    backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
     profiling = ProfileBuilder(record.settings.temperature, keys, words)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
@@ -181,7 +181,7 @@ async def _encode(collection: AnyCollection, questions: Sequence[NumberedQuestio
     for start in range(0, len(questions), ENCODING_BATCH):
         selected = slice(start, start + ENCODING_BATCH)
         queries = [question.query for _, question in questions[selected]]
-        encoded = await encode_queries(collection.encoder, collection.record, queries, pointers[selected])
+        encoded = await encode_queries(collection.encoders, collection.record, queries, pointers[selected])
         vectors += [query.vector for query in encoded]
     check_queries(collection.record, vectors, pointers)
     return vectors

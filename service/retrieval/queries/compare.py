@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import Answer, AnyMask, Memory, Question, View, answers
-from service.encoding import Backgrounds, LoadingEncoder
+from service.encoding import Backgrounds, Encoders
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
@@ -87,7 +87,7 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
     Raises:
         RetrievalError: a query does not fit the collection.
     """
-    encoded = await _encode_query(collection.encoder, collection.record, query, options)
+    encoded = await _encode_query(collection.encoders, collection.record, query, options)
 
     def search(snapshot: Snapshot) -> tuple[TimedSearch, TimedSearch]:
         return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
@@ -118,7 +118,7 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
 
 
 async def compare_rows(
-    encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
+    encoders: Encoders, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
 ) -> ComparisonResult:
     """Search rows that came with the query, in a SQLite database in memory; nothing is stored.
 
@@ -135,10 +135,10 @@ async def compare_rows(
         raise InvalidContent.at(
             "/null", 'rows that come with their question are not calibrated: send "auto", or a number'
         )
-    await get_encoding_queue(encoder)  # raises if the service has no encoder
-    record = CollectionRecord(0, "rows", await resolve_settings(encoder, {}), documents=len(rows))
-    encoded = await _encode_query(encoder, record, query, options, pointer)
-    documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
+    await get_encoding_queue(encoders)  # raises if the service has no encoder
+    record = CollectionRecord(0, "rows", await resolve_settings(encoders, {}), documents=len(rows))
+    encoded = await _encode_query(encoders, record, query, options, pointer)
+    documents = (await prepare_documents(encoders, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
     def ask() -> ComparisonResult:
         with temporary_search(
@@ -195,11 +195,11 @@ class _Query:
 
 
 async def _encode_query(
-    encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
+    encoders: Encoders, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
 ) -> _Query:
-    backgrounds = await get_encoder_backgrounds(encoder, record, options.null)
+    backgrounds = await get_encoder_backgrounds(encoders, record, options.null)
     started = time.perf_counter()
-    (encoded,) = await encode_queries(encoder, record, [query], [pointer])
+    (encoded,) = await encode_queries(encoders, record, [query], [pointer])
     return _Query(query, encoded, options, backgrounds, time.perf_counter() - started)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import Memory, Question, answers
-from service.encoding import Content, LoadingEncoder
+from service.encoding import Content, Encoders
 from service.retrieval.collections import build_rows, get_encoding_queue, resolve_settings
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.scheduling import ARRAYS
@@ -45,7 +45,7 @@ class RowWords:
     words: Sequence[QuestionWord]
 
 
-async def leave_words_out(encoder: LoadingEncoder | None, row: SentDocument, query: str) -> RowWords:
+async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> RowWords:
     """Leave each of the first MAX_WORDS words out of a question, and compare the rest with a row.
 
     The similarity is that of `compare_rows`: of a new collection with the service's encoder.
@@ -54,9 +54,9 @@ async def leave_words_out(encoder: LoadingEncoder | None, row: SentDocument, que
         RetrievalError: the service has no encoder, or the row has no key.
         AttentionError: a question cannot be compared with the key.
     """
-    queue = await get_encoding_queue(encoder)
-    record = CollectionRecord(0, "rows", await resolve_settings(encoder, {}), documents=1)
-    (document,) = (await prepare_documents(encoder, record, [row], ["/row"])).records
+    queue = await get_encoding_queue(encoders)
+    record = CollectionRecord(0, "rows", await resolve_settings(encoders, {}), documents=1)
+    (document,) = (await prepare_documents(encoders, record, [row], ["/row"])).records
     words = list(WORD.finditer(query))[:MAX_WORDS]
     rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
     whole, *parts = (await queue.encode([query, *rests], "query")).texts()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
-from service.encoding import Content, LoadingEncoder
+from service.encoding import Content, Encoders
 from service.retrieval.collections import (
     AnyCollection,
     NullChoice,
@@ -64,7 +64,7 @@ class EncodedQuery:
 
 
 async def encode_queries(
-    encoder: LoadingEncoder | None,
+    encoders: Encoders,
     record: CollectionRecord,
     queries: Sequence[str | Array],
     pointers: Sequence[str],
@@ -82,7 +82,7 @@ async def encode_queries(
     if not texts:
         return [EncodedQuery(query, query) for query in queries if not isinstance(query, str)]
     check_texts(record, queries, pointers)
-    queue = await get_encoding_queue(encoder, record.settings)
+    queue = await get_encoding_queue(encoders, record.settings)
     rows = iter((await queue.encode(texts, "query")).texts())
     encoded, flaws = list[EncodedQuery](), list[Flaw]()
     for query, pointer in zip(queries, pointers, strict=True):
@@ -99,7 +99,7 @@ async def encode_queries(
     return encoded
 
 
-async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: str) -> None:
+async def check_readable(encoders: Encoders, query: str, pointer: str) -> None:
     """Raise an error for a text of which the service's encoder knows no token.
 
     Every text is accepted until an encoder is loaded.
@@ -107,9 +107,9 @@ async def check_readable(encoder: LoadingEncoder | None, query: str, pointer: st
     Raises:
         NothingToRead: the encoder knows no token of the text; the error has this pointer.
     """
-    if encoder is None or encoder.encoder is None:
+    if encoders.default is None or encoders.default.encoder is None:
         return
-    queue = await get_encoding_queue(encoder)
+    queue = await get_encoding_queue(encoders)
     (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
     if text.content == Content.NOTHING:
         raise NothingToRead([Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name))])
@@ -212,7 +212,7 @@ async def prepare_questions(
     Raises:
         RetrievalError: a query does not fit the collection; the returned function raises it, too.
     """
-    backgrounds = await get_encoder_backgrounds(collection.encoder, collection.record, options.null)
+    backgrounds = await get_encoder_backgrounds(collection.encoders, collection.record, options.null)
     vectors = [query.vector for query in queries]
 
     def build_questions(snapshot: Snapshot) -> list[Question]:

@@ -268,7 +268,7 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
 
 def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
     body = json.dumps({"texts": [f"text {number} that nobody waits for" for number in range(9000)]}).encode()
-    encoder = service.app.state.parts.catalogue.encoder
+    encoder = service.app.state.parts.catalogue.encoders.default
     with socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(head("POST /v1/encode", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
         while not (waiting := encoder.waiting):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.cluster import Roster, Router, ShardedCatalogue
-from service.encoding import Encoder, LoadingEncoder, load_encoder
+from service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
 from service.retrieval import ShardsMissing
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.documents import SentDocument, upsert
@@ -77,14 +77,15 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
     store, own_store = open_shared(address), open_shared(address)
     servers = LocalServers(address, 3, 1)
     loading = LoadingEncoder(encoder.name, lambda: encoder)
+    encoders = Encoders([loading])
 
     async def run() -> None:
         await loading.start()
-        sharded = ShardedCatalogue(store, loading, Router(servers, Roster(store, servers), seconds=20.0))
+        sharded = ShardedCatalogue(store, encoders, Router(servers, Roster(store, servers), seconds=20.0))
         sharded.rebuild()
         collection, _ = await sharded.create("c", {})
         await upsert(collection, sent(), [f"/{i}" for i in range(len(TEXTS))])
-        alone = SharedCatalogue(own_store, loading)
+        alone = SharedCatalogue(own_store, encoders)
         alone.rebuild()
         processes = collection, alone.collection("c")
         for options in (

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from attention.lookup import KeySummary, Limits
-from service.encoding import Encoder, LoadingEncoder
+from service.encoding import Encoder, Encoders, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
 from service.storage import Comparison, DocumentRecord, SQLiteStore
@@ -45,7 +45,7 @@ async def texts(directory: Path, encoder: Encoder, *keys: str) -> AsyncIterator[
     loading = LoadingEncoder(encoder.name, lambda: encoder)
     await loading.start()
     with SQLiteStore.open(directory) as store:
-        made, _ = await Catalogue(store, loading).create("texts", {})
+        made, _ = await Catalogue(store, Encoders([loading])).create("texts", {})
         documents = [SentDocument(f"{i:03}", key) for i, key in enumerate(keys)]
         await upsert(made, documents, [f"/{i}" for i in range(len(keys))])
         try:

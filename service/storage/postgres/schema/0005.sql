@@ -1,4 +1,7 @@
--- Schema 5. Other names of collections. No collection has the name of an alias.
+-- Schema 5. The model that the name of a collection's encoder meant.
+ALTER TABLE softkv.collections ADD COLUMN encoder_model text;
+
+-- Other names of collections. No collection has the name of an alias.
 CREATE TABLE softkv.aliases (
     alias text COLLATE "C" PRIMARY KEY,
     collection bigint NOT NULL REFERENCES softkv.collections ON DELETE CASCADE,

@@ -223,10 +223,12 @@ def _migrate_from_4(connection: Connection) -> None:
 
 
 def _migrate_from_5(connection: Connection) -> None:
-    """Change schema 5 to 6 within a transaction: create its new tables, which are empty.
+    """Change schema 5 to 6 within a transaction: create its new tables, which are empty; checksums stay.
 
-    Schema 5 had no aliases, no jobs that move a collection to another encoder, and no measurements of encoders.
+    Schema 5 had no aliases, no jobs that move a collection to another encoder, no measurements of encoders, and did not
+    record the models of encoders.
     """
+    connection.execute("ALTER TABLE collections ADD COLUMN encoder_model TEXT")
     _create_tables(connection, "aliases", "re_encodings", "copied_rows", "encoder_measurements")
 
 

@@ -14,6 +14,7 @@ CREATE TABLE collections (
     thin_seed BLOB CHECK (length(thin_seed) = 32), -- secret; NULL: its keys have no thin codes
     null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", "calibrated", a number or false
     calibration TEXT, -- JSON: what labelled questions said of it
+    encoder_model TEXT, -- the model that the encoder's name meant
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector

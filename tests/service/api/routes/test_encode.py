@@ -110,7 +110,7 @@ def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
 
 def test_the_first_lines_come_while_the_last_texts_wait(service, client, monkeypatch):
     texts = [f"{'a text that is long enough to take a moment ' * 3} {i}" for i in range(256)]
-    encoder = service.app.state.parts.catalogue.encoder.encoder
+    encoder = service.app.state.parts.catalogue.encoders.default.encoder
     encoded, came, real = [], threading.Event(), encoder.encode
 
     def behind_the_first(some_texts, purpose):

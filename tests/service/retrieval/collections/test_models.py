@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from service.encoding import LoadingEncoder, ModelUnusable
-from service.retrieval import EncoderUnavailable, InvalidContent, ModelNotFound
+from service.encoding import Encoders, LoadingEncoder, ModelUnusable
+from service.retrieval import EncoderMissing, EncoderUnavailable, ModelNotFound
 from service.retrieval.collections import find_model, get_encoding_queue, get_loaded_encoder
 from service.storage import CollectionSettings
 
@@ -23,22 +23,22 @@ def refuse():
 @pytest.mark.parametrize("named", [None, "small", "sentence-transformers/small"])
 def test_a_model_goes_by_its_name_with_and_without_its_organisation(named):
     loading = LoadingEncoder("small", refuse)
-    assert find_model(loading, named) is loading
+    assert find_model(Encoders([loading]), named) is loading
 
 
 def test_another_name_or_no_model_at_all_is_refused():
-    with pytest.raises(ModelNotFound, match="this service runs 'small', model is 'large'"):
-        find_model(LoadingEncoder("small", refuse), "large")
+    with pytest.raises(ModelNotFound, match="this service runs small, model is 'large'"):
+        find_model(Encoders([LoadingEncoder("small", refuse)]), "large")
     with pytest.raises(ModelNotFound, match="without a model"):
-        find_model(None, None)
+        find_model(Encoders(), None)
 
 
 def test_one_that_failed_is_unavailable_and_says_why():
     async def run():
         loading = LoadingEncoder("small", refuse)
         await loading.start()
-        assert get_loaded_encoder(loading, settings("small")) is None
-        await get_encoding_queue(loading, settings("small"))
+        assert get_loaded_encoder(Encoders([loading]), settings("small")) is None
+        await get_encoding_queue(Encoders([loading]), settings("small"))
 
     with pytest.raises(EncoderUnavailable, match="'small' is not ready: there is none"):
         asyncio.run(run())
@@ -48,17 +48,17 @@ def test_a_collection_wants_the_model_and_the_precision_that_it_was_encoded_with
     async def run():
         loading = LoadingEncoder(encoder.name, lambda: encoder)
         await loading.start()
-        assert (await get_encoding_queue(loading, settings(encoder.name))).encoder is encoder
-        assert get_loaded_encoder(loading, settings(encoder.name)) is encoder
+        assert (await get_encoding_queue(Encoders([loading]), settings(encoder.name))).encoder is encoder
+        assert get_loaded_encoder(Encoders([loading]), settings(encoder.name)) is encoder
         refusals = []
         for model_settings in (settings("another"), settings(encoder.name, "bfloat16")):
-            assert get_loaded_encoder(loading, model_settings) is None
-            with pytest.raises(InvalidContent) as refused:
-                await get_encoding_queue(loading, model_settings)
+            assert get_loaded_encoder(Encoders([loading]), model_settings) is None
+            with pytest.raises(EncoderMissing) as refused:
+                await get_encoding_queue(Encoders([loading]), model_settings)
             refusals.append(str(refused.value))
         await loading.close()
         return refusals
 
     other, rough = asyncio.run(run())
-    assert "ENCODER=another" in other
+    assert "encoded by 'another'" in other
     assert "PRECISION=bfloat16" in rough

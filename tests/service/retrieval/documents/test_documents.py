@@ -52,7 +52,7 @@ def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
 
     async def run():
         async with texts(tmp_path, encoder, "cats", "dogs") as made:
-            queue = await made.encoder.ready()
+            queue = await made.encoders.default.ready()
             real = queue.encode
 
             async def watched(arguments, purpose):

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.encoding import LoadingEncoder
+from service.encoding import Encoders, LoadingEncoder
 from service.retrieval import InvalidContent
 from service.retrieval.documents import SentDocument, Split, prepare_documents
 from service.storage import CollectionRecord, CollectionSettings, TextSpan
@@ -23,7 +23,7 @@ def vector(*numbers):
 
 def flaws(record, *documents):
     with pytest.raises(InvalidContent) as refused:
-        asyncio.run(prepare_documents(None, record, documents, [f"/{i}" for i in range(len(documents))]))
+        asyncio.run(prepare_documents(Encoders(), record, documents, [f"/{i}" for i in range(len(documents))]))
     return [flaw.pointer for flaw in refused.value.flaws]
 
 
@@ -55,7 +55,7 @@ def test_what_has_neither_a_text_to_encode_nor_a_vector_is_keyless(of):
     sent = [SentDocument("a"), SentDocument("b", value="a text", value_vector=vector(7))]
     if not of:
         sent.append(SentDocument("c", key="a text"))
-    for made in asyncio.run(prepare_documents(None, record(**of), sent, ["/0", "/1", "/2"][: len(sent)])).records:
+    for made in asyncio.run(prepare_documents(Encoders(), record(**of), sent, ["/0", "/1", "/2"][: len(sent)])).records:
         assert made.keys.shape == (0, 0)
         assert made.parts == ()
         assert (made.value_vector is None) == (made.id != "b")
@@ -69,13 +69,13 @@ def test_the_first_document_sets_the_widths_of_the_others():
     key_alone = SentDocument("c", key_vector=vector(1, 2))
     assert flaws(record(dimension=3, value_dimension=3), key_alone) == ["/0/key_vector"]
     with pytest.raises(InvalidContent, match=r"^the key vector, which is the value vector too where none is sent, has"):
-        asyncio.run(prepare_documents(None, record(dimension=2, value_dimension=3), [key_alone], [""]))
+        asyncio.run(prepare_documents(Encoders(), record(dimension=2, value_dimension=3), [key_alone], [""]))
 
 
 def test_a_zero_key_is_refused_where_cosines_are_compared_only():
     zero = SentDocument("a", key_vector=vector(0, 0))
     assert flaws(record(), zero) == ["/0/key_vector"]
-    assert asyncio.run(prepare_documents(None, record(similarity="dot"), [zero], ["/0"])).records
+    assert asyncio.run(prepare_documents(Encoders(), record(similarity="dot"), [zero], ["/0"])).records
 
 
 @pytest.mark.parametrize(("value_from", "texts"), [("value", ["a dog", "a hound"]), ("key", ["a dog"])])
@@ -92,7 +92,7 @@ def test_a_text_is_encoded_once_and_only_where_it_is_needed(encoder, value_from,
         real = queue.encode
         queue.encode = lambda asked, purpose: (encoded.append((asked, purpose)), real(asked, purpose))[1]
         documents = [SentDocument("a", "a dog", "a hound"), SentDocument("b", "a dog"), SentDocument("c", "a dog", 5)]
-        prepared = await prepare_documents(loading, settings, documents, ["/0", "/1", "/2"])
+        prepared = await prepare_documents(Encoders([loading]), settings, documents, ["/0", "/1", "/2"])
         await loading.close()
         return prepared
 

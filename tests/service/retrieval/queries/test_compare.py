@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from attention.lookup import summary_of
+from service.encoding import Encoders
 from service.retrieval import InvalidContent, ShardsMissing
 from service.retrieval.documents import SentDocument, upsert
 from service.retrieval.queries import Options, compare_collection, compare_rows
@@ -64,4 +65,4 @@ def test_what_is_missing_is_refused(tmp_path, encoder):
 
 def test_rows_are_not_asked_without_an_encoder():
     with pytest.raises(InvalidContent, match="ENCODER=none"):
-        asyncio.run(compare_rows(None, [SentDocument("a", "a cat")], "cat", Options()))
+        asyncio.run(compare_rows(Encoders(), [SentDocument("a", "a cat")], "cat", Options()))

@@ -46,6 +46,7 @@ def remove_schema_6(connection: sqlite3.Connection) -> None:
     """Remove the empty tables that schema 6 added."""
     for table in ("aliases", "re_encodings", "copied_rows", "encoder_measurements"):
         connection.execute(f"DROP TABLE {table}")
+    connection.execute("ALTER TABLE collections DROP COLUMN encoder_model")
 
 
 def _insert(connection: sqlite3.Connection, collection: int, row: int, document: DocumentRecord) -> None:

@@ -1,0 +1,202 @@
+"""The file of encoders, in TOML: a table for each encoder of the service.
+
+    default = "minilm"
+
+    [encoders.minilm]
+    model = "all-MiniLM-L6-v2"
+
+    [encoders.nomic]
+    url = "http://127.0.0.1:11434/v1"
+    model = "nomic-embed-text"
+
+An encoder with a `url` is a provider's; one without is a model of this machine. An invalid file is refused as a whole,
+with the line of the flaw.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from service.encoding.models.network import Precision
+from service.encoding.remote import InvalidRemoteSettings, RemoteSettings
+
+MAX_BYTES = 1_048_576
+NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+LOCAL_FIELDS = ("model", "precision")
+REMOTE_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("url", "model", "api_key_env", "query_prefix", "document_prefix"), (str,)),
+    **dict.fromkeys(("dimensions", "batch_texts", "batch_tokens", "concurrency", "requests_per_minute"), (int,)),
+    "timeout_seconds": (int, float),
+}
+TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number"}
+
+Position = tuple[str, ...]
+"""The keys on the way from the top of the file to a value."""
+
+
+class EncodersUnusable(ValueError):
+    """The file of encoders is unreadable or invalid."""
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The settings of an encoder of this machine.
+
+    Attributes:
+        name: the name by which collections and callers choose the encoder.
+        model: the name of a model, or its directory.
+        precision: the number format of its arithmetic.
+    """
+
+    name: str
+    model: str
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class EncodersFile:
+    """The encoders of a service, in the order of the file.
+
+    Attributes:
+        default: the name of the encoder of texts for which none is named.
+        encoders: all encoders; their names differ.
+    """
+
+    default: str
+    encoders: tuple[LocalSettings | RemoteSettings, ...]
+
+    @property
+    def any_local(self) -> bool:
+        """Whether an encoder runs on this machine."""
+        return any(isinstance(encoder, LocalSettings) for encoder in self.encoders)
+
+
+def read_encoders(path: Path, precision: Precision, key_of: Callable[[str], str]) -> EncodersFile:
+    """Read a file of encoders.
+
+    Args:
+        path: the file.
+        precision: that of models of this machine for which the file names none.
+        key_of: returns a provider's key from the environment variable of that name; raises ValueError without one.
+
+    Raises:
+        EncodersUnusable: the file is unreadable or invalid.
+    """
+    text = _read(path)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise EncodersUnusable(f"{path} is not TOML: {error}") from None
+    try:
+        return _read_tree(tree, precision, key_of)
+    except _Flaw as flaw:
+        raise EncodersUnusable(f"{path}, line {find_line(text, flaw.position)}: {flaw}") from None
+
+
+class _Flaw(Exception):
+    def __init__(self, message: str, *position: str) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise EncodersUnusable(f"{path} has more than {MAX_BYTES} bytes: a file of encoders is short")
+        return content.decode()
+    except OSError as error:
+        raise EncodersUnusable(f"the file of encoders {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise EncodersUnusable(f"{path} is not UTF-8, which TOML is written in") from None
+
+
+def _read_tree(tree: Mapping[str, Any], precision: Precision, key_of: Callable[[str], str]) -> EncodersFile:
+    _require_known(tree, ("default", "encoders"), "the top of the file")
+    tables = tree.get("encoders")
+    if not isinstance(tables, dict) or not tables:
+        raise _Flaw("a file of encoders has a table for each, such as [encoders.minilm]", "encoders")
+    encoders = tuple(_read_encoder(name, table, precision, key_of) for name, table in tables.items())
+    default = tree.get("default", encoders[0].name if len(encoders) == 1 else None)
+    if default not in tables:
+        listed = ", ".join(tables)
+        came = "it is missing" if default is None else f"it is {default!r}"
+        raise _Flaw(f"default is the name of one of the encoders ({listed}), {came}", "default")
+    return EncodersFile(default, encoders)
+
+
+def _read_encoder(
+    name: str, table: Any, precision: Precision, key_of: Callable[[str], str]
+) -> LocalSettings | RemoteSettings:
+    position = ("encoders", name)
+    if not NAME.fullmatch(name):
+        raise _Flaw(f"the name of an encoder is 1 to 64 letters, digits and ._-/, it is {name!r}", *position)
+    if not isinstance(table, dict):
+        raise _Flaw(f"an encoder is a table: write [encoders.{name}]", *position)
+    if "url" in table:
+        return _read_remote(name, table, key_of)
+    if unfit := [key for key in table if key in REMOTE_TYPES and key not in LOCAL_FIELDS]:
+        raise _Flaw(f"{unfit[0]} is for an encoder with a url, and {name} has none", *position, unfit[0])
+    _require_known(table, LOCAL_FIELDS, f"an encoder without a url, {name},", *position)
+    model, chosen = table.get("model"), table.get("precision", precision)
+    if not isinstance(model, str) or not model:
+        raise _Flaw(f"model of {name} is the name or the path of a model on this machine", *position, "model")
+    if chosen not in PRECISIONS:
+        raise _Flaw(f"precision of {name} is one of {', '.join(PRECISIONS)}, it is {chosen!r}", *position, "precision")
+    return LocalSettings(name, model, chosen)
+
+
+def _read_remote(name: str, table: Mapping[str, Any], key_of: Callable[[str], str]) -> RemoteSettings:
+    position = ("encoders", name)
+    _require_known(table, tuple(REMOTE_TYPES), f"an encoder with a url, {name},", *position)
+    for key, value in table.items():
+        if type(value) not in REMOTE_TYPES[key]:
+            wanted = TYPE_NAMES[REMOTE_TYPES[key][-1]]
+            raise _Flaw(f"{key} of {name} is {wanted}, it is {value!r}", *position, key)
+    required = {field.name for field in fields(RemoteSettings) if field.default is MISSING} - {"name"}
+    if missing := sorted(required - table.keys()):
+        raise _Flaw(f"{name} has a url and no {missing[0]}", *position)
+    values = {key: value for key, value in table.items() if key != "api_key_env"}
+    try:
+        if "api_key_env" in table:
+            values["api_key"] = key_of(table["api_key_env"])
+        return RemoteSettings(name, **values)
+    except InvalidRemoteSettings as error:
+        raise _Flaw(f"{error.field} of {name}: {error}", *position, error.field) from None
+    except ValueError as error:
+        raise _Flaw(f"api_key_env of {name}: {error}", *position, "api_key_env") from None
+
+
+def _require_known(table: Mapping[str, Any], known: tuple[str, ...], owner: str, *position: str) -> None:
+    for key in table:
+        if key not in known:
+            raise _Flaw(f"{owner} has no setting {key!r}: its settings are {', '.join(known)}", *position, key)
+
+
+def find_line(text: str, position: Position) -> int:
+    """Return the number of the line of a TOML file at which a value is complete; 1 if it is not in the file.
+
+    Args:
+        text: the file.
+        position: the keys on the way to the value. If only the first ones exist, their line counts.
+    """
+    lines = text.splitlines(keepends=True)
+    while position:
+        for number in range(1, len(lines) + 1):
+            try:
+                tree: Any = tomllib.loads("".join(lines[:number]))
+            except tomllib.TOMLDecodeError:  # a value that the next lines continue
+                continue
+            for key in position:
+                tree = tree.get(key, MISSING) if isinstance(tree, dict) else MISSING
+            if tree is not MISSING:
+                return number
+        position = position[:-1]
+    return 1
