@@ -29,6 +29,19 @@ def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Arr
     return positions(n, like) <= positions(m, like)[:, None] + offset
 
 
+def within(n: int, distance: int, *, like: Array | None = None) -> Array:
+    """Return the mask [n, n] that lets each position attend to positions at most `distance` away: a sliding window.
+
+    Args:
+        n: the number of positions.
+        distance: the largest distance, 0 for a position alone.
+        like: an array whose library and device the mask shall have.
+    """
+    position = positions(n, like)
+    gap = position - position[:, None]
+    return (gap <= distance) & (gap >= -distance)
+
+
 def padding(lengths: Array, n: int) -> Array:
     """Return the mask that lets each sequence attend to its true keys, and not to the padding after them.
 

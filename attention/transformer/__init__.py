@@ -4,7 +4,8 @@ Parameters are frozen dataclasses of arrays, which are called like functions. On
 with torch, gradients flow. Dropout is missing, because these functions compute what a trained model computes.
 Start reading in `layer.py`.
 
-    parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings, Patches
+    parts        LayerNorm, RMSNorm, Residual, FeedForward, Linear, Dense; sinusoidal, Positions, RelativePositions;
+                 Embeddings, Patches
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
     models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, the vectors of ids
@@ -45,9 +46,11 @@ from attention.transformer.layer import (
     LayerCache,
     LayerNorm,
     Residual,
+    RMSNorm,
 )
 from attention.transformer.parameters import arrays, map_arrays
-from attention.transformer.sentence import POOLINGS, SentenceEncoder
+from attention.transformer.relative_positions import RelativePositions
+from attention.transformer.sentence import POOLINGS, Dense, SentenceEncoder
 from attention.transformer.stacks import Decoder, DecoderState, Encoder, EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.tracing import TracedLayer, trace
 
@@ -67,6 +70,7 @@ __all__ = [
     "DecoderLayer",
     "DecoderState",
     "DecoderSteps",
+    "Dense",
     "Embeddings",
     "Encoder",
     "EncoderDecoder",
@@ -81,6 +85,8 @@ __all__ = [
     "Packed",
     "Patches",
     "Positions",
+    "RMSNorm",
+    "RelativePositions",
     "Residual",
     "SentenceEncoder",
     "Tensors",

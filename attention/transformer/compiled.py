@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -36,11 +37,11 @@ from attention.kernels.transformer import (
     scratch,
     way_of,
 )
-from attention.similarity import unit
 from attention.transformer.embeddings import check_ids
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm
-from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences
+from attention.transformer.parameters import map_arrays
+from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
@@ -88,6 +89,7 @@ class Compiled:
         self.threads = workers() if threads is None else threads
         self._way = way_of(precision)
         self._network = network(model, self._way)
+        self._last = replace(model, dense=map_arrays(to_float32, model.dense))
         first = model.encoder.layers[0]
         self._heads = first.attention.n_heads
         self._curve = CURVES[first.feed_forward.activation]
@@ -109,7 +111,8 @@ class Compiled:
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
         check_ids("token", len(self._network.tokens), tokens)
-        self.model.embeddings.positions.require(int(lengths.max()))
+        if self.model.embeddings.positions is not None:
+            self.model.embeddings.positions.require(int(lengths.max()))
 
         width = self._network.tokens.shape[1]
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
@@ -119,8 +122,8 @@ class Compiled:
         else:
             self._compute_shares(tokens, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
-        embeddings: F32 = unit(joined) if self.model.unit_length else joined
-        return np.ascontiguousarray(embeddings[:, : self.model.truncation])
+        embeddings: F32 = finish(self._last, joined)
+        return np.ascontiguousarray(embeddings)
 
     def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
         """Fill out float32[p, b, d] with the vectors of all texts.
@@ -199,8 +202,12 @@ def unfit(model: SentenceEncoder) -> str | None:
     """Return the reason why `Compiled` does not support a model; None if it supports it."""
     if not can_compile():
         return "there is no compiler (numba) for machine code"
-    layers = model.encoder.layers
-    if not layers or model.encoder.norm is not None or not isinstance(model.embeddings.norm, LayerNorm):
+    layers, embeddings = model.encoder.layers, model.embeddings
+    if embeddings.positions is None or embeddings.scale != 1 or model.encoder.bias is not None:
+        return "machine code is for models with a vector for each position"
+    if set(model.poolings) - set(POOLINGS):
+        return f"machine code knows the poolings {', '.join(POOLINGS)}, not {', '.join(model.poolings)}"
+    if not layers or model.encoder.norm is not None or getattr(embeddings.norm, "shift", None) is None:
         return "machine code is for layers behind normalised embeddings, and nothing behind them"
     if len({(layer.attention.n_heads, layer.feed_forward.activation) for layer in layers}) > 1:
         return "machine code is for layers that are alike"
@@ -222,6 +229,13 @@ def unfit_layer(layer: EncoderLayer) -> str | None:
     residuals = (layer.attention_residual, layer.feed_forward_residual)
     if any(residual.norm_first or not isinstance(residual.norm, LayerNorm) for residual in residuals):
         return "machine code is for post-norm layers"
+    if layer.causal or layer.window is not None or layer.feed_forward.gate is not None:
+        return "machine code is for layers in which each token attends to all, without a gate"
+    if any(residual.branch_norm or getattr(residual.norm, "shift", None) is None for residual in residuals):
+        return "machine code is for one normalisation after each sum, with a shift"
+    heads_ = layer.attention
+    if heads_.group > 1 or heads_.rotary or heads_.query_norm or heads_.key_norm or heads_.temperature != 1:
+        return "machine code is for heads without rotation and normalisation, each with its own keys"
     activation = layer.feed_forward.activation
     if activation not in CURVES:
         return f"machine code knows the activations {', '.join(map(str, CURVES))}, not {activation!r}"
@@ -240,6 +254,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     """Return the model's parameters in the layout that the kernels read."""
     layers = model.encoder.layers
     embeddings, positions = model.embeddings, model.embeddings.positions
+    assert positions is not None, "unfit refuses a model without"
     position_vectors = to_float32(positions.table)[positions.first :]
     if embeddings.types is not None:
         position_vectors = position_vectors + to_float32(embeddings.types)[0]
@@ -266,7 +281,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
         inner_bias=biases[2],
         outer_bias=biases[3],
         scales=np.stack([to_float32(norm.scale) for norm in plain]),
-        shifts=np.stack([to_float32(norm.shift) for norm in plain]),
+        shifts=np.stack([to_float32(norm.shift) for norm in plain if norm.shift is not None]),
         epsilons=np.array([norm.epsilon for norm in plain], dtype=np.float32),
     )
 

@@ -76,16 +76,18 @@ class Embeddings:
 
     Attributes:
         tokens: [n_vocabulary, d_model]
-        positions: one vector for each position.
+        positions: one vector for each position; None if the layers know positions in another way.
         types: [n_types, d_model], in BERT, the vectors for the first and second text of a pair; None if the model has
             no such vectors.
         norm: the normalisation; None to leave it out.
+        scale: a factor of the tokens' vectors, √d_model in Gemma.
     """
 
     tokens: Array
-    positions: Positions
+    positions: Positions | None = None
     types: Array | None = None
     norm: Norm | None = None
+    scale: float = 1.0
 
     def __call__(self, tokens: Array, types: Array | None = None, *, start: int = 0) -> Array:
         """Return the vectors of token ids.
@@ -111,7 +113,9 @@ class Embeddings:
 
     def sum_vectors(self, tokens: Array, positions: Array, types: Array | None = None) -> Array:
         """Return the sums before the normalisation; tokens, positions and types broadcast to [..., n]."""
-        x = rows("token", self.tokens, tokens) + self.positions(positions)
+        x = rows("token", self.tokens, tokens)
+        x = x if self.scale == 1 else x * self.scale
+        x = x if self.positions is None else x + self.positions(positions)
         if self.types is not None:
             return x + (self.types[0] if types is None else rows("type", self.types, types))
         if types is not None:

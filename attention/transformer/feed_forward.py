@@ -39,7 +39,18 @@ def silu(x: Array) -> Array:
     return x * (1 + array_namespace(x).tanh(x / 2)) / 2  # σ through tanh does not overflow
 
 
-ACTIVATIONS: Mapping[str, Activation] = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
+def tanh(x: Array) -> Array:
+    """Return the hyperbolic tangent of x."""
+    return array_namespace(x).tanh(x)
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "relu": relu,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "silu": silu,
+    "tanh": tanh,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +74,19 @@ class Linear:
 class FeedForward:
     """A network outer(activation(inner(x))), which works on each position by itself.
 
+    With a gate it is outer(activation(gate(x)) · inner(x)): GeGLU, SwiGLU (Shazeer 2020, arXiv 2002.05202).
+
     Attributes:
         inner: d_model → d_ff
         outer: d_ff → d_model
-        activation: "relu", "gelu", "gelu_tanh", "silu", or a function of an array.
+        activation: "relu", "gelu", "gelu_tanh", "silu", "tanh", or a function of an array.
+        gate: d_model → d_ff; None for a network without one.
     """
 
     inner: Linear
     outer: Linear
     activation: str | Activation = "relu"
+    gate: Linear | None = None
 
     def __call__(self, x: Array) -> Array:
         """Return the network's output [..., d_model] for x [..., d_model].
@@ -80,7 +95,8 @@ class FeedForward:
             ParameterError: the activation's name is unknown.
         """
         activate = resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
-        return self.outer(activate(self.inner(x)))
+        inner = self.inner(x)
+        return self.outer(activate(inner) if self.gate is None else activate(self.gate(x)) * inner)
 
 
 def erf(x: Array) -> Array:

@@ -76,9 +76,9 @@ def embeddings(random: Generator, n_vocabulary: int, n_positions: int, d_model: 
 
 def heads(random: Generator, sizes: Architecture) -> Heads:
     """Return heads with random matrices, and with all four biases zero."""
-    matrices = {name: matrix(random, sizes.d_model, sizes.d_model) for name in ("W_Q", "W_K", "W_V", "W_O")}
-    biases = {name: np.zeros(sizes.d_model, np.float32) for name in ("b_Q", "b_K", "b_V", "b_O")}
-    return Heads(**matrices, **biases, n_heads=sizes.n_heads)
+    W_Q, W_K, W_V, W_O = (matrix(random, sizes.d_model, sizes.d_model) for _ in range(4))
+    b_Q, b_K, b_V, b_O = (np.zeros(sizes.d_model, np.float32) for _ in range(4))
+    return Heads(W_Q, W_K, W_V, W_O, sizes.n_heads, b_Q, b_K, b_V, b_O)
 
 
 def feed_forward(random: Generator, sizes: Architecture) -> FeedForward:

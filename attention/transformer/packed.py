@@ -7,6 +7,7 @@ Sequences of equal length are computed as one batch, so they need no mask and do
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,18 @@ import torch
 from torch.nn import functional
 
 from attention.errors import ParameterError
-from attention.heads import Heads
+from attention.heads import Heads, repeat
 from attention.names import resolve
 from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
-from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual
+from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual, RMSNorm
 from attention.transformer.parameters import map_arrays
-from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences
+from attention.transformer.relative_positions import RelativePositions
+from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+MIN_ROWS = 16
+"""The smallest number of rows of a matrix product. Libraries compute fewer in another order, with other rounding."""
 
 # The names of activations and of their variants in oneDNN.
 ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
@@ -42,8 +47,20 @@ def affine(linear: Linear, activation: str | Activation | None = None) -> Affine
 
     It also applies the activation of a `FeedForward`, if there is one.
 
-    It takes rows of the parameters' type, float32 or bfloat16, on the CPU.
+    It takes rows of the parameters' type, float32 or bfloat16, on the CPU. A row's result is the same among any others.
     """
+    multiply = product(linear, activation)
+
+    def apply(x: torch.Tensor) -> torch.Tensor:
+        if len(x) >= MIN_ROWS:
+            return multiply(x)
+        return multiply(functional.pad(x, (0, 0, 0, MIN_ROWS - len(x))))[: len(x)]
+
+    return apply
+
+
+def product(linear: Linear, activation: str | Activation | None) -> Affine:
+    """Return the function of `affine` for `MIN_ROWS` rows or more."""
     weight, bias = linear.weight.T.contiguous(), linear.bias
     if has_onednn(weight) and activation in ONEDNN_ACTIVATIONS:
         kind, variant = ONEDNN_ACTIVATIONS[activation]
@@ -95,9 +112,9 @@ class Packed:
 
     def __init__(self, model: SentenceEncoder) -> None:
         self.model = model = map_arrays(torch.as_tensor, model)
-        self.embedding_norm = None if model.embeddings.norm is None else fuse_norm(model.embeddings.norm)
-        self.layers = tuple(PackedLayer.of(layer) for layer in model.encoder.layers)
-        self.last_norm = None if model.encoder.norm is None else fuse_norm(model.encoder.norm)
+        self.embedding_norm = fuse_norm(model.embeddings.norm)
+        self.layers = tuple(PackedLayer.of(layer, model.encoder.bias) for layer in model.encoder.layers)
+        self.last_norm = fuse_norm(model.encoder.norm)
 
     @property
     def dimension(self) -> int:
@@ -130,8 +147,9 @@ class Packed:
         token_ids, token_positions = torch.from_numpy(tokens[rows]), torch.from_numpy(positions)
         x = self.model.embeddings.sum_vectors(token_ids, token_positions)  # [t, d_model]
         x = x if self.embedding_norm is None else self.embedding_norm(x)
+        masks: Masks = {}
         for layer in self.layers:
-            x = layer(x, groups)
+            x = layer(x, groups, masks)
         x = x if self.last_norm is None else self.last_norm(x)
 
         embeddings[order] = self.pool(x, groups).numpy()
@@ -142,8 +160,13 @@ class Packed:
         parts = []
         for group in groups:
             sequences = x[group.rows].view(group.size, group.length, -1)
-            parts.append(self.model.pool(sequences, torch.ones(sequences.shape[:2], dtype=torch.bool)))
-        return torch.cat(parts).float()
+            parts.append(self.model.join_poolings(sequences, torch.ones(sequences.shape[:2], dtype=torch.bool)))
+        embeddings: torch.Tensor = finish(self.model, torch.cat(parts))
+        return embeddings.float()
+
+
+Masks: TypeAlias = dict[tuple[int, int | None, bool], torch.Tensor | None]
+"""The masks of one call by length, window and causality: bool, or floats to add to the logits; None for none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,59 +174,95 @@ class PackedLayer:
     """An `EncoderLayer` for packed sequences.
 
     Attributes:
-        n_heads: the number of heads.
-        projections: d_model → 3 · n_heads · d_k; queries, keys and values side by side.
+        layer: the layer, for its heads' settings and its mask.
+        bias: what is added to the logits for the distance of two tokens; None for nothing.
+        projections: d_model → (n_heads + 2 · n_key_heads) · d_k; queries, keys and values side by side.
         output: n_heads · d_k → d_model
+        query_norm, key_norm: the normalisation of each head's query and key; None to leave it out.
         attention_residual: the add & norm around the attention.
-        inner: d_model → d_ff, and the activation.
+        gate: d_model → d_ff, and the activation; None for a network without one.
+        inner: d_model → d_ff, and the activation if there is no gate.
         outer: d_ff → d_model
         feed_forward_residual: the add & norm around the network.
     """
 
-    n_heads: int
+    layer: EncoderLayer
+    bias: RelativePositions | None
     projections: Affine
     output: Affine
+    query_norm: Norm | None
+    key_norm: Norm | None
     attention_residual: Residual
+    gate: Affine | None
     inner: Affine
     outer: Affine
     feed_forward_residual: Residual
 
     @classmethod
-    def of(cls, layer: EncoderLayer) -> PackedLayer:
+    def of(cls, layer: EncoderLayer, bias: RelativePositions | None) -> PackedLayer:
         """Return a layer for packed sequences with the parameters of an `EncoderLayer`."""
         heads, network = layer.attention, layer.feed_forward
+        gated = network.gate is not None
         return cls(
-            n_heads=heads.n_heads,
+            layer=layer,
+            bias=bias,
             projections=affine(join_projections(heads)),
             output=affine(Linear(heads.W_O, heads.b_O)),
+            query_norm=fuse_norm(heads.query_norm),
+            key_norm=fuse_norm(heads.key_norm),
             attention_residual=fuse_residual(layer.attention_residual),
-            inner=affine(network.inner, network.activation),
+            gate=None if network.gate is None else affine(network.gate, network.activation),
+            inner=affine(network.inner, None if gated else network.activation),
             outer=affine(network.outer),
             feed_forward_residual=fuse_residual(layer.feed_forward_residual),
         )
 
-    def __call__(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, groups: Sequence[Group], masks: Masks) -> torch.Tensor:
         """Return the layer's output [t, d_model] for x [t, d_model]; each sequence attends to itself."""
         projected = self.projections(self.attention_residual.read(x))
-        x = self.attention_residual.add(x, self.output(self.attend(projected, groups)))
-        update = self.outer(self.inner(self.feed_forward_residual.read(x)))
+        update = self.output(self.attend(projected, groups, masks))
+        x = self.attention_residual.add(x, self.attention_residual.update(update))
+        read = self.feed_forward_residual.read(x)
+        inner = self.inner(read) if self.gate is None else self.gate(read) * self.inner(read)
+        update = self.feed_forward_residual.update(self.outer(inner))
         y: torch.Tensor = self.feed_forward_residual.add(x, update)
         return y
 
-    def attend(self, projected: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
+    def attend(self, projected: torch.Tensor, groups: Sequence[Group], masks: Masks) -> torch.Tensor:
         """Return the joined outputs [t, n_heads · d_k] of all heads.
 
         Args:
-            projected: [t, 3 · n_heads · d_k], queries, keys and values side by side.
+            projected: [t, (n_heads + 2 · n_key_heads) · d_k], queries, keys and values side by side.
             groups: the groups of sequences.
+            masks: the masks of this call so far.
         """
-        outputs = []
+        settings, outputs = self.layer.attention, []
+        n_heads, n_key_heads = settings.n_heads, settings.key_heads
         for rows, size, length in groups:
-            heads = projected[rows].view(size, length, 3, self.n_heads, -1)
-            query, key, value = heads.permute(2, 0, 3, 1, 4).unbind()  # each [size, n_heads, length, d_k]
-            output = functional.scaled_dot_product_attention(query, key, value)
+            heads = projected[rows].view(size, length, n_heads + 2 * n_key_heads, -1).transpose(1, 2)
+            query, key, value = torch.split(heads, [n_heads, n_key_heads, n_key_heads], dim=1)  # [size, h, length, d_k]
+            query = query if self.query_norm is None else self.query_norm(query)
+            key = key if self.key_norm is None else self.key_norm(key)
+            if settings.rotary is not None:
+                query, key = settings.rotary(query), settings.rotary(key)
+            if settings.group > 1:
+                key, value = repeat(key, settings.group), repeat(value, settings.group)
+            scale = None if settings.temperature == 1 else query.shape[-1] ** -0.5 / settings.temperature
+            mask = self.mask(length, masks, like=query)
+            output = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
             outputs.append(output.transpose(1, 2).reshape(size * length, -1))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def mask(self, length: int, masks: Masks, *, like: torch.Tensor) -> torch.Tensor | None:
+        """Return the mask for sequences of one length, which layers of one kind share in a call."""
+        kind = (length, self.layer.window, self.layer.causal)
+        if kind not in masks:
+            mask = self.layer.mask(length, like=like)
+            if self.bias is not None:
+                bias = self.bias(length).to(like.dtype)
+                mask = bias if mask is None else bias.masked_fill(~mask, -math.inf)
+            masks[kind] = mask
+        return masks[kind]
 
 
 def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
@@ -240,7 +299,7 @@ def group_by_length(lengths: Integers) -> list[Group]:
 def join_projections(heads: Heads) -> Linear:
     """Join W_Q, W_K and W_V, and their biases, to one affine map."""
     matrices = (heads.W_Q, heads.W_K, heads.W_V)
-    if len({tuple(W.shape) for W in matrices}) > 1:
+    if heads.W_K.shape != heads.W_V.shape:
         shapes = ", ".join(str(list(W.shape)) for W in matrices)
         raise ParameterError(f"packed heads need queries, keys and values of one width, got {shapes}")
     biases = (heads.b_Q, heads.b_K, heads.b_V)
@@ -248,11 +307,15 @@ def join_projections(heads: Heads) -> Linear:
     return Linear(torch.cat(matrices, dim=1), torch.cat(filled))
 
 
-def fuse_norm(norm: Norm) -> Norm:
-    """Return the normalisation as a single operation of torch, if it is a `LayerNorm`.
+def fuse_norm(norm: Norm | None) -> Norm | None:
+    """Return the normalisation as a single operation of torch, if it is a `LayerNorm` or an `RMSNorm`.
 
     Other normalisations are returned unchanged.
     """
+    if isinstance(norm, RMSNorm):
+        return partial(
+            functional.rms_norm, normalized_shape=list(norm.scale.shape), weight=norm.scale, eps=norm.epsilon
+        )
     if not isinstance(norm, LayerNorm):
         return norm
     return partial(
@@ -265,5 +328,5 @@ def fuse_norm(norm: Norm) -> Norm:
 
 
 def fuse_residual(residual: Residual) -> Residual:
-    """Return the add & norm with its normalisation replaced by the result of `fuse_norm`."""
-    return Residual(fuse_norm(residual.norm), residual.norm_first)
+    """Return the add & norm with its normalisations replaced by the results of `fuse_norm`."""
+    return Residual(fuse_norm(residual.norm), residual.norm_first, fuse_norm(residual.branch_norm))

@@ -9,13 +9,15 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from attention.arrays import Array, namespace, promote
 from attention.errors import ParameterError, ShapeError
 from attention.masks import padding
+from attention.names import resolve
 from attention.similarity import unit
 from attention.transformer.embeddings import Embeddings
+from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 from attention.transformer.stacks import Encoder
 
 Pooling: TypeAlias = Callable[[Array, Array], Array]
@@ -30,8 +32,7 @@ def mean(x: Array, mask: Array) -> Array:
     xp = array_namespace(x, mask)
     (x,) = promote(xp, x)
     count = xp.sum(xp.astype(mask, x.dtype), axis=-1)[..., None]
-    total = xp.sum(xp.where(mask[..., None], x, xp.zeros_like(x)), axis=-2)
-    return total / xp.clip(count, min=1.0)
+    return _total(mask, x) / xp.clip(count, min=1.0)
 
 
 def cls(x: Array, mask: Array) -> Array:
@@ -52,7 +53,43 @@ def maximum(x: Array, mask: Array) -> Array:
     return xp.where(xp.any(mask, axis=-1)[..., None], largest, xp.zeros_like(largest))
 
 
-POOLINGS: Mapping[str, Pooling] = {"mean": mean, "cls": cls, "max": maximum}
+def last(x: Array, mask: Array) -> Array:
+    """Return the last token's vector, which in a causal model has seen the whole text.
+
+    Padding must be on the right.
+    """
+    xp = array_namespace(x, mask)
+    position = xp.arange(mask.shape[-1], device=device(mask))
+    count = xp.sum(xp.astype(mask, xp.int64), axis=-1)[..., None]
+    return _total(mask & (position == count - 1), x)
+
+
+def weighted_mean(x: Array, mask: Array) -> Array:
+    """Return the mean of the vectors of each text's tokens, the i-th of weight i (Muennighoff 2022, arXiv 2202.08904).
+
+    Padding must be on the right.
+    """
+    xp = array_namespace(x, mask)
+    (x,) = promote(xp, x)
+    weight = xp.astype(mask, x.dtype) * (1 + xp.arange(mask.shape[-1], dtype=x.dtype, device=device(mask)))
+    total = xp.sum(xp.where(mask[..., None], x, xp.zeros_like(x)) * weight[..., None], axis=-2)
+    return total / xp.clip(xp.sum(weight, axis=-1)[..., None], min=1.0)
+
+
+def _total(mask: Array, x: Array) -> Array:
+    """Return the sum of the vectors for which the mask is True, [..., d_model]."""
+    xp = array_namespace(x, mask)
+    (x,) = promote(xp, x)
+    return xp.sum(xp.where(mask[..., None], x, xp.zeros_like(x)), axis=-2)
+
+
+POOLINGS: Mapping[str, Pooling] = {
+    "mean": mean,
+    "cls": cls,
+    "max": maximum,
+    "last": last,
+    "weighted_mean": weighted_mean,
+}
 
 
 Integers = npt.NDArray[np.int64]
@@ -80,8 +117,32 @@ def check_sequences(tokens: Integers, lengths: Integers) -> tuple[Integers, Inte
 
 
 @dataclass(frozen=True, eq=False)
+class Dense:
+    """A map of the pooled vector, activation(linear(x)).
+
+    Attributes:
+        linear: d_in → d_out
+        activation: a key of ACTIVATIONS, or a function of an array; None for none.
+    """
+
+    linear: Linear
+    activation: str | Activation | None = None
+
+    def __call__(self, x: Array) -> Array:
+        """Return the vector [..., d_out] for x [..., d_in].
+
+        Raises:
+            ParameterError: the activation's name is unknown.
+        """
+        y = self.linear(x)
+        if self.activation is None:
+            return y
+        return resolve("activation", self.activation, ACTIVATIONS, "a function of an array")(y)
+
+
+@dataclass(frozen=True, eq=False)
 class SentenceEncoder:
-    """A sentence encoder: embeddings, an encoder and pooling.
+    """A sentence encoder: embeddings, an encoder, pooling, and perhaps maps of the pooled vector.
 
     This is the definition; `Compiled` and `Packed` compute the same faster.
 
@@ -91,6 +152,7 @@ class SentenceEncoder:
         poolings: names from POOLINGS; the results of several are concatenated.
         unit_length: whether the embedding is scaled to length one.
         truncation: the number of first components to keep; they are not scaled to length one again. None keeps all.
+        dense: maps of the pooled vector, in the order of computation, before it is scaled to length one.
     """
 
     embeddings: Embeddings
@@ -98,11 +160,13 @@ class SentenceEncoder:
     poolings: tuple[str, ...] = ("mean",)
     unit_length: bool = True
     truncation: int | None = None
+    dense: tuple[Dense, ...] = ()
 
     @property
     def dimension(self) -> int:
         """The width of an embedding."""
-        whole = int(self.embeddings.tokens.shape[-1]) * len(self.poolings)
+        pooled = int(self.embeddings.tokens.shape[-1]) * len(self.poolings)
+        whole = int(self.dense[-1].linear.weight.shape[1]) if self.dense else pooled
         return whole if self.truncation is None else min(whole, self.truncation)
 
     def __call__(self, tokens: Array, lengths: Array, types: Array | None = None) -> Array:
@@ -127,7 +191,34 @@ class SentenceEncoder:
 
     def pool(self, x: Array, mask: Array) -> Array:
         """Pool vectors x [..., n, d_model] to embeddings [..., dimension]; the mask [..., n] is True for tokens."""
+        return self.finish(self.join_poolings(x, mask))
+
+    def join_poolings(self, x: Array, mask: Array) -> Array:
+        """Return the results of the poolings, side by side; arguments are those of `pool`."""
         xp = array_namespace(x, mask)
-        pooled = xp.concat([POOLINGS[name](x, mask) for name in self.poolings], axis=-1)
+        return xp.concat([POOLINGS[name](x, mask) for name in self.poolings], axis=-1)
+
+    def finish(self, pooled: Array) -> Array:
+        """Return the embeddings [..., dimension] of pooled vectors [..., d]: mapped, scaled and truncated."""
+        for dense in self.dense:
+            pooled = dense(pooled)
         embedding = unit(pooled) if self.unit_length else pooled
         return embedding[..., : self.truncation]
+
+
+ROWS_AT_ONCE = 8
+"""Vectors that `finish` maps at a time."""
+
+
+def finish(model: SentenceEncoder, pooled: Array) -> Array:
+    """Return the embeddings [b, dimension] of pooled vectors [b, d], each to the bit what it is alone.
+
+    A matrix product rounds a row in another way if there are other rows, so it always gets the same number of them.
+    """
+    if not model.dense:
+        return model.finish(pooled)
+    xp = array_namespace(pooled)
+    b = int(pooled.shape[0])
+    spare = xp.zeros((-b % ROWS_AT_ONCE, pooled.shape[1]), dtype=pooled.dtype, device=device(pooled))
+    blocks = xp.reshape(xp.concat([pooled, spare]), (-1, ROWS_AT_ONCE, pooled.shape[1]))
+    return xp.concat([model.finish(blocks[i]) for i in range(len(blocks))])[:b]

@@ -16,7 +16,16 @@ from attention.errors import ParameterError
 from attention.masks import causal, padding
 from attention.transformer.embeddings import Embeddings, Patches
 from attention.transformer.feed_forward import Linear
-from attention.transformer.layer import DecoderLayer, DecoderSteps, EncoderLayer, EncoderSteps, LayerCache, LayerNorm
+from attention.transformer.layer import (
+    DecoderLayer,
+    DecoderSteps,
+    EncoderLayer,
+    EncoderSteps,
+    LayerCache,
+    LayerNorm,
+    RMSNorm,
+)
+from attention.transformer.relative_positions import RelativePositions
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +35,12 @@ class Encoder:
     Attributes:
         layers: the layers, in the order of computation.
         norm: the last normalisation, which pre-norm layers need; None to leave it out.
+        bias: what every layer adds to its logits for the distance of two tokens; None for nothing.
     """
 
     layers: tuple[EncoderLayer, ...]
-    norm: LayerNorm | None = None
+    norm: LayerNorm | RMSNorm | None = None
+    bias: RelativePositions | None = None
 
     def __call__(self, x: Array, mask: Array | None = None) -> Array:
         """Return the vectors of the positions after the last layer.
@@ -50,8 +61,9 @@ class Encoder:
 
         Arguments are those of calling the encoder.
         """
+        bias = None if self.bias is None else self.bias(x.shape[-2])
         for layer in self.layers:
-            steps = layer.steps(x, mask)
+            steps = layer.steps(x, mask, bias)
             yield steps
             x = steps.output
 
@@ -80,7 +92,7 @@ class Decoder:
     """
 
     layers: tuple[DecoderLayer, ...]
-    norm: LayerNorm | None = None
+    norm: LayerNorm | RMSNorm | None = None
 
     def __call__(
         self,

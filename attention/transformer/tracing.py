@@ -19,8 +19,8 @@ class TracedLayer(NamedTuple):
     Attributes:
         layer: the layer's index, from 0.
         heads: the heads' indices, from 0.
-        query, key, value: [h, n, d_k]
-        logits: [h, n, n], before the normaliser.
+        query, key, value: [h, n, d_k], normalised and rotated where the layer does so.
+        logits: [h, n, n], before the normaliser, with the bias for relative positions; −∞ for a token out of reach.
         weights: [h, n, n]; row i holds the weights of token i over all tokens.
         attention_change: [n], how far attention moves each token: ‖update‖ / ‖token‖.
         feed_forward_change: [n], how far the feed-forward network moves each token.
@@ -56,7 +56,8 @@ def trace(
         types: integers [n], the text of a pair that each token belongs to; None for 0.
         layers: indices of layers, from 0, or from the last as −1; None for the last layer.
         heads: indices of heads, counted alike; None for all heads.
-        causal: whether each token attends only to itself and the tokens before it, as in a decoder.
+        causal: whether each token attends only to itself and the tokens before it, as in a decoder; a causal model
+            does so anyway.
 
     Returns:
         The requested layers, in the order of `layers`.
@@ -78,13 +79,14 @@ def trace(
         if i in layer_indices:
             attention, n_heads = steps.attention, stack[i].attention.n_heads
             head_indices = [index("head", head, n_heads) for head in (range(n_heads) if heads is None else heads)]
+            key_heads = [head // stack[i].attention.group for head in head_indices]
             size = length(x)
             traced[i] = TracedLayer(
                 layer=i,
                 heads=tuple(head_indices),
                 query=attention.query[head_indices],
-                key=attention.key[head_indices],
-                value=attention.value[head_indices],
+                key=attention.key[key_heads],
+                value=attention.value[key_heads],
                 logits=attention.attended.logits[head_indices],
                 weights=attention.attended.weights[head_indices],
                 attention_change=length(attention.output) / size,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from attention.transformer.checkpoints.bert import bert_parameters, family_member
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, read_json
-from attention.transformer.sentence import POOLINGS, SentenceEncoder
+from attention.transformer.sentence import SentenceEncoder
 
 LIBRARY = "sentence_transformers."  # the prefix of its own modules; a Pooling of another package may be anything
 LAST_LAYER = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -81,6 +81,24 @@ def check_transformer(config: Config) -> None:
             raise UnsupportedModelError(f"{config.source}: {name} must be empty, got {arguments!r}")
 
 
+POOLING_NAMES = {
+    "cls": "cls",
+    "max": "max",
+    "mean": "mean",
+    "weightedmean": "weighted_mean",
+    "lasttoken": "last",
+}
+"""The poolings by the library's names, in the order in which it joins their results, with the names in POOLINGS."""
+
+OLDER_FLAGS = {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+
+
 def pooling_names(config: Config) -> tuple[str, ...]:
     """Return the poolings that a module's config.json names, in its newer or its older form.
 
@@ -90,16 +108,15 @@ def pooling_names(config: Config) -> tuple[str, ...]:
     config.only("include_prompt", True)
     chosen = config.fields.get("pooling_mode")
     if chosen is None:
-        older = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens"}
         flags = {name for name, value in config.fields.items() if name.startswith("pooling_mode_") and value is True}
-        chosen = [name for name, flag in older.items() if f"pooling_mode_{flag}" in flags]
-        chosen += sorted(flags - {f"pooling_mode_{flag}" for flag in older.values()})
+        chosen = [name for name, flag in OLDER_FLAGS.items() if flag in flags]
+        chosen += sorted(flags - set(OLDER_FLAGS.values()))
     names = (chosen,) if isinstance(chosen, str) else tuple(chosen)
-    if not names or not set(names) <= set(POOLINGS):
+    if not names or not set(names) <= set(POOLING_NAMES):
         raise UnsupportedModelError(
-            f"{config.source}: the pooling must be of {', '.join(POOLINGS)}, got {', '.join(names) or 'none'}"
+            f"{config.source}: the pooling must be of {', '.join(POOLING_NAMES)}, got {', '.join(names) or 'none'}"
         )
-    return names
+    return tuple(POOLING_NAMES[name] for name in names)
 
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -151,9 +168,10 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     tensors = Tensors.read(weights, sha256=sha256)
     embeddings, encoder = bert_parameters(config, tensors)
     prompts, default_prompt = prompts_of(settings)
+    limit = config.count("max_position_embeddings") if embeddings.positions is None else embeddings.positions.limit
     return Checkpoint(
         model=SentenceEncoder(embeddings, encoder, poolings, unit_length, truncation(settings)),
-        max_tokens=min(token_limit(transformer), embeddings.positions.limit),
+        max_tokens=min(token_limit(transformer), limit),
         prompts=prompts,
         default_prompt=default_prompt,
     )

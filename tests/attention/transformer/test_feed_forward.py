@@ -16,6 +16,7 @@ REFERENCES = {
     "gelu": functional.gelu,
     "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "silu": functional.silu,
+    "tanh": torch.tanh,
 }
 POINTS = np.concatenate([np.linspace(-8, 8, 101), [0.0, -1e-30, 1e4, -1e4]])
 
@@ -62,5 +63,5 @@ def test_a_network_takes_a_name_or_a_function(library, random):
 
 
 def test_an_unknown_activation_is_named():
-    with pytest.raises(ParameterError, match="activation must be one of relu, gelu, gelu_tanh, silu, got 'gleu'"):
+    with pytest.raises(ParameterError, match="activation must be one of relu, gelu, gelu_tanh, silu, tanh, got"):
         FeedForward(Linear(np.eye(3)), Linear(np.eye(3)), "gleu")(np.ones((1, 3)))
