@@ -49,7 +49,7 @@ class ShardedCatalogue(SharedCatalogue):
     def rebuild(self) -> None:
         """Wait in background threads until servers hold all shards, and add collections that other services create."""
         self.router.roster.start()
-        for collection in self.collections():
+        for collection in [*self.collections(), *self._shadows.values()]:
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
         start_background(self._follow, "follow the store")
@@ -72,7 +72,9 @@ class ShardedCatalogue(SharedCatalogue):
                     collection.summarise()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        return ShardedCollection(record, self._shared, self.encoders, ready=ready, router=self.router)
+        collection = ShardedCollection(record, self._shared, self.encoders, ready=ready, router=self.router)
+        collection.look = self.look
+        return collection
 
 
 def cluster_status(

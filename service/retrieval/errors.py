@@ -28,6 +28,27 @@ class CollectionNotFound(RetrievalError):
             super().__init__(f"there is no collection {name!r}{'' if names is None else ', and no other'}: {create}")
 
 
+class CollectionMoved(RetrievalError):
+    """The collection has moved to another encoder, so that a write has to be prepared again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection {name!r} was moved to another encoder meanwhile: try again")
+
+
+class ReEncodingNotFound(RetrievalError):
+    """The collection was never re-encoded."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection {name!r} was not re-encoded: POST /v1/collections/{name}/re-encode starts it")
+
+
+class ReEncodingOver(RetrievalError):
+    """The job that is to be cancelled has ended."""
+
+    def __init__(self, name: str, state: str) -> None:
+        super().__init__(f"re-encoding of collection {name!r} has ended ({state}): there is nothing to cancel")
+
+
 class DocumentNotFound(RetrievalError):
     """No document of the collection has that id."""
 

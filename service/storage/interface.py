@@ -315,6 +315,12 @@ class Writer(Reader, Protocol):
     def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
         """Delete documents of a shadow with these row numbers int64[n], with the records of their originals."""
 
+    def delete_some(self, collection: int, limit: int) -> bool:
+        """Delete some documents of a hidden collection; return whether there are more.
+
+        A store in which a large deletion holds up no other transaction deletes nothing, and returns False.
+        """
+
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 

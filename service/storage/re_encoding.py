@@ -40,7 +40,7 @@ class ReEncoding:
         keep: whether vectors that callers sent are kept.
         drops: what the collection loses, such as "calibration".
         started, ended: seconds of Unix time; `ended` is None before.
-        documents: how many documents it had when the job ended; 0 before.
+        documents, done: how many documents it had when the job ended, and how many of them the shadow; 0 before.
     """
 
     collection: int
@@ -56,6 +56,7 @@ class ReEncoding:
     started: float
     ended: float | None = None
     documents: int = 0
+    done: int = 0
 
     @property
     def active(self) -> bool:
@@ -75,9 +76,10 @@ class ReEncoding:
         columns["drops"] = tuple(columns["drops"])
         return cls(collection, shadow, **columns)
 
-    def ending(self, state: JobState, ended: float, documents: int, reason: str | None = None) -> ReEncoding:
+    def ending(self, state: JobState, ended: float, documents: int, done: int, reason: str | None = None) -> ReEncoding:
         """Return the job after its end."""
-        return replace(self, shadow=None, state=state, reason=reason, ended=ended, documents=documents)
+        counts = {"documents": documents, "done": done}
+        return replace(self, shadow=None, state=state, reason=reason, ended=ended, **counts)
 
 
 def hidden_name(kind: str, number: int) -> str:

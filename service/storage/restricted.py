@@ -384,6 +384,10 @@ class RestrictedWriter(RestrictedReader):
         """Delete documents of a shadow, with the records of their originals."""
         self.whole.delete_copies(shadow, rows)
 
+    def delete_some(self, collection: int, limit: int) -> bool:
+        """Delete some documents of a hidden collection; see `Writer.delete_some`."""
+        return self.whole.delete_some(collection, limit)
+
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job into the place of its collection; see `Writer.replace_collection`."""
         return self.whole.replace_collection(job, settings)

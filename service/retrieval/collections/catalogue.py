@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from service.retrieval.collections.settings import check_temperature, resolve_se
 from service.retrieval.errors import CollectionConflict, CollectionNotFound, RetrievalError
 from service.scheduling import WRITES
 from service.storage import (
+    HIDDEN,
     CollectionExists,
+    CollectionMissing,
     CollectionRecord,
     CollectionSettings,
     Cursor,
     IdempotentWrite,
     Reader,
+    ReEncoding,
     StorageError,
     Store,
     StoreUnavailable,
@@ -138,24 +142,26 @@ class Catalogue:
         self.encoders = Encoders() if encoders is None else encoders
         self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
+        self._shadows: dict[int, Collection] = {}  # by number: what jobs fill, under the names of the originals
+        self._replaced: dict[int, Collection] = {}  # by number: calls that began before the move still read them
         with store.reading() as reader:
             records = reader.collections()
+            shadows = self._shadow_records(reader)
         small = {record.id for record in records if record.documents <= MAX_UNLOADED_DOCUMENTS}
         unread = small if max_loaded is not None and len(small) > max_loaded else set[int]()
         for record in records:
             made = self._unread(record) if record.id in unread else self._of(record, ready=False)
             self._collections[record.name] = made
+        self._shadows |= {number: self._of(record, ready=False) for number, record in shadows.items()}
         if low_bit := [collection.name for collection in self._collections.values() if collection.record.low_bit]:
             log.info("low-bit codes were removed; these collections are answered from 8-bit codes", collections=low_bit)
         if sealed is not None:
-            SealedBlocks.remove_others(sealed, [collection.record.id for collection in self._collections.values()])
+            SealedBlocks.remove_others(sealed, [*(record.id for record in records), *shadows])
 
     def rebuild(self) -> None:
         """Load the keys of every collection, the smallest first."""
-        waiting = [(c.record.documents, name) for name, c in self._collections.items() if not c.ready]
-        for _, name in sorted(waiting):
-            if (collection := self._collections.get(name)) is None:
-                continue
+        waiting = [c for c in [*self._collections.values(), *self._shadows.values()] if not c.ready]
+        for collection in sorted(waiting, key=lambda collection: collection.record.documents):
             try:
                 collection.rebuild()
             except MemoryError:
@@ -336,16 +342,105 @@ class Catalogue:
                 require_calibration(replace(stored, settings=settings), "/null")
             record = writer.update_collection(name, settings)
             writer.keep_answer(once, CatalogueChange(collection, record, writer, created=False))
-            self._publish_after(writer, lambda: setattr(collection, "record", record))
+
+            def publish() -> None:
+                if collection.record.id == record.id:
+                    collection.record = record
+
+            self._publish_after(writer, publish)
         return collection
 
     def delete(self, name: str, *, once: IdempotentWrite[None] | None = None) -> None:
         """Delete a collection and all its documents; its waiting queries fail with CollectionNotFound."""
         with self.store.writing(once, deletes=True) as writer:
             self.collection(name)
+            job = writer.re_encoding(writer.collection(name).id)
             writer.delete_collection(name)
             writer.keep_answer(once, None)
-            self._publish_after(writer, lambda: self._forget(name))
+
+            def forget() -> None:
+                self._forget(name)
+                if job is not None and job.shadow is not None:
+                    self._forget_shadow(job.shadow)
+
+            self._publish_after(writer, forget)
+
+    def shadow(self, job: ReEncoding) -> Collection | None:
+        """Return the collection that a job fills; None if the job has ended, or this process has not seen it yet."""
+        return None if job.shadow is None else self._shadows.get(job.shadow)
+
+    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings, name: str) -> ReEncoding:
+        """Store a job that moves the collection of this name to another encoder, and create its shadow.
+
+        Args:
+            job: the job, without a shadow.
+            settings: the settings of the shadow.
+
+        Raises:
+            ReEncodingActive: the collection has a job that has not ended.
+        """
+        with self.store.writing(collection=job.collection) as writer:
+            job = writer.begin_re_encoding(job, settings)
+            assert job.shadow is not None
+            number, record = job.shadow, replace(writer.record(job.shadow), name=name)
+            shadow = self._of(record, ready=True)
+            self._publish_after(writer, lambda: self._shadows.setdefault(number, shadow))
+        return job
+
+    def end_re_encoding(self, writer: Writer, job: ReEncoding, shadow: int | None) -> None:
+        """Store a job that was cancelled or has failed; its shadow is deleted later.
+
+        Args:
+            shadow: the number of the shadow that it had.
+        """
+        writer.save_re_encoding(job)
+        if shadow is not None:
+            self._publish_after(writer, lambda: self._forget_shadow(shadow))
+
+    def replace_collection(self, writer: Writer, job: ReEncoding, settings: CollectionSettings) -> None:
+        """Put the shadow of a job into the place of its collection, for every call that begins after the commit."""
+        record = writer.replace_collection(job, settings)
+        self._publish_after(writer, lambda: self._move(record))
+
+    def _move(self, record: CollectionRecord) -> None:
+        """Let the shadow with the number of this record be the collection of its name."""
+        before = self._collections.get(record.name)
+        if before is None or before.record.id == record.id:
+            return
+        shadow = self._shadows.pop(record.id)
+        shadow.record = record
+        self._collections[record.name] = shadow
+        self._replaced[before.record.id] = before
+        before.moved_to = shadow
+
+    def delete_hidden(self, number: int, limit: int) -> bool:
+        """Delete a hidden collection that no job fills, or a part of it; return whether there is more to delete.
+
+        Calls that still read it fail with CollectionNotFound from now on.
+        """
+        if (replaced := self._replaced.pop(number, None)) is not None:
+            replaced.mark_deleted()
+        with suppress(CollectionMissing), self.store.writing(deletes=True) as writer:
+            record = writer.record(number)
+            if not record.name.startswith(HIDDEN):
+                return False
+            if writer.delete_some(number, limit):
+                return True
+            writer.delete_collection(record.name)
+        return False
+
+    def _forget_shadow(self, number: int) -> None:
+        if (shadow := self._shadows.pop(number, None)) is not None:
+            shadow.mark_deleted()
+
+    @staticmethod
+    def _shadow_records(reader: Reader) -> dict[int, CollectionRecord]:
+        """Return the records of all shadows that jobs fill, by number, under the names of the originals."""
+        return {
+            job.shadow: replace(reader.record(job.shadow), name=reader.record(job.collection).name)
+            for job in reader.re_encodings()
+            if job.shadow is not None
+        }
 
     async def refresh(self) -> None:
         """Bring the collections up to date with the store. Do nothing if no other process writes to the store."""

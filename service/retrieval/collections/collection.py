@@ -29,7 +29,7 @@ from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.rows import KeyStorage, build_rows, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Masks, Snapshot
-from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
+from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, DocumentChanged
 from service.storage import (
     Change,
     CollectionDamaged,
@@ -64,6 +64,8 @@ class Collection:
         sample: a sample of its keys, whose similarities to each other show how similar unrelated documents are.
         damage: the known damage of the collection on disk.
         trouble: why the keys could not be loaded; None if they are loaded, or are being loaded.
+        moved_to: the collection with other vectors that has taken its place; None if it is in use.
+        look: learns of collections that other processes have moved; blocks.
 
     Args:
         loaded: the collections of the service whose keys are in memory, which decide when keys leave it.
@@ -89,6 +91,8 @@ class Collection:
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = KeySample()
         self.trouble: str | None = None
+        self.moved_to: Collection | None = None
+        self.look: Callable[[], object] = lambda: None
         self._ready, self._gone = ready, False
         self._store = store
         # Below this size the exact path answers all questions, whether keys have codes or not.
@@ -311,6 +315,53 @@ class Collection:
                 raise CollectionNotFound(self.name)
             yield Snapshot(record, view, reader, version, self._masks, self.sample)
 
+    def current(self) -> Collection:
+        """Return the collection that is in use under this name: itself, unless another one has taken its place.
+
+        A call that has begun on a collection reads it to the end, so that its answer is of one encoder. What it writes
+        goes to the current one. Blocks.
+        """
+        if self.moved_to is None:
+            self.look()
+        return self if self.moved_to is None else self.moved_to.current()
+
+    def write_copies(
+        self,
+        sources: np.ndarray,
+        documents: Sequence[DocumentRecord],
+        gone: np.ndarray,
+        writer: Writer,
+    ) -> None:
+        """Write to a shadow, within a block of `filling`: documents with new vectors, and those to delete.
+
+        Args:
+            sources: int64[n], the row numbers of the originals of the documents.
+            documents: the documents to store.
+            gone: int64[m], the row numbers of documents of the shadow whose originals were deleted or replaced.
+        """
+        number, add, removed = self.record.id, None, np.empty(0, dtype=np.int64)
+        if documents:
+            change = writer.upsert(number, documents)
+            writer.keep_copies(number, sources, change)
+            add, removed = build_rows(change.added, documents), change.removed
+        gone = np.setdiff1d(gone, removed)
+        if len(gone):
+            writer.delete_copies(number, gone)
+        self._publish_after(writer, add=add, removed=np.union1d(removed, gone))
+
+    @contextmanager
+    def filling(self, *, of: int | None = None) -> Iterator[Writer]:
+        """Open a write transaction for `write_copies`.
+
+        Args:
+            of: the number of the original, to keep others from writing it; None lets them.
+        """
+        number = self.record.id if of is None else of
+        with self.damage.recording(), self._in_memory(), self._store.writing(collection=number) as writer:
+            self._require_ready()
+            yield writer
+        self._tidy()
+
     def write(
         self,
         documents: Sequence[DocumentRecord],
@@ -333,6 +384,7 @@ class Collection:
 
         Raises:
             DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
+            CollectionMoved: the vectors may be of another encoder; the caller has to make them again for `current`.
             OutsideFilter, QuotaExceeded: a document would lie outside the caller's part, or the part would be too
                 large.
         """
@@ -403,14 +455,17 @@ class Collection:
         Args:
             within: the part of the collection that the caller may change; None for all of it.
         """
-        with self.damage.recording(), self._in_memory(), self._writing(once, within, deletes=True) as writer:
-            self._require_ready()
-            if condition is not None:
-                removed = writer.delete_where(self.record.id, condition)
-            else:
-                removed = writer.delete_ids(self.record.id, ids or ())
-            writer.keep_answer(once, len(removed))
-            self._publish_after(writer, add=None, removed=removed)
+        try:
+            with self.damage.recording(), self._in_memory(), self._writing(once, within, deletes=True) as writer:
+                self._require_ready()
+                if condition is not None:
+                    removed = writer.delete_where(self.record.id, condition)
+                else:
+                    removed = writer.delete_ids(self.record.id, ids or ())
+                writer.keep_answer(once, len(removed))
+                self._publish_after(writer, add=None, removed=removed)
+        except CollectionMoved:
+            return self.current().delete(ids=ids, condition=condition, once=once, within=within)
         self._tidy()
         return len(removed)
 
@@ -419,10 +474,20 @@ class Collection:
         self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
     ) -> Iterator[Writer]:
         with self._store.writing(once, deletes=deletes, collection=self.record.id) as writer:
+            self._require_current(writer)
             yield writer if within is None else within.writer(writer)
 
+    def _require_current(self, writer: Writer) -> None:
+        """Raise CollectionMoved if another collection has taken this one's place."""
+        if self.moved_to is not None:
+            raise CollectionMoved(self.name)
+
+    def _named(self, record: CollectionRecord) -> CollectionRecord:
+        """Return the record under the name that callers know, also of a hidden collection."""
+        return record if record.name == self.name else replace(record, name=self.name)
+
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
-        record = writer.collection(self.record.name)
+        record = self._named(writer.record(self.record.id))
         # Allocate memory now, while the write can still be refused, and not after the commit.
         memory = self._keys()
         staged = memory.stage(add=add, remove=removed)

@@ -21,7 +21,7 @@ from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.maintenance import start_background
 from service.retrieval.collections.rows import concatenate_rows, load_memory
 from service.retrieval.collections.snapshot import Snapshot
-from service.retrieval.errors import CollectionLoading, CollectionNotFound, RetrievalError
+from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, RetrievalError
 from service.scheduling import READS
 from service.storage import (
     ChangeSummary,
@@ -120,7 +120,8 @@ class ReplicatedCollection(Collection):
     def _now(self) -> tuple[CollectionRecord, int]:
         self._require_existing()
         try:
-            return self._shared.latest(self.record.id)
+            record, version = self._shared.latest(self.record.id)
+            return self._named(record), version
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
@@ -183,12 +184,13 @@ class ReplicatedCollection(Collection):
     def _read_record(self, reader: Reader) -> CollectionRecord:
         self._require_existing()
         try:
-            record = reader.collection(self.name)
+            return self._named(reader.record(self.record.id))
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
-        if record.id != self.record.id:  # a new collection of that name, which the catalogue has not seen yet
-            raise CollectionNotFound(self.name)
-        return record
+
+    def _require_current(self, writer: Writer) -> None:
+        if writer.record(self.record.id).name != self.name:
+            raise CollectionMoved(self.name)
 
     def _require_existing(self) -> None:
         if self._gone:
@@ -246,9 +248,21 @@ class SharedCatalogue(Catalogue):
             seen = self._shared.catalogue()
             with self.store.reading() as reader:
                 records = {record.name: record for record in reader.collections()}
+                shadows = self._shadow_records(reader)
+                hidden = {record.id for record in reader.hidden_collections()}
             for name, collection in before.items():
-                if name not in records or records[name].id != collection.record.id:
+                if name in records and records[name].id != collection.record.id and collection.record.id in hidden:
+                    record = records[name]
+                    if record.id not in self._shadows:  # the job of another process, of which this one learns only now
+                        self._shadows[record.id] = self._add_known(record)
+                    self._move(record)
+                elif name not in records or records[name].id != collection.record.id:
                     self._forget(name)
+            for number in self._shadows.keys() - shadows.keys():
+                self._forget_shadow(number)
+            for number, record in shadows.items():
+                if number not in self._shadows:
+                    self._shadows[number] = self._add_known(record)
             for name, record in records.items():
                 if (existing := self._collections.get(name)) is None:
                     self._discover(record)
@@ -275,15 +289,20 @@ class SharedCatalogue(Catalogue):
 
         A small one replays the log from its beginning, a large one is loaded.
         """
+        self._collections[record.name] = self._add_known(record)
+
+    def _add_known(self, record: CollectionRecord) -> ReplicatedCollection:
         collection = self._of(record, ready=record.documents <= MAX_REPLAYED_DOCUMENTS)
-        self._collections[record.name] = collection
         if not collection.ready:
             collection.read_in_background()
+        return collection
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ReplicatedCollection:
-        return ReplicatedCollection(
+        collection = ReplicatedCollection(
             record, self._shared, self.encoders, ready=ready, limits=self.limits, **self._directories
         )
+        collection.look = self.look
+        return collection
 
     def _follow(self) -> None:
         """Poll the store until it is closed."""
@@ -292,7 +311,7 @@ class SharedCatalogue(Catalogue):
             try:
                 self.look()
                 versions = self._shared.versions()
-                for collection in self.collections():
+                for collection in [*self.collections(), *self._shadows.values()]:
                     if isinstance(collection, ReplicatedCollection) and collection.behind(
                         versions.get(collection.record.id, 0)
                     ):

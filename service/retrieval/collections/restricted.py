@@ -80,6 +80,10 @@ class RestrictedCollection:
         self.whole, self.restriction = whole, restriction
         self.lookups = RestrictedLookups(whole.lookups, whole.name, restriction.condition)
 
+    def current(self) -> RestrictedCollection:
+        """Return the collection that is in use under this name, for the same caller; see `Collection.current`."""
+        return RestrictedCollection(self.whole.current(), self.restriction)
+
     @property
     def record(self) -> CollectionRecord:
         """The collection's settings and counts, as of the last write; the counts are of all documents."""

@@ -12,7 +12,7 @@ from typing import Any
 from service.retrieval.collections import AnyCollection
 from service.retrieval.documents.fields import explain_no_match
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
-from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
+from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
 from service.storage import (
     Change,
@@ -121,6 +121,9 @@ async def upsert(
         except DocumentChanged:
             # An existing document was deleted meanwhile, so this write has to create it.
             existing = frozenset()
+            continue
+        except CollectionMoved:
+            collection = await READS.run(collection.current)
             continue
         return written(change)
 
@@ -280,6 +283,9 @@ async def patch_document(
             )
         except DocumentChanged:
             continue
+        except CollectionMoved:
+            collection = await READS.run(collection.current)
+            continue
         return written(change)
     raise DocumentChanged(document_id)
 
@@ -306,6 +312,20 @@ async def update_documents(
     Raises:
         InvalidContent: null for a value that the collection encodes, because each document would have another text.
     """
+    while True:
+        try:
+            return await _update_documents(collection, changes, ids, condition, once)
+        except CollectionMoved:
+            collection = await READS.run(collection.current)
+
+
+async def _update_documents(
+    collection: AnyCollection,
+    changes: Mapping[str, Any],
+    ids: Sequence[str] | None,
+    condition: Condition | None,
+    once: IdempotentWrite[int] | None,
+) -> int:
     record = collection.record
     derived = _derives_values(record)
     value, vector = changes.get("value"), None

@@ -225,6 +225,31 @@ async def encode(encoders: Encoders, record: CollectionRecord, texts: list[str])
     return dict(zip(texts, encoded.vectors, strict=True)), truncated
 
 
+def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vectors: bool) -> _Draft:
+    """Return the draft of a stored document for a collection with another encoder.
+
+    Vectors that no encoder made are kept, and so are the parts into which the key text was split.
+
+    Args:
+        record: the other collection.
+        document: the stored document.
+        sent_vectors: whether callers sent all its vectors, because its collection has no encoder.
+    """
+    settings, several = record.settings, document.n_keys > 1 and not document.parts
+    own_keys = document.n_keys > 0 and (sent_vectors or document.key is None or several)
+    own_value = sent_vectors or not (settings.value_from == "value" and isinstance(document.value, str))
+    sent = SentDocument(
+        document.id,
+        document.key,
+        document.value if document.value_sent else MISSING,
+        document.metadata,
+        key_vectors=list(document.keys) if own_keys else None,
+        value_vector=document.value_vector if own_value else None,
+        parts=document.parts if own_keys else (),
+    )
+    return _Draft(record, sent, "", document.parts)
+
+
 @dataclass(frozen=True)
 class _Draft:
     """A document that is being prepared for storage: it knows which of its texts have to be encoded."""

@@ -204,6 +204,10 @@ class Writer(Reader):
             statement = 'DELETE FROM softkv.copied_rows WHERE shadow = %s AND "row" = ANY(%s)'
             self._run(statement, shadow, rows.tolist())
 
+    def delete_some(self, collection: int, limit: int) -> bool:
+        """Return False: deleting a whole collection holds up no other transaction."""
+        return False
+
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 
@@ -221,7 +225,7 @@ class Writer(Reader):
                 statement = "UPDATE softkv.aliases SET collection = %s, checksum = %s WHERE alias = %s"
                 self._run(statement, shadow, alias_checksum(alias, shadow), alias)
             record = self._collection("id", shadow)
-            ended = job.ending("done", time.time(), record.documents)
+            ended = job.ending("done", time.time(), record.documents, record.documents)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", shadow)
             self._run("DELETE FROM softkv.re_encodings WHERE collection = ANY(%s)", [job.collection, shadow])
             statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, NULL, %s)"

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from sqlite3 import Connection
 
+import numpy as np
+
 from service.storage.checksums import alias_checksum, settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import AliasExists, AliasMissing, CollectionExists, ReEncodingActive
@@ -142,6 +144,14 @@ class Writer(Reader):
                 (shadow, format_numbers(rows)),
             )
 
+    def delete_some(self, collection: int, limit: int) -> bool:
+        """Delete up to `limit` documents of a hidden collection; return whether there are more."""
+        rows = self._connection.execute(
+            'SELECT "row" FROM documents WHERE collection = ? LIMIT ?', (collection, limit)
+        ).fetchall()
+        self.delete_copies(collection, np.sort(np.array(rows, dtype=np.int64).reshape(-1)))
+        return len(rows) == limit
+
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 
@@ -156,7 +166,7 @@ class Writer(Reader):
             self._save(self._collection("id", shadow), settings)
             self._move_aliases(job.collection, shadow)
             record = self._collection("id", shadow)
-            ended = job.ending("done", time.time(), record.documents)
+            ended = job.ending("done", time.time(), record.documents, record.documents)
             self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (shadow,))
             self._connection.execute("DELETE FROM re_encodings WHERE collection = ?", (job.collection,))
             self._connection.execute(
