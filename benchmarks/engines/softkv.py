@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attention.errors import ParameterError
 from attention.transformer import Packed, SentenceEncoder, load, map_arrays
 from benchmarks.engines.engine import Engine, Refused, Setting
-from service.encoding.encoder import Encoder
+from service.encoding.encoder import LocalEncoder
 from service.encoding.models.core_network import load_tokenizer
 from service.encoding.models.declaration import Declaration
 from service.encoding.models.network import Precision, RunsOn
@@ -93,6 +93,6 @@ def compiled_for() -> str:
 
 
 def encoder(network: Network, setting: Setting, message: str) -> Engine:
-    """Return an engine that uses the service's own `Encoder`."""
-    ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
+    """Return an engine that uses the service's own `LocalEncoder`."""
+    ready = LocalEncoder(setting.model.name, network, Declaration.read(setting.model))
     return Engine(lambda texts: ready.encode(texts, "document").vectors, message)

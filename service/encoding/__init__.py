@@ -7,7 +7,8 @@ nothing else can compute the model.
 from __future__ import annotations
 
 from service.encoding.background import Backgrounds, is_short
-from service.encoding.encoder import Encoder
+from service.encoding.batches import estimate_tokens
+from service.encoding.encoder import Encoder, LocalEncoder
 from service.encoding.encoders import Encoders
 from service.encoding.errors import (
     EncodingError,
@@ -15,7 +16,11 @@ from service.encoding.errors import (
     InvalidTokens,
     LibraryMissing,
     ModelUnusable,
+    ProviderUnavailable,
     QueueClosed,
+    QueueOverfull,
+    TextRefused,
+    TokensUnknown,
     Untraceable,
 )
 from service.encoding.loading import EncoderFacts, LoadingEncoder

@@ -1,8 +1,11 @@
-"""A sentence encoder on this machine, which turns texts into vectors."""
+"""Sentence encoders, which turn texts into vectors: what all have in common, and those on this machine."""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,8 +14,9 @@ from numpy.typing import NDArray
 
 from attention.lookup import Background
 from service.encoding.background import TOPICS, Backgrounds, measure_background
-from service.encoding.models.network import Kind, Network
-from service.encoding.temperature import Temperature, Temperatures, has_unit_length, temperatures
+from service.encoding.batches import BatchLimits, BatchSize
+from service.encoding.models.network import Kind, Network, Precision, RunsOn
+from service.encoding.temperature import Similarity, Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Encoded, Purpose, check_texts
 from service.encoding.tokens import Span, Token, decode, room, spans, windows
 
@@ -31,49 +35,45 @@ class Measurements(NamedTuple):
     temperatures: Temperatures
 
 
-class Encoder:
-    """A sentence encoder in memory; any thread may call it, and every call blocks.
+class Encoder(ABC):
+    """A sentence encoder; any thread may call it, and every call blocks.
 
     Attributes:
         name: the name that collections record, so that a query never uses another model's vectors.
-        network: computes the vectors.
-        declaration: the similarity and temperature that its maker declares.
         created: the time at which its files arrived on this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
         kind: what computes the vectors; see `Network`.
         runs_on: the library that computes the vectors.
-        max_tokens: how many tokens of a text the model reads, special ones included; None for all.
+        max_tokens: how many tokens of a text the model reads, special ones included; None for all, or if unknown.
         batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
         similarity: the similarity by which its maker compares vectors.
         checksum: the checksum of its weights, which identifies its vectors; None if it is unknown.
+        notes: notes for the operator, one sentence each; empty for most models.
+        knows_tokens: whether it tells the tokens of each text; see `Encoded`.
+        lanes: how many batches of the queue it encodes at once.
+        timeout_seconds: the time within which a batch has to be encoded; infinite for models of this machine.
 
     Args:
         measured: the result of `measure`, if it is known beforehand.
     """
 
-    def __init__(
-        self,
-        name: str,
-        network: Network,
-        declaration: Declaration,
-        *,
-        created: int = 0,
-        checksum: str | None = None,
-        measured: Measurements | None = None,
-    ) -> None:
-        self.name = name
-        self.network = network
-        self.created = created
-        self.checksum = checksum
-        self.dimension = network.dimension
-        self.precision = network.precision
-        self.kind: Kind = network.kind
-        self.runs_on = network.runs_on
-        self.max_tokens = network.tokenizer.max_tokens
-        self.batched = network.batched
-        self.declaration = declaration
-        self.similarity = declaration.similarity
+    name: str
+    created: int
+    dimension: int
+    precision: Precision
+    kind: Kind
+    runs_on: RunsOn
+    max_tokens: int | None
+    batched: bool
+    similarity: Similarity
+    checksum: str | None
+    notes: list[str]
+    knows_tokens: bool
+    lanes: int
+    timeout_seconds: float
+
+    def __init__(self, measured: Measurements | None = None) -> None:
         self._measured = measured
         self._measuring = Lock()
 
@@ -91,9 +91,14 @@ class Encoder:
                 self._measured = Measurements(
                     Backgrounds(measure_background(questions, texts), measure_background(*short)),
                     has_unit_length(questions) and has_unit_length(texts),
-                    temperatures(questions, texts, similarity=self.similarity, declared=self.declaration.temperature),
+                    temperatures(questions, texts, similarity=self.similarity, declared=self._declared_temperature),
                 )
             return self._measured
+
+    @property
+    def _declared_temperature(self) -> tuple[Similarity, float] | None:
+        """A similarity, and the temperature that the maker declares for it; None if the maker declares none."""
+        return None
 
     @property
     def background(self) -> Background:
@@ -122,14 +127,134 @@ class Encoder:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory of the model's parameters."""
-        return self.network.memory_bytes
+        """The memory of the model's parameters in this process."""
+        return 0
+
+    @abstractmethod
+    def batch_limits(self) -> BatchLimits:
+        """Return the limits of the batches in which a queue hands texts to this encoder."""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+        """Encode n texts, in order.
+
+        Raises:
+            InvalidText: a text has a lone surrogate, or the encoder refuses it; nothing is encoded.
+        """
+
+    def submit(
+        self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
+    ) -> Future[Encoded]:
+        """Begin to encode n texts, and return the future result. If it can be cancelled, that ends the work.
+
+        Args:
+            texts: the texts.
+            purpose: whether they are queries or documents.
+            threads: for an encoder that computes in this process.
+            seconds: the time limit, for an encoder behind a URL.
+        """
+        return threads.submit(self.encode, texts, purpose)
+
+    def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
+
+        Args:
+            token_counts: int64 [n], the tokens of each whole text.
+        """
+        return token_counts
+
+    @abstractmethod
+    def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
+        """Return the tokens that the model reads of each text, in order.
+
+        Raises:
+            InvalidText: a text has a lone surrogate.
+            TokensUnknown: the encoder does not tell tokens.
+        """
+
+    @abstractmethod
+    def room(self, tokens: int, purpose: Purpose) -> int:
+        """Return how many tokens of a limit remain for a text, after the special tokens and the prompt.
+
+        Args:
+            tokens: the limit.
+            purpose: whether the text is a query or a document, which may have different prompts.
+
+        Raises:
+            TokensUnknown: the encoder does not tell tokens.
+        """
+
+    @abstractmethod
+    def windows(
+        self, texts: Sequence[str], tokens: int, overlap: int, max_parts: int, purpose: Purpose
+    ) -> list[list[Span]]:
+        """Split each text into parts of at most `tokens` tokens, and return the spans of its parts, in characters.
+
+        The details are those of `service.encoding.tokens.windows`.
+
+        Raises:
+            InvalidText: a text has a lone surrogate.
+            TokensUnknown: the encoder does not tell tokens.
+        """
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text that has these tokens, special ones included.
+
+        Raises:
+            InvalidTokens: no text has these tokens in this model.
+        """
+
+
+class LocalEncoder(Encoder):
+    """A sentence encoder in the memory of this process.
+
+    Attributes:
+        network: computes the vectors.
+        declaration: the similarity and temperature that its maker declares.
+
+    Args:
+        measured: the result of `measure`, if it is known beforehand.
+    """
+
+    knows_tokens = True
+    lanes = 1
+    timeout_seconds = math.inf
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        declaration: Declaration,
+        *,
+        created: int = 0,
+        checksum: str | None = None,
+        measured: Measurements | None = None,
+    ) -> None:
+        super().__init__(measured)
+        self.name = name
+        self.network = network
+        self.created = created
+        self.checksum = checksum
+        self.dimension = network.dimension
+        self.precision = network.precision
+        self.kind = network.kind
+        self.runs_on = network.runs_on
+        self.max_tokens = network.tokenizer.max_tokens
+        self.batched = network.batched
+        self.declaration = declaration
+        self.similarity = declaration.similarity
+        alone = "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
+        self.notes = [note for note in (declaration.note, None if self.batched else alone) if note is not None]
 
     @property
-    def notes(self) -> list[str]:
-        """Notes for the operator, one sentence each; empty for most models."""
-        alone = "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
-        return [note for note in (self.declaration.note, None if self.batched else alone) if note is not None]
+    def _declared_temperature(self) -> tuple[Similarity, float] | None:
+        return self.declaration.temperature
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters in this process."""
+        return self.network.memory_bytes
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         """Encode n texts, in order; neighbours in a batch change a vector by rounding only, 1e-6 in float32.
@@ -147,7 +272,11 @@ class Encoder:
         tokens_read = self.tokens_read(tokens.total)
         for batch in token_batches(tokens_read, BATCH_TOKENS if self.network.batched else ALONE):
             vectors[batch] = self.network.embed([texts[i] for i in batch], [tokens.ids[i] for i in batch], purpose)
-        return Encoded(vectors, tokens.total, tokens.total > tokens_read, tokens.unknown, tokens.content)
+        return Encoded(vectors, tokens.content, tokens.total, tokens.total > tokens_read, tokens.unknown)
+
+    def batch_limits(self) -> BatchLimits:
+        """Return the limits of the batches in which a queue hands texts to this encoder: a time on this machine."""
+        return BatchSize()
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.

@@ -37,3 +37,32 @@ class Untraceable(EncodingError):
 
 class QueueClosed(EncodingError):
     """The queue accepts no texts: it has not been started, or the service is stopping."""
+
+
+class ProviderUnavailable(EncodingError):
+    """An encoder's provider could not be reached, refused the call, or sent an invalid answer.
+
+    Attributes:
+        retry_after: the number of seconds after which the provider asked to try again; None if it did not say.
+        may_be_a_text: whether one of the texts may be the cause, so that the others may succeed without it.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, *, may_be_a_text: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.may_be_a_text = may_be_a_text
+
+
+class TextRefused(InvalidText):
+    """An encoder's provider refuses a text, for example because it is too long."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, None)
+
+
+class TokensUnknown(EncodingError):
+    """An encoder behind a URL does not tell the tokens of a text, so they cannot be returned, counted or traced."""
+
+
+class QueueOverfull(EncodingError):
+    """More texts wait for an encoder than its queue takes."""

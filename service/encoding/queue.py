@@ -6,40 +6,16 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
+from typing import Any
 
+from service.encoding.batches import BatchLimits
 from service.encoding.encoder import Encoder
-from service.encoding.errors import QueueClosed
+from service.encoding.errors import ProviderUnavailable, QueueClosed, QueueOverfull
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
-
-BATCH_SECONDS = 0.1
-"""The target duration of a batch; texts that arrive while it runs wait for it."""
-
-FIRST_CHARACTERS, MIN_CHARACTERS, MAX_CHARACTERS = 1024, 256, 4096
-"""Characters of the first batch, and their bounds; 4,096 are about 1,000 tokens and reach full speed."""
-
-
-class BatchSize:
-    """The number of characters of a batch that takes about `BATCH_SECONDS` on this machine under its current load.
-
-    A batch that took longer makes the next one smaller at once. A full batch that took less makes the next one larger,
-    at most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
-    """
-
-    def __init__(self) -> None:
-        self.characters = FIRST_CHARACTERS
-
-    def learn(self, characters: int, seconds: float) -> None:
-        """Adjust the size to a batch of `characters` that took `seconds`."""
-        target = int(characters * BATCH_SECONDS / max(seconds, 1e-6))
-        if seconds > BATCH_SECONDS:
-            self.characters = max(min(target, self.characters), MIN_CHARACTERS)
-        elif characters >= self.characters:
-            self.characters = min(max(target, self.characters), 2 * self.characters, MAX_CHARACTERS)
-
 
 CACHE_TEXTS = 8192  # 12 MB of vectors at width 384, and at most as much again for the texts
 MAX_CACHED_CHARACTERS = 1024
@@ -101,9 +77,10 @@ class EmbeddingCache:
 
 
 MAX_CACHED_REQUEST = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
-SPECIAL_TOKEN_CHARACTERS = 8  # the cost of the two special tokens of a text, at four characters a token
 # A stream queues one slice at a time: two would take turns, so the first would not be ready before the second.
 SLICE_TEXTS = 64
+MAX_WAITING_TEXTS = 131_072
+"""The most texts that wait; a request that finds so many is refused. One request may have more."""
 CLOSING_SECONDS = 1.0
 CLOSED = "texts are not encoded any more, as the service stops: ask again when it runs"
 
@@ -111,14 +88,15 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 class Pending:
     """A request in the encoder's queue: the texts of one caller, and the part of the result that is ready."""
 
-    def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
+    def __init__(self, texts: Sequence[str], blank: Encoded, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.future = future
         self.wait = Wait("encode")
+        self.began = time.monotonic()
         # Sorted by length, the shortest last, and taken from the end: texts of similar length share a batch.
         self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
-        self._result = Encoded.blank(len(texts), dimension)
+        self._result = blank
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
         """Store the vectors of some of the request's texts. The last ones complete the request.
@@ -143,24 +121,33 @@ Batch = dict[Pending, list[int]]  # the positions of each request's texts that r
 
 
 class EncodingQueue:
-    """A queue that feeds one encoder from one event loop; the encoder runs in a separate thread.
+    """A queue that feeds one encoder from one event loop; the encoder runs in other threads, or elsewhere.
 
-    - Texts that arrive while a batch runs form the next one; no text waits for a timer.
+    - Texts that arrive while all lanes run a batch form the next ones; no text waits for a timer.
     - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
       Within each of the three, callers take turns text by text, and so do the requests of one caller.
-      So a query or a single document never waits for a bulk upload, only for the batch that runs.
-    - A cancelled request leaves the queue; a request that makes a batch fail fails alone.
+      So a query or a single document never waits for a bulk upload, only for a batch that runs.
+    - A cancelled request leaves the queue, and a batch that only cancelled requests wait for is cancelled.
+    - A request that makes a batch fail fails alone. If a provider is unavailable, all requests of the batch fail, and
+      those that have waited as long as the provider may take fail with it. So the queue does not grow meanwhile.
     - A text that was encoded recently is answered immediately, from `cache`.
-    - A batch has as many characters as the encoder recently completed in a tenth of a second.
+    - A batch has the size that the encoder's limits set, see `Encoder.batch_limits`.
 
     Args:
         clock: returns the time in seconds; it measures the duration of batches.
+        max_waiting: the most texts that may wait.
     """
 
-    def __init__(self, encoder: Encoder, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        clock: Callable[[], float] = time.perf_counter,
+        max_waiting: int = MAX_WAITING_TEXTS,
+    ) -> None:
         self.encoder = encoder
         self._clock = clock
-        self._batch_size = BatchSize()
+        self._max_waiting = max_waiting
+        self._limits = encoder.batch_limits()
         self.cache = EmbeddingCache()
         self._queries: FairQueue[Pending] = FairQueue()
         self._documents: FairQueue[Pending] = FairQueue()
@@ -170,9 +157,10 @@ class EncodingQueue:
             ("document", self._documents),
             ("document", self._own_documents),
         )
-        self._thread: ThreadPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self._open = False
-        self._runner: asyncio.Task[None] | None = None
+        self._lanes = set[asyncio.Task[None]]()
+        self._failing_since: float | None = None  # the start of the first batch of those that failed without a success
 
     @property
     def waiting(self) -> int:
@@ -182,8 +170,8 @@ class EncodingQueue:
 
     def start(self) -> None:
         """Start accepting texts."""
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(max_workers=self.encoder.lanes, thread_name_prefix="encoder")
         self._open = True
 
     def refuse(self) -> None:
@@ -195,26 +183,28 @@ class EncodingQueue:
             waiting.clear()
 
     async def close(self) -> None:
-        """Refuse texts and release the thread; wait only briefly for the batch that runs."""
+        """Refuse texts and release the threads; wait only briefly for batches that run."""
         self.refuse()
-        if self._runner is not None:
-            await asyncio.wait([self._runner], timeout=CLOSING_SECONDS)
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
-            self._thread = None
+        if self._lanes:
+            await asyncio.wait(self._lanes, timeout=CLOSING_SECONDS)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads = None
 
     async def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         """Encode n texts, in order, when their turn comes; cancelling the call removes them from the queue.
 
         Raises:
-            InvalidText: a text has a lone surrogate.
+            InvalidText: a text has a lone surrogate, or the encoder's provider refuses it.
+            ProviderUnavailable: the encoder's provider does not answer.
+            QueueOverfull: too many texts wait.
             QueueClosed: the queue is not started, or closes.
         """
         if not self._open:
             raise QueueClosed(CLOSED)
         check_texts(texts)
         if not texts:
-            return Encoded.blank(0, self.encoder.dimension)
+            return self._blank(0)
         if len(texts) > MAX_CACHED_REQUEST:
             return await self._take_turns(texts, purpose)
         cached = self.cache.find(texts, purpose)
@@ -225,41 +215,59 @@ class EncodingQueue:
             cached |= encoded_texts
         return Encoded.of([cached[text] for text in texts])
 
+    def _blank(self, n: int) -> Encoded:
+        return Encoded.blank(n, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
+
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        pending = Pending(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
+        if (waiting := self.waiting) and waiting + len(texts) > self._max_waiting:
+            raise QueueOverfull(
+                f"{waiting} texts wait for encoder {self.encoder.name!r}, which takes {self._max_waiting} at most. "
+                "Try again in a moment, and send fewer at once."
+            )
+        pending = Pending(texts, self._blank(len(texts)), asyncio.get_running_loop().create_future())
         caller = CALLER.get()
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+        if len(self._lanes) < self.encoder.lanes:
+            lane = asyncio.create_task(self._run())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
         return await pending.future
 
     async def _run(self) -> None:
-        try:
-            while True:
-                for purpose, waiting in self._waiting:
-                    if batch := _next_batch(waiting, self._batch_size.characters):
-                        await self._encode(batch, purpose)
-                        break  # queries that came meanwhile go first
-                else:
-                    return
-        finally:
-            self._runner = None
+        lane: Any = asyncio.current_task()
+        while True:
+            for purpose, waiting in self._waiting:
+                if batch := _next_batch(waiting, self._limits):
+                    await self._encode(batch, purpose)
+                    break  # queries that came meanwhile go first
+            else:
+                # A text that comes from now on starts a lane of its own.
+                self._lanes.discard(lane)
+                return
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
-        start_time = self._clock()
+        start_time, began = self._clock(), time.monotonic()
+        assert self._threads is not None
         try:
             with batch_stage([pending.wait for pending in batch], len(texts)):
-                encoded = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self.encoder.encode, texts, purpose
-                )
-            self._batch_size.learn(sum(map(_size, texts)), self._clock() - start_time)
-            tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
-            next(iter(batch)).wait.trace.listener.record_tokens(tokens)
+                work = self.encoder.submit(texts, purpose, self._threads, self._seconds(batch))
+                encoded = await _wait_for(work, batch)
+            self._limits.learn(sum(map(self._limits.size_of, texts)), self._clock() - start_time)
+            if encoded.token_counts is not None:
+                tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
+                next(iter(batch)).wait.trace.listener.record_tokens(tokens)
+            self._failing_since = None
+        except BatchAbandoned:
+            return
         except Exception as error:  # any error belongs to the callers of this batch
-            if len(batch) == 1:
-                next(iter(batch)).fail(error)
+            unavailable = error if isinstance(error, ProviderUnavailable) else None
+            if len(batch) == 1 or (unavailable is not None and not unavailable.may_be_a_text):
+                for pending in batch:
+                    pending.fail(error)
+                if unavailable is not None:
+                    self._fail_waiting(began, unavailable)
                 return
             for pending, positions in batch.items():
                 await self._encode({pending: positions}, purpose)
@@ -270,27 +278,81 @@ class EncodingQueue:
             pending.receive(positions, encoded, rows)
             start = rows.stop
 
+    def _fail_waiting(self, began: float, error: ProviderUnavailable) -> None:
+        """Fail the requests that have waited in vain for as long as a batch may take.
 
-def _size(text: str) -> int:
-    """Return how many characters a text counts for in the size of a batch."""
-    return len(text) + SPECIAL_TOKEN_CHARACTERS
+        Args:
+            began: the time at which the batch began that has failed.
+            error: its error.
+        """
+        if self._failing_since is None:
+            self._failing_since = began
+        for _, waiting in self._waiting:
+            for pending in waiting:
+                if self._in_vain(pending) >= self.encoder.timeout_seconds:
+                    pending.fail(error)
+
+    def _in_vain(self, pending: Pending) -> float:
+        """Return for how many seconds a request has waited while batches failed and none succeeded."""
+        return 0.0 if self._failing_since is None else time.monotonic() - max(pending.began, self._failing_since)
+
+    def _seconds(self, batch: Batch) -> float:
+        """Return the time limit of a batch: the encoder's, less the time that its requests have waited in vain.
+
+        The limit is not below a quarter of the encoder's, so that one bad text does not fail those behind it.
+        """
+        limit = self.encoder.timeout_seconds
+        return max(limit / 4, limit - max(map(self._in_vain, batch)))
 
 
-def _next_batch(waiting: FairQueue[Pending], capacity: int) -> Batch:
+class BatchAbandoned(Exception):
+    """All callers that waited for a batch went away, so it was cancelled."""
+
+
+async def _wait_for(work: Future[Encoded], batch: Batch) -> Encoded:
+    """Wait for the result of a batch; cancel it, if that is possible, when no caller waits for it any more.
+
+    Raises:
+        BatchAbandoned: the work was cancelled.
+    """
+
+    def cancel_if_abandoned(_: object) -> None:
+        if all(pending.future.done() for pending in batch):
+            work.cancel()
+
+    for pending in batch:
+        pending.future.add_done_callback(cancel_if_abandoned)
+    try:
+        return await asyncio.wrap_future(work)
+    except asyncio.CancelledError:
+        lane = asyncio.current_task()
+        if lane is not None and lane.cancelling():
+            raise
+        raise BatchAbandoned from None
+    finally:
+        for pending in batch:
+            pending.future.remove_done_callback(cancel_if_abandoned)
+
+
+def _next_batch(waiting: FairQueue[Pending], limits: BatchLimits) -> Batch:
     """Take texts from the waiting requests in turn until the batch is full, and drop finished requests.
 
     Args:
         waiting: the requests.
-        capacity: the size of a full batch, in characters.
+        limits: the limits of the batch.
     """
     batch: Batch = {}
-    while capacity > 0 and (turn := waiting.take()) is not None:
-        caller, pending = turn
+    texts = size = 0
+    while (turn := waiting.next()) is not None:
+        _, pending = turn
+        if not pending.future.done() and not limits.fits(texts, size, pending.texts[pending.unencoded[-1]]):
+            break
+        caller, pending = waiting.take() or turn
         if pending.future.done():
             continue
         position = pending.unencoded.pop()
         batch.setdefault(pending, []).append(position)
-        capacity -= _size(pending.texts[position])
+        texts, size = texts + 1, size + limits.size_of(pending.texts[position])
         if pending.unencoded:
             waiting.put(caller, pending)
     return batch

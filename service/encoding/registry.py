@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
-from service.encoding.encoder import Encoder, Measurements
+from service.encoding.encoder import LocalEncoder, Measurements
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
@@ -78,7 +78,7 @@ tests/service/encoding/test_topics.py measures them again.
 
 def load_encoder(
     name_or_path: str, *, name: str | None = None, threads: int | None = None, precision: Precision = "float32"
-) -> Encoder:
+) -> LocalEncoder:
     """Load an encoder from this machine; this blocks for seconds and never downloads.
 
     Args:
@@ -107,7 +107,7 @@ def load_encoder(
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     pinned = model == DEFAULT_MODEL and precision == "float32"
-    return Encoder(
+    return LocalEncoder(
         model if name is None else name,
         network,
         declaration,

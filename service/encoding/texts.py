@@ -43,9 +43,9 @@ class EncodedText(NamedTuple):
     """The vector of one text, and facts about its tokens: one row of each array of an `Encoded`."""
 
     vector: NDArray[np.float32]  # [d]
-    token_count: int
-    truncated: bool
-    unknown_tokens: int
+    token_count: int | None
+    truncated: bool | None
+    unknown_tokens: int | None
     content: int
 
 
@@ -53,43 +53,58 @@ class EncodedText(NamedTuple):
 class Encoded:
     """The vectors of n texts, and facts about their tokens.
 
+    An encoder behind a URL does not tell the tokens of each text: then three of the arrays are None.
+
     Attributes:
         vectors: float32 [n, d], of unit length if the model normalises.
+        content: int8 [n], the `Content` of each text without the prompt, as far as the model reads it.
         token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
         truncated: bool [n], whether the model read fewer tokens.
         unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
-        content: int8 [n], the `Content` of each text without the prompt, as far as the model reads it.
     """
 
     vectors: NDArray[np.float32]
-    token_counts: NDArray[np.int64]
-    truncated: NDArray[np.bool_]
-    unknown_tokens: NDArray[np.int64]
     content: NDArray[np.int8]
+    token_counts: NDArray[np.int64] | None = None
+    truncated: NDArray[np.bool_] | None = None
+    unknown_tokens: NDArray[np.int64] | None = None
 
     @classmethod
-    def blank(cls, n: int, dimension: int) -> Self:
-        """Return an empty result for n texts, to be filled with `put`."""
+    def blank(cls, n: int, dimension: int, *, with_tokens: bool) -> Self:
+        """Return an empty result for n texts, to be filled with `put`.
+
+        Args:
+            n: the number of texts.
+            dimension: the width of a vector.
+            with_tokens: whether the tokens of each text are known.
+        """
+        vectors, content = np.zeros((n, dimension), dtype=np.float32), np.zeros(n, dtype=np.int8)
+        if not with_tokens:
+            return cls(vectors, content)
         counts = np.zeros(n, dtype=np.int64)
-        vectors = np.zeros((n, dimension), dtype=np.float32)
-        return cls(vectors, counts, np.zeros(n, dtype=np.bool_), counts.copy(), np.zeros(n, dtype=np.int8))
+        return cls(vectors, content, counts, np.zeros(n, dtype=np.bool_), counts.copy())
 
     @classmethod
     def of(cls, texts: Sequence[EncodedText]) -> Self:
         """Combine n texts, at least one, that were encoded separately."""
-        vectors, counts, truncated, unknown, content = zip(*texts, strict=True)
+        stacked = np.stack([text.vector for text in texts])
+        content = np.asarray([text.content for text in texts], dtype=np.int8)
+        if texts[0].token_count is None:
+            return cls(stacked, content)
         return cls(
-            np.stack(vectors),
-            np.asarray(counts, dtype=np.int64),
-            np.asarray(truncated, dtype=np.bool_),
-            np.asarray(unknown, dtype=np.int64),
-            np.asarray(content, dtype=np.int8),
+            stacked,
+            content,
+            np.asarray([text.token_count for text in texts], dtype=np.int64),
+            np.asarray([text.truncated for text in texts], dtype=np.bool_),
+            np.asarray([text.unknown_tokens for text in texts], dtype=np.int64),
         )
 
     def texts(self) -> list[EncodedText]:
         """Return an `EncodedText` for each text; their vectors are views of rows of `vectors`."""
+        unknown = [None] * len(self.vectors)
         columns = self.token_counts, self.truncated, self.unknown_tokens, self.content
-        return [EncodedText(*row) for row in zip(self.vectors, *(column.tolist() for column in columns), strict=True)]
+        lists = (unknown if column is None else column.tolist() for column in columns)
+        return [EncodedText(*row) for row in zip(self.vectors, *lists, strict=True)]
 
     def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
         """Copy rows of another result into this one.
@@ -99,8 +114,7 @@ class Encoded:
             part: the other result.
             rows: the rows of it to copy.
         """
-        self.vectors[positions] = part.vectors[rows]
-        self.token_counts[positions] = part.token_counts[rows]
-        self.truncated[positions] = part.truncated[rows]
-        self.unknown_tokens[positions] = part.unknown_tokens[rows]
-        self.content[positions] = part.content[rows]
+        for name in ("vectors", "content", "token_counts", "truncated", "unknown_tokens"):
+            column = getattr(self, name)
+            if column is not None:
+                column[positions] = getattr(part, name)[rows]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from service.encoding.encoder import Encoder
+from service.encoding.encoder import Encoder, LocalEncoder
 from service.encoding.errors import Untraceable
 from service.encoding.texts import check_texts
 
@@ -48,6 +48,7 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
     """
     from service.encoding.models.core_network import CoreNetwork
 
+    encoder = _require_local(encoder)
     if not isinstance(encoder.network, CoreNetwork):
         raise Untraceable(
             f"{encoder.name} runs on {encoder.runs_on}, and only models that run on attention/transformer can be "
@@ -56,14 +57,24 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
     return encoder.network.model
 
 
+def _require_local(encoder: Encoder) -> LocalEncoder:
+    if not isinstance(encoder, LocalEncoder):
+        raise Untraceable(
+            f"Encoder {encoder.name!r} is computed by a provider behind a URL, which shows neither tokens nor "
+            "attention. Name a model of this machine."
+        )
+    return encoder
+
+
 def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
     """Return the tokens of a text, or of a text and a second one after it, without a limit and without a prompt.
 
     Raises:
         InvalidText: a text has a lone surrogate.
+        Untraceable: a provider computes the model.
     """
     check_texts([text] if pair is None else [text, pair])
-    encoding = encoder.network.tokenizer.library.encode(text, pair)
+    encoding = _require_local(encoder).network.tokenizer.library.encode(text, pair)
     token_rows = zip(encoding.tokens, encoding.offsets, encoding.sequence_ids, strict=True)
     tokens = [
         TracedToken(name, 0, 0, None)

@@ -229,7 +229,9 @@ class Upserted(Wire):
     skipped: list[str] | None = Field(
         None, description='Only with `mode: "skip"`: existing ids, whose documents stay unchanged.'
     )
-    truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
+    truncated: list[str] | None = Field(
+        description="Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell."
+    )
 
 
 class DocumentQuery(Wire):

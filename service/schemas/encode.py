@@ -45,14 +45,20 @@ class Token(Wire):
 
 
 class EncodeAnswer(Wire):
-    """The vectors of the texts, in order, and facts about how the model read each text."""
+    """The vectors of the texts, in order, and facts about how the model read each text.
+
+    An encoder behind a URL does not tell the tokens of a text: then `token_counts`, `truncated` and `unknown_tokens`
+    are null.
+    """
 
     model: str
     dimension: int
     embeddings: NestedAnswer = Field(description="[n, dimension]: one vector per text.")
-    token_counts: list[int] = Field(description="The number of tokens of each whole text, special tokens included.")
-    truncated: list[bool] = Field(description="Whether each text is longer than the model reads.")
-    unknown_tokens: list[int] = Field(
+    token_counts: list[int] | None = Field(
+        description="The number of tokens of each whole text, special tokens included."
+    )
+    truncated: list[bool] | None = Field(description="Whether each text is longer than the model reads.")
+    unknown_tokens: list[int] | None = Field(
         description="The number of tokens of each text that the model does not know, and reads as one and the same."
     )
     tokens: list[list[Token]] | None = Field(None, description="The tokens that the model reads of each text.")

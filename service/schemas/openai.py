@@ -11,7 +11,13 @@ from service.schemas.wire import JSONObject, Text, well_formed, whole
 
 MOST_INPUTS = 2048
 
-RunsOn = Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
+RunsOn = Literal[
+    "attention/transformer",
+    "NumPy",
+    "provider",
+    "sentence-transformers with attention",
+    "sentence-transformers",
+]
 
 TOKENS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 INPUT_SCHEMA: dict[str, Any] = {
@@ -92,6 +98,11 @@ class Usage(OpenAIWire):
 
     prompt_tokens: int
     total_tokens: int
+    estimated: bool = Field(
+        False,
+        description="Not OpenAI's: true if the numbers are estimated from the characters, because an encoder behind a "
+        "URL does not tell them.",
+    )
 
 
 class EmbeddingsAnswer(OpenAIWire):
@@ -101,8 +112,9 @@ class EmbeddingsAnswer(OpenAIWire):
     data: list[Embedding]
     model: str
     usage: Usage
-    truncated: list[int] = Field(
-        description="Not OpenAI's: the indices of inputs that are longer than the model reads."
+    truncated: list[int] | None = Field(
+        description="Not OpenAI's: the indices of inputs that are longer than the model reads. Null if the encoder does "
+        "not tell."
     )
 
 
@@ -117,7 +129,13 @@ class Model(OpenAIWire):
     owned_by: str
     state: Literal["unloaded", "loading", "ready", "failed"]
     runs_on: (
-        Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
+        Literal[
+            "attention/transformer",
+            "NumPy",
+            "provider",
+            "sentence-transformers with attention",
+            "sentence-transformers",
+        ]
         | None
     )
     dimension: int | None

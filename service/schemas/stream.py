@@ -25,7 +25,9 @@ class UploadBatch(Wire):
     """The result of a batch of 1,000 lines. Its valid documents are written in one transaction."""
 
     upserted: int = Field(description="The number of documents of the batch that were written.")
-    truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
+    truncated: list[str] | None = Field(
+        description="Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell."
+    )
     refused: list[RefusedLine] = Field(description="The rejected lines, in the order of their numbers.")
 
 
@@ -43,10 +45,15 @@ class EncodedText(Wire):
 
     index: int = Field(description="The position of the text in `texts`, from 0.")
     embedding: VectorAnswer
-    token_count: int = Field(description="The number of tokens of the whole text, special tokens included.")
-    truncated: bool = Field(description="Whether the text is longer than the model reads.")
-    unknown_tokens: int = Field(
-        description="The number of tokens that the model does not know, and reads as one and the same."
+    token_count: int | None = Field(
+        description="The number of tokens of the whole text, with special tokens; null if the encoder does not tell."
+    )
+    truncated: bool | None = Field(
+        description="Whether the text is longer than the model reads; null if the encoder does not tell."
+    )
+    unknown_tokens: int | None = Field(
+        description="The number of tokens that the model does not know, and reads as one and the same; null if the "
+        "encoder does not tell."
     )
     tokens: list[Token] | None = Field(None, description="The tokens that the model reads.")
 

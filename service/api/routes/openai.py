@@ -14,7 +14,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.table import ANY_OPENAI_CALL, ENCODING, openai_refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding import Encoder, InvalidTokens, LoadingEncoder
+from service.encoding import Encoded, Encoder, InvalidTokens, LoadingEncoder, estimate_tokens
 from service.retrieval import InvalidContent
 from service.retrieval.collections import find_model, get_model_queue
 from service.scheduling import TEXTS
@@ -40,7 +40,6 @@ async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
         )
     texts = await TEXTS.run(_texts, encoder, body.input)
     encoded = await queue.encode(texts, body.purpose)
-    tokens = int(encoder.tokens_read(encoded.token_counts).sum())
     vectors = shorten(encoded.vectors, body.dimensions)
     return JSONAnswer(
         {
@@ -50,8 +49,8 @@ async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
                 for i, vector in enumerate(vectors)
             ],
             "model": encoder.name,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-            "truncated": np.flatnonzero(encoded.truncated),
+            "usage": _usage(encoder, texts, encoded),
+            "truncated": None if encoded.truncated is None else np.flatnonzero(encoded.truncated),
         }
     )
 
@@ -64,6 +63,15 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
         except InvalidTokens as error:
             raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
     return texts
+
+
+def _usage(encoder: Encoder, texts: Sequence[str], encoded: Encoded) -> dict[str, Any]:
+    """Return how many tokens were read; estimated from the characters if the encoder does not tell."""
+    if encoded.token_counts is None:
+        tokens = sum(map(estimate_tokens, texts))
+        return {"prompt_tokens": tokens, "total_tokens": tokens, "estimated": True}
+    tokens = int(encoder.tokens_read(encoded.token_counts).sum())
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
 def shorten(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from service.encoding import Encoder, traceable
+from service.encoding import LocalEncoder, traceable
 
 NAME = "model"
 PART_BYTES = 3 << 20
@@ -24,7 +24,7 @@ PLANES = (range(0xD800), range(0xE000, 0x20000), range(0xE0000, 0xE1000))
 INT8_MAX = 127
 
 
-def write_model(encoder: Encoder) -> dict[str, bytes]:
+def write_model(encoder: LocalEncoder) -> dict[str, bytes]:
     """Return the scripts of the default encoder, by their names: `model.js` first, then its parts."""
     model: Any = traceable(encoder)  # the types of a model allow parts that this one has or has not
     first = model.encoder.layers[0]

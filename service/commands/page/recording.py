@@ -94,11 +94,12 @@ def _vectors(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:
     """Return texts, each once, with their vectors and facts about their tokens."""
     unique = list(dict.fromkeys(texts))
     encoded = encoder.encode(unique, "query")
+    rows = encoded.texts()
     return {
         "texts": unique,
         "packed": _pack(encoded.vectors, "int16"),
-        "counts": encoded.token_counts.tolist(),
-        "unknown": encoded.unknown_tokens.tolist(),
+        "counts": [row.token_count for row in rows],
+        "unknown": [row.unknown_tokens for row in rows],
     }
 
 

@@ -13,7 +13,9 @@ from service.encoding.tokens import ModelTokenizer
 
 Precision = Literal["float32", "bfloat16"]
 Kind = Literal["core", "library", "static", "remote"]
-RunsOn = Literal["attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers"]
+RunsOn = Literal[
+    "attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers", "provider"
+]
 
 
 class Network(Protocol):

@@ -34,31 +34,35 @@ class WriteResult:
         upserted: the number of documents written.
         replaced: how many of these replaced a stored document.
         skipped: ids that were left unchanged, in the documents' order.
-        truncated: ids of documents whose text was cut to the encoder's length.
+        truncated: ids of documents whose text was cut to the encoder's length; None if the encoder does not tell.
     """
 
     upserted: int
     replaced: int
-    truncated: list[str]
+    truncated: list[str] | None
     skipped: tuple[str, ...] = ()
 
     @classmethod
     def by(
-        cls, change: Change, documents: Sequence[SentDocument], truncated: Sequence[str], existing: frozenset[str]
+        cls,
+        change: Change,
+        documents: Sequence[SentDocument],
+        truncated: Sequence[str] | None,
+        existing: frozenset[str],
     ) -> WriteResult:
         """Return the result of a write.
 
         Args:
             change: what the store wrote.
             documents: the documents that were sent.
-            truncated: the ids of those whose text was cut.
+            truncated: the ids of those whose text was cut; None if that is unknown.
             existing: the ids of those that were left out because they are already stored.
         """
         skipped = existing.union(change.skipped)
         return cls(
             upserted=len(change.added),
             replaced=len(change.removed),
-            truncated=[identity for identity in truncated if identity not in skipped],
+            truncated=None if truncated is None else [identity for identity in truncated if identity not in skipped],
             skipped=tuple(document.id for document in documents if document.id in skipped),
         )
 
@@ -82,13 +86,13 @@ class UploadResult:
 
     Attributes:
         upserted: the number of documents that were written.
-        truncated: the ids of truncated documents.
+        truncated: the ids of truncated documents; None if the encoder does not tell.
         refused: the flaws of each refused line.
         outside: the ids of documents that were refused because they lie outside the filter of the caller's key.
     """
 
     upserted: int
-    truncated: list[str]
+    truncated: list[str] | None
     refused: dict[int, list[Flaw]]
     outside: list[str]
 

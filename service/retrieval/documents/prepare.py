@@ -81,6 +81,9 @@ def _numbers(model: Encoder, split: Split) -> tuple[int, int]:
 
 
 def _flaw(model: Encoder, split: Split) -> Flaw | None:
+    if not model.knows_tokens:
+        detail = f"encoder {model.name!r} is behind a URL, which does not tell tokens: split the text yourself"
+        return Flaw("", f"{detail}, and send a document for each part")
     max_tokens = model.max_tokens
     if split.tokens is None and max_tokens is None:
         return Flaw("/tokens", f"{model.name} reads texts of any length: say how many tokens a part has")
@@ -143,10 +146,13 @@ class SentDocument:
 
 @dataclass(frozen=True)
 class PreparedDocuments:
-    """Documents ready to be stored, and the ids of those whose text was longer than the encoder reads."""
+    """Documents ready to be stored, and the ids of those whose text was longer than the encoder reads.
+
+    The ids are None if the encoder does not tell.
+    """
 
     records: list[DocumentRecord]
-    truncated: list[str]
+    truncated: list[str] | None
 
 
 async def prepare_documents(
@@ -184,7 +190,9 @@ async def prepare_documents(
     texts = {text: None for draft in drafts for text in draft.texts}
     vectors, truncated = await encode(encoders, record, list(texts))
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
-    cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
+    cut = None
+    if truncated is not None:
+        cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
     return PreparedDocuments(await _run(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
 
 
@@ -211,8 +219,12 @@ async def _run(many: bool, work: Callable[P, T], *arguments: P.args, **named: P.
     return await BODIES.run(work, *arguments, **named) if many else work(*arguments, **named)
 
 
-async def encode(encoders: Encoders, record: CollectionRecord, texts: list[str]) -> tuple[dict[str, Array], set[str]]:
+async def encode(
+    encoders: Encoders, record: CollectionRecord, texts: list[str]
+) -> tuple[dict[str, Array], set[str] | None]:
     """Return the vector of each text of documents, and the texts that were cut because the encoder reads no more.
+
+    These texts are None if the encoder does not tell.
 
     Raises:
         EncoderUnavailable: the encoder is still loading, or has failed.
@@ -221,8 +233,10 @@ async def encode(encoders: Encoders, record: CollectionRecord, texts: list[str])
         return {}, set()
     queue = await get_encoding_queue(encoders, record.settings)
     encoded = await queue.encode(texts, "document")
-    truncated = {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
-    return dict(zip(texts, encoded.vectors, strict=True)), truncated
+    vectors = dict(zip(texts, encoded.vectors, strict=True))
+    if encoded.truncated is None:
+        return vectors, None
+    return vectors, {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
 
 
 def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vectors: bool) -> _Draft:

@@ -37,7 +37,7 @@ class EncodedQuery:
 
     Attributes:
         unknown_tokens: the number of tokens of the text that the model does not know; None for a query that is a
-            vector.
+            vector, or if the encoder does not tell.
         words_unknown: whether some tokens are unknown, and no token with a letter or a digit is known.
     """
 
@@ -92,7 +92,7 @@ async def encode_queries(
         text = next(rows)
         if text.content == Content.NOTHING:
             flaws.append(Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name)))
-        words_unknown = text.unknown_tokens > 0 and text.content < Content.WORDS
+        words_unknown = bool(text.unknown_tokens) and text.content < Content.WORDS
         encoded.append(EncodedQuery(query, text.vector, text.unknown_tokens, words_unknown))
     if flaws:
         raise NothingToRead(flaws)
@@ -126,7 +126,7 @@ def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointe
                 )
 
 
-def _describe_unreadable(text: str, unknown: int, model: str) -> str:
+def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     """Return the message of the error for a text of which the model knows no token."""
     shown = repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
     if not text:

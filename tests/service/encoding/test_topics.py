@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.encoding.background import TOPICS, is_short
-from service.encoding.encoder import Encoder
+from service.encoding.encoder import LocalEncoder
 from service.encoding.registry import DEFAULT_MEASUREMENTS
 
 
@@ -78,7 +78,7 @@ def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
 
 def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
     assert encoder.measure() is DEFAULT_MEASUREMENTS
-    measured = Encoder(encoder.name, encoder.network, encoder.declaration).measure()
+    measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()
     for background, stored in zip(measured.backgrounds, DEFAULT_MEASUREMENTS.backgrounds, strict=True):
         assert (background.mean, background.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-6)
     assert measured[1:] == DEFAULT_MEASUREMENTS[1:]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 
@@ -8,13 +9,18 @@ import numpy as np
 import pytest
 
 from service.encoding import queue as queue_module
+from service.encoding.batches import BATCH_SECONDS, MAX_CHARACTERS, MIN_CHARACTERS
 from service.encoding.errors import InvalidText, QueueClosed
-from service.encoding.queue import BATCH_SECONDS, MAX_CACHED_REQUEST, MAX_CHARACTERS, MIN_CHARACTERS, EncodingQueue
+from service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
 from service.scheduling import CALLER
 
 
 class Gate:
     """The real encoder behind a door: batches are noted, and run only while the door is open."""
+
+    knows_tokens = True
+    lanes = 1
+    timeout_seconds = math.inf
 
     def __init__(self, encoder, poison=None):
         self.dimension = encoder.dimension
@@ -26,6 +32,12 @@ class Gate:
 
     def tokens_read(self, token_counts):
         return self._encoder.tokens_read(token_counts)
+
+    def batch_limits(self):
+        return self._encoder.batch_limits()
+
+    def submit(self, texts, purpose, threads, seconds):
+        return threads.submit(self.encode, texts, purpose)
 
     def encode(self, texts, purpose):
         self.batches.append((purpose, list(texts)))
