@@ -68,6 +68,7 @@ def save_sentence_encoder(
     *,
     pooling: str | tuple[str, ...] = "mean",
     dense: Sequence[int] = (),
+    activation: str = "Identity",
     normalise: bool = False,
     prompts: Mapping[str, str] | None = None,
 ) -> None:
@@ -75,9 +76,10 @@ def save_sentence_encoder(
 
     Args:
         directory: an empty folder.
-        bare: the folder of its transformer, which has the width `WIDTH`.
+        bare: the folder of its transformer.
         pooling: its pooling or poolings.
-        dense: the widths of linear maps after the pooling.
+        dense: the widths of dense layers after the pooling.
+        activation: the name of their activation in torch.
         normalise: whether its vectors have length one.
         prompts: its prompts by name.
     """
@@ -85,11 +87,12 @@ def save_sentence_encoder(
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 
-    pool = Pooling(WIDTH, pooling_mode=pooling)
+    transformer = Transformer(str(bare), max_seq_length=MAX_TOKENS)
+    pool = Pooling(transformer.get_embedding_dimension(), pooling_mode=pooling)
     widths = [pool.get_embedding_dimension(), *dense]
     torch.manual_seed(8)
     maps = [Dense(n_in, n_out, bias=False, activation_function=torch.nn.Identity()) for n_in, n_out in pairwise(widths)]
-    modules = [Transformer(str(bare), max_seq_length=MAX_TOKENS), pool, *maps, *[Normalize()] * normalise]
+    modules = [transformer, pool, *maps, *[Normalize()] * normalise]
     SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
 
 

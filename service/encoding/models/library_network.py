@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,6 +19,7 @@ from tokenizers import Tokenizer
 
 from attention import attend, causal
 from attention.errors import AttentionError, ParameterError
+from attention.transformer import Config, read_modules
 from service.encoding.background import TOPICS
 from service.encoding.errors import LibraryMissing, ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
@@ -41,19 +47,19 @@ class CoreAttention:
         """Make this object the attention of a model; return False if the architecture does not allow that."""
         from transformers import AttentionInterface
         from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-        from transformers.utils import logging
+        from transformers.utils import logging as library_logging
 
         AttentionInterface.register(ATTENTION_NAME, self)
         AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
-        verbosity = logging.get_verbosity()
+        verbosity = library_logging.get_verbosity()
         # A model that rejects the change would log a warning, which the code below makes superfluous.
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        library_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             layers.set_attn_implementation(ATTENTION_NAME)
         except (ValueError, ImportError):
             return False
         finally:
-            logging.set_verbosity(verbosity)
+            library_logging.set_verbosity(verbosity)
         return bool(layers.config._attn_implementation == ATTENTION_NAME)
 
     def __call__(
@@ -265,13 +271,54 @@ class LibraryNetwork:
         return bool((distance <= DEPENDENCE[self.precision] * np.linalg.norm(alone, axis=1)).all())
 
 
+class LoadReport(logging.Handler):
+    """Reads what transformers reports while this thread loads a model: weights that are missing are drawn at random.
+
+    Attributes:
+        missing: the names of the weights that the model's files lack.
+    """
+
+    LINE = re.compile(r"^(?P<name>\S.*?) *\| *MISSING", re.MULTILINE)
+    COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.missing: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note the missing weights that a message names, except those of a layer that no sentence encoder uses."""
+        if record.thread == self._thread:
+            message = self.COLOUR.sub("", record.getMessage())
+            names = [line["name"] for line in self.LINE.finditer(message)]
+            self.missing += [name for name in names if not name.startswith("pooler.")]
+
+
+@contextmanager
+def _quietly() -> Iterator[LoadReport]:
+    """Hide transformers' progress bars, and yield a reader of its reports."""
+    from transformers.utils import logging as library_logging
+
+    report = LoadReport()
+    shows_progress, verbosity = library_logging.is_progress_bar_enabled(), library_logging.get_verbosity()
+    library_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    library_logging.set_verbosity(min(verbosity, logging.WARNING))
+    library_logging.add_handler(report)
+    try:
+        yield report
+    finally:
+        library_logging.remove_handler(report)
+        library_logging.set_verbosity(verbosity)
+        if shows_progress:
+            library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _load(directory: Path, precision: Precision, threads: int | None) -> SentenceTransformer:
     # These take seconds to import, so only a process that needs the library imports them.
     try:
         import torch
         from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
     except ModuleNotFoundError as error:
         raise LibraryMissing(
             f"the model in {directory} is computed by sentence-transformers and torch, and this installation has no "
@@ -280,11 +327,11 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
         ) from error
 
     use_threads(threads)
-    shows_progress = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    options: dict[str, Any] = {"device": "cpu", "local_files_only": True, "trust_remote_code": False}
     try:
-        model = SentenceTransformer(str(directory), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype})
+        with _quietly() as report:
+            model = SentenceTransformer(str(directory), model_kwargs={"dtype": dtype}, **options)
     except (
         OSError,
         ValueError,
@@ -295,9 +342,32 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
         ImportError,
         SafetensorError,
     ) as error:
+        if code := own_code(directory):
+            raise ModelUnusable(
+                f"the model in {directory} brings Python code of its own ({code}), which softkv never runs: "
+                "serve it with another program behind a URL, or name another model"
+            ) from error
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
-    finally:
-        if shows_progress:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    if report.missing:
+        raise ModelUnusable(
+            f"the model in {directory} lacks weights of its architecture, the first is {report.missing[0]}: "
+            "its files are not of one model, or it needs code of its own, which softkv never runs"
+        )
     # A static model loads in the precision of its file, so it is converted.
     return model if model.transformers_model is not None else model.to(dtype)
+
+
+def own_code(directory: Path) -> str | None:
+    """Return the name of a part of a model that neither sentence-transformers nor transformers knows, if it has one.
+
+    Such a model comes with Python files, or names a repository that has them.
+    """
+    from transformers import CONFIG_MAPPING
+
+    listed = read_modules(directory)
+    for name, _ in listed:
+        if find_spec(name.partition(".")[0]) is None:
+            return name
+    config = Config.optional(listed[0][1] / "config.json").fields if listed else {}
+    model_type = config.get("model_type")
+    return f"model_type {model_type!r}" if "auto_map" in config and model_type not in CONFIG_MAPPING else None

@@ -26,7 +26,7 @@ from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
 ROWS_AT_ONCE = 2048
-"""How many rows of the table are added up at a time, since a text may have millions of tokens."""
+"""The number of rows of the table that are added up at a time, since a text may have millions of tokens."""
 LEAST_LENGTH = 1e-12
 """The smallest length that a vector is divided by, as in torch; so a text without tokens keeps a vector of zeros."""
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
@@ -58,6 +59,16 @@ def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
     script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
+
+
+def test_a_model_whose_files_lack_weights_is_refused(random_model):
+    """transformers would draw them at random, and the vectors would be others after each start."""
+    directory = random_model("ElectraConfig")
+    tensors = load_file(directory / "model.safetensors")
+    del tensors["encoder.layer.1.output.dense.weight"]
+    save_file(tensors, directory / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelUnusable, match=r"lacks weights .* the first is encoder\.layer\.1\.output\.dense\.weight"):
+        load_encoder(str(directory))
 
 
 def routed(query, document):
