@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from attention.lookup import Limits
     from service.encoding import Encoders, LoadingEncoder
     from service.encoding.remote import RemoteSettings
+    from service.encoding.remote.encoder import RemoteEncoder
     from service.retrieval.collections import Catalogue
 
 log = structlog.get_logger("softkv")
@@ -168,7 +169,14 @@ def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catal
 
 
 def _remote_encoder(one: RemoteSettings, store: Store, *, lazy: bool) -> LoadingEncoder:
-    raise NotImplementedError(one, store, lazy)
+    from service.encoding import LoadingEncoder
+
+    def load() -> RemoteEncoder:
+        from service.encoding.remote.encoder import load_remote
+
+        return load_remote(one, store)
+
+    return LoadingEncoder(one.name, load, model=one.model_identity, lazy=lazy, remote=True)
 
 
 def _originals(settings: Settings) -> Path | None:

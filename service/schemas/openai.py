@@ -113,8 +113,8 @@ class EmbeddingsAnswer(OpenAIWire):
     model: str
     usage: Usage
     truncated: list[int] | None = Field(
-        description="Not OpenAI's: the indices of inputs that are longer than the model reads. Null if the encoder does "
-        "not tell."
+        description="Not OpenAI's: the indices of inputs that are longer than the model reads; null if the encoder "
+        "does not tell."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -32,6 +33,7 @@ from service.api.problems.table import (
     speaks_openai,
     title,
 )
+from service.encoding import ProviderUnavailable
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
 from service.storage import QuotaExceeded
@@ -192,6 +194,8 @@ def problem_response(error: Exception) -> ProblemAnswer:
     detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
     flaws = error.flaws if isinstance(error, InvalidContent) else [Flaw("", detail)]
     answer = ProblemAnswer(status, code, detail, flaws if status == 422 else None)
+    if isinstance(error, ProviderUnavailable) and error.retry_after is not None:
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
     if isinstance(error, RateExceeded):
         answer.headers["Retry-After"] = str(error.seconds)
     elif isinstance(error, QuotaExceeded):  # no time makes room, only deleting does

@@ -123,6 +123,7 @@ TABLE: Mapping[str, Refusal] = {
             storage.Unstorable,
             storage.InvalidCondition,
             encoding.InvalidText,
+            encoding.TokensUnknown,
             AttentionError,
         ),
         # OpenAI's clients get it for every 400, see `openai_status`.
@@ -139,8 +140,8 @@ TABLE: Mapping[str, Refusal] = {
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429,
-        "too many calls of this kind are in progress: try again",
-        api.QueueFull,
+        "too many calls of this kind are in progress, or too many texts wait for the encoder: try again",
+        (api.QueueFull, encoding.QueueOverfull),
         repeat=True,
         openai_code="rate_limit_exceeded",
     ),
@@ -171,10 +172,11 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "encoder_unavailable": Refusal(
         503,
-        "the encoder is still loading, or could not be loaded",
+        "the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message",
         (retrieval.EncoderUnavailable, encoding.EncodingError),
         repeat=True,
-        openai_reason="the model is still loading, or the service is shutting down: try again",
+        openai_reason="the model is still loading, its provider does not answer, or the service is shutting down: try "
+        "again",
     ),
     "collection_loading": Refusal(
         503,

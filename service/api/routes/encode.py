@@ -19,7 +19,7 @@ from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
-from service.retrieval import TooLarge
+from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_model_queue
 from service.retrieval.queries import trace_text
 from service.scheduling import TEXTS
@@ -59,6 +59,12 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
     queue = await get_model_queue(running.catalogue.encoders, body.model)
+    if body.tokens and not queue.encoder.knows_tokens:
+        raise InvalidContent.at(
+            "/tokens",
+            f"encoder {queue.encoder.name!r} is behind a URL, which does not tell the tokens of a text: leave tokens "
+            "out, or name an encoder of this machine",
+        )
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body, request.app.state.shutdown), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)

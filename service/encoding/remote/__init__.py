@@ -1,4 +1,7 @@
-"""Encoders that a provider computes, behind an OpenAI-compatible URL."""
+"""Encoders that a provider computes, behind an OpenAI-compatible URL.
+
+Importing the settings costs no HTTP client: `RemoteEncoder` is imported from its module when an encoder is loaded.
+"""
 
 from __future__ import annotations
 

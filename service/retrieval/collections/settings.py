@@ -15,6 +15,7 @@ from service.encoding import (
     EncodingQueue,
     LibraryMissing,
     LoadingEncoder,
+    ProviderUnavailable,
     Temperatures,
 )
 from service.retrieval.calibration import Calibration
@@ -88,6 +89,8 @@ async def _queue_of(encoder: LoadingEncoder) -> EncodingQueue:
     queue = await encoder.ready()
     if isinstance(encoder.failure, LibraryMissing):
         raise LibraryMissing(f"the encoder {encoder.name!r} cannot run here: {encoder.failure}")
+    if isinstance(encoder.failure, ProviderUnavailable):
+        raise ProviderUnavailable(str(encoder.failure), encoder.failure.retry_after)
     if queue is None:
         reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
         raise EncoderUnavailable(f"the encoder {encoder.name!r} is not ready: {reason}")

@@ -1,0 +1,333 @@
+"""Calls to a provider: one call encodes one batch, and is repeated while that may help."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+import weakref
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import httpx2
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.encoding.errors import ProviderUnavailable, TextRefused
+from service.encoding.remote.answers import (
+    AnswerInvalid,
+    AnswerNotJSON,
+    Embeddings,
+    clean,
+    read_embeddings,
+    read_message,
+)
+from service.encoding.remote.background_loop import PROVIDERS
+from service.encoding.remote.pace import Pace
+from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
+
+Failure = Literal["unreachable", "too slow", "rate limit", "server error", "refused", "invalid answer", "text refused"]
+"""The reason why a call failed, for metrics."""
+
+FAILURES: tuple[Failure, ...] = (
+    *("unreachable", "too slow", "rate limit", "server error", "refused", "invalid answer", "text refused"),
+)
+
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
+"""The pause before the first repetition, and the longest one; each is twice as long as the one before."""
+
+MAX_QUIET_SECONDS = 300.0
+"""The longest pause for all calls that a provider may ask for by Retry-After."""
+
+FEW_ATTEMPTS = 3
+"""Attempts if the provider itself fails: the text may be the cause, and would fail again."""
+
+CONNECT_SECONDS = 10.0
+NUMBER_BYTES = 32  # more than the longest float64 in JSON, with its comma
+MAX_ERROR_BYTES = 65_536
+SHOWN_CHARACTERS = 60
+UNFIT_TEXT = (400, 413, 422)
+TRY_AGAIN = (408, 425, 429, 502, 503, 504, 529)
+"""Statuses after which a call is repeated until its time is over; after other errors of a server a few times."""
+
+
+@dataclass
+class ProviderCounts:
+    """Counts of the calls to a provider, for metrics.
+
+    Attributes:
+        requests: the HTTP requests that were sent, repetitions included.
+        repeats: how many of them repeat one that failed.
+        failures: the batches that failed in the end, by reason.
+        tokens: the tokens that the provider counted.
+    """
+
+    requests: int = 0
+    repeats: int = 0
+    failures: Counter[Failure] = field(default_factory=Counter)
+    tokens: int = 0
+
+
+class _Failed(Exception):
+    """One attempt failed.
+
+    Attributes:
+        failure: the reason.
+        attempts: the most attempts that make sense; None for as many as the time allows.
+        retry_after: the number of seconds after which the provider asked to try again; None if it did not say.
+        text: whether the texts are the reason.
+        may_be_a_text: whether one of several texts may be the reason.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        failure: Failure,
+        *,
+        attempts: int | None = 1,
+        retry_after: float | None = None,
+        text: bool = False,
+        may_be_a_text: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.attempts = attempts
+        self.retry_after = retry_after
+        self.text = text
+        self.may_be_a_text = may_be_a_text
+
+
+class Provider:
+    """The provider of an encoder. Its coroutines run on the loop of `PROVIDERS`.
+
+    Attributes:
+        dimension: the width of its vectors; None until the first answer.
+        counts: counts of its calls.
+    """
+
+    def __init__(self, settings: RemoteSettings, dimension: int | None = None) -> None:
+        self.dimension = settings.dimensions if dimension is None else dimension
+        self.counts = ProviderCounts()
+        self._settings = settings
+        self._format: str | None = "base64"
+        self._pace = Pace(settings.requests_per_minute)
+        self._calls = asyncio.Semaphore(settings.concurrency)
+        timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout_seconds))
+        limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if settings.api_key is not None:
+            headers["Authorization"] = f"Bearer {settings.api_key}"
+        self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
+        weakref.finalize(self, _close, self._client).atexit = False
+
+    async def embed(self, texts: Sequence[str], seconds: float) -> Embeddings:
+        """Return the vectors of the texts of one batch, with their prefix.
+
+        If the provider refuses several texts together, each half is sent alone, until the refused text is known.
+
+        Args:
+            texts: at least one.
+            seconds: the time limit of a call, with its repetitions.
+
+        Raises:
+            TextRefused: the provider refuses a text.
+            ProviderUnavailable: the provider cannot be reached, or fails, or its answer is invalid.
+        """
+        try:
+            async with self._calls:
+                return await self._call(texts, seconds)
+        except TextRefused:
+            if len(texts) == 1:
+                raise
+        middle = len(texts) // 2
+        halves = [await self.embed(half, seconds) for half in (texts[:middle], texts[middle:])]
+        tokens = [half.tokens for half in halves if half.tokens is not None]
+        return Embeddings(_join(halves), sum(tokens) if len(tokens) == len(halves) else None)
+
+    async def _call(self, texts: Sequence[str], seconds: float) -> Embeddings:
+        await self._pace.wait()
+        deadline = time.monotonic() + seconds
+        attempts = 0
+        while True:
+            try:
+                await self._stay_quiet(deadline)
+                embeddings = await self._attempt(texts, deadline)
+            except _Failed as failed:
+                attempts += 1
+                pause = self._pause_after(failed, attempts)
+                if attempts == failed.attempts or time.monotonic() + pause >= deadline:
+                    raise self._give_up(failed, texts) from None
+                self.counts.repeats += 1
+                await asyncio.sleep(pause)
+                await self._pace.wait()
+            else:
+                self.dimension = embeddings.vectors.shape[1]
+                self.counts.tokens += embeddings.tokens or 0
+                return embeddings
+
+    async def _stay_quiet(self, deadline: float) -> None:
+        """Wait as long as the provider asked for, in an answer to any call."""
+        while quiet := self._pace.quiet_seconds:
+            if time.monotonic() + quiet >= deadline:
+                raise _Failed(f"it asked for a pause of {quiet:.0f} more seconds", "rate limit", retry_after=quiet)
+            await asyncio.sleep(quiet)
+
+    def _pause_after(self, failed: _Failed, attempts: int) -> float:
+        if failed.retry_after is not None:
+            self._pace.pause(min(failed.retry_after, MAX_QUIET_SECONDS))
+            return failed.retry_after
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1), MAX_PAUSE_SECONDS)
+        return random.uniform(longest / 2, longest)  # so that callers that failed together do not return together
+
+    def _give_up(self, failed: _Failed, texts: Sequence[str]) -> ProviderUnavailable | TextRefused:
+        self.counts.failures[failed.failure] += 1
+        name = self._settings.name
+        if failed.text:
+            shown = texts[0] if len(texts[0]) <= SHOWN_CHARACTERS else f"{texts[0][:SHOWN_CHARACTERS]}…"
+            return TextRefused(f"The provider of encoder {name!r} refused the text {shown!r}: {failed}")
+        return ProviderUnavailable(
+            f"The provider of encoder {name!r} is not usable now: {failed}.",
+            failed.retry_after,
+            may_be_a_text=failed.may_be_a_text,
+        )
+
+    async def _attempt(self, texts: Sequence[str], deadline: float) -> Embeddings:
+        self.counts.requests += 1
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                status, headers, body = await self._send(texts)
+        except TimeoutError:
+            limit = self._settings.timeout_seconds
+            raise _Failed(f"it did not answer in time (timeout_seconds is {limit:g})", "too slow") from None
+        except httpx2.HTTPError as error:
+            attempts = 1 if _is_certificate_error(error) else None
+            raise _Failed(_describe_transport_error(error), "unreachable", attempts=attempts) from None
+        if status != 200:
+            raise self._read_error(status, headers, body)
+        try:
+            embeddings = read_embeddings(body, len(texts), self.dimension)
+        except AnswerNotJSON as error:
+            raise _Failed(str(error), "invalid answer", attempts=FEW_ATTEMPTS) from None
+        except AnswerInvalid as error:
+            raise _Failed(str(error), "invalid answer", may_be_a_text=True) from None
+        return embeddings
+
+    async def _send(self, texts: Sequence[str]) -> tuple[int, httpx2.Headers, bytes]:
+        """Send one request, and return the status, the headers and the body of its answer.
+
+        Raises:
+            _Failed: the body is too long, or compressed.
+            httpx2.HTTPError: the connection failed.
+        """
+        content: dict[str, object] = {"model": self._settings.model, "input": list(texts)}
+        if self._format is not None:
+            content["encoding_format"] = self._format
+        if self._settings.dimensions is not None:
+            content["dimensions"] = self._settings.dimensions
+        request = self._client.build_request("POST", self._settings.endpoint, content=orjson.dumps(content))
+        answer = await self._client.send(request, stream=True)
+        try:
+            most = MAX_ERROR_BYTES
+            if answer.status_code == 200:
+                most += len(texts) * NUMBER_BYTES * (self.dimension or MAX_DIMENSIONS)
+            if answer.headers.get("content-encoding", "identity") != "identity":
+                raise _Failed("its answer is compressed, which was not asked for", "invalid answer")
+            body = bytearray()
+            async for chunk in answer.aiter_raw():
+                body += chunk
+                if len(body) > most:
+                    if answer.status_code == 200:
+                        raise _Failed(f"its answer has more than {most} bytes", "invalid answer")
+                    del body[most:]
+                    break
+            return answer.status_code, answer.headers, bytes(body)
+        finally:
+            await answer.aclose()
+
+    def _read_error(self, status: int, headers: httpx2.Headers, body: bytes) -> _Failed:
+        """Return the failure that an answer with another status than 200 means."""
+        message = read_message(body)
+        said = f"{status}" if message is None else f"{status}, {self._redact(message)!r}"
+        if 300 <= status < 400:
+            place = clean(headers.get("location", ""))
+            return _Failed(
+                f"it answered with a redirect ({status}) to {place!r}, which is not followed: write that into `url`",
+                "refused",
+            )
+        retry_after = _read_retry_after(headers)
+        if status == 429:
+            attempts = 1 if _is_out_of_credit(body) else None
+            return _Failed(f"it answered {said}", "rate limit", attempts=attempts, retry_after=retry_after)
+        if status in TRY_AGAIN:
+            return _Failed(f"it answered {said}", "server error", attempts=None, retry_after=retry_after)
+        if status >= 500:
+            return _Failed(
+                f"it answered {said}",
+                "server error",
+                attempts=FEW_ATTEMPTS,
+                retry_after=retry_after,
+                may_be_a_text=True,
+            )
+        if status in UNFIT_TEXT:
+            if self._format is not None and b"encoding_format" in body:
+                self._format = None  # it does not know the field: lists are what it sends then
+                return _Failed(f"it answered {said}", "refused", attempts=2, retry_after=0.0)
+            return _Failed(said, "text refused", text=True)
+        return _Failed(f"it answered {said}", "refused")
+
+    def _redact(self, message: str) -> str:
+        """Return a provider's message without the key, which some providers repeat."""
+        key = self._settings.api_key
+        return message if key is None else message.replace(key, "[key]")
+
+
+def _close(client: httpx2.AsyncClient) -> None:
+    PROVIDERS.submit(client.aclose())
+
+
+def _join(halves: Sequence[Embeddings]) -> NDArray[np.float32]:
+    return np.concatenate([half.vectors for half in halves])
+
+
+def _is_certificate_error(error: Exception) -> bool:
+    """Return whether a connection failed because of the provider's certificate, which another attempt does not mend."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _describe_transport_error(error: httpx2.HTTPError) -> str:
+    reason = clean(str(error)) or type(error).__name__
+    if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError | httpx2.ProxyError):
+        return f"it cannot be reached ({reason})"
+    return f"the connection to it broke off ({reason})"
+
+
+def _is_out_of_credit(body: bytes) -> bool:
+    """Return whether a 429 says that an account has no credit, so that waiting does not help."""
+    return b"insufficient_quota" in body
+
+
+def _read_retry_after(headers: httpx2.Headers) -> float | None:
+    """Return the seconds of a Retry-After header, which has seconds or a date; None without a valid one."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, min(float(value), 86_400.0)) if value.replace(".", "", 1).isdecimal() else _seconds_until(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _seconds_until(date: str) -> float | None:
+    moment = parsedate_to_datetime(date)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, min((moment - datetime.now(UTC)).total_seconds(), 86_400.0))

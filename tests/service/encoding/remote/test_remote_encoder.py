@@ -1,0 +1,383 @@
+"""An encoder behind a URL, with a real HTTP server as its provider."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from email.utils import formatdate
+
+import numpy as np
+import pytest
+
+from service.encoding import InvalidText, InvalidTokens, ProviderUnavailable, TextRefused, TokensUnknown
+from service.encoding.encoder import Measurements
+from service.encoding.remote import RemoteSettings
+from service.encoding.remote import provider as provider_module
+from service.encoding.remote.encoder import RemoteEncoder, load_remote, read_measurements, write_measurements
+from service.encoding.tokens import Content
+from service.storage import SQLiteStore
+from tests.service.encoding.remote.conftest import KEY
+from tests.service.encoding.remote.provider import NO_HARM, WIDTH, FaultyProxy, Harm, Reply, StubProvider, vector_of
+
+TEXTS = ["a relational database", "a cat asleep in the sun", "Wie geht es dir?"]
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(provider_module, "FIRST_PAUSE_SECONDS", 0.01)  # the pauses of a provider that recovers quickly
+
+
+def once(stub, reply):
+    """Let the stub answer the first call with a reply, and later ones as usual."""
+    stub.behaviour = lambda call: reply if len(stub.calls) == 1 else None
+
+
+def always(stub, reply):
+    stub.behaviour = lambda call: reply
+
+
+@pytest.mark.parametrize("as_base64", [True, False])
+def test_vectors_are_the_providers_in_the_order_of_the_texts(stub, encoder_at, as_base64):
+    stub.as_base64 = as_base64
+    encoded = encoder_at().encode(TEXTS, "document")
+    np.testing.assert_array_equal(encoded.vectors, np.stack([vector_of(text) for text in TEXTS]))
+    assert encoded.vectors.dtype == np.float32
+    assert stub.calls[0].body["encoding_format"] == "base64"
+    assert stub.calls[0].body["model"] == "nomic-embed-text"
+
+
+def test_tokens_of_a_text_are_unknown_and_its_content_is_not(encoder_at):
+    encoded = encoder_at().encode(["word", "?!", "   x".replace("x", ""), "注意"], "query")
+    assert (encoded.token_counts, encoded.truncated, encoded.unknown_tokens) == (None, None, None)
+    assert encoded.content.tolist() == [Content.WORDS, Content.SIGNS, Content.NOTHING, Content.WORDS]
+    assert encoded.texts()[0].token_count is None
+
+
+def test_what_needs_tokens_is_refused(encoder_at):
+    encoder = encoder_at()
+    for call in (
+        lambda: encoder.tokens(TEXTS, "query"),
+        lambda: encoder.room(10, "query"),
+        lambda: encoder.windows(TEXTS, 10, 2, 5, "document"),
+    ):
+        with pytest.raises(TokensUnknown, match="'nomic' is behind a URL"):
+            call()
+    with pytest.raises(InvalidTokens, match="Send the text itself"):
+        encoder.decode([1, 2])
+
+
+def test_each_purpose_has_its_prefix(stub, encoder_at):
+    encoder = encoder_at(query_prefix="search_query: ", document_prefix="search_document: ")
+    encoder.encode(["cats"], "query")
+    encoder.encode(["cats"], "document")
+    assert stub.texts == ["search_query: cats", "search_document: cats"]
+
+
+def test_the_width_that_was_asked_for_is_checked(stub, encoder_at):
+    encoder = encoder_at(dimensions=16)
+    assert encoder.encode(TEXTS, "query").vectors.shape == (3, 16)
+    assert encoder.dimension == 16
+    assert stub.calls[0].body["dimensions"] == 16
+    stub.behaviour = lambda call: Reply(200, stub.answer(replace_dimensions(call, 24)))
+    with pytest.raises(ProviderUnavailable, match="width 24, wanted 16"):
+        encoder.encode(TEXTS, "query")
+
+
+def replace_dimensions(call, width):
+    call.body["dimensions"] = width
+    return call
+
+
+def test_a_provider_that_changes_its_width_is_refused(stub, encoder_at):
+    encoder = encoder_at()
+    encoder.encode(TEXTS, "query")
+    stub.width = 64
+    with pytest.raises(ProviderUnavailable, match=f"width 64, wanted {WIDTH}"):
+        encoder.encode(TEXTS, "query")
+
+
+def test_texts_are_cut_into_batches_by_count_and_by_tokens(stub, encoder_at):
+    encoder = encoder_at(batch_texts=4, batch_tokens=100)
+    encoder.encode([f"short {i}" for i in range(10)], "document")
+    assert sorted(len(call.body["input"]) for call in stub.calls) == [2, 4, 4]
+    stub.calls.clear()
+    long = ["x" * 150, "y" * 150, "z" * 900]  # 50, 50 and 300 tokens by the estimate
+    np.testing.assert_array_equal(
+        encoder.encode(long, "document").vectors, np.stack([vector_of(text) for text in long])
+    )
+    assert sorted(len(call.body["input"]) for call in stub.calls) == [1, 2]
+
+
+def test_at_most_so_many_calls_are_in_flight(stub, encoder_at):
+    stub.behaviour = lambda call: time.sleep(0.05)
+    encoder_at(batch_texts=1, concurrency=3).encode([f"text {i}" for i in range(12)], "document")
+    assert stub.most_in_flight == 3
+
+
+def test_so_many_calls_start_within_a_minute(stub, encoder_at, monkeypatch):
+    monkeypatch.setattr("service.encoding.remote.pace.MINUTE", 0.6)  # nobody waits for a real minute
+    encoder_at(batch_texts=1, requests_per_minute=3).encode([f"text {i}" for i in range(8)], "document")
+    starts = [call.at for call in stub.calls]
+    assert len(starts) == 8
+    assert all(later - earlier > 0.5 for earlier, later in zip(starts, starts[3:], strict=False))
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_call_is_repeated_after_an_error_that_passes(stub, encoder_at, status):
+    once(stub, Reply(status, {"error": "model is loading"}))
+    encoder = encoder_at()
+    assert encoder.encode(TEXTS, "query").vectors.shape == (3, WIDTH)
+    assert (encoder.counts.requests, encoder.counts.repeats, sum(encoder.counts.failures.values())) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_the_provider_says_when_to_try_again(stub, encoder_at, form):
+    value = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+    once(stub, Reply(429, {"error": {"message": "slow down"}}, {"Retry-After": value}))
+    encoder_at().encode(TEXTS, "query")
+    assert stub.calls[1].at - stub.calls[0].at >= 0.9
+
+
+def test_a_pause_that_is_too_long_is_passed_on_at_once(stub, encoder_at):
+    always(stub, Reply(429, {"error": {"message": "slow down"}}, {"Retry-After": "120"}))
+    encoder = encoder_at()
+    with pytest.raises(ProviderUnavailable, match="429, 'slow down'") as refusal:
+        encoder.encode(TEXTS, "query")
+    assert refusal.value.retry_after == 120
+    with pytest.raises(ProviderUnavailable, match="asked for a pause"):
+        encoder.encode(TEXTS, "query")
+    assert len(stub.calls) == 1
+    assert encoder.counts.failures["rate limit"] == 2
+
+
+FORMS = {
+    "OpenAI": (401, {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": None}}),
+    "Ollama": (404, {"error": 'model "nomic" not found, try pulling it first'}),
+    "TEI": (424, {"error": "unavailable", "error_type": "backend"}),
+    "FastAPI": (401, {"detail": "Not authenticated"}),
+    "FastAPI with flaws": (405, {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}]}),
+    "older vLLM": (404, {"object": "error", "message": "The model `x` does not exist.", "code": 404}),
+}
+WORDS = {
+    "OpenAI": "401, 'Incorrect API key'",
+    "Ollama": "404, 'model \"nomic\" not found, try pulling it first'",
+    "TEI": "424, 'unavailable'",
+    "FastAPI": "401, 'Not authenticated'",
+    "FastAPI with flaws": "405, 'body.model: Field required'",
+    "older vLLM": "404, 'The model `x` does not exist.'",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_providers_message_reaches_the_caller_and_the_call_is_not_repeated(stub, encoder_at, form):
+    always(stub, Reply(*FORMS[form]))
+    with pytest.raises(ProviderUnavailable) as refusal:
+        encoder_at().encode(TEXTS, "query")
+    assert str(refusal.value) == f"The provider of encoder 'nomic' is not usable now: it answered {WORDS[form]}."
+    assert len(stub.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "maximum context length is 8192 tokens", "type": "invalid_request_error"}}),
+        (413, {"error": "`inputs` must have less than 512 tokens. Given: 900", "error_type": "Validation"}),
+        (422, {"detail": [{"loc": ["body", "input"], "msg": "too long"}]}),
+    ],
+)
+def test_a_text_that_the_provider_refuses_is_named_and_not_sent_again(stub, encoder_at, status, body):
+    bad = "a very long text"
+    stub.behaviour = lambda call: Reply(status, body) if bad in call.body["input"] else None
+    with pytest.raises(TextRefused, match=f"refused the text 'a very long text': {status}, '"):
+        encoder_at().encode([*TEXTS, bad], "document")
+    assert stub.calls[-1].body["input"] == [bad]
+    assert all(count == 1 for text, count in counted([tuple(call.body["input"]) for call in stub.calls]))
+
+
+def counted(items):
+    return [(item, items.count(item)) for item in items]
+
+
+def test_a_batch_that_is_too_large_for_the_provider_is_halved(stub, encoder_at):
+    refusal = Reply(413, {"error": "batch size 8 > maximum allowed batch size 3", "error_type": "Validation"})
+    stub.behaviour = lambda call: refusal if len(call.body["input"]) > 3 else None
+    texts = [f"text {i}" for i in range(8)]
+    np.testing.assert_array_equal(
+        encoder_at().encode(texts, "document").vectors, np.stack([vector_of(text) for text in texts])
+    )
+
+
+def test_a_provider_that_does_not_know_base64_is_asked_without_it(stub, encoder_at):
+    unknown = Reply(422, {"detail": [{"loc": ["body", "encoding_format"], "msg": "Extra inputs are not permitted"}]})
+    stub.behaviour = lambda call: unknown if "encoding_format" in call.body else None
+    encoder = encoder_at()
+    assert encoder.encode(TEXTS, "query").vectors.shape == (3, WIDTH)
+    encoder.encode(TEXTS, "query")
+    assert [("encoding_format" in call.body) for call in stub.calls] == [True, False, False]
+
+
+def test_an_account_without_credit_is_not_asked_again(stub, encoder_at):
+    always(stub, Reply(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}))
+    with pytest.raises(ProviderUnavailable, match="exceeded your current quota"):
+        encoder_at().encode(TEXTS, "query")
+    assert len(stub.calls) == 1
+
+
+def changed(change):
+    """Return a behaviour that changes the usual answer."""
+
+    def behaviour(stub):
+        def reply(call):
+            answer = stub.answer(call)
+            change(answer)
+            return Reply(200, answer)
+
+        return reply
+
+    return behaviour
+
+
+def set_number(answer, value):
+    answer["data"][1]["embedding"] = [value] * WIDTH
+
+
+INVALID = {
+    "2 vectors for 3 texts": changed(lambda answer: answer["data"].pop()),
+    "an `index` that is missing, repeated or not from 0 to 2: None": changed(
+        lambda answer: answer["data"][1].pop("index")
+    ),
+    "an `index` that is missing, repeated or not from 0 to 2: 0": changed(
+        lambda answer: answer["data"][1].update(index=0)
+    ),
+    "an `index` that is missing, repeated or not from 0 to 2: 3": changed(
+        lambda answer: answer["data"][1].update(index=3)
+    ),
+    "vector 1 has numbers that are not finite": changed(lambda answer: set_number(answer, 1e39)),
+    "has numbers that are not finite": changed(lambda answer: set_number(answer, math.nan)),
+    "vector 1 is neither a list of numbers nor base64": changed(lambda answer: set_number(answer, None)),
+    "vector 1 is a text that is not base64": changed(lambda answer: answer["data"][1].update(embedding="§")),
+    "vector 1 has 3 bytes": changed(lambda answer: answer["data"][1].update(embedding="AAAA")),
+    "vector 1 is empty": changed(lambda answer: answer["data"][1].update(embedding=[])),
+    "different widths, 1 and 48": changed(lambda answer: answer["data"][1].update(embedding=[0.5])),
+    "no list `data`": changed(lambda answer: answer.pop("data")),
+    'a web page titled "Welcome & hello"': lambda stub: (
+        lambda call: Reply(200, b"<!doctype html><title>Welcome &amp; hello</title>", {"Content-Type": "text/html"})
+    ),
+    "is not JSON, or was cut off": lambda stub: lambda call: Reply(200, json.dumps(stub.answer(call)).encode()[:-9]),
+    "its answer is empty": lambda stub: lambda call: Reply(200, b""),
+    "has more than": lambda stub: lambda call: Reply(200, b" " * (100_000 + 3 * 32 * 65_536)),
+    "its answer is compressed": lambda stub: lambda call: Reply(200, b"", {"Content-Encoding": "gzip"}),
+    "a redirect (307) to 'http://169.254.169.254/'": lambda stub: (
+        lambda call: Reply(307, b"", {"Location": "http://169.254.169.254/"})
+    ),
+}
+
+
+@pytest.mark.parametrize("words", INVALID)
+def test_an_invalid_answer_is_one_clear_sentence(stub, encoder_at, words):
+    stub.behaviour = INVALID[words](stub)
+    with pytest.raises(ProviderUnavailable) as refusal:
+        encoder_at().encode(TEXTS, "query")
+    message = str(refusal.value)
+    assert words in message
+    assert message.startswith("The provider of encoder 'nomic' is not usable now: ")
+    assert message.endswith(".")
+    assert len(message) < 500
+
+
+def test_reordered_vectors_come_back_in_the_order_of_the_texts(stub, encoder_at):
+    stub.behaviour = changed(lambda answer: answer["data"].reverse())(stub)
+    np.testing.assert_array_equal(
+        encoder_at().encode(TEXTS, "query").vectors, np.stack([vector_of(text) for text in TEXTS])
+    )
+
+
+@pytest.mark.parametrize(
+    "harm", [Harm(drop=True), Harm(status=429), Harm(status=503), Harm(cut=0), Harm(cut=20), Harm(cut=300)]
+)
+def test_a_connection_that_breaks_is_made_again(stub, encoder_at, harm):
+    with FaultyProxy(stub.port, lambda number: harm if number < 2 else NO_HARM).running() as proxy:
+        encoder = encoder_at(url=proxy.url)
+        encoded = encoder.encode(TEXTS, "query")
+    np.testing.assert_array_equal(encoded.vectors, np.stack([vector_of(text) for text in TEXTS]))
+    assert encoder.counts.repeats == 2
+
+
+def test_a_provider_that_is_too_slow_is_given_up_in_time(stub, encoder_at):
+    with FaultyProxy(stub.port, lambda number: Harm(delay=30)).running() as proxy:
+        began = time.monotonic()
+        with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+            encoder_at(url=proxy.url, timeout_seconds=0.5).encode(TEXTS, "query")
+        assert time.monotonic() - began < 10
+
+
+def test_a_provider_that_is_not_there_is_given_up_in_time(stub, encoder_at):
+    with StubProvider().running() as gone:
+        url = gone.url
+    with pytest.raises(ProviderUnavailable, match="cannot be reached") as refusal:
+        encoder_at(url=url, timeout_seconds=0.5).encode(TEXTS, "query")
+    assert refusal.value.retry_after is None
+
+
+def test_nothing_is_sent_for_a_text_that_no_model_reads(stub, encoder_at):
+    with pytest.raises(InvalidText):
+        encoder_at().encode(["good", "\ud800"], "query")
+    assert stub.calls == []
+    assert encoder_at().encode([], "query").vectors.shape[0] == 0
+
+
+def test_the_key_is_sent_and_stands_in_no_message(stub, encoder_at):
+    stub.behaviour = lambda call: Reply(401, {"error": {"message": f"Incorrect API key provided: {KEY}."}})
+    encoder = encoder_at(api_key=KEY)
+    with pytest.raises(ProviderUnavailable, match=r"provided: \[key\]\.") as refusal:
+        encoder.encode(TEXTS, "query")
+    assert stub.calls[0].headers["Authorization"] == f"Bearer {KEY}"
+    cause: BaseException | None = refusal.value
+    while cause is not None:
+        assert KEY not in f"{cause!r} {cause}"
+        cause = cause.__cause__ or cause.__context__
+    assert KEY not in repr(encoder) + repr(vars(encoder))
+
+
+def test_without_a_key_none_is_sent(stub, encoder_at):
+    encoder_at().encode(TEXTS, "query")
+    assert "Authorization" not in stub.calls[0].headers
+
+
+def settings_of(stub, **fields):
+    usual = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "api_key": KEY}
+    return RemoteSettings(**(usual | fields))
+
+
+def test_it_is_measured_once_and_again_when_the_model_changes(stub, tmp_path):
+    with SQLiteStore.open(tmp_path) as store:
+        first = load_remote(settings_of(stub), store)
+        assert first.dimension == WIDTH
+        assert 0 < first.background.deviation < 1
+        assert first.temperature.source == "measured"
+        assert first.unit_length
+        stub.calls.clear()
+        again = load_remote(settings_of(stub, url="http://127.0.0.1:1/v1", batch_texts=3), store)
+        assert again.measure() == first.measure()
+        assert again.dimension == WIDTH
+        assert stub.calls == []
+        for change in ({"dimensions": 24}, {"query_prefix": "q: "}, {"model": "another"}):
+            stub.calls.clear()
+            load_remote(settings_of(stub, **change), store)
+            assert stub.calls
+    assert KEY.encode() not in b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_a_failed_measurement_is_not_kept(stub, tmp_path):
+    always(stub, Reply(404, {"error": "no such model"}))
+    with SQLiteStore.open(tmp_path) as store:
+        with pytest.raises(ProviderUnavailable, match="no such model"):
+            load_remote(settings_of(stub), store)
+        assert store.measured_encoders() == []
+
+
+def test_measurements_are_the_same_after_they_were_kept(encoder_at):
+    encoder: RemoteEncoder = encoder_at()
+    measured: Measurements = encoder.measure()
+    assert read_measurements(write_measurements(encoder.dimension, measured)) == (WIDTH, measured)
