@@ -10,22 +10,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from attention.arrays import F32
+from attention.arrays import F32, I64, Array
 from attention.errors import ParameterError
+from attention.heads import Heads, LowRank
 from attention.kernels import can_compile, prepare_transformer, workers
 from attention.kernels.transformer import (
     CURVES,
+    LAYER_NORM,
+    NO_NORM,
     PANEL,
     POOLINGS,
     QUERIES,
+    RMS_NORM,
     TILE_QUERIES,
     TILES,
+    UNLIMITED,
     Activations,
+    Design,
     Network,
     Scratch,
     columns_of,
@@ -37,9 +44,10 @@ from attention.kernels.transformer import (
     scratch,
     way_of,
 )
+from attention.rotary import Rotary
 from attention.transformer.embeddings import check_ids
 from attention.transformer.feed_forward import Linear
-from attention.transformer.layer import EncoderLayer, LayerNorm
+from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from attention.transformer.parameters import map_arrays
 from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
 
@@ -53,6 +61,9 @@ The activations between two layers then stay in the processor's cache.
 
 SINGLE_THREAD_TOKENS = 64
 """Up to this many tokens are computed by the calling thread: starting another thread takes longer."""
+
+POSITIONS = 512
+"""The first number of positions in tables of rotations and distances, which grow with longer texts."""
 
 SHARES_PER_THREAD = 2
 """The number of shares for each thread: with several, a thread that gets less of its core does fewer."""
@@ -89,10 +100,8 @@ class Compiled:
         self.threads = workers() if threads is None else threads
         self._way = way_of(precision)
         self._network = network(model, self._way)
+        self._design = design(model)
         self._last = replace(model, dense=map_arrays(to_float32, model.dense))
-        first = model.encoder.layers[0]
-        self._heads = first.attention.n_heads
-        self._curve = CURVES[first.feed_forward.activation]
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
         self._free_activations: list[Activations] = []
         self._free_scratches: list[Scratch] = []
@@ -113,6 +122,7 @@ class Compiled:
         check_ids("token", len(self._network.tokens), tokens)
         if self.model.embeddings.positions is not None:
             self.model.embeddings.positions.require(int(lengths.max()))
+        self._reach(int(lengths.max()))
 
         width = self._network.tokens.shape[1]
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
@@ -122,8 +132,16 @@ class Compiled:
         else:
             self._compute_shares(tokens, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
-        embeddings: F32 = finish(self._last, joined)
-        return np.ascontiguousarray(embeddings)
+        return np.ascontiguousarray(finish(self._last, joined))
+
+    def _reach(self, length: int) -> None:
+        """Extend the tables of rotations and of distances if a text of this length is longer than they are."""
+        if self._network.rotations.shape[1] < length:
+            # Threads that come at the same time make the same tables.
+            positions = 1 << (length - 1).bit_length()
+            self._network = self._network._replace(
+                rotations=rotations(self.model, positions), distances=distances(self.model, positions)
+            )
 
     def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
         """Fill out float32[p, b, d] with the vectors of all texts.
@@ -148,7 +166,9 @@ class Compiled:
         from attention.kernels.transformer.encoding import encode
 
         activations = self._take_activations(len(tokens))
-        arguments = (self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings)
+        ends = np.cumsum(lengths)
+        places = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
+        arguments = (self._way, self._network, self._design, tokens, places, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
         def run(begin: int, end: int, first: int, last: int, room: Activations) -> None:
@@ -174,26 +194,26 @@ class Compiled:
     def _take_activations(self, tokens: int) -> Activations:
         """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
-            return room(self._network, self._way, tokens, threads=self.threads)
+            return room(self._network, self._design, self._way, tokens, threads=self.threads)
         try:
             return self._free_activations.pop()
         except IndexError:
-            return room(self._network, self._way, MAX_BATCH_TOKENS, threads=self.threads)
+            return room(self._network, self._design, self._way, MAX_BATCH_TOKENS, threads=self.threads)
 
     def _take_scratch(self, tokens: int) -> Scratch:
         """Return working memory for texts of `tokens` tokens, which no other thread uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
-            return scratch(self._network, self._way, tokens)
+            return scratch(self._network, self._design, self._way, tokens)
         try:
             return self._free_scratches.pop()
         except IndexError:
-            return scratch(self._network, self._way, MAX_BATCH_TOKENS)
+            return scratch(self._network, self._design, self._way, MAX_BATCH_TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
     """Return whether `Compiled` supports the model and this machine.
 
-    It needs a compiler, equal post-norm layers, and widths that are multiples of 32.
+    It needs a compiler, layers that are alike, and a width that is a multiple of 32.
     """
     return unfit(model) is None
 
@@ -202,18 +222,20 @@ def unfit(model: SentenceEncoder) -> str | None:
     """Return the reason why `Compiled` does not support a model; None if it supports it."""
     if not can_compile():
         return "there is no compiler (numba) for machine code"
-    layers, embeddings = model.encoder.layers, model.embeddings
-    if embeddings.positions is None or embeddings.scale != 1 or model.encoder.bias is not None:
-        return "machine code is for models with a vector for each position"
     if set(model.poolings) - set(POOLINGS):
         return f"machine code knows the poolings {', '.join(POOLINGS)}, not {', '.join(model.poolings)}"
-    if not layers or model.encoder.norm is not None or getattr(embeddings.norm, "shift", None) is None:
-        return "machine code is for layers behind normalised embeddings, and nothing behind them"
-    if len({(layer.attention.n_heads, layer.feed_forward.activation) for layer in layers}) > 1:
-        return "machine code is for layers that are alike"
+    layers, encoder = model.encoder.layers, model.encoder
+    if not layers:
+        return "machine code is for models with layers"
     for layer in layers:
         if (reason := unfit_layer(layer)) is not None:
             return reason
+    if len({design_of(layer)._replace(turned=0) for layer in layers}) > 1:
+        return "machine code is for layers that are alike"
+    if not design(model).norm_first and encoder.norm is not None:
+        return "machine code is for post-norm layers with nothing behind them"
+    if not all(is_known(norm) for norm in (model.embeddings.norm, encoder.norm)):
+        return "machine code knows the normalisations LayerNorm and RMSNorm"
     return None
 
 
@@ -226,52 +248,91 @@ def unfit_precision(precision: Precision) -> str | None:
 
 def unfit_layer(layer: EncoderLayer) -> str | None:
     """Return the reason why `Compiled` does not support a layer; None if it supports it."""
-    residuals = (layer.attention_residual, layer.feed_forward_residual)
-    if any(residual.norm_first or not isinstance(residual.norm, LayerNorm) for residual in residuals):
-        return "machine code is for post-norm layers"
-    if layer.causal or layer.window is not None or layer.feed_forward.gate is not None:
-        return "machine code is for layers in which each token attends to all, without a gate"
-    if any(residual.branch_norm or getattr(residual.norm, "shift", None) is None for residual in residuals):
-        return "machine code is for one normalisation after each sum, with a shift"
-    heads_ = layer.attention
-    if heads_.group > 1 or heads_.rotary or heads_.query_norm or heads_.key_norm or heads_.temperature != 1:
-        return "machine code is for heads without rotation and normalisation, each with its own keys"
-    activation = layer.feed_forward.activation
-    if activation not in CURVES:
-        return f"machine code knows the activations {', '.join(map(str, CURVES))}, not {activation!r}"
     heads, network_ = layer.attention, layer.feed_forward
-    matrices = (heads.W_Q, heads.W_K, heads.W_V, heads.W_O)
-    d_model = int(heads.W_O.shape[1])
-    if any(tuple(W.shape) != (d_model, d_model) for W in matrices):
-        return "machine code is for queries, keys and values that are together as wide as the model"
-    widths = (d_model // heads.n_heads, d_model, int(network_.inner.weight.shape[1]))
-    if any(width % PANEL for width in widths):
-        return f"machine code is for heads and layers of widths that are multiples of {PANEL}, not {widths}"
+    residuals = (layer.attention_residual, layer.feed_forward_residual)
+    norms = [norm for residual in residuals for norm in (residual.norm, residual.branch_norm)]
+    head_norms = (heads.query_norm, heads.key_norm)
+    if not all(is_known(norm) for norm in norms):
+        return "machine code knows the normalisations LayerNorm and RMSNorm"
+    if len({residual.norm_first for residual in residuals if residual.norm is not None}) > 1:
+        return "machine code is for layers that are either pre-norm or post-norm"
+    if any(residual.branch_norm is not None for residual in residuals):
+        if not norm_first(layer):
+            return "machine code normalises branches in pre-norm layers only"
+        if heads.b_O is not None or network_.outer.bias is not None:
+            return "machine code normalises branches that have no bias"
+    if not all(norm is None or isinstance(norm, RMSNorm) for norm in head_norms):
+        return "machine code knows the normalisation RMSNorm for queries and keys"
+    if (heads.query_norm is None) != (heads.key_norm is None):
+        return "machine code normalises both queries and keys, or neither"
+    if network_.activation not in CURVES:
+        return f"machine code knows the activations {', '.join(map(str, CURVES))}, not {network_.activation!r}"
+    if any(isinstance(W, LowRank) for W in (heads.W_Q, heads.W_K, heads.W_V, heads.W_O)):
+        return "machine code is for matrices that are not low-rank"
+    d_model, width = int(heads.W_O.shape[1]), head_width(heads)
+    if int(heads.W_V.shape[1]) != int(heads.W_K.shape[1]):
+        return "machine code is for keys and values of one width"
+    if d_model % PANEL:
+        return f"machine code is for widths that are multiples of {PANEL}, not {d_model}"
+    if heads.query_norm is not None and width % PANEL:
+        return f"machine code normalises queries of widths that are multiples of {PANEL}, not {width}"
     return None
+
+
+def is_known(norm: Norm | None) -> bool:
+    """Return whether machine code computes this normalisation."""
+    return norm is None or isinstance(norm, (LayerNorm, RMSNorm))
+
+
+def norm_first(layer: EncoderLayer) -> bool:
+    """Return whether a layer normalises what its branches read. A layer without normalisations counts as such."""
+    residuals = (layer.attention_residual, layer.feed_forward_residual)
+    return all(residual.norm_first for residual in residuals if residual.norm is not None)
+
+
+def head_width(heads: Heads) -> int:
+    """Return d_k."""
+    return int(heads.W_Q.shape[1]) // heads.n_heads
+
+
+def design_of(layer: EncoderLayer) -> Design:
+    """Return the numbers that describe a layer."""
+    heads, network_ = layer.attention, layer.feed_forward
+    return Design(
+        heads=heads.n_heads,
+        key_heads=heads.key_heads,
+        head_width=-(-head_width(heads) // PANEL) * PANEL,
+        curve=CURVES[network_.activation],
+        gated=int(network_.gate is not None),
+        norm_first=int(norm_first(layer)),
+        turned=int(heads.rotary is not None or heads.query_norm is not None),
+        normalises_heads=int(heads.query_norm is not None),
+    )
+
+
+def design(model: SentenceEncoder) -> Design:
+    """Return the numbers that describe the layers of a model."""
+    designs = [design_of(layer) for layer in model.encoder.layers]
+    return designs[0]._replace(turned=max(each.turned for each in designs))
 
 
 def network(model: SentenceEncoder, way: int) -> Network:
     """Return the model's parameters in the layout that the kernels read."""
-    layers = model.encoder.layers
-    embeddings, positions = model.embeddings, model.embeddings.positions
-    assert positions is not None, "unfit refuses a model without"
-    position_vectors = to_float32(positions.table)[positions.first :]
-    if embeddings.types is not None:
-        position_vectors = position_vectors + to_float32(embeddings.types)[0]
-    projections = [projection(layer) for layer in layers]
-    outputs = [Linear(layer.attention.W_O, layer.attention.b_O) for layer in layers]
-    inner, outer = ([getattr(layer.feed_forward, name) for layer in layers] for name in ("inner", "outer"))
-    affine = (projections, outputs, inner, outer)
+    layers, embeddings = model.encoder.layers, model.embeddings
     columns = columns_of(way)
-    matrices = [pack_panels([to_float32(map_.weight) for map_ in maps], way, columns).reshape(-1) for maps in affine]
-    biases = [np.stack([bias(map_) for map_ in maps]) for maps in affine]
-    norms = [embeddings.norm]
-    for layer in layers:
-        norms += [layer.attention_residual.norm, layer.feed_forward_residual.norm]
-    plain = [norm for norm in norms if isinstance(norm, LayerNorm)]
+    d_model = int(embeddings.tokens.shape[1])
+    affine = (projection, output, partial(hidden, columns=columns), outer)
+    matrices = [
+        pack_panels((map_(layer).weight for layer in layers), len(layers), way, columns).reshape(-1) for map_ in affine
+    ]
+    biases = [np.stack([bias(map_(layer)) for layer in layers]) for map_ in affine]
+    norms = normalisations(model)
+    head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
+    head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
     return Network(
-        tokens=to_float32(embeddings.tokens),
-        positions=np.ascontiguousarray(position_vectors),
+        tokens=borrowed(embeddings.tokens),
+        token_scale=embeddings.scale,
+        positions=position_vectors(model),
         projections=matrices[0],
         output=matrices[1],
         inner=matrices[2],
@@ -280,22 +341,196 @@ def network(model: SentenceEncoder, way: int) -> Network:
         output_bias=biases[1],
         inner_bias=biases[2],
         outer_bias=biases[3],
-        scales=np.stack([to_float32(norm.scale) for norm in plain]),
-        shifts=np.stack([to_float32(norm.shift) for norm in plain if norm.shift is not None]),
-        epsilons=np.array([norm.epsilon for norm in plain], dtype=np.float32),
+        norms=np.array([kind(norm) for norm in norms], dtype=np.int64),
+        scales=np.stack([np.ones(d_model, np.float32) if norm is None else to_float32(norm.scale) for norm in norms]),
+        shifts=np.stack([shift(norm, d_model) for norm in norms]),
+        epsilons=np.array([0 if norm is None else norm.epsilon for norm in norms], dtype=np.float32),
+        head_scales=head_scales(model),
+        head_epsilons=np.array(head_epsilons, dtype=np.float32),
+        rotations=rotations(model, POSITIONS),
+        rotation_of=rotation_kinds(model)[1],
+        windows=np.array([window(layer) for layer in layers], dtype=np.int64),
+        distances=distances(model, POSITIONS),
     )
+
+
+def position_vectors(model: SentenceEncoder) -> F32:
+    """Return the vectors of the positions, with that of the first token type added; one of zeros without them."""
+    positions, types = model.embeddings.positions, model.embeddings.types
+    vectors = np.zeros((1, model.embeddings.tokens.shape[1]), np.float32)
+    if positions is not None:
+        vectors = to_float32(positions.table)[positions.first :]
+    return np.ascontiguousarray(vectors if types is None else vectors + to_float32(types)[0])
+
+
+def normalisations(model: SentenceEncoder) -> list[LayerNorm | RMSNorm | None]:
+    """Return the normalisations in the order of `Network`: before or after the sums, then those of the branches."""
+    residuals = [
+        residual
+        for layer in model.encoder.layers
+        for residual in (layer.attention_residual, layer.feed_forward_residual)
+    ]
+    inner = [residual.norm for residual in residuals]
+    if design(model).norm_first:
+        branches = [model.embeddings.norm, *(residual.branch_norm for residual in residuals)]
+        norms = [*inner, model.encoder.norm, *branches]
+    else:
+        norms = [model.embeddings.norm, *inner, *[None] * (len(inner) + 1)]
+    return [norm if isinstance(norm, (LayerNorm, RMSNorm)) else None for norm in norms]
+
+
+def kind(norm: LayerNorm | RMSNorm | None) -> int:
+    """Return the number of a kind of normalisation."""
+    if norm is None:
+        return NO_NORM
+    return LAYER_NORM if isinstance(norm, LayerNorm) else RMS_NORM
+
+
+def shift(norm: LayerNorm | RMSNorm | None, width: int) -> F32:
+    """Return the shift of a normalisation; zeros if it has none."""
+    if isinstance(norm, LayerNorm) and norm.shift is not None:
+        return to_float32(norm.shift)
+    return np.zeros(width, np.float32)
+
+
+def window(layer: EncoderLayer) -> tuple[int, int]:
+    """Return how many positions back and ahead a token of the layer attends to."""
+    distance = UNLIMITED if layer.window is None else layer.window
+    return distance, 0 if layer.causal else distance
+
+
+def rotation_kinds(model: SentenceEncoder) -> tuple[list[Rotary | None], I64]:
+    """Return the different rotations of a model, and which of them each layer has."""
+    each = [layer.attention.rotary for layer in model.encoder.layers]
+    kinds = list(dict.fromkeys(each))
+    return kinds, np.array([kinds.index(rotary) for rotary in each], dtype=np.int64)
+
+
+def rotations(model: SentenceEncoder, positions: int) -> F32:
+    """Return the table of `Network` for this number of positions; components that stay have the angle 0."""
+    kinds, width = rotation_kinds(model)[0], design(model).head_width
+    table = np.zeros((len(kinds), positions, width), np.float32)
+    table[:, :, : width // 2] = 1
+    for rotary, into in zip(kinds, table, strict=True):
+        if rotary is not None:
+            cosines, sines = rotary.table(positions)
+            into[:, : cosines.shape[1]] = cosines
+            into[:, width // 2 : width // 2 + sines.shape[1]] = sines
+    return table
+
+
+def distances(model: SentenceEncoder, positions: int) -> F32:
+    """Return the table of `Network` for this number of positions; without columns if the model has no such biases."""
+    if model.encoder.bias is None:
+        return np.zeros((1, 0), np.float32)
+    reach = positions + PANEL  # the kernels read beyond the last
+    biases = to_float32(model.encoder.bias.by_distance(reach))
+    return np.ascontiguousarray(np.pad(biases, ((0, 0), (1, 0))))
+
+
+def order_of(heads: Heads) -> I64:
+    """Return the components of a query or key in the order of the kernels; −1 stands for a zero.
+
+    A rotation turns component j with component j + d_k/2, after d_k is rounded up to a multiple of 32. The same order
+    of queries and keys does not change their products.
+    """
+    width = head_width(heads)
+    components = np.arange(width)
+    order = np.full(-(-width // PANEL) * PANEL, -1)
+    if heads.rotary is None:
+        order[:width] = components
+        return order
+    pairs, half = heads.rotary.width // 2, len(order) // 2
+    if heads.rotary.interleaved:
+        first, second = components[: 2 * pairs : 2], components[1 : 2 * pairs : 2]
+    else:
+        first, second = components[:pairs], components[pairs : 2 * pairs]
+    order[:pairs], order[half : half + pairs] = first, second
+    free = np.flatnonzero(order < 0)
+    order[free[: width - 2 * pairs]] = components[2 * pairs :]
+    return order
+
+
+def arrange(parameters: F32, n_heads: int, order: I64) -> F32:
+    """Arrange the components of each head, along the last axis: [..., n_heads · d_k] to [..., n_heads · len(order)]."""
+    split = parameters.reshape(*parameters.shape[:-1], n_heads, -1)
+    arranged = np.where(order < 0, np.float32(0), split[..., order])
+    return arranged.reshape(*parameters.shape[:-1], -1)
+
+
+def query_factor(heads: Heads) -> np.float32:
+    """Return the factor of queries with which logits are plain products."""
+    return np.float32(1 / (math.sqrt(head_width(heads)) * heads.temperature))
 
 
 def projection(layer: EncoderLayer) -> Linear:
-    """Join W_Q, W_K and W_V to one matrix; its queries are divided by √d_k, so that logits are plain products."""
+    """Join W_Q, W_K and W_V to one matrix.
+
+    Its queries are divided by √d_k, so that logits are plain products, unless they are normalised afterwards.
+    """
     heads = layer.attention
-    scale = np.float32(1 / math.sqrt(heads.W_Q.shape[1] // heads.n_heads))
-    maps = [Linear(heads.W_Q, heads.b_Q), Linear(heads.W_K, heads.b_K), Linear(heads.W_V, heads.b_V)]
-    factors = (scale, np.float32(1), np.float32(1))
-    return Linear(
-        np.concatenate([to_float32(map_.weight) * factor for map_, factor in zip(maps, factors, strict=True)], axis=1),
-        np.concatenate([bias(map_) * factor for map_, factor in zip(maps, factors, strict=True)]),
+    order, plain = order_of(heads), order_of(replace(heads, rotary=None))
+    scale = query_factor(heads) if heads.query_norm is None else np.float32(1)
+    query, key = Linear(heads.W_Q, heads.b_Q), Linear(heads.W_K, heads.b_K)
+    parts = (
+        (query, heads.n_heads, order, scale),
+        (key, heads.key_heads, order, np.float32(1)),
+        (Linear(heads.W_V, heads.b_V), heads.key_heads, plain, np.float32(1)),
     )
+    return Linear(
+        np.concatenate(
+            [arrange(to_float32(map_.weight), n, order) * factor for map_, n, order, factor in parts], axis=1
+        ),
+        np.concatenate([arrange(bias(map_), n, order) * factor for map_, n, order, factor in parts]),
+    )
+
+
+def head_scales(model: SentenceEncoder) -> F32:
+    """Return the scales of the queries' and keys' normalisations in each layer; ones if there are none."""
+    width = design(model).head_width
+    scales = np.ones((2 * len(model.encoder.layers), width), np.float32)
+    for number, layer in enumerate(model.encoder.layers):
+        heads = layer.attention
+        if isinstance(heads.query_norm, RMSNorm) and isinstance(heads.key_norm, RMSNorm):
+            order = order_of(heads)
+            scales[2 * number] = to_float32(heads.query_norm.scale)[order] * query_factor(heads)
+            scales[2 * number + 1] = to_float32(heads.key_norm.scale)[order]
+    return scales
+
+
+def output(layer: EncoderLayer) -> Linear:
+    """Return W_O, with rows of zeros where heads are widened."""
+    heads = layer.attention
+    order = order_of(replace(heads, rotary=None))
+    return Linear(np.ascontiguousarray(arrange(to_float32(heads.W_O).T, heads.n_heads, order).T), heads.b_O)
+
+
+def hidden(layer: EncoderLayer, columns: int) -> Linear:
+    """Return the matrix to the hidden units, whose number is rounded up to a multiple of 32.
+
+    Panels of `columns` columns of the gate alternate with those of the hidden units.
+    """
+    network_ = layer.feed_forward
+    maps = [network_.inner] if network_.gate is None else [network_.gate, network_.inner]
+    spare = -int(network_.inner.weight.shape[1]) % PANEL
+    weights = [
+        np.pad(to_float32(map_.weight), ((0, 0), (0, spare))) if spare else to_float32(map_.weight) for map_ in maps
+    ]
+    biases = [np.pad(bias(map_), (0, spare)) for map_ in maps]
+    if len(maps) == 1:
+        return Linear(weights[0], biases[0])
+    panels = [
+        np.stack([part.reshape(*part.shape[:-1], -1, columns) for part in parts], axis=-2)
+        for parts in (weights, biases)
+    ]
+    return Linear(*(part.reshape(*part.shape[:-3], -1) for part in panels))
+
+
+def outer(layer: EncoderLayer) -> Linear:
+    """Return the matrix from the hidden units, with rows of zeros for those that `hidden` adds."""
+    map_ = layer.feed_forward.outer
+    spare = -int(map_.weight.shape[0]) % PANEL
+    return Linear(np.pad(to_float32(map_.weight), ((0, spare), (0, 0))), map_.bias) if spare else map_
 
 
 def bias(linear: Linear) -> F32:
@@ -306,6 +541,23 @@ def bias(linear: Linear) -> F32:
 def to_float32(array: npt.ArrayLike) -> F32:
     """Convert an array of NumPy or torch to the float32 array that numba expects: contiguous and writable."""
     return np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A", "W"])
+
+
+class _Borrowed:
+    """The memory of an array, for a view of it that counts as writable."""
+
+    def __init__(self, array: F32) -> None:
+        self._array = array
+        self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
+
+
+def borrowed(array: Array) -> F32:
+    """Return what `to_float32` does, without a copy if only the permission to write is missing.
+
+    Kernels never write to token vectors, which may be a file's memory and hundreds of megabytes.
+    """
+    values = np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A"])
+    return values if values.flags.writeable else np.asarray(_Borrowed(values))
 
 
 def share_texts(lengths: Integers, threads: int) -> list[slice]:

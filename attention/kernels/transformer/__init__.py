@@ -14,12 +14,17 @@ from __future__ import annotations
 from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
 from attention.kernels.transformer.parameters import (
     CURVES,
+    LAYER_NORM,
+    NO_NORM,
     PANEL,
     POOLINGS,
     QUERIES,
+    RMS_NORM,
     TILE_QUERIES,
     TILES,
+    UNLIMITED,
     Activations,
+    Design,
     Network,
     Scratch,
     pack_panels,

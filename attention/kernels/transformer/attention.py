@@ -1,4 +1,4 @@
-"""Self-attention of one head over one text."""
+"""Self-attention of some heads over one text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from attention.arrays import F32
 from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import WORDS, Lanes
 from attention.kernels.transformer.code_building import pointer_to
-from attention.kernels.transformer.parameters import FLOAT32, PANEL, QUERIES, TILE_QUERIES, TILES, Scratch, Words
+from attention.kernels.transformer.parameters import (
+    FLOAT32,
+    PANEL,
+    QUERIES,
+    TILE_QUERIES,
+    TILES,
+    Design,
+    Scratch,
+    Words,
+)
 from attention.kernels.transformer.products import WIDE, columns_of, multiply
-from attention.kernels.transformer.row_operations import exponentials, scale
+from attention.kernels.transformer.row_operations import add_distances, exponentials, scale
 
 _LONG = ir.IntType(64)
 
@@ -187,50 +197,89 @@ def attend(
     length: int,
     begin: int,
     end: int,
-    head: int,
-    words: int,
+    design: Design,
+    key_head: int,
+    back: int,
+    ahead: int,
+    distances: F32,
     scratch: Scratch,
     out: Words,
 ) -> None:
-    """Compute the outputs of one attention head for some tokens of one text.
+    """Compute the outputs of the attention heads that share some keys and values, for some tokens of one text.
+
+    Products skip keys that are too far away. What is skipped depends on the text's panels of 32 tokens alone, and its
+    terms are exact zeros, so results do not depend on `begin` and `end`.
 
     Args:
         way: how numbers are packed and multiplied, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
-        projected: uint32[parts, rows, 3·n_heads·words], scaled queries, keys and values; the 32 rows after the last
-            text must be finite.
+        projected: uint32[parts, rows, …], scaled queries of all heads, then keys and values of all their heads; the 32
+            rows after the last text must be finite.
         first, length: the first row and the number of rows of the text.
-        begin, end: the rows whose outputs are computed; they attend to all of the text.
-        head: the number of the head.
-        words: words of a head, a multiple of 16.
+        begin, end: the rows whose outputs are computed.
+        design: the number and width of heads.
+        key_head: the number of the head of keys and values.
+        back, ahead: how many positions back and ahead a token attends to.
+        distances: the biases of `Network`.
         scratch: buffers for a text of this length.
-        out: uint32[parts, rows, n_heads·words], filled in the rows from `begin` to `end`.
+        out: uint32[parts, rows, …], the outputs of all heads, filled in the rows from `begin` to `end`.
     """
     keys, values, logits, weights, sums = scratch.keys, scratch.values, scratch.logits, scratch.weights, scratch.sums
-    stride = projected.shape[2]
-    width = stride // 3
-    query, key, value = head * words, width + head * words, 2 * width + head * words
+    numbers, stride, group = design.head_width, projected.shape[2], design.heads // design.key_heads
     whole, across = way == FLOAT32, columns_of(way)
-    behind = _arrange_keys(projected, first, length, key, words, across, keys)
-    padded = -(-length // PANEL) * PANEL
-    # Vector instructions read only existing words. Tiles are always full, padded with zeros.
-    deep = length if whole else (padded if way >= TILES else length + 1) // 2
-    numbers = words if whole else 2 * words
+    words = numbers if whole else numbers // 2
+    key = (design.heads + key_head) * words
+    value = key + design.key_heads * words
+    # The text's tokens that any of these tokens attends to, from a whole panel on.
+    lowest = max(0, begin - first - back) // PANEL * PANEL
+    count = min(length, end - first + ahead) - lowest
+    start_row = first + lowest
+    behind = _arrange_keys(projected, start_row, count, key, words, across, keys)
+    padded = -(-count // PANEL) * PANEL
     flat, apart, size = values, across, 0
     if not whole:
-        size = _arrange_value_pairs(projected, first, length, padded, value, words, across, values)
+        size = _arrange_value_pairs(projected, start_row, count, padded, value, words, across, values)
     elif WIDE:
         flat, apart = projected.reshape(-1), stride
     else:
-        size = _arrange_values(projected, first, length, value, words, values)
+        size = _arrange_values(projected, start_row, count, value, words, values)
     some_at_most = TILE_QUERIES if way >= TILES else QUERIES
-    for index in range(begin, end, some_at_most):
-        count = min(some_at_most, end - index)
-        for block in range(0, length, across):
-            start = block * words
-            multiply(way, count, projected, index, query, keys, start, across, behind, words, logits, block, False)
-        exponentials(way, logits, count, length, padded, weights, scratch.factors)
-        for number in range(0, numbers, across):
-            panel = number // across * projected.shape[0] * size
-            start = first * stride + value + number if WIDE and whole else panel
-            multiply(way, count, weights, 0, 0, flat, start, apart, size, deep, sums, 0, False)
-            scale(way, sums, count, across, scratch.factors, out, index, head * numbers + number)
+    for head in range(key_head * group, (key_head + 1) * group):
+        for index in range(begin, end, some_at_most):
+            rows = min(some_at_most, end - index)
+            place = index - start_row
+            low = max(0, place - back) // PANEL * PANEL
+            high = min(count, place + rows + ahead)
+            columns = high - low
+            for block in range(low, high, across):
+                start = block * words
+                multiply(
+                    way,
+                    rows,
+                    projected,
+                    index,
+                    head * words,
+                    keys,
+                    start,
+                    across,
+                    behind,
+                    words,
+                    logits,
+                    block - low,
+                    False,
+                )
+            if distances.shape[1] > 0:
+                # The bias of column c in row r is that of the distance low + c − (place + r).
+                middle = distances.shape[1] // 2
+                add_distances(logits, rows, columns, distances, head, middle + low - place)
+            # Vector instructions read only existing words. Tiles are always full, padded with zeros.
+            padded = -(-columns // PANEL) * PANEL
+            deep = columns if whole else (padded if way >= TILES else columns + 1) // 2
+            exponentials(way, logits, rows, columns, padded, place - low, back, ahead, weights, scratch.factors)
+            for number in range(0, numbers, across):
+                panel = number // across * projected.shape[0] * size
+                if WIDE and whole:
+                    start = (start_row + low) * stride + value + number
+                else:
+                    start = panel + (low if whole else low // 2) * apart
+                multiply(way, rows, weights, 0, 0, flat, start, apart, size, deep, sums, 0, False)
+                scale(way, sums, rows, across, scratch.factors, out, index, head * numbers + number)

@@ -6,13 +6,13 @@ multiplies two float32, or two pairs of bfloat16, and adds the result to one sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from attention.arrays import F32
+from attention.arrays import F32, I64
 from attention.shared_memory import private
 
 Words: TypeAlias = npt.NDArray[np.uint32]
@@ -59,19 +59,23 @@ def empty_words(*shape: int) -> Words:
     return private(shape, np.uint32)
 
 
-def pack_panels(matrices: Sequence[F32], way: int, columns: int) -> Words:
-    """Pack l matrices float32[depth, n] as panels, uint32[l, parts, n/columns, words, columns].
+def pack_panels(matrices: Iterable[F32], count: int, way: int, columns: int) -> Words:
+    """Pack matrices float32[depth, n] as panels, uint32[count, parts, n/columns, words, columns].
 
     A panel is some columns of a matrix, side by side: each word of the first column, then the same word of the next.
 
     Args:
-        matrices: l matrices of one shape; n is a multiple of `columns`.
+        matrices: `count` matrices of one shape, of which one at a time is in memory; n is a multiple of `columns`.
+        count: their number.
         way: how numbers are packed, one of FLOAT32, BFLOAT16, TILES and THREE.
         columns: the number of columns of a panel, from `columns_of`.
     """
-    numbers, width = matrices[0].shape
-    packed = empty_words(len(matrices), parts(way), width // columns, depth(numbers, way), columns)
-    for into, matrix in zip(packed, matrices, strict=True):
+    packed = empty_words(0)
+    for number, matrix in enumerate(matrices):
+        if number == 0:
+            numbers, width = matrix.shape
+            packed = empty_words(count, parts(way), width // columns, depth(numbers, way), columns)
+        into = packed[number]
         if way == FLOAT32:
             into[0] = interleave_columns(
                 np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns
@@ -131,25 +135,72 @@ NONE, RELU, GELU, GELU_TANH, SILU = range(5)
 CURVES: Mapping[object, int] = {"relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH, "silu": SILU}
 """Activations by their name in `FeedForward`."""
 
-MEAN, FIRST, MAXIMUM = range(3)
-POOLINGS: Mapping[str, int] = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
+MEAN, FIRST, MAXIMUM, LAST = range(4)
+POOLINGS: Mapping[str, int] = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM, "last": LAST}
+
+NO_NORM, LAYER_NORM, RMS_NORM = range(3)
+"""Normalisations: none; to mean 0 and variance 1; to a mean of squares of 1."""
+
+UNLIMITED = 1 << 40
+"""A number of positions beyond every text's."""
+
+
+class Design(NamedTuple):
+    """The numbers that describe an encoder's layers, which are alike.
+
+    Attributes:
+        heads: the number of attention heads, whose queries differ.
+        key_heads: the number of heads of keys and values, which divides `heads`: consecutive queries share them.
+        head_width: the width of a head, a multiple of 32.
+        curve: the activation, a value of `CURVES`.
+        gated: 1 if the activated gate multiplies the hidden units, else 0.
+        norm_first: 1 if a layer normalises what its branches read (pre-norm), 0 if it normalises sums (post-norm).
+        turned: 1 if queries and keys are normalised or rotated by their position, else 0.
+        normalises_heads: 1 if queries and keys are normalised, else 0.
+    """
+
+    heads: int
+    key_heads: int
+    head_width: int
+    curve: int
+    gated: int
+    norm_first: int
+    turned: int
+    normalises_heads: int
 
 
 class Network(NamedTuple):
-    """The packed parameters of an encoder of l layers, each of which normalises after its residual sums (post-norm).
+    """The packed parameters of an encoder of l layers.
+
+    Its 2·(2·l + 1) normalisations have numbers. Number 2·i normalises what layer i reads, or with post-norm the sum
+    before layer i; the last layer is followed by number 2·l. Number 2·i + 1 does the same for the feed-forward network
+    of layer i. Number 2·l + 1 + n normalises the branch, or the embeddings, before they are added up for number n.
 
     Attributes:
         tokens: float32[n_vocabulary, d], the token vectors.
-        positions: float32[n_positions, d], the position vectors, with that of the token type added.
+        token_scale: the number that token vectors are multiplied by.
+        positions: float32[n_positions, d], the position vectors, with that of the token type added. Positions beyond
+            the last have its vector, so a model without position vectors has one row.
         projections: uint32[…], the matrices W_Q, W_K and W_V of each layer, from `pack_panels`; W_Q is scaled.
         output: uint32[…], the matrix after each layer's heads.
-        inner, outer: uint32[…], the two matrices of each layer's feed-forward network.
+        inner: uint32[…], the matrix to each layer's hidden units. With gates, panels of the gate and of the hidden
+            units alternate.
+        outer: uint32[…], the matrix from each layer's hidden units.
         projections_bias, output_bias, inner_bias, outer_bias: float32[l, n]
-        scales, shifts: float32[1 + 2·l, d], of the normalisations: of the embeddings, then two of each layer.
-        epsilons: float32[1 + 2·l], of the same normalisations.
+        norms: int64[2·(2·l + 1)], the kind of each normalisation: NO_NORM, LAYER_NORM or RMS_NORM.
+        scales, shifts: float32[2·(2·l + 1), d]
+        epsilons: float32[2·(2·l + 1)]
+        head_scales: float32[2·l, d_k], the scales of the queries, then of the keys, of each layer.
+        head_epsilons: float32[2·l]
+        rotations: float32[kinds, n_positions, d_k], the cosines, then the sines, of each position's angles.
+        rotation_of: int64[l], the kind of each layer's rotation.
+        windows: int64[l, 2], how many positions back and ahead a token attends to.
+        distances: float32[n_heads, 2·n], added to logits: column n + i is for a key i positions after the query. It
+            reaches 32 positions beyond every text. Without such biases it has no columns.
     """
 
     tokens: F32
+    token_scale: float
     positions: F32
     projections: Words
     output: Words
@@ -159,18 +210,26 @@ class Network(NamedTuple):
     output_bias: F32
     inner_bias: F32
     outer_bias: F32
+    norms: I64
     scales: F32
     shifts: F32
     epsilons: F32
+    head_scales: F32
+    head_epsilons: F32
+    rotations: F32
+    rotation_of: I64
+    windows: I64
+    distances: F32
 
 
 class Activations(NamedTuple):
     """Activations of the tokens of some texts, shared by the threads that compute them.
 
     Attributes:
-        x: float32[rows, d], the normalised vectors of the tokens, which attention or the feed-forward network reads
+        x: float32[rows, d], the vectors of the tokens, to which the output of attention or of the feed-forward network
+            is added next. With post-norm they are normalised.
+        read: uint32[parts, rows, …], the normalised vectors, packed, which attention or the feed-forward network reads
             next.
-        read: uint32[parts, rows, …], the same as x, packed.
         projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer, packed. With two, layers
             alternate, so that a thread can write the next layer's while another still reads this one's.
         joined: uint32[parts, rows, …], the outputs of all heads side by side, packed.
@@ -188,7 +247,8 @@ class Scratch(NamedTuple):
     Attributes:
         keys, values, logits, weights, factors: buffers of one attention head; see `attention.attend`.
         hidden: uint32[parts, MORE_ROWS, …], hidden units of the feed-forward network after the activation, packed.
-        sums: float32[MORE_ROWS, 32], the product of some rows with a panel of a matrix.
+        sums: float32[MORE_ROWS, 64], the products of some rows with one or two panels of a matrix.
+        head: float32[MORE_ROWS, d_k], the queries or keys of one head before they are rotated.
         y: float32[MORE_ROWS, d], the output of attention or of the feed-forward network, and then its sum with the
             input.
     """
@@ -200,27 +260,30 @@ class Scratch(NamedTuple):
     factors: F32
     hidden: Words
     sums: F32
+    head: F32
     y: F32
 
 
-def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Activations:
+def room(network: Network, design: Design, way: int, rows: int, *, threads: int = 1) -> Activations:
     """Return memory for the activations of `rows` tokens, which `threads` threads share.
 
     `way` says how numbers are packed and multiplied.
     """
-    width = network.output_bias.shape[1]
+    width, joined = network.output_bias.shape[1], design.heads * design.head_width
     read = zero_rows(rows + SPARE, width, way)
-    projected = [zero_rows(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
+    projected = [zero_rows(rows + SPARE, network.projections_bias.shape[1], way) for _ in range(min(threads, 2))]
     return Activations(
         # A float32 packed into a word keeps its bits.
-        x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
+        x=read[0].view(np.float32)
+        if way == FLOAT32 and not design.norm_first
+        else np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
         projected=projected[0][None] if threads == 1 else np.stack(projected),
-        joined=zero_rows(rows + SPARE, width, way),
+        joined=zero_rows(rows + SPARE, joined, way),
     )
 
 
-def scratch(network: Network, way: int, longest: int) -> Scratch:
+def scratch(network: Network, design: Design, way: int, longest: int) -> Scratch:
     """Return the buffers of one thread, for texts of up to `longest` tokens.
 
     `way` says how numbers are packed and multiplied.
@@ -228,12 +291,13 @@ def scratch(network: Network, way: int, longest: int) -> Scratch:
     width = network.output_bias.shape[1]
     across = -(-longest // PANEL) * PANEL + PANEL
     return Scratch(
-        keys=empty_words(across * width),
-        values=empty_words(across * width),
+        keys=empty_words(across * design.head_width),
+        values=empty_words(across * design.head_width),
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
         weights=zero_rows(TILE_QUERIES, across, way),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
         hidden=zero_rows(MORE_ROWS, WIDENED, way),
-        sums=np.zeros((MORE_ROWS, PANEL), dtype=np.float32),
+        sums=np.zeros((MORE_ROWS, 2 * PANEL), dtype=np.float32),
+        head=np.zeros((MORE_ROWS, design.head_width), dtype=np.float32),
         y=np.zeros((MORE_ROWS, width), dtype=np.float32),
     )

@@ -30,7 +30,7 @@ def test_bfloat16_is_torch_s():
 def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
     random = np.random.default_rng(depth)
     matrices = [random.standard_normal((depth, columns)).astype(np.float32) for _ in range(2)]
-    packed = pack_panels(matrices, way, across)
+    packed = pack_panels(matrices, len(matrices), way, across)
     group = 1 if way == FLOAT32 else 2
     assert packed.shape == (2, 2 if way == THREE else 1, columns // across, depth // group, across)
     assert packed.ctypes.data % 64 == 0

@@ -15,7 +15,7 @@ COLUMNS = 64
 def product(way, a, b):
     """Return a · b, and how far beyond the last row something was written."""
     across = columns_of(way)
-    words, matrix = words_of(a, way, spare=PANEL), pack_panels([b], way, across)
+    words, matrix = words_of(a, way, spare=PANEL), pack_panels([b], 1, way, across)
     depth = matrix.shape[3]
     part = matrix[0, 0].size
     sums = np.full((-(-len(a) // PANEL) * PANEL, COLUMNS), 7, np.float32)
@@ -42,7 +42,7 @@ def test_sums_that_go_on_are_those_of_one_product(way):
     random = np.random.default_rng(2)
     across = columns_of(way)
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((21, 96), (96, across)))
-    words, matrix = words_of(a, way, spare=PANEL), pack_panels([b], way, across)
+    words, matrix = words_of(a, way, spare=PANEL), pack_panels([b], 1, way, across)
     depth, part, flat = matrix.shape[3], matrix[0, 0].size, matrix.reshape(-1)
     sums = np.full((2 * PANEL, PANEL), np.nan, np.float32)
     for begin, end in ((0, depth // 3), (depth // 3, depth)):
