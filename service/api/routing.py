@@ -18,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from service.api.admission import Admission, Kind, cancel_on_disconnect
 from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
-from service.api.keyring import LEVELS, Level
-from service.api.middleware.access import Filtering, Reach, admit, caller_of
+from service.api.keyring import LEVELS, Holder, Level
+from service.api.middleware.access import NO_HOLDER, Filtering, Reach, admit, caller_of
 from service.api.middleware.access_record import begin_change
 from service.api.middleware.body_limit import body_limit, wait_if_heavy
 from service.api.problems.table import ANY_CALL, Responses, refusals
@@ -183,14 +183,20 @@ class DeclaredReach:
     """
 
     reach: Reach
+    by_alias: bool = True
 
     async def __call__(self) -> None:
         """Do nothing when FastAPI calls it: GuardedRoute reads the declaration and checks the key's collections."""
 
 
-def reaches(reach: Reach) -> Any:
-    """Return a dependency that declares which data a router or a route reaches, for `dependencies`."""
-    return Depends(DeclaredReach(reach))
+def reaches(reach: Reach, *, by_alias: bool = True) -> Any:
+    """Return a dependency that declares which data a router or a route reaches, for `dependencies`.
+
+    Args:
+        reach: the data.
+        by_alias: whether an alias may stand for the name of the collection in the path.
+    """
+    return Depends(DeclaredReach(reach, by_alias))
 
 
 def declared_reach(route: Any) -> Reach | None:
@@ -265,6 +271,25 @@ def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing", filtering:
         begin_change()
 
 
+def resolve_alias(scope: Scope) -> bool:
+    """Replace an alias in the path by the name of its collection; return whether the name has changed.
+
+    From then on the call is about that collection, also where the alias moves meanwhile. An alias of a collection that
+    the key does not cover stays as it is, like a name that is not there.
+    """
+    state, path = scope["state"], scope["path_params"]
+    named, before = state.setdefault("named", path["name"]), path["name"]
+    holder: Holder = state.get("holder", NO_HOLDER)
+    path["name"] = scope["app"].state.parts.catalogue.aliases.find(named, holder.reaches) or named
+    return bool(path["name"] != before)
+
+
+def collection_behind(request: Request) -> dict[str, str]:
+    """Return the field with the name of the collection behind the alias in the path; empty if there is no alias."""
+    name = request.path_params["name"]
+    return {} if request.scope["state"]["named"] == name else {"collection": name}
+
+
 async def require_write_by_default(request: Request) -> None:
     """Admit only callers that may write to all collections, if a route declares nothing.
 
@@ -293,6 +318,8 @@ class GuardedRoute(APIRoute):
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
+        if self.takes_alias:
+            resolve_alias(scope)
         admit_call(scope, self.required_level, self.reach, self.filtering)
         if self.reach == "collection":
             scope["app"].state.parts.demo.check(scope["path_params"]["name"])
@@ -316,6 +343,8 @@ class GuardedRoute(APIRoute):
         with limit.hold(), admission.admit(kind, caller):
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
+                if self.takes_alias and resolve_alias(scope):  # it was moved while this call waited
+                    admit(scope, self.required_level, self.reach, self.filtering)
             if kind == "write" or self.outlives_its_caller:  # these must not stop half-way
                 await self.answer(scope, receive, send)
                 return
@@ -334,6 +363,11 @@ class GuardedRoute(APIRoute):
     def reach(self) -> Reach:
         """The data that the route reaches, as declared."""
         return "nothing" if self.required_level == "none" else declared_reach(self) or "everything"
+
+    @cached_property
+    def takes_alias(self) -> bool:
+        """Whether an alias may stand for the name of the collection in the path, as declared."""
+        return self.reach == "collection" and _declarations(self, DeclaredReach)[-1].by_alias
 
     @cached_property
     def filtering(self) -> Filtering:

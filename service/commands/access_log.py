@@ -107,7 +107,7 @@ def _row(entry: dict[str, Any]) -> str:
     count = entry.get("count")
     if not documents and count is not None:
         documents = f"{count:,} document{'' if count == 1 else 's'}"
-    about = " ".join(part for part in (entry["collection"] or "", documents) if part)
+    about = " ".join(part for part in (entry.get("alias"), entry["collection"], documents) if part)
     columns = ((entry["at"], 24), (entry["outcome"], 10), (entry["key"] or "-", 12), (entry["address"] or "-", 15))
     start = "  ".join(one_line(text).ljust(width) for text, width in columns)
     return f"{start}  {one_line(entry['call']).ljust(18)}  {one_line(about)}".rstrip()

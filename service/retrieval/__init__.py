@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from service.retrieval.errors import (
+    AliasConflict,
+    AliasNotFound,
     CollectionConflict,
     CollectionLoading,
     CollectionNotFound,

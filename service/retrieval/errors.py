@@ -64,6 +64,17 @@ class CollectionConflict(RetrievalError):
     """The collection exists with other settings."""
 
 
+class AliasNotFound(RetrievalError):
+    """The caller sees no alias of that name."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"there is no alias {alias!r}: create it with PUT /v1/aliases/{alias}")
+
+
+class AliasConflict(RetrievalError):
+    """The name is an alias, and the call needs a name that is none."""
+
+
 class CollectionLoading(RetrievalError):
     """The collection's keys are still being read from storage, or could not be read."""
 

@@ -16,6 +16,7 @@ from service.schemas.terms import AddendLine, BiasField, FullTextAnswer, FullTex
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
+    CollectionBehind,
     DocumentedAs,
     Form,
     InParts,
@@ -276,6 +277,7 @@ class AttendAnswer(Wire):
     documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
     keys: int = Field(description="The number of their keys: the n of the null key.")
     warnings: Warnings = None
+    collection: CollectionBehind = None
     took_ms: float = Field(description="Milliseconds in the service, including encoding.")
 
     model_config = ConfigDict(
@@ -326,6 +328,7 @@ class AttendAnswers(Wire):
     results: list[AttendAnswer] = Field(
         description="The answers in the order of the queries, all computed from one version of the collection."
     )
+    collection: CollectionBehind = None
 
 
 MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
@@ -500,4 +503,5 @@ class SweepAnswer(Wire):
     documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
     keys: int = Field(description="The number of their keys.")
     warnings: Warnings = None
+    collection: CollectionBehind = None
     took_ms: float

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.attend import Query
-from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
+from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
 
 
 class Labels(Wire):
@@ -183,6 +183,7 @@ class CalibrateAnswer(Wire):
     reason: str | None = Field(
         description="The reason against storing it: the gain is too small. null if it is large enough."
     )
+    collection: CollectionBehind = None
     took_ms: float
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from service.schemas.attend import AttendAnswer, SweptMatch
 from service.schemas.collection import NullBackground
 from service.schemas.filter import FilterField
-from service.schemas.wire import MAX_TOP_K, DocumentId, JSONValue, Null, Temperature, Text, Wire
+from service.schemas.wire import MAX_TOP_K, CollectionBehind, DocumentId, JSONValue, Null, Temperature, Text, Wire
 
 MAX_ROWS = 1000
 
@@ -111,3 +111,4 @@ class CompareAnswer(Wire):
         description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation` "
         "give the null similarity at any temperature."
     )
+    collection: CollectionBehind = None

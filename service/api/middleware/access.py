@@ -176,20 +176,27 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
         raise Forbidden(
             f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
         )
-    if holder.prefixes:
-        prefixes = " or ".join(map(repr, holder.prefixes))
-        scope_text = f"this key is for collections whose names begin with {prefixes}"
-        if reach == "everything":
-            raise Forbidden(
-                f"{scope_text}, and {scope['method']} {scope['path']} is about all of them: use a key for all"
-            )
-        if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
-            raise Forbidden(f"{scope_text}, and {name!r} does not: use a key for that one")
+    if holder.prefixes and reach == "everything":
+        raise Forbidden(
+            f"{_covers(holder)}, and {scope['method']} {scope['path']} is about all of them: use a key for all"
+        )
+    if reach == "collection":
+        require_reach(holder, scope["path_params"]["name"])
     if holder.filtered and filtering == "whole":
         raise Forbidden(
             f"this key is for the documents that pass its filter, and {scope['method']} {scope['path']} is about more: "
             "use a key without a filter"
         )
+
+
+def require_reach(holder: Holder, name: str) -> None:
+    """Check that a key covers the collections of a name; raises Forbidden."""
+    if not holder.reaches(name):
+        raise Forbidden(f"{_covers(holder)}, and {name!r} does not: use a key for that one")
+
+
+def _covers(holder: Holder) -> str:
+    return f"this key is for collections whose names begin with {' or '.join(map(repr, holder.prefixes))}"
 
 
 def may(scope: Scope, needed: Level) -> bool:

@@ -36,6 +36,7 @@ class Record:
         is_change: whether the route, or what the body asks for, needs the level `write`.
         ids: the ids of the documents that the call is about, or None.
         count: how many documents it changed, or None.
+        collection: the collection that the call is about, if its path does not name it.
         outcome: the outcome if it is not the answer's status that says it.
     """
 
@@ -43,6 +44,7 @@ class Record:
         self.is_change = False
         self.ids: Sequence[str] | None = None
         self.count: int | None = None
+        self.collection: str | None = None
         self.outcome: str | None = None
         self._scope = scope
         self._log = log
@@ -110,7 +112,8 @@ class Record:
             "key": scope["state"].get("key"),
             "address": client[0] if client else None,
             "call": call,
-            "collection": path.get("name"),
+            "collection": path.get("name", self.collection),
+            **({"alias": path["alias"]} if "alias" in path else {}),
             **about,
             "request_id": scope["state"]["request_id"],
             "outcome": outcome,
@@ -146,11 +149,18 @@ def begin_change() -> None:
         record.begin_change()
 
 
-def note(*, ids: Iterable[str] | None = None, count: int | None = None, outcome: str | None = None) -> None:
+def note(
+    *,
+    ids: Iterable[str] | None = None,
+    count: int | None = None,
+    collection: str | None = None,
+    outcome: str | None = None,
+) -> None:
     """Note facts about the current call for its line in the access log; those left out stay as they are."""
     if (record := RECORD.get()) is not None:
         record.ids = record.ids if ids is None else list(ids)
         record.count = record.count if count is None else count
+        record.collection = collection or record.collection
         record.outcome = outcome or record.outcome
 
 

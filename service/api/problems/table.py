@@ -73,6 +73,7 @@ TABLE: Mapping[str, Refusal] = {
     "collection_not_found": Refusal(
         404, "there is no such collection", (retrieval.CollectionNotFound, storage.CollectionMissing)
     ),
+    "alias_not_found": Refusal(404, "there is no such alias", (retrieval.AliasNotFound, storage.AliasMissing)),
     "document_not_found": Refusal(404, "there is no such document", retrieval.DocumentNotFound),
     "model_not_found": Refusal(
         404,
@@ -87,6 +88,11 @@ TABLE: Mapping[str, Refusal] = {
     "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
     "lab_busy": Refusal(409, "the lab trains another model, one at a time: try again", lab.LabBusy, repeat=True),
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
+    "alias_conflict": Refusal(
+        409,
+        "the name is that of an alias, where a collection's own is needed, or the reverse",
+        (retrieval.AliasConflict, storage.AliasExists, storage.CollectionExists),
+    ),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
         409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True
@@ -193,7 +199,7 @@ TABLE: Mapping[str, Refusal] = {
     "collection_damaged": Refusal(
         503,
         "the stored collection differs from what was written: see /readyz",
-        (retrieval.CollectionUnsound, storage.CollectionDamaged),
+        (retrieval.CollectionUnsound, storage.CollectionDamaged, storage.AliasDamaged),
     ),
     "document_damaged": Refusal(
         503, "the stored document differs from what was written: write it again or delete it", storage.DocumentDamaged

@@ -5,6 +5,7 @@ every router of the API.
 from __future__ import annotations
 
 from service.api.routes import (
+    aliases,
     attend,
     backup,
     calibrate,
@@ -32,6 +33,7 @@ ALL = (
     service.router,
     service.slow_router,
     collections.fields_router,
+    aliases.router,
     attend.sweep_router,
     compare.router,
     calibrate.router,

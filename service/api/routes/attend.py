@@ -19,7 +19,7 @@ from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
 from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
-from service.api.routing import json_router
+from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
 from service.retrieval import queries as own
@@ -68,14 +68,14 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     if body.stream:
         return await _stream_answers(running.catalogue.collection(name), body, options, request, started)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
-    took_ms = (time.perf_counter() - started) * 1e3
+    took_ms, behind = (time.perf_counter() - started) * 1e3, collection_behind(request)
 
     def shape_answers() -> Any:
         answers = list[dict[str, Any]]()
         for result in results:
             answers.append(shape_result(result, body.include, body.vector_format, took_ms))
             result.matches.clear()  # frees the matches here, possibly in a thread, because that takes time
-        return {"results": answers} if body.queries is not None else answers[0]
+        return ({"results": answers} if body.queries is not None else answers[0]) | behind
 
     many = sum(len(result.matches) for result in results) > MANY_MATCHES
     return JSONAnswer(await BODIES.run(shape_answers) if many else shape_answers())
@@ -89,7 +89,7 @@ async def _stream_answers(
     shutdown.check_streams()
     assert body.query is not None
     results = soft_lookup.stream_collection(collection, body.query, options)
-    first = await anext(results)
+    first, behind = await anext(results), collection_behind(request)
 
     async def events() -> AsyncGenerator[Event]:
         async with aclosing(results):
@@ -101,7 +101,7 @@ async def _stream_answers(
         took_ms = (time.perf_counter() - started) * 1e3
 
         def serialise() -> orjson.Fragment:
-            answer = shape_result(result.result, body.include, body.vector_format, took_ms)
+            answer = shape_result(result.result, body.include, body.vector_format, took_ms) | behind
             return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
         many = len(result.result.matches) > MANY_MATCHES
@@ -274,6 +274,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
             "documents": swept.documents,
             "keys": swept.keys,
             **shape_warnings(swept.warnings),
+            **collection_behind(request),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
-from service.api.routing import admit_call, json_router
+from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.calibration import VERSION, Calibration, Metrics, Variant
 from service.retrieval.queries import LabelledQuestion, calibrate_collection
@@ -59,6 +59,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "encoder": calibration.encoder,
             "applied": result.applied,
             "reason": result.reason,
+            **collection_behind(request),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )

@@ -17,7 +17,7 @@ from service.api.routes.calibrate import shape_kept
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import filters, json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
-from service.retrieval import CollectionNotFound
+from service.retrieval import AliasConflict, CollectionNotFound
 from service.retrieval import documents as store
 from service.retrieval.collections import (
     AnyCollection,
@@ -130,11 +130,11 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
 
 @router.put(
     "/{name}",
-    dependencies=[requires("write"), takes("write"), filters("whole")],
+    dependencies=[requires("write"), takes("write"), filters("whole"), reaches("collection", by_alias=False)],
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
-        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "collection_loading", *ENCODING),
+        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "alias_conflict", "collection_loading", *ENCODING),
     },
     response_description="The collection exists, and every field of the request matches it.",
     summary="Create a collection, or confirm its settings",
@@ -218,14 +218,23 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 
 @router.delete(
     "/{name}",
-    dependencies=[requires("write"), takes("write"), filters("whole")],
+    dependencies=[requires("write"), takes("write"), filters("whole"), reaches("collection", by_alias=False)],
     status_code=204,
-    responses=refusals(*OF_A_COLLECTION, *WRITING),
+    responses=refusals(*OF_A_COLLECTION, *WRITING, "alias_conflict"),
     response_description="Deleted.",
     summary="Delete a collection and its documents",
 )
-async def delete_collection(name: NameInPath, running: Running, repeatable: Idempotent) -> Response:
-    """Delete a collection. Reads that have begun finish with its data."""
+async def delete_collection(name: NameInPath, request: Request, running: Running, repeatable: Idempotent) -> Response:
+    """Delete a collection and its aliases. Reads that have begun finish with its data.
+
+    The collection is named by its own name: an alias answers 409.
+    """
+    holder: Holder = request.state.holder
+    if (behind := running.catalogue.aliases.find(name, holder.reaches)) is not None:
+        raise AliasConflict(
+            f"{name!r} is an alias of {behind!r}: delete that collection by its own name, or the alias with DELETE "
+            f"/v1/aliases/{name}"
+        )
 
     def answer(_: None) -> Response:
         return Response(status_code=204)

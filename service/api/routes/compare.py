@@ -11,7 +11,7 @@ from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
-from service.api.routing import filters, json_router, reaches, takes
+from service.api.routing import collection_behind, filters, json_router, reaches, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import queries
 from service.retrieval.queries import ComparisonResult, Options, TimedSearch
@@ -36,7 +36,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     """
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
     compared = await queries.compare_collection(running.catalogue.collection(name), body.query, options)
-    return CompressedAnswer(_shape(compared), request)
+    return CompressedAnswer(_shape(compared) | collection_behind(request), request)
 
 
 @router.post(

@@ -11,6 +11,7 @@ the view replays the store's log up to it.
 
 from __future__ import annotations
 
+from service.retrieval.collections.aliases import AliasChange, Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import Costs, QuestionTimes

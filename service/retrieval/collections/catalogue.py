@@ -13,6 +13,7 @@ import structlog
 
 from attention.lookup import Limits
 from service.encoding import Encoders
+from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
@@ -145,8 +146,9 @@ class Catalogue:
         self._shadows: dict[int, Collection] = {}  # by number: what jobs fill, under the names of the originals
         self._replaced: dict[int, Collection] = {}  # by number: calls that began before the move still read them
         with store.reading() as reader:
-            records = reader.collections()
+            records, aliases = reader.collections(), reader.aliases()
             shadows = self._shadow_records(reader)
+        self.aliases = Aliases(store, aliases, self._publish_after)
         small = {record.id for record in records if record.documents <= MAX_UNLOADED_DOCUMENTS}
         unread = small if max_loaded is not None and len(small) > max_loaded else set[int]()
         for record in records:
@@ -282,6 +284,7 @@ class Catalogue:
 
         Raises:
             CollectionConflict: the collection exists with other settings.
+            AliasExists: an alias has that name.
         """
         if name not in self._collections:
             settings = await resolve_settings(self.encoders, fields)
@@ -359,6 +362,7 @@ class Catalogue:
             writer.keep_answer(once, None)
 
             def forget() -> None:
+                self.aliases.forget(name)
                 self._forget(name)
                 if job is not None and job.shadow is not None:
                     self._forget_shadow(job.shadow)

@@ -248,15 +248,15 @@ class SharedCatalogue(Catalogue):
             seen = self._shared.catalogue()
             with self.store.reading() as reader:
                 records = {record.name: record for record in reader.collections()}
-                shadows = self._shadow_records(reader)
+                aliases, shadows = reader.aliases(), self._shadow_records(reader)
                 hidden = {record.id for record in reader.hidden_collections()}
-            for name, collection in before.items():
-                if name in records and records[name].id != collection.record.id and collection.record.id in hidden:
-                    record = records[name]
+            for name in before.keys() & records.keys():
+                collection, record = before[name], records[name]
+                if record.id != collection.record.id and collection.record.id in hidden:
                     if record.id not in self._shadows:  # the job of another process, of which this one learns only now
                         self._shadows[record.id] = self._add_known(record)
                     self._move(record)
-                elif name not in records or records[name].id != collection.record.id:
+                elif record.id != collection.record.id:
                     self._forget(name)
             for number in self._shadows.keys() - shadows.keys():
                 self._forget_shadow(number)
@@ -268,6 +268,10 @@ class SharedCatalogue(Catalogue):
                     self._discover(record)
                 else:
                     existing.record = record
+            # Between the two: at every instant an alias stands for a collection that is there.
+            self.aliases.replace(aliases)
+            for name in before.keys() - records.keys():
+                self._forget(name)
             self._seen = seen
 
     def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from attention.lookup import Answer
 from service.encoding import Encoders
+from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import Costs
@@ -216,6 +217,11 @@ class RestrictedCatalogue:
     def encoders(self) -> Encoders:
         """The encoders of the service."""
         return self._whole.encoders
+
+    @property
+    def aliases(self) -> Aliases:
+        """The aliases of all collections; only callers without a filter change them."""
+        return self._whole.aliases
 
     def collection(self, name: str) -> RestrictedCollection:
         """Return the collection of that name, or raise CollectionNotFound."""

@@ -113,6 +113,7 @@ EVERY_FIELD = [
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
     _new(similarity="gaussian", encoder=None, null=-0.5),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
+    Call("list_aliases", query={"prefix": "c", "limit": 1, "cursor": "YmVmb3Jl"}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
     Call("patch_document", {"value_vector": {"base64": TWO}}, {"name": "vectors", "id": "a"}),

@@ -48,6 +48,7 @@ def stocked(client: httpx.Client, contract: Contract, service: RunningService) -
     client.put("/v1/collections/library", json={})
     client.post("/v1/collections/library/documents", json=posted)
     client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
+    client.put("/v1/aliases/current", json={"collection": "library"})
     for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
         client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
     service.app.state.parts.catalogue.change("vectors", {"calibration": CALIBRATION.text()})

@@ -10,6 +10,8 @@ CONFLICTS = {
     "post_documents": Call(
         "post_documents", {"mode": "create", "documents": [{"id": "a", "key_vector": [1]}]}, {"name": "taken"}
     ),
+    "delete_collection": Call("delete_collection", None, {"name": "alias"}),
+    "put_alias": Call("put_alias", {"collection": "taken"}, {"alias": "taken"}),
     "open_room": Call("open_room", {"code": "MATH"}),
     "put_guess": Call("put_guess", {"question": 2, "row": None}),
     "reveal_answer": Call("reveal_answer", {"question": 2}),
@@ -62,6 +64,8 @@ NEEDS_THE_FILE = {
     for call in (
         Call("readyz"),
         Call("list_collections"),
+        Call("list_aliases"),
+        Call("get_alias"),
         Call("get_collection"),
         Call("get_document"),
         Call("query_documents", {}),
@@ -80,6 +84,8 @@ WRITES = {
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
+        Call("put_alias", {"collection": "library"}),
+        Call("delete_alias"),
         Call("delete_collection"),
     )
 }

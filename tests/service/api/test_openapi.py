@@ -24,6 +24,7 @@ NAMES = {
     "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "list_slow_requests",
     "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
+    "list_aliases", "put_alias", "get_alias", "delete_alias",
 }  # fmt: skip
 
 

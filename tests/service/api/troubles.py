@@ -23,10 +23,11 @@ MISSING_MODEL = "no-such-model"
 
 
 def prepare(data: Path, encoder: str | None) -> None:
-    """A data directory with the collection `library` and the document `qa76`."""
+    """A data directory with the collection `library`, the document `qa76` and the alias `current`."""
     with SQLiteStore.open(data) as store, store.writing() as writer:
         settings = CollectionSettings("cosine", 0.05, dimension=2, encoder=encoder)
         collection = writer.create_collection("library", settings)
+        writer.put_alias("current", "library")
         vector = np.array([[1, 2]], np.float32)
         writer.upsert(collection.id, [DocumentRecord("qa76", "relational databases", "A first course", vector)])
 

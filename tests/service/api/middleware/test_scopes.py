@@ -20,7 +20,8 @@ from tests.running import RunningService
 from tests.waiting import until
 
 KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
-EVERYTHING, SEEN = {"get_backup", "list_slow_requests"}, {"list_collections", "post_mcp_message"}
+EVERYTHING = {"get_backup", "list_slow_requests"}
+SEEN = {"list_collections", "list_aliases", "put_alias", "get_alias", "delete_alias", "post_mcp_message"}
 NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_models", "trace",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
@@ -77,6 +78,7 @@ def test_every_route_declares_what_of_the_store_it_is_about():
 
 def call(client, route: GuardedRoute, collection: str, key: str):
     path = re.sub(r"\{id(:path)?\}", "a", route.path).replace("{name}", collection).replace("{code}", "NONE")
+    path = path.replace("{alias}", collection)
     (method,) = route.methods - {"HEAD"}
     body = {} if method == "GET" else {"content": b"{}"}
     kind = "application/x-ndjson" if route.name == "post_lines" else "application/json"

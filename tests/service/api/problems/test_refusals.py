@@ -93,7 +93,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 )
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
 def test_what_is_not_json_is_a_400(client, operation, body):
-    path = operation.to(name="library", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE")
     refused(client.request(operation.method, path, content=body, headers=JSON), 400)
 
 
@@ -122,7 +122,10 @@ def test_what_is_not_there_is_a_404(client, operation):
     call = first(DESCRIBED, operation)
     if "model" in (*DESCRIBED.resolved(call_schema(operation))[1].get("properties", ()), *(call.body or ())):
         call = replace(call, body={**call.body, "model": "another"})
-    refused(replace(call, values={"name": "none", "id": "none", "code": "NONE"}).send(client, DESCRIBED), 404)
+    refused(
+        replace(call, values={"name": "none", "id": "none", "alias": "none", "code": "NONE"}).send(client, DESCRIBED),
+        404,
+    )
 
 
 def call_schema(operation: Operation) -> dict[str, Any]:
@@ -133,20 +136,20 @@ def call_schema(operation: Operation) -> dict[str, Any]:
 @each(413)
 def test_too_many_bytes_are_a_413(tight, operation):
     with tight.client() as client:
-        path = operation.to(name="library", id="a", code="NONE")
+        path = operation.to(name="library", alias="current", id="a", code="NONE")
         refused(client.request(operation.method, path, json={"x": "a" * 8000}), 413)
 
 
 @each(415)
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
 def test_another_media_type_is_a_415(client, operation, kind):
-    path = operation.to(name="library", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE")
     refused(client.request(operation.method, path, content=b"{}", headers={"content-type": kind}), 415)
 
 
 @each(415)
 def test_a_compressed_body_is_a_415(client, operation):
-    path = operation.to(name="library", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE")
     headers = {"content-encoding": "gzip"}
     refused(client.request(operation.method, path, content=gzip.compress(b"{}"), headers=JSON | headers), 415)
 
@@ -154,9 +157,9 @@ def test_a_compressed_body_is_a_415(client, operation):
 @each(422)
 def test_wrong_content_is_a_422(client, operation):
     if operation.contents:
-        path, body = operation.to(name="library", id="a", code="NONE"), {"no such field": 1}
+        path, body = operation.to(name="library", alias="current", id="a", code="NONE"), {"no such field": 1}
     else:
-        path, body = operation.to(name="-", id="a", code="-"), None
+        path, body = operation.to(name="-", alias="-", id="a", code="-"), None
     params = None if operation.contents or "{" in operation.path else {"limit": "-1"}
     answer = client.request(operation.method, path, json=body, params=params)
     refused(answer, 422)
@@ -172,6 +175,7 @@ def test_a_call_over_the_queue_is_a_429(tight):
 @pytest.mark.parametrize("name", CONFLICTS)
 def test_what_is_there_already_is_a_409(client, name):
     client.put("/v1/collections/taken", json={"encoder": None})
+    client.put("/v1/aliases/alias", json={"collection": "taken"})
     client.put("/v1/collections/taken/documents/a", json={"key_vector": [1]})
     secret = {"X-Room-Secret": client.post("/v1/rooms", json={"code": "MATH"}).json()["secret"]}
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"}, headers=secret)
@@ -284,7 +288,7 @@ def test_every_documented_status_is_provoked_above():
         501: NEEDS_THE_LIBRARY.keys() | {"get_backup"},
         507: GUARDED.keys() | KEEPS.keys(),
         409: CONFLICTS.keys() | {"calibrate", "patch_document", "train_model"},
-        201: {"put_collection", "put_document"},
+        201: {"put_collection", "put_document", "put_alias"},
     }
     for status, names in provoked.items():
         assert {operation.id for operation in documenting(status)} == names, status
@@ -294,7 +298,7 @@ def test_every_documented_status_is_provoked_above():
 @each(201)
 def test_what_is_made_is_a_201_and_what_was_there_a_200(client, operation):
     path = "/v1/collections/library"
-    if operation.id == "put_document":
+    if operation.id != "put_collection":
         client.put(path, json={})
     assert [send(client, operation).status_code for _ in range(2)] == [201, 200]
     client.delete(path)
