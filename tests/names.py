@@ -52,6 +52,7 @@ EXPLAINED = {
         "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
         "list-count-and-delete-documents": "ids count deleted",
+        "aliases": "alias aliases collection",
     },
     "guide/documents.md": {
         "long-texts-with-several-keys": "part log_weight_of_other_parts split overlap keys",
@@ -114,7 +115,7 @@ EXPLAINED = {
     "operate/operating.md": {
         "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
         " trouble",
-        "the-log": "threshold_ms requests at route stages_ms collection request_id",
+        "the-log": "threshold_ms requests at route stages_ms request_id",
     },
     "reference/errors.md": {"errors": "type title status detail code errors pointer"},
 }
