@@ -167,8 +167,8 @@ class Compiled:
 
         activations = self._take_activations(len(tokens))
         ends = np.cumsum(lengths)
-        places = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
-        arguments = (self._way, self._network, self._design, tokens, places, lengths, self._poolings)
+        token_positions = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
+        arguments = (self._way, self._network, self._design, tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
         def run(begin: int, end: int, first: int, last: int, room: Activations) -> None:
@@ -313,7 +313,7 @@ def design_of(layer: EncoderLayer) -> Design:
 def design(model: SentenceEncoder) -> Design:
     """Return the numbers that describe the layers of a model."""
     designs = [design_of(layer) for layer in model.encoder.layers]
-    return designs[0]._replace(turned=max(each.turned for each in designs))
+    return designs[0]._replace(turned=max(design_.turned for design_ in designs))
 
 
 def network(model: SentenceEncoder, way: int) -> Network:
@@ -321,7 +321,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     layers, embeddings = model.encoder.layers, model.embeddings
     columns = columns_of(way)
     d_model = int(embeddings.tokens.shape[1])
-    affine = (projection, output, partial(hidden, columns=columns), outer)
+    affine = (projection, output, partial(inner, columns=columns), outer)
     matrices = [
         pack_panels((map_(layer).weight for layer in layers), len(layers), way, columns).reshape(-1) for map_ in affine
     ]
@@ -330,7 +330,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
     return Network(
-        tokens=borrowed(embeddings.tokens),
+        tokens=writable_view(embeddings.tokens),
         token_scale=embeddings.scale,
         positions=position_vectors(model),
         projections=matrices[0],
@@ -370,12 +370,12 @@ def normalisations(model: SentenceEncoder) -> list[LayerNorm | RMSNorm | None]:
         for layer in model.encoder.layers
         for residual in (layer.attention_residual, layer.feed_forward_residual)
     ]
-    inner = [residual.norm for residual in residuals]
+    own_norms = [residual.norm for residual in residuals]
     if design(model).norm_first:
         branches = [model.embeddings.norm, *(residual.branch_norm for residual in residuals)]
-        norms = [*inner, model.encoder.norm, *branches]
+        norms = [*own_norms, model.encoder.norm, *branches]
     else:
-        norms = [model.embeddings.norm, *inner, *[None] * (len(inner) + 1)]
+        norms = [model.embeddings.norm, *own_norms, *[None] * (len(own_norms) + 1)]
     return [norm if isinstance(norm, (LayerNorm, RMSNorm)) else None for norm in norms]
 
 
@@ -401,9 +401,9 @@ def window(layer: EncoderLayer) -> tuple[int, int]:
 
 def rotation_kinds(model: SentenceEncoder) -> tuple[list[Rotary | None], I64]:
     """Return the different rotations of a model, and which of them each layer has."""
-    each = [layer.attention.rotary for layer in model.encoder.layers]
-    kinds = list(dict.fromkeys(each))
-    return kinds, np.array([kinds.index(rotary) for rotary in each], dtype=np.int64)
+    rotaries = [layer.attention.rotary for layer in model.encoder.layers]
+    kinds = list(dict.fromkeys(rotaries))
+    return kinds, np.array([kinds.index(rotary) for rotary in rotaries], dtype=np.int64)
 
 
 def rotations(model: SentenceEncoder, positions: int) -> F32:
@@ -505,7 +505,7 @@ def output(layer: EncoderLayer) -> Linear:
     return Linear(np.ascontiguousarray(arrange(to_float32(heads.W_O).T, heads.n_heads, order).T), heads.b_O)
 
 
-def hidden(layer: EncoderLayer, columns: int) -> Linear:
+def inner(layer: EncoderLayer, columns: int) -> Linear:
     """Return the matrix to the hidden units, whose number is rounded up to a multiple of 32.
 
     Panels of `columns` columns of the gate alternate with those of the hidden units.
@@ -527,7 +527,7 @@ def hidden(layer: EncoderLayer, columns: int) -> Linear:
 
 
 def outer(layer: EncoderLayer) -> Linear:
-    """Return the matrix from the hidden units, with rows of zeros for those that `hidden` adds."""
+    """Return the matrix from the hidden units, with rows of zeros for those that `inner` adds."""
     map_ = layer.feed_forward.outer
     spare = -int(map_.weight.shape[0]) % PANEL
     return Linear(np.pad(to_float32(map_.weight), ((0, spare), (0, 0))), map_.bias) if spare else map_
@@ -551,7 +551,7 @@ class _Borrowed:
         self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
 
 
-def borrowed(array: Array) -> F32:
+def writable_view(array: Array) -> F32:
     """Return what `to_float32` does, without a copy if only the permission to write is missing.
 
     Kernels never write to token vectors, which may be a file's memory and hundreds of megabytes.

@@ -246,9 +246,9 @@ def attend(
     for head in range(key_head * group, (key_head + 1) * group):
         for index in range(begin, end, some_at_most):
             rows = min(some_at_most, end - index)
-            place = index - start_row
-            low = max(0, place - back) // PANEL * PANEL
-            high = min(count, place + rows + ahead)
+            position = index - start_row
+            low = max(0, position - back) // PANEL * PANEL
+            high = min(count, position + rows + ahead)
             columns = high - low
             for block in range(low, high, across):
                 start = block * words
@@ -268,13 +268,13 @@ def attend(
                     False,
                 )
             if distances.shape[1] > 0:
-                # The bias of column c in row r is that of the distance low + c − (place + r).
+                # The bias of column c in row r is that of the distance low + c − (position + r).
                 middle = distances.shape[1] // 2
-                add_distances(logits, rows, columns, distances, head, middle + low - place)
+                add_distances(logits, rows, columns, distances, head, middle + low - position)
             # Vector instructions read only existing words. Tiles are always full, padded with zeros.
             padded = -(-columns // PANEL) * PANEL
             deep = columns if whole else (padded if way >= TILES else columns + 1) // 2
-            exponentials(way, logits, rows, columns, padded, place - low, back, ahead, weights, scratch.factors)
+            exponentials(way, logits, rows, columns, padded, position - low, back, ahead, weights, scratch.factors)
             for number in range(0, numbers, across):
                 panel = number // across * projected.shape[0] * size
                 if WIDE and whole:

@@ -129,13 +129,13 @@ def _store_products(
 
 
 @njit(nogil=True, inline="always")
-def _embed(network: Network, tokens: I64, places: I64, row: int, rows: int, y: F32) -> None:
+def _embed(network: Network, tokens: I64, token_positions: I64, row: int, rows: int, y: F32) -> None:
     """Set y[: rows] to the embeddings of `rows` tokens from token `row` on: the sums of token and position vectors."""
     last, factor = network.positions.shape[0] - 1, np.float32(network.token_scale)
     for index in range(row, row + rows):
         token, position, into = (
             network.tokens[tokens[index]],
-            network.positions[min(places[index], last)],
+            network.positions[min(token_positions[index], last)],
             y[index - row],
         )
         for j in range(len(into)):
@@ -148,7 +148,7 @@ def _project(
     network: Network,
     design: Design,
     layer: int,
-    places: I64,
+    token_positions: I64,
     room: Activations,
     projected: Words,
     scratch: Scratch,
@@ -190,7 +190,7 @@ def _project(
             network.head_epsilons[number],
             network.rotations,
             network.rotation_of[layer],
-            places,
+            token_positions,
             projected,
             row,
             head * width,
@@ -380,7 +380,7 @@ def encode(
     network: Network,
     design: Design,
     tokens: I64,
-    places: I64,
+    token_positions: I64,
     lengths: I64,
     poolings: I64,
     room: Activations,
@@ -400,7 +400,7 @@ def encode(
         network: the parameters of l layers.
         design: what the layers are like.
         tokens: int64[t], below n_vocabulary.
-        places: int64[t], the position of each token in its text.
+        token_positions: int64[t], the position of each token in its text.
         lengths: int64[b], from 1 to n_positions; they sum to t.
         poolings: int64[p], values of `POOLINGS`.
         room: activations of t tokens, as earlier stages left them.
@@ -420,7 +420,7 @@ def encode(
         while row < last:
             rows = _pass_rows(way, last - row)
             if stage == 0:
-                _embed(network, tokens, places, row, rows, scratch.y)
+                _embed(network, tokens, token_positions, row, rows, scratch.y)
                 if network.norms[branches] != NO_NORM:
                     _normalise_in_place(way, rows, network, branches, room, scratch.y, row)
             else:
@@ -429,7 +429,7 @@ def encode(
             _normalise_rows(way, rows, network, 2 * stage, keeps, room, scratch.y, row)
             if stage < layers:
                 projected = room.projected[stage % room.projected.shape[0]]
-                _project(way, network, design, stage, places, room, projected, scratch, row, rows)
+                _project(way, network, design, stage, token_positions, room, projected, scratch, row, rows)
             row += rows
     if way >= TILES:
         leave_unit()

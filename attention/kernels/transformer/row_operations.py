@@ -82,7 +82,7 @@ BY_NUMBER: Sequence[tuple[int, Callable[[Lanes], Lanes]]] = (
 
 
 _GATED = 8
-"""What is added to an activation's number if it is that of a gate."""
+"""The number of a gate's activation is this plus the activation's number."""
 
 
 def _polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
@@ -420,7 +420,7 @@ def rotate(
     epsilon: Any,
     rotations: Any,
     rotation: Any,
-    places: Any,
+    token_positions: Any,
     out: Any,
     row: Any,
     into: Any,
@@ -439,14 +439,16 @@ def rotate(
         epsilon: float32, added to the mean of squares.
         rotations: float32[kinds, n_positions, d_k], the cosines and then the sines of the angles.
         rotation: the kind of rotation.
-        places: int64[…], the positions of the tokens; those from `row` on are used.
+        token_positions: int64[…], the positions of the tokens; those from `row` on are used.
         out: uint32[parts, …, words]
         row, into: the first row and column of `out` that are written.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         way, _, rows, _, layer, column, normalises, _, number, epsilon, _, rotation, _, _, row, into = arguments
-        head, bias, scale, rotations, places, out = arrays(context, builder, signature, arguments, 1, 3, 7, 10, 12, 13)
+        head, bias, scale, rotations, token_positions, out = arrays(
+            context, builder, signature, arguments, 1, 3, 7, 10, 12, 13
+        )
         lines = cgutils.unpack_tuple(builder, rotations.shape)[1]
         kinds = [
             *[LONG, REAL_PLACE, LONG, LONG, REAL_PLACE, LONG, REAL_PLACE, REAL, REAL_PLACE, LONG.as_pointer()],
@@ -458,7 +460,7 @@ def rotate(
             pointer_to(builder, scale, number),
             epsilon,
             pointer_to(builder, rotations, builder.mul(lines, rotation)),
-            builder.gep(places.data, [row]),
+            builder.gep(token_positions.data, [row]),
         ]
         written = [pointer_to(builder, out, row), stride_of(builder, out), into, second_part(builder, out)]
         builder.call(function, [*source, *how, *written])
@@ -466,7 +468,7 @@ def rotate(
 
     kinds = (
         *[INTEGER, head, INTEGER, bias, INTEGER, INTEGER, INTEGER, scale, INTEGER, types.float32, rotations, INTEGER],
-        *[places, out, INTEGER, INTEGER],
+        *[token_positions, out, INTEGER, INTEGER],
     )
     return types.void(*kinds), build
 
@@ -482,7 +484,7 @@ def _rotate(
     scale: Any,
     epsilon: Any,
     rotations: Any,
-    places: Any,
+    token_positions: Any,
     out: Any,
     out_stride: Any,
     first_column: Any,
@@ -495,8 +497,8 @@ def _rotate(
     with cgutils.for_range(builder, rows) as line:
         source = builder.gep(head, [builder.mul(line.index, width)])
         into = builder.gep(out, [builder.mul(line.index, out_stride)])
-        place = builder.load(builder.gep(places, [line.index]))
-        angles = builder.gep(rotations, [builder.mul(place, width)])
+        position = builder.load(builder.gep(token_positions, [line.index]))
+        angles = builder.gep(rotations, [builder.mul(position, width)])
         builder.store(REAL(1.0), factor)
         with builder.if_then(divides):
             builder.store(ir.Constant(REALS, [0.0] * LANES), total)
@@ -561,7 +563,7 @@ def exponentials(
     rows: Any,
     count: Any,
     padded: Any,
-    place: Any,
+    position: Any,
     back: Any,
     ahead: Any,
     words: Any,
@@ -569,8 +571,8 @@ def exponentials(
 ) -> Any:
     """Compute the terms of a softmax: exp(z − max z) for the logits z of each row, and 1/Σ of each row.
 
-    Row r is about columns place + r − back to place + r + ahead; the terms of others are zeros. The terms are stored
-    packed in `words`, followed by zeros, and the reciprocals in `factors`.
+    Row r is about columns position + r − back to position + r + ahead; the terms of others are zeros. The terms are
+    stored packed in `words`, followed by zeros, and the reciprocals in `factors`.
 
     Args:
         way: how `words` is packed, one of FLOAT32, BFLOAT16, TILES and THREE; see `parameters`.
@@ -578,18 +580,18 @@ def exponentials(
         rows: the number of rows.
         count: the number of logits in a row.
         padded: the number of numbers written to each row, zeros included; a multiple of 16.
-        place: the column of the first row's own token.
+        position: the column of the first row's own token.
         back, ahead: how many columns before and after its own a token attends to.
         words: uint32[parts, ≥ rows, …]
         factors: float32[≥ rows]
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, _, rows, count, padded, place, back, ahead, _, _ = arguments
+        way, _, rows, count, padded, position, back, ahead, _, _ = arguments
         logits, words, factors = arrays(context, builder, signature, arguments, 1, 8, 9)
         kinds = [LONG, REAL_PLACE, *[LONG] * 7, WORD_PLACE, LONG, LONG, REAL_PLACE]
         function = outline(builder.module, "softkv_exponentials", kinds, _exponentials)
-        source = [way, logits.data, stride_of(builder, logits), rows, count, padded, place, back, ahead]
+        source = [way, logits.data, stride_of(builder, logits), rows, count, padded, position, back, ahead]
         builder.call(
             function, [*source, words.data, stride_of(builder, words), second_part(builder, words), factors.data]
         )
@@ -606,7 +608,7 @@ def _exponentials(
     rows: Any,
     count: Any,
     padded: Any,
-    place: Any,
+    position: Any,
     back: Any,
     ahead: Any,
     words: Any,
@@ -622,9 +624,9 @@ def _exponentials(
         return builder.select(builder.icmp_signed("<", one, other), one, other)
 
     with cgutils.for_range(builder, rows) as row:
-        own = builder.add(place, row.index)
-        begin = builder.sub(own, smaller(own, back))
-        end = smaller(builder.add(builder.add(own, ahead), LONG(1)), count)
+        token = builder.add(position, row.index)
+        begin = builder.sub(token, smaller(token, back))
+        end = smaller(builder.add(builder.add(token, ahead), LONG(1)), count)
         width = builder.sub(end, begin)
 
         def present(column: Any, begin: Any = begin, width: Any = width) -> Lanes:
