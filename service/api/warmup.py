@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message
 from service.api.admission import Admission, CallerShares
 from service.api.keyring import Holder
 from service.api.middleware.body_limit import BodyLimit
-from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, get_loaded_encoder
+from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, get_known_facts
 from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
 
 TEXT = "a first question"
@@ -68,7 +68,7 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
     default = catalogue.encoders.default
     if default is not None and default.state == "ready" and default.kind != "remote":
         for collection in collections[:1]:
-            if get_loaded_encoder(catalogue.encoders, collection.record.settings) is not None:
+            if get_known_facts(catalogue.encoders, collection.record.settings) is not None:
                 yield f"/v1/collections/{collection.name}/compare", {"query": TEXT}
         yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
         yield "/v1/encode", {"texts": [TEXT]}

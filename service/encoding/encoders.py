@@ -73,7 +73,7 @@ class Encoders:
 
     def loading(self) -> list[str]:
         """Return the names of the encoders that the start still loads."""
-        return [encoder.name for encoder in self._required if encoder.state == "loading"]
+        return [encoder.name for encoder in self._required if encoder.state == "loading" and encoder.facts is None]
 
     def failures(self) -> list[str]:
         """Return a line for each encoder that the start could not load, with the reason."""

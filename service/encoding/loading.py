@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from attention.lookup import Background
+from service.encoding.background import Backgrounds
 from service.encoding.encoder import Encoder
 from service.encoding.errors import EncodingError
-from service.encoding.models.network import Kind
+from service.encoding.models.network import Kind, Precision
 from service.encoding.queue import EncodingQueue
 
 log = structlog.get_logger("softkv")
@@ -30,19 +30,30 @@ class EncoderFacts(NamedTuple):
     Attributes:
         kind: what computes it.
         dimension: the width of its vectors.
+        precision: the number format of its arithmetic.
         temperature: the default temperature of its collections.
-        background: the similarities of unrelated questions and texts.
+        backgrounds: the cosines of unrelated questions and texts.
+        unit_length: whether its vectors have length one.
     """
 
     kind: Kind
     dimension: int
+    precision: Precision
     temperature: float
-    background: Background
+    backgrounds: Backgrounds
+    unit_length: bool
 
     @classmethod
     def of(cls, encoder: Encoder) -> EncoderFacts:
         """Return the facts of a loaded encoder."""
-        return cls(encoder.kind, encoder.dimension, encoder.temperature.value, encoder.background)
+        return cls(
+            encoder.kind,
+            encoder.dimension,
+            encoder.precision,
+            encoder.temperature.value,
+            encoder.backgrounds,
+            encoder.unit_length,
+        )
 
 
 class LoadingEncoder:

@@ -119,7 +119,7 @@ class EmbeddingsAnswer(OpenAIWire):
 
 
 class Model(OpenAIWire):
-    """A model of the service. The fields from `state` on are not OpenAI's; those after it are null until it is ready."""
+    """A model of the service. From `state` on its fields are not OpenAI's; later ones are null before it is ready."""
 
     id: str
     object: Literal["model"]

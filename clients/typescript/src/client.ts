@@ -21,6 +21,8 @@ import type { ServiceEvent } from "./wire/events.ts";
 import type {
   SchemaCollectionList,
   SchemaEmbeddingsRequest,
+  SchemaEncoderAnswer,
+  SchemaEncoderList,
   SchemaModel,
   SchemaModelList,
   SchemaReadiness,
@@ -63,6 +65,8 @@ export type ServiceInfo = SchemaServiceAnswer;
 export type Readiness = SchemaReadiness;
 /** A request that took long, without its path and its content. */
 export type SlowRequest = SchemaSlowRequestAnswer;
+/** An encoder of the service, with its state and memory. */
+export type Encoder = SchemaEncoderAnswer;
 /** A model of the service. */
 export type Model = SchemaModel;
 
@@ -151,6 +155,17 @@ export class Client {
   /** Return one model. */
   model(id: string, how?: How): Promise<Model> {
     return this.#sender.get(`/v1/models/${encodeURIComponent(id)}`, how);
+  }
+
+  /** Return the encoders, with their state and memory. */
+  encoders(how?: How): Promise<Encoder[]> {
+    return this.#sender.get("/v1/encoders", how, (list: SchemaEncoderList) => list.encoders);
+  }
+
+  /** Release the memory of an encoder; the next text that needs it loads it again. */
+  unloadEncoder(name: string, how?: How): Promise<Encoder> {
+    const path = `/v1/encoders/${encodeURIComponent(name)}/memory`;
+    return this.#sender.send({ method: "DELETE", path, repeatable: true }, how);
   }
 
   /** Return whether the process answers. */

@@ -24,7 +24,7 @@ from service.retrieval.collections import (
     CatalogueChange,
     NullBackground,
     describe_null,
-    get_loaded_encoder,
+    get_known_facts,
     parse_filter,
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
@@ -58,7 +58,7 @@ def _describe_record(
     visible = collection.visible(record, reader)
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
         sample_own = partial(collection.sample.own, record, reader)
-        encoder = get_loaded_encoder(collection.encoders, record.settings)
+        encoder = get_known_facts(collection.encoders, record.settings)
         background, level = describe_null(record, sample_own, encoder, visible.attendable if keys is None else keys)
     settings = record.settings
     return {

@@ -43,7 +43,7 @@ from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, 
 from service.retrieval.collections.settings import (
     find_model,
     get_encoding_queue,
-    get_loaded_encoder,
+    get_known_facts,
     get_model_queue,
     resolve_settings,
 )

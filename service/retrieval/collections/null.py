@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.lookup import Background
-from service.encoding import Backgrounds, Encoder, Encoders, is_short
+from service.encoding import Backgrounds, EncoderFacts, Encoders, is_short
 from service.retrieval.calibration import Calibration
-from service.retrieval.collections.settings import get_encoding_queue
+from service.retrieval.collections.settings import get_encoder_facts
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
@@ -273,7 +273,8 @@ async def get_encoder_backgrounds(
     """Return how similar unrelated queries and texts are by the collection's encoder: its backgrounds.
 
     The null key ("none of these") is computed from them, unless its similarity is a number or comes from labelled
-    questions. Return None if the null key does not need them.
+    questions. Return None if the null key does not need them, or if the service does not have the encoder: then the
+    collection's own keys alone tell what unrelated ones are.
 
     Args:
         encoders: the encoders of the service, loaded or not.
@@ -283,13 +284,13 @@ async def get_encoder_backgrounds(
     choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return _backgrounds((await get_encoding_queue(encoders, record.settings)).encoder, record.settings.similarity)
+    return _backgrounds(await get_encoder_facts(encoders, record.settings), record.settings.similarity)
 
 
-def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:
+def _backgrounds(encoder: EncoderFacts | None, similarity: str) -> Backgrounds | None:
     """Return the encoder's backgrounds: how similar unrelated queries and texts are, as cosines.
 
-    Return None if they do not apply to this similarity of its vectors.
+    Return None if they are not known, or do not apply to this similarity of its vectors.
     """
     if encoder is None or not (similarity == "cosine" or encoder.unit_length):
         return None
@@ -319,7 +320,7 @@ def resolve_null(
 
 
 def describe_null(
-    record: CollectionRecord, measure: Callable[[], KeyBackground | None], encoder: Encoder | None, keys: int
+    record: CollectionRecord, measure: Callable[[], KeyBackground | None], encoder: EncoderFacts | None, keys: int
 ) -> tuple[NullBackground | None, float | None]:
     """Return the background of the collection's null key, and the null key's similarity.
 
@@ -329,7 +330,7 @@ def describe_null(
     Args:
         record: the collection's record.
         measure: measures how similar the collection's own keys are to each other.
-        encoder: the collection's encoder, if it is loaded.
+        encoder: the facts of the collection's encoder, if they are known.
         keys: the number of keys that queries attend to.
     """
     choice, temperature = record.settings.null, record.settings.temperature

@@ -10,7 +10,7 @@ from typing import Any
 from attention import SMALLEST_TEMPERATURE
 from service.encoding import (
     ORGANISATION,
-    Encoder,
+    EncoderFacts,
     Encoders,
     EncodingQueue,
     LibraryMissing,
@@ -97,11 +97,27 @@ async def _queue_of(encoder: LoadingEncoder) -> EncodingQueue:
     return queue
 
 
-def get_loaded_encoder(encoders: Encoders, settings: CollectionSettings) -> Encoder | None:
-    """Return the encoder of a collection's vectors; None if the service lacks it, or has not loaded it."""
+async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:
+    """Return the facts of the encoder of a collection's vectors; load it if it never was.
+
+    Return None if the service does not have it.
+
+    Raises:
+        EncoderUnavailable: the encoder is still loading, or has failed.
+        LibraryMissing: this installation lacks a library that it needs.
+    """
+    if (encoder := _encoder_of(encoders, settings)) is None:
+        return None
+    if encoder.facts is None:
+        await _queue_of(encoder)
+    return get_known_facts(encoders, settings)
+
+
+def get_known_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:
+    """Return the facts of the encoder of a collection's vectors; None if the service lacks it, or never loaded it."""
     encoder = _encoder_of(encoders, settings)
-    loaded = None if encoder is None else encoder.encoder
-    return loaded if loaded is not None and loaded.precision == settings.precision else None
+    facts = None if encoder is None else encoder.facts
+    return facts if facts is not None and facts.precision == settings.precision else None
 
 
 def _encoder_of(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:

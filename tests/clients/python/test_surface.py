@@ -44,6 +44,8 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "metrics": (service.metrics, ()),
     "list_slow_requests": (service.slow_requests, ()),
     "get_backup": (service.backup, (io.BytesIO(),)),
+    "list_encoders": (service.encoders, ()),
+    "unload_encoder": (service.unload_encoder, ("a/b",)),
     "list_models": (service.models, ()),
     "get_model": (service.model, ("a/b",)),
     "encode": (arrays.encode, (["cats"],)),
@@ -171,10 +173,9 @@ def test_a_call_goes_where_the_description_says(name):
     cache.limits = {"encode_texts": 10_000}
     steps = build(CollectionRef("library", cache) if name in COLLECTION else cache, *arguments)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
-    assert (call.method, call.path) == (
-        method,
-        path.replace("{name}", "library").replace("{id}", "a%2Fb").replace("{code}", "MATH"),
-    )
+    for parameter, value in {"name": "library", "code": "MATH", "id": "a%2Fb", "encoder": "a%2Fb"}.items():
+        path = path.replace(f"{{{parameter}}}", value)
+    assert (call.method, call.path) == (method, path)
 
 
 @pytest.mark.parametrize("name", BUILT)

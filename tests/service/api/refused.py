@@ -91,5 +91,9 @@ WRITES = {
 }
 # Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
-# For writers only: a backup writes nothing, but it has more than a reader may see.
-GUARDED = WRITES | {"get_backup": Call("get_backup")}
+# For writers only, though they write nothing: a backup has more than a reader may see, and an encoder that was unloaded
+# makes other callers wait.
+GUARDED = WRITES | {
+    "get_backup": Call("get_backup"),
+    "unload_encoder": Call("unload_encoder", None, {"encoder": "minilm"}),
+}

@@ -22,7 +22,7 @@ NAMES = {
     "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
     "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
     "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "list_slow_requests",
+    "delete_room_rows", "ask_room", "list_slow_requests", "list_encoders", "unload_encoder",
     "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
     "list_aliases", "put_alias", "get_alias", "delete_alias",
 }  # fmt: skip

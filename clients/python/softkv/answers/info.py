@@ -237,11 +237,39 @@ class SlowRequest(Record):
     request_id: str | None
 
 
+class EncoderInfo(Record):
+    """An encoder of the service. Some fields are None before it has loaded once.
+
+    Attributes:
+        name: the name by which collections and calls choose it.
+        kind: "core", "library", "static" or "remote"; what computes it.
+        model: the model behind the name.
+        dimension: the width of its vectors.
+        state: "unloaded" until a text needs it.
+        detail: the reason of a failure, or notes for the operator.
+        temperature: the default temperature of its collections.
+        background: the cosines of unrelated questions and texts.
+        memory_bytes: the memory of its parameters; 0 unless it is ready.
+        default: whether it encodes texts for which no encoder is named.
+    """
+
+    name: str
+    kind: Literal["core", "library", "static", "remote"] | None
+    model: str
+    dimension: int | None
+    state: Literal["unloaded", "loading", "ready", "failed"]
+    detail: str | None
+    temperature: float | None
+    background: Spread | None
+    memory_bytes: int
+    default: bool
+
+
 class Model(Record):
     """A model of the service. Some fields are None until the model has loaded."""
 
     id: str
-    state: Literal["loading", "ready", "failed"]
+    state: Literal["unloaded", "loading", "ready", "failed"]
     runs_on: str | None
     dimension: int | None
     max_tokens: int | None
@@ -299,6 +327,12 @@ def parse_background(content: Mapping[str, Any] | None) -> Background | None:
         return None
     short = content.get("short")
     return Background.read(content, short=None if short is None else Spread.read(short))
+
+
+def parse_encoder_info(content: Mapping[str, Any]) -> EncoderInfo:
+    """Parse the response with an encoder's information."""
+    background = content["background"]
+    return EncoderInfo.read(content, background=None if background is None else Spread.read(background))
 
 
 def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:

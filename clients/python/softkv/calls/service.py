@@ -14,11 +14,13 @@ from urllib.parse import quote
 from softkv.answers.documents import Backup
 from softkv.answers.info import (
     CollectionInfo,
+    EncoderInfo,
     Model,
     Readiness,
     ServiceInfo,
     SlowRequest,
     parse_collection_info,
+    parse_encoder_info,
     parse_service_info,
 )
 from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache
@@ -108,6 +110,47 @@ def models(cache: ServiceCache) -> Call[list[Model]]:
         >>> [model.id for model in client.models()]
     """
     return Call("GET", "/v1/models", lambda reply: [Model.read(item) for item in reply.json()["data"]])
+
+
+def encoders(cache: ServiceCache) -> Call[list[EncoderInfo]]:
+    """List the encoders of the service, with their state and memory.
+
+    Only the default one is loaded at the service's start; any other is loaded by the first text that needs it.
+
+    Returns:
+        A list of `EncoderInfo`.
+
+    Example:
+        >>> [(encoder.name, encoder.state) for encoder in client.encoders()]
+    """
+
+    def parse(reply: Reply) -> list[EncoderInfo]:
+        return [parse_encoder_info(item) for item in reply.json()["encoders"]]
+
+    return Call("GET", "/v1/encoders", parse)
+
+
+def unload_encoder(cache: ServiceCache, encoder: str) -> Call[EncoderInfo]:
+    """Release the memory of an encoder. The next text that needs it loads it again, which takes seconds.
+
+    Args:
+        encoder: the encoder's name, as `encoders()` lists it.
+
+    Returns:
+        An `EncoderInfo`.
+
+    Raises:
+        NotFound: the service has no such encoder.
+        Forbidden: the key may only read, or is only for some collections.
+
+    Example:
+        >>> client.unload_encoder("nomic").state
+        'unloaded'
+    """
+    if not isinstance(encoder, str):
+        raise invalid_value("", f"path.encoder: wanted a text, got {describe_value(encoder)}")
+    path = f"/v1/encoders/{quote(encoder, safe='')}/memory"
+    return Call("DELETE", path, lambda reply: parse_encoder_info(reply.json()))
 
 
 def model(cache: ServiceCache, id: str) -> Call[Model]:  # noqa: A002  # the wire's name

@@ -35,6 +35,7 @@ KINDS = {
     "Readiness": softkv.Readiness,
     "SlowRequestAnswer": softkv.SlowRequest,
     "Model": softkv.Model,
+    "EncoderAnswer": softkv.EncoderInfo,
     "FieldFacts": softkv.FieldFacts,
     "FieldValue": softkv.FieldValue,
     "Upserted": softkv.Written,

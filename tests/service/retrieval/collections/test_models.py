@@ -8,7 +8,7 @@ import pytest
 
 from service.encoding import Encoders, LoadingEncoder, ModelUnusable
 from service.retrieval import EncoderMissing, EncoderUnavailable, ModelNotFound
-from service.retrieval.collections import find_model, get_encoding_queue, get_loaded_encoder
+from service.retrieval.collections import find_model, get_encoding_queue, get_known_facts
 from service.storage import CollectionSettings
 
 
@@ -37,7 +37,7 @@ def test_one_that_failed_is_unavailable_and_says_why():
     async def run():
         loading = LoadingEncoder("small", refuse)
         await loading.start()
-        assert get_loaded_encoder(Encoders([loading]), settings("small")) is None
+        assert get_known_facts(Encoders([loading]), settings("small")) is None
         await get_encoding_queue(Encoders([loading]), settings("small"))
 
     with pytest.raises(EncoderUnavailable, match="'small' is not ready: there is none"):
@@ -49,10 +49,10 @@ def test_a_collection_wants_the_model_and_the_precision_that_it_was_encoded_with
         loading = LoadingEncoder(encoder.name, lambda: encoder)
         await loading.start()
         assert (await get_encoding_queue(Encoders([loading]), settings(encoder.name))).encoder is encoder
-        assert get_loaded_encoder(Encoders([loading]), settings(encoder.name)) is encoder
+        assert get_known_facts(Encoders([loading]), settings(encoder.name)) is loading.facts is not None
         refusals = []
         for model_settings in (settings("another"), settings(encoder.name, "bfloat16")):
-            assert get_loaded_encoder(Encoders([loading]), model_settings) is None
+            assert get_known_facts(Encoders([loading]), model_settings) is None
             with pytest.raises(EncoderMissing) as refused:
                 await get_encoding_queue(Encoders([loading]), model_settings)
             refusals.append(str(refused.value))

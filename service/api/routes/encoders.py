@@ -1,0 +1,69 @@
+"""Routes of the service's encoders: what they are, and the memory that they take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+
+from service.api.json import JSONAnswer
+from service.api.problems.table import refusals
+from service.api.routing import filters, json_router, reaches, requires
+from service.api.state import Running
+from service.encoding import Encoders, LoadingEncoder
+from service.retrieval.collections import find_model
+from service.schemas.encoders import EncoderAnswer, EncoderList
+
+router = json_router("/v1/encoders", "encode", "read", "nothing", "nothing")
+
+
+def _describe(encoder: LoadingEncoder, encoders: Encoders) -> dict[str, Any]:
+    loaded, facts = encoder.encoder, encoder.facts
+    notes = " ".join(f"{note}." for note in loaded.notes) if loaded is not None else ""
+    return {
+        "name": encoder.name,
+        "kind": encoder.kind,
+        "model": encoder.model,
+        "dimension": None if facts is None else facts.dimension,
+        "state": encoder.state,
+        "detail": str(encoder.failure) if encoder.failure is not None else notes or None,
+        "temperature": None if facts is None else facts.temperature,
+        "background": None if facts is None else asdict(facts.backgrounds.texts),
+        "memory_bytes": 0 if loaded is None else loaded.memory_bytes,
+        "default": encoder is encoders.default,
+    }
+
+
+@router.get(
+    "", response_model=EncoderList, response_description="The encoders, and their state.", summary="List the encoders"
+)
+async def list_encoders(running: Running) -> Response:
+    """List the encoders of the service, with what is known of each.
+
+    Only the default one is loaded at the start. Any other is loaded by the first text that needs it.
+    """
+    encoders = running.catalogue.encoders
+    return JSONAnswer({"encoders": [_describe(encoder, encoders) for encoder in encoders]})
+
+
+@router.delete(
+    "/{encoder:path}/memory",
+    response_model=EncoderAnswer,
+    responses=refusals("model_not_found", "forbidden", "host_refused"),
+    dependencies=[requires("write"), reaches("everything"), filters("whole")],
+    response_description="The encoder, which is not in memory any more.",
+    summary="Release the memory of an encoder",
+)
+async def unload_encoder(
+    encoder: Annotated[str, Path(description="The encoder's name; it may contain a /.", examples=["all-MiniLM-L6-v2"])],
+    running: Running,
+) -> Response:
+    """Release the memory of an encoder. The next text that needs it loads it again, which takes seconds.
+
+    Texts that wait for it are still encoded. An encoder that is not in memory stays so.
+    """
+    encoders = running.catalogue.encoders
+    found = find_model(encoders, encoder)
+    found.unload()
+    return JSONAnswer(_describe(found, encoders))

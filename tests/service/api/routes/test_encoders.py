@@ -1,0 +1,178 @@
+"""A service with several encoders: each chosen by name, loaded when first needed, and unloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from service.encoding.registry import default_checkpoint
+from service.settings import Settings
+from tests.running import RunningService
+from tests.service.api.contract import Contract
+
+MINILM = "all-MiniLM-L6-v2"
+SMALL_WIDTH = 64
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second model: the first numbers of the real one's vectors."""
+    source, directory = default_checkpoint(), tmp_path_factory.mktemp("small") / "model"
+    for file in source.rglob("*"):
+        if file.is_file():
+            link = directory / file.relative_to(source)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+    (directory / "config_sentence_transformers.json").unlink()
+    (directory / "config_sentence_transformers.json").write_text(json.dumps({"truncate_dim": SMALL_WIDTH}))
+    return directory
+
+
+def write(folder: Path, *encoders: tuple[str, str | Path]) -> Path:
+    """Write a file of encoders, the first of which is the default."""
+    tables = "".join(f"[encoders.{name}]\nmodel = {json.dumps(str(model))}\n" for name, model in encoders)
+    (folder / "encoders.toml").write_text(f"default = {json.dumps(encoders[0][0])}\n{tables}")
+    return folder / "encoders.toml"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("encoders")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, small: Path) -> Iterator[httpx.Client]:
+    file = write(folder, ("minilm", MINILM), ("small", small))
+    with RunningService(data_dir=folder / "data", encoders=file) as running:
+        running.wait_until_ready()
+        with running.client() as client:
+            contract = Contract(client.get("/openapi.json").json())
+        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+            yield client
+
+
+def states(client: httpx.Client) -> dict[str, str]:
+    return {encoder["name"]: encoder["state"] for encoder in client.get("/v1/encoders").json()["encoders"]}
+
+
+def test_the_default_is_loaded_at_the_start_and_others_by_their_first_text(client: httpx.Client, small: Path) -> None:
+    client.delete("/v1/encoders/small/memory")
+    first, second = client.get("/v1/encoders").json()["encoders"]
+    assert (first["name"], first["kind"], first["model"], first["default"]) == ("minilm", "core", MINILM, True)
+    assert (first["dimension"], first["state"], first["detail"]) == (384, "ready", None)
+    assert first["memory_bytes"] > 90_000_000
+    assert first["background"]["mean"] == pytest.approx(0.042, abs=0.001)
+    assert (second["name"], second["model"], second["default"]) == ("small", str(small), False)
+    assert (second["state"], second["memory_bytes"]) == ("unloaded", 0)
+    answer = client.post("/v1/encode", json={"texts": ["a cat"], "model": "small"}).json()
+    assert (answer["model"], answer["dimension"]) == ("small", SMALL_WIDTH)
+    assert states(client) == {"minilm": "ready", "small": "ready"}
+    assert client.get("/readyz").status_code == 200
+
+
+def test_models_and_embeddings_go_by_the_same_names(client: httpx.Client) -> None:
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["minilm", "small"]
+    vectors = [
+        client.post("/v1/embeddings", json={"model": name, "input": "a cat"}).json()["data"][0]["embedding"]
+        for name in ("minilm", "small")
+    ]
+    assert [len(vector) for vector in vectors] == [384, SMALL_WIDTH]
+    cut = np.array(vectors[0][:SMALL_WIDTH])
+    np.testing.assert_allclose(vectors[1], cut / np.linalg.norm(cut) * np.linalg.norm(vectors[1]), atol=1e-6)
+    unknown = client.post("/v1/embeddings", json={"model": "none", "input": "a cat"})
+    assert unknown.status_code == 404
+    assert "minilm, small" in unknown.json()["error"]["message"]
+    traced = client.post("/v1/trace", json={"text": "a cat", "model": "small"})
+    assert (traced.status_code, traced.json()["model"]) == (200, "small")
+
+
+def test_a_collection_keeps_the_encoder_that_it_names(client: httpx.Client) -> None:
+    made = client.put("/v1/collections/short", json={"encoder": "small"}).json()
+    assert (made["encoder"], made["dimension"]) == ("small", SMALL_WIDTH)
+    assert client.put("/v1/collections/long", json={}).json()["encoder"] == "minilm"
+    for name in ("short", "long"):
+        documents = [{"id": text, "key": text} for text in ("cats", "databases")]
+        assert client.post(f"/v1/collections/{name}/documents", json={"documents": documents}).status_code == 200
+        answer = client.post(f"/v1/collections/{name}/attend", json={"query": "a cat", "top_k": 1}).json()
+        assert answer["matches"][0]["id"] == "cats"
+
+
+def test_an_unknown_encoder_and_another_width_are_refused_with_what_there_is(client: httpx.Client) -> None:
+    refused = client.put("/v1/collections/new", json={"encoder": "large"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
+    assert "minilm, small" in refused.text
+    wide = client.put("/v1/collections/new", json={"encoder": "small", "dimension": 384})
+    assert wide.status_code == 422
+    assert "'small' makes keys of width 64, dimension is 384" in wide.text
+    assert client.get("/v1/collections/new").status_code == 404
+
+
+def test_an_unloaded_encoder_gives_its_memory_back_and_is_loaded_again(client: httpx.Client) -> None:
+    assert client.post("/v1/encode", json={"texts": ["a"], "model": "small"}).status_code == 200
+    for _ in range(2):
+        answer = client.delete("/v1/encoders/small/memory")
+        assert (answer.status_code, answer.json()["state"], answer.json()["memory_bytes"]) == (200, "unloaded", 0)
+        assert answer.json()["dimension"] == SMALL_WIDTH
+    assert client.post("/v1/encode", json={"texts": ["a"], "model": "small"}).status_code == 200
+    unknown = client.delete("/v1/encoders/large/memory")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "model_not_found")
+
+
+def attend(running: RunningService, name: str, query: str | list[float]) -> httpx.Response:
+    with running.client() as client:
+        return client.post(f"/v1/collections/{name}/attend", json={"query": query})
+
+
+def test_without_its_encoder_a_collection_answers_vectors_and_refuses_texts(folder: Path, small: Path) -> None:
+    data = folder / "missing"
+    vector = [1.0] * SMALL_WIDTH
+    vectors = {"key_vector": vector, "value_vector": vector}
+    with (
+        RunningService(data_dir=data, encoders=write(folder, ("a", small), ("minilm", MINILM))) as running,
+        running.client() as client,
+    ):
+        running.wait_until_ready()
+        client.put("/v1/collections/c", json={"encoder": "a"})
+        client.put("/v1/collections/c/documents/cat", json={"key": "cats"})
+    with RunningService(data_dir=data, encoders=write(folder, ("minilm", MINILM))) as running:
+        running.wait_until_ready()
+        refused = attend(running, "c", "cats")
+        assert (refused.status_code, refused.json()["code"]) == (503, "encoder_missing")
+        assert "encoded by 'a', and the encoders of this service are: minilm" in refused.json()["detail"]
+        assert attend(running, "c", vector).status_code == 200
+        with running.client() as client:
+            written = client.put("/v1/collections/c/documents/dog", json={"key": "dogs"})
+            assert (written.status_code, written.json()["code"]) == (503, "encoder_missing")
+            with_vector = client.put("/v1/collections/c/documents/dog", json={"key": "dogs"} | vectors)
+            assert with_vector.status_code in (200, 201)
+            assert client.get("/v1/collections/c").json()["documents"] == 2
+    # The name means another model now: its vectors are not those of the collection.
+    with RunningService(data_dir=data, encoders=write(folder, ("a", MINILM))) as running:
+        running.wait_until_ready()
+        refused = attend(running, "c", "cats")
+        assert refused.json()["code"] == "encoder_missing"
+        assert f"the encoder 'a' was '{small}' when the collection was made" in refused.json()["detail"]
+        assert attend(running, "c", vector).status_code == 200
+    # Another name of the same model.
+    with RunningService(data_dir=data, encoders=write(folder, ("b", small))) as running:
+        running.wait_until_ready()
+        assert attend(running, "c", "cats").status_code == 200
+    # The only encoder of a service without a file.
+    with RunningService(data_dir=data, encoder=str(small)) as running:
+        running.wait_until_ready()
+        assert attend(running, "c", "cats").status_code == 200
+
+
+def test_a_flaw_of_the_file_and_a_second_setting_are_refused_at_the_start(tmp_path: Path) -> None:
+    file = write(tmp_path, ("a", MINILM))
+    with pytest.raises(ValidationError, match="set one of them"):
+        Settings(encoder=MINILM, encoders=file)
+    file.write_text(file.read_text() + "colour = 1\n")
+    with pytest.raises(ValidationError, match=r"line 4: .*no setting 'colour'"):
+        Settings(encoders=file)

@@ -1,0 +1,140 @@
+"""The encoders of a service: found by name or by model, loaded by the first text, and unloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from service.encoding import Encoder, EncodingError, ModelUnusable
+from service.encoding.encoders import Encoders
+from service.encoding.loading import LoadingEncoder
+from service.encoding.registry import load_encoder
+from tests.waiting import until
+
+
+def refuse() -> Encoder:
+    raise ModelUnusable("there is none")
+
+
+def named(name: str, model: str | None = None, load: Callable[[], Encoder] = refuse, **options: bool) -> LoadingEncoder:
+    return LoadingEncoder(name, load, model=model, **options)
+
+
+def test_a_collection_finds_its_encoder_by_name_and_model() -> None:
+    small, large = named("small", "m-1"), named("large", "m-2")
+    encoders = Encoders([small, large], "large")
+    assert encoders.default is large
+    assert encoders.names == ["small", "large"]
+    assert encoders.find("small") is small
+    assert encoders.find("m-1") is None
+    assert encoders.find_for("small", "m-1") is small
+    assert encoders.find_for("small", None) is small  # an earlier version did not record the model
+    assert encoders.find_for("renamed", "m-2") is large
+    assert encoders.find_for("m-1", None) is small  # made by a service whose only encoder had the model's name
+    assert encoders.find_for("small", "m-2") is large  # the name has moved, the model counts
+    assert encoders.find_for("small", "m-3") is None
+    assert Encoders().default is None
+
+
+def test_it_is_loaded_by_the_first_text_and_again_after_it_was_unloaded(encoder: Encoder) -> None:
+    loads = []
+
+    def load() -> Encoder:
+        loads.append(1)
+        return encoder
+
+    async def run() -> None:
+        lazy = named("one", None, load, lazy=True)
+        encoders = Encoders([lazy])
+        await encoders.start()
+        assert (lazy.state, lazy.facts, encoders.loading(), loads) == ("unloaded", None, [], [])
+        queues = await asyncio.gather(lazy.ready(), lazy.ready())
+        assert queues[0] is queues[1] is not None
+        assert (lazy.state, lazy.kind, len(loads)) == ("ready", "core", 1)
+        assert lazy.unload()
+        assert not lazy.unload()
+        assert (lazy.state, lazy.encoder, lazy.kind) == ("unloaded", None, "core")
+        assert len((await queues[0].encode(["a text"], "query")).vectors) == 1  # whoever has the queue goes on
+        assert await lazy.ready() not in (None, queues[0])
+        assert len(loads) == 2
+        await encoders.close()
+        await queues[0].close()
+
+    asyncio.run(run())
+
+
+def test_the_memory_of_an_unloaded_encoder_is_freed() -> None:
+    async def run() -> weakref.ref[Encoder]:
+        lazy = named("one", None, lambda: load_encoder("all-MiniLM-L6-v2"), lazy=True)
+        queue = await lazy.ready()
+        assert queue is not None
+        await queue.encode(["a text"], "query")
+        gone = weakref.ref(queue.encoder)
+        assert queue.encoder.memory_bytes > 90_000_000
+        del queue
+        lazy.unload()
+        return gone
+
+    gone = asyncio.run(run())
+
+    def is_gone() -> bool:
+        gc.collect()
+        return gone() is None
+
+    until(is_gone)  # the thread that encoded lets go of its last call a moment after its result
+
+
+def test_only_what_the_start_loads_decides_whether_the_service_is_ready() -> None:
+    async def run() -> None:
+        lazy, remote, first = named("a", lazy=True), named("b", remote=True), named("c")
+        encoders = Encoders([lazy, remote, first], "c")
+        assert encoders.loading() == ["c"]
+        await encoders.start()
+        assert await lazy.ready() is None
+        await remote.wait()
+        assert [one.state for one in encoders] == ["failed"] * 3
+        assert encoders.failures() == ["encoder c: there is none"]
+
+    asyncio.run(run())
+
+
+def test_only_a_provider_that_failed_is_asked_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
+    monkeypatch.setattr("service.encoding.loading.RETRY_SECONDS", 0.0)
+    answers: list[Encoder | None] = [None, encoder]
+
+    def load() -> Encoder:
+        answer = answers.pop(0)
+        if answer is None:
+            raise EncodingError("it is down")
+        return answer
+
+    async def run() -> None:
+        remote = named("r", None, load, lazy=True, remote=True)
+        assert await remote.ready() is None
+        assert str(remote.failure) == "it is down"
+        assert await remote.ready() is not None
+        assert remote.failure is None
+        await remote.close()
+        here = named("h", None, refuse, lazy=True)
+        for _ in range(2):
+            assert await here.ready() is None
+        assert here.state == "failed"
+
+    asyncio.run(run())
+    assert answers == []
+
+
+def test_an_unexpected_error_is_a_failure_and_not_an_endless_loading() -> None:
+    def load() -> Encoder:
+        raise ZeroDivisionError
+
+    async def run() -> str:
+        lazy = named("one", None, load, lazy=True)
+        assert await lazy.ready() is None
+        return str(lazy.failure)
+
+    assert "ZeroDivisionError" in asyncio.run(run())
