@@ -228,17 +228,22 @@ class EncodingQueue:
         caller = CALLER.get()
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)
-        if len(self._lanes) < self.encoder.lanes:
+        self._start_lane()
+        return await pending.future
+
+    def _start_lane(self) -> None:
+        """Start another lane if one is free and requests wait."""
+        if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
-        return await pending.future
 
     async def _run(self) -> None:
         lane: Any = asyncio.current_task()
         while True:
             for purpose, waiting in self._waiting:
                 if batch := _next_batch(waiting, self._limits):
+                    self._start_lane()
                     await self._encode(batch, purpose)
                     break  # queries that came meanwhile go first
             else:

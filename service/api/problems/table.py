@@ -178,7 +178,7 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "encoder_unavailable": Refusal(
         503,
-        "the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message",
+        "the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason",
         (retrieval.EncoderUnavailable, encoding.EncodingError),
         repeat=True,
         openai_reason="the model is still loading, its provider does not answer, or the service is shutting down: try "

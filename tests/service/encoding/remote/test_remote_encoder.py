@@ -244,15 +244,9 @@ def set_number(answer, value):
 
 INVALID = {
     "2 vectors for 3 texts": changed(lambda answer: answer["data"].pop()),
-    "an `index` that is missing, repeated or not from 0 to 2: None": changed(
-        lambda answer: answer["data"][1].pop("index")
-    ),
-    "an `index` that is missing, repeated or not from 0 to 2: 0": changed(
-        lambda answer: answer["data"][1].update(index=0)
-    ),
-    "an `index` that is missing, repeated or not from 0 to 2: 3": changed(
-        lambda answer: answer["data"][1].update(index=3)
-    ),
+    "repeated or not from 0 to 2: None": changed(lambda answer: answer["data"][1].pop("index")),
+    "repeated or not from 0 to 2: 0": changed(lambda answer: answer["data"][1].update(index=0)),
+    "repeated or not from 0 to 2: 3": changed(lambda answer: answer["data"][1].update(index=3)),
     "vector 1 has numbers that are not finite": changed(lambda answer: set_number(answer, 1e39)),
     "has numbers that are not finite": changed(lambda answer: set_number(answer, math.nan)),
     "vector 1 is neither a list of numbers nor base64": changed(lambda answer: set_number(answer, None)),

@@ -1,0 +1,209 @@
+"""The queue in front of an encoder behind a URL: several calls at once, and a provider that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from service.encoding import EncodingQueue, ProviderUnavailable, QueueOverfull, TextRefused
+from service.encoding.remote import RemoteSettings
+from service.encoding.remote import provider as provider_module
+from service.encoding.remote.encoder import RemoteEncoder
+from service.scheduling import CALLER
+from tests.service.encoding.remote.provider import Reply, StubProvider, vector_of
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(provider_module, "FIRST_PAUSE_SECONDS", 0.01)  # the pauses of a provider that recovers quickly
+
+
+@pytest.fixture
+def stub():
+    with StubProvider().running() as provider:
+        yield provider
+
+
+@pytest.fixture
+def door(stub):
+    """A door that holds every call at the provider until it is opened."""
+    door = threading.Event()
+    stub.behaviour = lambda call: None if door.wait(60) else Reply(500)
+    yield door
+    door.set()
+
+
+def run(stub, scenario, *, max_waiting=1000, **fields):
+    usual = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "timeout_seconds": 20.0}
+
+    async def lifetime():
+        encoder = await asyncio.to_thread(ready_encoder, RemoteSettings(**(usual | fields)))
+        stub.calls.clear()
+        queue = EncodingQueue(encoder, max_waiting=max_waiting)
+        queue.start()
+        try:
+            return await scenario(queue)
+        finally:
+            await queue.close()
+
+    return asyncio.run(asyncio.wait_for(lifetime(), 120))
+
+
+def ready_encoder(settings):
+    """An encoder whose width is known; the stub is not asked."""
+    encoder = RemoteEncoder(settings)
+    encoder._provider.dimension = 48
+    return encoder
+
+
+def ask(queue, texts, purpose="document", caller="a caller"):
+    token = CALLER.set(caller)
+    try:
+        return asyncio.create_task(queue.encode(texts, purpose))
+    finally:
+        CALLER.reset(token)
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+def test_several_batches_are_in_flight_and_each_keeps_the_limits(stub, door):
+    async def scenario(queue):
+        first = ask(queue, [f"document number {i}" for i in range(40)])
+        await until(lambda: stub.in_flight == 3)
+        question = ask(queue, ["a question"], "query")
+        await asyncio.sleep(0)
+        door.set()
+        await question
+        assert not first.done()
+        return await first
+
+    encoded = run(stub, scenario, concurrency=3, batch_texts=4)
+    np.testing.assert_array_equal(encoded.vectors[7], vector_of("document number 7"))
+    assert stub.most_in_flight == 3
+    assert max(len(call.body["input"]) for call in stub.calls) == 4
+
+
+def test_texts_of_several_callers_share_a_call(stub, door):
+    async def scenario(queue):
+        tasks = [ask(queue, ["first"])]
+        await until(lambda: stub.in_flight == 1)
+        tasks += [ask(queue, [f"text of {i}"], caller=f"caller {i}") for i in range(5)]
+        await asyncio.sleep(0)
+        door.set()
+        await asyncio.gather(*tasks)
+
+    run(stub, scenario, concurrency=1)
+    assert [len(call.body["input"]) for call in stub.calls] == [1, 5]
+
+
+def test_a_caller_who_goes_away_ends_the_call(stub, door):
+    async def scenario(queue):
+        task = ask(queue, ["first"])
+        await until(lambda: stub.in_flight == 1)
+        waiting = ask(queue, ["second"])
+        await asyncio.sleep(0)
+        waiting.cancel()
+        task.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
+        await until(lambda: not queue._lanes)  # although the provider still holds the call
+        assert stub.in_flight == 1
+        assert queue.waiting == 0
+        third = ask(queue, ["third"])
+        await until(lambda: len(stub.calls) == 2)
+        door.set()
+        await third
+
+    run(stub, scenario, concurrency=1)
+    assert stub.texts == ["first", "third"]
+
+
+def test_a_batch_goes_on_while_one_of_its_callers_waits(stub, door):
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await until(lambda: stub.in_flight == 1)
+        leaves, stays = ask(queue, ["of one who leaves"], caller="x"), ask(queue, ["of one who stays"], caller="y")
+        await asyncio.sleep(0)
+        leaves.cancel()
+        door.set()
+        await first
+        return await stays
+
+    encoded = run(stub, scenario, concurrency=1)
+    np.testing.assert_array_equal(encoded.vectors[0], vector_of("of one who stays"))
+
+
+def test_a_refused_text_fails_its_own_caller_only(stub, door):
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await until(lambda: stub.in_flight == 1)
+        good, bad = ask(queue, ["good", "also good"], caller="x"), ask(queue, ["fine", "bad"], caller="y")
+        await asyncio.sleep(0)
+        stub.behaviour = lambda call: Reply(400, {"error": "too long"}) if "bad" in call.body["input"] else None
+        door.set()
+        return await asyncio.gather(first, good, bad, return_exceptions=True)
+
+    _, good, bad = run(stub, scenario, concurrency=1)
+    np.testing.assert_array_equal(good.vectors[1], vector_of("also good"))
+    assert isinstance(bad, TextRefused)
+    assert "'bad'" in str(bad)
+
+
+def test_an_invalid_vector_fails_its_own_caller_only(stub, door):
+    def behaviour(call):
+        answer = stub.answer(call)
+        for text, item in zip(call.body["input"], answer["data"], strict=True):
+            if text == "bad":
+                item["embedding"] = [1e39] * 48
+        return Reply(200, answer)
+
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await until(lambda: stub.in_flight == 1)
+        good, bad = ask(queue, ["good"], caller="x"), ask(queue, ["bad"], caller="y")
+        await asyncio.sleep(0)
+        stub.behaviour = behaviour
+        door.set()
+        return await asyncio.gather(first, good, bad, return_exceptions=True)
+
+    _, good, bad = run(stub, scenario, concurrency=1)
+    np.testing.assert_array_equal(good.vectors[0], vector_of("good"))
+    assert isinstance(bad, ProviderUnavailable)
+    assert "not finite" in str(bad)
+
+
+def test_while_a_provider_hangs_all_who_wait_are_told_soon_and_the_queue_is_empty_again(stub, door):
+    async def scenario(queue):
+        began, seconds = time.monotonic(), []
+
+        async def one(number):
+            with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+                await ask(queue, [f"text {number}"], caller=f"caller {number}")
+            seconds.append(time.monotonic() - began)
+
+        await asyncio.gather(*(one(number) for number in range(40)))
+        assert max(seconds) < 2.5  # twice the time limit, on a busy machine
+        assert queue.waiting == 0
+        door.set()
+        await ask(queue, ["it is back"])
+
+    run(stub, scenario, concurrency=2, batch_texts=4, timeout_seconds=1.0)
+
+
+def test_more_texts_than_the_queue_takes_are_refused(stub, door):
+    async def scenario(queue):
+        first = ask(queue, [f"text {i}" for i in range(30)])
+        await until(lambda: stub.in_flight == 1)
+        with pytest.raises(QueueOverfull, match="texts wait for encoder 'nomic'"):
+            await ask(queue, [f"other {i}" for i in range(5)])
+        door.set()
+        await first
+        await ask(queue, [f"other {i}" for i in range(5)])
+
+    run(stub, scenario, concurrency=1, batch_texts=4, max_waiting=30)
