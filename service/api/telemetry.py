@@ -16,7 +16,9 @@ import structlog
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.events import MEDIA_TYPE
 from service.api.keyring import Holder
 from service.api.problems.table import OF_STATUS, TABLE
+from service.encoding.remote import FAILURES, ProviderCounts
 from service.request_trace import QUEUES, STAGES, Queue, RequestTrace, Stage, use_trace
 from service.retrieval.collections import ClusterStatus
 
@@ -69,6 +72,8 @@ class Meters:
         self.stages = histogram("stage_duration_seconds", "The duration of a stage, per batch.", "stage")
         self.texts = counter("encoder_texts", "Texts encoded.")
         self.tokens = counter("encoder_tokens", "Tokens read by the encoder.")
+        self._providers = ProviderMetrics()
+        registry.register(self._providers)
         self.variation = histogram(
             "certificate_total_variation",
             "Upper bounds of the total variation in certificates of answers.",
@@ -160,6 +165,14 @@ class Meters:
                 series.remove(gone)
         self._servers = current
 
+    def set_providers(self, counts: Mapping[str, ProviderCounts]) -> None:
+        """Set the metrics of encoders behind a URL.
+
+        Args:
+            counts: the counts of each encoder's provider, by the encoder's name.
+        """
+        self._providers.counts = counts
+
     def set_collections(self, series: Mapping[str, Mapping[str, float | None]]) -> None:
         """Set the metrics of collections, and remove those of others.
 
@@ -171,6 +184,35 @@ class Meters:
             for label, values in series.items():
                 if name in values:
                     gauge.labels(label).set(_or_nan(values[name]))
+
+
+class ProviderMetrics(Collector):
+    """The metrics of the providers of encoders, which count by themselves.
+
+    Attributes:
+        counts: the counts of each encoder's provider, by the encoder's name.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Mapping[str, ProviderCounts] = {}
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield a family of counters for each kind of event."""
+
+        def family(name: str, text: str, *labels: str) -> CounterMetricFamily:
+            return CounterMetricFamily(f"softkv_provider_{name}", text, labels=("encoder", *labels))
+
+        requests = family("requests", "HTTP requests to the provider of an encoder, repetitions included.")
+        repeats = family("repeats", "Requests to the provider that repeated a failed one.")
+        failures = family("failures", "Batches that the provider failed to encode in the end, by reason.", "reason")
+        tokens = family("tokens", "Tokens that the provider counted.")
+        for encoder, counts in self.counts.items():
+            requests.add_metric([encoder], counts.requests)
+            repeats.add_metric([encoder], counts.repeats)
+            tokens.add_metric([encoder], counts.tokens)
+            for reason in FAILURES:  # from the start, so that the first failure is an increase
+                failures.add_metric([encoder, reason], counts.failures[reason])
+        yield from (requests, repeats, failures, tokens)
 
 
 def _or_nan(count: float | None) -> float:

@@ -16,6 +16,7 @@ from attention.lookup import Background
 from service.encoding.background import TOPICS, Backgrounds, measure_background
 from service.encoding.batches import BatchLimits, BatchSize
 from service.encoding.models.network import Kind, Network, Precision, RunsOn
+from service.encoding.remote.counts import ProviderCounts
 from service.encoding.temperature import Similarity, Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Encoded, Purpose, check_texts
 from service.encoding.tokens import Span, Token, decode, room, spans, windows
@@ -129,6 +130,11 @@ class Encoder(ABC):
     def memory_bytes(self) -> int:
         """The memory of the model's parameters in this process."""
         return 0
+
+    @property
+    def counts(self) -> ProviderCounts | None:
+        """Counts of the calls to the encoder's provider, for metrics; None for a model of this machine."""
+        return None
 
     @abstractmethod
     def batch_limits(self) -> BatchLimits:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from service.encoding.loading import LoadingEncoder
+from service.encoding.remote.counts import ProviderCounts
 
 
 class Encoders:
@@ -83,6 +84,11 @@ class Encoders:
     def waiting(self) -> int:
         """The number of texts that wait to be encoded."""
         return sum(encoder.waiting for encoder in self)
+
+    def provider_counts(self) -> dict[str, ProviderCounts]:
+        """Return the counts of the provider of each encoder behind a URL that is loaded, by the encoder's name."""
+        loaded = ((encoder.name, encoder.encoder) for encoder in self)
+        return {name: encoder.counts for name, encoder in loaded if encoder is not None and encoder.counts is not None}
 
     def refuse(self) -> None:
         """Stop accepting texts, and fail those that wait."""

@@ -129,6 +129,7 @@ async def metrics(request: Request, running: Running) -> Response:
     keys = request.app.state.keyring.file
     meters.keys_file.set(keys is None or keys.flaw is None)
     meters.depth.labels("encode").set(running.catalogue.encoders.waiting)
+    meters.set_providers(running.catalogue.encoders.provider_counts())
     # The metrics are of the whole service, also for a caller with a restricted key.
     parts = request.app.state.parts
     holder: Holder = request.state.holder

@@ -5,4 +5,5 @@ Importing the settings costs no HTTP client: `RemoteEncoder` is imported from it
 
 from __future__ import annotations
 
+from service.encoding.remote.counts import FAILURES, ProviderCounts
 from service.encoding.remote.settings import InvalidRemoteSettings, RemoteSettings

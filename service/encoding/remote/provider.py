@@ -7,12 +7,9 @@ import random
 import ssl
 import time
 import weakref
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import httpx2
 import numpy as np
@@ -29,15 +26,9 @@ from service.encoding.remote.answers import (
     read_message,
 )
 from service.encoding.remote.background_loop import PROVIDERS
+from service.encoding.remote.counts import Failure, ProviderCounts
 from service.encoding.remote.pace import Pace
 from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
-
-Failure = Literal["unreachable", "too slow", "rate limit", "server error", "refused", "invalid answer", "text refused"]
-"""The reason why a call failed, for metrics."""
-
-FAILURES: tuple[Failure, ...] = (
-    *("unreachable", "too slow", "rate limit", "server error", "refused", "invalid answer", "text refused"),
-)
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
 """The pause before the first repetition, and the longest one; each is twice as long as the one before."""
@@ -55,23 +46,6 @@ SHOWN_CHARACTERS = 60
 UNFIT_TEXT = (400, 413, 422)
 TRY_AGAIN = (408, 425, 429, 502, 503, 504, 529)
 """Statuses after which a call is repeated until its time is over; after other errors of a server a few times."""
-
-
-@dataclass
-class ProviderCounts:
-    """Counts of the calls to a provider, for metrics.
-
-    Attributes:
-        requests: the HTTP requests that were sent, repetitions included.
-        repeats: how many of them repeat one that failed.
-        failures: the batches that failed in the end, by reason.
-        tokens: the tokens that the provider counted.
-    """
-
-    requests: int = 0
-    repeats: int = 0
-    failures: Counter[Failure] = field(default_factory=Counter)
-    tokens: int = 0
 
 
 class _Failed(Exception):
