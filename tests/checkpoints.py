@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from service.encoding.registry import default_checkpoint
+from service.encoding.registry import DEFAULT_MODEL, default_checkpoint
 
 WIDTH = 32
 VOCABULARY = 30_522  # of the tokeniser of all-MiniLM, which these models read texts with
@@ -49,6 +49,7 @@ def save_transformer(
     import torch
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(7)
     model = getattr(transformers, auto).from_config(getattr(transformers, config)(**(SIZES | options)))
     for parameter in model.parameters():
@@ -131,3 +132,33 @@ def save_static(
         *[Normalize()] * normalise,
     ]
     SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
+
+
+SMALL = "small"
+"""The name of the second encoder in a file of two."""
+SMALL_PROMPTS = {"query": "search for: ", "document": ""}
+
+
+def save_two_encoders(folder: Path) -> Path:
+    """Write a small random model that reads queries and documents differently, and a file of two encoders.
+
+    Args:
+        folder: an existing folder.
+
+    Returns:
+        the file, for the setting ENCODERS: all-MiniLM-L6-v2, the default, and the small model, called `SMALL`.
+    """
+    bare, directory, file = folder / "bare", folder / SMALL, folder / "encoders.toml"
+    save_transformer(bare, "BertConfig")
+    save_sentence_encoder(directory, bare, normalise=True, prompts=SMALL_PROMPTS)
+    file.write_text(
+        f"""default = "{DEFAULT_MODEL}"
+
+[encoders."{DEFAULT_MODEL}"]
+model = "{DEFAULT_MODEL}"
+
+[encoders.{SMALL}]
+model = "{directory}"
+"""
+    )
+    return file

@@ -1,4 +1,4 @@
-"""LangChain's and LlamaIndex's classes for OpenAI's embeddings, pointed at this service."""
+"""Classes for OpenAI's embeddings, OpenAI's own, LangChain's and LlamaIndex's, at a service with two encoders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import openai
 import pytest
+
+from tests.checkpoints import SMALL, save_two_encoders
+from tests.running import RunningService
 
 pytestmark = pytest.mark.integration
 
@@ -17,21 +21,36 @@ PYTHON = ROOT / ".venv-integrations" / "bin" / "python"
 MODEL = "all-MiniLM-L6-v2"
 TEXTS = ["relational databases", "a cat asleep in the sun", "word " * 300]
 
+each_model = pytest.mark.parametrize("model", [MODEL, SMALL])
+
 
 @pytest.fixture(scope="module")
-def wanted(client):
-    return np.asarray(client.post("/v1/encode", json={"texts": TEXTS}).json()["embeddings"])
+def two(tmp_path_factory):
+    """A service with the default model and a small one."""
+    encoders = save_two_encoders(tmp_path_factory.mktemp("models"))
+    with RunningService(data_dir=tmp_path_factory.mktemp("data"), encoders=encoders) as running:
+        running.wait_until_ready()
+        yield running
 
 
-def embedded(script, service, **asked):
-    """Run a script of this folder on texts, in the environment of other libraries; return its output."""
+@pytest.fixture(scope="module")
+def expected(two):
+    """The service's vectors of TEXTS by each model."""
+    with two.client() as client:
+        return {
+            model: np.asarray(client.post("/v1/encode", json={"texts": TEXTS, "model": model}).json()["embeddings"])
+            for model in (MODEL, SMALL)
+        }
+
+
+def embedded(script, service, calls):
+    """Run a script of this folder on texts, in the environment of other libraries; return its answer to each call."""
     if not PYTHON.exists():
         pytest.skip("there is no .venv-integrations: make test-long makes it")
-    asked = {"url": service.url, "model": MODEL, "texts": TEXTS} | asked
     done = subprocess.run(
         # Isolated: else the script's own folder is searched first, where files are called as those libraries are.
         [PYTHON, "-I", Path(__file__).with_name(f"{script}.py")],
-        input=json.dumps(asked),
+        input=json.dumps({"url": service.url, "texts": TEXTS, "calls": calls}),
         env={name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGCHAIN_"))},
         capture_output=True,
         text=True,
@@ -41,26 +60,43 @@ def embedded(script, service, **asked):
     return json.loads(done.stdout)
 
 
-def close(made, expected):
-    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-6)
+def close(made, vectors):
+    np.testing.assert_allclose(made, vectors, rtol=0, atol=1e-6)
 
 
-def test_langchain(service, wanted):
-    made = embedded("langchain", service, dimensions=None)
-    close(made["documents"], wanted)
-    close(made["query"], wanted[1])
-    close(made["later"], wanted)
+@each_model
+def test_the_official_client(two, expected, model):
+    with openai.OpenAI(base_url=f"{two.url}/v1", api_key="none", max_retries=0) as api:
+        answer = api.embeddings.create(model=model, input=TEXTS)
+        assert answer.model == model
+        close([item.embedding for item in answer.data], expected[model])
+        assert {listed.id for listed in api.models.list()} == {MODEL, SMALL}
+        assert api.models.retrieve(model).state == "ready"
+        # An addition of softkv's: OpenAI's call does not say what a text is for.
+        asked = api.embeddings.create(model=model, input=TEXTS[1], extra_body={"purpose": "query"})
+        assert np.allclose(asked.data[0].embedding, expected[model][1], atol=1e-3) == (model == MODEL)
 
 
-def test_langchain_with_fewer_dimensions(service, wanted):
-    cut = wanted[:, :64] / np.linalg.norm(wanted[:, :64], axis=1, keepdims=True)
-    made = embedded("langchain", service, dimensions=64)
-    close(made["documents"], cut)
-    close(made["query"], cut[1])
+def test_the_official_client_says_which_models_there_are(two):
+    with (
+        openai.OpenAI(base_url=f"{two.url}/v1", api_key="none", max_retries=0) as api,
+        pytest.raises(openai.NotFoundError) as refusal,
+    ):
+        api.embeddings.create(model="nothing", input="a")
+    assert (refusal.value.code, refusal.value.param) == ("model_not_found", "model")
+    assert f"{MODEL}, {SMALL}" in str(refusal.value)
 
 
-def test_llama_index(service, wanted):
-    made = embedded("llama_index", service)
-    close(made["documents"], wanted)
-    close(made["query"], wanted[1])
-    close(made["later"], wanted)
+@pytest.mark.parametrize("script", ["langchain", "llama_index"])
+def test_a_framework_s_class(two, expected, script):
+    calls = [(MODEL, None), (SMALL, None), (SMALL, 16), ("nothing", None)]
+    *answers, refusal = embedded(script, two, calls)
+    for (model, dimensions), made in zip(calls, answers, strict=False):
+        vectors = expected[model][:, :dimensions]
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        close(made["documents"], vectors)
+        close(made["query"], vectors[1])
+        close(made["later"], vectors)
+    assert refusal["error"] == "NotFoundError"
+    assert f"{MODEL}, {SMALL}" in refusal["message"]
+    assert "'nothing'" in refusal["message"]

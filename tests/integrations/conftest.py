@@ -15,7 +15,10 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
-    """A client of the service, whose address is in SOFTKV_URL; it has the demo collection `library`."""
+    """A client of the service, whose address is in SOFTKV_URL.
+
+    It has the demo collection `library` and two encoders, see `tests.checkpoints.save_two_encoders`.
+    """
     with Client() as client:
         yield client
 

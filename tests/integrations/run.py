@@ -1,4 +1,4 @@
-"""`make integrations` runs this: a service, and beside it a framework's suite in the environment of that framework.
+"""`make integrations` runs this: a service with two encoders, and beside it a framework's suite in its environment.
 
 python -m tests.integrations.run langchain [what pytest takes]
 """
@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
+from tests.checkpoints import save_two_encoders
 from tests.examples import ROOT
 from tests.running import RunningService
 
@@ -40,7 +42,8 @@ def run(name: str, arguments: list[str]) -> int:
     suite = [python, "-m", "pytest", "-c", f"{HERE}/pytest.ini", "--rootdir", ".", "--confcutdir", HERE]
     with (
         tempfile.TemporaryDirectory() as data,
-        RunningService(data_dir=data, demo=("library",)) as service,
+        tempfile.TemporaryDirectory() as models,
+        RunningService(data_dir=data, demo=("library",), encoders=save_two_encoders(Path(models))) as service,
     ):
         logging.disable(logging.INFO)  # a line for each request
         service.wait_until_ready()

@@ -15,7 +15,7 @@ PAGE = Page("docs/guide/haystack.md")
 
 
 def test_python_prints_what_its_comments_say(client):
-    assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 2
+    assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 3
     for item in client.collections("haystack-"):
         client.collection(item.name).drop()
 
