@@ -12,7 +12,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
-from service.storage.re_encoding import ReEncoding
+from service.storage.re_encoding import OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
     Change,
@@ -115,8 +115,8 @@ class Reader(Protocol):
     def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
 
-    def count_own_vectors(self, collection: int) -> tuple[int, int]:
-        """Count the documents with keys that no encoder made, and those with such values.
+    def count_own_vectors(self, collection: int) -> OwnVectors:
+        """Count the documents with vectors that no encoder made.
 
         Keys are the caller's own if there is no key text, or if there are several of the whole text. A value vector is
         if the value is not a text, or if the collection does not encode values. In a collection without an encoder all

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from service.storage.records import CollectionSettings, JSONText, Null
 
@@ -22,6 +22,14 @@ JobState: TypeAlias = Literal["running", "paused", "done", "failed", "cancelled"
 ACTIVE: tuple[JobState, ...] = ("running", "paused")
 LEASE_SECONDS = 15.0
 """A process that has not renewed its claim of a job for this time is taken for dead, and another one takes over."""
+
+
+class OwnVectors(NamedTuple):
+    """The numbers of documents with vectors that no encoder made: with such keys, such values, or either."""
+
+    keys: int
+    values: int
+    documents: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,6 @@ class ReEncoding:
         to: the encoder of the new vectors.
         settings: the settings of the shadow when it was created.
         temperature, null: as the caller sent them; None if they were left out.
-        keep: whether vectors that callers sent are kept.
         drops: what the collection loses, such as "calibration".
         started, ended: seconds of Unix time; `ended` is None before.
         documents, done: how many documents it had when the job ended, and how many of them the shadow; 0 before.
@@ -51,7 +58,6 @@ class ReEncoding:
     to: str
     temperature: float | None
     null: Null | None
-    keep: bool
     drops: tuple[str, ...]
     started: float
     ended: float | None = None
@@ -78,18 +84,24 @@ class ReEncoding:
 
     def ending(self, state: JobState, ended: float, documents: int, done: int, reason: str | None = None) -> ReEncoding:
         """Return the job after its end."""
-        counts = {"documents": documents, "done": done}
-        return replace(self, shadow=None, state=state, reason=reason, ended=ended, **counts)
+        return replace(
+            self, shadow=None, state=state, reason=reason, ended=ended, documents=documents, done=done
+        )
 
 
 def hidden_name(kind: str, number: int) -> str:
     """Return the name of a hidden collection.
 
     Args:
-        kind: "shadow" or "replaced".
+        kind: "shadow", "replaced" for a collection whose shadow has taken its place, or "discarded" for a shadow.
         number: the number of the collection that it belongs to.
     """
     return f"{HIDDEN}{kind} {number}"
+
+
+def was_read(name: str) -> bool:
+    """Return whether a hidden collection was visible once, so that calls may still read it."""
+    return name.startswith(f"{HIDDEN}replaced ")
 
 
 def carried_null(settings: CollectionSettings, sent: Null | None) -> Null:

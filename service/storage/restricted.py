@@ -15,7 +15,7 @@ from service.storage.fields import Kind
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.interface import Cursor, Reader, Search, Writer
 from service.storage.key_rows import KeySums
-from service.storage.re_encoding import ReEncoding
+from service.storage.re_encoding import OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
     Change,
@@ -149,8 +149,8 @@ class RestrictedReader:
         """Return the row numbers int64[n] of the documents that a shadow has copies of, and of the copies."""
         return self.whole.copied_rows(shadow)
 
-    def count_own_vectors(self, collection: int) -> tuple[int, int]:
-        """Count the documents with keys that no encoder made, and those with such values; hidden ones too."""
+    def count_own_vectors(self, collection: int) -> OwnVectors:
+        """Count the documents with vectors that no encoder made; hidden ones too."""
         return self.whole.count_own_vectors(collection)
 
     def aliases(self) -> list[AliasRecord]:

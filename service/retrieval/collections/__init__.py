@@ -14,7 +14,7 @@ from __future__ import annotations
 from service.retrieval.collections.aliases import AliasChange, Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.costs import Costs, QuestionTimes
+from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.maintenance import retry_forever, start_background
@@ -41,6 +41,9 @@ from service.retrieval.collections.restricted import (
 from service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, SealedBlocks, Span
 from service.retrieval.collections.settings import (
+    check_temperature,
+    choose_encoder,
+    default_temperature,
     find_model,
     get_encoding_queue,
     get_known_facts,

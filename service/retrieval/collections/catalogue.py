@@ -19,7 +19,7 @@ from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration
-from service.retrieval.errors import CollectionConflict, CollectionNotFound, RetrievalError
+from service.retrieval.errors import CollectionConflict, CollectionMoved, CollectionNotFound, RetrievalError
 from service.scheduling import WRITES
 from service.storage import (
     HIDDEN,
@@ -384,6 +384,8 @@ class Catalogue:
             ReEncodingActive: the collection has a job that has not ended.
         """
         with self.store.writing(collection=job.collection) as writer:
+            if writer.record(job.collection).name != name:
+                raise CollectionMoved(name)
             job = writer.begin_re_encoding(job, settings)
             assert job.shadow is not None
             number, record = job.shadow, replace(writer.record(job.shadow), name=name)

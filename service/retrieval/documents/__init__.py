@@ -21,4 +21,5 @@ from service.retrieval.documents.documents import (
 )
 from service.retrieval.documents.fields import decode_field_cursor, explain_no_match, read_field_facts
 from service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
+from service.retrieval.documents.re_encoding import JobStatus, ReEncodings
 from service.retrieval.documents.seeding import Seeding

@@ -35,7 +35,7 @@ from service.storage.postgres.statements import (
     where_passes,
     with_ids,
 )
-from service.storage.re_encoding import HIDDEN, ReEncoding
+from service.storage.re_encoding import HIDDEN, OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
     CollectionRecord,
@@ -105,8 +105,8 @@ class Reader:
         sources, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         return sources, rows
 
-    def count_own_vectors(self, collection: int) -> tuple[int, int]:
-        """Count the documents with keys that no encoder made, and those with such values."""
+    def count_own_vectors(self, collection: int) -> OwnVectors:
+        """Count the documents with vectors that no encoder made, see `service.storage.interface.Reader`."""
         settings = self._collection("id", collection).settings
         if settings.encoder is None:
             own_keys, own_values = "keys > 0", "value_vector IS NOT NULL"
@@ -116,13 +116,14 @@ class Reader:
             if settings.value_from == "value":
                 own_values += " AND NOT starts_with(ltrim(value), '\"')"
         rows = self._all(
-            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values})"
+            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values}),"
+            f" count(*) FILTER (WHERE {own_keys} OR {own_values})"
             " FROM softkv.documents JOIN softkv.vectors"
             ' ON vectors.collection = documents.collection AND vectors."row" = documents."row"'
             f" WHERE documents.collection = %s AND {self._living}",
             collection,
         )
-        return int(rows[0][0]), int(rows[0][1])
+        return OwnVectors(*rows[0])
 
     def aliases(self) -> list[AliasRecord]:
         """Return all aliases, ordered by name."""

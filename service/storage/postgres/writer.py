@@ -164,7 +164,7 @@ class Writer(Reader):
         with self._connection.transaction():
             before = self.re_encoding(job.collection)
             if before is not None and before.shadow is not None and job.shadow is None:
-                self._rename(before.shadow, hidden_name("replaced", before.shadow))
+                self._rename(before.shadow, hidden_name("discarded", before.shadow))
             statement = "UPDATE softkv.re_encodings SET shadow = %s, job = %s WHERE collection = %s"
             self._run(statement, job.shadow, job.text(), job.collection)
 

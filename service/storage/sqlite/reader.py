@@ -15,7 +15,7 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
-from service.storage.re_encoding import HIDDEN, ReEncoding
+from service.storage.re_encoding import HIDDEN, OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
     CollectionRecord,
@@ -103,8 +103,8 @@ class Reader:
         sources, rows = (parse_numbers(text) for text in columns)
         return sources, rows
 
-    def count_own_vectors(self, collection: int) -> tuple[int, int]:
-        """Count the documents with keys that no encoder made, and those with such values."""
+    def count_own_vectors(self, collection: int) -> OwnVectors:
+        """Count the documents with vectors that no encoder made, see `service.storage.interface.Reader`."""
         settings = self._collection("id", collection).settings
         if settings.encoder is None:
             own_keys, own_values = "keys > 0", "value_vector IS NOT NULL"
@@ -114,11 +114,12 @@ class Reader:
             if settings.value_from == "value":
                 own_values += " AND ltrim(value) NOT GLOB '\"*'"
         counts = self._connection.execute(
-            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values})"
+            f"SELECT count(*) FILTER (WHERE {own_keys}), count(*) FILTER (WHERE {own_values}),"
+            f" count(*) FILTER (WHERE {own_keys} OR {own_values})"
             ' FROM documents JOIN vectors ON vectors."row" = documents."row" WHERE collection = ?',
             (collection,),
         ).fetchone()
-        return int(counts[0]), int(counts[1])
+        return OwnVectors(*counts)
 
     def aliases(self) -> list[AliasRecord]:
         """Return all aliases, ordered by name."""

@@ -111,7 +111,7 @@ class Writer(Reader):
         with self._all_or_none():
             before = self.re_encoding(job.collection)
             if before is not None and before.shadow is not None and job.shadow is None:
-                self._rename(before.shadow, hidden_name("replaced", before.shadow))
+                self._rename(before.shadow, hidden_name("discarded", before.shadow))
             self._connection.execute(
                 "UPDATE re_encodings SET shadow = ?, job = ? WHERE collection = ?",
                 (job.shadow, job.text(), job.collection),

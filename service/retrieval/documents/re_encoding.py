@@ -1,0 +1,534 @@
+"""Jobs that move a collection to another encoder while callers read and write it.
+
+A job fills a shadow of the collection: a hidden one with the same documents and the vectors of the other encoder. It
+copies batch after batch. Then it compares the row numbers of both, which shows what callers wrote meanwhile, until only
+a few documents are left. These it copies while no other caller can write. In the same transaction the shadow takes the
+collection's name.
+
+So a call before the commit finds the old collection, and a call after it the new one. A call that has begun reads the
+old one to its end. No answer mixes vectors of two encoders, and a process that is killed loses at most one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import structlog
+
+from service.encoding import Encoder, EncodingError, EncodingQueue, InvalidText, QueueClosed
+from service.retrieval.collections import (
+    Catalogue,
+    Collection,
+    SharedCatalogue,
+    check_temperature,
+    choose_encoder,
+    default_temperature,
+    estimate_disk_bytes,
+    get_encoding_queue,
+    get_model_queue,
+)
+from service.retrieval.documents.prepare import draft_again
+from service.retrieval.errors import InvalidContent, ReEncodingNotFound, ReEncodingOver, RetrievalError
+from service.scheduling import CALLER, READS, WRITES
+from service.storage import (
+    LEASE_SECONDS,
+    CollectionDamaged,
+    CollectionMissing,
+    CollectionRecord,
+    CollectionSettings,
+    DiskFull,
+    DocumentDamaged,
+    DocumentRecord,
+    JobState,
+    Null,
+    Reader,
+    ReEncoding,
+    RowNumbers,
+    StorageError,
+    StoreClosed,
+    Unstorable,
+    WidthMismatch,
+    Writer,
+    carried_null,
+    was_read,
+)
+
+log = structlog.get_logger("softkv")
+
+BATCH = 128
+"""Documents that are copied in one transaction."""
+FINAL_DOCUMENTS = 64
+"""The most documents that are encoded while other writes wait, in the first rounds."""
+ROUNDS_PER_DOUBLING = 4
+MAX_FINAL_DOCUMENTS = 1024
+FINAL_SECONDS = 10.0
+"""The most time that the last documents may take, while other writes wait; then the job goes on as before."""
+POLL_SECONDS = LEASE_SECONDS / 3
+"""Interval at which jobs of dead processes are looked for, and claims renewed."""
+LONGEST_PAUSE_SECONDS = 30.0
+GRACE_SECONDS = 60.0
+"""For so long a collection that was replaced stays readable for the calls that began on it."""
+SHARED_GRACE_SECONDS = 600.0
+"""The same where other processes may have calls on it."""
+DELETED_AT_ONCE = 500
+SLICE_SECONDS = 0.03
+"""About how long a question may wait for texts of a job."""
+MIN_SLICE, MAX_SLICE = 8, 256
+DISK_RESERVE = 1.1
+
+FINAL_ERRORS = (InvalidContent, InvalidText, WidthMismatch, Unstorable, DocumentDamaged, CollectionDamaged)
+"""Errors that come again however often the job tries."""
+
+
+class JobOver(Exception):
+    """The job was cancelled, its collection was deleted, or another process has taken it over."""
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job, and how far it is.
+
+    Attributes:
+        documents: how many documents the collection has; after the end, how many it had then.
+        done: how many of them are in the shadow.
+    """
+
+    job: ReEncoding
+    documents: int
+    done: int
+
+    @classmethod
+    def of(cls, job: ReEncoding, reader: Reader) -> JobStatus:
+        """Return the status of a job as a reader sees it."""
+        if job.shadow is None:
+            return cls(job, job.documents, job.done)
+        documents = reader.record(job.collection).documents
+        return cls(job, documents, min(documents, reader.record(job.shadow).documents))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is left to do for a job at one instant.
+
+    Attributes:
+        rows: int64[n], ascending, the row numbers of the documents that the shadow lacks.
+        gone: int64[m], the row numbers of documents of the shadow that have no original any more.
+    """
+
+    rows: RowNumbers
+    gone: RowNumbers
+
+    @classmethod
+    def of(cls, job: ReEncoding, reader: Reader) -> _Work:
+        assert job.shadow is not None
+        sources, copies = reader.copied_rows(job.shadow)
+        rows = reader.rows_where(job.collection)
+        return cls(np.setdiff1d(rows, sources, assume_unique=True), copies[~np.isin(sources, rows, assume_unique=True)])
+
+    @property
+    def documents(self) -> int:
+        return max(len(self.rows), len(self.gone))
+
+
+class ReEncodings:
+    """The jobs of a service that move collections to other encoders; each runs in one process at a time.
+
+    Args:
+        catalogue: the collections of the service.
+        grace_seconds: for how long a replaced collection stays readable; None for the usual time.
+    """
+
+    def __init__(self, catalogue: Catalogue, grace_seconds: float | None = None) -> None:
+        self._catalogue = catalogue
+        self._shared = isinstance(catalogue, SharedCatalogue)
+        default = SHARED_GRACE_SECONDS if self._shared else GRACE_SECONDS
+        self._grace = default if grace_seconds is None else grace_seconds
+        self._owner = secrets.token_hex(8)
+        self._wake = asyncio.Event()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._seen: dict[int, float] = {}  # hidden collections to delete, and when each was seen first
+
+    async def run(self) -> None:
+        """Work on the jobs that have not ended, and delete what they leave, until this is cancelled."""
+        CALLER.set("")  # texts of jobs come after those of every caller
+        try:
+            while True:
+                self._wake.clear()
+                pending = False
+                try:
+                    pending = await self._look()
+                except (StorageError, RetrievalError) as error:
+                    if isinstance(error, StoreClosed):
+                        return
+                    pending = True
+                timeout = POLL_SECONDS if pending or self._shared else None
+                try:
+                    await asyncio.wait_for(self._wake.wait(), timeout)
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _look(self) -> bool:
+        """Begin the jobs that no process works on, and delete collections; return whether there is more to come."""
+        await self._catalogue.refresh()
+        jobs, hidden = await READS.run(self._read)
+        for number in [number for number, task in self._tasks.items() if task.done()]:
+            del self._tasks[number]
+        for job in jobs:
+            if await WRITES.run(self._claim_alone, job.collection) and job.collection not in self._tasks:
+                self._tasks[job.collection] = asyncio.create_task(self._work(job.collection))
+        shadows, now = {job.shadow for job in jobs}, time.monotonic()
+        waiting = {record.id: was_read(record.name) for record in hidden if record.id not in shadows}
+        self._seen = {number: self._seen.get(number, now) for number in waiting}
+        for number, readable in waiting.items():
+            if not readable or now - self._seen[number] >= self._grace:
+                while await WRITES.run(self._catalogue.delete_hidden, number, DELETED_AT_ONCE):
+                    await asyncio.sleep(0.02)
+                self._seen.pop(number, None)
+        return bool(jobs or self._seen)
+
+    def _read(self) -> tuple[list[ReEncoding], list[CollectionRecord]]:
+        with self._catalogue.store.reading() as reader:
+            jobs = [job for job in reader.re_encodings() if job.active]
+            return jobs, reader.hidden_collections()
+
+    def _claim_alone(self, collection: int) -> bool:
+        with self._catalogue.store.writing() as writer:
+            return writer.claim_re_encoding(collection, self._owner)
+
+    def _claim(self, writer: Writer, collection: int) -> ReEncoding:
+        """Return the job of a collection, in the transaction of a write for it; raises JobOver."""
+        job = writer.re_encoding(collection)
+        if job is None or not job.active or not writer.claim_re_encoding(collection, self._owner):
+            raise JobOver
+        return job
+
+    async def start(
+        self,
+        collection: Collection,
+        encoder: str,
+        *,
+        temperature: float | None = None,
+        null: Null | None = None,
+        keep: bool = False,
+    ) -> JobStatus:
+        """Begin to move a collection to another encoder.
+
+        Args:
+            collection: the collection.
+            encoder: the name of the other encoder.
+            temperature, null: the settings of the collection after it; None for those that follow from the encoder.
+            keep: whether vectors that callers sent are kept, instead of a refusal.
+
+        Raises:
+            InvalidContent: the encoder is unknown or the collection's own, or vectors of callers are in the way.
+            EncoderUnavailable: the encoder is still loading, or has failed.
+            ReEncodingActive: a job of the collection has not ended.
+            DiskFull: the disk lacks the space for a second copy of the collection.
+        """
+        encoders = self._catalogue.encoders
+        chosen = choose_encoder(encoders, encoder)
+        assert chosen is not None
+        model = (await get_model_queue(encoders, chosen.name)).encoder
+
+        def begin() -> JobStatus:
+            with collection.reading() as (record, reader):
+                if (record.settings.encoder_model or record.settings.encoder, record.settings.precision) == (
+                    chosen.model,
+                    model.precision,
+                ):
+                    raise InvalidContent.at(
+                        "/encoder", f"collection {record.name!r} has the vectors of {encoder!r} already: name another"
+                    )
+                _check_own_vectors(record, reader, model, keep=keep)
+                self._check_disk(record, reader, model)
+            settings = _settings(record.settings, model, temperature, null)
+            settings = replace(settings, encoder=chosen.name, encoder_model=chosen.model)
+            check_temperature(settings)
+            job = ReEncoding(
+                record.id,
+                None,
+                "running",
+                None,
+                record.settings.encoder,
+                chosen.name,
+                temperature,
+                null,
+                ("calibration",) if record.settings.calibration is not None else (),
+                time.time(),
+            )
+            return JobStatus(self._catalogue.begin_re_encoding(job, settings, record.name), record.documents, 0)
+
+        status = await WRITES.run(begin)
+        self._wake.set()
+        return status
+
+    def _check_disk(self, record: CollectionRecord, reader: Reader, model: Encoder) -> None:
+        disk = self._catalogue.store.disk()
+        if disk is None:
+            return
+        wider = model.dimension / (record.settings.dimension or model.dimension)
+        needed = round(DISK_RESERVE * max(1.0, wider) * estimate_disk_bytes(record, reader))
+        if needed > disk.free:
+            raise DiskFull(
+                f"re-encoding {record.name!r} takes about {needed:,} bytes beside it, and {disk.free:,} are free: "
+                "free some space first"
+            )
+
+    def status(self, name: str) -> JobStatus:
+        """Return the last job of a collection; blocks. Raises ReEncodingNotFound."""
+        with self._catalogue.store.reading() as reader:
+            return self._status(name, reader)
+
+    def _status(self, name: str, reader: Reader) -> JobStatus:
+        job = reader.re_encoding(reader.collection(name).id)
+        if job is None:
+            raise ReEncodingNotFound(name)
+        return JobStatus.of(job, reader)
+
+    def cancel(self, name: str) -> JobStatus:
+        """Cancel the job of a collection, which stays as it is; blocks.
+
+        Raises:
+            ReEncodingNotFound: the collection was never re-encoded.
+            ReEncodingOver: the job has ended.
+        """
+        while True:
+            with self._catalogue.store.reading() as reader:
+                number = reader.collection(name).id
+            with self._catalogue.store.writing(collection=number) as writer:
+                if writer.collection(name).id != number:
+                    continue
+                status = self._status(name, writer)
+                if not status.job.active:
+                    raise ReEncodingOver(name, status.job.state)
+                return self._end(writer, status, "cancelled")
+
+    def _end(self, writer: Writer, status: JobStatus, state: JobState, reason: str | None = None) -> JobStatus:
+        ended = status.job.ending(state, time.time(), status.documents, status.done, reason)
+        self._catalogue.end_re_encoding(writer, ended, status.job.shadow)
+        return JobStatus(ended, ended.documents, ended.done)
+
+    def wake(self) -> None:
+        """Look at the jobs now, for example because one was cancelled."""
+        self._wake.set()
+
+    def active(self) -> list[JobStatus]:
+        """Return the jobs that have not ended; blocks."""
+        with self._catalogue.store.reading() as reader:
+            return [JobStatus.of(job, reader) for job in reader.re_encodings() if job.active]
+
+    async def _work(self, collection: int) -> None:
+        """Do a job to its end; pause and try again after an error that may pass."""
+        pause = 1.0
+        run = _Run(self._catalogue, self._claim, collection)
+        while True:
+            before = run.copied
+            try:
+                await run.until_done()
+                self._wake.set()
+                return
+            except (JobOver, StoreClosed, CollectionMissing):
+                self._wake.set()
+                return
+            except FINAL_ERRORS as error:
+                await WRITES.run(self._fail, collection, str(error))
+                return
+            except (EncodingError, RetrievalError, StorageError, MemoryError, TimeoutError) as error:
+                pause = 1.0 if run.copied > before else min(2 * pause, LONGEST_PAUSE_SECONDS)
+                if isinstance(error, QueueClosed):
+                    reason = "its encoder is not running"
+                else:
+                    reason = str(error) or type(error).__name__
+                log.warning("re-encoding pauses", reason=reason, seconds=pause)
+            except Exception as error:
+                log.exception("re-encoding failed unexpectedly")
+                await WRITES.run(self._fail, collection, f"it failed unexpectedly ({type(error).__name__})")
+                return
+            try:
+                await WRITES.run(self._pause, collection, reason)
+            except (StorageError, RetrievalError):
+                pass  # the state in the store stays as it was
+            except JobOver:
+                self._wake.set()
+                return
+            await asyncio.sleep(pause)
+
+    def _pause(self, collection: int, reason: str) -> None:
+        with self._catalogue.store.writing() as writer:
+            job = self._claim(writer, collection)
+            writer.save_re_encoding(replace(job, state="paused", reason=reason))
+
+    def _fail(self, collection: int, reason: str) -> None:
+        log.error("re-encoding failed", reason=reason)
+        with self._catalogue.store.writing(collection=collection) as writer:
+            job = writer.re_encoding(collection)
+            if job is not None and job.active:
+                self._end(writer, JobStatus.of(job, writer), "failed", reason)
+        self._wake.set()
+
+
+class _Run:
+    """The work of this process on one job.
+
+    Attributes:
+        copied: the number of documents that it has copied.
+    """
+
+    def __init__(self, catalogue: Catalogue, claim: Callable[[Writer, int], ReEncoding], collection: int) -> None:
+        self._catalogue, self._claim, self._collection = catalogue, claim, collection
+        self._slice = MIN_SLICE
+        self._paused = True  # until the first batch, as far as this process knows
+        self.copied = 0
+
+    async def until_done(self) -> None:
+        """Copy what is left, round by round, and put the shadow into the place of the collection."""
+        await self._catalogue.refresh()
+        rounds = 0
+        while True:
+            job, shadow, work = await READS.run(self._look)
+            queue = await get_encoding_queue(self._catalogue.encoders, shadow.record.settings)
+            limit = min(FINAL_DOCUMENTS << (rounds // ROUNDS_PER_DOUBLING), MAX_FINAL_DOCUMENTS)
+            if work.documents <= limit:
+                loop = asyncio.get_running_loop()
+                if await WRITES.run(self._finish, shadow, queue, limit, loop):
+                    return
+            for start in range(0, len(work.gone), BATCH):
+                await WRITES.run(self._write, shadow, (), (), work.gone[start : start + BATCH])
+            for start in range(0, len(work.rows), BATCH):
+                rows, documents = await READS.run(self._originals, job, work.rows[start : start + BATCH])
+                records = await self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+                await WRITES.run(self._write, shadow, rows, records, ())
+                self.copied += len(records)
+            rounds += 1
+
+    def _look(self) -> tuple[ReEncoding, Collection, _Work]:
+        with self._catalogue.store.reading() as reader:
+            job = reader.re_encoding(self._collection)
+            if job is None or not job.active:
+                raise JobOver
+            work = _Work.of(job, reader)
+        shadow = self._catalogue.shadow(job)
+        if shadow is None:
+            raise RetrievalError("the collection that it fills is not known to this process yet")
+        with shadow.snapshot():  # raises CollectionLoading if its keys are not in memory
+            pass
+        return job, shadow, work
+
+    def _originals(self, job: ReEncoding, rows: RowNumbers) -> tuple[RowNumbers, list[DocumentRecord]]:
+        """Return those of these documents that are still stored."""
+        with self._catalogue.store.reading() as reader:
+            stored = reader.rows_where(job.collection, first=int(rows[0]), last=int(rows[-1]))
+            rows = np.intersect1d(rows, stored, assume_unique=True)
+            return rows, reader.documents(job.collection, rows)
+
+    async def _encode(
+        self, queue: EncodingQueue, record: CollectionRecord, documents: Sequence[DocumentRecord], *, sent_vectors: bool
+    ) -> list[DocumentRecord]:
+        """Return the documents with the vectors of the new encoder, which come after all questions and uploads."""
+        drafts = [draft_again(record, document, sent_vectors=sent_vectors) for document in documents]
+        texts = list({text: None for draft in drafts for text in draft.texts})
+        vectors = dict[str, np.ndarray]()
+        start, remote = 0, queue.encoder.kind == "remote"
+        while start < len(texts):
+            batch = texts[start : start + (MAX_SLICE if remote else self._slice)]
+            began = time.perf_counter()
+            encoded = await queue.encode(batch, "document")
+            self._adjust(time.perf_counter() - began)
+            vectors |= dict(zip(batch, encoded.vectors, strict=True))
+            start += len(batch)
+        return await READS.run(lambda: [draft.record(vectors) for draft in drafts])
+
+    def _adjust(self, seconds: float) -> None:
+        if seconds > 2 * SLICE_SECONDS:
+            self._slice = max(MIN_SLICE, self._slice // 2)
+        elif seconds < SLICE_SECONDS:
+            self._slice = min(MAX_SLICE, 2 * self._slice)
+
+    def _write(
+        self,
+        shadow: Collection,
+        rows: RowNumbers | Sequence[int],
+        records: Sequence[DocumentRecord],
+        gone: RowNumbers | Sequence[int],
+    ) -> None:
+        with shadow.filling() as writer:
+            job = self._claim(writer, self._collection)
+            if self._paused or job.state == "paused":
+                writer.save_re_encoding(replace(job, state="running", reason=None))
+                self._paused = False
+            shadow.write_copies(np.asarray(rows, dtype=np.int64), records, np.asarray(gone, dtype=np.int64), writer)
+
+    def _finish(self, shadow: Collection, queue: EncodingQueue, limit: int, loop: asyncio.AbstractEventLoop) -> bool:
+        """Copy the last documents while no other caller can write, and let the shadow take the collection's place.
+
+        Return False if there are more than `limit` by now.
+        """
+        shadow.warm()
+        with shadow.filling(of=self._collection) as writer:
+            job = self._claim(writer, self._collection)
+            work = _Work.of(job, writer)
+            if work.documents > limit:
+                return False
+            documents = writer.documents(self._collection, work.rows)
+            encoding = self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+            records = asyncio.run_coroutine_threadsafe(encoding, loop).result(FINAL_SECONDS)
+            shadow.write_copies(work.rows, records, work.gone, writer)
+            assert job.shadow is not None
+            settings = writer.record(job.shadow).settings
+            original = writer.record(self._collection).settings
+            self._catalogue.replace_collection(writer, job, replace(settings, null=carried_null(original, job.null)))
+        log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
+        return True
+
+
+def _settings(
+    settings: CollectionSettings, model: Encoder, temperature: float | None, null: Null | None
+) -> CollectionSettings:
+    if null == "calibrated":
+        raise InvalidContent.at("/null", "a calibration is of the vectors until now: leave null out, calibrate later")
+    if temperature is None:
+        temperature = default_temperature(settings.similarity, encoder=model.temperatures, dimension=model.dimension)
+    return replace(
+        settings,
+        precision=model.precision,
+        dimension=model.dimension,
+        value_dimension=None,
+        temperature=temperature,
+        null=carried_null(settings, null),
+        calibration=None,
+    )
+
+
+def _check_own_vectors(record: CollectionRecord, reader: Reader, model: Encoder, *, keep: bool) -> None:
+    """Raise InvalidContent if vectors that callers sent are in the way."""
+    own, settings = reader.count_own_vectors(record.id), record.settings
+    if own.documents and not keep:
+        documents = "1 document carries" if own.documents == 1 else f"{own.documents:,} documents carry"
+        raise InvalidContent.at(
+            "/vectors",
+            f"{documents} vectors that no encoder can make from the texts: send "
+            '"vectors": "keep" to keep these as they are, or delete those documents first',
+        )
+    if own.keys and settings.dimension != model.dimension:
+        raise InvalidContent.at(
+            "/vectors",
+            f"{own.keys:,} documents carry keys of width {settings.dimension}, and {model.name!r} makes keys of width "
+            f"{model.dimension}: a collection has one width, so choose an encoder of that width, or delete those "
+            "documents first",
+        )
+    # Values as wide as the keys may partly be encoded; those of another width were all sent.
+    if own.values and settings.value_dimension == settings.dimension != model.dimension:
+        raise InvalidContent.at(
+            "/vectors",
+            f"{own.values:,} documents carry values of width {settings.value_dimension}, and {model.name!r} makes "
+            f"values of width {model.dimension}: choose an encoder of that width, or delete those documents first",
+        )

@@ -1,0 +1,360 @@
+"""A collection moves to another encoder while callers use it; every answer is of one encoder."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.encoding import Encoder, Encoders, EncodingError, LoadingEncoder, load_encoder
+from service.retrieval import CollectionNotFound, InvalidContent
+from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
+from service.retrieval.documents import ReEncodings, SentDocument, patch_document, update_documents, upsert
+from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
+from service.retrieval.queries import Options, attend_collection
+from service.storage import ReEncodingActive, SharedStore, SQLiteStore, Store, open_shared
+from tests.checkpoints import save_static
+from tests.postgres import PostgresServer
+
+WORDS = "sun moon river stone bread salt paper window garden engine letter winter summer doctor music silver".split()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Encoder]:
+    """Two static models with random vectors, of different widths."""
+    folder = tmp_path_factory.mktemp("models")
+    made = {}
+    for name, width in (("old", 32), ("new", 48)):
+        (folder / name).mkdir()
+        save_static(folder / name, width)
+        made[name] = load_encoder(str(folder / name))
+        made[name].measure()
+    return made
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "sqlite":
+        with SQLiteStore.open(tmp_path / "data") as opened:
+            yield opened
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        opened = open_shared(server.database())
+        yield opened
+        opened.close()
+
+
+class Service:
+    """A catalogue with two encoders, and its jobs."""
+
+    def __init__(self, store: Store, models: dict[str, Encoder], names: tuple[str, ...] = ("old", "new")) -> None:
+        def load(name: str) -> Encoder:
+            return models[name]
+
+        self.encoders = Encoders([LoadingEncoder(name, lambda name=name: load(name)) for name in names])  # type: ignore[misc]
+        shared = not isinstance(store, SQLiteStore)
+        self.catalogue: Catalogue = (
+            SharedCatalogue(store, self.encoders) if shared else Catalogue(store, self.encoders)  # type: ignore[arg-type]
+        )
+        self.jobs = ReEncodings(self.catalogue, grace_seconds=0.2)
+
+    def collection(self) -> Collection:
+        return self.catalogue.collection("c")
+
+    async def attend(self, text: str) -> Any:
+        await self.catalogue.refresh()
+        (result,) = await attend_collection(self.collection(), [text], Options(null=False, top_k=20), ["/query"])
+        return result
+
+
+@asynccontextmanager
+async def running(
+    store: Store, models: dict[str, Encoder], *, jobs: bool = True, **options: Any
+) -> AsyncIterator[Service]:
+    service = Service(store, models, **options)
+    await service.encoders.start()
+    await asyncio.to_thread(service.catalogue.rebuild)
+    task = asyncio.create_task(service.jobs.run()) if jobs else None
+    try:
+        yield service
+    finally:
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await service.encoders.close()
+
+
+async def ended(service: Service, name: str = "c") -> Any:
+    async with asyncio.timeout(60):
+        while (status := await asyncio.to_thread(service.jobs.status, name)).job.active:
+            await asyncio.sleep(0.01)
+    return status
+
+
+def text(i: int) -> str:
+    chosen = random.Random(i)
+    return " ".join(chosen.choice(WORDS) for _ in range(4)) + f" {i}"
+
+
+def sent(*numbers: int, **fields: Any) -> list[SentDocument]:
+    return [SentDocument(f"{i:05}", text(i), **fields) for i in numbers]
+
+
+async def write(collection: Collection, documents: list[SentDocument]) -> None:
+    await upsert(collection, documents, [f"/{i}" for i in range(len(documents))])
+
+
+async def filled(service: Service, n: int = 300, **settings: Any) -> None:
+    await service.catalogue.create("c", {"encoder": "old", **settings})
+    await write(service.collection(), sent(*range(n)))
+
+
+def exact(model: Encoder, query: str, texts: dict[str, str]) -> dict[str, float]:
+    """Return the similarity of each text to a query."""
+    (vector,) = model.encode([query], "query").vectors
+    keys = model.encode(list(texts.values()), "document").vectors
+    return dict(zip(texts, (keys @ vector).tolist(), strict=True))
+
+
+def is_exact(result: Any, model: Encoder, query: str, texts: dict[str, str]) -> bool:
+    """Return whether every similarity of a result is the one that a model gives."""
+    assert result.matches
+    right = exact(model, query, {match.id: texts[match.id] for match in result.matches})
+    return all(match.similarity == pytest.approx(right[match.id], abs=1e-5) for match in result.matches)
+
+
+TEXTS = {f"{i:05}": text(i) for i in range(2000)}
+
+
+def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
+            before = service.collection().record
+            status = await service.jobs.start(service.collection(), "new")
+            assert (status.job.state, status.job.encoder, status.job.to, status.documents) == (
+                "running",
+                "old",
+                "new",
+                300,
+            )
+            status = await ended(service)
+            assert (status.job.state, status.documents, status.done) == ("done", 300, 300)
+            assert is_exact(await service.attend(text(7)), models["new"], text(7), TEXTS)
+            after = service.collection().record
+            assert after.name == before.name
+            assert (after.documents, after.settings.encoder, after.settings.dimension) == (300, "new", 48)
+            assert after.settings.temperature == models["new"].temperatures["cosine"].value
+            assert [record.name for record in service.catalogue.collections()] == ["c"]
+
+    asyncio.run(scenario())
+
+
+def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict[str, Encoder]) -> None:
+    """Many callers ask, write, change and delete; afterwards both hold what was written, and only that."""
+
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            texts, stop, seen = dict(TEXTS), False, set[str]()
+
+            async def ask(seed: int) -> None:
+                chosen = random.Random(seed)
+                while not stop:
+                    query = text(chosen.randrange(2000))
+                    result = await service.attend(query)
+                    (encoder,) = [name for name in models if is_exact(result, models[name], query, texts)]
+                    seen.add(encoder)
+
+            written, deleted = set(range(300)), set[int]()
+
+            async def change() -> None:
+                for i in range(300, 600):
+                    await write(service.collection(), sent(i))
+                    written.add(i)
+                    if i % 3 == 0:
+                        await write(service.collection(), sent(i - 200))
+                        gone = i - 250
+                        await asyncio.to_thread(service.collection().delete, ids=[f"{gone:05}"])
+                        deleted.add(gone)
+                    if i % 10 == 0:
+                        await patch_document(service.collection(), f"{i:05}", {"metadata": {"i": i}})
+                        await update_documents(service.collection(), {"value": "other"}, ids=[f"{i - 5:05}"])
+
+            askers = [asyncio.create_task(ask(seed)) for seed in range(4)]
+            writer = asyncio.create_task(change())
+            await asyncio.sleep(0.05)
+            await service.jobs.start(service.collection(), "new")
+            status = await ended(service)
+            assert status.job.state == "done"
+            await writer
+            stop = True
+            await asyncio.gather(*askers)
+            assert "new" in seen
+            collection = service.collection()
+            expected = {f"{i:05}" for i in written - deleted}
+            assert collection.ids() == expected
+            with collection.reading() as (record, reader):
+                stored = reader.documents(record.id, reader.rows_where(record.id))
+            keys = models["new"].encode([document.key or "" for document in stored], "document").vectors
+            np.testing.assert_allclose(np.concatenate([document.keys for document in stored]), keys, atol=1e-6)
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_job_goes_on(store: Store, models: dict[str, Encoder]) -> None:
+    """A second catalogue of the same store finds the job, and what it has done, and ends it."""
+
+    async def scenario() -> None:
+        async with running(store, models, jobs=False) as first:
+            await filled(first)
+            await first.jobs.start(first.collection(), "new")
+        async with running(store, models) as second:
+            assert (await ended(second)).job.state == "done"
+            assert is_exact(await second.attend(text(7)), models["new"], text(7), TEXTS)
+
+    asyncio.run(scenario())
+
+
+def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> None:
+    async def scenario() -> None:
+        async with running(store, models, jobs=False) as service:
+            await filled(service)
+            with pytest.raises(ReEncodingNotFound):
+                service.jobs.status("c")
+            await service.jobs.start(service.collection(), "new")
+            with pytest.raises(ReEncodingActive):
+                await service.jobs.start(service.collection(), "new")
+            status = await asyncio.to_thread(service.jobs.cancel, "c")
+            assert (status.job.state, status.documents) == ("cancelled", 300)
+            with pytest.raises(ReEncodingOver):
+                service.jobs.cancel("c")
+            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
+            task = asyncio.create_task(service.jobs.run())
+            await hidden_gone(service)
+            assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "cancelled"
+            await service.jobs.start(service.collection(), "new")
+            assert (await ended(service)).job.state == "done"
+            await hidden_gone(service)
+            task.cancel()
+
+    asyncio.run(scenario())
+
+
+async def hidden_gone(service: Service) -> None:
+    """Wait until nothing is left of shadows and replaced collections."""
+    async with asyncio.timeout(60):
+        while True:
+            with service.catalogue.store.reading() as reader:
+                if not reader.hidden_collections():
+                    return
+            service.jobs.wake()
+            await asyncio.sleep(0.05)
+
+
+def test_the_collection_is_deleted_meanwhile(store: Store, models: dict[str, Encoder]) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            await service.jobs.start(service.collection(), "new")
+            await asyncio.to_thread(service.catalogue.delete, "c")
+            await hidden_gone(service)
+            with pytest.raises(CollectionNotFound):
+                service.collection()
+            await filled(service, 10)
+            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
+
+    asyncio.run(scenario())
+
+
+def test_vectors_of_callers_stop_it_unless_they_are_kept(store: Store, models: dict[str, Encoder]) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service, 5)
+            own = [SentDocument(f"own {i}", None, "a value", key_vector=np.ones(32, np.float32)) for i in range(3)]
+            await write(service.collection(), own)
+            with pytest.raises(InvalidContent, match="3 documents carry vectors"):
+                await service.jobs.start(service.collection(), "new")
+            with pytest.raises(
+                InvalidContent, match="3 documents carry keys of width 32, and .* makes keys of width 48"
+            ):
+                await service.jobs.start(service.collection(), "new", keep=True)
+            with pytest.raises(InvalidContent, match="the encoders of this service are: old, new"):
+                await service.jobs.start(service.collection(), "other")
+            with pytest.raises(InvalidContent, match="already"):
+                await service.jobs.start(service.collection(), "old")
+
+    asyncio.run(scenario())
+
+
+def test_a_failing_encoder_pauses_it(store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            real, failing = models["new"].encode, True
+
+            def encode(texts: Any, purpose: Any) -> Any:
+                if failing:
+                    raise EncodingError("the provider is down")
+                return real(texts, purpose)
+
+            monkeypatch.setattr(models["new"], "encode", encode)
+            await service.jobs.start(service.collection(), "new")
+            async with asyncio.timeout(60):
+                while (await asyncio.to_thread(service.jobs.status, "c")).job.reason != "the provider is down":
+                    await asyncio.sleep(0.01)
+            assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "paused"
+            failing = False
+            assert (await ended(service)).job.state == "done"
+
+    asyncio.run(scenario())
+
+
+def test_a_call_that_began_before_the_move_reads_the_old_one_and_writes_the_new_one(
+    store: Store, models: dict[str, Encoder]
+) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            before = service.collection()
+            await service.jobs.start(before, "new")
+            await ended(service)
+            (result,) = await attend_collection(before, [text(7)], Options(null=False, top_k=20), ["/query"])
+            assert is_exact(result, models["old"], text(7), TEXTS)
+            await write(before, sent(301))
+            await asyncio.to_thread(before.delete, ids=["00000"])
+            await service.catalogue.refresh()
+            ids = service.collection().ids()
+            assert "00301" in ids
+            assert "00000" not in ids
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.postgres
+def test_other_processes_follow(postgres: PostgresServer, models: dict[str, Encoder]) -> None:
+    """A second process serves the new vectors to every call after the move, and takes over a dead one's job."""
+    one, two = (open_shared(address) for address in [postgres.database()] * 2)
+    assert isinstance(one, SharedStore) or True
+
+    async def scenario() -> None:
+        async with running(one, models) as first, running(two, models, jobs=False) as second:
+            await filled(first)
+            assert is_exact(await second.attend(text(7)), models["old"], text(7), TEXTS)
+            await first.jobs.start(first.collection(), "new")
+            await ended(second)
+            assert is_exact(await second.attend(text(7)), models["new"], text(7), TEXTS)
+            await write(second.collection(), sent(400))
+            assert "00400" in first.collection().ids()
+
+    asyncio.run(scenario())
+    one.close()
+    two.close()
