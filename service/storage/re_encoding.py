@@ -84,9 +84,7 @@ class ReEncoding:
 
     def ending(self, state: JobState, ended: float, documents: int, done: int, reason: str | None = None) -> ReEncoding:
         """Return the job after its end."""
-        return replace(
-            self, shadow=None, state=state, reason=reason, ended=ended, documents=documents, done=done
-        )
+        return replace(self, shadow=None, state=state, reason=reason, ended=ended, documents=documents, done=done)
 
 
 def hidden_name(kind: str, number: int) -> str:

@@ -22,7 +22,7 @@ from service.storage import ReEncodingActive, SharedStore, SQLiteStore, Store, o
 from tests.checkpoints import save_static
 from tests.postgres import PostgresServer
 
-WORDS = "sun moon river stone bread salt paper window garden engine letter winter summer doctor music silver".split()
+WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "garden", "engine", "letter", "winter")
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +284,7 @@ def test_vectors_of_callers_stop_it_unless_they_are_kept(store: Store, models: d
             with pytest.raises(InvalidContent, match="3 documents carry vectors"):
                 await service.jobs.start(service.collection(), "new")
             with pytest.raises(
-                InvalidContent, match="3 documents carry keys of width 32, and .* makes keys of width 48"
+                InvalidContent, match=r"3 documents carry keys of width 32, and .* makes keys of width 48"
             ):
                 await service.jobs.start(service.collection(), "new", keep=True)
             with pytest.raises(InvalidContent, match="the encoders of this service are: old, new"):
