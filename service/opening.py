@@ -191,8 +191,15 @@ def _encoders(settings: Settings, store: Store) -> Encoders:
     def local(one: LocalSettings, *, lazy: bool) -> LoadingEncoder:
         from service.encoding import load_encoder
 
-        load = partial(load_encoder, one.model, name=one.name, threads=settings.threads, precision=one.precision)
-        return LoadingEncoder(one.name, load, model=encoder_name(one.model), lazy=lazy)
+        load = partial(
+            load_encoder,
+            one.model,
+            name=one.name,
+            prompts=one.prompts,
+            threads=settings.threads,
+            precision=one.precision,
+        )
+        return LoadingEncoder(one.name, load, model=one.model_identity(encoder_name(one.model)), lazy=lazy)
 
     file = settings.encoders_file
     if file is not None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from service.encoding import LocalEncoder
+    from service.encoding.configuration import LocalSettings
+    from service.encoding.remote import RemoteSettings
     from service.settings import Settings
     from service.storage import CollectionRecord, SharedStore
 
@@ -124,7 +127,7 @@ def examination(settings: Settings) -> list[Step]:
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
         Step("machine code", lambda: _machine_code(settings)),
         Step("arithmetic", lambda: [_arithmetic()]),
-        Step("model", lambda: [_model(settings)]),
+        *_models(settings),
         Step("data directory", lambda: _data_directory(settings.data_dir))
         if address is None
         else Step("store", lambda: _store(address, settings)),
@@ -239,21 +242,60 @@ def _arithmetic() -> Check:
     )
 
 
-def _model(settings: Settings) -> Check:
-    """Check the model: find it, verify it, load it, and encode a sentence."""
-    from service.encoding import DEFAULT_MODEL, EncodingError, load_encoder
+SENTENCE = "softkv doctor encodes a sentence"
 
-    if settings.encoder_name is None:
-        return Check("model", "note", "none: documents and queries bring vectors")
+
+def _models(settings: Settings) -> list[Step]:
+    """Return a step for the model of the settings, or for each encoder of their file."""
+    from service.encoding import load_encoder
+    from service.encoding.configuration import LocalSettings
+
+    file, name = settings.encoders_file, settings.encoder_name
+    if file is None:
+        if name is None:
+            return [Step("model", lambda: [Check("model", "note", "none: documents and queries bring vectors")])]
+        load = partial(load_encoder, name, threads=settings.threads, precision=settings.precision)
+        return [Step("model", lambda: [_model("model", load)])]
+
+    def step(one: LocalSettings | RemoteSettings) -> Step:
+        title = f"encoder {one.name}"
+        if not isinstance(one, LocalSettings):
+            return Step(title, lambda: [_provider(title, one)])
+        load = partial(load_encoder, one.model, prompts=one.prompts, threads=settings.threads, precision=one.precision)
+        return Step(title, lambda: [_model(title, load)])
+
+    return [step(one) for one in file.encoders]
+
+
+def _provider(title: str, settings: RemoteSettings) -> Check:
+    """Check an encoder behind a URL: ask its provider for the vector of a sentence."""
+    from service.encoding import EncodingError
+    from service.encoding.remote.encoder import RemoteEncoder
+
     started = time.perf_counter()
     try:
-        encoder = load_encoder(settings.encoder_name, threads=settings.threads, precision=settings.precision)
-        loaded = time.perf_counter() - started
-        encoded = encoder.encode(["softkv doctor encodes a sentence"], "query")
+        vectors = RemoteEncoder(settings).encode([SENTENCE], "query").vectors
     except EncodingError as error:
-        return Check("model", "broken", str(error))
+        return Check(title, "broken", str(error))
+    answered = time.perf_counter() - started
+    return Check(
+        title, "ok", f"{settings.model} at {settings.url} answers in {answered:.1f} s, {vectors.shape[1]} wide"
+    )
+
+
+def _model(title: str, load: Callable[[], LocalEncoder]) -> Check:
+    """Check a model: find it, verify it, load it, and encode a sentence."""
+    from service.encoding import DEFAULT_MODEL, EncodingError
+
+    started = time.perf_counter()
+    try:
+        encoder = load()
+        loaded = time.perf_counter() - started
+        encoded = encoder.encode([SENTENCE], "query")
+    except EncodingError as error:
+        return Check(title, "broken", str(error))
     if not (abs(encoded.vectors).max() > 0):
-        return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install softkv again")
+        return Check(title, "broken", f"{encoder.name} encodes a sentence as zeros: install softkv again")
     # Only the checksum of the default model is known.
     verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
     reads = "texts of any length" if encoder.max_tokens is None else f"{encoder.max_tokens} tokens"
@@ -264,7 +306,7 @@ def _model(settings: Settings) -> Check:
         f"({encoder.temperature.source}); unrelated texts are {encoder.background.mean:.2f} "
         f"± {encoder.background.deviation:.2f} similar"
     )
-    return Check("model", "note" if encoder.notes else "ok", "; ".join([facts, *encoder.notes]))
+    return Check(title, "note" if encoder.notes else "ok", "; ".join([facts, *encoder.notes]))
 
 
 def _torch() -> str:

@@ -44,6 +44,9 @@ def serve(
     encoder: Annotated[
         str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
+    encoders: Annotated[
+        Path | None, typer.Option(help="A TOML file of several encoders, instead of --encoder.", show_default="none")
+    ] = None,
     keys_file: Annotated[
         Path | None,
         typer.Option(

@@ -15,6 +15,7 @@ with the line of the flaw.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ from service.encoding.remote import InvalidRemoteSettings, RemoteSettings
 MAX_BYTES = 1_048_576
 NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-LOCAL_FIELDS = ("model", "precision")
+LOCAL_FIELDS = ("model", "precision", "query_prefix", "document_prefix")
 REMOTE_TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("url", "model", "api_key_env", "query_prefix", "document_prefix"), (str,)),
     **dict.fromkeys(("dimensions", "batch_texts", "batch_tokens", "concurrency", "requests_per_minute"), (int,)),
@@ -52,11 +53,30 @@ class LocalSettings:
         name: the name by which collections and callers choose the encoder.
         model: the name of a model, or its directory.
         precision: the number format of its arithmetic.
+        query_prefix, document_prefix: texts that are put before each query and each document; None for the prompts of
+            the model's folder.
     """
 
     name: str
     model: str
     precision: Precision
+    query_prefix: str | None = None
+    document_prefix: str | None = None
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prefixes that are given, by the purpose of a text."""
+        prefixes = {"query": self.query_prefix, "document": self.document_prefix}
+        return {purpose: prefix for purpose, prefix in prefixes.items() if prefix is not None}
+
+    def model_identity(self, model: str) -> str:
+        """Return the model, and settings that change its vectors, as a text that collections record.
+
+        Args:
+            model: the canonical name of the model.
+        """
+        changes = {f"{purpose}_prefix": prefix for purpose, prefix in self.prompts.items()}
+        return f"{model} {json.dumps(changes, ensure_ascii=False)}" if changes else model
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,10 @@ def _read_encoder(
         raise _Flaw(f"model of {name} is the name or the path of a model on this machine", *position, "model")
     if chosen not in PRECISIONS:
         raise _Flaw(f"precision of {name} is one of {', '.join(PRECISIONS)}, it is {chosen!r}", *position, "precision")
-    return LocalSettings(name, model, chosen)
+    for key in ("query_prefix", "document_prefix"):
+        if not isinstance(table.get(key, ""), str):
+            raise _Flaw(f"{key} of {name} is a text, it is {table[key]!r}", *position, key)
+    return LocalSettings(name, model, chosen, table.get("query_prefix"), table.get("document_prefix"))
 
 
 def _read_remote(name: str, table: Mapping[str, Any], key_of: Callable[[str], str]) -> RemoteSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -77,7 +78,12 @@ tests/service/encoding/test_topics.py measures them again.
 
 
 def load_encoder(
-    name_or_path: str, *, name: str | None = None, threads: int | None = None, precision: Precision = "float32"
+    name_or_path: str,
+    *,
+    name: str | None = None,
+    prompts: Mapping[str, str] = {},
+    threads: int | None = None,
+    precision: Precision = "float32",
 ) -> LocalEncoder:
     """Load an encoder from this machine; this blocks for seconds and never downloads.
 
@@ -85,6 +91,8 @@ def load_encoder(
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
         name: the name of the encoder; by default that of the model.
+        prompts: the texts that are put before each text, by the purpose `query` or `document`; for others, the
+            prompts of the model's folder count.
         threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
         precision: the number format of the arithmetic.
 
@@ -106,7 +114,8 @@ def load_encoder(
         network = _load_network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
-    pinned = model == DEFAULT_MODEL and precision == "float32"
+    network.prompts |= prompts
+    pinned = model == DEFAULT_MODEL and precision == "float32" and not prompts
     return LocalEncoder(
         model if name is None else name,
         network,

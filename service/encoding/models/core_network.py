@@ -215,7 +215,7 @@ class CoreNetwork:
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
         # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
-        self._prompts = checkpoint.prompts
+        self.prompts = dict(checkpoint.prompts)
         self._compute = Computation(checkpoint.model, precision, threads)
 
     @property
@@ -226,7 +226,7 @@ class CoreNetwork:
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""
-        return self._prompts.get(purpose, "")
+        return self.prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """Return the vectors of a batch of n texts, float32 [n, d].

@@ -207,6 +207,7 @@ class LibraryNetwork:
             raise ModelUnusable(f"the model in {directory} does not say its width: name another model")
         self.dimension: int = dimension
         self.tokenizer = library_tokenizer(self._model, directory)
+        self.prompts = {name: prompt or "" for name, prompt in self._model.prompts.items()}
         self._try(directory)
         on_core = self._use_core_attention()
         self.runs_on: RunsOn = "sentence-transformers with attention" if on_core else "sentence-transformers"
@@ -219,7 +220,7 @@ class LibraryNetwork:
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""
-        return self._model.prompts.get(purpose) or ""
+        return self.prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """Return the vectors of a batch of n texts, float32 [n, d]; the library tokenises them itself."""

@@ -29,6 +29,7 @@ class Network(Protocol):
         precision: the number format of its arithmetic.
         dimension: the width d of a vector.
         tokenizer: the tokeniser of its texts.
+        prompts: texts by the purpose of the texts that they are put before. The owner may replace some.
         batched: whether a text has the same vector in a batch as alone; if not, each text runs alone.
     """
 
@@ -38,6 +39,7 @@ class Network(Protocol):
     dimension: int
     tokenizer: ModelTokenizer
     batched: bool
+    prompts: dict[str, str]
 
     @property
     def memory_bytes(self) -> int:

@@ -79,7 +79,7 @@ class StaticNetwork:
                 "tokenizer.json and the weights are not of one model"
             )
         settings = Config.optional(directory / "config_sentence_transformers.json")
-        self._prompts, _ = prompts_of(settings)
+        self.prompts = dict(prompts_of(settings)[0])
         width = self._table.shape[1]
         self.dimension: int = min(truncation(settings) or width, width)
 
@@ -90,7 +90,7 @@ class StaticNetwork:
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""
-        return self._prompts.get(purpose, "")
+        return self.prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """Return the vectors of a batch of n texts, float32 [n, d].

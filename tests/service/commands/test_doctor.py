@@ -26,9 +26,9 @@ from tests.service.cluster.local_servers import LocalServers
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
-def checks(bare: Softkv, data_dir: Path, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
+def checks(bare: Softkv, data_dir: Path, *options: str, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and each check by its name."""
-    ended = bare("doctor", "--data-dir", str(data_dir), "--json", *options)
+    ended = bare("doctor", "--data-dir", str(data_dir), "--json", *options, **environment)
     output = json.loads(ended.stdout)
     assert output["sound"] == (ended.exit_code == 0)
     return ended.exit_code, {check["name"]: check for check in output["checks"]}
@@ -266,3 +266,14 @@ def test_a_bad_setting_is_told_before_anything_is_looked_at(bare: Softkv, monkey
     assert ended.exit_code == 1
     assert ended.stdout == ""
     assert ended.stderr.startswith("softkv: SOFTKV_THREADS: ")
+
+
+def test_each_encoder_of_a_file_is_checked(bare: Softkv, tmp_path: Path) -> None:
+    (tmp_path / "encoders.toml").write_text(
+        'default = "here"\n[encoders.here]\nmodel = "all-MiniLM-L6-v2"\n'
+        '[encoders.gone]\nmodel = "/no/model"\n'
+        '[encoders.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntimeout_seconds = 0.5\n'
+    )
+    code, report = checks(bare, tmp_path / "none", SOFTKV_ENCODERS=str(tmp_path / "encoders.toml"))
+    assert code == 1
+    assert [report[f"encoder {name}"]["state"] for name in ("here", "gone", "far")] == ["ok", "broken", "broken"]

@@ -57,6 +57,14 @@ def test_a_model_of_this_machine_and_one_behind_a_url(tmp_path: Path) -> None:
     )
 
 
+def test_prefixes_are_part_of_the_model_that_collections_record(tmp_path: Path) -> None:
+    (one,) = read(tmp_path, '[encoders.e5]\nmodel = "m"\nquery_prefix = "query: "').encoders
+    assert isinstance(one, LocalSettings)
+    assert one.prompts == {"query": "query: "}
+    assert one.model_identity("/m") == '/m {"query_prefix": "query: "}'
+    assert LocalSettings("e5", "m", "float32").model_identity("/m") == "/m"
+
+
 def test_the_only_encoder_is_the_default_and_has_the_precision_of_the_service(tmp_path: Path) -> None:
     file = read(tmp_path, '[encoders.one]\nmodel = "m"')
     assert file == EncodersFile("one", (LocalSettings("one", "m", "float32"),))
@@ -74,10 +82,15 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         ("", 1, "has a table for each"),
         ("encoders = 3", 1, "has a table for each"),
         ("[encoders]", 1, "has a table for each"),
-        (ONE + 'colour = "red"', 3, "no setting 'colour': its settings are model, precision"),
+        (
+            ONE + 'colour = "red"',
+            3,
+            "no setting 'colour': its settings are model, precision, query_prefix, document_prefix",
+        ),
         ('colour = "red"\n' + ONE, 1, "the top of the file has no setting 'colour'"),
         (ONE + "dimensions = 3", 3, "dimensions is for an encoder with a url, and a has none"),
         (ONE + 'precision = "float16"', 3, "one of float32, bfloat16, it is 'float16'"),
+        (ONE + "query_prefix = 3", 3, "query_prefix of a is a text, it is 3"),
         ("[encoders.a]\nmodel = 3", 2, "model of a is the name or the path"),
         ("[encoders.a]", 1, "model of a is the name or the path"),
         ('default = "b"\n' + ONE, 1, r"one of the encoders \(a\), it is 'b'"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
-from service.encoding.registry import default_checkpoint
+from service.encoding.registry import default_checkpoint, load_encoder
 from tests.thorough import thorough
 
 MIXED = [
@@ -134,3 +134,14 @@ def test_every_text_is_in_one_batch_and_none_exceeds_the_budget(lengths, budget)
         assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget or not lengths[batch].any()
     longest = [lengths[batch].max() for batch in batches]
     assert longest == sorted(longest, reverse=True)
+
+
+def test_prefixes_replace_the_prompts_of_the_folder(random_model):
+    directory = random_model("BertConfig")
+    plain = load_encoder(str(directory))
+    prefixed = load_encoder(str(directory), name="e5", prompts={"query": "query: "})
+    assert prefixed.name == "e5"
+    wanted = plain.encode(["query: a cat"], "query").vectors
+    np.testing.assert_array_equal(prefixed.encode(["a cat"], "query").vectors, wanted)
+    documents = [each.encode(["a cat"], "document").vectors for each in (plain, prefixed)]
+    np.testing.assert_array_equal(*documents)
