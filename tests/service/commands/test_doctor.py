@@ -160,7 +160,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
         code, report = checks(bare, tmp_path, "--encoder", "none")
         assert (code, report["store"]["state"]) == (0, "ok")
         assert "PostgreSQL 1" in report["store"]["detail"]
-        assert "schema version 4, is sound: 1 collection, 1 document (one: 1)" in report["store"]["detail"]
+        assert "schema version 5, is sound: 1 collection, 1 document (one: 1)" in report["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
         code, report = checks(bare, tmp_path, "--encoder", "none")
@@ -208,7 +208,7 @@ def test_a_schema_of_another_version_is_told(
     address = postgres.database()
     open_shared(address).close()
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
-    expected = "has schema version 4, this softkv has 7: the next `softkv serve` brings it there"
+    expected = "has schema version 5, this softkv has 7: the next `softkv serve` brings it there"
     assert expected in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
     for migrations, state, expected in (
         (0, "note", "no tables"),
