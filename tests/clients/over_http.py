@@ -81,13 +81,29 @@ class OverHttp:
     def _collections(self, path: str, prefix: dict[str, Any]) -> Any:
         return self._send("GET", f"{path}/collections", **prefix)["collections"]
 
+    def _aliases(self, path: str, prefix: dict[str, Any]) -> Any:
+        return self._send("GET", f"{path}/aliases", **prefix)["aliases"]
+
+    def _alias(self, path: str, which: dict[str, Any]) -> Any:
+        return self._send("GET", f"{path}/aliases/{quote(which['alias'], safe='')}")
+
+    def _put_alias(self, path: str, which: dict[str, Any]) -> Any:
+        return self._send("PUT", f"{path}/aliases/{quote(which.pop('alias'), safe='')}", which)
+
+    def _remove_alias(self, path: str, which: dict[str, Any]) -> Any:
+        return self._send("DELETE", f"{path}/aliases/{quote(which['alias'], safe='')}")
+
     def _attend(self, path: str, question: dict[str, Any]) -> Any:
         if "queries" not in question:
             return self._send("POST", f"{path}/attend", question | FORMAT)
         queries = question.pop("queries")
         parts = ({"queries": queries[position : position + QUERIES]} for position in range(0, len(queries), QUERIES))
         bodies = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
-        return [result for answer in bodies for result in answer["results"]]
+        return [
+            result | {name: answer[name] for name in answer.keys() - {"results"}}
+            for answer in bodies
+            for result in answer["results"]
+        ]
 
     def _attend_stream(self, path: str, question: dict[str, Any]) -> Any:
         answer = self._client.post(f"{path}/attend", json=question | FORMAT | {"stream": True})

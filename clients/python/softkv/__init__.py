@@ -14,6 +14,7 @@ from softkv.answers.answer import Answer, Certificate, Comparison, Coverage, Evi
 from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
 from softkv.answers.info import (
+    Alias,
     Calibration,
     CollectionCosts,
     CollectionInfo,
@@ -53,6 +54,7 @@ from softkv.methods import AsyncPages, Pages
 from softkv.wire import OMITTED
 
 __all__ = [
+    "Alias",
     "OMITTED",
     "Answer",
     "AsyncClient",

@@ -217,6 +217,10 @@ class Client:
         return Collection(self._sender, CollectionRef(name, self._target))
 
     collections = sync_page_method(service.collections)
+    aliases = sync_page_method(service.aliases)
+    alias = sync_method(service.alias)
+    put_alias = sync_method(service.put_alias)
+    remove_alias = sync_method(service.remove_alias)
     info = sync_method(service.info)
     access = sync_method(service.access)
     models = sync_method(service.models)
@@ -377,6 +381,10 @@ class AsyncClient:
         return AsyncCollection(self._sender, CollectionRef(name, self._target))
 
     collections = async_page_method(service.collections)
+    aliases = async_page_method(service.aliases)
+    alias = async_method(service.alias)
+    put_alias = async_method(service.put_alias)
+    remove_alias = async_method(service.remove_alias)
     info = async_method(service.info)
     access = async_method(service.access)
     models = async_method(service.models)

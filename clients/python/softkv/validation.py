@@ -127,11 +127,16 @@ def require_document_id(document_id: str) -> None:
     raise_flaws(Flaw("", f"path.id: {flaw.detail}") for flaw in check_document_id(document_id, ""))
 
 
-def require_collection_name(name: str) -> None:
-    """Raise Invalid if a collection's name is invalid."""
+def require_collection_name(name: str, parameter: str = "name") -> None:
+    """Raise Invalid if the name of a collection or of an alias is invalid.
+
+    Args:
+        name: the name.
+        parameter: what the path calls it.
+    """
     if not isinstance(name, str) or not re.fullmatch(_NAME_PATTERN, name):
         raise_flaws(
-            [Flaw("", f"path.name: wanted a text of the form {_NAME_PATTERN}, got {json.dumps(name, default=repr)}")]
+            [Flaw("", f"path.{parameter}: wanted a text of the form {_NAME_PATTERN}, got {json.dumps(name, default=repr)}")]
         )
 
 

@@ -19,6 +19,8 @@ import { TimedOut, Unavailable } from "./errors.ts";
 import { events } from "./wire/events.ts";
 import type { ServiceEvent } from "./wire/events.ts";
 import type {
+  SchemaAliasAnswer,
+  SchemaAliasList,
   SchemaCollectionList,
   SchemaEmbeddingsRequest,
   SchemaEncoderAnswer,
@@ -31,6 +33,7 @@ import type {
   SchemaSlowRequestList,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
+import { aliasPath } from "./calls/place.ts";
 import { pause } from "./wire/retrying.ts";
 import { Sender, WRITE_MS } from "./wire/sending.ts";
 import type { Fetch, How, Known } from "./wire/sending.ts";
@@ -59,6 +62,8 @@ export interface CallOptions extends How {
   readonly once?: boolean | undefined;
 }
 
+/** An alias, and the name of the collection for which it stands. */
+export type Alias = SchemaAliasAnswer;
 /** The version, limits and further facts of a service. */
 export type ServiceInfo = SchemaServiceAnswer;
 /** The parts of a service that are still loading or have failed. */
@@ -128,11 +133,51 @@ export class Client {
 
   /** Return the collections by name, those that begin with `prefix`; `page` is the number per page. */
   collections(options: { readonly prefix?: string; readonly page?: number } = {}, how?: How): Pages<CollectionInfo> {
+    return this.#list("/v1/collections", (list: SchemaCollectionList) => list.collections, options, how);
+  }
+
+  /** Return the aliases by name, those that begin with `prefix`; `page` is the number per page. */
+  aliases(options: { readonly prefix?: string; readonly page?: number } = {}, how?: How): Pages<Alias> {
+    return this.#list("/v1/aliases", (list: SchemaAliasList) => list.aliases, options, how);
+  }
+
+  /** Return an alias, with the collection for which it stands. */
+  async alias(alias: string, how?: How): Promise<Alias> {
+    return this.#sender.get(aliasPath(alias), how);
+  }
+
+  /**
+   * Create an alias, or move it to another collection at one instant.
+   *
+   * An alias stands for its collection wherever a collection is named, as in `client.collection("current")`.
+   *
+   * @throws NotFound: there is no such collection
+   * @throws Conflict: a collection has the name of the alias
+   */
+  async putAlias(alias: string, collection: string, how?: How): Promise<Alias> {
+    return this.#writeAlias("PUT", alias, { collection }, how);
+  }
+
+  /** Delete an alias; its collection stays. */
+  async removeAlias(alias: string, how?: How): Promise<void> {
+    await this.#writeAlias("DELETE", alias, undefined, how);
+  }
+
+  #writeAlias<T>(method: string, alias: string, body: unknown, how?: How): Promise<T> {
+    return this.#sender.send({ method, path: aliasPath(alias), body, once: true, limit: WRITE_MS }, how);
+  }
+
+  #list<List extends { readonly next_cursor: string | null }, Item>(
+    path: string,
+    read: (list: List) => Item[],
+    options: { readonly prefix?: string; readonly page?: number },
+    how?: How,
+  ): Pages<Item> {
     const { prefix = "", page = 1000 } = options;
     const ask = async (cursor: string | undefined, limit: number) => {
       const query = new URLSearchParams({ prefix, limit: `${limit}`, ...(cursor !== undefined && { cursor }) });
-      const answer = await this.#sender.get<SchemaCollectionList>(`/v1/collections?${query}`, how);
-      return { items: answer.collections, next_cursor: answer.next_cursor };
+      const list = await this.#sender.get<List>(`${path}?${query}`, how);
+      return { items: read(list), next_cursor: list.next_cursor };
     };
     return new Pages({ ask, limit: page });
   }

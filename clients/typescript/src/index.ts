@@ -24,7 +24,16 @@ export type {
 export type { AttendOptions, CompareOptions, Query, Row, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 export type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 export { Client } from "./client.ts";
-export type { CallOptions, ClientOptions, Encoder, Model, Readiness, ServiceInfo, SlowRequest } from "./client.ts";
+export type {
+  Alias,
+  CallOptions,
+  ClientOptions,
+  Encoder,
+  Model,
+  Readiness,
+  ServiceInfo,
+  SlowRequest,
+} from "./client.ts";
 export { Collection } from "./collection.ts";
 export type { CollectionInfo, CollectionSettings } from "./collection.ts";
 export type {

@@ -38,6 +38,10 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "get_collection": (collections.info, ()),
     "delete_collection": (collections.drop, ()),
     "list_collections": (service.collections, ()),
+    "list_aliases": (service.aliases, ()),
+    "get_alias": (service.alias, ("current",)),
+    "put_alias": (service.put_alias, ("current", "library")),
+    "delete_alias": (service.remove_alias, ("current",)),
     "get_service": (service.info, ()),
     "livez": (service.alive, ()),
     "readyz": (service.ready, ()),
@@ -173,7 +177,8 @@ def test_a_call_goes_where_the_description_says(name):
     cache.limits = {"encode_texts": 10_000}
     steps = build(CollectionRef("library", cache) if name in COLLECTION else cache, *arguments)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
-    for parameter, value in {"name": "library", "code": "MATH", "id": "a%2Fb", "encoder": "a%2Fb"}.items():
+    values = {"name": "library", "alias": "current", "code": "MATH", "id": "a%2Fb", "encoder": "a%2Fb"}
+    for parameter, value in values.items():
         path = path.replace(f"{{{parameter}}}", value)
     assert (call.method, call.path) == (method, path)
 

@@ -20,7 +20,7 @@ const FIRST: Readonly<Record<string, readonly string[]>> = {
   write: ["documents"], upsert: ["documents"], values: ["field"], trace: ["text"],
 };
 // Whose arguments are no more than these, or none.
-const NOTHING = new Set(["info", "drop", "models", "exists", "remove"]);
+const NOTHING = new Set(["info", "drop", "models", "exists", "remove", "alias", "put_alias", "remove_alias"]);
 const MODES: Readonly<Record<string, string>> = { upsert: "replace", skip: "skip", create: "fail" };
 
 /** What came: an answer or an error. */

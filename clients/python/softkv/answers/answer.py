@@ -233,6 +233,12 @@ class Answer(RenamedAttributes, Sequence[Match]):
         return list(self._content.get("warnings", ()))
 
     @property
+    def collection(self) -> str | None:
+        """The name of the collection that answered, if the question named an alias of it; else None."""
+        name: str | None = self._content.get("collection")
+        return name
+
+    @property
     def took_ms(self) -> float:
         """The time that the service took for the answer, in milliseconds."""
         return float(self._content["took_ms"])
@@ -358,6 +364,7 @@ class Swept:
         unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
         warnings: the reason why the filter passes no document: the field does not exist, or has another type
             everywhere.
+        collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
     def __init__(
@@ -369,6 +376,7 @@ class Swept:
         self.keys: int = content["keys"]
         self.unknown_tokens: int | None = content.get("unknown_tokens")
         self.warnings: list[str] = list(content.get("warnings", ()))
+        self.collection: str | None = content.get("collection")
         self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
         self.question = question
@@ -470,13 +478,18 @@ class NearestDocuments(Record):
 
 
 class Comparison(Record):
-    """One query, answered by four methods on the same version of the documents."""
+    """One query, answered by four methods on the same version of the documents.
+
+    Attributes:
+        collection: the name of the collection that answered, if the question named an alias of it; else None.
+    """
 
     sql: SqlResult
     full_text: SqlResult
     top_k: NearestDocuments
     attention: Answer
     background: Background | None
+    collection: str | None = None
 
 
 def parse_comparison(content: Mapping[str, Any], question: str, request_id: str | None) -> Comparison:
@@ -488,6 +501,7 @@ def parse_comparison(content: Mapping[str, Any], question: str, request_id: str 
         NearestDocuments.read(nearest, matches=_parse_matches(nearest["matches"])),
         Answer(content["attention"], question=question, request_id=request_id),
         parse_background(content["background"]),
+        content.get("collection"),
     )
 
 

@@ -32,6 +32,7 @@ class Calibration(Record):
         before, after, after_words: figures by name, each a value and its standard error.
         gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
         reason: why the calibration is not worth storing; None if it is.
+        collection: the name of the collection behind the alias that was named; None without an alias.
     """
 
     temperature: float
@@ -50,6 +51,7 @@ class Calibration(Record):
     applied: bool
     reason: str | None
     took_ms: float
+    collection: str | None = None
 
     @property
     def would_apply(self) -> bool:
@@ -112,6 +114,13 @@ class Background(Record):
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
     short: Spread | None = None
+
+
+class Alias(Record):
+    """An alias, and the name of the collection for which it stands."""
+
+    alias: str
+    collection: str
 
 
 class CollectionCosts(Record):

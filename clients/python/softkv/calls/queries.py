@@ -218,11 +218,11 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
         texts = [query_text(query) for query in query_list[begin : begin + batch_size]]
 
         def parse(reply: Reply, texts: Sequence[str | None] = texts) -> list[Answer]:
-            results = reply.json()["results"]
-            pairs = zip(results, texts, strict=True)
+            answer = reply.json()
+            shared = drop_omitted(collection=answer.get("collection"))
             return [
-                Answer(query, question=text, request_id=reply.request_id, min_confidence=min_confidence)
-                for query, text in pairs
+                Answer(result | shared, question=text, request_id=reply.request_id, min_confidence=min_confidence)
+                for result, text in zip(answer["results"], texts, strict=True)
             ]
 
         content = encode_json({"queries": encoded[begin : begin + batch_size], **options})

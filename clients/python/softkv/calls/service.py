@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from softkv.answers.documents import Backup
 from softkv.answers.info import (
+    Alias,
     CollectionInfo,
     EncoderInfo,
     Model,
@@ -23,9 +24,10 @@ from softkv.answers.info import (
     parse_encoder_info,
     parse_service_info,
 )
-from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache
+from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache, ignore_content
 from softkv.problems import Reply, invalid_value, raise_flaws
-from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value
+from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value, require_collection_name
+from softkv.wire import encode_json
 
 
 def info(cache: ServiceCache) -> Call[ServiceInfo]:
@@ -98,6 +100,107 @@ def collections(cache: ServiceCache, prefix: str = "", *, page: int = 1000) -> P
         return Call("GET", "/v1/collections", parse, tuple(query))
 
     return Paging(ask, page)
+
+
+def aliases(cache: ServiceCache, prefix: str = "", *, page: int = 1000) -> Paging[Alias]:
+    """List the aliases by name, each with its collection.
+
+    Args:
+        prefix: list only aliases that begin with it.
+        page: the number of aliases per request.
+
+    Returns:
+        A `Pages` of `Alias`; `AsyncPages` for `AsyncClient`.
+
+    Raises:
+        Forbidden: the key is only for some documents.
+        Invalid: the page size is out of range.
+
+    Example:
+        >>> {alias.alias: alias.collection for alias in client.aliases()}
+    """
+    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
+
+    def parse(reply: Reply) -> Page[Alias]:
+        content = reply.json()
+        return Page([Alias.read(item) for item in content["aliases"]], content["next_cursor"])
+
+    def ask(cursor: str | None, limit: int) -> Call[Page[Alias]]:
+        query = [("prefix", prefix), ("limit", str(limit)), *([] if cursor is None else [("cursor", cursor)])]
+        return Call("GET", "/v1/aliases", parse, tuple(query))
+
+    return Paging(ask, page)
+
+
+def alias(cache: ServiceCache, alias: str) -> Call[Alias]:
+    """Return an alias, with the collection for which it stands.
+
+    Args:
+        alias: the name of the alias.
+
+    Returns:
+        An `Alias`.
+
+    Raises:
+        NotFound: there is no such alias.
+        Invalid: it is not a valid name.
+
+    Example:
+        >>> client.alias("current").collection
+    """
+    return Call("GET", _alias_path(alias), lambda reply: Alias.read(reply.json()))
+
+
+def put_alias(cache: ServiceCache, alias: str, collection: str) -> Call[Alias]:
+    """Create an alias, or move it to another collection at one instant.
+
+    An alias stands for its collection wherever a collection is named: `client.collection("current")`.
+
+    Args:
+        alias: the name of the alias. No collection may have it.
+        collection: the name of the collection, not an alias.
+
+    Returns:
+        The `Alias`.
+
+    Raises:
+        NotFound: there is no such collection.
+        Conflict: a collection has the name of the alias.
+        Invalid: it is not a valid name, or the collection is named by an alias.
+
+    Example:
+        >>> client.put_alias("current", "library-2")
+    """
+    return Call(
+        "PUT",
+        _alias_path(alias),
+        lambda reply: Alias.read(reply.json()),
+        content=encode_json({"collection": collection}),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )
+
+
+def remove_alias(cache: ServiceCache, alias: str) -> Call[None]:
+    """Delete an alias; its collection stays.
+
+    Args:
+        alias: the name of the alias.
+
+    Raises:
+        NotFound: there is no such alias.
+        Invalid: it is not a valid name.
+
+    Example:
+        >>> client.remove_alias("current")
+    """
+    return Call("DELETE", _alias_path(alias), ignore_content, idempotent=True, timeout=WRITE_TIMEOUT)
+
+
+def _alias_path(alias: str) -> str:
+    """Return the URL path of an alias."""
+    require_collection_name(alias, "alias")
+    return f"/v1/aliases/{alias}"
 
 
 def models(cache: ServiceCache) -> Call[list[Model]]:

@@ -4,6 +4,7 @@ import { Answer, readComparison, readSweep } from "./answer.ts";
 import type { Comparison, Swept } from "./answer.ts";
 import type {
   SchemaAttendAnswer,
+  SchemaAttendAnswers,
   SchemaAttendOne,
   SchemaCompareAnswer,
   SchemaCompareRequest,
@@ -80,8 +81,8 @@ export async function attendMany<Value>(
 ): Promise<Answer<Value>[]> {
   const encoded = queries.map((query, position) => onWire(query, `/queries/${position}`));
   const count = encoded.length > 1 ? await sender.limit("queries", how) : 1;
-  const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: Reply) =>
-    content.results.map((result) => new Answer<Value>(result, requestId));
+  const read = ({ results, ...shared }: SchemaAttendAnswers, { requestId }: Reply) =>
+    results.map((result) => new Answer<Value>({ ...result, ...shared }, requestId));
   const answers: Answer<Value>[] = [];
   for (let begin = 0; begin < encoded.length; begin += count) {
     const body = { queries: encoded.slice(begin, begin + count), ...options, ...FORMAT };

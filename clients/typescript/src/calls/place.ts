@@ -1,4 +1,4 @@
-/** The paths of a collection and its documents. */
+/** The paths of a collection, its documents and its aliases. */
 
 import type { Invalid } from "../errors.ts";
 import { invalidContent } from "../problems.ts";
@@ -11,8 +11,21 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
  * @throws Invalid: a collection cannot have that name
  */
 export function collectionPath(name: string): string {
-  if (NAME.test(name)) return `/v1/collections/${name}`;
-  throw invalidContent("", `path.name: wanted a text of the form ${NAME.source}, got ${JSON.stringify(name)}`);
+  return `/v1/collections/${checked(name, "name")}`;
+}
+
+/**
+ * Return the path of an alias.
+ *
+ * @throws Invalid: an alias cannot have that name
+ */
+export function aliasPath(alias: string): string {
+  return `/v1/aliases/${checked(alias, "alias")}`;
+}
+
+function checked(name: string, parameter: string): string {
+  if (NAME.test(name)) return name;
+  throw invalidContent("", `path.${parameter}: wanted a text of the form ${NAME.source}, got ${JSON.stringify(name)}`);
 }
 
 /**

@@ -29,6 +29,7 @@ KINDS = {
     "TopKAnswer": NearestDocuments,
     "NullBackground": Background,
     "CollectionAnswer": softkv.CollectionInfo,
+    "AliasAnswer": softkv.Alias,
     "ServiceAnswer": softkv.ServiceInfo,
     "ShardsAnswer": softkv.ShardsInfo,
     "ServerAnswer": softkv.ServerInfo,
