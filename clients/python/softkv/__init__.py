@@ -54,8 +54,8 @@ from softkv.methods import AsyncPages, Pages
 from softkv.wire import OMITTED
 
 __all__ = [
-    "Alias",
     "OMITTED",
+    "Alias",
     "Answer",
     "AsyncClient",
     "AsyncCollection",

@@ -135,9 +135,8 @@ def require_collection_name(name: str, parameter: str = "name") -> None:
         parameter: what the path calls it.
     """
     if not isinstance(name, str) or not re.fullmatch(_NAME_PATTERN, name):
-        raise_flaws(
-            [Flaw("", f"path.{parameter}: wanted a text of the form {_NAME_PATTERN}, got {json.dumps(name, default=repr)}")]
-        )
+        got = json.dumps(name, default=repr)
+        raise_flaws([Flaw("", f"path.{parameter}: wanted a text of the form {_NAME_PATTERN}, got {got}")])
 
 
 def _as_python_number(value: Any) -> Any:

@@ -21,6 +21,30 @@ test("what the service is", async () => {
   await assert.rejects(client.model("no/such"), { name: "NotFound", code: "model_not_found" });
 });
 
+test("aliases of a collection", async () => {
+  const names = ["aliased-1", "aliased-2"] as const;
+  for (const name of names) await client.collection(name).create({ encoder: null, similarity: "dot", existOk: true });
+  for (const collection of names) {
+    await client.collection(collection).put("a", { key_vector: [1, 0], value: collection });
+    assert.deepEqual(await client.putAlias("aliased", collection), { alias: "aliased", collection });
+    assert.deepEqual(await client.alias("aliased"), { alias: "aliased", collection });
+    const aliased = client.collection("aliased");
+    assert.equal((await aliased.info()).name, collection);
+    const answers = [await aliased.attend([1, 0]), ...(await aliased.attend([[1, 0], [0, 1]]))];
+    assert.deepEqual(answers.map((answer) => answer.collection), [collection, collection, collection]);
+    assert.equal((await client.collection(collection).attend([1, 0])).collection, undefined);
+    assert.equal((await aliased.sweep([1, 0], [1])).collection, collection);
+  }
+  const listed = [];
+  for await (const alias of client.aliases({ prefix: "aliased" })) listed.push(alias);
+  assert.deepEqual(listed, [{ alias: "aliased", collection: "aliased-2" }]);
+  await assert.rejects(client.putAlias("aliased-1", "aliased-2"), { name: "Conflict", code: "alias_conflict" });
+  await assert.rejects(client.putAlias("no name", "aliased-2"), Invalid);
+  await client.removeAlias("aliased");
+  await assert.rejects(client.alias("aliased"), { name: "NotFound", code: "alias_not_found" });
+  for (const name of names) await client.collection(name).drop();
+});
+
 test("a service that is not ready", async (t) => {
   let looked = 0;
   const loading = { status: "loading", loading: ["library"], failed: [] };

@@ -119,6 +119,8 @@ export function again(code: SchemaProblemCode): boolean {
     case "model_not_found":
     case "method_not_allowed":
     case "collection_conflict":
+    case "alias_not_found":
+    case "alias_conflict":
     case "documents_exist":
     case "length_required":
     case "body_too_large":

@@ -185,7 +185,7 @@ class Upload {
     const parts = await this.#send({ body, read, isText: true, repeatable: true });
     this.#refuse(new Map(parts.flatMap((part) => part.refused.map(({ line, errors }) => [line - 1, errors] as const))));
     const upserted = parts.reduce((sum, part) => sum + part.upserted, 0);
-    return { upserted, truncated: parts.flatMap((part) => part.truncated) };
+    return { upserted, truncated: parts.flatMap((part) => part.truncated ?? []) };
   }
 
   /**

@@ -193,7 +193,9 @@ export interface paths {
         post?: never;
         /**
          * Delete a collection and its documents
-         * @description Delete a collection. Reads that have begun finish with its data.
+         * @description Delete a collection and its aliases. Reads that have begun finish with its data.
+         *
+         *     The collection is named by its own name: an alias answers 409.
          *
          *     **Scope** of the key: `write`.
          */
@@ -376,6 +378,67 @@ export interface paths {
          *     **Scope** of the key: `read`.
          */
         post: operations["describe_fields"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read one alias
+         * @description Return the collection for which an alias stands.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        get: operations["get_alias"];
+        /**
+         * Create an alias, or move it to another collection
+         * @description Let an alias stand for a collection: 201 if the alias is new, 200 if it existed.
+         *
+         *     It moves at one instant. Each request is about one collection: the one for which the alias stands when the request
+         *     begins. A key for some collections has to cover the collection and the name of the alias.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        put: operations["put_alias"];
+        post?: never;
+        /**
+         * Delete an alias
+         * @description Delete an alias; its collection stays.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        delete: operations["delete_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/aliases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List aliases
+         * @description List the aliases by name, each with its collection.
+         *
+         *     A key for some collections lists only the aliases of these.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        get: operations["list_aliases"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1020,6 +1083,44 @@ export interface components {
     schemas: {
         AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"];
         /**
+         * @description An alias, and the collection for which it stands.
+         * @example {
+         *       "alias": "current",
+         *       "collection": "library"
+         *     }
+         */
+        AliasAnswer: {
+            /**
+             * @description A letter or digit, then up to 127 letters, digits, dots, underscores or dashes.
+             * @example current
+             */
+            alias: string;
+            /**
+             * @description A letter or digit, then up to 127 letters, digits, dots, underscores or dashes.
+             * @example library
+             */
+            collection: string;
+        };
+        /** @description A list of aliases, ordered by name: all of them, or one page. */
+        AliasList: {
+            aliases: components["schemas"]["AliasAnswer"][];
+            /** @description The position of the next page; null at the end, and with a limit of 0. */
+            next_cursor: string | null;
+        };
+        /**
+         * @description The collection for which an alias is to stand.
+         * @example {
+         *       "collection": "library"
+         *     }
+         */
+        AliasTarget: {
+            /**
+             * @description The collection's own name, not an alias.
+             * @example library
+             */
+            collection: string;
+        };
+        /**
          * @description A question to the rows of a classroom's room.
          * @example {
          *       "query": "pets that purr"
@@ -1118,6 +1219,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
             /** @description Milliseconds in the service, including encoding. */
             took_ms: number;
         };
@@ -1125,6 +1228,8 @@ export interface components {
         AttendAnswers: {
             /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
         };
         /**
          * @description Several queries, each attended over every key of a collection.
@@ -1532,6 +1637,8 @@ export interface components {
             applied: boolean;
             /** @description The reason against storing it: the gain is too small. null if it is large enough. */
             reason: string | null;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
             took_ms: number;
         };
         /**
@@ -1992,6 +2099,8 @@ export interface components {
             attention: components["schemas"]["AttendAnswer"];
             /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
         };
         /**
          * @description A question, to be answered from a collection by SQL's `=`, by SQL's full text, by top-k and by attention.
@@ -3068,8 +3177,8 @@ export interface components {
             data: components["schemas"]["Embedding"][];
             model: string;
             usage: components["schemas"]["Usage"];
-            /** @description Not OpenAI's: the indices of inputs that are longer than the model reads. */
-            truncated: number[];
+            /** @description Not OpenAI's: the indices of inputs that are longer than the model reads; null if the encoder does not tell. */
+            truncated: number[] | null;
         };
         /**
          * @description Texts or token ids to embed, as OpenAI's clients send them.
@@ -3100,18 +3209,23 @@ export interface components {
              */
             purpose?: "document" | "query";
         };
-        /** @description The vectors of the texts, in order, and facts about how the model read each text. */
+        /**
+         * @description The vectors of the texts, in order, and facts about how the model read each text.
+         *
+         *     An encoder behind a URL does not tell the tokens of a text: then `token_counts`, `truncated` and `unknown_tokens`
+         *     are null.
+         */
         EncodeAnswer: {
             model: string;
             dimension: number;
             /** @description [n, dimension]: one vector per text. */
             embeddings: components["schemas"]["NestedAnswer"];
             /** @description The number of tokens of each whole text, special tokens included. */
-            token_counts: number[];
+            token_counts: number[] | null;
             /** @description Whether each text is longer than the model reads. */
-            truncated: boolean[];
+            truncated: boolean[] | null;
             /** @description The number of tokens of each text that the model does not know, and reads as one and the same. */
-            unknown_tokens: number[];
+            unknown_tokens: number[] | null;
             /** @description The tokens that the model reads of each text. */
             tokens?: components["schemas"]["Token"][][];
         };
@@ -3172,12 +3286,12 @@ export interface components {
             /** @description The position of the text in `texts`, from 0. */
             index: number;
             embedding: components["schemas"]["VectorAnswer"];
-            /** @description The number of tokens of the whole text, special tokens included. */
-            token_count: number;
-            /** @description Whether the text is longer than the model reads. */
-            truncated: boolean;
-            /** @description The number of tokens that the model does not know, and reads as one and the same. */
-            unknown_tokens: number;
+            /** @description The number of tokens of the whole text, with special tokens; null if the encoder does not tell. */
+            token_count: number | null;
+            /** @description Whether the text is longer than the model reads; null if the encoder does not tell. */
+            truncated: boolean | null;
+            /** @description The number of tokens that the model does not know, and reads as one and the same; null if the encoder does not tell. */
+            unknown_tokens: number | null;
             /** @description The tokens that the model reads. */
             tokens?: components["schemas"]["Token"][];
         };
@@ -3716,7 +3830,7 @@ export interface components {
             owned_by: string;
             /** @enum {string} */
             state: "unloaded" | "loading" | "ready" | "failed";
-            runs_on: ("attention/transformer" | "NumPy" | "sentence-transformers with attention" | "sentence-transformers") | null;
+            runs_on: ("attention/transformer" | "NumPy" | "provider" | "sentence-transformers with attention" | "sentence-transformers") | null;
             dimension: number | null;
             /** @description The number of tokens that it reads of a text; null also if it reads all. */
             max_tokens: number | null;
@@ -3924,7 +4038,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "alias_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -4348,6 +4462,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
             took_ms: number;
         };
         /**
@@ -4629,8 +4745,8 @@ export interface components {
         UploadBatch: {
             /** @description The number of documents of the batch that were written. */
             upserted: number;
-            /** @description Ids of documents whose text was longer than the encoder reads. */
-            truncated: string[];
+            /** @description Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell. */
+            truncated: string[] | null;
             /** @description The rejected lines, in the order of their numbers. */
             refused: components["schemas"]["RefusedLine"][];
         };
@@ -4652,13 +4768,18 @@ export interface components {
             upserted: number;
             /** @description Only with `mode: "skip"`: existing ids, whose documents stay unchanged. */
             skipped?: string[];
-            /** @description Ids of documents whose text was longer than the encoder reads. */
-            truncated: string[];
+            /** @description Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell. */
+            truncated: string[] | null;
         };
         /** @description The number of tokens that the model read for a request. */
         Usage: {
             prompt_tokens: number;
             total_tokens: number;
+            /**
+             * @description Not OpenAI's: true if the numbers are estimated from the characters, because an encoder behind a URL does not tell them.
+             * @default false
+             */
+            estimated?: boolean;
         };
         /**
          * @description A merge patch (RFC 7396) of the contents of many documents. Fields left out stay unchanged, and so do keys.
@@ -4757,6 +4878,9 @@ export interface components {
     pathItems: never;
 }
 export type SchemaAddendLine = components['schemas']['AddendLine'];
+export type SchemaAliasAnswer = components['schemas']['AliasAnswer'];
+export type SchemaAliasList = components['schemas']['AliasList'];
+export type SchemaAliasTarget = components['schemas']['AliasTarget'];
 export type SchemaAskRequest = components['schemas']['AskRequest'];
 export type SchemaAsked = components['schemas']['Asked'];
 export type SchemaAtTemperature = components['schemas']['AtTemperature'];
@@ -5029,7 +5153,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5051,7 +5175,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -5191,7 +5315,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5213,7 +5337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -5338,7 +5462,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5470,7 +5594,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5612,7 +5736,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5634,7 +5758,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -5745,7 +5869,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5894,7 +6018,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -5916,7 +6040,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6025,7 +6149,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6182,7 +6306,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6204,7 +6328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6305,7 +6429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6409,7 +6533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `collection_conflict`: the collection exists with other settings. */
+            /** @description `collection_conflict`: the collection exists with other settings; `alias_conflict`: the name is that of an alias, where a collection's own is needed, or the reverse. */
             409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6449,7 +6573,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6471,7 +6595,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6565,6 +6689,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `alias_conflict`: the name is that of an alias, where a collection's own is needed, or the reverse. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
             422: {
                 headers: {
@@ -6575,7 +6709,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6717,7 +6851,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -6821,7 +6955,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7031,7 +7165,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7096,7 +7230,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7211,7 +7345,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7224,6 +7358,483 @@ export interface operations {
                 };
             };
             /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_alias: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The alias.
+                 * @example current
+                 */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The alias. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `alias_not_found`: there is no such alias. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_alias: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The alias.
+                 * @example current
+                 */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AliasTarget"];
+            };
+        };
+        responses: {
+            /** @description The alias stands for the collection. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasAnswer"];
+                };
+            };
+            /** @description Created. */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `alias_conflict`: the name is that of an alias, where a collection's own is needed, or the reverse. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_alias: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The alias.
+                 * @example current
+                 */
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted. */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `alias_not_found`: there is no such alias. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_aliases: {
+        parameters: {
+            query?: {
+                /** @description Only aliases that begin with it. */
+                prefix?: string;
+                /** @description The maximum number of aliases on a page. Left out: all of them. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The aliases. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AliasList"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7338,7 +7949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7360,7 +7971,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7475,7 +8086,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7497,7 +8108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7596,7 +8207,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7618,7 +8229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7743,7 +8354,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -7765,7 +8376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7874,7 +8485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8000,7 +8611,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8022,7 +8633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8131,7 +8742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8153,7 +8764,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8218,7 +8829,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8299,7 +8910,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8398,7 +9009,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are in progress: try again. */
+            /** @description Too many calls of this kind are in progress, or too many texts wait for the encoder: try again. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8420,7 +9031,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description The model is still loading, or the service is shutting down: try again. */
+            /** @description The model is still loading, its provider does not answer, or the service is shutting down: try again. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8485,7 +9096,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are in progress: try again. */
+            /** @description Too many calls of this kind are in progress, or too many texts wait for the encoder: try again. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8566,7 +9177,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too many calls of this kind are in progress: try again. */
+            /** @description Too many calls of this kind are in progress, or too many texts wait for the encoder: try again. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8631,7 +9242,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8744,7 +9355,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8766,7 +9377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8875,7 +9486,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -8952,7 +9563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9093,7 +9704,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `rooms_full`: the maximum number of rooms is open, in the service or for this caller. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `rooms_full`: the maximum number of rooms is open, in the service or for this caller. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9196,7 +9807,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9288,7 +9899,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9384,7 +9995,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `listeners_full`: the room has its maximum number of listeners. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes; `listeners_full`: the room has its maximum number of listeners. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9507,7 +10118,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9616,7 +10227,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9708,7 +10319,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9826,7 +10437,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -9968,7 +10579,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -10108,7 +10719,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -10130,7 +10741,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -10258,7 +10869,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -10395,7 +11006,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `queue_full`: too many calls of this kind are in progress: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
@@ -10417,7 +11028,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */

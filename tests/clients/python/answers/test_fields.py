@@ -69,5 +69,9 @@ OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
 def test_no_field_is_lost(schema):
     kind = KINDS[schema]
     names = {name for item in kind.__mro__ for name in (*vars(item), *vars(item).get("__annotations__", ()))}
-    names |= {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings"} if kind is Swept else set()
+    names |= (
+        {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings", "collection"}
+        if kind is Swept
+        else set()
+    )
     assert SCHEMAS[schema]["properties"].keys() - OWN.get(schema, set()) - names == set()
