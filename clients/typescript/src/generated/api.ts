@@ -5175,7 +5175,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -5337,7 +5337,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -5758,7 +5758,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6040,7 +6040,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6328,7 +6328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -6595,7 +6595,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -7971,7 +7971,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8108,7 +8108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8229,7 +8229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8376,7 +8376,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8633,7 +8633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -8764,7 +8764,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -9377,7 +9377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -10741,7 +10741,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
@@ -11028,7 +11028,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider does not answer: `detail` has its message; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
