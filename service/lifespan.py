@@ -20,8 +20,9 @@ from service.api.warmup import warm
 from service.datasets import DEMOS
 from service.opening import Opening, open_in_background
 from service.retrieval.collections import Catalogue, MachineCode
-from service.retrieval.documents import Seeding
+from service.retrieval.documents import ReEncodings, Seeding
 from service.settings import Settings
+from service.storage import StorageError
 
 log = structlog.get_logger("softkv")
 GC_THRESHOLDS = (10_000, 10, 100)
@@ -56,6 +57,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
             loading.add_done_callback(_log_failure)
+            re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
+            re_encoding.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
@@ -64,7 +67,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 app.state.parts.machine_code.stop()
                 loading.cancel()
                 watching.cancel()
-                await asyncio.gather(loading, watching, return_exceptions=True)
+                re_encoding.cancel()
+                await asyncio.gather(loading, watching, re_encoding, return_exceptions=True)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
                 if app.state.tracing is not None:
@@ -80,6 +84,7 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         catalogue,
         MachineCode(settings.cache_dir, encodes=settings.encodes),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
+        ReEncodings(catalogue),
         settings.max_queries,
         settings.max_documents,
         settings.max_body_bytes,
@@ -88,6 +93,13 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         host=settings.host,
         lab_for=settings.lab,
     )
+
+
+async def _re_encode(parts: State, keys: Future[None]) -> None:
+    """Do the jobs that move collections to other encoders, once the collections' keys were read."""
+    with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
+        await asyncio.wrap_future(keys)
+    await parts.re_encodings.run()
 
 
 async def _watch(keys: KeyFile | None) -> None:

@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Request
 from service.api.keyring import Holder
 from service.lab import Lab
 from service.retrieval.collections import AnyCatalogue, Catalogue, MachineCode, RestrictedCatalogue
-from service.retrieval.documents import Seeding
+from service.retrieval.documents import ReEncodings, Seeding
 from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
 
@@ -30,6 +30,7 @@ class State:
     catalogue: AnyCatalogue
     machine_code: MachineCode
     demo: Seeding
+    re_encodings: ReEncodings
     max_queries: int
     max_documents: int
     max_body_bytes: int

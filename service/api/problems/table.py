@@ -87,12 +87,19 @@ TABLE: Mapping[str, Refusal] = {
     "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
     "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
     "lab_busy": Refusal(409, "the lab trains another model, one at a time: try again", lab.LabBusy, repeat=True),
-    "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
+    "collection_conflict": Refusal(
+        409, "the collection exists with other settings", (retrieval.CollectionConflict, retrieval.CollectionMoved)
+    ),
     "alias_conflict": Refusal(
         409,
         "the name is that of an alias, where a collection's own is needed, or the reverse",
         (retrieval.AliasConflict, storage.AliasExists, storage.CollectionExists),
     ),
+    "re_encoding_not_found": Refusal(404, "the collection was never re-encoded", retrieval.ReEncodingNotFound),
+    "re_encoding_active": Refusal(
+        409, "the collection is being re-encoded already, one job at a time", storage.ReEncodingActive
+    ),
+    "re_encoding_over": Refusal(409, "the job has ended, so it cannot be cancelled", retrieval.ReEncodingOver),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
         409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True

@@ -373,21 +373,29 @@ class Catalogue:
         """Return the collection that a job fills; None if the job has ended, or this process has not seen it yet."""
         return None if job.shadow is None else self._shadows.get(job.shadow)
 
-    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings, name: str) -> ReEncoding:
+    def begin_re_encoding(
+        self,
+        job: ReEncoding,
+        settings: CollectionSettings,
+        name: str,
+        once: IdempotentWrite[ReEncoding] | None = None,
+    ) -> ReEncoding:
         """Store a job that moves the collection of this name to another encoder, and create its shadow.
 
         Args:
             job: the job, without a shadow.
             settings: the settings of the shadow.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
         Raises:
             ReEncodingActive: the collection has a job that has not ended.
         """
-        with self.store.writing(collection=job.collection) as writer:
+        with self.store.writing(once, collection=job.collection) as writer:
             if writer.record(job.collection).name != name:
                 raise CollectionMoved(name)
             job = writer.begin_re_encoding(job, settings)
             assert job.shadow is not None
+            writer.keep_answer(once, job)
             number, record = job.shadow, replace(writer.record(job.shadow), name=name)
             shadow = self._of(record, ready=True)
             self._publish_after(writer, lambda: self._shadows.setdefault(number, shadow))

@@ -44,6 +44,7 @@ from service.storage import (
     DiskFull,
     DocumentDamaged,
     DocumentRecord,
+    IdempotentWrite,
     JobState,
     Null,
     Reader,
@@ -219,6 +220,7 @@ class ReEncodings:
         temperature: float | None = None,
         null: Null | None = None,
         keep: bool = False,
+        once: IdempotentWrite[JobStatus] | None = None,
     ) -> JobStatus:
         """Begin to move a collection to another encoder.
 
@@ -227,6 +229,7 @@ class ReEncodings:
             encoder: the name of the other encoder.
             temperature, null: the settings of the collection after it; None for those that follow from the encoder.
             keep: whether vectors that callers sent are kept, instead of a refusal.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
         Raises:
             InvalidContent: the encoder is unknown or the collection's own, or vectors of callers are in the way.
@@ -265,7 +268,12 @@ class ReEncodings:
                 ("calibration",) if record.settings.calibration is not None else (),
                 time.time(),
             )
-            return JobStatus(self._catalogue.begin_re_encoding(job, settings, record.name), record.documents, 0)
+
+            def status_of(begun: ReEncoding) -> JobStatus:
+                return JobStatus(begun, record.documents, 0)
+
+            adapted = None if once is None else once.adapt(status_of)
+            return status_of(self._catalogue.begin_re_encoding(job, settings, record.name, adapted))
 
         status = await WRITES.run(begin)
         self._wake.set()
@@ -294,8 +302,21 @@ class ReEncodings:
             raise ReEncodingNotFound(name)
         return JobStatus.of(job, reader)
 
-    def cancel(self, name: str) -> JobStatus:
+    def find(self, name: str) -> Collection:
+        """Return the collection of that name; raises CollectionNotFound."""
+        return self._catalogue.collection(name)
+
+    async def cancel_soon(self, name: str, once: IdempotentWrite[JobStatus] | None = None) -> JobStatus:
+        """Cancel the job of a collection, and delete what it has written in the background; see `cancel`."""
+        status = await WRITES.run(self.cancel, name, once)
+        self._wake.set()
+        return status
+
+    def cancel(self, name: str, once: IdempotentWrite[JobStatus] | None = None) -> JobStatus:
         """Cancel the job of a collection, which stays as it is; blocks.
+
+        Args:
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
         Raises:
             ReEncodingNotFound: the collection was never re-encoded.
@@ -304,13 +325,15 @@ class ReEncodings:
         while True:
             with self._catalogue.store.reading() as reader:
                 number = reader.collection(name).id
-            with self._catalogue.store.writing(collection=number) as writer:
+            with self._catalogue.store.writing(once, collection=number) as writer:
                 if writer.collection(name).id != number:
                     continue
                 status = self._status(name, writer)
                 if not status.job.active:
                     raise ReEncodingOver(name, status.job.state)
-                return self._end(writer, status, "cancelled")
+                ended = self._end(writer, status, "cancelled")
+                writer.keep_answer(once, ended)
+                return ended
 
     def _end(self, writer: Writer, status: JobStatus, state: JobState, reason: str | None = None) -> JobStatus:
         ended = status.job.ending(state, time.time(), status.documents, status.done, reason)

@@ -86,6 +86,8 @@ WRITES = {
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
         Call("put_alias", {"collection": "library"}),
         Call("delete_alias"),
+        Call("start_re_encoding", {"encoder": "minilm"}),
+        Call("cancel_re_encoding"),
         Call("delete_collection"),
     )
 }

@@ -24,6 +24,7 @@ NAMES = {
     "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "list_slow_requests", "list_encoders", "unload_encoder",
     "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
+    "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "list_aliases", "put_alias", "get_alias", "delete_alias",
 }  # fmt: skip
 

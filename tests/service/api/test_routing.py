@@ -74,7 +74,7 @@ def filterings() -> dict[str, str | None]:
 
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
-    "unload_encoder",
+    "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
     "list_aliases", "put_alias", "get_alias", "delete_alias",
 }  # fmt: skip

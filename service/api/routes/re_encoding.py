@@ -1,0 +1,103 @@
+"""Routes of the job that moves a collection to another encoder: start it, watch it, cancel it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import Request, Response
+
+from service.api.json import JSONAnswer
+from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.routes.idempotency import Idempotent
+from service.api.routing import collection_behind, filters, json_router, requires, takes
+from service.api.state import NameInPath, Running
+from service.retrieval.documents import JobStatus
+from service.scheduling import READS
+from service.schemas.re_encoding import ReEncodeAnswer, ReEncodeRequest
+
+router = json_router("/v1/collections", "collections", "read", "collection", "whole")
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
+    job = status.job
+    return {
+        **collection_behind(request),
+        "state": job.state,
+        "reason": job.reason,
+        "from": job.encoder,
+        "to": job.to,
+        "documents": status.documents,
+        "done": status.done,
+        "started": _time(job.started),
+        "ended": _time(job.ended),
+        "drops": list(job.drops),
+    }
+
+
+@router.post(
+    "/{name}/re-encode",
+    dependencies=[requires("write"), takes("write"), filters("whole")],
+    status_code=202,
+    response_model=ReEncodeAnswer,
+    responses=refusals(*WITH_BODY, *OF_A_COLLECTION, *WRITING, "re_encoding_active", "collection_conflict", *ENCODING),
+    response_description="The job has begun.",
+    summary="Move a collection to another encoder",
+)
+async def start_re_encoding(
+    name: NameInPath, body: ReEncodeRequest, request: Request, running: Running, repeatable: Idempotent
+) -> Response:
+    """Encode all documents with another encoder, in the background, while the collection is read and written.
+
+    Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
+    no answer mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs
+    space on the disk, and in memory, for a second copy of the collection.
+    """
+
+    def answer(status: JobStatus) -> Response:
+        return JSONAnswer(_shape(status, request), status_code=202)
+
+    collection = running.re_encodings.find(name)
+    return answer(
+        await running.re_encodings.start(
+            collection,
+            body.encoder,
+            temperature=body.temperature,
+            null=body.null,
+            keep=body.vectors == "keep",
+            once=repeatable.once(answer),
+        )
+    )
+
+
+@router.get(
+    "/{name}/re-encode",
+    response_model=ReEncodeAnswer,
+    responses=refusals(*OF_A_COLLECTION, "re_encoding_not_found"),
+    response_description="The last job of the collection.",
+    summary="Watch the move to another encoder",
+)
+async def get_re_encoding(name: NameInPath, request: Request, running: Running) -> Response:
+    """Return how far the last move of a collection to another encoder is, and why it is paused or has failed."""
+    return JSONAnswer(_shape(await READS.run(running.re_encodings.status, name), request))
+
+
+@router.delete(
+    "/{name}/re-encode",
+    dependencies=[requires("write"), takes("write"), filters("whole")],
+    response_model=ReEncodeAnswer,
+    responses=refusals(*OF_A_COLLECTION, *WRITING, *STORED, "re_encoding_not_found", "re_encoding_over"),
+    response_description="The cancelled job.",
+    summary="Cancel the move to another encoder",
+)
+async def cancel_re_encoding(name: NameInPath, request: Request, running: Running, repeatable: Idempotent) -> Response:
+    """Cancel the move of a collection to another encoder. The collection stays as it is."""
+
+    def answer(status: JobStatus) -> Response:
+        return JSONAnswer(_shape(status, request))
+
+    return answer(await running.re_encodings.cancel_soon(name, once=repeatable.once(answer)))

@@ -1,0 +1,143 @@
+"""The job that moves a collection to another encoder, over HTTP: start it, watch it, cancel it, kill the service."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.encoding import Encoder, load_encoder
+from tests.checkpoints import save_static
+from tests.running import RunningService
+from tests.service.api.contract import Contract
+
+WIDTHS = {"old": 32, "new": 48}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    for name, width in WIDTHS.items():
+        (folder / name).mkdir()
+        save_static(folder / name, width)
+    return {name: folder / name for name in WIDTHS}
+
+
+def encoders_file(folder: Path, models: dict[str, Path]) -> Path:
+    tables = "".join(f"[encoders.{name}]\nmodel = {json.dumps(str(path))}\n" for name, path in models.items())
+    (folder / "encoders.toml").write_text(f'default = "old"\n{tables}')
+    return folder / "encoders.toml"
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("service")
+    with RunningService(data_dir=folder / "data", encoders=encoders_file(folder, models)) as running:
+        running.wait_until_ready()
+        with running.client() as client:
+            contract = Contract(client.get("/openapi.json").json())
+        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+            yield client
+
+
+@pytest.fixture
+def path(client: httpx.Client) -> Iterator[str]:
+    client.put("/v1/collections/docs", json={"encoder": "old"})
+    fill(client, range(200))
+    yield "/v1/collections/docs"
+    client.delete("/v1/collections/docs")
+
+
+def text(i: int) -> str:
+    return f"document {i} of {i * i} stones and {i % 7} rivers"
+
+
+def fill(client: httpx.Client, numbers: Any) -> None:
+    documents = [{"id": f"{i:04}", "key": text(i)} for i in numbers]
+    assert client.post("/v1/collections/docs/documents", json={"documents": documents}).status_code == 200
+
+
+def ended(client: httpx.Client, path: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while (job := client.get(f"{path}/re-encode").json())["state"] in ("running", "paused"):
+        assert time.monotonic() < deadline, job
+        time.sleep(0.02)
+    return dict(job)
+
+
+def encoder_of(client: httpx.Client, path: str, encoders: dict[str, Encoder], query: str) -> str:
+    """Return the encoder whose similarities an answer has, all of them."""
+    answer = client.post(f"{path}/attend", json={"query": query, "null": False, "top_k": 10, "include": ["key"]}).json()
+    similarities = np.array([match["similarity"] for match in answer["matches"]])
+    names = []
+    for name, encoder in encoders.items():
+        keys = encoder.encode([match["key"] for match in answer["matches"]], "document").vectors
+        (vector,) = encoder.encode([query], "query").vectors
+        if np.allclose(keys @ vector, similarities, atol=1e-5):
+            names.append(name)
+    (name,) = names
+    return name
+
+
+@pytest.fixture(scope="module")
+def encoders(models: dict[str, Path]) -> dict[str, Encoder]:
+    return {name: load_encoder(str(path)) for name, path in models.items()}
+
+
+def test_a_collection_moves_and_stays_the_same_to_its_callers(
+    client: httpx.Client, path: str, encoders: dict[str, Encoder]
+) -> None:
+    missing = client.get(f"{path}/re-encode")
+    assert (missing.status_code, missing.json()["code"]) == (404, "re_encoding_not_found")
+    assert encoder_of(client, path, encoders, "stones") == "old"
+    client.put("/v1/aliases/current", json={"collection": "docs"})
+    started = client.post("/v1/collections/current/re-encode", json={"encoder": "new"})
+    assert started.status_code == 202, started.text
+    body = started.json()
+    assert (body["collection"], body["from"], body["to"], body["documents"]) == ("docs", "old", "new", 200)
+    job = ended(client, path)
+    assert (job["state"], job["reason"], job["done"], job["documents"]) == ("done", None, 200, 200)
+    assert encoder_of(client, path, encoders, "stones") == "new"
+    assert encoder_of(client, "/v1/collections/current", encoders, "stones") == "new"
+    described = client.get(path).json()
+    assert (described["name"], described["encoder"], described["dimension"], described["documents"]) == (
+        "docs",
+        "new",
+        48,
+        200,
+    )
+    assert [each["name"] for each in client.get("/v1/collections").json()["collections"]] == ["docs"]
+    assert client.put("/v1/collections/docs", json={"encoder": "new"}).status_code == 200
+    over = client.delete(f"{path}/re-encode")
+    assert (over.status_code, over.json()["code"]) == (409, "re_encoding_over")
+
+
+def test_a_refusal_says_what_to_do(client: httpx.Client, path: str) -> None:
+    unknown = client.post(f"{path}/re-encode", json={"encoder": "other"})
+    assert unknown.status_code == 422
+    assert "old, new" in unknown.json()["detail"]
+    assert client.post(f"{path}/re-encode", json={"encoder": "old"}).status_code == 422
+    client.put(f"{path}/documents/own", json={"key_vector": [1.0] * 32, "value": "text"})
+    own = client.post(f"{path}/re-encode", json={"encoder": "new"})
+    assert (own.status_code, own.json()["errors"][0]["pointer"]) == (422, "/vectors")
+    assert "1 document carries vectors" in own.json()["detail"]
+    kept = client.post(f"{path}/re-encode", json={"encoder": "new", "vectors": "keep"})
+    assert "width 32" in kept.json()["detail"]
+    assert client.get("/v1/collections/none/re-encode").json()["code"] == "collection_not_found"
+
+
+def test_a_calibration_does_not_survive(client: httpx.Client, path: str) -> None:
+    questions = [{"query": text(i), "id": f"{i:04}"} for i in range(40)]
+    questions += [{"query": f"nothing like {i} at all", "id": None} for i in range(40)]
+    kept = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    if not kept["applied"]:
+        pytest.skip("the random model gains nothing by a calibration")
+    assert client.post(f"{path}/re-encode", json={"encoder": "new"}).json()["drops"] == ["calibration"]
+    assert ended(client, path)["state"] == "done"
+    assert client.get(path).json()["calibration"] is None
