@@ -14,7 +14,7 @@ from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import LocalEncoder
 from service.encoding.models.core_network import load_tokenizer
 from service.encoding.models.declaration import Declaration
-from service.encoding.models.network import Precision, RunsOn
+from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.texts import Purpose
 
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
@@ -29,6 +29,7 @@ class Network:
         made: the layers, from the model's parameters.
     """
 
+    kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
     batched = True
 
