@@ -161,12 +161,12 @@ class Provider:
 
     def _give_up(self, failed: _Failed, texts: Sequence[str]) -> ProviderUnavailable | TextRefused:
         self.counts.failures[failed.failure] += 1
-        name = self._settings.name
+        name, reason = self._settings.name, self._redact(str(failed))
         if failed.text:
             shown = texts[0] if len(texts[0]) <= SHOWN_CHARACTERS else f"{texts[0][:SHOWN_CHARACTERS]}…"
-            return TextRefused(f"The provider of encoder {name!r} refused the text {shown!r}: {failed}")
+            return TextRefused(f"The provider of encoder {name!r} refused the text {shown!r}: {reason}.")
         return ProviderUnavailable(
-            f"The provider of encoder {name!r} is not usable now: {failed}.",
+            f"The provider of encoder {name!r} is not usable now: {reason}.",
             failed.retry_after,
             may_be_a_text=failed.may_be_a_text,
         )
@@ -226,10 +226,10 @@ class Provider:
 
     def _read_error(self, status: int, headers: httpx2.Headers, body: bytes) -> _Failed:
         """Return the failure that an answer with another status than 200 means."""
-        message = read_message(body)
-        said = f"{status}" if message is None else f"{status}, {self._redact(message)!r}"
+        message = read_message(self._redact(body.decode(errors="replace")).encode())
+        said = f"{status}" if message is None else f"{status}, {message!r}"
         if 300 <= status < 400:
-            place = clean(headers.get("location", ""))
+            place = clean(self._redact(headers.get("location", "")))
             return _Failed(
                 f"it answered with a redirect ({status}) to {place!r}, which is not followed: write that into `url`",
                 "refused",
@@ -255,10 +255,10 @@ class Provider:
             return _Failed(said, "text refused", text=True)
         return _Failed(f"it answered {said}", "refused")
 
-    def _redact(self, message: str) -> str:
-        """Return a provider's message without the key, which some providers repeat."""
+    def _redact(self, text: str) -> str:
+        """Return a text of the provider without the key, which some providers repeat."""
         key = self._settings.api_key
-        return message if key is None else message.replace(key, "[key]")
+        return text if key is None else text.replace(key, "[key]")
 
 
 def _close(client: httpx2.AsyncClient) -> None:
