@@ -12,7 +12,7 @@ from service.schemas.wire import Null, Temperature, Text, Wire
 class ReEncodeRequest(Wire):
     """The encoder to which a collection is to move."""
 
-    encoder: Text = Field(description="The name of the other encoder, see GET /v1/encoders.", examples=["nomic"])
+    encoder: Text = Field(description="The name of the other encoder, see GET /v1/encoders.", examples=["all-MiniLM-L6-v2"])
     temperature: Temperature | None = Field(
         None, description="The default temperature afterwards. Left out: that of the other encoder."
     )
@@ -27,7 +27,7 @@ class ReEncodeRequest(Wire):
         "if there are any. keep: they stay as they are, which needs an encoder of their width.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"encoder": "nomic"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"encoder": "all-MiniLM-L6-v2"}]})
 
 
 class ReEncodeAnswer(Wire):

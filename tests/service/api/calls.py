@@ -11,6 +11,8 @@ import httpx
 
 from tests.service.api.contract import Contract, Operation
 
+MINILM = "all-MiniLM-L6-v2"
+
 NDJSON = "application/x-ndjson"
 EVENTS = "text/event-stream"
 TWO = "AACAPwAAAEA="  # [1, 2]
@@ -176,6 +178,7 @@ EVERY_FIELD = [
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),
     Call("patch_collection", {"calibration": None}),
+    Call("start_re_encoding", {"encoder": MINILM, "temperature": 0.1, "null": "lenient", "vectors": "keep"}),
     _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),
     _ask(query=[1, 0], null="calibrated"),
     Call(

@@ -12,7 +12,7 @@ from service.api.routing import GuardedRoute, declared_filtering, declared_kind,
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
-from tests.service.api.refused import GUARDED, WRITES
+from tests.service.api.refused import GUARDED, RE_ENCODING, WRITES
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 
 READ, WRITE = {"x-api-key": "r"}, {"x-api-key": "w"}
@@ -55,7 +55,7 @@ IN_ROOMS = {
 KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},
     "encode": {"encode", "embeddings", "trace"},
-    "write": WRITES.keys(),
+    "write": (WRITES | RE_ENCODING).keys(),
     "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "post_mcp_message"} | IN_ROOMS,
     "listen": {"hear_room"},
     "stream": {"get_backup", "post_lines", "train_model"},
