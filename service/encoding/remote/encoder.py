@@ -102,7 +102,7 @@ class RemoteEncoder(Encoder):
         batches = _cut([prefix + text for text in texts], self.batch_limits())
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._provider.embed(batch, seconds)) for batch in batches]
+                tasks = [group.create_task(self._provider.embed(batch, seconds, purpose)) for batch in batches]
         except ExceptionGroup as errors:
             raise _first(errors) from None
         vectors = np.concatenate([task.result().vectors for task in tasks]) if tasks else self._no_vectors()

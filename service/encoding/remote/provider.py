@@ -29,6 +29,7 @@ from service.encoding.remote.background_loop import PROVIDERS
 from service.encoding.remote.counts import Failure, ProviderCounts
 from service.encoding.remote.pace import Pace
 from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
+from service.encoding.texts import Purpose
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
 """The pause before the first repetition, and the longest one; each is twice as long as the one before."""
@@ -38,6 +39,9 @@ MAX_QUIET_SECONDS = 300.0
 
 FEW_ATTEMPTS = 3
 """Attempts if the provider itself fails: the text may be the cause, and would fail again."""
+
+QUERY_ATTEMPTS = 4
+"""Attempts for a query if nothing listens at the URL: some four seconds, since a person waits."""
 
 CONNECT_SECONDS = 10.0
 NUMBER_BYTES = 32  # more than the longest float64 in JSON, with its comma
@@ -57,6 +61,7 @@ class _Failed(Exception):
         retry_after: the number of seconds after which the provider asked to try again; None if it did not say.
         text: whether the texts are the reason.
         may_be_a_text: whether one of several texts may be the reason.
+        unconnected: whether there was no connection, so that the provider never saw the call.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class _Failed(Exception):
         retry_after: float | None = None,
         text: bool = False,
         may_be_a_text: bool = False,
+        unconnected: bool = False,
     ) -> None:
         super().__init__(message)
         self.failure = failure
@@ -75,6 +81,7 @@ class _Failed(Exception):
         self.retry_after = retry_after
         self.text = text
         self.may_be_a_text = may_be_a_text
+        self.unconnected = unconnected
 
 
 class Provider:
@@ -100,7 +107,7 @@ class Provider:
         self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
         weakref.finalize(self, _close, self._client).atexit = False
 
-    async def embed(self, texts: Sequence[str], seconds: float) -> Embeddings:
+    async def embed(self, texts: Sequence[str], seconds: float, purpose: Purpose = "document") -> Embeddings:
         """Return the vectors of the texts of one batch, with their prefix.
 
         If the provider refuses several texts together, each half is sent alone, until the refused text is known.
@@ -108,6 +115,7 @@ class Provider:
         Args:
             texts: at least one.
             seconds: the time limit of a call, with its repetitions.
+            purpose: the purpose of the texts; queries wait only some seconds for a provider that is not there.
 
         Raises:
             TextRefused: the provider refuses a text.
@@ -115,16 +123,16 @@ class Provider:
         """
         try:
             async with self._calls:
-                return await self._call(texts, seconds)
+                return await self._call(texts, seconds, purpose)
         except TextRefused:
             if len(texts) == 1:
                 raise
         middle = len(texts) // 2
-        halves = [await self.embed(half, seconds) for half in (texts[:middle], texts[middle:])]
+        halves = [await self.embed(half, seconds, purpose) for half in (texts[:middle], texts[middle:])]
         tokens = [half.tokens for half in halves if half.tokens is not None]
         return Embeddings(_join(halves), sum(tokens) if len(tokens) == len(halves) else None)
 
-    async def _call(self, texts: Sequence[str], seconds: float) -> Embeddings:
+    async def _call(self, texts: Sequence[str], seconds: float, purpose: Purpose) -> Embeddings:
         await self._pace.wait()
         deadline = time.monotonic() + seconds
         attempts = 0
@@ -135,7 +143,8 @@ class Provider:
             except _Failed as failed:
                 attempts += 1
                 pause = self._pause_after(failed, attempts)
-                if attempts == failed.attempts or time.monotonic() + pause >= deadline:
+                limit = QUERY_ATTEMPTS if failed.unconnected and purpose == "query" else failed.attempts
+                if attempts in (failed.attempts, limit) or time.monotonic() + pause >= deadline:
                     raise self._give_up(failed, texts) from None
                 self.counts.repeats += 1
                 await asyncio.sleep(pause)
@@ -181,7 +190,9 @@ class Provider:
             raise _Failed(f"it did not answer in time (timeout_seconds is {limit:g})", "too slow") from None
         except httpx2.HTTPError as error:
             attempts = 1 if _is_certificate_error(error) else None
-            raise _Failed(_describe_transport_error(error), "unreachable", attempts=attempts) from None
+            unconnected = isinstance(error, httpx2.ConnectError)
+            message = _describe_transport_error(error)
+            raise _Failed(message, "unreachable", attempts=attempts, unconnected=unconnected) from None
         if status != 200:
             raise self._read_error(status, headers, body)
         try:

@@ -314,6 +314,18 @@ def test_a_provider_that_is_not_there_is_given_up_in_time(stub, encoder_at):
     assert refusal.value.retry_after is None
 
 
+def test_a_question_gives_up_a_provider_that_is_not_there_sooner_than_a_document(encoder_at):
+    with StubProvider().running() as gone:
+        url = gone.url
+    requests = []
+    for purpose in ("query", "document"):
+        encoder = encoder_at(url=url, timeout_seconds=2)
+        with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+            encoder.encode(TEXTS, purpose)
+        requests.append(encoder.counts.requests)
+    assert requests[0] == provider_module.QUERY_ATTEMPTS < requests[1]
+
+
 def test_nothing_is_sent_for_a_text_that_no_model_reads(stub, encoder_at):
     with pytest.raises(InvalidText):
         encoder_at().encode(["good", "\ud800"], "query")
