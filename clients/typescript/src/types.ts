@@ -38,7 +38,7 @@ export interface UploadReport {
   upserted: number;
   /** Existing ids, whose rows were skipped, with `onConflict: "skip"`. */
   skipped: string[];
-  /** Ids of documents whose text is longer than the encoder reads, and was cut. */
+  /** Ids of documents whose text is longer than the encoder reads, and was cut; empty if the encoder does not tell. */
   truncated: string[];
   /** The rows that were not written, each with the reason, in their order. */
   refused: Refusal[];

@@ -344,6 +344,7 @@ export async function unreadable(api, texts, signal) {
   const doubtful = [...new Set(texts.filter((text) => /[\u0250-\uffff]/.test(text) && !strange.has(text)))];
   if (!doubtful.length) return strange;
   const told = await api.post("/v1/encode", { texts: doubtful, purpose: "query" }, signal);
+  if (!told.unknown_tokens) return strange; // an encoder behind a URL does not tell
   /** @type {[string, number, number][]} */
   const found = doubtful.map((text, i) => [text, told.unknown_tokens[i], told.unknown_tokens[i] / Math.max(1, told.token_counts[i] - MARKS)]);
   for (const [text, unknown, share] of found) if (share >= UNREADABLE) strange.set(text, unknown);

@@ -29,7 +29,7 @@ async function ask(api) {
  * Whether an encoder puts each text nearest to its translation. One that splits Chinese into bytes knows each token, and
  * no word: so unknown tokens alone do not tell.
  *
- * @param {{embeddings: (number[]|{base64: string})[], unknown_tokens: number[]}} encoded `count` texts, then their translations
+ * @param {{embeddings: (number[]|{base64: string})[], unknown_tokens: number[]|null}} encoded `count` texts, then their translations
  * @param {number} count
  */
 export function knowsBoth({ embeddings, unknown_tokens: unknown }, count) {
@@ -39,7 +39,8 @@ export function knowsBoth({ embeddings, unknown_tokens: unknown }, count) {
     const similarities = translations.map((other) => vector.reduce((sum, number, i) => sum + number * other[i], 0));
     return similarities.indexOf(Math.max(...similarities));
   };
-  return unknown.slice(0, count).every((number) => number === 0) && texts.every((vector, i) => nearest(vector) === i);
+  const knowsTokens = (unknown ?? []).slice(0, count).every((number) => number === 0); // null: the encoder does not tell
+  return knowsTokens && texts.every((vector, i) => nearest(vector) === i);
 }
 
 /** @param {Float64Array} vector */

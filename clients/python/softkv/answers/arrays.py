@@ -61,13 +61,20 @@ class Trace(Record):
 
 
 class Embeddings(Record):
-    """Vectors [n, d] in the form of OpenAI's API, with the number of tokens."""
+    """Vectors [n, d] in the form of OpenAI's API, with the number of tokens.
+
+    Attributes:
+        prompt_tokens, total_tokens: the number of tokens.
+        estimated: whether these are estimated from the characters, because an encoder behind a URL does not tell them.
+        truncated: the indices of texts that are longer than the model reads; None if the encoder does not tell.
+    """
 
     vectors: Array
     model: str
     prompt_tokens: int
     total_tokens: int
-    truncated: list[int]
+    truncated: list[int] | None
+    estimated: bool
 
 
 def parse_attended(content: Mapping[str, Any]) -> Attended:
@@ -109,5 +116,10 @@ def parse_embeddings(content: Mapping[str, Any]) -> Embeddings:
     vectors = [decode_array({"base64": item["embedding"]}) for item in items]
     usage = content["usage"]
     return Embeddings(
-        np.stack(vectors), content["model"], usage["prompt_tokens"], usage["total_tokens"], content["truncated"]
+        np.stack(vectors),
+        content["model"],
+        usage["prompt_tokens"],
+        usage["total_tokens"],
+        content["truncated"],
+        usage.get("estimated", False),
     )

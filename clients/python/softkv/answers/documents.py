@@ -300,7 +300,7 @@ class Report:
         upserted: the number of rows that were written.
         skipped: the ids that existed already, with `on_conflict="skip"`.
         refused: the rows that were not written, with the reason, in their order.
-        truncated: the ids of documents whose text is longer than the encoder reads.
+        truncated: the ids of documents whose text is longer than the encoder reads; empty if the encoder does not tell.
         id: the upload's name, with which no part of it is written twice.
     """
 

@@ -13,7 +13,8 @@ from softkv.wire import decode_array
 class Encoded(np.ndarray[Any, np.dtype[np.float32]]):
     """An array float32 [n, d] with the vector of each text as a row.
 
-    Slices and computed arrays have None for all attributes.
+    Slices and computed arrays have None for all attributes. An encoder behind a URL does not tell the tokens of a text:
+    then `token_counts`, `truncated` and `unknown_tokens` are None.
 
     Attributes:
         model: the model that encoded the texts.
@@ -38,9 +39,10 @@ def parse_encoded(contents: Sequence[Mapping[str, Any]]) -> Encoded:
     parts = [decode_array(content["embeddings"]).reshape(-1, content["dimension"]) for content in contents]
     array = np.concatenate(parts).view(Encoded)
     array.model = contents[0]["model"]
-    array.token_counts = [count for content in contents for count in content["token_counts"]]
-    array.truncated = [is_truncated for content in contents for is_truncated in content["truncated"]]
-    array.unknown_tokens = [count for content in contents for count in content["unknown_tokens"]]
+    if all(content["token_counts"] is not None for content in contents):
+        array.token_counts = [count for content in contents for count in content["token_counts"]]
+        array.truncated = [is_truncated for content in contents for is_truncated in content["truncated"]]
+        array.unknown_tokens = [count for content in contents for count in content["unknown_tokens"]]
     if all("tokens" in content for content in contents):
         array.tokens = [tokens for content in contents for tokens in content["tokens"]]
     return array

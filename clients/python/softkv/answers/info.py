@@ -322,11 +322,11 @@ class Written(Record):
 
     Attributes:
         skipped: the ids that existed already; their documents are unchanged.
-        truncated: the ids of documents whose text is longer than the encoder reads.
+        truncated: the ids of documents whose text is longer than the encoder reads; None if the encoder does not tell.
     """
 
     upserted: int
-    truncated: list[str]
+    truncated: list[str] | None
     skipped: list[str]
 
 

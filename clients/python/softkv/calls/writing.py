@@ -274,7 +274,7 @@ class Upload:
         """Write rows as NDJSON, of which the valid lines are written. A repeated request writes the same rows again."""
         for counts in (yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))):
             result.upserted += counts["upserted"]
-            result.truncated += counts["truncated"]
+            result.truncated += counts["truncated"] or ()
             for refused in counts["refused"]:
                 flaws = [Flaw(flaw["pointer"], flaw["detail"]) for flaw in refused["errors"]]
                 result.refuse(rows[refused["line"] - 1], flaws)
@@ -300,7 +300,7 @@ class Upload:
                 result.refuse(rows[index], flaws)
             return [row for index, row in enumerate(rows) if index not in flaws_by_row]
         result.upserted += written.upserted
-        result.truncated += written.truncated
+        result.truncated += written.truncated or ()
         result.skipped += written.skipped
         return []
 

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -199,7 +199,7 @@ class Encoding:
     """The encoding of a file's texts: call `run`, then read the results.
 
     `truncated` has the lines whose texts are longer than the model reads. `unknown_tokens` counts the tokens that the
-    model does not know.
+    model does not know. An encoder behind a URL tells neither.
     """
 
     def __init__(self, client: softkv.Client, sink: ArrayFile | LineFile, purpose: str, model: str | None) -> None:
@@ -219,8 +219,9 @@ class Encoding:
             vectors = self._client.encode([document["key"] for document in documents], **self._options)
             self._sink.append(documents, np.asarray(vectors))
             self.model, self.dimension = vectors.model, vectors.shape[1]
-            cut = cast("list[bool]", vectors.truncated)
-            self.truncated += [entry.number for entry, was_cut in zip(batch, cut, strict=True) if was_cut]
+            if vectors.truncated is not None:
+                pairs = zip(batch, vectors.truncated, strict=True)
+                self.truncated += [entry.number for entry, was_cut in pairs if was_cut]
             self.unknown_tokens += sum(vectors.unknown_tokens or ())
             self.texts += len(batch)
             report(self.texts)

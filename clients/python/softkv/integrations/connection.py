@@ -226,4 +226,5 @@ def _write_in_parts(collection: CollectionRef, rows: Sequence[Document], on_conf
 
 
 def _add_written(left: Written, right: Written) -> Written:
-    return Written(left.upserted + right.upserted, [*left.truncated, *right.truncated], [*left.skipped, *right.skipped])
+    truncated = None if left.truncated is None or right.truncated is None else [*left.truncated, *right.truncated]
+    return Written(left.upserted + right.upserted, truncated, [*left.skipped, *right.skipped])

@@ -428,7 +428,8 @@ async def remember(
     """Store one document."""
     name = id or uuid.uuid4().hex
     written = await library.collection(collection).put(name, text, metadata=metadata)
-    return {"id": name, "truncated": bool(written.truncated)}
+    unknown = written.truncated is None
+    return {"id": name} if unknown else {"id": name, "truncated": bool(written.truncated)}
 
 
 async def forget(library: Library, collection: str, ids: list[str]) -> dict[str, Any]:
@@ -455,8 +456,11 @@ REMEMBER = Tool(
     output=object_of(
         {
             "id": text("Of the document."),
-            "truncated": boolean("Whether the model reads only its beginning, by which it is found."),
-        }
+            "truncated": boolean(
+                "Whether the model reads only its beginning, by which it is found. Left out if that is unknown."
+            ),
+        },
+        optional=["truncated"],
     ),
     run=remember,
     writes=True,

@@ -147,7 +147,7 @@ class Upload {
 
   /** Write the batch without its invalid rows, and add the result to the report. */
   async #write(): Promise<void> {
-    const result = { upserted: 0, skipped: [] as string[], truncated: [] as string[] };
+    const result = { upserted: 0, skipped: [] as string[], truncated: [] as string[] | null };
     const report = this.#report;
     const rows = this.#waiting;
     for (let tried = 0; this.#lines.length; tried++) {
@@ -165,7 +165,7 @@ class Upload {
     report.acknowledged += rows;
     report.upserted += result.upserted;
     report.skipped.push(...result.skipped);
-    report.truncated.push(...result.truncated);
+    report.truncated.push(...(result.truncated ?? []));
     report.refused.push(...this.#refused.sort((one, other) => one.row - other.row));
     [this.#lines, this.#refused, this.#bytes] = [[], [], 0];
   }

@@ -14,6 +14,7 @@ import numpy as np
 import openai
 import pytest
 
+import softkv
 from service.encoding.remote import provider as provider_module
 from tests.running import RunningService
 from tests.service.encoding.remote.conftest import KEY
@@ -97,6 +98,23 @@ def test_what_the_provider_does_not_tell_is_null_and_what_needs_it_is_refused(st
             client.put("/v1/collections/texts/documents/a", json=split), 422, "invalid_content"
         )
         assert "nothing_to_read" in client.post("/v1/collections/texts/attend", json={"query": "  "}).text
+
+
+def test_the_client_has_none_where_the_provider_does_not_tell(stub, start):
+    with start(stub.url) as http, softkv.Client(str(http.base_url), retries=0) as client:
+        encoded = client.encode(["cats", "dogs"])
+        assert encoded.shape == (2, WIDTH)
+        assert (encoded.token_counts, encoded.truncated, encoded.unknown_tokens) == (None, None, None)
+        embedded = client.embed(["cats and dogs"], model="remote")
+        assert (embedded.truncated, embedded.estimated, embedded.prompt_tokens) == (None, True, 5)
+        http.put("/v1/collections/texts", json={})
+        collection = client.collection("texts")
+        assert collection.put("a", "a cat asleep in the sun").truncated is None
+        report = collection.upsert({"id": f"{number}", "key": f"text {number}"} for number in range(20))
+        assert (report.upserted, report.truncated) == (20, [])
+        stub.behaviour = lambda call: Reply(404, {"error": "model not found"}, {"Retry-After": "3"})
+        with pytest.raises(softkv.Unavailable, match="404, 'model not found'"):
+            client.encode(["birds"])
 
 
 def test_openais_client_gets_vectors_and_estimated_tokens(stub, start):
