@@ -541,6 +541,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{name}/re-encode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch the move to another encoder
+         * @description Return how far the last move of a collection to another encoder is, and why it is paused or has failed.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        get: operations["get_re_encoding"];
+        put?: never;
+        /**
+         * Move a collection to another encoder
+         * @description Encode all documents with another encoder, in the background, while the collection is read and written.
+         *
+         *     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
+         *     no answer mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs
+         *     space on the disk, and in memory, for a second copy of the collection.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        post: operations["start_re_encoding"];
+        /**
+         * Cancel the move to another encoder
+         * @description Cancel the move of a collection to another encoder. The collection stays as it is.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        delete: operations["cancel_re_encoding"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/attend": {
         parameters: {
             query?: never;
@@ -4038,7 +4076,7 @@ export interface components {
          * @example collection_not_found
          * @enum {string}
          */
-        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "alias_conflict" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -4078,6 +4116,69 @@ export interface components {
             end: number;
             /** @description The similarity of the row to the question without this word; null if nothing is left to read. */
             similarity: number | null;
+        };
+        /**
+         * @description A job that moves a collection to another encoder, and how far it is.
+         * @example {
+         *       "state": "running",
+         *       "reason": null,
+         *       "from": "minilm",
+         *       "to": "nomic",
+         *       "documents": 100000,
+         *       "done": 4096,
+         *       "started": "2026-11-26T08:00:00Z",
+         *       "ended": null,
+         *       "drops": [
+         *         "calibration"
+         *       ]
+         *     }
+         */
+        ReEncodeAnswer: {
+            /** @description The name of the collection, if the path named it by an alias; otherwise left out. */
+            collection?: string;
+            /**
+             * @description `paused` while it waits, for example for the encoder: it goes on by itself.
+             * @enum {string}
+             */
+            state: "running" | "paused" | "done" | "failed" | "cancelled";
+            /** @description Why it is paused or has failed; null otherwise. */
+            reason: string | null;
+            /** @description The encoder until now; null for a collection to which callers sent all vectors. */
+            from: string | null;
+            /** @description The other encoder. */
+            to: string;
+            /** @description The documents of the collection; after the end, those that it had then. */
+            documents: number;
+            /** @description How many of them have vectors of the other encoder. */
+            done: number;
+            /** @description When it began, in UTC (RFC 3339). */
+            started: string;
+            /** @description When it ended; null before. */
+            ended: string | null;
+            /** @description What does not survive the move: a calibration is of the vectors until now. */
+            drops: "calibration"[];
+        };
+        /**
+         * @description The encoder to which a collection is to move.
+         * @example {
+         *       "encoder": "all-MiniLM-L6-v2"
+         *     }
+         */
+        ReEncodeRequest: {
+            /**
+             * @description The name of the other encoder, see GET /v1/encoders.
+             * @example all-MiniLM-L6-v2
+             */
+            encoder: string;
+            /** @description The default temperature afterwards. Left out: that of the other encoder. */
+            temperature?: components["schemas"]["Temperature"];
+            /** @description The default null key afterwards. Left out: "auto", "lenient", "strict" and false stay; a similarity, which is of the vectors until now, and "calibrated" become "auto". */
+            null?: components["schemas"]["Null"];
+            /**
+             * @description What happens to vectors that no encoder can make from the texts. Left out: the call is refused if there are any. keep: they stay as they are, which needs an encoder of their width.
+             * @constant
+             */
+            vectors?: "keep";
         };
         /**
          * @description A metadata field to combine over all documents, and how: each value counts with the weight of its document.
@@ -4991,6 +5092,8 @@ export type SchemaProjections = components['schemas']['Projections'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaQuestionWord = components['schemas']['QuestionWord'];
+export type SchemaReEncodeAnswer = components['schemas']['ReEncodeAnswer'];
+export type SchemaReEncodeRequest = components['schemas']['ReEncodeRequest'];
 export type SchemaRead = components['schemas']['Read'];
 export type SchemaReadAnswer = components['schemas']['ReadAnswer'];
 export type SchemaReadiness = components['schemas']['Readiness'];
@@ -8377,6 +8480,399 @@ export interface operations {
                 };
             };
             /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_re_encoding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last job of the collection. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReEncodeAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection; `re_encoding_not_found`: the collection was never re-encoded. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_re_encoding: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReEncodeRequest"];
+            };
+        };
+        responses: {
+            /** @description The job has begun. */
+            202: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReEncodeAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_conflict`: the collection exists with other settings; `re_encoding_active`: the collection is being re-encoded already, one job at a time. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_re_encoding: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cancelled job. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReEncodeAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection; `re_encoding_not_found`: the collection was never re-encoded. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `re_encoding_over`: the job has ended, so it cannot be cancelled. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */
