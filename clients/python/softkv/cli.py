@@ -16,6 +16,7 @@ from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
 from softkv.commands.load import load
 from softkv.commands.mcp import mcp
+from softkv.commands.re_encode import re_encode
 from softkv.settings import VERSION
 
 ENTRY_POINTS = "softkv.commands"
@@ -33,7 +34,7 @@ OF_THE_SERVICE = {
     "bench": "Run the benchmarks.",
 }
 """The commands of the distribution `softkv`, each with its help where that is not installed."""
-REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (backup,)}
+REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (backup, re_encode)}
 """The commands that call a running service, by their groups."""
 
 

@@ -64,6 +64,9 @@ class Collection(_CollectionBase[Sender]):
     change = sync_method(collections.change)
     info = sync_method(collections.info)
     drop = sync_method(collections.drop)
+    re_encode = sync_method(collections.re_encode)
+    re_encoding = sync_method(collections.re_encoding)
+    cancel_re_encoding = sync_method(collections.cancel_re_encoding)
 
     attend: _SyncAttend = cast("_SyncAttend", sync_method(queries.attend))
     attend_stream = sync_stream_method(queries.attend_stream)
@@ -100,6 +103,9 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
     change = async_method(collections.change)
     info = async_method(collections.info)
     drop = async_method(collections.drop)
+    re_encode = async_method(collections.re_encode)
+    re_encoding = async_method(collections.re_encoding)
+    cancel_re_encoding = async_method(collections.cancel_re_encoding)
 
     attend: _AsyncAttend = cast("_AsyncAttend", async_method(queries.attend))
     attend_stream = async_stream_method(queries.attend_stream)

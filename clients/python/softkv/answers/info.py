@@ -123,6 +123,41 @@ class Alias(Record):
     collection: str
 
 
+class ReEncoding(Record):
+    """A job that moves a collection to another encoder, and how far it is.
+
+    Attributes:
+        state: "paused" while it waits, for example for the encoder: it goes on by itself.
+        reason: why it is paused or has failed; None otherwise.
+        source: the encoder until now; None for a collection to which callers sent all vectors.
+        to: the other encoder.
+        documents: the documents of the collection; after the end, those that it had then.
+        done: how many of them have vectors of the other encoder.
+        started, ended: times in UTC (RFC 3339); `ended` is None before the end.
+        drops: what does not survive the move, such as "calibration".
+    """
+
+    state: Literal["running", "paused", "done", "failed", "cancelled"]
+    reason: str | None
+    source: str | None
+    to: str
+    documents: int
+    done: int
+    started: str
+    ended: str | None
+    drops: list[str]
+
+    @property
+    def over(self) -> bool:
+        """Whether the job has ended."""
+        return self.state not in ("running", "paused")
+
+
+def parse_re_encoding(content: Mapping[str, Any]) -> ReEncoding:
+    """Parse the answer to a call on a job that moves a collection to another encoder."""
+    return ReEncoding.read(content, source=content["from"])
+
+
 class CollectionCosts(Record):
     """The costs of a collection.
 

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from softkv import filters, validation
-from softkv.answers.info import CollectionInfo, FieldFacts, FieldValue, parse_collection_info, parse_field_facts
+from softkv.answers.info import (
+    CollectionInfo,
+    FieldFacts,
+    FieldValue,
+    ReEncoding,
+    parse_collection_info,
+    parse_field_facts,
+    parse_re_encoding,
+)
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
 from softkv.errors import Conflict
 from softkv.filters import Field, Where, field_name
@@ -123,6 +131,85 @@ def change(
         collection.path,
         lambda reply: _parse_info(collection, reply),
         content=encode_json(content),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )
+
+
+def re_encode(
+    collection: CollectionRef,
+    encoder: str,
+    *,
+    temperature: float | None = None,
+    null: Null | None = None,
+    vectors: Literal["keep"] | None = None,
+) -> Call[ReEncoding]:
+    """Move the collection to another encoder, in the background, while it is read and written.
+
+    Until all documents are done, answers have the vectors until now. From one instant on they have the other ones. A
+    calibration does not survive. `re_encoding` returns how far it is.
+
+    Args:
+        encoder: the name of the other encoder, see `client.encoders()`.
+        temperature: the default temperature afterwards; that of the other encoder if left out.
+        null: the default similarity of "none of these" afterwards.
+        vectors: "keep" keeps vectors that no encoder can make from the texts. Without it, the call is refused if there
+            are any.
+
+    Returns:
+        A `ReEncoding`.
+
+    Raises:
+        NotFound: the collection does not exist.
+        Conflict: a job of the collection has not ended.
+        Invalid: there is no such encoder, the collection has its vectors already, or vectors of callers are in the way.
+
+    Example:
+        >>> client.collection("library").re_encode("nomic")
+    """
+    raise_flaws(temperature_flaws(temperature))
+    return Call(
+        "POST",
+        f"{collection.path}/re-encode",
+        lambda reply: parse_re_encoding(reply.json()),
+        content=encode_json(drop_omitted(encoder=encoder, temperature=temperature, null=null, vectors=vectors)),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )
+
+
+def re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
+    """Return how far the last move of the collection to another encoder is.
+
+    Returns:
+        A `ReEncoding`.
+
+    Raises:
+        NotFound: the collection does not exist, or was never re-encoded.
+
+    Example:
+        >>> client.collection("library").re_encoding().state
+    """
+    return Call("GET", f"{collection.path}/re-encode", lambda reply: parse_re_encoding(reply.json()))
+
+
+def cancel_re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
+    """Cancel the move of the collection to another encoder; the collection stays as it is.
+
+    Returns:
+        The cancelled `ReEncoding`.
+
+    Raises:
+        NotFound: the collection does not exist, or was never re-encoded.
+        Conflict: the job has ended.
+
+    Example:
+        >>> client.collection("library").cancel_re_encoding()
+    """
+    return Call(
+        "DELETE",
+        f"{collection.path}/re-encode",
+        lambda reply: parse_re_encoding(reply.json()),
         idempotent=True,
         timeout=WRITE_TIMEOUT,
     )

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from service.encoding import Encoder, load_encoder
+from service.storage import ReEncoding
+from service.storage.interface import DiskUsage
 from tests.checkpoints import save_static
 from tests.running import RunningService
 from tests.service.api.contract import Contract
@@ -36,14 +38,19 @@ def encoders_file(folder: Path, models: dict[str, Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Iterator[httpx.Client]:
+def running(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Iterator[RunningService]:
     folder = tmp_path_factory.mktemp("service")
     with RunningService(data_dir=folder / "data", encoders=encoders_file(folder, models)) as running:
         running.wait_until_ready()
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
-            yield client
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(running: RunningService) -> Iterator[httpx.Client]:
+    with running.client() as client:
+        contract = Contract(client.get("/openapi.json").json())
+    with running.client(event_hooks={"response": [contract.keeps]}) as client:
+        yield client
 
 
 @pytest.fixture
@@ -133,7 +140,7 @@ def test_a_refusal_says_what_to_do(client: httpx.Client, path: str) -> None:
 
 
 def test_a_calibration_does_not_survive(client: httpx.Client, path: str) -> None:
-    questions = [{"query": text(i), "id": f"{i:04}"} for i in range(40)]
+    questions: list[dict[str, Any]] = [{"query": text(i), "id": f"{i:04}"} for i in range(40)]
     questions += [{"query": f"nothing like {i} at all", "id": None} for i in range(40)]
     kept = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     if not kept["applied"]:
@@ -141,3 +148,24 @@ def test_a_calibration_does_not_survive(client: httpx.Client, path: str) -> None
     assert client.post(f"{path}/re-encode", json={"encoder": "new"}).json()["drops"] == ["calibration"]
     assert ended(client, path)["state"] == "done"
     assert client.get(path).json()["calibration"] is None
+
+
+def test_a_job_that_runs_is_one_and_can_be_cancelled(client: httpx.Client, path: str, running: RunningService) -> None:
+    catalogue = running.app.state.parts.catalogue
+    record = catalogue.collection("docs").record
+    job = ReEncoding(record.id, None, "running", None, "old", "new", None, None, (), time.time())
+    catalogue.begin_re_encoding(job, record.settings, "docs")  # no process works on it, until one is woken
+    again = client.post(f"{path}/re-encode", json={"encoder": "new"})
+    assert (again.status_code, again.json()["code"]) == (409, "re_encoding_active")
+    cancelled = client.delete(f"{path}/re-encode").json()
+    assert (cancelled["state"], cancelled["documents"], cancelled["to"]) == ("cancelled", 200, "new")
+    assert client.get(path).json()["encoder"] == "old"
+
+
+def test_a_disk_without_space_for_a_second_copy_is_a_507(
+    client: httpx.Client, path: str, running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.app.state.parts.catalogue.store, "disk", lambda: DiskUsage(10**9, 10_000))
+    full = client.post(f"{path}/re-encode", json={"encoder": "new"})
+    assert (full.status_code, full.json()["code"]) == (507, "disk_full")
+    assert client.get(f"{path}/re-encode").status_code == 404

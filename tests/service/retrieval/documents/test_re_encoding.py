@@ -18,7 +18,7 @@ from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
 from service.retrieval.documents import ReEncodings, SentDocument, patch_document, update_documents, upsert
 from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
-from service.storage import ReEncodingActive, SharedStore, SQLiteStore, Store, open_shared
+from service.storage import ReEncodingActive, SQLiteStore, Store, open_shared
 from tests.checkpoints import save_static
 from tests.postgres import PostgresServer
 
@@ -29,7 +29,7 @@ WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "g
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Encoder]:
     """Two static models with random vectors, of different widths."""
     folder = tmp_path_factory.mktemp("models")
-    made = {}
+    made = dict[str, Encoder]()
     for name, width in (("old", 32), ("new", 48)):
         (folder / name).mkdir()
         save_static(folder / name, width)
@@ -45,9 +45,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
             yield opened
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        opened = open_shared(server.database())
-        yield opened
-        opened.close()
+        shared = open_shared(server.database())
+        yield shared
+        shared.close()
 
 
 class Service:
@@ -343,7 +343,6 @@ def test_a_call_that_began_before_the_move_reads_the_old_one_and_writes_the_new_
 def test_other_processes_follow(postgres: PostgresServer, models: dict[str, Encoder]) -> None:
     """A second process serves the new vectors to every call after the move, and takes over a dead one's job."""
     one, two = (open_shared(address) for address in [postgres.database()] * 2)
-    assert isinstance(one, SharedStore) or True
 
     async def scenario() -> None:
         async with running(one, models) as first, running(two, models, jobs=False) as second:
