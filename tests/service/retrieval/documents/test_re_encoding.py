@@ -26,13 +26,20 @@ WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "g
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Encoder]:
-    """Two static models with random vectors, of different widths."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of two static models with random vectors, of different widths."""
     folder = tmp_path_factory.mktemp("models")
-    made = dict[str, Encoder]()
     for name, width in (("old", 32), ("new", 48)):
         (folder / name).mkdir()
         save_static(folder / name, width)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(folder: Path) -> dict[str, Encoder]:
+    """The two models."""
+    made = dict[str, Encoder]()
+    for name in ("old", "new"):
         made[name] = load_encoder(str(folder / name))
         made[name].measure()
     return made
