@@ -66,8 +66,21 @@ class OverHttp:
         return answer.json() if answer.content else None
 
     def _create(self, path: str, settings: dict[str, Any]) -> Any:
-        settings.pop("exist_ok", None)
-        return self._send("PUT", path, settings)
+        exist_ok = settings.pop("exist_ok", False)
+        try:
+            return self._send("PUT", path, settings)
+        except RefusedError as refusal:
+            if not exist_ok or refusal.told["code"] != "alias_conflict":
+                raise
+        info = self._send("GET", path)
+        differing = [name for name, setting in settings.items() if info[name] != setting]
+        if not differing:
+            return info
+        detail = (
+            f"{path.rpartition('/')[2]!r} is an alias of {info['name']!r}, which has another "
+            f"{' and another '.join(differing)}: leave these settings out, or choose another name"
+        )
+        raise RefusedError({"status": 409, "code": "collection_conflict", "detail": detail})
 
     def _change(self, path: str, settings: dict[str, Any]) -> Any:
         return self._send("PATCH", path, settings)

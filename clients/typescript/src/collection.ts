@@ -60,16 +60,30 @@ export class Collection<Value = unknown> {
   /**
    * Create the collection.
    *
-   * @param options.existOk accept an existing collection with these settings
+   * @param options.existOk accept an existing collection with these settings, also one that an alias names
    * @throws Conflict: it exists, and `existOk` is false or its settings differ
    */
-  create(options: CollectionSettings & { readonly existOk?: boolean } = {}, how?: How): Promise<CollectionInfo> {
+  async create(options: CollectionSettings & { readonly existOk?: boolean } = {}, how?: How): Promise<CollectionInfo> {
     const { existOk = false, ...body } = options;
-    return this.#write("PUT", "", body, how, (info: CollectionInfo, { status, requestId }) => {
-      if (status === 201 || existOk) return info;
-      const detail = `collection '${this.name}' is there already: say existOk: true to take it, or drop it first`;
-      throw new Conflict(detail, { code: "collection_conflict", status: 409, requestId });
-    });
+    const conflict = (detail: string, requestId?: string) =>
+      new Conflict(detail, { code: "collection_conflict", status: 409, requestId });
+    try {
+      return await this.#write("PUT", "", body, how, (info: CollectionInfo, { status, requestId }) => {
+        if (status === 201 || existOk) return info;
+        throw conflict(`collection '${this.name}' is there already: say existOk: true to take it, or drop it first`, requestId);
+      });
+    } catch (error) {
+      if (!existOk || !(error instanceof Conflict) || error.code !== "alias_conflict") throw error;
+    }
+    const existing = await this.info(how);
+    const differing = (Object.keys(body) as (keyof CollectionSettings)[]).filter(
+      (name) => body[name] !== undefined && body[name] !== existing[name],
+    );
+    if (!differing.length) return existing;
+    const others = differing.join(" and another ");
+    throw conflict(
+      `'${this.name}' is an alias of '${existing.name}', which has another ${others}: leave these settings out, or choose another name`,
+    );
   }
 
   /** Change the defaults of questions; all other settings are fixed. */

@@ -39,7 +39,7 @@ def create(
     temperature: float | None = None,
     null: Null | None = None,
     exist_ok: bool = False,
-) -> Call[CollectionInfo]:
+) -> Plan[CollectionInfo]:
     """Create the collection.
 
     Settings that are left out are chosen by the service. docs/guide/python.md lists them.
@@ -53,7 +53,7 @@ def create(
         value_from: the text that value vectors are encoded from.
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
-        exist_ok: accept an existing collection that has these settings.
+        exist_ok: accept an existing collection that has these settings, also one that an alias names.
 
     Returns:
         The `CollectionInfo` of the collection.
@@ -90,7 +90,21 @@ def create(
             )
         return _parse_info(collection, reply)
 
-    return Call("PUT", collection.path, parse, content=encode_json(settings), idempotent=True, timeout=WRITE_TIMEOUT)
+    call = Call("PUT", collection.path, parse, content=encode_json(settings), idempotent=True, timeout=WRITE_TIMEOUT)
+    try:
+        return (yield from call)
+    except Conflict as error:
+        if not exist_ok or error.code != "alias_conflict":
+            raise
+    existing = yield from info(collection)
+    if differing := [name for name, setting in settings.items() if getattr(existing, name) != setting]:
+        raise Conflict(
+            f"{collection.name!r} is an alias of {existing.name!r}, which has another {' and another '.join(differing)}: "
+            "leave these settings out, or choose another name",
+            code="collection_conflict",
+            status=409,
+        )
+    return existing
 
 
 def change(

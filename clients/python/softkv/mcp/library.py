@@ -36,7 +36,7 @@ class Library:
     Attributes:
         client: the client, with the caller's key.
         url: the service's URL, for error texts.
-        only: the names of the usable collections; empty for all that the key may see.
+        only: the names or aliases of the usable collections; empty for all that the key may see.
         read_only: whether writing is forbidden, whatever the key allows.
     """
 
@@ -60,8 +60,16 @@ class Library:
             raise softkv.NotFound(error.detail, code="collection_not_found") from None
 
     async def collections(self) -> list[CollectionInfo]:
-        """Return the existing collections that the caller may use, by name."""
-        return [info async for info in self.client.collections() if not self.only or info.name in self.only]
+        """Return the existing collections that the caller may use, by name; one that an alias names, by that."""
+        if not self.only:
+            return [info async for info in self.client.collections()]
+        infos = []
+        for name in sorted(set(self.only)):
+            try:
+                infos.append((await self.client.collection(name).info()).copy_with(name=name))
+            except softkv.NotFound:
+                continue
+        return infos
 
     async def may_write(self) -> bool:
         """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""

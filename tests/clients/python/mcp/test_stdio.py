@@ -100,3 +100,16 @@ def test_options_leave_only_some_collections_and_nothing_that_writes(service: Ru
         client.put("/v1/collections/mcp-other", json={})
         Way(service.url, options=("--read-only", "--collection", f"{library}, mcp-gone")).speak(talking)
         client.delete("/v1/collections/mcp-other")
+
+
+def test_an_alias_stands_for_its_collection(service: RunningService, library: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        listed = await speaker.call("list_collections")
+        assert [collection["name"] for collection in listed["collections"]] == ["mcp-alias"]
+        assert (await speaker.call("ask", collection="mcp-alias", question="pets that purr"))["verdict"] == "one"
+        assert "mcp-alias" in await speaker.refused("ask", collection=library, question="cats")
+
+    with service.client() as client:
+        client.put("/v1/aliases/mcp-alias", json={"collection": library})
+        Way(service.url, options=("--collection", "mcp-alias")).speak(talking)
+        client.delete("/v1/aliases/mcp-alias")
