@@ -181,8 +181,7 @@ def _read_remote(name: str, table: Mapping[str, Any], key_of: Callable[[str], st
     _require_known(table, tuple(REMOTE_TYPES), f"an encoder with a url, {name},", *position)
     for key, value in table.items():
         if type(value) not in REMOTE_TYPES[key]:
-            wanted = TYPE_NAMES[REMOTE_TYPES[key][-1]]
-            raise _Flaw(f"{key} of {name} is {wanted}, it is {value!r}", *position, key)
+            raise _Flaw(f"{key} of {name} is {TYPE_NAMES[REMOTE_TYPES[key][-1]]}, it is {value!r}", *position, key)
     required = {field.name for field in fields(RemoteSettings) if field.default is MISSING} - {"name"}
     if missing := sorted(required - table.keys()):
         raise _Flaw(f"{name} has a url and no {missing[0]}", *position)
@@ -197,10 +196,10 @@ def _read_remote(name: str, table: Mapping[str, Any], key_of: Callable[[str], st
         raise _Flaw(f"api_key_env of {name}: {error}", *position, "api_key_env") from None
 
 
-def _require_known(table: Mapping[str, Any], known: tuple[str, ...], owner: str, *position: str) -> None:
+def _require_known(table: Mapping[str, Any], settings: tuple[str, ...], owner: str, *position: str) -> None:
     for key in table:
-        if key not in known:
-            raise _Flaw(f"{owner} has no setting {key!r}: its settings are {', '.join(known)}", *position, key)
+        if key not in settings:
+            raise _Flaw(f"{owner} has no setting {key!r}: its settings are {', '.join(settings)}", *position, key)
 
 
 def find_line(text: str, position: Position) -> int:

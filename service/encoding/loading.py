@@ -19,13 +19,13 @@ log = structlog.get_logger("softkv")
 
 State = Literal["unloaded", "loading", "ready", "failed"]
 PATIENCE_SECONDS = 30.0
-"""How long a request waits for an encoder that is being loaded."""
+"""The seconds for which a request waits for an encoder that is being loaded."""
 RETRY_SECONDS = 5.0
 """After a provider failed at loading, the seconds until a request asks it again."""
 
 
 class EncoderFacts(NamedTuple):
-    """What is known of an encoder once it has loaded; it stays known when the encoder is unloaded.
+    """Facts about an encoder that has loaded; they stay when the encoder is unloaded.
 
     Attributes:
         kind: what computes it.
@@ -65,7 +65,7 @@ class LoadingEncoder:
         name: the name by which callers and collections choose it.
         model: the model behind the name; two encoders of one model have the same vectors.
         kind: what computes it; None for a model of this machine that was never loaded.
-        facts: what is known of it; None until it has loaded once.
+        facts: facts about it; None until it has loaded once.
         state: `unloaded` until a text needs it, or if its memory was released.
         failure: why it could not be loaded; None unless it failed.
 
@@ -100,7 +100,7 @@ class LoadingEncoder:
 
     @property
     def kind(self) -> Kind | None:
-        """What computes it; None for a model of this machine that was never loaded."""
+        """The kind of its computation; None for a model of this machine that was never loaded."""
         return "remote" if self.remote else None if self.facts is None else self.facts.kind
 
     @property
@@ -171,7 +171,7 @@ class LoadingEncoder:
             self.begin()
 
     def unload(self) -> bool:
-        """Release the encoder's memory, and return whether it was loaded; the next text loads it again.
+        """Release the encoder's memory, which the next text loads again; return False if it was not loaded.
 
         Texts in its queue are still encoded: the memory is free once nobody uses the queue any more.
         """

@@ -15,8 +15,9 @@ class EncoderAnswer(Wire):
 
     name: str = Field(description="The name by which collections and calls choose it.")
     kind: Literal["core", "library", "static", "remote"] | None = Field(
-        description="What computes it: softkv's own Transformer, sentence-transformers, a table of token vectors, or "
-        "a service elsewhere. null for a model of this machine that was never loaded."
+        description="The kind of its computation: softkv's own Transformer (core), sentence-transformers (library), a "
+        "table of token vectors (static), or a service elsewhere (remote). null for a model of this machine that was "
+        "never loaded."
     )
     model: str = Field(description="The model behind the name, with settings that change its vectors.")
     dimension: int | None = Field(description="The width of its vectors; null before it has loaded once.")

@@ -64,6 +64,6 @@ async def unload_encoder(
     Texts that wait for it are still encoded. An encoder that is not in memory stays so.
     """
     encoders = running.catalogue.encoders
-    found = find_model(encoders, encoder)
-    found.unload()
-    return JSONAnswer(_describe(found, encoders))
+    model = find_model(encoders, encoder)
+    model.unload()
+    return JSONAnswer(_describe(model, encoders))

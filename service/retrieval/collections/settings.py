@@ -33,13 +33,13 @@ def find_model(encoders: Encoders, named: str | None) -> LoadingEncoder:
         raise ModelNotFound("this service runs without a model (ENCODER=none): start it with one to encode texts")
     if named is None:
         return encoders.default
-    found = encoders.find(named) or encoders.find(named.removeprefix(f"{ORGANISATION}/"))
-    if found is None:
+    model = encoders.find(named) or encoders.find(named.removeprefix(f"{ORGANISATION}/"))
+    if model is None:
         raise ModelNotFound(
             f"this service runs {', '.join(encoders.names)}, model is {named!r}: send one of these names, or see "
             "GET /v1/models"
         )
-    return found
+    return model
 
 
 async def get_model_queue(encoders: Encoders, named: str | None) -> EncodingQueue:
