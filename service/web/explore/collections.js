@@ -1,6 +1,6 @@
 /** The list of collections, by pages, and the facts of the one that is chosen. */
 
-import { NotFound } from "../js/api.js";
+import { Forbidden, NotFound } from "../js/api.js";
 import { fill, h } from "../js/element.js";
 import { count, fixed } from "../js/numbers.js";
 
@@ -9,6 +9,7 @@ import { count, fixed } from "../js/numbers.js";
 /** @typedef {{tabs: {id: string, name: string, isChosen: boolean}[], canWrite: boolean}} Beside links to what is about the service */
 
 const PAGE = 100;
+const MOST_ALIASES = 1000;
 
 export class Collections {
   #api;
@@ -22,6 +23,8 @@ export class Collections {
   /** @type {Collection | null} */
   #chosen = null;
   #isMany = false;
+  /** The aliases of each collection, by its name. @type {Map<string, string[]>} */
+  #aliases = new Map();
   isRead = false;
   /** What draws the list again. */
   #redraw = () => {};
@@ -47,10 +50,11 @@ export class Collections {
     return this.isRead && !this.#all.length && !this.#prefix;
   }
 
-  /** Read the first page again, and the chosen collection. @param {string} name @returns {Promise<"read" | "write">} */
+  /** Read the first page again, the collection of a name or an alias, and the aliases. @param {string} name @returns {Promise<"read" | "write">} */
   async read(name) {
     const { access } = await this.#page(null, Math.max(PAGE, this.#all.length));
     this.#chosen = this.#all.find((one) => one.name === name) ?? (name ? await this.#one(name) : null);
+    this.#aliases = await this.#readAliases();
     this.isRead = true;
     return access;
   }
@@ -64,6 +68,19 @@ export class Collections {
     this.#cursor = answer.next_cursor;
     this.#isMany ||= answer.next_cursor !== null;
     return answer;
+  }
+
+  /** Read the aliases; none for a key with a filter, which may not. @returns {Promise<Map<string, string[]>>} */
+  async #readAliases() {
+    const aliases = new Map();
+    try {
+      for (const { alias, collection } of (await this.#api.get(`/v1/aliases?limit=${MOST_ALIASES}`)).aliases) {
+        aliases.set(collection, [...(aliases.get(collection) ?? []), alias]);
+      }
+    } catch (failure) {
+      if (!(failure instanceof Forbidden)) throw failure;
+    }
+    return aliases;
   }
 
   /** @param {string} name @returns {Promise<Collection | null>} */
@@ -133,16 +150,17 @@ export class Collections {
       h("span.name", {}, one.name),
       h("span.size.number", {}, one.ready ? count(one.documents + one.keyless) : say("loading")),
     );
-    return h("li", {}, link, isChosen ? facts(one, say) : null);
+    return h("li", {}, link, isChosen ? facts(one, this.#aliases.get(one.name) ?? [], say) : null);
   }
 }
 
-/** What a collection is, as a list. @param {Collection} one @param {Say} say */
-function facts(one, say) {
+/** What a collection is, as a list. @param {Collection} one @param {string[]} aliases @param {Say} say */
+function facts(one, aliases, say) {
   const { calibration } = one;
   const kept = calibration && say("fact.calibration.kept", { count: calibration.labels.present + calibration.labels.absent });
   /** @type {[string, string][]} */
   const lines = [
+    ...(aliases.length ? [/** @type {[string, string]} */ (["fact.aliases", aliases.join(", ")])] : []),
     ["fact.documents", count(one.documents)],
     ...(one.keyless ? [/** @type {[string, string]} */ (["fact.keyless", count(one.keyless)])] : []),
     ["fact.width", one.dimension === null ? say("fact.unset") : count(one.dimension)],

@@ -237,6 +237,12 @@ export class Explorer {
     this.#looked = this.#said.get("collection") ?? "";
     const access = await context.patiently(() => this.#collections.read(this.#looked));
     if (access === undefined) return;
+    // An address may name a collection by its alias; from here on it names the collection itself.
+    const behind = this.#collections.chosen?.name;
+    if (behind !== undefined && this.#said.get("collection") === this.#looked && behind !== this.#looked) {
+      this.#looked = behind;
+      this.#write(patched(this.#said, { collection: behind }), false);
+    }
     const couldWrite = this.#canWrite;
     this.#canWrite = access === "write";
     if (couldWrite !== this.#canWrite) this.#unmount();

@@ -2,7 +2,7 @@
 
 import { Client, KeyRefused } from "../vendor/softkv/softkv.js";
 
-export { Invalid, KeyRefused, NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
+export { Forbidden, Invalid, KeyRefused, NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
 
 const KEY = "softkv-key";
 const AGAIN_MS = 300;

@@ -134,3 +134,27 @@ def test_a_key_that_reads_sees_no_control_that_writes(explore: Explore, tmp_path
             page.wait_for_selector("#stage .tab.ask")
         page.click("#key")
         assert tabs(writing, "new")[2:] == ["Upload", "Calibrate", "Settings", "New collection", "Service"]
+
+
+def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: httpx.Client) -> None:
+    for name in ("books-1", "books-2"):
+        writer.put(f"/v1/collections/{name}", json={"encoder": None}).raise_for_status()
+        document = {"key_vector": [1, 0], "value": name}
+        writer.put(f"/v1/collections/{name}/documents/a", json=document).raise_for_status()
+    for alias in ("books", "reading"):
+        writer.put(f"/v1/aliases/{alias}", json={"collection": "books-2"}).raise_for_status()
+    page = explore("#collection=books").page
+    page.wait_for_function(
+        "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-2'"
+    )
+    assert "collection=books-2" in page.url
+    assert "books, reading" in page.inner_text("#collections .facts")
+    page.click("#collections a:has-text('books-1')")
+    page.wait_for_function(
+        "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-1'"
+    )
+    assert "reading" not in page.inner_text("#collections .facts")
+    page.evaluate("location.hash = '#collection=reading'")
+    page.wait_for_function(
+        "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-2'"
+    )
