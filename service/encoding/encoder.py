@@ -92,12 +92,12 @@ class Encoder(ABC):
                 self._measured = Measurements(
                     Backgrounds(measure_background(questions, texts), measure_background(*short)),
                     has_unit_length(questions) and has_unit_length(texts),
-                    temperatures(questions, texts, similarity=self.similarity, declared=self._declared_temperature),
+                    temperatures(questions, texts, similarity=self.similarity, declared=self._maker_temperature),
                 )
             return self._measured
 
     @property
-    def _declared_temperature(self) -> tuple[Similarity, float] | None:
+    def _maker_temperature(self) -> tuple[Similarity, float] | None:
         """A similarity, and the temperature that the maker declares for it; None if the maker declares none."""
         return None
 
@@ -254,7 +254,7 @@ class LocalEncoder(Encoder):
         self.notes = [note for note in (declaration.note, None if self.batched else alone) if note is not None]
 
     @property
-    def _declared_temperature(self) -> tuple[Similarity, float] | None:
+    def _maker_temperature(self) -> tuple[Similarity, float] | None:
         return self.declaration.temperature
 
     @property

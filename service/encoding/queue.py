@@ -80,7 +80,7 @@ MAX_CACHED_REQUEST = 2048  # the keys and values of 1,000 rows; larger requests 
 # A stream queues one slice at a time: two would take turns, so the first would not be ready before the second.
 SLICE_TEXTS = 64
 MAX_WAITING_TEXTS = 131_072
-"""The most texts that wait; a request that finds so many is refused. One request may have more."""
+"""The maximum number of waiting texts; a request beyond it is refused. If no text waits, a request may have more."""
 CLOSING_SECONDS = 1.0
 CLOSED = "texts are not encoded any more, as the service stops: ask again when it runs"
 

@@ -93,7 +93,7 @@ def _read_vector(embedding: Any, index: int) -> NDArray[np.float32]:
         except (binascii.Error, ValueError):
             raise AnswerInvalid(f"vector {index} is a text that is not base64") from None
         if len(content) % 4:
-            raise AnswerInvalid(f"vector {index} has {len(content)} bytes, which are no whole float32 numbers")
+            raise AnswerInvalid(f"vector {index} has {len(content)} bytes, which is not a multiple of 4")
         vector = np.frombuffer(content, dtype="<f4").astype(np.float32)
     else:
         numbers = isinstance(embedding, list) and all(type(number) in (int, float) for number in embedding)
@@ -140,12 +140,11 @@ def _find_message(content: Any) -> str:
         return "; ".join(filter(None, map(_find_message, content[:3])))
     if not isinstance(content, dict):
         return ""
-    message = next(
-        (found for name in ("error", "detail", "message", "msg") if (found := _find_message(content.get(name)))), ""
-    )
-    place = content.get("loc")
-    if message and isinstance(place, list):
-        return f"{'.'.join(map(str, place))}: {message}"
+    messages = (_find_message(content.get(name)) for name in ("error", "detail", "message", "msg"))
+    message = next(filter(None, messages), "")
+    location = content.get("loc")
+    if message and isinstance(location, list):
+        return f"{'.'.join(map(str, location))}: {message}"
     return message
 
 

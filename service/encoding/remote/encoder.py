@@ -35,7 +35,7 @@ class RemoteEncoder(Encoder):
 
     Args:
         settings: the provider and how to call it.
-        kept: the width of the vectors and the result of `measure`, if they are known beforehand. Without them the
+        measurements: the width of the vectors and the result of `measure`, if they are known beforehand. Otherwise the
             provider is asked when they are needed first.
     """
 
@@ -49,15 +49,15 @@ class RemoteEncoder(Encoder):
     checksum = None
     knows_tokens = False
 
-    def __init__(self, settings: RemoteSettings, kept: tuple[int, Measurements] | None = None) -> None:
-        super().__init__(None if kept is None else kept[1])
+    def __init__(self, settings: RemoteSettings, measurements: tuple[int, Measurements] | None = None) -> None:
+        super().__init__(None if measurements is None else measurements[1])
         self.name = settings.name
         self.notes: list[str] = []
         self.lanes = settings.concurrency
         self.timeout_seconds = settings.timeout_seconds
         self._settings = settings
         self._prefixes: dict[Purpose, str] = {"query": settings.query_prefix, "document": settings.document_prefix}
-        self._provider = Provider(settings, None if kept is None else kept[0])
+        self._provider = Provider(settings, None if measurements is None else measurements[0])
 
     @property
     def dimension(self) -> int:  # type: ignore[override]  # a provider's is known after its first answer
@@ -198,13 +198,13 @@ def load_remote(settings: RemoteSettings, store: MeasurementStore) -> RemoteEnco
         ProviderUnavailable: the provider cannot be measured.
         InvalidText: the provider refuses one of the texts on which it is measured.
     """
-    kept = store.encoder_measurements(settings.name)
-    if kept is not None and kept.model == settings.measured_of:
-        return RemoteEncoder(settings, read_measurements(kept.measurements))
+    stored = store.encoder_measurements(settings.name)
+    if stored is not None and stored.model == settings.measurement_key:
+        return RemoteEncoder(settings, read_measurements(stored.measurements))
     encoder = RemoteEncoder(settings)
     measured = encoder.measure()
     store.keep_encoder_measurements(
-        settings.name, settings.measured_of, write_measurements(encoder.dimension, measured)
+        settings.name, settings.measurement_key, write_measurements(encoder.dimension, measured)
     )
     return encoder
 

@@ -218,18 +218,18 @@ class Provider:
         request = self._client.build_request("POST", self._settings.endpoint, content=orjson.dumps(content))
         answer = await self._client.send(request, stream=True)
         try:
-            most = MAX_ERROR_BYTES
+            max_bytes = MAX_ERROR_BYTES
             if answer.status_code == 200:
-                most += len(texts) * NUMBER_BYTES * (self.dimension or MAX_DIMENSIONS)
+                max_bytes += len(texts) * NUMBER_BYTES * (self.dimension or MAX_DIMENSIONS)
             if answer.headers.get("content-encoding", "identity") != "identity":
                 raise _Failed("its answer is compressed, which was not asked for", "invalid answer")
             body = bytearray()
             async for chunk in answer.aiter_raw():
                 body += chunk
-                if len(body) > most:
+                if len(body) > max_bytes:
                     if answer.status_code == 200:
-                        raise _Failed(f"its answer has more than {most} bytes", "invalid answer")
-                    del body[most:]
+                        raise _Failed(f"its answer has more than {max_bytes} bytes", "invalid answer")
+                    del body[max_bytes:]
                     break
             return answer.status_code, answer.headers, bytes(body)
         finally:
@@ -238,22 +238,22 @@ class Provider:
     def _read_error(self, status: int, headers: httpx2.Headers, body: bytes) -> _Failed:
         """Return the failure that an answer with another status than 200 means."""
         message = read_message(self._redact(body.decode(errors="replace")).encode())
-        said = f"{status}" if message is None else f"{status}, {message!r}"
+        answer = f"{status}" if message is None else f"{status}, {message!r}"
         if 300 <= status < 400:
-            place = clean(self._redact(headers.get("location", "")))
+            location = clean(self._redact(headers.get("location", "")))
             return _Failed(
-                f"it answered with a redirect ({status}) to {place!r}, which is not followed: write that into `url`",
+                f"it answered with a redirect ({status}) to {location!r}, which is not followed: write that into `url`",
                 "refused",
             )
         retry_after = _read_retry_after(headers)
         if status == 429:
             attempts = 1 if _is_out_of_credit(body) else None
-            return _Failed(f"it answered {said}", "rate limit", attempts=attempts, retry_after=retry_after)
+            return _Failed(f"it answered {answer}", "rate limit", attempts=attempts, retry_after=retry_after)
         if status in TRY_AGAIN:
-            return _Failed(f"it answered {said}", "server error", attempts=None, retry_after=retry_after)
+            return _Failed(f"it answered {answer}", "server error", attempts=None, retry_after=retry_after)
         if status >= 500:
             return _Failed(
-                f"it answered {said}",
+                f"it answered {answer}",
                 "server error",
                 attempts=FEW_ATTEMPTS,
                 retry_after=retry_after,
@@ -262,9 +262,9 @@ class Provider:
         if status in UNFIT_TEXT:
             if self._format is not None and b"encoding_format" in body:
                 self._format = None  # it does not know the field: lists are what it sends then
-                return _Failed(f"it answered {said}", "refused", attempts=2, retry_after=0.0)
-            return _Failed(said, "text refused", text=True)
-        return _Failed(f"it answered {said}", "refused")
+                return _Failed(f"it answered {answer}", "refused", attempts=2, retry_after=0.0)
+            return _Failed(answer, "text refused", text=True)
+        return _Failed(f"it answered {answer}", "refused")
 
     def _redact(self, text: str) -> str:
         """Return a text of the provider without the key, which some providers repeat."""

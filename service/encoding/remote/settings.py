@@ -108,7 +108,7 @@ class RemoteSettings:
         return f"{self.model} {json.dumps(changes, ensure_ascii=False)}" if changes else self.model
 
     @property
-    def measured_of(self) -> str:
+    def measurement_key(self) -> str:
         """The text that a measurement belongs to: another one means that the encoder has to be measured again."""
         topics = hashlib.blake2b(repr(TOPICS).encode(), digest_size=8).hexdigest()
         return f"{self.model_identity} topics {topics}"
@@ -135,6 +135,6 @@ def _check_url(url: str) -> None:
         raise InvalidRemoteSettings("url", f"The URL ends in /{ENDPOINT}, which is added to it. Leave that out.")
 
 
-def _check_range(field: str, value: int | None, least: int, most: int) -> None:
-    if value is not None and not (type(value) is int and least <= value <= most):
-        raise InvalidRemoteSettings(field, f"Expected a whole number from {least} to {most}, got {value!r}.")
+def _check_range(field: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not (type(value) is int and low <= value <= high):
+        raise InvalidRemoteSettings(field, f"Expected a whole number from {low} to {high}, got {value!r}.")

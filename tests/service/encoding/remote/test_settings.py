@@ -63,7 +63,7 @@ def test_what_changes_vectors_is_the_identity_and_the_url_is_not():
     assert plain.model_identity == "nomic-embed-text"
     assert settings(url="http://elsewhere/v1", api_key=KEY, batch_texts=1).model_identity == plain.model_identity
     others = [settings(dimensions=64), settings(query_prefix="q: "), settings(document_prefix="d: ")]
-    assert len({plain.measured_of, *(other.measured_of for other in others)}) == 4
+    assert len({plain.measurement_key, *(other.measurement_key for other in others)}) == 4
 
 
 def test_a_key_is_read_from_its_variable(monkeypatch):
