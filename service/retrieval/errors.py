@@ -72,7 +72,7 @@ class AliasNotFound(RetrievalError):
 
 
 class AliasConflict(RetrievalError):
-    """The name is an alias, and the call needs a name that is none."""
+    """The name is that of an alias, where another name is needed."""
 
 
 class CollectionLoading(RetrievalError):
