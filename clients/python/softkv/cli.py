@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from softkv.commands.alias import alias
 from softkv.commands.attend import attend
 from softkv.commands.calibrate import calibrate
 from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, Command, CommandError, CommandGroup
@@ -34,7 +35,7 @@ OF_THE_SERVICE = {
     "bench": "Run the benchmarks.",
 }
 """The commands of the distribution `softkv`, each with its help where that is not installed."""
-REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (backup, re_encode)}
+REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (alias, backup, re_encode)}
 """The commands that call a running service, by their groups."""
 
 

@@ -22,7 +22,7 @@ def test_the_client_alone_knows_all_commands_and_has_those_that_call_a_service()
     client = names(cli.client_program())
     assert client == names(app)
     assert client - cli.OF_THE_SERVICE.keys() == {
-        *("attend", "backup", "calibrate", "encode", "export", "load", "mcp"),
+        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "mcp", "re-encode"),
     }
 
 

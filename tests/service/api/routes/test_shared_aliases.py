@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import httpx
 import pytest
@@ -31,8 +32,12 @@ def two(
             clients.append(stack.enter_context(httpx.Client(base_url=service.url, timeout=60)))
         one, other = clients
         for client in (one, other):
-            until(lambda client=client: client.get("/readyz").status_code == 200)
+            until(partial(ready, client))
         yield one, other
+
+
+def ready(client: httpx.Client) -> bool:
+    return client.get("/readyz").status_code == 200
 
 
 def fill(client: httpx.Client, name: str) -> None:
