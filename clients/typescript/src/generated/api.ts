@@ -3354,7 +3354,7 @@ export interface components {
         EncoderAnswer: {
             /** @description The name by which collections and calls choose it. */
             name: string;
-            /** @description What computes it: softkv's own Transformer, sentence-transformers, a table of token vectors, or a service elsewhere. null for a model of this machine that was never loaded. */
+            /** @description The kind of its computation: softkv's own Transformer (core), sentence-transformers (library), a table of token vectors (static), or a service elsewhere (remote). null for a model of this machine that was never loaded. */
             kind: ("core" | "library" | "static" | "remote") | null;
             /** @description The model behind the name, with settings that change its vectors. */
             model: string;
