@@ -43,6 +43,7 @@ NAMES = {
     "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",
     "cluster": "shard servers on Ray beside one process: milliseconds, calls and bytes, list lengths",
     "faults": "servers, machines, services, Ray's head and PostgreSQL killed in turn under 16 clients and a writer",
+    "reencode": "a collection moves to another encoder under 16 clients and a writer, killed three times",
     "ranges": "a shard held again by a server, from its sealed file and from PostgreSQL",
     "soak": "an hour of mixed load: memory and disk",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
