@@ -52,7 +52,7 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
     if not isinstance(encoder.network, CoreNetwork):
         raise Untraceable(
             f"{encoder.name} runs on {encoder.runs_on}, and only models that run on attention/transformer can be "
-            "traced: start the service with a model of the BERT family"
+            "traced: name an encoder whose kind is core"
         )
     return encoder.network.model
 
