@@ -35,9 +35,7 @@ from service.storage import (
 
 if TYPE_CHECKING:
     from attention.lookup import Limits
-    from service.encoding import Encoders, LoadingEncoder
-    from service.encoding.remote import RemoteSettings
-    from service.encoding.remote.encoder import RemoteEncoder
+    from service.encoding import Encoders, LoadingEncoder, RemoteEncoder, RemoteSettings
     from service.retrieval.collections import Catalogue
 
 log = structlog.get_logger("softkv")
@@ -172,7 +170,7 @@ def _remote_encoder(one: RemoteSettings, store: Store, *, lazy: bool) -> Loading
     from service.encoding import LoadingEncoder
 
     def load() -> RemoteEncoder:
-        from service.encoding.remote.encoder import load_remote
+        from service.encoding import load_remote
 
         return load_remote(one, store)
 
@@ -185,8 +183,7 @@ def _originals(settings: Settings) -> Path | None:
 
 def _encoders(settings: Settings, store: Store) -> Encoders:
     """Return the encoders of the settings, which are not loaded yet; `store` keeps what providers' were measured as."""
-    from service.encoding import Encoders, LoadingEncoder, encoder_name
-    from service.encoding.configuration import LocalSettings
+    from service.encoding import Encoders, LoadingEncoder, LocalSettings, encoder_name
 
     def local(one: LocalSettings, *, lazy: bool) -> LoadingEncoder:
         from service.encoding import load_encoder

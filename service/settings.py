@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.networks import is_loopback
 
 if TYPE_CHECKING:
-    from service.encoding.configuration import EncodersFile
+    from service.encoding import EncodersFile
 
 # A source of a Content-Security-Policy; the keywords 'self' and 'none' need their quotes.
 FRAME_ANCESTOR = re.compile(
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
         """
         if self.encoders is None:
             return None
-        from service.encoding.configuration import read_encoders
+        from service.encoding import read_encoders
 
         return read_encoders(self.encoders, self.precision, provider_key)
 

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.events import MEDIA_TYPE
 from service.api.keyring import Holder
 from service.api.problems.table import OF_STATUS, TABLE
-from service.encoding.remote import FAILURES, ProviderCounts
+from service.encoding import FAILURES, ProviderCounts
 from service.request_trace import QUEUES, STAGES, Queue, RequestTrace, Stage, use_trace
 from service.retrieval.collections import ClusterStatus
 

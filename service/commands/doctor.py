@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from service.encoding import LocalEncoder
-    from service.encoding.configuration import LocalSettings
-    from service.encoding.remote import RemoteSettings
+    from service.encoding import LocalEncoder, LocalSettings, RemoteSettings
     from service.settings import Settings
     from service.storage import CollectionRecord, SharedStore
 
@@ -247,8 +245,7 @@ SENTENCE = "softkv doctor encodes a sentence"
 
 def _models(settings: Settings) -> list[Step]:
     """Return a step for the model of the settings, or for each encoder of their file."""
-    from service.encoding import load_encoder
-    from service.encoding.configuration import LocalSettings
+    from service.encoding import LocalSettings, load_encoder
 
     file, name = settings.encoders_file, settings.encoder_name
     if file is None:
@@ -269,8 +266,7 @@ def _models(settings: Settings) -> list[Step]:
 
 def _provider(title: str, settings: RemoteSettings) -> Check:
     """Check an encoder behind a URL: ask its provider for the vector of a sentence."""
-    from service.encoding import EncodingError
-    from service.encoding.remote.encoder import RemoteEncoder
+    from service.encoding import EncodingError, RemoteEncoder
 
     started = time.perf_counter()
     try:

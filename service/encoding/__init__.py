@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from service.encoding.background import Backgrounds, is_short
 from service.encoding.batches import estimate_tokens
+from service.encoding.configuration import EncodersFile, LocalSettings, read_encoders
 from service.encoding.encoder import Encoder, LocalEncoder
 from service.encoding.encoders import Encoders
 from service.encoding.errors import (
@@ -24,8 +25,10 @@ from service.encoding.errors import (
     Untraceable,
 )
 from service.encoding.loading import EncoderFacts, LoadingEncoder
+from service.encoding.provider_counts import FAILURES, ProviderCounts
 from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder
+from service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote
 from service.encoding.temperature import Temperatures
 from service.encoding.texts import Encoded
 from service.encoding.tokens import Content, Token

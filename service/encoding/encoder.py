@@ -16,7 +16,7 @@ from attention.lookup import Background
 from service.encoding.background import TOPICS, Backgrounds, measure_background
 from service.encoding.batches import BatchLimits, BatchSize
 from service.encoding.models.network import Kind, Network, Precision, RunsOn
-from service.encoding.remote.counts import ProviderCounts
+from service.encoding.provider_counts import ProviderCounts
 from service.encoding.temperature import Similarity, Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Encoded, Purpose, check_texts
 from service.encoding.tokens import Span, Token, decode, room, spans, windows

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 
 from service.encoding.loading import LoadingEncoder
-from service.encoding.remote.counts import ProviderCounts
+from service.encoding.provider_counts import ProviderCounts
 
 
 class Encoders:

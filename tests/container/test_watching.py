@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.api.telemetry import Meters
-from service.encoding.remote import ProviderCounts
+from service.encoding import ProviderCounts
 from service.retrieval.collections import ClusterStatus, ServerStatus
 from tests.container.promql import Matcher, read
 from tests.container.tool import ROOT

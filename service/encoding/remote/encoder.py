@@ -18,8 +18,8 @@ from service.encoding.batches import FixedLimits
 from service.encoding.encoder import Encoder, Measurements
 from service.encoding.errors import InvalidTokens, TokensUnknown
 from service.encoding.models.network import Kind, Precision, RunsOn
+from service.encoding.provider_counts import ProviderCounts
 from service.encoding.remote.background_loop import PROVIDERS
-from service.encoding.remote.counts import ProviderCounts
 from service.encoding.remote.provider import Provider
 from service.encoding.remote.settings import RemoteSettings
 from service.encoding.temperature import Similarity, Temperature

@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from service.encoding.errors import ProviderUnavailable, TextRefused
+from service.encoding.provider_counts import Failure, ProviderCounts
 from service.encoding.remote.answers import (
     AnswerInvalid,
     AnswerNotJSON,
@@ -26,7 +27,6 @@ from service.encoding.remote.answers import (
     read_message,
 )
 from service.encoding.remote.background_loop import PROVIDERS
-from service.encoding.remote.counts import Failure, ProviderCounts
 from service.encoding.remote.pace import Pace
 from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
 from service.encoding.texts import Purpose
