@@ -31,6 +31,7 @@ NAMES = {
     "upload": "documents a second, and the memory they take",
     "bodies": "how long other threads wait while 10,000 vectors are parsed as JSON",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
+    "families": "encoders of other families than BERT's, in machine code and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",

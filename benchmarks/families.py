@@ -34,7 +34,6 @@ ONLY_AVX2 = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "DNNL_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "MKL_CBWR": "AVX2",
 }
 QUERIES = 24
 
@@ -72,8 +71,13 @@ MODELS = {
         30,
         30,
         {
-            **{"vocab_size": 49_152, "hidden_size": 576, "intermediate_size": 1536, "num_attention_heads": 9},
-            **{"num_key_value_heads": 3, "max_position_embeddings": 8192, "rope_theta": 100_000.0},
+            "vocab_size": 49_152,
+            "hidden_size": 576,
+            "intermediate_size": 1536,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "max_position_embeddings": 8192,
+            "rope_theta": 100_000.0,
         },
     ),
     "Gemma 3 270M": Model(
@@ -82,9 +86,15 @@ MODELS = {
         18,
         18,
         {
-            **{"vocab_size": 262_144, "hidden_size": 640, "intermediate_size": 2048, "num_attention_heads": 4},
-            **{"num_key_value_heads": 1, "head_dim": 256, "sliding_window": 512, "query_pre_attn_scalar": 256},
-            **{"max_position_embeddings": 32_768},
+            "vocab_size": 262_144,
+            "hidden_size": 640,
+            "intermediate_size": 2048,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 256,
+            "sliding_window": 512,
+            "query_pre_attn_scalar": 256,
+            "max_position_embeddings": 32_768,
         },
     ),
     "Qwen3-Embedding-0.6B": Model(
@@ -93,8 +103,13 @@ MODELS = {
         7,
         28,
         {
-            **{"vocab_size": 151_669, "hidden_size": 1024, "intermediate_size": 3072, "num_attention_heads": 16},
-            **{"num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 32_768},
+            "vocab_size": 151_669,
+            "hidden_size": 1024,
+            "intermediate_size": 3072,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 32_768,
         },
     ),
 }
@@ -112,14 +127,16 @@ def main() -> None:
     if options.alone:
         measure(options.alone, options.rounds, options.threads)
         return
+    compiled_for = os.environ.get("NUMBA_CPU_FEATURES")
+    target = options.target or next((name for name, kind in TARGETS.items() if kind.flags == compiled_for), None)
     words = options.models.lower().split(",")
     environment = os.environ | {"RAYON_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "true"}
-    if options.target:
-        environment |= TARGETS[options.target].environment
-        environment |= ONLY_AVX2 if options.target == "avx2" else {}
+    if target:
+        environment |= TARGETS[target].environment
+        environment |= ONLY_AVX2 if target == "avx2" else {}
     from benchmarks.results import machine
 
-    print(f"{machine(target=options.target)}; {options.threads} threads each; load {os.getloadavg()[0]:.1f} at the start")
+    print(f"{machine(target=target)}; {options.threads} threads each; load {os.getloadavg()[0]:.1f} at the start")
     statuses = []
     for name in (name for name in MODELS if any(word in name.lower() for word in words)):
         command = [sys.executable, "-m", "benchmarks.families", "--alone", name, "--rounds", str(options.rounds)]
@@ -148,14 +165,21 @@ def measure(name: str, rounds: int, threads: int) -> None:
         some = queries[:8] + passages[:8]
         vectors = [engine.encode(some) for engine in engines.values()]
         rates = contest.timed(engines, columns, rounds)
-    layers = "" if MODELS[name].layers == MODELS[name].real else f", {MODELS[name].layers} of {MODELS[name].real} layers"
+    layers = (
+        "" if MODELS[name].layers == MODELS[name].real else f", {MODELS[name].layers} of {MODELS[name].real} layers"
+    )
     for column, by_engine in rates.items():
         medians = [median(by_engine[engine]) for engine in engines]
         ratio = f"{medians[0] / medians[-1]:.2f}×"
-        speeds = " : ".join(f"{value:.3g} ({max(by_engine[engine]):.3g})" for value, engine in zip(medians, engines, strict=True))
+        speeds = " : ".join(
+            f"{value:.3g} ({max(by_engine[engine]):.3g})" for value, engine in zip(medians, engines, strict=True)
+        )
         error = f"{np.abs(vectors[0] - vectors[-1]).max():.1e}"
         load = f"{os.getloadavg()[0]:.1f}"
-        print(f"{name}{layers} | {column} | {speeds} texts/s, median (best) | {ratio} | error {error} | load {load}", flush=True)
+        print(
+            f"{name}{layers} | {column} | {speeds} texts/s, median (best) | {ratio} | error {error} | load {load}",
+            flush=True,
+        )
 
 
 def write(model: Model, path: Path) -> None:

@@ -57,6 +57,8 @@ def array(kind: Any, dimensions: int) -> Any:
 
 def record(kind: type, *fields: Any) -> Any:
     """Return numba's type of a NamedTuple whose fields have these types."""
+    if len(set(fields)) == 1:  # numba has a type of its own for these
+        return types.NamedUniTuple(fields[0], len(fields), kind)
     return types.NamedTuple(fields, kind)
 
 

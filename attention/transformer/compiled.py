@@ -8,7 +8,7 @@ the threads by tokens, and they wait for each other once a layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
@@ -35,6 +35,7 @@ from attention.kernels.transformer import (
     Design,
     Network,
     Scratch,
+    Words,
     columns_of,
     multiplies_bfloat16,
     pack_panels,
@@ -322,16 +323,13 @@ def network(model: SentenceEncoder, way: int) -> Network:
     columns = columns_of(way)
     d_model = int(embeddings.tokens.shape[1])
     affine = (projection, output, partial(inner, columns=columns), outer)
-    matrices = [
-        pack_panels((map_(layer).weight for layer in layers), len(layers), way, columns).reshape(-1) for map_ in affine
-    ]
-    biases = [np.stack([bias(map_(layer)) for layer in layers]) for map_ in affine]
+    matrices, biases = zip(*(packed(layers, map_, way, columns) for map_ in affine), strict=True)
     norms = normalisations(model)
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
     return Network(
         tokens=writable_view(embeddings.tokens),
-        token_scale=embeddings.scale,
+        token_scale=float(embeddings.scale),
         positions=position_vectors(model),
         projections=matrices[0],
         output=matrices[1],
@@ -352,6 +350,24 @@ def network(model: SentenceEncoder, way: int) -> Network:
         windows=np.array([window(layer) for layer in layers], dtype=np.int64),
         distances=distances(model, POSITIONS),
     )
+
+
+def packed(
+    layers: Sequence[EncoderLayer], map_of: Callable[[EncoderLayer], Linear], way: int, columns: int
+) -> tuple[Words, F32]:
+    """Return the panels of one affine map of each layer, flat, and its biases [l, n].
+
+    One matrix at a time is copied.
+    """
+    biases = []
+
+    def matrices() -> Iterator[F32]:
+        for layer in layers:
+            linear = map_of(layer)
+            biases.append(bias(linear))
+            yield to_float32(linear.weight)
+
+    return pack_panels(matrices(), len(layers), way, columns).reshape(-1), np.stack(biases)
 
 
 def position_vectors(model: SentenceEncoder) -> F32:

@@ -27,6 +27,7 @@ from attention.kernels.transformer.parameters import (
     Design,
     Network,
     Scratch,
+    Words,
     pack_panels,
     room,
     scratch,

@@ -265,6 +265,14 @@ def test_tables_grow_with_the_longest_text(random, name, monkeypatch):
         np.testing.assert_allclose(compiled(*text), defined(model, *text), atol=2e-6)
 
 
+def test_every_model_runs_the_same_machine_code(random):
+    from attention.kernels.transformer.encoding import encode
+
+    for options in MODELS.values():
+        Compiled(model_of(random, **options))(np.arange(9), np.array([9]))
+    assert len(encode.signatures) == 1
+
+
 def test_token_vectors_are_not_copied(random):
     model = model_of(random)
     tokens = model.embeddings.tokens.copy()
