@@ -17,6 +17,8 @@ import uploadWords from "./upload.json";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"];
+/** Before the names of encoders in the list, so that none of them can mean "none". */
+const NAMED = "named:";
 const NULLS = ["auto", "lenient", "strict", "off", "number"];
 
 /** @type {Tab} */
@@ -123,14 +125,16 @@ class NewTab {
 
   async #draw() {
     const { say, api, language } = this.#context;
-    const answers = await this.#context.patiently(() => Promise.all([api.get("/v1"), api.get("/v1/collections?limit=1")]));
+    const answers = await this.#context.patiently(() => Promise.all([api.get("/v1"), api.get("/v1/collections?limit=1"), api.get("/v1/encoders")]));
     if (!answers) return;
-    const [service, { collections }] = answers;
+    const [service, { collections }, { encoders }] = answers;
     const name = h("input", { type: "text", id: "new-name", autocomplete: "off", spellcheck: false, maxLength: 128 });
     const encoder = h(
       "select",
       { id: "encoder", onchange: () => show() },
-      service.encoder === null ? null : h("option", { value: "own" }, say("encoder.own", { encoder: service.encoder })),
+      [...encoders]
+        .sort((a, b) => Number(b.default) - Number(a.default))
+        .map(({ name }) => h("option", { value: `${NAMED}${name}` }, say("encoder.own", { encoder: name }))),
       h("option", { value: "none" }, say("encoder.none")),
     );
     const dimension = h("input", { type: "number", id: "dimension", min: "1", step: "1", placeholder: say("dimension.first") });
@@ -155,7 +159,7 @@ class NewTab {
       new Field("value_from", say("value-from"), valueFrom),
       ...ofQuestions,
     ];
-    const show = () => (width.element.hidden = encoder.value === "own");
+    const show = () => (width.element.hidden = encoder.value !== "none");
     const rest = h("p.problem", { role: "alert", id: "refusal" });
     const chosen = h("p", { id: "chosen", role: "status" });
     const take = (/** @type {File} */ file) => {
@@ -165,7 +169,7 @@ class NewTab {
       name.focus();
     };
     const body = () => ({
-      ...(encoder.value === "none" ? { encoder: null } : {}),
+      ...(encoder.value === "none" ? { encoder: null } : encoder.selectedIndex ? { encoder: encoder.value.slice(NAMED.length) } : {}),
       ...(encoder.value === "none" && dimension.value !== "" ? { dimension: dimension.valueAsNumber } : {}),
       ...(similarity.value ? { similarity: similarity.value } : {}),
       ...(valueFrom.value === "key" ? { value_from: "key" } : {}),

@@ -10,6 +10,7 @@ import words from "./service.json";
 /** @typedef {import("./explorer.js").Context} Context */
 /** @typedef {import("./words.js").Say} Say */
 /** @typedef {import("../vendor/softkv/softkv.js").SlowRequest} SlowRequest */
+/** @typedef {import("../vendor/softkv/softkv.js").Encoder} Encoder */
 /** @typedef {{status: string, loading: string[], failed: string[]}} Readiness */
 /** @typedef {{version: string, encoder: string | null, keys_required: boolean, shards: {servers: unknown[]} | null, limits: Record<string, number>}} Info */
 
@@ -50,7 +51,7 @@ class ServiceTab {
     this.#timer = window.setTimeout(() => void this.#read(), EVERY_MS);
   }
 
-  /** @returns {Promise<[Readiness, Info, Metrics | null, SlowRequest[] | null]>} null where something is kept from this reader */
+  /** @returns {Promise<[Readiness, Info, Encoder[], Metrics | null, SlowRequest[] | null]>} null where something is kept from this reader */
   async #told() {
     const client = clientOf(this.#context.api);
     const kept = (/** @type {unknown} */ failure) => {
@@ -59,12 +60,18 @@ class ServiceTab {
       throw failure;
     };
     const info = this.#context.api.get("/v1");
-    const [readiness, about, text, slow] = await Promise.all([client.ready(), info, client.metrics().catch(kept), client.slowRequests().catch(kept)]);
-    return [readiness, about, text === null ? null : new Metrics(text), slow];
+    const [readiness, about, encoders, text, slow] = await Promise.all([
+      client.ready(),
+      info,
+      client.encoders(),
+      client.metrics().catch(kept),
+      client.slowRequests().catch(kept),
+    ]);
+    return [readiness, about, encoders, text === null ? null : new Metrics(text), slow];
   }
 
-  /** @param {Readiness} readiness @param {Info} info @param {Metrics | null} metrics @param {SlowRequest[] | null} slow */
-  #draw(readiness, info, metrics, slow) {
+  /** @param {Readiness} readiness @param {Info} info @param {Encoder[]} encoders @param {Metrics | null} metrics @param {SlowRequest[] | null} slow */
+  #draw(readiness, info, encoders, metrics, slow) {
     const { say } = this.#context;
     const parts = [...readiness.failed.map((part) => say("failed", { part })), ...readiness.loading.map((part) => say("loads", { part }))];
     fill(
@@ -91,6 +98,7 @@ class ServiceTab {
         metrics ? this.#held(metrics) : null,
         metrics ? this.#waiting(metrics, info) : null,
       ),
+      encoders.length ? this.#encoders(encoders) : null,
       metrics ? this.#costs(metrics) : null,
       metrics ? this.#calls(metrics) : null,
       slow?.length ? this.#slow(slow) : null,
@@ -127,6 +135,19 @@ class ServiceTab {
       ["scan", count(metrics.value("softkv_queue_depth", { queue: "scan" }) ?? 0)],
       ["places", say("places", { kinds: kinds || "0", most: count(info.limits.requests_at_once) })],
     ]);
+  }
+
+  /** @param {Encoder[]} encoders */
+  #encoders(encoders) {
+    const { say } = this.#context;
+    const lines = encoders.map(({ name, kind, dimension, state, memory_bytes }) => [
+      name,
+      kind ? say(`kind.${kind}`) : "–",
+      dimension === null ? "–" : count(dimension),
+      memory_bytes ? bytes(memory_bytes) : "–",
+      say(`encoder.${state}`),
+    ]);
+    return h("section", { id: "encoders" }, h("h3", {}, say("encoders")), table(say, "encoders", ["encoder", "kind", "width", "memory", "state"], lines));
   }
 
   /** @param {Metrics} metrics */

@@ -158,3 +158,29 @@ def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: ht
     page.wait_for_function(
         "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-2'"
     )
+
+
+def test_a_collection_is_made_with_one_of_several_encoders(explore: Explore, tmp_path: Path) -> None:
+    (tmp_path / "encoders.toml").write_text(
+        'default = "first"\n[encoders.second]\nmodel = "all-MiniLM-L6-v2"\n[encoders.first]\nmodel = "all-MiniLM-L6-v2"\n'
+    )
+    with (
+        RunningService(data_dir=tmp_path / "data", encoders=tmp_path / "encoders.toml") as service,
+        service.client() as client,
+    ):
+        service.wait_until_ready()
+        page = explore("#tab=new", origin=service.url, ready="() => document.querySelector('#create')").page
+        assert [name.partition(":")[0] for name in page.locator("#encoder option").all_inner_texts()] == [
+            *("first", "second", "none")
+        ]
+        page.fill("#new-name", "books")
+        page.select_option("#encoder", label="second: texts become vectors here")
+        page.click("#create")
+        page.wait_for_function(CREATED)
+        assert client.get("/v1/collections/books").json()["encoder"] == "second"
+        page.goto(f"{service.url}/explore#tab=service")
+        page.wait_for_selector("#encoders")
+        rows = [row.split("\t") for row in page.locator("#encoders tbody tr").all_inner_texts()]
+        assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
+            (name, "softkv's Transformer", "384", "ready") for name in ("second", "first")
+        ]
