@@ -67,6 +67,7 @@ NEEDS_THE_FILE = {
         Call("list_collections"),
         Call("list_aliases"),
         Call("get_alias"),
+        Call("get_re_encoding"),
         Call("get_collection"),
         Call("get_document"),
         Call("query_documents", {}),
@@ -107,3 +108,5 @@ GUARDED = (
         "unload_encoder": Call("unload_encoder", None, {"encoder": "minilm"}),
     }
 )
+# On the disk; to unload an encoder takes none.
+NEEDS_ROOM = {name: call for name, call in (GUARDED | KEEPS).items() if name != "unload_encoder"}

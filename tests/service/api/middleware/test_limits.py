@@ -51,7 +51,7 @@ def documents(size: int) -> bytes:
 
 
 def send(client: httpx.Client, operation: Operation, kind: str | None, content: bytes | Iterable[bytes]) -> int:
-    path = operation.to(name="library", id="qa76", code="NONE")
+    path = operation.to(name="library", alias="current", id="qa76", code="NONE", encoder="none")
     headers = {} if kind is None else {"content-type": kind}
     return client.request(operation.method, path, content=content, headers=headers).status_code
 

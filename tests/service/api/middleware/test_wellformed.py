@@ -41,7 +41,7 @@ def read(raw: bytes, method: str, path: str) -> httpx.Response:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 @pytest.mark.parametrize("lengths", TWO_LENGTHS)
 def test_two_lengths_are_a_400_and_end_the_connection(service, operation, lengths):
-    path = operation.to(name="library", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     head = f"{operation.method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
     answer = read(exchange(service, head + lengths + b"\r\n" + CHUNKED + PUT_B), operation.method, path)
     assert answer.status_code == 400
@@ -88,7 +88,7 @@ def test_a_control_character_in_a_path_is_a_400(client, control):
 )
 def test_it_is_an_answer_of_every_call_with_a_name_or_an_id_in_its_path(client, operation):
     for name in ("a\nb", "a\x85", "a\n"):
-        path = operation.to(name=name, id=name, code=name)
+        path = operation.to(name=name, alias=name, id=name, code=name, encoder=name)
         answer = client.request(operation.method, path, json={} if operation.contents else None)
         assert answer.status_code == 400
         DESCRIBED.keeps(answer)

@@ -20,6 +20,7 @@ from tests.service.api.refused import (
     CONFLICTS,
     GUARDED,
     KEEPS,
+    NEEDS_ROOM,
     NEEDS_THE_ENCODER,
     NEEDS_THE_FILE,
     NEEDS_THE_KEYS,
@@ -94,7 +95,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 )
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
 def test_what_is_not_json_is_a_400(client, operation, body):
-    path = operation.to(name="library", alias="current", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     refused(client.request(operation.method, path, content=body, headers=JSON), 400)
 
 
@@ -123,10 +124,8 @@ def test_what_is_not_there_is_a_404(client, operation):
     call = first(DESCRIBED, operation)
     if "model" in (*DESCRIBED.resolved(call_schema(operation))[1].get("properties", ()), *(call.body or ())):
         call = replace(call, body={**call.body, "model": "another"})
-    refused(
-        replace(call, values={"name": "none", "id": "none", "alias": "none", "code": "NONE"}).send(client, DESCRIBED),
-        404,
-    )
+    missing = {"name": "none", "id": "none", "alias": "none", "code": "NONE", "encoder": "none"}
+    refused(replace(call, values=missing).send(client, DESCRIBED), 404)
 
 
 def call_schema(operation: Operation) -> dict[str, Any]:
@@ -137,20 +136,20 @@ def call_schema(operation: Operation) -> dict[str, Any]:
 @each(413)
 def test_too_many_bytes_are_a_413(tight, operation):
     with tight.client() as client:
-        path = operation.to(name="library", alias="current", id="a", code="NONE")
+        path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
         refused(client.request(operation.method, path, json={"x": "a" * 8000}), 413)
 
 
 @each(415)
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
 def test_another_media_type_is_a_415(client, operation, kind):
-    path = operation.to(name="library", alias="current", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     refused(client.request(operation.method, path, content=b"{}", headers={"content-type": kind}), 415)
 
 
 @each(415)
 def test_a_compressed_body_is_a_415(client, operation):
-    path = operation.to(name="library", alias="current", id="a", code="NONE")
+    path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     headers = {"content-encoding": "gzip"}
     refused(client.request(operation.method, path, content=gzip.compress(b"{}"), headers=JSON | headers), 415)
 
@@ -158,9 +157,12 @@ def test_a_compressed_body_is_a_415(client, operation):
 @each(422)
 def test_wrong_content_is_a_422(client, operation):
     if operation.contents:
-        path, body = operation.to(name="library", alias="current", id="a", code="NONE"), {"no such field": 1}
+        path, body = (
+            operation.to(name="library", alias="current", id="a", code="NONE", encoder="none"),
+            {"no such field": 1},
+        )
     else:
-        path, body = operation.to(name="-", alias="-", id="a", code="-"), None
+        path, body = operation.to(name="-", alias="-", id="a", code="-", encoder="-"), None
     params = None if operation.contents or "{" in operation.path else {"limit": "-1"}
     answer = client.request(operation.method, path, json=body, params=params)
     refused(answer, 422)
@@ -261,7 +263,7 @@ def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
         with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
             (tmp_path / "data" / "softkv.ballast").unlink()  # so that even deletions have no room
             fill()
-            for name, call in (GUARDED | KEEPS).items():
+            for name, call in NEEDS_ROOM.items():
                 if name not in RE_ENCODING:
                     refused(call.send(client, DESCRIBED), 507)
             assert client.get("/v1/collections/library/documents/qa76").status_code == 200
@@ -291,7 +293,7 @@ def test_every_documented_status_is_provoked_above():
         | {"attend_arrays"}
         | WITH_A_BODY,
         501: NEEDS_THE_LIBRARY.keys() | {"get_backup"},
-        507: GUARDED.keys() | KEEPS.keys(),
+        507: NEEDS_ROOM.keys(),
         409: CONFLICTS.keys() | RE_ENCODING.keys() | {"calibrate", "patch_document", "train_model"},
         201: {"put_collection", "put_document", "put_alias"},
     }
