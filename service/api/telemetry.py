@@ -106,6 +106,9 @@ class Meters:
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
         self.full = gauge("disk_full", "1 if the last write was refused because the disk is full.")
         self.ready = gauge("ready", "1 if /readyz answers ready.")
+        self.re_encoding = gauge(
+            "re_encoding_documents_left", "Documents that jobs have still to encode with another encoder."
+        )
         self.damaged = gauge("damage", "The number of failures in /readyz: collections, the file, an encoder.")
         self.keys_file = gauge(
             "keys_file_usable", "0 if the key file cannot be read again, so that the older keys stay valid."

@@ -150,13 +150,13 @@ class ShardedCollection(ReplicatedCollection):
             record, extent = self._shared.extent(self.record.id)
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
-        self.record = record = self._named(record)
+        self.record = record = self._with_name(record)
         if (metadata := self._current(extent)) is None:
             with self._fetch_lock:
                 if (metadata := self._current(extent)) is None:
                     # Another thread may have read a newer version in the meantime.
                     record, extent = self._shared.extent(self.record.id)
-                    record = self._named(record)
+                    record = self._with_name(record)
                     metadata = self._metadata = self._cache.fetch(record, extent)
         return record, metadata
 

@@ -12,7 +12,9 @@ from service.schemas.wire import Null, Temperature, Text, Wire
 class ReEncodeRequest(Wire):
     """The encoder to which a collection is to move."""
 
-    encoder: Text = Field(description="The name of the other encoder, see GET /v1/encoders.", examples=["all-MiniLM-L6-v2"])
+    encoder: Text = Field(
+        description="The name of the other encoder, see GET /v1/encoders.", examples=["all-MiniLM-L6-v2"]
+    )
     temperature: Temperature | None = Field(
         None, description="The default temperature afterwards. Left out: that of the other encoder."
     )
@@ -23,7 +25,7 @@ class ReEncodeRequest(Wire):
     )
     vectors: Literal["keep"] | None = Field(
         None,
-        description="What happens to vectors that no encoder can make from the texts. Left out: the call is refused "
+        description="The treatment of vectors that no encoder can make from the texts. Left out: the call is refused "
         "if there are any. keep: they stay as they are, which needs an encoder of their width.",
     )
 
@@ -45,11 +47,11 @@ class ReEncodeAnswer(Wire):
     )
     to: str = Field(description="The other encoder.")
     documents: int = Field(description="The documents of the collection; after the end, those that it had then.")
-    done: int = Field(description="How many of them have vectors of the other encoder.")
+    done: int = Field(description="The number of those that have vectors of the other encoder.")
     started: str = Field(description="When it began, in UTC (RFC 3339).")
     ended: str | None = Field(description="When it ended; null before.")
     drops: list[Literal["calibration"]] = Field(
-        description="What does not survive the move: a calibration is of the vectors until now."
+        description="The settings that do not survive the move: a calibration is of the vectors until now."
     )
 
     model_config = ConfigDict(

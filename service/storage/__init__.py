@@ -66,7 +66,7 @@ from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, en
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite
 from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
-from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, carried_null, was_read
+from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read
 from service.storage.records import (
     AliasRecord,
     Change,

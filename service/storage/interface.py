@@ -103,7 +103,7 @@ class Reader(Protocol):
     def record(self, collection: int) -> CollectionRecord:
         """Return the collection with that number, hidden or not; raises CollectionMissing."""
 
-    def hidden_collections(self) -> list[CollectionRecord]:
+    def list_hidden(self) -> list[CollectionRecord]:
         """Return the collections that callers do not see, see `service.storage.re_encoding`."""
 
     def re_encodings(self) -> list[ReEncoding]:
@@ -112,7 +112,7 @@ class Reader(Protocol):
     def re_encoding(self, collection: int) -> ReEncoding | None:
         """Return the last job that moves a collection to another encoder, or None."""
 
-    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+    def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
 
     def count_own_vectors(self, collection: int) -> OwnVectors:

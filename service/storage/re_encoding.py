@@ -87,7 +87,7 @@ class ReEncoding:
         return replace(self, shadow=None, state=state, reason=reason, ended=ended, documents=documents, done=done)
 
 
-def hidden_name(kind: str, number: int) -> str:
+def format_hidden_name(kind: str, number: int) -> str:
     """Return the name of a hidden collection.
 
     Args:
@@ -102,7 +102,7 @@ def was_read(name: str) -> bool:
     return name.startswith(f"{HIDDEN}replaced ")
 
 
-def carried_null(settings: CollectionSettings, sent: Null | None) -> Null:
+def choose_null(settings: CollectionSettings, sent: Null | None) -> Null:
     """Return the null key of a collection that has moved to another encoder.
 
     Levels by name are kept, because they follow from the encoder. A similarity and a calibration are of the old one.

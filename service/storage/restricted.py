@@ -133,9 +133,9 @@ class RestrictedReader:
         """Return the collection with that number; its counts are of all documents. Raises CollectionMissing."""
         return self.whole.record(collection)
 
-    def hidden_collections(self) -> list[CollectionRecord]:
+    def list_hidden(self) -> list[CollectionRecord]:
         """Return the collections that callers do not see."""
-        return self.whole.hidden_collections()
+        return self.whole.list_hidden()
 
     def re_encodings(self) -> list[ReEncoding]:
         """Return the last job of each collection that moves it to another encoder."""
@@ -145,9 +145,9 @@ class RestrictedReader:
         """Return the last job that moves a collection to another encoder, or None."""
         return self.whole.re_encoding(collection)
 
-    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+    def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the documents that a shadow has copies of, and of the copies."""
-        return self.whole.copied_rows(shadow)
+        return self.whole.read_copies(shadow)
 
     def count_own_vectors(self, collection: int) -> OwnVectors:
         """Count the documents with vectors that no encoder made; hidden ones too."""

@@ -26,6 +26,8 @@ import type {
   SchemaCollectionSettings,
   SchemaDocumentAnswer,
   SchemaDocumentPage,
+  SchemaReEncodeAnswer,
+  SchemaReEncodeRequest,
   SchemaValuePatch,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
@@ -41,6 +43,8 @@ import { FORMAT } from "./wire/vectors.ts";
 export type CollectionInfo = SchemaCollectionAnswer;
 /** The settings of a new collection. The service chooses those left out; `encoder: null` is no encoder. */
 export type CollectionSettings = SchemaCollectionSettings;
+/** A job that moves a collection to another encoder, and how far it is. */
+export type ReEncoding = SchemaReEncodeAnswer;
 const PAGE = 1000;
 
 /** A collection; `Value` is the type of the values of its documents, which is not checked. */
@@ -89,6 +93,27 @@ export class Collection<Value = unknown> {
   /** Change the defaults of questions; all other settings are fixed. */
   change(settings: SchemaCollectionChange, how?: How): Promise<CollectionInfo> {
     return this.#write("PATCH", "", settings, how);
+  }
+
+  /**
+   * Move the collection to another encoder, in the background, while it is read and written.
+   *
+   * Answers have the vectors until now, until all documents are done; a calibration does not survive.
+   *
+   * @throws Conflict: a job of the collection has not ended
+   */
+  reEncode(encoder: string, options: Omit<SchemaReEncodeRequest, "encoder"> = {}, how?: How): Promise<ReEncoding> {
+    return this.#write("POST", "/re-encode", { encoder, ...options }, how);
+  }
+
+  /** Return how far the last move of the collection to another encoder is. */
+  reEncoding(how?: How): Promise<ReEncoding> {
+    return this.#sender.get(`${this.#path}/re-encode`, how);
+  }
+
+  /** Cancel the move of the collection to another encoder; the collection stays as it is. */
+  cancelReEncoding(how?: How): Promise<ReEncoding> {
+    return this.#write("DELETE", "/re-encode", undefined, how);
   }
 
   /** Return the settings and the size of the collection. */

@@ -35,7 +35,7 @@ export type {
   SlowRequest,
 } from "./client.ts";
 export { Collection } from "./collection.ts";
-export type { CollectionInfo, CollectionSettings } from "./collection.ts";
+export type { CollectionInfo, CollectionSettings, ReEncoding } from "./collection.ts";
 export type {
   Document,
   DocumentBody,

@@ -162,7 +162,7 @@ async def put_collection(
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Change a collection's defaults for queries. Its encoder and similarity cannot be changed."""
+    """Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`."""
     changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))

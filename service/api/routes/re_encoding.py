@@ -51,11 +51,11 @@ def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
 async def start_re_encoding(
     name: NameInPath, body: ReEncodeRequest, request: Request, running: Running, repeatable: Idempotent
 ) -> Response:
-    """Encode all documents with another encoder, in the background, while the collection is read and written.
+    """Encode all documents with another encoder, while callers read and write the collection.
 
     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
-    no answer mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs
-    space on the disk, and in memory, for a second copy of the collection.
+    none mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs space
+    on the disk, and in memory, for a second copy of the collection.
     """
 
     def answer(status: JobStatus) -> Response:

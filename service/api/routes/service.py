@@ -150,6 +150,8 @@ def _render_metrics(meters: Meters, running: State, draining: bool, *, by_collec
     parts = readiness(running)
     meters.ready.set(parts.ready and not draining)
     meters.damaged.set(len(parts.failed))
+    with suppress(StorageError):  # the number before stays
+        meters.re_encoding.set(sum(status.documents - status.done for status in running.re_encodings.active()))
     if (shards := running.catalogue.shards()) is not None:
         meters.set_cluster(shards)
     _weigh(meters, running.catalogue.store)

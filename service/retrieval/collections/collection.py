@@ -482,12 +482,12 @@ class Collection:
         if self.moved_to is not None:
             raise CollectionMoved(self.name)
 
-    def _named(self, record: CollectionRecord) -> CollectionRecord:
+    def _with_name(self, record: CollectionRecord) -> CollectionRecord:
         """Return the record under the name that callers know, also of a hidden collection."""
         return record if record.name == self.name else replace(record, name=self.name)
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
-        record = self._named(writer.record(self.record.id))
+        record = self._with_name(writer.record(self.record.id))
         # Allocate memory now, while the write can still be refused, and not after the commit.
         memory = self._keys()
         staged = memory.stage(add=add, remove=removed)

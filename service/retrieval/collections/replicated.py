@@ -121,7 +121,7 @@ class ReplicatedCollection(Collection):
         self._require_existing()
         try:
             record, version = self._shared.latest(self.record.id)
-            return self._named(record), version
+            return self._with_name(record), version
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
@@ -184,7 +184,7 @@ class ReplicatedCollection(Collection):
     def _read_record(self, reader: Reader) -> CollectionRecord:
         self._require_existing()
         try:
-            return self._named(reader.record(self.record.id))
+            return self._with_name(reader.record(self.record.id))
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
@@ -249,7 +249,7 @@ class SharedCatalogue(Catalogue):
             with self.store.reading() as reader:
                 records = {record.name: record for record in reader.collections()}
                 aliases, shadows = reader.aliases(), self._shadow_records(reader)
-                hidden = {record.id for record in reader.hidden_collections()}
+                hidden = {record.id for record in reader.list_hidden()}
             for name in before.keys() & records.keys():
                 collection, record = before[name], records[name]
                 if record.id != collection.record.id and collection.record.id in hidden:

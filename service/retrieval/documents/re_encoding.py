@@ -55,7 +55,7 @@ from service.storage import (
     Unstorable,
     WidthMismatch,
     Writer,
-    carried_null,
+    choose_null,
     was_read,
 )
 
@@ -75,7 +75,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 GRACE_SECONDS = 60.0
 """For so long a collection that was replaced stays readable for the calls that began on it."""
 SHARED_GRACE_SECONDS = 600.0
-"""The same where other processes may have calls on it."""
+"""The same if other processes may have calls on it."""
 DELETED_AT_ONCE = 500
 SLICE_SECONDS = 0.03
 """About how long a question may wait for texts of a job."""
@@ -114,7 +114,7 @@ class JobStatus:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is left to do for a job at one instant.
+    """The rest of the work of a job at one instant.
 
     Attributes:
         rows: int64[n], ascending, the row numbers of the documents that the shadow lacks.
@@ -127,7 +127,7 @@ class _Work:
     @classmethod
     def of(cls, job: ReEncoding, reader: Reader) -> _Work:
         assert job.shadow is not None
-        sources, copies = reader.copied_rows(job.shadow)
+        sources, copies = reader.read_copies(job.shadow)
         rows = reader.rows_where(job.collection)
         return cls(np.setdiff1d(rows, sources, assume_unique=True), copies[~np.isin(sources, rows, assume_unique=True)])
 
@@ -199,7 +199,7 @@ class ReEncodings:
     def _read(self) -> tuple[list[ReEncoding], list[CollectionRecord]]:
         with self._catalogue.store.reading() as reader:
             jobs = [job for job in reader.re_encodings() if job.active]
-            return jobs, reader.hidden_collections()
+            return jobs, reader.list_hidden()
 
     def _claim_alone(self, collection: int) -> bool:
         with self._catalogue.store.writing() as writer:
@@ -508,7 +508,7 @@ class _Run:
             assert job.shadow is not None
             settings = writer.record(job.shadow).settings
             original = writer.record(self._collection).settings
-            self._catalogue.replace_collection(writer, job, replace(settings, null=carried_null(original, job.null)))
+            self._catalogue.replace_collection(writer, job, replace(settings, null=choose_null(original, job.null)))
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
         return True
 
@@ -526,32 +526,32 @@ def _settings(
         dimension=model.dimension,
         value_dimension=None,
         temperature=temperature,
-        null=carried_null(settings, null),
+        null=choose_null(settings, null),
         calibration=None,
     )
 
 
 def _check_own_vectors(record: CollectionRecord, reader: Reader, model: Encoder, *, keep: bool) -> None:
     """Raise InvalidContent if vectors that callers sent are in the way."""
-    own, settings = reader.count_own_vectors(record.id), record.settings
-    if own.documents and not keep:
-        documents = "1 document carries" if own.documents == 1 else f"{own.documents:,} documents carry"
+    counts, settings = reader.count_own_vectors(record.id), record.settings
+    if counts.documents and not keep:
+        documents = "1 document carries" if counts.documents == 1 else f"{counts.documents:,} documents carry"
         raise InvalidContent.at(
             "/vectors",
             f"{documents} vectors that no encoder can make from the texts: send "
             '"vectors": "keep" to keep these as they are, or delete those documents first',
         )
-    if own.keys and settings.dimension != model.dimension:
+    if counts.keys and settings.dimension != model.dimension:
         raise InvalidContent.at(
             "/vectors",
-            f"{own.keys:,} documents carry keys of width {settings.dimension}, and {model.name!r} makes keys of width "
+            f"{counts.keys:,} documents carry keys of width {settings.dimension}, and {model.name!r} makes keys of width "
             f"{model.dimension}: a collection has one width, so choose an encoder of that width, or delete those "
             "documents first",
         )
     # Values as wide as the keys may partly be encoded; those of another width were all sent.
-    if own.values and settings.value_dimension == settings.dimension != model.dimension:
+    if counts.values and settings.value_dimension == settings.dimension != model.dimension:
         raise InvalidContent.at(
             "/vectors",
-            f"{own.values:,} documents carry values of width {settings.value_dimension}, and {model.name!r} makes "
+            f"{counts.values:,} documents carry values of width {settings.value_dimension}, and {model.name!r} makes "
             f"values of width {model.dimension}: choose an encoder of that width, or delete those documents first",
         )

@@ -82,7 +82,7 @@ class Reader:
         """Return the collection with that number, hidden or not; raises CollectionMissing."""
         return self._collection("id", collection)
 
-    def hidden_collections(self) -> list[CollectionRecord]:
+    def list_hidden(self) -> list[CollectionRecord]:
         """Return the collections that callers do not see, see `service.storage.re_encoding`."""
         rows = self._all(
             f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE starts_with(name, %s) ORDER BY id", HIDDEN
@@ -99,7 +99,7 @@ class Reader:
         rows = self._all("SELECT collection, shadow, job FROM softkv.re_encodings WHERE collection = %s", collection)
         return ReEncoding.read(*rows[0]) if rows else None
 
-    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+    def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
         pairs = self._all('SELECT source, "row" FROM softkv.copied_rows WHERE shadow = %s ORDER BY source', shadow)
         sources, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T

@@ -16,7 +16,7 @@ from service.storage.errors import AliasExists, AliasMissing, CollectionExists, 
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
-from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, hidden_name
+from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, format_hidden_name
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -152,7 +152,7 @@ class Writer(Reader):
         if last is not None and last.active:
             raise ReEncodingActive(record.name)
         with self._connection.transaction():
-            shadow = self.create_collection(hidden_name("shadow", job.collection), settings)
+            shadow = self.create_collection(format_hidden_name("shadow", job.collection), settings)
             job = replace(job, shadow=shadow.id)
             self._run("DELETE FROM softkv.re_encodings WHERE collection = %s", job.collection)
             statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, %s, %s)"
@@ -164,7 +164,7 @@ class Writer(Reader):
         with self._connection.transaction():
             before = self.re_encoding(job.collection)
             if before is not None and before.shadow is not None and job.shadow is None:
-                self._rename(before.shadow, hidden_name("discarded", before.shadow))
+                self._rename(before.shadow, format_hidden_name("discarded", before.shadow))
             statement = "UPDATE softkv.re_encodings SET shadow = %s, job = %s WHERE collection = %s"
             self._run(statement, job.shadow, job.text(), job.collection)
 
@@ -218,7 +218,7 @@ class Writer(Reader):
         name, shadow = self.lock_collection(job.collection).name, job.shadow
         self.lock_collection(shadow)
         with self._connection.transaction():
-            self._rename(job.collection, hidden_name("replaced", job.collection))
+            self._rename(job.collection, format_hidden_name("replaced", job.collection))
             self._rename(shadow, name)
             self._save(self._collection("id", shadow), settings)
             for (alias,) in self._all("SELECT alias FROM softkv.aliases WHERE collection = %s", job.collection):

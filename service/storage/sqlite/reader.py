@@ -74,7 +74,7 @@ class Reader:
         """Return the collection with that number, hidden or not; raises CollectionMissing."""
         return self._collection("id", collection)
 
-    def hidden_collections(self) -> list[CollectionRecord]:
+    def list_hidden(self) -> list[CollectionRecord]:
         """Return the collections that callers do not see, see `service.storage.re_encoding`."""
         rows = self._connection.execute(
             f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name GLOB ? ORDER BY id", (f"{HIDDEN}*",)
@@ -93,7 +93,7 @@ class Reader:
         ).fetchone()
         return None if row is None else ReEncoding.read(*row)
 
-    def copied_rows(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
+    def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
         columns = self._connection.execute(
             'SELECT group_concat(source), group_concat("row") FROM'

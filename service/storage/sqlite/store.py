@@ -337,7 +337,7 @@ class SQLiteStore:
 def _leave_out_jobs(connection: Connection) -> None:
     """Delete hidden collections from a copy of a store, and the jobs that fill them."""
     writer = Writer(connection)
-    if hidden := writer.hidden_collections():
+    if hidden := writer.list_hidden():
         connection.execute("BEGIN")
         for record in hidden:
             writer.delete_collection(record.name)

@@ -14,7 +14,7 @@ from service.storage.checksums import alias_checksum, settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import AliasExists, AliasMissing, CollectionExists, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
-from service.storage.re_encoding import ReEncoding, hidden_name
+from service.storage.re_encoding import ReEncoding, format_hidden_name
 from service.storage.records import (
     Change,
     CollectionRecord,
@@ -97,7 +97,7 @@ class Writer(Reader):
         if last is not None and last.active:
             raise ReEncodingActive(self._collection("id", job.collection).name)
         with self._all_or_none():
-            shadow = self.create_collection(hidden_name("shadow", job.collection), settings)
+            shadow = self.create_collection(format_hidden_name("shadow", job.collection), settings)
             job = replace(job, shadow=shadow.id)
             self._connection.execute("DELETE FROM re_encodings WHERE collection = ?", (job.collection,))
             self._connection.execute(
@@ -111,7 +111,7 @@ class Writer(Reader):
         with self._all_or_none():
             before = self.re_encoding(job.collection)
             if before is not None and before.shadow is not None and job.shadow is None:
-                self._rename(before.shadow, hidden_name("discarded", before.shadow))
+                self._rename(before.shadow, format_hidden_name("discarded", before.shadow))
             self._connection.execute(
                 "UPDATE re_encodings SET shadow = ?, job = ? WHERE collection = ?",
                 (job.shadow, job.text(), job.collection),
@@ -161,7 +161,7 @@ class Writer(Reader):
         assert job.shadow is not None
         name, shadow = self._collection("id", job.collection).name, job.shadow
         with self._all_or_none():
-            self._rename(job.collection, hidden_name("replaced", job.collection))
+            self._rename(job.collection, format_hidden_name("replaced", job.collection))
             self._rename(shadow, name)
             self._save(self._collection("id", shadow), settings)
             self._move_aliases(job.collection, shadow)

@@ -204,7 +204,7 @@ export interface paths {
         head?: never;
         /**
          * Change the temperature or the null key, or remove the calibration
-         * @description Change a collection's defaults for queries. Its encoder and similarity cannot be changed.
+         * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
          */
@@ -558,11 +558,11 @@ export interface paths {
         put?: never;
         /**
          * Move a collection to another encoder
-         * @description Encode all documents with another encoder, in the background, while the collection is read and written.
+         * @description Encode all documents with another encoder, while callers read and write the collection.
          *
          *     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
-         *     no answer mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs
-         *     space on the disk, and in memory, for a second copy of the collection.
+         *     none mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs space
+         *     on the disk, and in memory, for a second copy of the collection.
          *
          *     **Scope** of the key: `write`.
          */
@@ -4149,13 +4149,13 @@ export interface components {
             to: string;
             /** @description The documents of the collection; after the end, those that it had then. */
             documents: number;
-            /** @description How many of them have vectors of the other encoder. */
+            /** @description The number of those that have vectors of the other encoder. */
             done: number;
             /** @description When it began, in UTC (RFC 3339). */
             started: string;
             /** @description When it ended; null before. */
             ended: string | null;
-            /** @description What does not survive the move: a calibration is of the vectors until now. */
+            /** @description The settings that do not survive the move: a calibration is of the vectors until now. */
             drops: "calibration"[];
         };
         /**
@@ -4175,7 +4175,7 @@ export interface components {
             /** @description The default null key afterwards. Left out: "auto", "lenient", "strict" and false stay; a similarity, which is of the vectors until now, and "calibrated" become "auto". */
             null?: components["schemas"]["Null"];
             /**
-             * @description What happens to vectors that no encoder can make from the texts. Left out: the call is refused if there are any. keep: they stay as they are, which needs an encoder of their width.
+             * @description The treatment of vectors that no encoder can make from the texts. Left out: the call is refused if there are any. keep: they stay as they are, which needs an encoder of their width.
              * @constant
              */
             vectors?: "keep";

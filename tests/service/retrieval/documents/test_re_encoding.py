@@ -261,7 +261,7 @@ async def hidden_gone(service: Service) -> None:
     async with asyncio.timeout(60):
         while True:
             with service.catalogue.store.reading() as reader:
-                if not reader.hidden_collections():
+                if not reader.list_hidden():
                     return
             service.jobs.wake()
             await asyncio.sleep(0.05)
