@@ -26,7 +26,7 @@ from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual, RMSNorm
 from attention.transformer.parameters import map_arrays
 from attention.transformer.relative_positions import RelativePositions
-from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
+from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
@@ -39,7 +39,12 @@ ONEDNN_ACTIVATIONS: Mapping[object, tuple[str, str]] = {
     "relu": ("relu", ""),
     "gelu": ("gelu", "none"),
     "gelu_tanh": ("gelu", "tanh"),
+    "silu": ("swish", ""),
+    "tanh": ("tanh", ""),
 }
+
+ALIGNMENT = 16
+"""Numbers of a cache line. If heads were not as wide, their rounding would depend on where in memory they lie."""
 
 
 def affine(linear: Linear, activation: str | Activation | None = None) -> Affine:
@@ -115,6 +120,7 @@ class Packed:
         self.embedding_norm = fuse_norm(model.embeddings.norm)
         self.layers = tuple(PackedLayer.of(layer, model.encoder.bias) for layer in model.encoder.layers)
         self.last_norm = fuse_norm(model.encoder.norm)
+        self.dense = tuple(affine(dense.linear, dense.activation) for dense in model.dense)
 
     @property
     def dimension(self) -> int:
@@ -161,7 +167,10 @@ class Packed:
         for group in groups:
             sequences = x[group.rows].view(group.size, group.length, -1)
             parts.append(self.model.join_poolings(sequences, torch.ones(sequences.shape[:2], dtype=torch.bool)))
-        embeddings: torch.Tensor = finish(self.model, torch.cat(parts))
+        vectors = torch.cat(parts)
+        for dense, apply in zip(self.model.dense, self.dense, strict=True):
+            vectors = apply(vectors.to(dense.linear.weight.dtype))
+        embeddings: torch.Tensor = self.model.scale(vectors)
         return embeddings.float()
 
 
@@ -247,10 +256,12 @@ class PackedLayer:
                 query, key = settings.rotary(query), settings.rotary(key)
             if settings.group > 1:
                 key, value = repeat(key, settings.group), repeat(value, settings.group)
-            scale = None if settings.temperature == 1 else query.shape[-1] ** -0.5 / settings.temperature
-            mask = self.mask(length, masks, like=query)
+            d_k = query.shape[-1]
+            if spare := -d_k % ALIGNMENT:
+                query, key, value = (functional.pad(x, (0, spare)) for x in (query, key, value))
+            mask, scale = self.mask(length, masks, like=query), d_k**-0.5 / settings.temperature
             output = functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
-            outputs.append(output.transpose(1, 2).reshape(size * length, -1))
+            outputs.append(output[..., :d_k].transpose(1, 2).reshape(size * length, -1))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def mask(self, length: int, masks: Masks, *, like: torch.Tensor) -> torch.Tensor | None:
@@ -259,7 +270,7 @@ class PackedLayer:
         if kind not in masks:
             mask = self.layer.mask(length, like=like)
             if self.bias is not None:
-                bias = self.bias(length).to(like.dtype)
+                bias = self.bias(length)[None].to(like.dtype)  # without four dimensions, torch computes otherwise
                 mask = bias if mask is None else bias.masked_fill(~mask, -math.inf)
             masks[kind] = mask
         return masks[kind]

@@ -202,8 +202,12 @@ class SentenceEncoder:
         """Return the embeddings [..., dimension] of pooled vectors [..., d]: mapped, scaled and truncated."""
         for dense in self.dense:
             pooled = dense(pooled)
-        embedding = unit(pooled) if self.unit_length else pooled
-        return embedding[..., : self.truncation]
+        return self.scale(pooled)
+
+    def scale(self, vectors: Array) -> Array:
+        """Return the embeddings [..., dimension] of vectors [..., d] after the last map: scaled and truncated."""
+        embeddings = unit(vectors) if self.unit_length else vectors
+        return embeddings[..., : self.truncation]
 
 
 ROWS_AT_ONCE = 8

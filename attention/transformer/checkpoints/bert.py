@@ -13,6 +13,7 @@ from attention.transformer.checkpoints.config import Config, Tensors, Unsupporte
 from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward
 from attention.transformer.layer import EncoderLayer, Residual
+from attention.transformer.relative_positions import RelativePositions
 from attention.transformer.stacks import Encoder
 
 
@@ -27,6 +28,7 @@ class Names:
         query … feed_forward_norm: the names of a layer's tensors after the number.
         after_padding: whether position 0 has the row after the padding token's.
         has_types: whether the model has vectors for the two texts of a pair.
+        relative: the name of the table of relative positions; None if the model has none.
     """
 
     prefix: str
@@ -46,6 +48,7 @@ class Names:
     feed_forward_norm: str = "output.LayerNorm"
     after_padding: bool = False
     has_types: bool = True
+    relative: str | None = None
 
 
 BERT = Names(prefix="bert.")
@@ -68,12 +71,25 @@ DISTILBERT = Names(
     feed_forward_norm="output_layer_norm",
     has_types=False,
 )
+MPNET = replace(
+    BERT,
+    prefix="mpnet.",
+    query="attention.attn.q",
+    key="attention.attn.k",
+    value="attention.attn.v",
+    output="attention.attn.o",
+    attention_norm="attention.LayerNorm",
+    after_padding=True,
+    has_types=False,
+    relative="encoder.relative_attention_bias.weight",
+)
 FAMILY: Mapping[str, Names] = {
     "bert": BERT,
     "roberta": ROBERTA,
     "xlm-roberta": ROBERTA,
     "camembert": ROBERTA,
     "distilbert": DISTILBERT,
+    "mpnet": MPNET,
 }
 
 
@@ -103,7 +119,13 @@ def bert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encod
     names = family_member(config)
     tensors = tensors.without_prefix(names.prefix)
     layers = tuple(layer(config, names, tensors, f"{names.layer}.{i}") for i in range(config.count(names.n_layers)))
-    return embeddings(config, names, tensors), Encoder(layers)
+    bias = None
+    if names.relative is not None:
+        # transformers always uses these two numbers, whatever config.json says.
+        config.only("relative_attention_num_buckets", 32)
+        config.only("pad_token_id", 1)
+        bias = RelativePositions(tensors.take(names.relative, 32, config.count(names.n_heads)))
+    return embeddings(config, names, tensors), Encoder(layers, bias=bias)
 
 
 def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from attention.transformer.checkpoints.bert import bert_parameters, family_member
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, read_json
-from attention.transformer.sentence import SentenceEncoder
+from attention.transformer.checkpoints.families import position_limit, reader_of
+from attention.transformer.sentence import Dense, SentenceEncoder
 
 LIBRARY = "sentence_transformers."  # the prefix of its own modules; a Pooling of another package may be anything
 LAST_LAYER = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -21,30 +21,49 @@ ARGUMENTS = (
 HARMLESS = {"add_pooling_layer"}  # arguments that do not change the transformer's token vectors
 
 
-def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
-    """Return the transformer's folder, the names of the poolings, and whether embeddings are scaled to length one.
+class Modules(NamedTuple):
+    """The modules of a sentence encoder.
+
+    Attributes:
+        transformer: the folder of the transformer.
+        poolings: names from POOLINGS.
+        dense: the folders of the maps of the pooled vector, in the order of computation.
+        unit_length: whether embeddings are scaled to length one.
+    """
+
+    transformer: Path
+    poolings: tuple[str, ...]
+    dense: tuple[Path, ...]
+    unit_length: bool
+
+
+def modules(folder: Path) -> Modules:
+    """Return the modules of the sentence encoder in a folder.
 
     A folder without modules.json holds a transformer alone; the embedding is then the mean of its tokens.
 
     Raises:
         CheckpointError: modules.json is damaged.
-        UnsupportedModelError: the modules are not a transformer, a pooling and at most a normalisation.
+        UnsupportedModelError: the modules are not a transformer, a pooling, maps, and at most a normalisation.
     """
     path = folder / "modules.json"
     if not path.exists() and (folder / "config.json").exists():
-        return folder, ("mean",), False
+        return Modules(folder, ("mean",), (), False)
     listed = read_modules(folder)
     kinds = [kind.rpartition(".")[2] if kind.startswith(LIBRARY) else kind for kind, _ in listed]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    n_dense, unit_length = kinds.count("Dense"), kinds[-1:] == ["Normalize"]
+    if kinds != ["Transformer", "Pooling", *["Dense"] * n_dense, *["Normalize"] * unit_length]:
         raise UnsupportedModelError(
-            f"{path} must list Transformer, Pooling and perhaps Normalize, got {', '.join(kinds) or 'nothing'}"
+            f"{path} must list Transformer, Pooling and perhaps Dense and Normalize, "
+            f"got {', '.join(kinds) or 'nothing'}"
         )
     folders = [module_folder for _, module_folder in listed]
-    for normalize in folders[2:]:
-        config = Config.optional(normalize / "config.json")
+    if unit_length:
+        config = Config.optional(folders[-1] / "config.json")
         config.only("module_input_name", "sentence_embedding")
         config.only("module_output_name", "sentence_embedding")
-    return folders[0], pooling_names(Config.read(folders[1] / "config.json")), "Normalize" in kinds
+    poolings = pooling_names(Config.read(folders[1] / "config.json"))
+    return Modules(folders[0], poolings, tuple(folders[2 : 2 + n_dense]), unit_length)
 
 
 def read_modules(folder: Path) -> list[tuple[str, Path]]:
@@ -147,8 +166,9 @@ class Checkpoint:
 def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     """Load the sentence encoder in a folder.
 
-    Required files are modules.json, config.json, model.safetensors and the pooling's config.json. Optional files are
-    sentence_bert_config.json, config_sentence_transformers.json and tokenizer_config.json.
+    Required files are modules.json, config.json, model.safetensors and the pooling's config.json. Large weights may lie
+    in several files, which model.safetensors.index.json lists. Optional files are sentence_bert_config.json,
+    config_sentence_transformers.json and tokenizer_config.json.
 
     Args:
         folder: the folder.
@@ -158,29 +178,76 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
         CheckpointError: a file, field or tensor is missing or wrong; the message names it.
         UnsupportedModelError: the kind of model is not supported; the message names the supported ones.
     """
-    transformer, poolings, unit_length = modules(folder)
-    config, weights = Config.read(transformer / "config.json"), transformer / "model.safetensors"
+    transformer, poolings, maps, unit_length = modules(folder)
+    config = Config.read(transformer / "config.json")
     settings = Config.optional(folder / "config_sentence_transformers.json")
-    family_member(config)  # before its weights are read, which may be large
+    read = reader_of(config)  # before its weights are read, which may be large
     check_transformer(Config.optional(transformer / "sentence_bert_config.json"))
-    if not weights.exists() and (names := other_weights(transformer)):
-        raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
-    tensors = Tensors.read(weights, sha256=sha256)
-    embeddings, encoder = bert_parameters(config, tensors)
+    check_weights(transformer)
+    embeddings, encoder = read(config, Tensors.read_folder(transformer, sha256=sha256))
     prompts, default_prompt = prompts_of(settings)
-    limit = config.count("max_position_embeddings") if embeddings.positions is None else embeddings.positions.limit
+    width = int(embeddings.tokens.shape[-1]) * len(poolings)
+    dense = []
+    for path in maps:
+        dense.append(dense_map(path, width))
+        width = int(dense[-1].linear.weight.shape[1])
+    declared = token_limit(transformer)
+    limit = position_limit(config, embeddings, declared)
     return Checkpoint(
-        model=SentenceEncoder(embeddings, encoder, poolings, unit_length, truncation(settings)),
-        max_tokens=min(token_limit(transformer), limit),
+        model=SentenceEncoder(embeddings, encoder, poolings, unit_length, truncation(settings), tuple(dense)),
+        max_tokens=min(filter(None, (declared or tokenizer_limit(transformer), limit))),
         prompts=prompts,
         default_prompt=default_prompt,
     )
 
 
-def other_weights(transformer: Path) -> list[str]:
-    """Return the names of the files with weights in a folder, in formats that are not supported."""
+def check_weights(folder: Path) -> None:
+    """Raise UnsupportedModelError if a folder has weights only in formats that are not supported."""
+    weights = folder / "model.safetensors"
+    if weights.exists() or (folder / f"{weights.name}.index.json").exists():
+        return
     suffixes = (".bin", ".h5", ".onnx", ".safetensors")
-    return sorted(path.name for path in transformer.glob("*") if path.suffix in suffixes)
+    if names := sorted(path.name for path in folder.glob("*") if path.suffix in suffixes):
+        raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
+
+
+DENSE_ACTIVATIONS = {
+    "torch.nn.modules.linear.Identity": None,
+    "torch.nn.modules.activation.Tanh": "tanh",
+    "torch.nn.modules.activation.ReLU": "relu",
+    "torch.nn.modules.activation.GELU": "gelu",
+    "torch.nn.modules.activation.SiLU": "silu",
+}
+"""The activations of the module Dense, by their full names, with the names in ACTIVATIONS."""
+
+
+def dense_map(folder: Path, width: int) -> Dense:
+    """Read a module Dense.
+
+    Args:
+        folder: the module's folder.
+        width: the width of the vectors before it.
+
+    Raises:
+        UnsupportedModelError: its activation, its format or what it works on is not supported.
+        CheckpointError: a file, a field or a tensor is missing or wrong.
+    """
+    config = Config.read(folder / "config.json")
+    config.only("module_input_name", "sentence_embedding")
+    if config.fields.get("module_output_name") is not None:
+        config.only("module_output_name", "sentence_embedding")
+    config.only("use_residual", False)
+    name = config.fields.get("activation_function", "torch.nn.modules.activation.Tanh")
+    if name not in DENSE_ACTIVATIONS:
+        raise UnsupportedModelError(
+            f"{config.source}: activation_function must be one of {', '.join(DENSE_ACTIVATIONS)}, got {name!r}"
+        )
+    d_in, d_out = config.count("in_features"), config.count("out_features")
+    if d_in != width:
+        raise CheckpointError(f"{config.source}: in_features must be {width}, the width before it, got {d_in}")
+    check_weights(folder)
+    tensors = Tensors.read_folder(folder)
+    return Dense(tensors.linear("linear", d_in, d_out, bias=config.flag("bias", True)), DENSE_ACTIVATIONS[name])
 
 
 def truncation(config: Config) -> int | None:
@@ -207,11 +274,14 @@ def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
     return prompts, default
 
 
-def token_limit(transformer: Path) -> int:
-    """Return the largest number of tokens of a text: the limit of sentence-transformers, else the tokenizer's."""
+def token_limit(transformer: Path) -> int | None:
+    """Return the limit of tokens of a text that sentence-transformers declares; None if there is none."""
     settings = Config.optional(transformer / "sentence_bert_config.json")
-    if settings.fields.get("max_seq_length") is not None:
-        return settings.count("max_seq_length")
+    return None if settings.fields.get("max_seq_length") is None else settings.count("max_seq_length")
+
+
+def tokenizer_limit(transformer: Path) -> int:
+    """Return the largest number of tokens of a text that the tokenizer declares."""
     tokenizer = Config.optional(transformer / "tokenizer_config.json")
     # A tokenizer without a limit has a very large number here, which may be written as 1e30.
     return int(tokenizer.number("model_max_length", 1e30))

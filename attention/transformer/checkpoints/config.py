@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
+import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from attention.arrays import Array
+from attention.arrays import F32, Array
 from attention.errors import AttentionError
 from attention.transformer.feed_forward import Linear
-from attention.transformer.layer import LayerNorm
+from attention.transformer.layer import LayerNorm, RMSNorm
 
 
 class CheckpointError(AttentionError):
@@ -101,13 +103,39 @@ class Config:
             raise CheckpointError(f"{self.source}: {name} must be a number above 0, got {value!r}")
         return float(value)
 
-    def activation(self, name: str) -> str:
-        """Return the activation that a field names, by its name in ACTIVATIONS; "gelu" if the field is missing.
+    def flag(self, name: str, otherwise: bool) -> bool:
+        """Return a field that must be true or false; `otherwise` if it is missing or null.
+
+        Raises:
+            CheckpointError: the field is something else.
+        """
+        value = self.fields.get(name)
+        if value is None:
+            return otherwise
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{self.source}: {name} must be true or false, got {value!r}")
+        return value
+
+    def part(self, name: str) -> Config | None:
+        """Return a field that must be an object, as a config; None if it is missing or null.
+
+        Raises:
+            CheckpointError: the field is something else.
+        """
+        value = self.fields.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise CheckpointError(f"{self.source}: {name} must be an object, got {value!r}")
+        return Config(f"{self.source}, {name}", value)
+
+    def activation(self, name: str, otherwise: str = "gelu") -> str:
+        """Return the activation that a field names, by its name in ACTIVATIONS; `otherwise` if the field is missing.
 
         Raises:
             UnsupportedModelError: the activation is not supported.
         """
-        value = self.fields.get(name, "gelu")
+        value = self.fields.get(name, otherwise)
         if value not in ACTIVATION_NAMES:
             raise UnsupportedModelError(
                 f"{self.source}: {name} must be one of {', '.join(ACTIVATION_NAMES)}, got {value!r}"
@@ -137,7 +165,7 @@ def read_json(path: Path) -> object:
 
 
 DTYPES: Mapping[str, str] = {
-    "BF16": "u2",  # NumPy has no bfloat16, see `to_numpy`
+    "BF16": "u2",  # NumPy has no bfloat16, see `BFloat16`
     **{f"F{8 * n}": f"f{n}" for n in (2, 4, 8)},
     **{f"{letter.upper()}{8 * n}": f"{letter}{n}" for letter in "iu" for n in (1, 2, 4, 8)},
     "BOOL": "?",
@@ -146,20 +174,45 @@ DTYPES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, eq=False)
+class BFloat16:
+    """A stored tensor of bfloat16, which NumPy lacks.
+
+    Attributes:
+        bits: uint16 [...], the upper halves of float32 numbers.
+    """
+
+    bits: npt.NDArray[np.uint16]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        return self.bits.shape
+
+    def widen(self) -> F32:
+        """Return the tensor in float32, exactly."""
+        halves = np.zeros((*self.bits.shape, 2), "<u2")
+        halves[..., 1] = self.bits
+        return halves.view("<f4")[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
 class Tensors:
     """Tensors by name, and their source.
 
     Attributes:
         source: the name of their source in an error's message, such as the file.
-        named: the tensors by name, of NumPy or torch.
+        named: the tensors by name, of NumPy or torch; those of a file are read when they are used.
     """
 
     source: str
-    named: Mapping[str, Array]
+    named: Mapping[str, Array | BFloat16]
 
     @classmethod
     def read(cls, path: Path, *, sha256: str | None = None) -> Tensors:
         """Read the tensors of a safetensors file as NumPy arrays.
+
+        Without a checksum the file is mapped into memory, so that a tensor takes memory of its own only if it is
+        changed or converted. The file must not be overwritten meanwhile; another one may take its name.
 
         Args:
             path: the file.
@@ -170,24 +223,39 @@ class Tensors:
             UnsupportedModelError: a tensor has a type that NumPy lacks, as in a quantised model.
         """
         try:
-            data = path.read_bytes()
+            # The bytes that are checked are the bytes that are used: the file is read once.
+            data = map_file(path) if sha256 is None else bytearray(path.read_bytes())
         except OSError as error:
             raise CheckpointError(
-                f"the weights must be in {path}, which cannot be read ({error.strerror}): "
-                f"save the model as one safetensors file"
+                f"the weights must be in {path}, which cannot be read ({error.strerror}): save the model as safetensors"
             ) from error
-        # The bytes that were checked are the bytes that are used: the file is read once.
         if sha256 is not None and (digest := hashlib.sha256(data).hexdigest()) != sha256.lower():
             raise CheckpointError(f"{path} must have the sha256 {sha256}, got {digest}: get the file again")
-        try:
-            stored = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
-        except safetensors.SafetensorError as error:
-            raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({error})") from error
-        if unknown := [f"{name} of {tensor['dtype']}" for name, tensor in stored if tensor["dtype"] not in DTYPES]:
-            raise UnsupportedModelError(
-                f"{path}: tensors must be of {', '.join(DTYPES)}, got {unknown[0]}: save the model in float32"
-            )
-        return cls(str(path), {modern_name(name): to_numpy(**tensor) for name, tensor in stored})
+        return cls(str(path), stored_tensors(path, data))
+
+    @classmethod
+    def read_folder(cls, folder: Path, *, sha256: str | None = None) -> Tensors:
+        """Read model.safetensors in a folder, or the several files that model.safetensors.index.json lists.
+
+        Args:
+            folder: the folder.
+            sha256: the checksum that model.safetensors must have; None to accept any.
+
+        Raises:
+            CheckpointError: a file is missing or damaged, or has another checksum.
+            UnsupportedModelError: a tensor has a type that NumPy lacks, as in a quantised model.
+        """
+        whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+        if sha256 is not None or whole.exists() or not index.exists():
+            return cls.read(whole, sha256=sha256)
+        files = Config.read(index).fields.get("weight_map")
+        names = sorted({str(name) for name in files.values()}) if isinstance(files, dict) else []
+        if not names or any(Path(name).name != name for name in names):
+            raise CheckpointError(f"{index} must map tensors to files of its folder, got {names or files!r}")
+        named: dict[str, Array | BFloat16] = {}
+        for name in names:
+            named |= cls.read(folder / name).named
+        return cls(str(index), named)
 
     def without_prefix(self, *prefixes: str) -> Tensors:
         """Return these tensors without the prefixes of a larger model that they were saved with."""
@@ -203,7 +271,7 @@ class Tensors:
             CheckpointError: the tensor is missing, or has another shape.
             UnsupportedModelError: its type is not floating, as in a quantised model.
         """
-        tensor = self.named.get(name)
+        tensor: Any = self.named.get(name)
         if tensor is None:
             raise CheckpointError(f"{self.source} lacks the tensor {name} of shape {list(shape)}")
         if tuple(tensor.shape) != shape:
@@ -211,6 +279,8 @@ class Tensors:
                 f"{self.source}: the tensor {name} must have shape {list(shape)}, got {list(tensor.shape)}: "
                 f"config.json and the weights are not of one model"
             )
+        if isinstance(tensor, BFloat16):
+            return tensor.widen()
         xp = array_namespace(tensor)
         if not xp.isdtype(tensor.dtype, "real floating"):
             raise UnsupportedModelError(
@@ -218,20 +288,70 @@ class Tensors:
             )
         return xp.astype(tensor, xp.float32, copy=False)
 
-    def linear(self, name: str, d_in: int, d_out: int) -> Linear:
-        """Return the affine map called `name`, which is stored as [d_out, d_in]."""
-        return Linear(self.take(f"{name}.weight", d_out, d_in).T, self.take(f"{name}.bias", d_out))
+    def linear(self, name: str, d_in: int, d_out: int, *, bias: bool = True) -> Linear:
+        """Return the map called `name`, which is stored as [d_out, d_in], with its bias or without one."""
+        weight = self.take(f"{name}.weight", d_out, d_in).T
+        return Linear(weight, self.take(f"{name}.bias", d_out) if bias else None)
 
-    def norm(self, name: str, d_model: int, epsilon: float) -> LayerNorm:
-        """Return the layer normalisation called `name`."""
-        scale, shift = self.take(f"{name}.weight", d_model), self.take(f"{name}.bias", d_model)
-        return LayerNorm(scale, shift, epsilon)
+    def norm(self, name: str, d_model: int, epsilon: float, *, shift: bool = True) -> LayerNorm:
+        """Return the layer normalisation called `name`, with its shift or without one."""
+        scale = self.take(f"{name}.weight", d_model)
+        return LayerNorm(scale, self.take(f"{name}.bias", d_model) if shift else None, epsilon)
+
+    def rms_norm(self, name: str, width: int, epsilon: float, *, add: float = 0) -> RMSNorm:
+        """Return the RMS normalisation called `name`, whose scale is `add` more than what is stored."""
+        scale = self.take(f"{name}.weight", width)
+        return RMSNorm(scale + add if add else scale, epsilon)
 
 
-def to_numpy(dtype: str, shape: list[int], data: bytearray) -> Array:
-    """Return a tensor that safetensors stored; bfloat16 becomes float32, whose upper half it is."""
-    array = np.frombuffer(data, np.dtype(DTYPES[dtype]).newbyteorder("<")).reshape(shape)
-    return (array.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else array
+def map_file(path: Path) -> mmap.mmap | bytearray:
+    """Return the bytes of a file, mapped into memory; what is written to them stays in this process."""
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            return bytearray()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def stored_tensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFloat16]:
+    """Return the tensors in the bytes of a safetensors file: the length of a JSON header, the header, the numbers.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        UnsupportedModelError: a tensor has a type that NumPy lacks.
+    """
+    size = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8 : 8 + size]) if 0 < size <= len(data) - 8 else None
+        if not isinstance(header, dict):
+            raise ValueError("it has no header")
+        header.pop("__metadata__", None)
+        entries = {str(name): stored_entry(str(name), entry) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({error})") from error
+    tensors: dict[str, Array | BFloat16] = {}
+    for name, (dtype, shape, start, stop) in entries.items():
+        if dtype not in DTYPES:
+            raise UnsupportedModelError(
+                f"{path}: tensors must be of {', '.join(DTYPES)}, got {name} of {dtype}: save the model in float32"
+            )
+        kind, count = np.dtype(DTYPES[dtype]).newbyteorder("<"), math.prod(shape)
+        if not 0 <= start <= stop <= len(data) - 8 - size or stop - start != count * kind.itemsize:
+            raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({name} is not all there)")
+        array = np.frombuffer(data, kind, count, 8 + size + start).reshape(shape) if count else np.empty(shape, kind)
+        tensors[modern_name(name)] = BFloat16(array) if dtype == "BF16" else array
+    return tensors
+
+
+def stored_entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+    """Return the type, shape, start and stop of a tensor from its entry in the header.
+
+    Raises:
+        ValueError, TypeError, KeyError: the entry is damaged.
+    """
+    shape, (start, stop) = entry["shape"], entry["data_offsets"]
+    if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
+        raise ValueError(f"{name} has a shape or offsets that are not whole numbers")
+    return str(entry["dtype"]), tuple(shape), start, stop
 
 
 def modern_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Models of the BERT family on the core's own Transformer: tokeniser, computation and network."""
+"""Models on the core's own Transformer, of all the families that it knows: tokeniser, computation and network."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
         UnsupportedModelError: tokenizer.json is missing, or the other files change its behaviour.
         CheckpointError: a file is damaged.
     """
-    folder, _, _ = modules(directory)
+    folder = modules(directory).transformer
     path = folder / "tokenizer.json"
     if not path.exists():
         raise UnsupportedModelError(f"the tokenizer must be in {path}, which is missing")
@@ -60,10 +60,7 @@ def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
     _check_normaliser(config, fields.get("normalizer") or {})
     _check_added_tokens(config, library)
     unknown_token = _unknown_token(config, fields["model"], library)
-    tokenizer = ModelTokenizer(library, max_tokens=max_tokens, unknown_token=unknown_token)
-    if not tokenizer.before + tokenizer.after:
-        raise UnsupportedModelError(f"{path} must put special tokens around a text, or the empty text has none at all")
-    return tokenizer
+    return ModelTokenizer(library, max_tokens=max_tokens, unknown_token=unknown_token)
 
 
 def _check_normaliser(config: Config, normaliser: Mapping[str, Any]) -> None:
@@ -233,7 +230,13 @@ class CoreNetwork:
 
         Args:
             texts: not used.
-            ids: the tokens of each text, from which the vectors are computed.
+            ids: the tokens of each text, from which the vectors are computed; a text without any gets zeros.
             purpose: not used.
         """
-        return self._compute(np.concatenate(ids), np.asarray([len(text) for text in ids]))
+        lengths = np.asarray([len(text) for text in ids], dtype=np.int64)
+        if lengths.all():
+            return self._compute(np.concatenate(ids), lengths)
+        vectors = np.zeros((len(ids), self.dimension), np.float32)
+        if lengths.any():
+            vectors[lengths > 0] = self._compute(np.concatenate(ids), lengths[lengths > 0])
+        return vectors

@@ -158,7 +158,7 @@ def test_names_of_2018_are_understood(folder):
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"model_type": "mpnet"}, UnsupportedModelError, "model_type must be one of bert, .* got 'mpnet'"),
+        ({"model_type": "t5"}, UnsupportedModelError, "model_type must be one of bert, .* got 't5'"),
         ({"model_type": None}, UnsupportedModelError, "got None"),
         ({"hidden_act": "quick_gelu"}, UnsupportedModelError, "hidden_act must be one of .* got 'quick_gelu'"),
         (

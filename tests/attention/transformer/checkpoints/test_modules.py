@@ -19,7 +19,7 @@ def test_the_older_form_of_a_poolings_config(folder):
     ("kinds", "got"),
     [
         (["Transformer"], "got Transformer"),
-        (["Transformer", "Pooling", "Dense"], "got Transformer, Pooling, Dense"),
+        (["Transformer", "Dense", "Pooling"], "got Transformer, Dense, Pooling"),
         ([], "got nothing"),
     ],
 )

@@ -50,7 +50,7 @@ def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_mod
         ("tokenizer_config.json", {"do_lower_case": False}),
         thorough("tokenizer_config.json", {"truncation_side": "left"}),
         thorough("sentence_bert_config.json", {"do_lower_case": True}),
-        ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}),
+        ("1_Pooling/config.json", {"pooling_mode": "mean_sqrt_len_tokens"}),
     ],
 )
 def test_what_the_core_would_read_otherwise_is_left_to_the_library(random_model, file, fields):
