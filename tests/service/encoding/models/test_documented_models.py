@@ -130,7 +130,7 @@ def test_a_model_that_brings_its_own_code_is_refused_with_what_to_do(own, tmp_pa
     directory = random_model("BertConfig")
     (directory / "theirs.py").write_text("raise SystemExit('this code was run')")
     if own == "architecture":
-        change(directory / "config.json", model_type="new", auto_map={"AutoConfig": "theirs.Config"})
+        change(directory / "config.json", model_type="theirs", auto_map={"AutoConfig": "theirs.Config"})
     else:
         modules = json.loads((directory / "modules.json").read_bytes())
         modules[0]["type"] = "theirs.Transformer"
