@@ -96,7 +96,10 @@ EXPLAINED = {
         "openai-compatible-calls": "input encoding_format dimensions object data usage prompt_tokens total_tokens error"
         " message param",
     },
-    "guide/encoders.md": {"state-and-memory": "encoders kind default"},
+    "guide/encoders.md": {
+        "state-and-memory": "encoders kind default",
+        "what-a-provider-does-not-tell": "estimated",
+    },
     "guide/calibration.md": {
         "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
         "fitted-parameters": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",

@@ -19,7 +19,7 @@ OWN = [
 HOUSE = ("attention", "service", "clients")
 PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE]
 # Routes say how they succeed; commands and clients read what they are answered.
-READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "clients/")
+READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "service/encoding/remote/", "clients/")
 TELLS_RAY = "service/cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is not a problem, nor is the page for a person with a wrong address; an unexpected error has no

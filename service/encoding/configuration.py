@@ -23,6 +23,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from service.encoding.errors import EncodingError
 from service.encoding.models.network import Precision
 from service.encoding.remote import InvalidRemoteSettings, RemoteSettings
 
@@ -119,7 +120,7 @@ def read_encoders(path: Path, precision: Precision, key_of: Callable[[str], str]
         raise EncodersUnusable(f"{path}, line {find_line(text, flaw.position)}: {flaw}") from None
 
 
-class _Flaw(Exception):
+class _Flaw(EncodingError):
     def __init__(self, message: str, *position: str) -> None:
         super().__init__(message)
         self.position = position

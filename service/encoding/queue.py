@@ -12,7 +12,7 @@ from typing import Any
 
 from service.encoding.batches import BatchLimits
 from service.encoding.encoder import Encoder
-from service.encoding.errors import ProviderUnavailable, QueueClosed, QueueOverfull
+from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
@@ -310,7 +310,7 @@ class EncodingQueue:
         return max(limit / 4, limit - max(map(self._in_vain, batch)))
 
 
-class BatchAbandoned(Exception):
+class BatchAbandoned(EncodingError):
     """All callers that waited for a batch went away, so it was cancelled."""
 
 

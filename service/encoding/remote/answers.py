@@ -17,7 +17,11 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NOT_FINITE = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
 
 
-class AnswerInvalid(Exception):
+class ProviderError(Exception):
+    """Base class of the errors of one request to a provider."""
+
+
+class AnswerInvalid(ProviderError):
     """An answer with status 200 does not have the vectors that were asked for; the message says what it has."""
 
 

@@ -22,6 +22,7 @@ from service.encoding.remote.answers import (
     AnswerInvalid,
     AnswerNotJSON,
     Embeddings,
+    ProviderError,
     clean,
     read_embeddings,
     read_message,
@@ -52,7 +53,7 @@ TRY_AGAIN = (408, 425, 429, 502, 503, 504, 529)
 """Statuses after which a call is repeated until its time is over; after other errors of a server a few times."""
 
 
-class _Failed(Exception):
+class _Failed(ProviderError):
     """One attempt failed.
 
     Attributes:
