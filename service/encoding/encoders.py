@@ -60,10 +60,10 @@ class Encoders:
         for encoder in self:
             if encoder.remote and not encoder.lazy:
                 encoder.begin()
-        await asyncio.gather(*(encoder.start() for encoder in self._needed_by_start))
+        await asyncio.gather(*(encoder.start() for encoder in self._eager))
 
     @property
-    def _needed_by_start(self) -> list[LoadingEncoder]:
+    def _eager(self) -> list[LoadingEncoder]:
         """The encoders without which the service is not ready: those of this machine that the start loads."""
         return [encoder for encoder in self if not (encoder.lazy or encoder.remote)]
 
@@ -74,11 +74,11 @@ class Encoders:
 
     def loading(self) -> list[str]:
         """Return the names of the encoders that the start still loads."""
-        return [each.name for each in self._needed_by_start if each.state == "loading" and each.facts is None]
+        return [encoder.name for encoder in self._eager if encoder.state == "loading" and encoder.facts is None]
 
     def failures(self) -> list[str]:
         """Return a line for each encoder that the start could not load, with the reason."""
-        return [f"encoder {each.name}: {each.failure}" for each in self._needed_by_start if each.state == "failed"]
+        return [f"encoder {encoder.name}: {encoder.failure}" for encoder in self._eager if encoder.state == "failed"]
 
     @property
     def waiting(self) -> int:

@@ -173,7 +173,7 @@ class LoadingEncoder:
     def unload(self) -> bool:
         """Release the encoder's memory, which the next text loads again; return False if it was not loaded.
 
-        Texts in its queue are still encoded: the memory is free once nobody uses the queue any more.
+        Texts in its queue are still encoded. The memory is free as soon as no caller uses the queue.
         """
         if self._queue is None:
             return False

@@ -98,9 +98,9 @@ def create(
             raise
     existing = yield from info(collection)
     if differing := [name for name, setting in settings.items() if getattr(existing, name) != setting]:
-        others = " and another ".join(differing)
+        names = " and another ".join(differing)
         raise Conflict(
-            f"{collection.name!r} is an alias of {existing.name!r}, which has another {others}: "
+            f"{collection.name!r} is an alias of {existing.name!r}, which has another {names}: "
             "leave these settings out, or choose another name",
             code="collection_conflict",
             status=409,
