@@ -162,7 +162,8 @@ def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: ht
 
 def test_a_collection_is_made_with_one_of_several_encoders(explore: Explore, tmp_path: Path) -> None:
     (tmp_path / "encoders.toml").write_text(
-        'default = "first"\n[encoders.second]\nmodel = "all-MiniLM-L6-v2"\n[encoders.first]\nmodel = "all-MiniLM-L6-v2"\n'
+        'default = "first"\n'
+        '[encoders.second]\nmodel = "all-MiniLM-L6-v2"\n[encoders.first]\nmodel = "all-MiniLM-L6-v2"\n'
     )
     with (
         RunningService(data_dir=tmp_path / "data", encoders=tmp_path / "encoders.toml") as service,
