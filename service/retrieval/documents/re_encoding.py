@@ -544,8 +544,8 @@ def _check_own_vectors(record: CollectionRecord, reader: Reader, model: Encoder,
     if counts.keys and settings.dimension != model.dimension:
         raise InvalidContent.at(
             "/vectors",
-            f"{counts.keys:,} documents carry keys of width {settings.dimension}, and {model.name!r} makes keys of width "
-            f"{model.dimension}: a collection has one width, so choose an encoder of that width, or delete those "
+            f"{counts.keys:,} documents carry keys of width {settings.dimension}, and {model.name!r} makes keys of "
+            f"width {model.dimension}: a collection has one width, so choose an encoder of that width, or delete those "
             "documents first",
         )
     # Values as wide as the keys may partly be encoded; those of another width were all sent.
