@@ -30,6 +30,7 @@ CONFIGS = {
     "distilbert": ("DistilBertConfig", {"dim": 64, "n_heads": 2, "hidden_dim": 128, "n_layers": 2}),
     "mpnet": ("MPNetConfig", SIZES),
     "nomic_bert": ("NomicBertConfig", SIZES),
+    "new": ("GteConfig", SIZES | {"type_vocab_size": 1}),
     "modernbert": ("ModernBertConfig", SIZES | {"local_attention": 16, "pad_token_id": 0}),
     "qwen3": ("Qwen3Config", SIZES | GROUPED),
     "mistral": ("MistralConfig", SIZES | GROUPED),
