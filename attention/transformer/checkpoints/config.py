@@ -231,7 +231,7 @@ class Tensors:
             ) from error
         if sha256 is not None and (digest := hashlib.sha256(data).hexdigest()) != sha256.lower():
             raise CheckpointError(f"{path} must have the sha256 {sha256}, got {digest}: get the file again")
-        return cls(str(path), stored_tensors(path, data))
+        return cls(str(path), tensors_in(path, data))
 
     @classmethod
     def read_folder(cls, folder: Path, *, sha256: str | None = None) -> Tensors:
@@ -312,7 +312,7 @@ def map_file(path: Path) -> mmap.mmap | bytearray:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
-def stored_tensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFloat16]:
+def tensors_in(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFloat16]:
     """Return the tensors in the bytes of a safetensors file: the length of a JSON header, the header, the numbers.
 
     Raises:
@@ -325,7 +325,7 @@ def stored_tensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array |
         if not isinstance(header, dict):
             raise ValueError("it has no header")
         header.pop("__metadata__", None)
-        entries = {str(name): stored_entry(str(name), entry) for name, entry in header.items()}
+        entries = {str(name): tensor_entry(str(name), entry) for name, entry in header.items()}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({error})") from error
     tensors: dict[str, Array | BFloat16] = {}
@@ -342,7 +342,7 @@ def stored_tensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array |
     return tensors
 
 
-def stored_entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
+def tensor_entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
     """Return the type, shape, start and stop of a tensor from its entry in the header.
 
     Raises:

@@ -21,7 +21,7 @@ from attention.transformer.stacks import Encoder
 
 @dataclass(frozen=True)
 class Member:
-    """What sets a member of the family apart.
+    """The differences of a member of the family from the others.
 
     Attributes:
         query_bias: whether queries, keys and values have a bias; None to follow attention_bias of config.json.

@@ -69,7 +69,7 @@ def nomic_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Enco
     biases = [config.flag(name, False) for name in ("qkv_proj_bias", "mlp_fc1_bias", "mlp_fc2_bias")]
     if len({*biases}) > 1:
         raise UnsupportedModelError(f"{config.source}: all maps must have a bias, or none, got {biases}")
-    tensors = renamed(tensors.without_prefix("nomic_bert.", "bert."), NOMIC_TENSORS)
+    tensors = rename(tensors.without_prefix("nomic_bert.", "bert."), NOMIC_TENSORS)
     return parameters(config, tensors, 1000, attention_bias=biases[0], inner_bias=biases[1], outer_bias=biases[2])
 
 
@@ -96,11 +96,11 @@ def gte_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encode
     """
     for name, value in GTE_ONLY.items():
         config.only(name, value)
-    tensors = renamed(tensors.without_prefix("new.", "gte."), GTE_TENSORS)
+    tensors = rename(tensors.without_prefix("new.", "gte."), GTE_TENSORS)
     return parameters(config, tensors, 160_000, attention_bias=True, inner_bias=False, outer_bias=True)
 
 
-def renamed(tensors: Tensors, names: dict[str, str]) -> Tensors:
+def rename(tensors: Tensors, names: dict[str, str]) -> Tensors:
     """Return tensors under the names of transformers; those that have these names already keep them."""
     named = {}
     for name, tensor in tensors.named.items():

@@ -11,7 +11,7 @@ from attention.arrays import F32
 from attention.rotary import Rotary, frequencies
 from attention.transformer.checkpoints.config import CheckpointError, Config, UnsupportedModelError
 
-# How positions are stretched for texts longer than those of the training.
+# Ways to stretch positions for texts longer than those of the training:
 #   linear    all frequencies are divided by a factor
 #   ntk       the base grows, so that long waves are stretched more than short ones; as in the code of GTE
 #   dynamic   as ntk, but the base grows with the text beyond the model's length
@@ -117,9 +117,9 @@ def yarn(settings: Config, length: int, theta: float, plain: F32) -> Rotary:
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, width - 1)
     ramp = (np.arange(width // 2, dtype=np.float32) - low) / (high - low if high != low else 0.001)
-    kept = 1 - np.clip(ramp, 0, 1).astype(np.float32)
+    share = 1 - np.clip(ramp, 0, 1).astype(np.float32)
     stretched = (np.float32(1) / (np.float32(factor) * (np.float32(1) / plain))).astype(np.float32)
-    return numbers(stretched * (1 - kept) + plain * kept, attention_factor(settings, factor))
+    return numbers(stretched * (1 - share) + plain * share, attention_factor(settings, factor))
 
 
 def attention_factor(settings: Config, factor: float) -> float:
