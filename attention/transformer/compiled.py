@@ -323,7 +323,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     columns = columns_of(way)
     d_model = int(embeddings.tokens.shape[1])
     affine = (projection, output, partial(inner, columns=columns), outer)
-    matrices, biases = zip(*(packed(layers, map_, way, columns) for map_ in affine), strict=True)
+    matrices, biases = zip(*(pack_maps(layers, map_, way, columns) for map_ in affine), strict=True)
     norms = normalisations(model)
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
@@ -352,7 +352,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
     )
 
 
-def packed(
+def pack_maps(
     layers: Sequence[EncoderLayer], map_of: Callable[[EncoderLayer], Linear], way: int, columns: int
 ) -> tuple[Words, F32]:
     """Return the panels of one affine map of each layer, flat, and its biases [l, n].
