@@ -86,7 +86,7 @@ FINAL_ERRORS = (InvalidContent, InvalidText, WidthMismatch, Unstorable, Document
 """Errors that come again however often the job tries."""
 
 
-class JobOver(Exception):
+class JobOver(RetrievalError):
     """The job was cancelled, its collection was deleted, or another process has taken it over."""
 
 
@@ -378,11 +378,11 @@ class ReEncodings:
                 return
             try:
                 await WRITES.run(self._pause, collection, reason)
-            except (StorageError, RetrievalError):
-                pass  # the state in the store stays as it was
             except JobOver:
                 self._wake.set()
                 return
+            except (StorageError, RetrievalError):
+                pass  # the state in the store stays as it was
             await asyncio.sleep(pause)
 
     def _pause(self, collection: int, reason: str) -> None:
