@@ -98,6 +98,7 @@ EXPLAINED = {
     },
     "guide/encoders.md": {
         "state-and-memory": "encoders kind default",
+        "move-a-collection-to-another-encoder": "from to started ended drops vectors",
         "what-a-provider-does-not-tell": "estimated",
     },
     "guide/calibration.md": {

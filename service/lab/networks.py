@@ -101,6 +101,7 @@ def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
     sizes = TEXT_SIZES if isinstance(task, TextTask) else PICTURE_SIZES
     n_tokens = len(task.source) if isinstance(task, TextTask) else 1
     tokens = initial.embeddings(random, n_tokens, task.max_source, sizes.d_model)
+    assert tokens.positions is not None
     patches = Patches(initial.linear(random, PATCH * PATCH, sizes.d_model), tokens.positions)
     return EncoderDecoder(
         source=tokens if isinstance(task, TextTask) else patches,
