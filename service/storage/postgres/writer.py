@@ -83,14 +83,14 @@ class Writer(Reader):
 
         Raise CollectionFixed if any other setting differs.
         """
-        record = self._collection("name", name, "FOR NO KEY UPDATE")
+        record = self._lock_named(name, "FOR NO KEY UPDATE")
         refuse_fixed(record, settings)
         self._save(record, settings)
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
-        record = self._collection("name", name, "FOR UPDATE")
+        record = self._lock_named(name, "FOR UPDATE")
         with self._connection.transaction():
             for table in ("vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
@@ -104,10 +104,7 @@ class Writer(Reader):
         None means that the alias is new. Raises CollectionMissing, or CollectionExists if the alias is the name of a
         collection.
         """
-        try:
-            number = self._collection("name", collection, "FOR KEY SHARE").id
-        except CollectionMissing:  # or one that was re-encoded took the name while this statement waited
-            number = self._collection("name", collection, "FOR KEY SHARE").id
+        number = self._lock_named(collection, "FOR KEY SHARE").id
         with self._connection.transaction():
             self._bump_catalogue()  # the lock under which names of collections and aliases are compared
             if self._all("SELECT FROM softkv.collections WHERE name = %s", alias):
@@ -131,6 +128,12 @@ class Writer(Reader):
                 raise AliasMissing(alias)
             self._run("DELETE FROM softkv.aliases WHERE alias = %s", alias)
         return collection
+
+    def _lock_named(self, name: str, lock: str) -> CollectionRecord:
+        try:
+            return self._collection("name", name, lock)
+        except CollectionMissing:  # or another one, with a new encoder, took the name while this statement waited
+            return self._collection("name", name, lock)
 
     def _collection_behind(self, alias: str) -> str | None:
         """Return the name of the collection of an alias; None if there is no such alias."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from service.retrieval.queries import Options, attend_collection
 from service.storage import ReEncodingActive, SQLiteStore, Store, open_shared
 from tests.checkpoints import save_static
 from tests.postgres import PostgresServer
+from tests.waiting import until
 
 WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "garden", "engine", "letter", "winter")
 
@@ -342,6 +345,102 @@ def test_a_call_that_began_before_the_move_reads_the_old_one_and_writes_the_new_
             ids = service.collection().ids()
             assert "00301" in ids
             assert "00000" not in ids
+
+    asyncio.run(scenario())
+
+
+def begin_at_the_swap(
+    service: Service, monkeypatch: pytest.MonkeyPatch, *calls: Callable[[], object]
+) -> list[Future[object]]:
+    """Let calls begin within the transaction that replaces the collection; it commits when all of them wait for it."""
+    threads, begun = ThreadPoolExecutor(len(calls)), list[Future[object]]()
+    real, store = service.catalogue.replace_collection, service.catalogue.store
+
+    def replace_collection(*arguments: Any) -> None:
+        real(*arguments)
+        together = Barrier(len(calls) + 1)
+
+        def call(work: Callable[[], object]) -> object:
+            together.wait()
+            return work()
+
+        begun.extend(threads.submit(call, work) for work in calls)
+        threads.shutdown(wait=False)
+        together.wait()
+        if not isinstance(store, SQLiteStore):
+            until(lambda: count_waiting(store) == len(calls))
+
+    monkeypatch.setattr(service.catalogue, "replace_collection", replace_collection)
+    return begun
+
+
+def count_waiting(store: Store) -> int:
+    """Return how many transactions of this database wait for another one."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with store.reading() as reader:
+        return int(reader._all(statement)[0][0])  # type: ignore[attr-defined]
+
+
+def test_writes_and_aliases_at_the_moment_of_the_swap_are_of_the_new_one(
+    store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            await service.catalogue.create("other", {"encoder": "old"})
+            catalogue, aliases, before = service.catalogue, service.catalogue.aliases, service.collection()
+            aliases.put("to", "other", bool)
+            aliases.put("away", "c", bool)
+            aliases.put("stays", "c", bool)
+            loop = asyncio.get_running_loop()
+            begun = begin_at_the_swap(
+                service,
+                monkeypatch,
+                lambda: aliases.put("to", "c", bool),
+                lambda: aliases.put("away", "other", bool),
+                lambda: catalogue.change("c", {"temperature": 0.7}),
+                lambda: before.delete(ids=["00000"]),
+                lambda: asyncio.run_coroutine_threadsafe(write(before, sent(301)), loop).result(60),
+            )
+            await service.jobs.start(before, "new")
+            assert (await ended(service)).job.state == "done"
+            await asyncio.gather(*map(asyncio.wrap_future, begun))
+            await catalogue.refresh()
+            assert service.collection().ids() == {f"{i:05}" for i in [*range(1, 300), 301]}
+            assert service.collection().record.settings.temperature == 0.7
+            assert is_exact(await service.attend(text(301)), models["new"], text(301), TEXTS)
+            with store.reading() as reader:
+                assert {record.alias: record.collection for record in reader.aliases()} == {
+                    "away": "other",
+                    "stays": "c",
+                    "to": "c",
+                }
+            assert {alias: aliases.find(alias, bool) for alias in ("away", "stays", "to")} == {
+                "away": "other",
+                "stays": "c",
+                "to": "c",
+            }
+            await hidden_gone(service)
+
+    asyncio.run(scenario())
+
+
+def test_a_collection_that_is_deleted_at_the_moment_of_the_swap_is_gone(
+    store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with running(store, models) as service:
+            await filled(service)
+            begun = begin_at_the_swap(service, monkeypatch, lambda: service.catalogue.delete("c"))
+            await service.jobs.start(service.collection(), "new")
+            await asyncio.to_thread(until, lambda: bool(begun))
+            await asyncio.gather(*map(asyncio.wrap_future, begun))
+            await service.catalogue.refresh()
+            with pytest.raises(CollectionNotFound):
+                service.collection()
+            await hidden_gone(service)
+            await filled(service, 10)
+            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
 
     asyncio.run(scenario())
 

@@ -15,7 +15,6 @@ import pytest
 from service.encoding import Encoder
 from service.retrieval.documents import re_encoding
 from service.storage import DocumentRecord, SQLiteStore, open_shared
-from service.storage.postgres import writer as postgres_writer
 from tests.postgres import PostgresServer
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,
@@ -147,7 +146,7 @@ def test_another_process_takes_over(
     moment: str,
 ) -> None:
     """The one that lives answers and is written to all the time: first with the old encoder, then with the new one."""
-    monkeypatch.setattr(postgres_writer, "LEASE_SECONDS", SHORT_LEASE_SECONDS)
+    monkeypatch.setattr("service.storage.postgres.writer.LEASE_SECONDS", SHORT_LEASE_SECONDS)
     monkeypatch.setattr(re_encoding, "POLL_SECONDS", 0.2)
     address = postgres.database()
     moved = moment == "after the move"
