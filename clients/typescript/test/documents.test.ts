@@ -214,3 +214,35 @@ test("more fields, and more values of one, than come in one answer", async (t) =
   for await (const { value } of own.values("at")) values.add(value);
   assert.deepEqual([values.size, await own.values("at").count()], [1200, 1200]);
 });
+
+test("a collection moves to another encoder", async (t) => {
+  const { encoder } = await client.info();
+  if (encoder === null) return t.skip("this service has no encoder");
+  const own = await collection<string>(t, { encoder: null }, [
+    { id: "a", key: "cats that purr" },
+    { id: "b", key: "relational databases" },
+  ]);
+  await assert.rejects(own.reEncoding(), { name: "NotFound", code: "re_encoding_not_found" });
+  await assert.rejects(own.reEncode("no such encoder"), Invalid);
+  const begun = await own.reEncode(encoder, { temperature: 0.1 });
+  assert.deepEqual([begun.from, begun.to, begun.documents], [null, encoder, 2]);
+  let job = begun;
+  while (job.state === "running" || job.state === "paused") job = await own.reEncoding();
+  assert.deepEqual([job.state, job.done, job.reason], ["done", 2, null]);
+  const { encoder: now, temperature, documents } = await own.info();
+  assert.deepEqual([now, temperature, documents], [encoder, 0.1, 2]);
+  assert.equal((await own.attend("cats that purr")).matches[0]?.id, "a");
+  await assert.rejects(own.cancelReEncoding(), { name: "Conflict", code: "re_encoding_over" });
+});
+
+test("a move to another encoder is cancelled", async (t) => {
+  const { encoder } = await client.info();
+  if (encoder === null) return t.skip("this service has no encoder");
+  // So many long texts that it is far from its end.
+  const texts = Array.from({ length: 2000 }, (_, i) => ({ id: `${i}`, key: `text ${i} of many words `.repeat(100) }));
+  const own = await collection<string>(t, { encoder: null }, texts);
+  await own.reEncode(encoder);
+  await assert.rejects(own.reEncode(encoder), { name: "Conflict", code: "re_encoding_active" });
+  assert.equal((await own.cancelReEncoding()).state, "cancelled");
+  assert.equal((await own.info()).encoder, null);
+});
