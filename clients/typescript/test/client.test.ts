@@ -110,12 +110,12 @@ test("texts become vectors, in parts", async (t) => {
   if (encoder === null) return t.skip("this service has no encoder");
   const one = await client.encode(["a cat"], { tokens: true });
   assert.deepEqual([one.embeddings.length, one.embeddings[0]?.length, one.truncated], [1, one.dimension, [false]]);
-  assert.equal(one.tokens?.[0]?.length, one.token_counts[0]);
+  assert.equal(one.tokens?.[0]?.length, one.token_counts?.[0]);
   assert.ok(Math.abs(Math.hypot(...(one.embeddings[0] ?? [])) - 1) < 1e-3);
   const most = Math.min(1000, limits.encode_texts);
   const texts = Array.from({ length: most + 2 }, (_, at) => `${at % 10}`);
   const many = await client.encode(texts);
-  assert.deepEqual([many.embeddings.length, many.token_counts.length, many.tokens], [most + 2, most + 2, undefined]);
+  assert.deepEqual([many.embeddings.length, many.token_counts?.length, many.tokens], [most + 2, most + 2, undefined]);
   const near = (one: Float32Array, other: Float32Array) =>
     one.every((number, at) => Math.abs(number - (other[at] ?? 9)) < 1e-4);
   assert.ok(near(many.embeddings[most + 1] as Float32Array, many.embeddings[(most + 1) % 10] as Float32Array));
@@ -130,6 +130,19 @@ test("texts become vectors, in parts", async (t) => {
   await assert.rejects(client.encode([7] as never), Invalid);
   await assert.rejects(client.encode(["a"], { model: "none" }), NotFound);
   await assert.rejects(client.embed({ input: "a", model: "none" }), { name: "NotFound", code: "model_not_found" });
+});
+
+test("encoders are listed, and leave memory until the next text", async (t) => {
+  const { encoder } = await client.info();
+  if (encoder === null) return t.skip("this service has no encoder");
+  await client.encode(["a cat"]);
+  const [listed] = (await client.encoders()).filter(({ name }) => name === encoder);
+  assert.deepEqual([listed?.state, listed?.default, listed?.dimension], ["ready", true, 384]);
+  const { name, state } = await client.unloadEncoder(encoder);
+  assert.deepEqual([name, state], [encoder, "unloaded"]);
+  assert.equal((await client.encode(["a cat"])).embeddings.length, 1);
+  assert.equal((await client.encoders()).find(({ name }) => name === encoder)?.state, "ready");
+  await assert.rejects(client.unloadEncoder("none"), NotFound);
 });
 
 test("what heads look at", async (t) => {

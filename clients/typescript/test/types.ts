@@ -118,9 +118,11 @@ export function advice(error: unknown): string {
   switch (missing) {
     case "collection_not_found":
       return "make it";
+    case "alias_not_found":
     case "document_not_found":
     case "model_not_found":
     case "not_found":
+    case "re_encoding_not_found":
     case "room_not_found":
     case "room_row_not_found":
     case undefined:
