@@ -323,7 +323,7 @@ def _untitle(node: Any) -> None:
         if isinstance(node.get("title"), str):
             del node["title"]
         for name, inner in node.items():
-            if name not in ("example", "examples", "default"):
+            if name not in ("example", "examples"):
                 _untitle(inner)
     elif isinstance(node, list):
         for inner in node:

@@ -60,7 +60,7 @@ def test_it_answers_as_before(left_behind):
     ("settings", "says"),
     [
         pytest.param({"precision": "bfloat16"}, "PRECISION=float32", marks=needs_bfloat16),
-        ({"encoder": "none"}, "without an encoder"),
+        ({"encoder": "none"}, "the encoders of this service are: none"),
     ],
 )
 def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_behind, settings, says):
@@ -68,10 +68,10 @@ def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_b
     with RunningService(data_dir=directory, **settings) as running, running.client() as client:
         running.wait_until_ready()
         refused = client.post("/v1/collections/books/attend", json=ASKED)
-        assert refused.status_code == 422
+        assert (refused.status_code, refused.json()["code"]) == (503, "encoder_missing")
         assert says in refused.json()["detail"]
         written = client.put("/v1/collections/books/documents/new", json={"key": "a text"})
-        assert written.status_code == 422
+        assert written.status_code == 503
         body = {"query": [1.0] + [0.0] * 383, "null": False}
         assert len(client.post("/v1/collections/books/attend", json=body).json()["matches"]) == 2
 
@@ -109,6 +109,6 @@ def test_a_write_that_was_answered_is_answered_again_and_needs_no_encoder(tmp_pa
         assert (made_first.status_code, first.status_code) == (201, 201)
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
-        assert write.send(client, "/v1/collections/c", new()).status_code == 422
+        assert write.send(client, "/v1/collections/c", new()).status_code == 503
         same(write.send(client, "/v1/collections/c", key), first)
         same(made.send(client, "/v1/collections/c", made_key), made_first)

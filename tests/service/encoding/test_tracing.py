@@ -10,7 +10,7 @@ from tests.bfloat16 import needs_bfloat16
 
 
 def test_only_what_runs_on_the_core_can_be_traced(random_model):
-    encoder = load_encoder(str(random_model("MPNetConfig")))
+    encoder = load_encoder(str(random_model("MegatronBertConfig")))
     with pytest.raises(Untraceable, match="runs on sentence-transformers"):
         traceable(encoder)
 

@@ -3373,10 +3373,7 @@ export interface components {
             background: components["schemas"]["Spread"] | null;
             /** @description The memory of its parameters in this process; 0 unless it is ready. */
             memory_bytes: number;
-            /**
-             * Default
-             * @description Whether it encodes texts for which no encoder is named.
-             */
+            /** @description Whether it encodes texts for which no encoder is named. */
             default: boolean;
         };
         /** @description The encoders of this service, in the order of its settings; empty without any. */

@@ -16,11 +16,12 @@ from service.api.problems.table import CODES, TABLE
 from service.cluster.server.replica import FieldTooLarge, VersionCleared
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
+from service.retrieval.documents.re_encoding import JobOver
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first two end `softkv restore`, the next six a start, before there are requests; the catalogue catches one and
-# never provokes the other; the next is answered like the write; and a shard server refuses with the last two.
+# The first two end `softkv restore`, the next six a start, before there are requests; the catalogue never provokes one;
+# the next is answered like the write; a shard server refuses with two; and the last ends a job in the background.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,
@@ -30,11 +31,11 @@ NOT_OVER_HTTP = {
     storage.DatabaseForeign,
     storage.DatabaseTooNew,
     storage.LogMissing,
-    storage.CollectionExists,
     storage.CollectionFixed,
     storage.WriteAnswered,
     FieldTooLarge,
     VersionCleared,
+    JobOver,
 }
 
 

@@ -41,7 +41,7 @@ def test_bfloat16_is_refused_where_it_is_slower_and_says_what_to_do(monkeypatch)
 
 def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_model):
     with pytest.raises(ModelUnusable, match=r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"):
-        load_encoder(str(random_model("BertConfig")), precision="bfloat16")
+        load_encoder(str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)), precision="bfloat16")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,6 @@ worker = threading.Thread(target=lambda: print(torch.get_num_threads()))
 worker.start()
 worker.join()
 """
-    directory = str(random_model("BertConfig"))
+    directory = str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8))
     done = subprocess.run([sys.executable, "-c", script, directory], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"

@@ -15,10 +15,10 @@ from tests.thorough import thorough
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
 MODELS = {
-    "causal with shared keys": ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}, True),
-    "sliding windows": ("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}, True),
+    "causal with shared keys": ("GraniteConfig", {"num_key_value_heads": 2}, True),
+    "sliding windows": ("Starcoder2Config", {"num_key_value_heads": 2, "sliding_window": 8}, True),
     "capped logits": ("Gemma2Config", {"num_key_value_heads": 2, "head_dim": 8}, False),
-    "attention of its own": ("MPNetConfig", {}, False),
+    "attention of its own": ("MegatronBertConfig", {}, False),
 }
 
 
@@ -44,7 +44,7 @@ def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model
 
 
 def test_a_lower_precision_is_the_librarys_too(random_model):
-    directory = random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)
+    directory = random_model("GraniteConfig", num_key_value_heads=2)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
     assert rough.precision == "bfloat16"
     expected, encoded = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
@@ -55,7 +55,7 @@ def test_a_lower_precision_is_the_librarys_too(random_model):
 
 @pytest.mark.thorough
 def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
-    directory = random_model("MPNetConfig")
+    directory = random_model("MegatronBertConfig")
     script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
@@ -86,7 +86,7 @@ def test_a_question_and_a_document_may_have_a_transformer_each(bare_model, saved
 
     transformers = (
         Transformer(bare_model(config, **options), max_seq_length=64)
-        for config, options in (("ElectraConfig", {}), ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}))
+        for config, options in (("ElectraConfig", {}), ("GraniteConfig", {"num_key_value_heads": 2}))
     )
     directory = saved(routed(*transformers))
     encoder = load_encoder(str(directory))
