@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from functools import reduce
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
@@ -31,6 +32,20 @@ Index = NDArray[np.intp]
 
 BLOCK = 512
 """A float32 product can add up this many terms one after the other without losing its sixth digit."""
+
+
+def is_torch_array(array: object) -> bool:
+    """Return whether an object is a torch tensor.
+
+    array_api_compat's function of this name fails while another thread imports torch.
+    """
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    return tensor is not None and isinstance(array, tensor)
+
+
+def is_array(array: object) -> bool:
+    """Return whether an object is a NumPy array or scalar, or a torch tensor."""
+    return isinstance(array, np.ndarray | np.generic) or is_torch_array(array)
 
 
 def as_array(name: str, argument: Array | None) -> Array | None:
@@ -57,7 +72,7 @@ def namespace(**arrays: Array | None) -> ModuleType:
     """
     present = {name: array for name, array in arrays.items() if array is not None}
     for name, array in present.items():
-        if not is_array_api_obj(array):
+        if not is_array(array):
             raise ParameterError(
                 f"{name} must be a NumPy array or a torch tensor, got {type(array).__name__}: "
                 f"wrap it, for instance numpy.asarray({name})"

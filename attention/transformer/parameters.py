@@ -6,16 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
-from array_api_compat import is_array_api_obj
-
-from attention.arrays import Array
+from attention.arrays import Array, is_array
 
 Parameters = TypeVar("Parameters")
 
 
 def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
     """Yield each array with its path, such as `layers.0.feed_forward.inner.weight`, in the order of the fields."""
-    if is_array_api_obj(parameters):
+    if is_array(parameters):
         yield name, parameters
     for part, child in children(parameters):
         yield from arrays(child, f"{name}.{part}" if name else part)
@@ -26,7 +24,7 @@ def map_arrays(function: Callable[[Array], Array], parameters: Parameters) -> Pa
 
     on_torch = map_arrays(torch.from_numpy, parameters)
     """
-    if is_array_api_obj(parameters):
+    if is_array(parameters):
         return cast(Parameters, function(parameters))
     if isinstance(parameters, tuple):
         return cast(Parameters, tuple(map_arrays(function, child) for child in parameters))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 
 from attention import attend, causal, merge, padding, partial
+from attention.arrays import is_array, is_torch_array
+from attention.transformer import Linear, arrays
 
 BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
 
@@ -99,3 +104,15 @@ def test_arguments_are_left_as_they_were():
     attend(*arrays, null=0.1, mask=np.ones(N, bool), bias=np.zeros(N))
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+def test_arrays_are_told_apart_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.ones((2, 3), np.float32)
+    expected = attend(x, x, x).output
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # as the import begins
+    assert is_array(x)
+    assert is_array(np.float32(1))
+    assert not is_torch_array(x)
+    assert not is_array("a text")
+    np.testing.assert_array_equal(attend(x, x, x).output, expected)
+    assert [name for name, _ in arrays(Linear(x, None))] == ["weight"]
