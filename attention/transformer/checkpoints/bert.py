@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError
+from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError, heads_of
 from attention.transformer.embeddings import Embeddings, Positions
 from attention.transformer.feed_forward import FeedForward
 from attention.transformer.layer import EncoderLayer, Residual
@@ -155,17 +154,7 @@ def layer(config: Config, names: Names, tensors: Tensors, prefix: str) -> Encode
         for name in (names.query, names.key, names.value, names.output)
     )
     return EncoderLayer(
-        attention=Heads(
-            W_Q=query.weight,
-            W_K=key.weight,
-            W_V=value.weight,
-            W_O=output.weight,
-            n_heads=config.heads(names.n_heads, d_model),
-            b_Q=query.bias,
-            b_K=key.bias,
-            b_V=value.bias,
-            b_O=output.bias,
-        ),
+        attention=heads_of((query, key, value, output), config.heads(names.n_heads, d_model)),
         attention_residual=Residual(tensors.norm(f"{prefix}.{names.attention_norm}", d_model, epsilon)),
         feed_forward=FeedForward(
             inner=tensors.linear(f"{prefix}.{names.inner}", d_model, d_ff),

@@ -17,6 +17,7 @@ from array_api_compat import array_namespace
 
 from attention.arrays import F32, Array
 from attention.errors import AttentionError
+from attention.heads import Heads
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import LayerNorm, RMSNorm
 
@@ -357,3 +358,26 @@ def tensor_entry(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]
 def modern_name(name: str) -> str:
     """Return the current name of a tensor: files of 2018 call a normalisation's parameters gamma and beta."""
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def heads_of(maps: tuple[Linear, Linear, Linear, Linear], n_heads: int, **options: Any) -> Heads:
+    """Return heads with the matrices and biases of four affine maps.
+
+    Args:
+        maps: to the queries, the keys and the values, and from the heads' outputs.
+        n_heads: the number of heads.
+        options: the other fields of `Heads`.
+    """
+    query, key, value, output = maps
+    return Heads(
+        W_Q=query.weight,
+        W_K=key.weight,
+        W_V=value.weight,
+        W_O=output.weight,
+        n_heads=n_heads,
+        b_Q=query.bias,
+        b_K=key.bias,
+        b_V=value.bias,
+        b_O=output.bias,
+        **options,
+    )

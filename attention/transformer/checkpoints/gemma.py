@@ -9,8 +9,7 @@ import math
 
 import numpy as np
 
-from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config, Tensors
+from attention.transformer.checkpoints.config import Config, Tensors, heads_of
 from attention.transformer.checkpoints.llama import head_width, key_heads
 from attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
 from attention.transformer.embeddings import Embeddings
@@ -76,16 +75,9 @@ def layer(config: Config, tensors: Tensors, number: int, kind: str) -> EncoderLa
         theta, reach = config.number("rope_theta", 1_000_000), None
         settings = scaling(config) or rope_settings(config, FULL)
     return EncoderLayer(
-        attention=Heads(
-            W_Q=query.weight,
-            W_K=key.weight,
-            W_V=value.weight,
-            W_O=output.weight,
-            n_heads=n_heads,
-            b_Q=query.bias,
-            b_K=key.bias,
-            b_V=value.bias,
-            b_O=output.bias,
+        attention=heads_of(
+            (query, key, value, output),
+            n_heads,
             n_key_heads=n_key_heads,
             query_norm=norm(config, tensors, f"{prefix}.self_attn.q_norm", d_head),
             key_norm=norm(config, tensors, f"{prefix}.self_attn.k_norm", d_head),

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from attention.heads import Heads
 from attention.rotary import Rotary
-from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
+from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, heads_of
 from attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.feed_forward import FeedForward
@@ -137,16 +136,9 @@ def layer(
     bias = config.flag("mlp_bias", False)
     gate, inner = (tensors.linear(f"{prefix}.mlp.{name}_proj", d_model, d_ff, bias=bias) for name in ("gate", "up"))
     return EncoderLayer(
-        attention=Heads(
-            W_Q=query.weight,
-            W_K=key.weight,
-            W_V=value.weight,
-            W_O=output.weight,
-            n_heads=n_heads,
-            b_Q=query.bias,
-            b_K=key.bias,
-            b_V=value.bias,
-            b_O=output.bias,
+        attention=heads_of(
+            (query, key, value, output),
+            n_heads,
             n_key_heads=n_key_heads,
             query_norm=query_norm,
             key_norm=key_norm,

@@ -5,8 +5,7 @@ Source: Warner et al. 2024, arXiv 2412.13663.
 
 from __future__ import annotations
 
-from attention.heads import Heads
-from attention.transformer.checkpoints.config import Config, Tensors
+from attention.transformer.checkpoints.config import Config, Tensors, heads_of
 from attention.transformer.checkpoints.nomic import split
 from attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
 from attention.transformer.embeddings import Embeddings
@@ -65,16 +64,9 @@ def layer(config: Config, tensors: Tensors, number: int, kind: str) -> EncoderLa
     settings = scaling(config) or rope_settings(config, kind)
     window = 128 if config.fields.get("local_attention") is None else config.count("local_attention")
     return EncoderLayer(
-        attention=Heads(
-            W_Q=query.weight,
-            W_K=key.weight,
-            W_V=value.weight,
-            W_O=output.weight,
-            n_heads=n_heads,
-            b_Q=query.bias,
-            b_K=key.bias,
-            b_V=value.bias,
-            b_O=output.bias,
+        attention=heads_of(
+            (query, key, value, output),
+            n_heads,
             rotary=rotary(config, settings, config.number(name, theta), d_model // n_heads),
         ),
         attention_residual=Residual(norm(config, tensors, f"{prefix}.attn_norm") if number else None, norm_first=True),

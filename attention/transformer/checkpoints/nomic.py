@@ -6,9 +6,8 @@ the second are changed to those of the first.
 
 from __future__ import annotations
 
-from attention.heads import Heads
 from attention.rotary import Rotary
-from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError
+from attention.transformer.checkpoints.config import Config, Tensors, UnsupportedModelError, heads_of
 from attention.transformer.checkpoints.rope import rope_settings, rotary, scaling
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.feed_forward import FeedForward, Linear
@@ -155,16 +154,9 @@ def layer(
     names = [f"{prefix}.mlp.{name}_proj" for name in ("up", "gate")]
     inner, gate = side_by_side(tensors, names, "up_gate_proj", d_model, d_ff, bias=inner_bias)
     return EncoderLayer(
-        attention=Heads(
-            W_Q=query.weight,
-            W_K=key.weight,
-            W_V=value.weight,
-            W_O=output.weight,
-            n_heads=n_heads,
-            b_Q=query.bias,
-            b_K=key.bias,
-            b_V=value.bias,
-            b_O=output.bias,
+        attention=heads_of(
+            (query, key, value, output),
+            n_heads,
             rotary=turn,
         ),
         attention_residual=Residual(tensors.norm(f"{prefix}.post_attention_layernorm", d_model, epsilon)),
