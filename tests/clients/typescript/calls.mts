@@ -121,6 +121,10 @@ export function again(code: SchemaProblemCode): boolean {
     case "collection_conflict":
     case "alias_not_found":
     case "alias_conflict":
+    case "encoder_missing":
+    case "re_encoding_active":
+    case "re_encoding_not_found":
+    case "re_encoding_over":
     case "documents_exist":
     case "length_required":
     case "body_too_large":
