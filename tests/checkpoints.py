@@ -162,3 +162,21 @@ model = "{directory}"
 """
     )
     return file
+
+
+def link_default_model(directory: Path, files: Mapping[str, str] = {}) -> Path:
+    """Make a folder with the default model, and return it: each file is a link, but some have other texts.
+
+    Args:
+        directory: the folder.
+        files: the texts of files by their names.
+    """
+    source = default_checkpoint()
+    for file in source.rglob("*"):
+        if file.is_file() and str(file.relative_to(source)) not in files:
+            link = directory / file.relative_to(source)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return directory

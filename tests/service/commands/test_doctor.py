@@ -19,8 +19,8 @@ import pytest
 
 import service.cluster
 import service.retrieval.collections
-from service.encoding.registry import default_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, open_shared
+from tests.checkpoints import link_default_model
 from tests.postgres import PostgresServer
 from tests.service.cluster.local_servers import LocalServers
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -236,14 +236,7 @@ def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> No
 
 def own_model(directory: Path, **settings: object) -> Path:
     """The real model in a folder of its own, with other settings of sentence-transformers."""
-    for file in default_checkpoint().rglob("*"):
-        if file.is_file():
-            link = directory / file.relative_to(default_checkpoint())
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
-    (directory / "config_sentence_transformers.json").unlink()
-    (directory / "config_sentence_transformers.json").write_text(json.dumps(settings))
-    return directory
+    return link_default_model(directory, {"config_sentence_transformers.json": json.dumps(settings)})
 
 
 def test_what_one_should_know_of_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:

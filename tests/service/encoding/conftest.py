@@ -9,8 +9,8 @@ import pytest
 
 from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
-from service.encoding.registry import default_checkpoint, load_encoder
-from tests.checkpoints import save_sentence_encoder, save_static, save_transformer
+from service.encoding.registry import load_encoder
+from tests.checkpoints import link_default_model, save_sentence_encoder, save_static, save_transformer
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +27,7 @@ def machine_code() -> None:
 @pytest.fixture
 def model_copy(tmp_path):
     """A directory with the real model, each file a link, so that a test can put another in its place."""
-    source = default_checkpoint()
-    directory = tmp_path / "model"
-    for file in source.rglob("*"):
-        if file.is_file():
-            link = directory / file.relative_to(source)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
-    return directory
+    return link_default_model(tmp_path / "model")
 
 
 @pytest.fixture(scope="session")

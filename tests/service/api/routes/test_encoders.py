@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from service.encoding.registry import default_checkpoint
 from service.settings import Settings
+from tests.checkpoints import link_default_model
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -23,15 +23,8 @@ SMALL_WIDTH = 64
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second model: the first numbers of the real one's vectors."""
-    source, directory = default_checkpoint(), tmp_path_factory.mktemp("small") / "model"
-    for file in source.rglob("*"):
-        if file.is_file():
-            link = directory / file.relative_to(source)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
-    (directory / "config_sentence_transformers.json").unlink()
-    (directory / "config_sentence_transformers.json").write_text(json.dumps({"truncate_dim": SMALL_WIDTH}))
-    return directory
+    settings = json.dumps({"truncate_dim": SMALL_WIDTH})
+    return link_default_model(tmp_path_factory.mktemp("small"), {"config_sentence_transformers.json": settings})
 
 
 def write(folder: Path, *encoders: tuple[str, str | Path]) -> Path:

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding.registry import default_checkpoint
+from tests.checkpoints import link_default_model
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -25,19 +25,9 @@ CARD = """* Loss: [<code>MultipleNegativesRankingLoss</code>](https://sbert.net/
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real model, cut to 64 numbers, compared by dot and trained at scale 32."""
-    source, directory = default_checkpoint(), tmp_path_factory.mktemp("own") / "model"
-    for file in source.rglob("*"):
-        if file.is_file():
-            link = directory / file.relative_to(source)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file)
-    for name, text in {
-        "README.md": CARD,
-        "config_sentence_transformers.json": json.dumps({"truncate_dim": 64, "similarity_fn_name": "dot"}),
-    }.items():
-        (directory / name).unlink()
-        (directory / name).write_text(text)
-    return directory
+    settings = json.dumps({"truncate_dim": 64, "similarity_fn_name": "dot"})
+    files = {"README.md": CARD, "config_sentence_transformers.json": settings}
+    return link_default_model(tmp_path_factory.mktemp("own"), files)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +113,7 @@ def test_a_collection_keeps_what_it_was_made_with(model: Path, tmp_path: Path) -
     (changed / "README.md").write_text(CARD.replace("32.0", "100.0"))
     with RunningService(**options) as running, running.client() as client:
         running.wait_until_ready()
-        assert client.get("/v1/collections/kept").json() == before
+        assert client.get("/v1/collections/kept").json() | {"costs": None} == before
         assert client.put("/v1/collections/new", json={}).json()["temperature"] == 0.01
 
 
