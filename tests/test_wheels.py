@@ -224,9 +224,9 @@ def test_the_client_alone_asks_a_service(dist: Path, tmp_path: Path, service_url
 
 
 @pytest.fixture
-def service_url() -> Iterator[str]:
+def service_url(tmp_path: Path) -> Iterator[str]:
     """Run a service without an encoder; return its URL."""
-    with RunningService(encoder="none") as running:
+    with RunningService(data_dir=tmp_path / "data", encoder="none") as running:
         yield running.url
 
 
