@@ -80,7 +80,7 @@ def save_model(directory: Path, width: int) -> None:
 
 @dataclass
 class Counts:
-    """What the clients saw; used by many threads."""
+    """Counts of the answers and refusals that the clients got; many threads add to them."""
 
     answers: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -211,8 +211,8 @@ def main() -> None:
         for name, width in WIDTHS.items():
             (directory / name).mkdir()
             save_model(directory / name, width)
-        most = max(100, n // 2)
-        texts = [text(number) for number in range(n + most)]
+        most_written = max(100, n // 2)
+        texts = [text(number) for number in range(n + most_written)]
         exact, alone = dict[str, np.ndarray](), 0.0
         for name in WIDTHS:
             encoder = load_encoder(str(directory / name / "model"))
@@ -223,9 +223,10 @@ def main() -> None:
             )[:n]
             alone = time.perf_counter() - began
             rest = [
-                encoder.encode(texts[start : start + BATCH], "document").vectors for start in range(n, n + most, BATCH)
+                encoder.encode(texts[start : start + BATCH], "document").vectors
+                for start in range(n, n + most_written, BATCH)
             ]
-            keys = np.concatenate([keys, *rest])[: n + most]
+            keys = np.concatenate([keys, *rest])[: n + most_written]
             queries = encoder.encode([text(-number - 1) for number in range(QUERIES)], "query").vectors
             exact[name] = queries @ keys.T
         tables = "".join(
@@ -247,7 +248,7 @@ def main() -> None:
             with service.client() as client:
                 fill(client, n)
             threads = [threading.Thread(target=run.ask, args=(seed,)) for seed in range(options.clients)]
-            threads.append(threading.Thread(target=run.write, args=(most,)))
+            threads.append(threading.Thread(target=run.write, args=(most_written,)))
             for thread in threads:
                 thread.start()
             time.sleep(2)

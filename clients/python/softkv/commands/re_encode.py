@@ -68,7 +68,7 @@ def re_encode(
         dropped = "".join(f", without its {name}" for name in job.drops)
         output().print(f"{collection}: {job.state}, {job.done:,} of {job.documents:,} documents{dropped}")
     if job.state == "failed" or (job.state == "cancelled" and not cancel):
-        raise CommandError(f"re-encoding {collection!r} is {job.state}: {job.reason or 'somebody cancelled it'}")
+        raise CommandError(f"re-encoding {collection!r} is {job.state}: {job.reason or 'it was cancelled'}")
 
 
 def _begin(collection: Collection, encoder: str, temperature: float | None, *, keep_vectors: bool) -> ReEncoding:
