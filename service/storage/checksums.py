@@ -17,8 +17,8 @@ AS_BYTES = "surrogateescape"
 """The codec error handler that turns damaged UTF-8 into text, and back."""
 
 CHECKSUM_BYTES = 8
-SETTINGS = 12
-"""The number of columns of a collection's settings, including the calibration and the encoder's model."""
+FIRST_SETTINGS = 10
+"""The number of columns of a collection's settings in the first schema with checksums; later ones may be missing."""
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
 _SEPARATOR = b"\xff"
 
@@ -77,10 +77,10 @@ def vectors_checksums(
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
     """Return the checksum of a row of the table `collections`, over all columns but the counts.
 
-    The last settings, the calibration and the encoder's model, are included only up to the last that is set, so that
-    older rows keep their checksum.
+    Settings that later schemas added are included only up to the last that is set, so that older rows keep their
+    checksum.
     """
-    while len(settings) > SETTINGS - 2 and settings[-1] is None:
+    while len(settings) > FIRST_SETTINGS and settings[-1] is None:
         settings = settings[:-1]
     texts = (value.hex() if isinstance(value, bytes) else value for value in settings)
     encoded = (_NONE if text is None else _bytes(str(text)) for text in texts)

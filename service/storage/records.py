@@ -27,12 +27,14 @@ Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
 @dataclass(frozen=True)
 class CollectionSettings:
-    """The settings of a collection; all but `temperature`, `null` and `calibration` are fixed once it has documents.
+    """The settings of a collection; `similarity`, widths, encoder and `value_from` are fixed once it has documents.
 
     `dimension` and `value_dimension` are None until the first committed write sets them.
     `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
     `calibration` is the calibration from labelled queries, as JSON.
     `encoder_model` is the model that the name `encoder` meant; None in collections of earlier versions.
+    `expire_after` is the time in microseconds after which new documents expire; None for never.
+    `defaults` are options of questions that do not send their own, as JSON.
     """
 
     similarity: str
@@ -45,6 +47,8 @@ class CollectionSettings:
     null: Null = False
     calibration: JSONText | None = None
     encoder_model: str | None = None
+    expire_after: int | None = None
+    defaults: JSONText | None = None
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
 # The checksum covers them, so they are read, and written as for a collection without such codes.
 SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
-    "calibration, encoder_model"
+    "calibration, encoder_model, expire_after, defaults"
 )
 ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
 PROVEN = "proven"
@@ -200,9 +200,10 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
-    similarity, temperature, *middle, _, calibration, encoder_model = astuple(settings)
+    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults = astuple(settings)
     null_key = json_text(null if named else float(null), "null")
-    return similarity, float(temperature), *middle, PROVEN, null_key, None, calibration, encoder_model
+    later = calibration, encoder_model, expire_after, defaults
+    return similarity, float(temperature), *middle, PROVEN, null_key, None, *later
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -210,8 +211,8 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, basis, null, thin_seed, calibration, encoder_model = columns
-    settings += [json.loads(null), calibration, encoder_model]
+    *settings, basis, null, thin_seed, calibration, encoder_model, expire_after, defaults = columns
+    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults]
     return CollectionRecord(
         number, name, CollectionSettings(*settings), documents, keyless, (basis, thin_seed) != (PROVEN, None)
     )

@@ -20,7 +20,7 @@ from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseToo
 from service.storage.sqlite import full_text
 from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
 
-SCHEMA = 6
+SCHEMA = 7
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
 
@@ -232,6 +232,18 @@ def _migrate_from_5(connection: Connection) -> None:
     _create_tables(connection, "aliases", "re_encodings", "copied_rows", "encoder_measurements")
 
 
+def _migrate_from_6(connection: Connection) -> None:
+    """Change schema 6 to 7 within a transaction: add columns, and a table, that are empty; checksums stay.
+
+    Schema 6 had no documents that expire, no default options of questions and no feedback.
+    """
+    connection.execute("ALTER TABLE collections ADD COLUMN expire_after INTEGER CHECK (expire_after > 0)")
+    connection.execute("ALTER TABLE collections ADD COLUMN defaults TEXT")
+    connection.execute("ALTER TABLE documents ADD COLUMN expires INTEGER")
+    _create_tables(connection, "feedback")
+    connection.execute("CREATE INDEX documents_by_expiry ON documents (collection, expires) WHERE expires IS NOT NULL")
+
+
 def _create_tables(connection: Connection, *tables: str) -> None:
     """Create tables of the latest version, and their indexes."""
     with closing(sqlite3.connect(":memory:")) as latest:
@@ -251,6 +263,7 @@ MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {
     3: _migrate_from_3,
     4: _migrate_from_4,
     5: _migrate_from_5,
+    6: _migrate_from_6,
 }
 """For each version that is changed in place: turns it into the next one."""
 

@@ -1,4 +1,4 @@
--- Schema 6. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- Schema 7. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
 -- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -15,6 +15,8 @@ CREATE TABLE collections (
     null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", "calibrated", a number or false
     calibration TEXT, -- JSON: what labelled questions said of it
     encoder_model TEXT, -- the model that the encoder's name meant
+    expire_after INTEGER CHECK (expire_after > 0), -- microseconds that new documents live; NULL: for ever
+    defaults TEXT, -- JSON: options of questions that do not send their own
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector
@@ -35,6 +37,20 @@ CREATE TABLE re_encodings (
     shadow INTEGER, -- the collection that the job fills; NULL: it has ended
     job TEXT NOT NULL -- JSON
 ) STRICT;
+
+-- What callers said of answers, oldest first.
+CREATE TABLE feedback (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+    query TEXT NOT NULL, -- JSON: a text or a vector
+    document TEXT, -- the id of a document; NULL: the collection has no answer
+    correct INTEGER NOT NULL CHECK (correct IN (0, 1)), -- whether that is right
+    at INTEGER NOT NULL, -- microseconds of Unix time
+    observed TEXT, -- JSON: what the calibration of that time expected
+    checksum INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX feedback_by_collection ON feedback (collection, id);
 
 -- The document that each document of a shadow was made from.
 CREATE TABLE copied_rows (
@@ -62,6 +78,7 @@ CREATE TABLE documents (
     keys INTEGER NOT NULL, -- how many key vectors it has: it takes so many row numbers, and one where it has none
     id_hash INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
+    expires INTEGER, -- microseconds of Unix time from which on it is absent; NULL: never
     UNIQUE (collection, id)
 ) STRICT;
 
@@ -70,6 +87,9 @@ CREATE INDEX documents_by_key ON documents (collection, key, id);
 
 -- The order in which documents are drawn for a sample, the same wherever they are stored.
 CREATE INDEX documents_by_hash ON documents (collection, id_hash) WHERE keys > 0;
+
+-- The order in which documents expire.
+CREATE INDEX documents_by_expiry ON documents (collection, expires) WHERE expires IS NOT NULL;
 
 -- Apart from the texts, so that reading one does not page in the other.
 CREATE TABLE vectors (

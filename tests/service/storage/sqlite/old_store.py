@@ -42,11 +42,14 @@ def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[D
     return path
 
 
-def remove_schema_6(connection: sqlite3.Connection) -> None:
-    """Remove the empty tables that schema 6 added."""
-    for table in ("aliases", "re_encodings", "copied_rows", "encoder_measurements"):
+def remove_later_schemas(connection: sqlite3.Connection) -> None:
+    """Remove the empty tables and columns that schemas 6 and 7 added."""
+    for table in ("aliases", "re_encodings", "copied_rows", "encoder_measurements", "feedback"):
         connection.execute(f"DROP TABLE {table}")
-    connection.execute("ALTER TABLE collections DROP COLUMN encoder_model")
+    connection.execute("DROP INDEX documents_by_expiry")
+    connection.execute("ALTER TABLE documents DROP COLUMN expires")
+    for column in ("encoder_model", "expire_after", "defaults"):
+        connection.execute(f"ALTER TABLE collections DROP COLUMN {column}")
 
 
 def _insert(connection: sqlite3.Connection, collection: int, row: int, document: DocumentRecord) -> None:

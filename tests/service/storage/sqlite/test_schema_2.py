@@ -15,7 +15,7 @@ from service.storage import CollectionDamaged, SQLiteStore
 from service.storage.checksums import settings_checksum
 from service.storage.sqlite.schema import migrations
 from tests.service.storage.making import SETTINGS, document, plain
-from tests.service.storage.sqlite.old_store import remove_schema_6
+from tests.service.storage.sqlite.old_store import remove_later_schemas
 
 WANTED = {"first": replace(SETTINGS, null="auto", dimension=3, value_dimension=2), "second": SETTINGS}
 COLUMNS = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
             number = writer.create_collection(name, settings).id
         writer.upsert(number, [document("a", 1), document("b", 2)])
     with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
-        remove_schema_6(connection)
+        remove_later_schemas(connection)
         for column in ("thin_seed", "basis", "calibration"):
             connection.execute(f"ALTER TABLE collections DROP COLUMN {column}")
         connection.create_function("checked", -1, lambda name, *stored: settings_checksum(name, stored))

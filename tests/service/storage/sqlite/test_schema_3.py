@@ -9,7 +9,7 @@ from pathlib import Path
 
 from service.storage import SQLiteStore
 from tests.service.storage.making import SETTINGS, document
-from tests.service.storage.sqlite.old_store import remove_schema_6
+from tests.service.storage.sqlite.old_store import remove_later_schemas
 
 
 def test_a_collection_keeps_its_checksum_and_may_be_calibrated(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_collection_keeps_its_checksum_and_may_be_calibrated(tmp_path: Path) -
     path = tmp_path / "softkv.sqlite3"
     with closing(sqlite3.connect(path)) as connection:
         before = connection.execute("SELECT checksum FROM collections").fetchone()
-        remove_schema_6(connection)
+        remove_later_schemas(connection)
         connection.execute("ALTER TABLE collections DROP COLUMN calibration")
         connection.execute("CREATE TABLE calibrations (collection INTEGER PRIMARY KEY, fitted TEXT NOT NULL) STRICT")
         connection.execute("PRAGMA user_version = 3")

@@ -29,6 +29,7 @@ FILES = {
     "schema_3": (3, True),
     "schema_4": (4, True),
     "schema_5": (5, True),
+    "schema_6": (6, True),
 }
 
 

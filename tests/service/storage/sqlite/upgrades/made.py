@@ -12,6 +12,7 @@
 | `schema_3.sqlite3.xz` | eb81045 | as this file was written |
 | `schema_4.sqlite3.xz` | the one after 2692cd8 | the first that wrote schema 4 |
 | `schema_5.sqlite3.xz` | the one after 0a54785b | the first that wrote schema 5 |
+| `schema_6.sqlite3.xz` | e8860049 | the last one that wrote schema 6 |
 
 So it takes nothing but what all of these have: it imports the store of whichever commit it runs under.
 """
