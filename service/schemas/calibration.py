@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field, model_validator
@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from service.schemas.attend import Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
+
+LabelSource = Literal["labels"]
+CalibratedAt = Annotated[str | None, Field(description="When it was fitted, in UTC (RFC 3339); null if unknown.")]
 
 
 class Labels(Wire):
@@ -23,6 +26,8 @@ class KeptCalibration(Wire):
     """The stored calibration of a collection: what was fitted to labelled questions."""
 
     version: int = Field(description="The version of the format.")
+    from_: LabelSource = Field(alias="from", description="The origin of the questions.")
+    at: CalibratedAt
     documents: int = Field(description="The number of documents of the collection at that time.")
     encoder: str | None = Field(description="The encoder of the collection at that time.")
     temperature: float
@@ -61,9 +66,13 @@ EXAMPLE: list[JSONValue] = [
 class CalibrateRequest(Wire):
     """Labelled questions, to which the calibration of a collection is fitted."""
 
-    questions: Annotated[list[LabelledQuestion], InParts] = Field(
-        description="At least 50 different questions, at least 10 with an answer and 10 without one. They "
-        "should resemble later questions."
+    from_: LabelSource = Field(
+        "labels", alias="from", description="The origin of the questions. `labels`: they are in `questions`."
+    )
+    questions: Annotated[list[LabelledQuestion], InParts] | None = Field(
+        None,
+        description="For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. "
+        "They should resemble later questions.",
     )
     apply: bool = Field(
         False,
@@ -73,6 +82,14 @@ class CalibrateRequest(Wire):
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})
+
+    @model_validator(mode="after")
+    def _check_questions(self) -> CalibrateRequest:
+        if (self.questions is not None) != (self.from_ == "labels"):
+            raise PydanticCustomError(
+                "questions", 'wanted questions exactly if "from" is "labels", which it is if it is left out'
+            )
+        return self
 
 
 class ConfidenceCurve(Wire):
@@ -176,6 +193,8 @@ class CalibrateAnswer(Wire):
     )
     after_words: CalibrationFigures | None = Field(description="The quality with words; null if `full_text` is 0.")
     gained: CalibrationGain = Field(description="The decrease of these losses, question by question, without words.")
+    from_: LabelSource = Field(alias="from", description="The origin of the questions.")
+    at: CalibratedAt
     labels: Labels
     documents: int
     encoder: str | None

@@ -64,7 +64,8 @@ class JSONObject(BaseModel):
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for name, field in cls.model_fields.items():
             if not field.is_required() and not any(isinstance(mark, NullHasMeaning) for mark in field.metadata):
-                properties[name] = without_null(properties[name])
+                sent = field.alias or name
+                properties[sent] = without_null(properties[sent])
         return schema
 
 

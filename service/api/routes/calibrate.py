@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -38,10 +39,12 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         admit_call(request.scope, "write", "collection")
     questions = [
         LabelledQuestion(question.query, tuple(ids), tuple(f"/questions/{i}{pointer}" for pointer in ids.values()))
-        for i, question in enumerate(body.questions)
+        for i, question in enumerate(body.questions or ())
         for ids in [labels(question)]
     ]
-    result = await calibrate_collection(running.catalogue, name, questions, apply=body.apply)
+    result = await calibrate_collection(
+        running.catalogue, name, questions, source=body.from_, now=time.time(), apply=body.apply
+    )
     calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(
         {
@@ -54,6 +57,8 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "after": _figures(assessed.after),
             "after_words": assessed.after_words and _figures(assessed.after_words),
             "gained": {"label_loss": assessed.gained._asdict(), "log_loss": assessed.surer._asdict()},
+            "from": calibration.source,
+            "at": _time(calibration.at),
             "labels": {"present": calibration.present, "absent": calibration.absent},
             "documents": calibration.documents,
             "encoder": calibration.encoder,
@@ -73,6 +78,8 @@ def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
         return None
     return {
         "version": VERSION,
+        "from": stored.source,
+        "at": _time(stored.at),
         "documents": stored.documents,
         "encoder": stored.encoder,
         "temperature": stored.temperature,
@@ -81,6 +88,10 @@ def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
         "labels": {"present": stored.present, "absent": stored.absent},
         "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
     }
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _variant(variant: Variant) -> dict[str, Any]:

@@ -6,4 +6,4 @@ from service.retrieval.calibration.confidence import COVERAGES, Curve, min_label
 from service.retrieval.calibration.evaluation import COVERAGE, Evaluation, Metric, Metrics, evaluate
 from service.retrieval.calibration.fit import Variant
 from service.retrieval.calibration.profile import FULL_TEXT_WEIGHTS, DocumentKeys, ProfileBuilder, Profiles
-from service.retrieval.calibration.record import VERSION, Calibration
+from service.retrieval.calibration.record import VERSION, Calibration, LabelSource

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
+
+LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
+"""The origin of the questions of a calibration: the request, stored feedback, or the collection itself."""
 
 VERSION = 2
 """The version of the stored format; other versions are ignored."""
@@ -28,6 +31,8 @@ class Calibration:
         present, absent: the number of questions with an answer, and without.
         plain, words: the fitted parameters without full text, and with λ; `words` is None if λ is 0.
         was: the collection's settings `temperature` and `null` before the calibration was applied.
+        source: where the questions came from.
+        at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
     """
 
     documents: int
@@ -39,6 +44,8 @@ class Calibration:
     plain: Variant
     words: Variant | None
     was: tuple[float, Any]
+    source: LabelSource = "labels"
+    at: float | None = None
 
     def variant(self, full_text: float) -> Variant | None:
         """Return the parameters that were fitted for this weight of full text; None if none were."""

@@ -18,6 +18,7 @@ from service.retrieval.calibration import (
     Calibration,
     DocumentKeys,
     Evaluation,
+    LabelSource,
     ProfileBuilder,
     evaluate,
 )
@@ -89,7 +90,13 @@ class CalibrationResult:
 
 
 async def calibrate_collection(
-    catalogue: AnyCatalogue, name: str, questions: Sequence[LabelledQuestion], *, apply: bool
+    catalogue: AnyCatalogue,
+    name: str,
+    questions: Sequence[LabelledQuestion],
+    *,
+    source: LabelSource = "labels",
+    now: float,
+    apply: bool,
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weight of full text, confidences and answer sets.
 
@@ -97,6 +104,8 @@ async def calibrate_collection(
         catalogue: the collections.
         name: the collection to calibrate.
         questions: questions with the ids of the documents that answer them.
+        source: where the questions come from.
+        now: the time, in seconds of Unix time.
         apply: whether to store the result if it improves the answers.
 
     Raises:
@@ -141,7 +150,8 @@ async def calibrate_collection(
     stored = Calibration.read(record.settings.calibration)
     served = stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
     assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served))
-    calibration = _build_calibration(record, numbered, assessed, profiling.temperature(assessed.plain.cell))
+    temperature = profiling.temperature(assessed.plain.cell)
+    calibration = _build_calibration(record, numbered, assessed, temperature, source=source, now=now)
     reason = None if assessed.gains else _explain_no_gain(assessed)
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
@@ -282,7 +292,13 @@ def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
 
 
 def _build_calibration(
-    record: CollectionRecord, questions: Sequence[NumberedQuestion], assessed: Evaluation, temperature: float
+    record: CollectionRecord,
+    questions: Sequence[NumberedQuestion],
+    assessed: Evaluation,
+    temperature: float,
+    *,
+    source: LabelSource,
+    now: float,
 ) -> Calibration:
     present = sum(bool(question.ids) for _, question in questions)
     before = record.settings.temperature, record.settings.null
@@ -299,6 +315,8 @@ def _build_calibration(
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
         was=before,
+        source=source,
+        at=now,
     )
 
 

@@ -91,7 +91,7 @@ NAMED = {
     "X-Room-Secret": "secret",
     "count": None,  # a method of lists
 }
-OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}}
+OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}, "calibrate": {"from": "source"}}
 # Arguments without a field: the client handles them itself.
 BESIDES = {
     "get_backup": {"file", "progress"},

@@ -176,7 +176,7 @@ EVERY_FIELD = [
     *(_ask(query=[1, 0], stream=each) for each in (True, False)),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
-    Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),
+    Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True, "from": "labels"}),
     Call("patch_collection", {"calibration": None}),
     Call("start_re_encoding", {"encoder": MINILM, "temperature": 0.1, "null": "lenient", "vectors": "keep"}),
     _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),

@@ -120,7 +120,7 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
         check(streamed[0][-1].result, streamed[1][-1].result)
 
         fitted = [
-            await calibrate_collection(process, "c", labels(), apply=apply)
+            await calibrate_collection(process, "c", labels(), now=0.0, apply=apply)
             for process, apply in ((alone, False), (sharded, True))
         ]
         assert fitted[0].calibration == fitted[1].calibration

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from softkv.record import Record
 
+LabelSource: TypeAlias = Literal["labels"]
+
 
 class KeptCalibration(Record):
-    """A collection's stored calibration. `outgrown` is true if the collection has changed too much since."""
+    """A collection's stored calibration.
+
+    Attributes:
+        outgrown: whether the collection has changed too much since.
+        source: the origin of the questions; "labels" if the caller sent them.
+        at: the time of the fit in UTC (RFC 3339); None if it is unknown.
+    """
 
     version: int
     documents: int
@@ -19,6 +27,8 @@ class KeptCalibration(Record):
     full_text: float
     labels: Mapping[str, int]
     outgrown: bool
+    source: LabelSource = "labels"
+    at: str | None = None
 
 
 class Calibration(Record):
@@ -32,6 +42,8 @@ class Calibration(Record):
         before, after, after_words: figures by name, each a value and its standard error.
         gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
         reason: why the calibration is not worth storing; None if it is.
+        source: the origin of the questions; "labels" if the caller sent them.
+        at: the time of the fit in UTC (RFC 3339).
         collection: the name of the collection behind the alias that was named; None without an alias.
     """
 
@@ -51,6 +63,8 @@ class Calibration(Record):
     applied: bool
     reason: str | None
     took_ms: float
+    source: LabelSource = "labels"
+    at: str | None = None
     collection: str | None = None
 
     @property
@@ -91,7 +105,12 @@ def _format_figure(figure: Mapping[str, float | None]) -> str:
 
 def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration | None:
     """Parse a stored calibration; return None if the service sent null or nothing."""
-    return None if content is None else KeptCalibration.read(content)
+    return None if content is None else KeptCalibration.read(content, source=content.get("from", "labels"))
+
+
+def parse_calibration(content: Mapping[str, Any]) -> Calibration:
+    """Parse the result of a calibration."""
+    return Calibration.read(content, source=content.get("from", "labels"))
 
 
 class Spread(Record):

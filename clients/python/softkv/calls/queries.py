@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.documents import Document, encode_fields
-from softkv.answers.info import Calibration
+from softkv.answers.info import Calibration, LabelSource, parse_calibration
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
 from softkv.calls.collections import Null, info
 from softkv.calls.service import get_limit
@@ -299,7 +299,11 @@ def sweep(
 
 
 def calibrate(
-    collection: CollectionRef, questions: Iterable[Mapping[str, Any]], *, apply: bool = False
+    collection: CollectionRef,
+    questions: Iterable[Mapping[str, Any]] | None = None,
+    *,
+    source: LabelSource = "labels",
+    apply: bool = False,
 ) -> Plan[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
@@ -307,7 +311,8 @@ def calibrate(
 
     Args:
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no
-            answer.
+            answer. Only for the source "labels".
+        source: the origin of the questions; "labels" if they are in `questions`.
         apply: store the calibration in the collection if it improves on the current one.
 
     Returns:
@@ -320,7 +325,7 @@ def calibrate(
         >>> result = collection.calibrate([{"query": "purring pets", "id": "cats"}, ...])
         >>> print(result.explain())
     """
-    labelled = validation.require_list(questions, "/questions")
+    labelled = [] if questions is None else validation.require_list(questions, "/questions")
     for index, question in enumerate(labelled):
         if not isinstance(question, Mapping) or "query" not in question:
             raise invalid_value_at(
@@ -334,9 +339,10 @@ def calibrate(
     ]
 
     def parse(reply: Reply) -> Calibration:
-        return Calibration.read(reply.json())
+        return parse_calibration(reply.json())
 
-    path, content = f"{collection.path}/calibrate", encode_json({"questions": encoded, "apply": apply})
+    path, fields = f"{collection.path}/calibrate", {"from": source, "apply": apply}
+    content = encode_json(fields if questions is None else fields | {"questions": encoded})
     # A repeated call with `apply` would be compared with the calibration that the first one stored.
     return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT))
 

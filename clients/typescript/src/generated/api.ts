@@ -1668,6 +1668,13 @@ export interface components {
             after_words: components["schemas"]["CalibrationFigures"] | null;
             /** @description The decrease of these losses, question by question, without words. */
             gained: components["schemas"]["CalibrationGain"];
+            /**
+             * @description The origin of the questions.
+             * @constant
+             */
+            from: "labels";
+            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
+            at: string | null;
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
@@ -1887,8 +1894,14 @@ export interface components {
          *     }
          */
         CalibrateRequest: {
-            /** @description At least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
-            questions: components["schemas"]["LabelledQuestion"][];
+            /**
+             * @description The origin of the questions. `labels`: they are in `questions`.
+             * @default labels
+             * @constant
+             */
+            from?: "labels";
+            /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
+            questions?: components["schemas"]["LabelledQuestion"][];
             /**
              * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
@@ -3632,6 +3645,13 @@ export interface components {
         KeptCalibration: {
             /** @description The version of the format. */
             version: number;
+            /**
+             * @description The origin of the questions.
+             * @constant
+             */
+            from: "labels";
+            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
+            at: string | null;
             /** @description The number of documents of the collection at that time. */
             documents: number;
             /** @description The encoder of the collection at that time. */
