@@ -18,7 +18,7 @@ from tests.running import RunningService
 
 HERE = "tests/integrations"
 # A developer's settings for such a library would change the test.
-THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_", "SOFTKV_")
+THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "MEM0_", "OPENAI_", "OPENROUTER_", "SOFTKV_")
 
 
 def run(name: str, arguments: list[str]) -> int:

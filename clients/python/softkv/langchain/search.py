@@ -231,18 +231,36 @@ class SearchableStore(VectorStore):
         with convert_errors():
             return await self.aask(query, build_request(k, kwargs))
 
-    @override
-    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
+    def similarity_search_with_score_by_vector(
+        self, embedding: list[float], k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Return the `k` documents with the largest weights for a vector [d], and their scores.
+
+        Args:
+            embedding: the query's vector.
+            k: the number of documents.
+            kwargs: arguments of `attend`, and `score`, `accept` and `evidence`.
+        """
         with convert_errors():
             request = build_request(k, kwargs)
-            results = to_documents(self.collection.attend(embedding, **request.how), request, self._content)
-        return [document for document, _ in results]
+            return to_documents(self.collection.attend(embedding, **request.how), request, self._content)
+
+    async def asimilarity_search_with_score_by_vector(
+        self, embedding: list[float], k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Return the `k` documents with the largest weights for a vector [d], and their scores, asynchronously."""
+        with convert_errors():
+            request = build_request(k, kwargs)
+            answer = await self.async_collection.attend(embedding, **request.how)
+            return to_documents(answer, request, self._content)
+
+    @override
+    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
+        return [document for document, _ in self.similarity_search_with_score_by_vector(embedding, k, **kwargs)]
 
     @override
     async def asimilarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
-        with convert_errors():
-            request = build_request(k, kwargs)
-            results = to_documents(await self.async_collection.attend(embedding, **request.how), request, self._content)
+        results = await self.asimilarity_search_with_score_by_vector(embedding, k, **kwargs)
         return [document for document, _ in results]
 
     # Weights are between 0 and 1 already.
