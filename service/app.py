@@ -88,6 +88,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        separate_input_output_schemas=False,  # a filter that is answered is as it is sent
         telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
     for router in routes.ALL:

@@ -46,6 +46,7 @@ EXPLAINED = {
     "guide/streaming.md": {"stream-an-answer": "stream"},
     "guide/collections.md": {
         "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
+        "defaults": "defaults applied",
         "what-a-collection-costs": "costs memory_bytes disk_bytes asked p99_ms",
         "how-similar-unrelated-documents-are": "background mean of deviation pairs",
         "short-keys": "short",
@@ -102,7 +103,7 @@ EXPLAINED = {
         "what-a-provider-does-not-tell": "estimated",
     },
     "guide/calibration.md": {
-        "labelled-questions": "questions apply applied reason labels present absent calibrate_questions calibration",
+        "labelled-questions": "questions apply reason labels present absent calibrate_questions calibration",
         "fitted-parameters": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
         "measured-gain": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
         "ask-a-calibrated-collection": "min_confidence",

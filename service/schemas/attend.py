@@ -10,9 +10,19 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from attention.lookup import Stands
-from service.schemas.document import Include, MatchPart, Part
-from service.schemas.filter import FilterField, Warnings
-from service.schemas.terms import AddendLine, BiasField, FullTextAnswer, FullTextField
+from service.schemas.defaults import (
+    MATCH_FIELDS,
+    SWEPT_FIELDS,
+    Applied,
+    BiasOrNull,
+    FilterOrNull,
+    FullTextOrNull,
+    IncludeOrNull,
+    SweptIncludeOrNull,
+)
+from service.schemas.document import MatchPart, Part
+from service.schemas.filter import Warnings
+from service.schemas.terms import AddendLine, FullTextAnswer
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
@@ -277,6 +287,7 @@ class AttendAnswer(Wire):
     documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
     keys: int = Field(description="The number of their keys: the n of the null key.")
     warnings: Warnings = None
+    applied: Applied = None
     collection: CollectionBehind = None
     took_ms: float = Field(description="Milliseconds in the service, including encoding.")
 
@@ -328,10 +339,8 @@ class AttendAnswers(Wire):
     results: list[AttendAnswer] = Field(
         description="The answers in the order of the queries, all computed from one version of the collection."
     )
+    applied: Applied = None
     collection: CollectionBehind = None
-
-
-MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 
 
 def _query(content: Any) -> Any:
@@ -379,18 +388,19 @@ class AttendRequest(Wire):
         description='For `"auto"`: the number of documents on which the answer rests; at most half of those that pass.',
         json_schema_extra={"minimum": 1},
     )
-    top_k: int | None = Field(
+    top_k: OrNull[int] = Field(
         None,
         ge=0,
         le=MAX_TOP_K,
-        description="Matches to return. Left out: 10, or at most 1,000 with `top_p`.",
+        description="Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: "
+        "without the default of the collection.",
     )
     top_p: Annotated[Number, Gt(0), Le(1)] | None = Field(
         None,
         description="Return the smallest set of matches that holds this share of the document weight.",
         json_schema_extra={"exclusiveMinimum": 0, "maximum": 1},
     )
-    filter: FilterField = None
+    filter: FilterOrNull = None
     normaliser: Normaliser = "softmax"
     null: Null | None = Field(None, description="Left out: the collection's.")
     max_error: Annotated[Number, Gt(0)] | None = Field(
@@ -399,8 +409,8 @@ class AttendRequest(Wire):
         "relative to the largest value.",
         json_schema_extra={"exclusiveMinimum": 0},
     )
-    full_text: FullTextField = None
-    bias: BiasField = None
+    full_text: FullTextOrNull = None
+    bias: BiasOrNull = None
     min_confidence: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
         description="The confidence of the first match that the verdict `one` needs. For a calibrated "
@@ -427,9 +437,10 @@ class AttendRequest(Wire):
     read: Read | None = Field(
         None, description="A metadata field whose values are combined over every document that passes."
     )
-    include: Annotated[list[MatchInclude], InParts] = Field(
-        default=["value", "key", "metadata"],
-        description="Fields of a match to return, besides its numbers; `output` is the blended value.",
+    include: IncludeOrNull = Field(
+        default=MATCH_FIELDS,
+        description="Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the "
+        "collection's default, or these three. null: these three.",
     )
     vector_format: VectorFormat = "numbers"
 
@@ -456,13 +467,20 @@ class SweepRequest(Wire):
 
     query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
     temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="1 to 1,024 temperatures.")
-    top_k: int | None = Field(None, ge=0, le=MAX_TOP_K, description="Matches to return. Left out: 10.")
+    top_k: OrNull[int] = Field(
+        None,
+        ge=0,
+        le=MAX_TOP_K,
+        description="Matches to return. Left out: the collection's default, or 10. null: 10.",
+    )
     null: Null | None = Field(None, description="Left out: the collection's.")
-    filter: FilterField = None
-    full_text: FullTextField = None
-    bias: BiasField = None
-    include: Annotated[list[Include], InParts] = Field(
-        default=["key", "value", "metadata"], description="Fields of a match to return, besides its similarity."
+    filter: FilterOrNull = None
+    full_text: FullTextOrNull = None
+    bias: BiasOrNull = None
+    include: SweptIncludeOrNull = Field(
+        default=SWEPT_FIELDS,
+        description="Fields of a match to return, besides its similarity. Left out: the collection's default as far as "
+        "a sweep has these fields, or these three. null: these three.",
     )
     vector_format: VectorFormat = "numbers"
 
@@ -503,5 +521,6 @@ class SweepAnswer(Wire):
     documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
     keys: int = Field(description="The number of their keys.")
     warnings: Warnings = None
+    applied: Applied = None
     collection: CollectionBehind = None
     took_ms: float

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from service.schemas.calibration import KeptCalibration
+from service.schemas.defaults import Defaults
 from service.schemas.filter import FilterField, Scalar
 from service.schemas.vector import MAX_WIDTH
 from service.schemas.wire import CollectionName, Null, OrNull, Similarity, Temperature, Text, Wire
@@ -53,6 +54,9 @@ class CollectionSettings(Wire):
     null: Null | None = Field(
         None, description='The default null key of queries. Left out: "auto" with an encoder, otherwise false.'
     )
+    defaults: Defaults | None = Field(
+        None, description="Options of queries that do not send their own. Left out: none."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{}, {"similarity": "dot", "encoder": None, "dimension": 6}]}
@@ -73,8 +77,15 @@ class CollectionChange(Wire):
         None,
         description="null removes the calibration, with the temperature and the null key that it set.",
     )
+    defaults: OrNull[Defaults] = Field(
+        None,
+        description="Options of queries that do not send their own, in place of all defaults until now. Left out: "
+        "unchanged; null: none.",
+    )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}, {"defaults": {"top_k": 5}}]}
+    )
 
 
 class Spread(Wire):
@@ -143,6 +154,7 @@ class CollectionAnswer(Wire):
         description="The similarity of the null key at the collection's temperature, over all of its documents."
     )
     calibration: KeptCalibration | None = Field(description="The stored calibration; null without one.")
+    defaults: Defaults | None = Field(description="Options of queries that do not send their own; null without any.")
     documents: int = Field(description="The number of documents that can be attended to.")
     keyless: int = Field(
         description="The number of further documents, which have no key: they are found by id and filter, and "
@@ -175,6 +187,7 @@ class CollectionAnswer(Wire):
                     "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1, "short": None},
                     "null_similarity": 0.145,
                     "calibration": None,
+                    "defaults": None,
                     "documents": 2,
                     "keyless": 0,
                     "keys": 2,

@@ -9,8 +9,18 @@ from pydantic import ConfigDict, Field
 
 from service.schemas.attend import AttendAnswer, SweptMatch
 from service.schemas.collection import NullBackground
-from service.schemas.filter import FilterField
-from service.schemas.wire import MAX_TOP_K, CollectionBehind, DocumentId, JSONValue, Null, Temperature, Text, Wire
+from service.schemas.defaults import Applied, FilterOrNull
+from service.schemas.wire import (
+    MAX_TOP_K,
+    CollectionBehind,
+    DocumentId,
+    JSONValue,
+    Null,
+    OrNull,
+    Temperature,
+    Text,
+    Wire,
+)
 
 MAX_ROWS = 1000
 
@@ -22,7 +32,6 @@ class Comparing(Wire):
     temperature: Temperature | None = Field(
         None, description="The temperature of attention. Left out: the collection's; for rows, the encoder's."
     )
-    top_k: int = Field(10, ge=0, le=MAX_TOP_K, description="Rows to return for each of the four ways.")
     null: Null | None = Field(
         None, description='The null key of attention. Left out: the collection\'s; for rows, "auto".'
     )
@@ -31,7 +40,13 @@ class Comparing(Wire):
 class CompareRequest(Comparing):
     """A question, to be answered from a collection by SQL's `=`, by SQL's full text, by top-k and by attention."""
 
-    filter: FilterField = None
+    top_k: OrNull[int] = Field(
+        None,
+        ge=0,
+        le=MAX_TOP_K,
+        description="Rows to return for each of the four ways. Left out: the collection's default, or 10. null: 10.",
+    )
+    filter: FilterOrNull = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -54,6 +69,7 @@ class Row(Wire):
 class CompareRowsRequest(Comparing):
     """A question, to be answered in the same four ways from rows in the request. Nothing is stored."""
 
+    top_k: int = Field(10, ge=0, le=MAX_TOP_K, description="Rows to return for each of the four ways.")
     rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000 rows; each id once.")
 
     model_config = ConfigDict(
@@ -111,4 +127,5 @@ class CompareAnswer(Wire):
         description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation` "
         "give the null similarity at any temperature."
     )
+    applied: Applied = None
     collection: CollectionBehind = None

@@ -5,10 +5,10 @@ request.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
@@ -30,6 +30,8 @@ from service.scheduling import ARRAYS, BODIES
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
+from service.schemas.wire import Wire
+from service.storage import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
@@ -51,8 +53,9 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
 
     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
     """
-    started = time.perf_counter()
+    started, collection = time.perf_counter(), running.catalogue.collection(name)
     queries, pointers = _queries(body, running.max_queries)
+    body, applied = with_defaults(body, collection.record, queries)
     if body.stream and body.queries is not None:
         raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = soft_lookup.Options(
@@ -63,33 +66,65 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         read=None
         if body.read is None
         else soft_lookup.Aggregation(body.read.field, body.read.how, body.read.quantiles),
+        defaults=frozenset(applied),
     )
     await wait_if_heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
-        return await _stream_answers(running.catalogue.collection(name), body, options, request, started)
-    results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
-    took_ms, behind = (time.perf_counter() - started) * 1e3, collection_behind(request)
+        return await _stream_answers(collection, body, options, applied, request, started)
+    results = await soft_lookup.attend_collection(collection, queries, options, pointers)
+    took_ms, shared = (time.perf_counter() - started) * 1e3, shape_applied(applied) | collection_behind(request)
 
     def shape_answers() -> Any:
         answers = list[dict[str, Any]]()
         for result in results:
             answers.append(shape_result(result, body.include, body.vector_format, took_ms))
             result.matches.clear()  # frees the matches here, possibly in a thread, because that takes time
-        return ({"results": answers} if body.queries is not None else answers[0]) | behind
+        return ({"results": answers} if body.queries is not None else answers[0]) | shared
 
     many = sum(len(result.matches) for result in results) > MANY_MATCHES
     return JSONAnswer(await BODIES.run(shape_answers) if many else shape_answers())
 
 
+Body = TypeVar("Body", bound=Wire)
+
+
+def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Any]) -> tuple[Body, Mapping[str, Any]]:
+    """Return a question with the defaults of the collection that it does not override, and these defaults.
+
+    Args:
+        body: the question as it was sent.
+        record: the collection's record.
+        queries: the queries in it: texts, or vectors [d].
+
+    Raises:
+        InvalidContent: its filter is invalid, or too large together with the default.
+    """
+    if record.settings.defaults is None:
+        return body, {}
+    sent = {name: getattr(body, name) for name in body.model_fields_set}
+    effect = soft_lookup.apply_defaults(record, sent, type(body).model_fields.keys(), queries)
+    return body.model_copy(update=dict(effect.options)), effect.applied
+
+
+def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the field with the defaults of the collection that an answer has; empty without any."""
+    return {"applied": applied} if applied else {}
+
+
 async def _stream_answers(
-    collection: AnyCollection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
+    collection: AnyCollection,
+    body: AttendRequest,
+    options: soft_lookup.Options,
+    applied: Mapping[str, Any],
+    request: Request,
+    started: float,
 ) -> Response:
     """Return the response of a stream. Errors before its first event become an ordinary refusal."""
     shutdown = request.app.state.shutdown
     shutdown.check_streams()
     assert body.query is not None
     results = soft_lookup.stream_collection(collection, body.query, options)
-    first, behind = await anext(results), collection_behind(request)
+    first, shared = await anext(results), shape_applied(applied) | collection_behind(request)
 
     async def events() -> AsyncGenerator[Event]:
         async with aclosing(results):
@@ -101,7 +136,7 @@ async def _stream_answers(
         took_ms = (time.perf_counter() - started) * 1e3
 
         def serialise() -> orjson.Fragment:
-            answer = shape_result(result.result, body.include, body.vector_format, took_ms) | behind
+            answer = shape_result(result.result, body.include, body.vector_format, took_ms) | shared
             return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
         many = len(result.result.matches) > MANY_MATCHES
@@ -242,16 +277,13 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
 
     The best documents are the same at each temperature; their weights differ.
     """
-    started = time.perf_counter()
+    started, collection = time.perf_counter(), running.catalogue.collection(name)
+    body, applied = with_defaults(body, collection.record, [body.query])
     await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
-    swept = await sweep_collection(
-        running.catalogue.collection(name),
-        body.query,
-        body.temperatures,
-        Options(
-            **{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=required_detail(body.include, least="texts")
-        ),
+    options = Options(
+        **{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=required_detail(body.include, least="texts")
     )
+    swept = await sweep_collection(collection, body.query, body.temperatures, options)
     return JSONAnswer(
         {
             "matches": [
@@ -274,6 +306,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
             "documents": swept.documents,
             "keys": swept.keys,
             **shape_warnings(swept.warnings),
+            **shape_applied(applied),
             **collection_behind(request),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }

@@ -28,6 +28,7 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
+from service.retrieval.queries import format_defaults, read_defaults
 from service.scheduling import READS, WRITES
 from service.schemas.collection import (
     MAX_FIELDS,
@@ -74,6 +75,7 @@ def _describe_record(
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
         "calibration": shape_kept(record),
+        "defaults": None if settings.defaults is None else read_defaults(settings.defaults),
         "documents": visible.attendable,
         "keyless": visible.keyless,
         "keys": keys,
@@ -122,10 +124,16 @@ def _answer_change(change: CatalogueChange) -> Response:
 def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     """Return the fields of a body that count as sent.
 
-    A field that is null counts only if it is `encoder` or `calibration`.
+    A field that is null counts only if it is `encoder`, `calibration` or, in a change, `defaults`.
+
+    Raises:
+        InvalidContent: the defaults are invalid.
     """
-    sent = body.model_dump(exclude_unset=True)
-    return {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
+    sent = body.model_dump(exclude_unset=True, exclude={"defaults"})
+    fields = {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
+    if "defaults" in body.model_fields_set and (body.defaults is not None or isinstance(body, CollectionChange)):
+        fields["defaults"] = None if body.defaults is None else format_defaults(body.defaults.model_dump())
+    return fields
 
 
 @router.put(
@@ -146,7 +154,7 @@ async def put_collection(
 
     If it differs, answer 409.
     """
-    settings = _meaningful_fields(body)
+    settings = await READS.run(_meaningful_fields, body)
     collection, created = await running.catalogue.create(name, settings, once=repeatable.once(_answer_change))
     return JSONAnswer(await READS.run(_describe, collection), status_code=201 if created else 200)
 
@@ -157,13 +165,13 @@ async def put_collection(
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="The changed collection.",
-    summary="Change the temperature or the null key, or remove the calibration",
+    summary="Change the temperature, the null key or the defaults, or remove the calibration",
 )
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
     """Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`."""
-    changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
+    changes, once = await READS.run(_meaningful_fields, body), repeatable.once(_answer_change)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))
 

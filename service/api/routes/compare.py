@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from service.api.document_json import parse_document
 from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
-from service.api.routes.attend import shape_match, shape_result
+from service.api.routes.attend import shape_applied, shape_match, shape_result, with_defaults
 from service.api.routes.collections import shape_background
 from service.api.routing import collection_behind, filters, json_router, reaches, takes
 from service.api.state import NameInPath, Running
@@ -34,9 +34,11 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
 
     The answer shows the SQL that was run.
     """
+    collection = running.catalogue.collection(name)
+    body, applied = with_defaults(body, collection.record, [body.query])
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
-    compared = await queries.compare_collection(running.catalogue.collection(name), body.query, options)
-    return CompressedAnswer(_shape(compared) | collection_behind(request), request)
+    compared = await queries.compare_collection(collection, body.query, options)
+    return CompressedAnswer(_shape(compared) | shape_applied(applied) | collection_behind(request), request)
 
 
 @router.post(

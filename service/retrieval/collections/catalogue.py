@@ -321,7 +321,7 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change a collection's settings: temperature, null or calibration.
+        """Change a collection's settings: temperature, null, calibration or defaults.
 
         If the calibration is removed, the temperature and null from before it are restored.
 
@@ -508,7 +508,7 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
     if differing:
         raise CollectionConflict(
             f"collection {collection.name!r} exists with other settings: {'; '.join(differing)}. "
-            "PATCH changes temperature and null; for the rest delete it, or choose another name"
+            "PATCH changes temperature, null and defaults; for the rest delete it, or choose another name"
         )
     return collection
 

@@ -508,7 +508,10 @@ class _Run:
             assert job.shadow is not None
             settings = writer.record(job.shadow).settings
             original = writer.record(self._collection).settings
-            self._catalogue.replace_collection(writer, job, replace(settings, null=choose_null(original, job.null)))
+            # A caller may have changed these during the job.
+            current = {"defaults": original.defaults, "expire_after": original.expire_after}
+            settings = replace(settings, null=choose_null(original, job.null), **current)
+            self._catalogue.replace_collection(writer, job, settings)
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
         return True
 

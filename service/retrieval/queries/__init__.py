@@ -12,6 +12,7 @@ from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_arrays
 from service.retrieval.queries.attend import StreamedResult, attend_collection, stream_collection, sweep_collection
 from service.retrieval.queries.calibrate import MAX_LABELS, CalibrationResult, LabelledQuestion, calibrate_collection
 from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
+from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
 from service.retrieval.queries.question import DocumentDetail, Options, check_readable
 from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result

@@ -210,14 +210,20 @@ def _explain_mismatch(
     if record.settings.encoder != calibration.encoder:
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:
-        return "a filter leaves documents out"
+        return f"{_name(options, 'filter')} leaves documents out"
     if options.bias:
-        return "a bias is added"
+        return f"{_name(options, 'bias')} is added"
     if calibration.variant(get_full_text_weight(options)) is None:
-        return f"full_text is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
+        name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
+        return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
     if options.allow_missing:
         return "allow_missing may leave documents out"
     return None
+
+
+def _name(options: Options, name: str) -> str:
+    """Return an option in words, with the way to take it away if it is a default of the collection."""
+    return f'the collection\'s default {name} (without it: "{name}": null)' if name in options.defaults else f"a {name}"
 
 
 def _choose_threshold(calibration: Calibration, variant: Variant, coverage: float) -> float:

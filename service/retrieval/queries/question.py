@@ -146,7 +146,11 @@ DocumentDetail = Literal["ids", "texts", "vectors"]
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a query; for None, the collection's setting applies, or the default."""
+    """The options of a query; for None, the collection's setting applies, or the default.
+
+    Attributes:
+        defaults: the names of options that are a default of the collection, or joined to one.
+    """
 
     temperature: float | Literal["auto"] | None = None
     effective_documents: float = 8.0
@@ -165,6 +169,7 @@ class Options:
     read: Aggregation | None = None
     min_confidence: float | None = None
     conformal: float | None = None
+    defaults: frozenset[str] = frozenset()
 
 
 async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:

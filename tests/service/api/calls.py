@@ -105,6 +105,7 @@ BIAS: list[dict[str, Any]] = [
     {"field": "metadata.shelf", "weights": {"QA76": 1.5, "1993": 1, "true": 2}, "missing": -1},
     {"filter": {"field": "metadata.year", "operator": ">=", "value": 1990}, "addend": 1},
 ]
+MATCH_FIELDS = ["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 LABELLED: list[dict[str, Any]] = [
     {"query": f"question {i} of a library", "id": "qa76" if i % 2 else None} for i in range(60)
 ]
@@ -114,6 +115,8 @@ EVERY_FIELD = [
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
     _new(similarity="gaussian", encoder=None, null=-0.5),
+    _new(defaults={"filter": BIAS[-1]["filter"], "bias": BIAS, "full_text": 0.5, "top_k": 5, "include": MATCH_FIELDS}),
+    Call("patch_collection", {"defaults": {"full_text": "auto"}}),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
     Call("list_aliases", query={"prefix": "c", "limit": 1, "cursor": "YmVmb3Jl"}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),

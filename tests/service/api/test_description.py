@@ -27,18 +27,25 @@ KEYWORDS = {
     *("oneOf", "pattern", "properties", "required", "type"),
 }
 # null in a request with a separate meaning: no encoder, or a field that a merge patch removes.
-SAYING = {
-    "CollectionSettings.encoder",
-    "CollectionChange.calibration",
-    "LabelledQuestion.id",
-    "ValuePatch.metadata",
-    "DocumentBody.key",
-    "Document.key",
-    "GuessRequest.row",
-} | {
-    f"DocumentPatch.{field}"
-    for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector")
-}
+SAYING = (
+    {
+        "CollectionSettings.encoder",
+        "CollectionChange.calibration",
+        "LabelledQuestion.id",
+        "ValuePatch.metadata",
+        "DocumentBody.key",
+        "Document.key",
+        "GuessRequest.row",
+        "CollectionChange.defaults",
+        "CompareRequest.top_k",
+        "CompareRequest.filter",
+    }
+    | {
+        f"DocumentPatch.{field}"
+        for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector")
+    }
+    | {f"SweepRequest.{default}" for default in ("filter", "bias", "full_text", "top_k", "include")}
+)
 COMPARED = {"Equality.value", "Membership.value", "Containment.value"}  # with null too
 
 

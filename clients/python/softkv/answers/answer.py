@@ -122,6 +122,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
         question: the query if it was a text, else None.
         request_id: the id of the request in the service's log.
         final: False for an intermediate answer of a stream, which covers a part of the collection.
+        applied: the defaults of the collection that this answer has, because the question did not send its own.
     """
 
     _instead = REMOVED_ATTRIBUTES
@@ -139,6 +140,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
         self.question = question
         self.request_id = request_id
         self.final = final
+        self.applied: Mapping[str, Any] = content.get("applied", {})
         self._min_confidence = min_confidence
 
     @cached_property
@@ -364,6 +366,7 @@ class Swept:
         unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
         warnings: the reason why the filter passes no document: the field does not exist, or has another type
             everywhere.
+        applied: the defaults of the collection that this answer has, because the question did not send its own.
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
@@ -376,6 +379,7 @@ class Swept:
         self.keys: int = content["keys"]
         self.unknown_tokens: int | None = content.get("unknown_tokens")
         self.warnings: list[str] = list(content.get("warnings", ()))
+        self.applied: Mapping[str, Any] = content.get("applied", {})
         self.collection: str | None = content.get("collection")
         self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
@@ -481,6 +485,7 @@ class Comparison(Record):
     """One query, answered by four methods on the same version of the documents.
 
     Attributes:
+        applied: the defaults of the collection that the answers have, because the question did not send its own.
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
@@ -489,6 +494,7 @@ class Comparison(Record):
     top_k: NearestDocuments
     attention: Answer
     background: Background | None
+    applied: Mapping[str, Any]
     collection: str | None = None
 
 
@@ -501,6 +507,7 @@ def parse_comparison(content: Mapping[str, Any], question: str, request_id: str 
         NearestDocuments.read(nearest, matches=_parse_matches(nearest["matches"])),
         Answer(content["attention"], question=question, request_id=request_id),
         parse_background(content["background"]),
+        content.get("applied", {}),
         content.get("collection"),
     )
 

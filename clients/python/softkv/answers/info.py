@@ -200,6 +200,7 @@ class CollectionInfo(Record):
     Attributes:
         documents: the number of documents that can be attended to; `keyless` documents are counted separately.
         keys: the number of their keys; None while they are being loaded from disk.
+        defaults: the options of queries that do not send their own; None without any, and from an older service.
         costs: memory, disk and times, which `info` returns; None in lists, after a change, for a key with a filter, and
             from an older service.
     """
@@ -221,6 +222,7 @@ class CollectionInfo(Record):
     keys: int | None
     ready: bool
     costs: CollectionCosts | None = None
+    defaults: Mapping[str, Any] | None = None
 
 
 class ServerInfo(Record):

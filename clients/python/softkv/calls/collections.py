@@ -16,6 +16,7 @@ from softkv.answers.info import (
     parse_re_encoding,
 )
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
+from softkv.calls.options import encode_defaults
 from softkv.errors import Conflict
 from softkv.filters import Field, Where, field_name
 from softkv.problems import Reply, invalid_value_at, raise_flaws
@@ -38,6 +39,7 @@ def create(
     value_from: Literal["value", "key"] | None = None,
     temperature: float | None = None,
     null: Null | None = None,
+    defaults: Mapping[str, Any] | None = None,
     exist_ok: bool = False,
 ) -> Plan[CollectionInfo]:
     """Create the collection.
@@ -53,6 +55,7 @@ def create(
         value_from: the text that value vectors are encoded from.
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
+        defaults: options of queries that do not send their own: `filter`, `bias`, `full_text`, `top_k` and `include`.
         exist_ok: accept an existing collection that has these settings, also one that an alias names.
 
     Returns:
@@ -75,7 +78,7 @@ def create(
     settings = drop_omitted(
         similarity=similarity, dimension=dimension, value_dimension=value_dimension, value_from=value_from
     )
-    settings |= drop_omitted(temperature=temperature, null=null)
+    settings |= drop_omitted(temperature=temperature, null=null, defaults=encode_defaults(defaults))
     if encoder is not OMITTED:
         settings["encoder"] = encoder
 
@@ -114,6 +117,7 @@ def change(
     temperature: float | None = None,
     null: Null | None = None,
     calibration: OmittedType | None = OMITTED,
+    defaults: Mapping[str, Any] | OmittedType | None = OMITTED,
 ) -> Call[CollectionInfo]:
     """Change the collection's defaults for queries, or remove its calibration.
 
@@ -121,6 +125,8 @@ def change(
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
         calibration: `None` removes the calibration.
+        defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
+            `full_text`, `top_k` and `include`. `None` removes them.
 
     Returns:
         The `CollectionInfo` after the change.
@@ -130,7 +136,7 @@ def change(
         Invalid: a setting is out of range.
 
     Example:
-        >>> collection.change(temperature=0.05)
+        >>> collection.change(temperature=0.05, defaults={"filter": F.draft != True, "top_k": 5})
     """
     raise_flaws(temperature_flaws(temperature))
     if not (calibration is None or calibration is OMITTED):
@@ -141,6 +147,8 @@ def change(
     content: dict[str, Any] = drop_omitted(temperature=temperature, null=null)
     if calibration is None:
         content["calibration"] = None
+    if defaults is not OMITTED:
+        content["defaults"] = encode_defaults(defaults)
     return Call(
         "PATCH",
         collection.path,

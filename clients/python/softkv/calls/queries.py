@@ -14,11 +14,11 @@ from softkv.answers.documents import Document, encode_fields
 from softkv.answers.info import Calibration, LabelSource, parse_calibration
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
 from softkv.calls.collections import Null, info
+from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.errors import Flaw
 from softkv.filters import Where
 from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, raise_flaws
-from softkv.validation import is_list_like
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector, vector_width
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class AttendOptions(TypedDict, total=False):
     allow_missing: bool | None
     read: Mapping[str, Any] | None
     include: Sequence[MatchField] | None
+    ignore_defaults: IgnoredDefaults
 
 
 def attend(
@@ -68,6 +69,7 @@ def attend(
     allow_missing: bool | None = None,
     read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
+    ignore_defaults: IgnoredDefaults = False,
 ) -> Plan[Answer | list[Answer]]:
     """Compare one query, or several, with the keys of a collection, and return the documents with the largest weights.
 
@@ -80,7 +82,7 @@ def attend(
         temperature: 0, or from 1e-30 on. `"auto"` chooses the temperature at which the answer rests on
             `effective_documents`.
         effective_documents: the target for `temperature="auto"`; at least 1.
-        top_k: how many documents to return; 10 if left out.
+        top_k: how many documents to return; the collection's default or 10 if left out.
         top_p: return the fewest documents that hold this share of the documents' weight.
         where: a filter for the documents that may be attended to, as `F.year >= 1930`.
         normaliser: the function that turns logits into weights.
@@ -96,6 +98,8 @@ def attend(
         read: a metadata field to aggregate over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: the fields of each match. `"output"` is the weighted sum of value vectors and belongs to the whole
             answer.
+        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out, as
+            `["filter", "bias"]`.
 
     Returns:
         An `Answer`, or a list of answers if a list of queries was sent.
@@ -124,6 +128,7 @@ def attend(
         allow_missing=allow_missing,
         read=read,
         include=include,
+        ignore_defaults=ignore_defaults,
     )
     if isinstance(query, str) or (is_vector(query) and len(query)):
         return (yield from _attend_one(collection, query, options))
@@ -184,10 +189,12 @@ def _encode_options(**how: Unpack[AttendOptions]) -> dict[str, Any]:
             validation.check_number(get("conformal"), "/conformal", minimum=0.5, maximum=0.99),
         )
     )
-    fields: dict[str, Any] = {name: option for name, option in how.items() if name not in ("where", "bias")}
-    return drop_omitted(
+    converted = ("where", "bias", "ignore_defaults")
+    fields: dict[str, Any] = {name: option for name, option in how.items() if name not in converted}
+    options = drop_omitted(
         **fields, bias=encode_bias(get("bias")), filter=filters.encode_filter(get("where")), vector_format=VECTOR_FORMAT
     )
+    return options | null_fields(get("ignore_defaults"), options)
 
 
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
@@ -219,7 +226,7 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
 
         def parse(reply: Reply, texts: Sequence[str | None] = texts) -> list[Answer]:
             answer = reply.json()
-            shared = drop_omitted(collection=answer.get("collection"))
+            shared = drop_omitted(collection=answer.get("collection"), applied=answer.get("applied"))
             return [
                 Answer(result | shared, question=text, request_id=reply.request_id, min_confidence=min_confidence)
                 for result, text in zip(answer["results"], texts, strict=True)
@@ -244,18 +251,20 @@ def sweep(
     full_text: float | Literal["auto"] | None = None,
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
+    ignore_defaults: IgnoredDefaults = False,
 ) -> Plan[Swept]:
     """Return the weights of documents for one query at several temperatures. The service reads the keys only once.
 
     Args:
         query: one text or one vector.
         temperatures: at least one; each 0, or from 1e-30 on.
-        top_k: how many documents to return; 10 if left out.
+        top_k: how many documents to return; the collection's default or 10 if left out.
         null: the similarity of "none of these", as for `attend`.
         where: a filter for the documents that may be attended to.
         full_text: the factor of the full-text rank, as for `attend`.
         bias: further terms of the logits, as for `attend`.
         include: the fields of each match.
+        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out.
 
     Returns:
         A `Swept`, whose `weights` have the shape [T, top_k].
@@ -292,6 +301,7 @@ def sweep(
         )
         | terms
     )
+    options |= null_fields(ignore_defaults, options)
     content = encode_json(
         {"query": encode_query(query, "/query"), "temperatures": [float(value) for value in values], **options}
     )
@@ -355,15 +365,18 @@ def compare(
     top_k: int | None = None,
     null: Null | None = None,
     where: Where | None = None,
+    ignore_defaults: IgnoredDefaults = False,
 ) -> Call[Comparison]:
     """Run one query by SQL equality, SQL full text, nearest documents and attention.
 
     Args:
         query: one text.
         temperature: 0, or from 1e-30 on; the collection's default if left out.
-        top_k: how many documents each method returns.
+        top_k: how many documents each method returns; the collection's default or 10 if left out.
         null: the similarity of "none of these", as for `attend`.
         where: a filter for the documents that may be found.
+        ignore_defaults: True to ask without the defaults of the collection, which are `filter` and `top_k` here; or the
+            names of those to leave out.
 
     Returns:
         A `Comparison` with the four results.
@@ -374,9 +387,9 @@ def compare(
     Example:
         >>> collection.compare("pets that purr").attention.best
     """
-    return _compare_call(
-        f"{collection.path}/compare", query, temperature, top_k, null, filter=filters.encode_filter(where)
-    )
+    options = drop_omitted(top_k=top_k, filter=filters.encode_filter(where))
+    ignored = null_fields(ignore_defaults, options, COMPARED_DEFAULTS)
+    return _compare_call(f"{collection.path}/compare", query, temperature, top_k, null, ignored, **options)
 
 
 def compare_rows(
@@ -411,7 +424,7 @@ def compare_rows(
         if not isinstance(row, Mapping | Document):
             raise invalid_value_at(f"/rows/{index}", f"wanted an object, got {validation.describe_value(row)}")
         encoded.append(row if isinstance(row, Mapping) else {"id": row.id, **encode_fields(row.fields)})
-    return _compare_call("/v1/compare", query, temperature, top_k, null, rows=encoded)
+    return _compare_call("/v1/compare", query, temperature, top_k, null, {}, rows=encoded, **drop_omitted(top_k=top_k))
 
 
 def _compare_call(
@@ -420,21 +433,18 @@ def _compare_call(
     temperature: float | None,
     top_k: int | None,
     null: Null | None,
+    ignored: Mapping[str, None],
     **fields: Any,
 ) -> Call[Comparison]:
     """Return the call that answers one query by four methods, after checking its options."""
     raise_flaws(chain(validation.check_temperature(temperature), validation.check_top_k(top_k)))
-    options = drop_omitted(temperature=temperature, top_k=top_k, null=null, **fields)
+    options = drop_omitted(temperature=temperature, null=null, **fields) | ignored
     return Call(
         "POST",
         path,
         lambda reply: parse_comparison(reply.json(), query, reply.request_id),
         content=encode_json({"query": query, **options}),
     )
-
-
-Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""One term of a bias in the service's JSON, or a list of terms. A `filter` may be an expression as `F.year >= 1990`."""
 
 
 def list_queries(queries: Any) -> list[Any]:
@@ -462,32 +472,6 @@ def encode_query(query: Any, pointer: str) -> Any:
         pointer: the position of the query in the request, for errors.
     """
     return query if isinstance(query, str) else encode_vector(query, pointer)
-
-
-def encode_bias(bias: Bias | None) -> Any:
-    """Return the terms of a bias in their JSON form.
-
-    Raises:
-        Invalid: a term is not an object, or its filter is invalid.
-    """
-    if bias is None:
-        return None
-    if is_list_like(bias):
-        return [_encode_term(term, f"/bias/{index}") for index, term in enumerate(bias)]
-    return _encode_term(bias, "/bias")
-
-
-def _encode_term(term: Any, pointer: str) -> dict[str, Any]:
-    """Return one term of a bias in its JSON form."""
-    if isinstance(term, filters.Filter | filters.Field):
-        a_term = '{"filter": F.year > 1990, "addend": 1}, or {"field": "metadata.year", "half_life": 10}'
-        raise invalid_value_at(pointer, f"wanted a term such as {a_term}, got a {type(term).__name__.lower()} alone")
-    if not isinstance(term, Mapping):
-        raise invalid_value(pointer, "a term of a bias is an object: send one, or a list of them")
-    return {
-        name: filters.encode_filter(field, f"{pointer}/filter") if name == "filter" else field
-        for name, field in term.items()
-    }
 
 
 def query_text(query: Any) -> str | None:

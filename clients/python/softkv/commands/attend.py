@@ -127,6 +127,9 @@ def attend(
             rich_help_panel=SHOWN,
         ),
     ] = None,
+    ignore_defaults: Annotated[
+        bool, typer.Option("--ignore-defaults", help="Ask without the defaults of the collection.")
+    ] = False,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Answer even if some documents cannot be read now.")
     ] = False,
@@ -160,6 +163,8 @@ def attend(
         "min_confidence": min_confidence,
         "conformal": conformal,
         "allow_missing": allow_missing or None,
+        "ignore_defaults": ignore_defaults,
+        "include": None if as_json else ("key", "value", "metadata"),
     }
     question = _vector(text) if vector else text
     with connect(url, api_key) as client:

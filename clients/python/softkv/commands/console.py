@@ -98,7 +98,15 @@ def show_answer(answer: dict[str, Any], console: Console, min_confidence: float 
     console.print(_verdict(answer, min_confidence))
     if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["total"]:
         console.print(_missing(coverage))
+    if applied := answer.get("applied"):
+        console.print(_defaults(applied))
     console.print(_measures(answer, ascii_only=console.options.ascii_only))
+
+
+def _defaults(applied: dict[str, Any]) -> Text:
+    """Return the line about the defaults of the collection that the answer has."""
+    values = (f"{name} {json.dumps(default, ensure_ascii=False)}" for name, default in applied.items())
+    return Text(f"Defaults of the collection: {', '.join(values)}.", "dim")
 
 
 def _table(answer: dict[str, Any], console: Console) -> Table:

@@ -10,7 +10,8 @@ from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias, Normaliser
+from softkv.calls.options import Bias
+from softkv.calls.queries import Normaliser
 from softkv.haystack.conversion import as_store_error, convert_filter, to_matched_document
 from softkv.haystack.store import SoftkvDocumentStore
 from softkv.integrations.retrieval import Accept, Extra, RetrievalOptions, Score, output_list

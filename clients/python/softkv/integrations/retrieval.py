@@ -14,7 +14,8 @@ from softkv.answers.documents import Match
 from softkv.calls import queries
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias, Normaliser
+from softkv.calls.options import Bias
+from softkv.calls.queries import Normaliser
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
 from softkv.problems import invalid_value

@@ -12,7 +12,8 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias, MatchField, Normaliser
+from softkv.calls.options import Bias
+from softkv.calls.queries import MatchField, Normaliser
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
 from softkv.integrations.retrieval import Accept, Content

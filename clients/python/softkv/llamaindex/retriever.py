@@ -14,7 +14,8 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.queries import Bias, Normaliser
+from softkv.calls.options import Bias
+from softkv.calls.queries import Normaliser
 from softkv.integrations.retrieval import Accept, Extra, RetrievalOptions, Score
 from softkv.llamaindex.conversion import as_value_error, convert_filters
 from softkv.llamaindex.operations import select_matches, to_matched_node

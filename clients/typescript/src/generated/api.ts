@@ -203,7 +203,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change the temperature or the null key, or remove the calibration
+         * Change the temperature, the null key or the defaults, or remove the calibration
          * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
@@ -1257,6 +1257,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             /** @description Milliseconds in the service, including encoding. */
@@ -1266,6 +1268,8 @@ export interface components {
         AttendAnswers: {
             /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -1294,12 +1298,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
+            top_k?: number | null;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1310,10 +1314,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1331,14 +1335,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1376,12 +1380,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
+            top_k?: number | null;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1392,10 +1396,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1413,14 +1417,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1985,6 +1989,7 @@ export interface components {
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
+         *       "defaults": null,
          *       "documents": 2,
          *       "keyless": 0,
          *       "keys": 2,
@@ -2026,6 +2031,8 @@ export interface components {
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
+            /** @description Options of queries that do not send their own; null without any. */
+            defaults: components["schemas"]["Defaults"] | null;
             /** @description The number of documents that can be attended to. */
             documents: number;
             /** @description The number of further documents, which have no key: they are found by id and filter, and never weighed. */
@@ -2043,6 +2050,11 @@ export interface components {
          *       "temperature": 0.1,
          *       "null": 0.4
          *     }
+         * @example {
+         *       "defaults": {
+         *         "top_k": 5
+         *       }
+         *     }
          */
         CollectionChange: {
             /** @description The default temperature of queries. Left out: unchanged. */
@@ -2051,6 +2063,8 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
+            /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
+            defaults?: components["schemas"]["Defaults"] | null;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
         CollectionCosts: {
@@ -2107,6 +2121,8 @@ export interface components {
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of queries. Left out: "auto" with an encoder, otherwise false. */
             null?: components["schemas"]["Null"];
+            /** @description Options of queries that do not send their own. Left out: none. */
+            defaults?: components["schemas"]["Defaults"];
         };
         /**
          * @description A combination of conditions by AND (all hold), OR (any holds) or NOT (not all of them hold).
@@ -2150,6 +2166,8 @@ export interface components {
             attention: components["schemas"]["AttendAnswer"];
             /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -2173,15 +2191,12 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
-            /**
-             * @description Rows to return for each of the four ways.
-             * @default 10
-             */
-            top_k?: number;
             /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description Rows to return for each of the four ways. Left out: the collection's default, or 10. null: 10. */
+            top_k?: number | null;
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
         };
         /**
          * @description A question, to be answered in the same four ways from rows in the request. Nothing is stored.
@@ -2204,13 +2219,13 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
+            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
+            null?: components["schemas"]["Null"];
             /**
              * @description Rows to return for each of the four ways.
              * @default 10
              */
             top_k?: number;
-            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
-            null?: components["schemas"]["Null"];
             /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
@@ -2922,6 +2937,41 @@ export interface components {
             text: string;
             /** @description The probability of this token, given the tokens before it. */
             probability: number;
+        };
+        /**
+         * @description Options of questions to a collection, for questions that do not send their own.
+         *
+         *     They protect nothing: every caller may send `null` instead. The `filter` of an API key protects.
+         * @example {
+         *       "filter": {
+         *         "field": "metadata.draft",
+         *         "operator": "!=",
+         *         "value": true
+         *       },
+         *       "top_k": 5
+         *     }
+         * @example {
+         *       "bias": {
+         *         "field": "metadata.year",
+         *         "half_life": 20
+         *       },
+         *       "full_text": 0.5,
+         *       "include": [
+         *         "value"
+         *       ]
+         *     }
+         */
+        Defaults: {
+            /** @description The documents that may be attended to; joined to a question's own. */
+            filter?: components["schemas"]["Filter"];
+            /** @description Terms added to the logits, unless the temperature or the normaliser allows none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ of full text, if every query is a text. `"auto"`: that of the calibration, if there is one. */
+            full_text?: number | "auto";
+            /** @description Matches to return, unless the question has `top_p` or `conformal`. */
+            top_k?: number;
+            /** @description Fields of a match to return, as far as the call has them. */
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
         };
         /**
          * @description Every document that passes.
@@ -4580,6 +4630,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             took_ms: number;
@@ -4601,25 +4653,25 @@ export interface components {
             query: components["schemas"]["Query"];
             /** @description 1 to 1,024 temperatures. */
             temperatures: components["schemas"]["Temperature"][];
-            /** @description Matches to return. Left out: 10. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10. null: 10. */
+            top_k?: number | null;
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /**
-             * @description Fields of a match to return, besides its similarity.
+             * @description Fields of a match to return, besides its similarity. Left out: the collection's default as far as a sweep has these fields, or these three. null: these three.
              * @default [
              *       "key",
              *       "value",
              *       "metadata"
              *     ]
              */
-            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
+            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -5036,6 +5088,7 @@ export type SchemaDecodePicture = components['schemas']['DecodePicture'];
 export type SchemaDecodeRequest = components['schemas']['DecodeRequest'];
 export type SchemaDecodeText = components['schemas']['DecodeText'];
 export type SchemaDecodedToken = components['schemas']['DecodedToken'];
+export type SchemaDefaults = components['schemas']['Defaults'];
 export type SchemaDeleteByFilter = components['schemas']['DeleteByFilter'];
 export type SchemaDeleteByIds = components['schemas']['DeleteByIds'];
 export type SchemaDeleted = components['schemas']['Deleted'];

@@ -26,6 +26,7 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "temperature": 0.05,
         "null": "auto",
         "calibration": None,
+        "defaults": None,
         "documents": 0,
         "keyless": 0,
         "keys": 0,
