@@ -24,6 +24,7 @@ EXPLAINED = {
         "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
         " null_weight null_similarity log_partition entropy took_ms",
         "the-verdict": "verdict verdict_certain",
+        "the-reason": "reason",
         "questions-with-nothing-to-read": "unknown_tokens",
         "missing-documents": "allow_missing coverage total max_missing_weight",
         "four-ways-to-search": "rows sql attention statement parameters",
@@ -103,7 +104,7 @@ EXPLAINED = {
         "what-a-provider-does-not-tell": "estimated",
     },
     "guide/calibration.md": {
-        "labelled-questions": "questions apply reason labels present absent calibrate_questions calibration",
+        "labelled-questions": "questions apply labels present absent calibrate_questions calibration",
         "fitted-parameters": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
         "measured-gain": "before after after_words gained ece brier label_loss log_loss recall mrr one_right one_wrong",
         "ask-a-calibrated-collection": "min_confidence",

@@ -275,6 +275,10 @@ class AttendAnswer(Wire):
     output: VectorAnswer | None = Field(
         None, description="Σ weight · value vector over all documents that pass, if `include` lists `output`."
     )
+    reason: str = Field(
+        description="The reason for the verdict, in two sentences for a person: where the weight lies; how similar the "
+        "first match is, and what the labels of a calibration say about it. Without them it claims no probability."
+    )
     evidence: Evidence
     certificate: Certificate
     coverage: Coverage | None = Field(
@@ -308,6 +312,9 @@ class AttendAnswer(Wire):
                     ],
                     "rest_weight": 0.00002,
                     "complete": True,
+                    "reason": "“qa76” stands out: it has more than 99 % of the weight, all other documents less than "
+                    "1 % and “none of these” less than 1 %. The best match has similarity 0.649, above 0.129, where "
+                    "“none of these” lies; without labels, a weight is no probability of being right.",
                     "evidence": {
                         "verdict": "one",
                         "verdict_certain": True,

@@ -78,6 +78,17 @@ test("the matches above none of these", async (t) => {
   assert.equal((await compass.attend([1, 0], { null: false })).aboveNull.length, 4);
 });
 
+test("an answer explains why it was given or not", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const answer = await compass.attend([1, 0], { null: 0.5, temperature: 0.05 });
+  assert.equal(answer.explain(), answer.reason);
+  assert.match(answer.explain(), /^“east” stands out: it has .* The best match has similarity 1, above 0\.5, where/);
+  const nothing = await compass.attend([1, 0], { filter: F("year", ">", 3000) });
+  assert.equal(nothing.explain(), "No document can be asked: none with a key passes the filter.");
+  const warned = await compass.attend([1, 0], { filter: F("yaer", "==", 1900) });
+  assert.match(warned.explain(), /passes the filter\.\n.*yaer/);
+});
+
 test("one document stands out, several share the weight, or there is nothing", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   const one = await compass.attend([1, 0], { null: false });

@@ -178,6 +178,7 @@ def shape_result(
     }
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
+    answer["reason"] = result.reason
     answer["evidence"] = shape_evidence(lookup.evidence, result.verdict)
     answer["certificate"] = {
         "method": lookup.certificate.method,

@@ -33,6 +33,7 @@ from service.retrieval.queries.question import (
     prepare_questions,
     prepare_terms,
 )
+from service.retrieval.queries.reason import describe_labels
 from service.retrieval.queries.results import (
     BestKey,
     Document,
@@ -77,7 +78,8 @@ async def attend_collection(
 
     def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> list[Result]:
         reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        builder, model = ResultBuilder(snapshot, reader, options), _confidence_model(snapshot, options)
+        model = _confidence_model(snapshot, options)
+        builder = _result_builder(snapshot, reader, options, model)
         again = options.allow_missing or options.read is not None or model is not None
         questions = build_questions(snapshot) if again else []
         confidences = (
@@ -105,6 +107,13 @@ async def attend_collection(
 
 def _confidence_model(snapshot: Snapshot, options: Options) -> ConfidenceModel | None:
     return ConfidenceModel.of(snapshot.record, options, of_part=snapshot.restriction is not None)
+
+
+def _result_builder(
+    snapshot: Snapshot, reader: StoredDocuments, options: Options, model: ConfidenceModel | None
+) -> ResultBuilder:
+    labels = describe_labels(snapshot.record, options, model, of_part=snapshot.restriction is not None)
+    return ResultBuilder(snapshot, reader, options, labels)
 
 
 def _count_visible(snapshot: Snapshot, coverage: Coverage) -> Coverage:
@@ -215,12 +224,13 @@ def _stream_results(
         if answer.certificate.total_variation <= bound:
             bound = answer.certificate.total_variation
             yield StreamedResult(
-                replace(result(snapshot.record, query, answer, reader), coverage=coverage), final=False
+                replace(result(snapshot.record, query, answer, reader, options), coverage=coverage), final=False
             )
     (answer,) = answers(snapshot.view, [question])
     model = _confidence_model(snapshot, options)
     (confidence,) = [None] if model is None else model.about(snapshot.view, [question], [answer])
-    yield StreamedResult(ResultBuilder(snapshot, reader, options).result(query, answer, terms, confidence), final=True)
+    builder = _result_builder(snapshot, reader, options, model)
+    yield StreamedResult(builder.result(query, answer, terms, confidence), final=True)
     if any(grown.is_due for grown in parts):
         start_background(partial(_sum_up, parts), f"sum up {collection.name}")
 

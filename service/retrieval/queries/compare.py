@@ -188,7 +188,7 @@ class _Query:
         reading: DocumentReader,
         searched: tuple[TimedSearch, TimedSearch],
     ) -> ComparisonResult:
-        attention, *coldest = (result(record, self.encoded, answer, reading) for answer in batch_answers)
+        attention, *coldest = (result(record, self.encoded, answer, reading, self.options) for answer in batch_answers)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.lookup import HALF, Answer, Background, Question, RemoteView, Verdict, View, answers
-from service.retrieval.calibration import COVERAGES, Calibration, Variant, min_labels, weight_logits
+from service.retrieval.calibration import COVERAGES, Calibration, LabelSource, Variant, min_labels, weight_logits
 from service.retrieval.collections import require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, get_full_text_weight
@@ -33,6 +33,8 @@ class ConfidenceModel:
         min_confidence: the confidence that the first match needs for the verdict "one"; None if not requested.
         threshold: the least log weight of a match in the conformal set; None if no set was requested.
         most: the largest number of matches that the set may have.
+        labels: the number of questions to which they were fitted.
+        source: where these questions came from.
         partition: the log of the documents' total weight in the answer, without the null key; −∞ until `about` sets it.
     """
 
@@ -41,6 +43,8 @@ class ConfidenceModel:
     min_confidence: float | None
     threshold: float | None
     most: int
+    labels: int
+    source: LabelSource
     partition: float = -math.inf
 
     @classmethod
@@ -65,7 +69,7 @@ class ConfidenceModel:
         calibration = (
             require_calibration(record, f"/{field}") if is_required else Calibration.read(record.settings.calibration)
         )
-        mismatch = calibration and _explain_mismatch(calibration, record, options, of_part=of_part)
+        mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
         if is_required and mismatch:
             raise InvalidContent.at(
                 f"/{field}",
@@ -75,7 +79,17 @@ class ConfidenceModel:
         if calibration is None or variant is None:
             return None
         threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
-        return cls(variant, calibration.temperature, options.min_confidence, threshold, (options.top_k or 1) - 1)
+        labels = calibration.present + calibration.absent
+        max_matches = (options.top_k or 1) - 1
+        return cls(
+            variant,
+            calibration.temperature,
+            options.min_confidence,
+            threshold,
+            max_matches,
+            labels,
+            calibration.source,
+        )
 
     def about(
         self, view: View | RemoteView, questions: Sequence[Question], batch: Sequence[Answer]
@@ -198,7 +212,7 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
     return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
-def _explain_mismatch(
+def explain_mismatch(
     calibration: Calibration, record: CollectionRecord, options: Options, *, of_part: bool
 ) -> str | None:
     """Return how the options differ from the calibrated ones; None if they do not."""

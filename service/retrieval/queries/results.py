@@ -19,6 +19,7 @@ from service.retrieval.queries.question import (
     Options,
     build_mask,
 )
+from service.retrieval.queries.reason import explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation
 from service.storage import CollectionRecord, DocumentRecord, Reader, StoredDocument, TextSpan
@@ -161,6 +162,7 @@ class Result:
 
     Attributes:
         verdict: whether one document stands out, several share the weight, or none matches.
+        reason: why, in two sentences.
         coverage: how much of the collection the answer covers; None if the query required all of it.
         unknown_tokens: the number of query tokens that the model does not know; None for a vector.
         full_text: the full-text term; None without one.
@@ -173,6 +175,7 @@ class Result:
     output: Array | None
     answer: Answer
     verdict: Verdict
+    reason: str
     unknown_tokens: int | None
     coverage: Coverage | None = None
     full_text: FullText | None = None
@@ -182,11 +185,16 @@ class Result:
 
 @dataclass(frozen=True)
 class ResultBuilder:
-    """A builder of results, for answers from one version of a collection with the same options."""
+    """A builder of results, for answers from one version of a collection with the same options.
+
+    Attributes:
+        labels: a clause on the collection's labels, for the reasons of answers.
+    """
 
     snapshot: Snapshot
     reading: DocumentReader
     options: Options
+    labels: str
 
     def result(
         self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
@@ -200,7 +208,9 @@ class ResultBuilder:
             confident: the calibration's part that computes confidences; None for no confidences.
         """
         shown_terms = added if self.options.explained else None
-        built = result(self.snapshot.record, query, answer, self.reading, shown_terms, confident)
+        built = result(
+            self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, self.labels
+        )
         warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
         return replace(
             built, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
@@ -232,8 +242,10 @@ def result(
     query: EncodedQuery,
     answer: Answer,
     reading: DocumentReader,
+    options: Options,
     added: LogitTerms | None = None,
     confidence_model: ConfidenceModel | None = None,
+    labels: str = "",
 ) -> Result:
     """Build the result of an answer, with the documents that were requested.
 
@@ -244,8 +256,10 @@ def result(
         query: the query with its vector.
         answer: the lookup's answer.
         reading: reads the documents.
+        options: the options of the query.
         added: the terms (numbers added to logits) to explain for each match; None for no explanation.
         confidence_model: computes the confidence of each match; None for no confidence.
+        labels: a clause on the collection's labels, for the reason; empty for none.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
     verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
@@ -272,7 +286,8 @@ def result(
         pairs = zip(matches, confidences, strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in pairs]
     rest = compute_rest_weight(answer.evidence, weights, answer.documents)
-    return Result(matches, rest, _output(record, answer), answer, verdict, query.unknown_tokens)
+    reason = explain_verdict(matches, answer, verdict, query, options, labels)
+    return Result(matches, rest, _output(record, answer), answer, verdict, reason, query.unknown_tokens)
 
 
 def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:

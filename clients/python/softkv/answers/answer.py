@@ -11,8 +11,7 @@ from softkv.answers.info import Background, parse_background
 from softkv.answers.rendering import (
     NONE_OF_THESE,
     bars_html,
-    describe_verdict,
-    explain_answer,
+    list_weights,
     match_text,
     summarise_verdict,
     to_arrow_table,
@@ -134,14 +133,12 @@ class Answer(RenamedAttributes, Sequence[Match]):
         question: str | None = None,
         request_id: str | None = None,
         final: bool = True,
-        min_confidence: float | None = None,
     ) -> None:
         self._content = content
         self.question = question
         self.request_id = request_id
         self.final = final
         self.applied: Mapping[str, Any] = content.get("applied", {})
-        self._min_confidence = min_confidence
 
     @cached_property
     def matches(self) -> list[Match]:
@@ -153,6 +150,11 @@ class Answer(RenamedAttributes, Sequence[Match]):
         """ "one" if one document stands out, "several" if some share the weight, "none" if no document fits."""
         verdict: Verdict = self._content["evidence"]["verdict"]
         return verdict
+
+    @property
+    def reason(self) -> str:
+        """Why the answer has its verdict, in two sentences; the service writes them."""
+        return str(self._content.get("reason", ""))
 
     @property
     def best(self) -> Match | None:
@@ -282,12 +284,23 @@ class Answer(RenamedAttributes, Sequence[Match]):
         return self.verdict == "one"
 
     def explain(self) -> str:
-        """Return the answer as text: a line per weight, the verdict with its reason, and what was added to the logits.
+        """Return why the answer was given or not: its `reason` in two sentences, and each warning on a line of its own.
+
+        The first sentence says where the weight lies. The second says how similar the best
+        match is, and what labels say.
 
         Example:
             >>> print(answer.explain())
         """
-        return "\n".join([explain_answer(self, self._min_confidence), *self.warnings])
+        return "\n".join([self.reason, *self.warnings])
+
+    def to_text(self) -> str:
+        """Return the answer as a table of text: a line per weight, below it what was added to the logit, and the sum.
+
+        Example:
+            >>> print(answer.to_text())
+        """
+        return list_weights(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that the service sent."""
@@ -342,7 +355,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
         return f"<Answer: {summarise_verdict(self)}, {count}{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
-        return bars_html(self._bars(), self.question, describe_verdict(self, self._min_confidence))
+        return bars_html(self._bars(), self.question, self.reason)
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
         """Return (name, text, weight, kind) for each bar of the chart: the matches, all other documents, and "none of

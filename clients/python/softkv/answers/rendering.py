@@ -46,9 +46,9 @@ class _AnswerLike(Protocol):
     def full_text(self) -> Any: ...
 
 
-def explain_answer(answer: _AnswerLike, min_confidence: float | None = None) -> str:
-    """Return an answer as text: a line per weight, below a document the terms that were added to its logit, and the
-    verdict.
+def list_weights(answer: _AnswerLike) -> str:
+    """Return the weights of an answer as text: a line per weight, below a document the terms that were added to its
+    logit, and last their sum with the verdict.
     """
     rows = [
         (
@@ -70,43 +70,14 @@ def explain_answer(answer: _AnswerLike, min_confidence: float | None = None) -> 
     for weight, name, certainty, text, terms in rows:
         line = f"{weight:8.4f}  {name:<{name_width}}  {certainty:<{certainty_width}}{gap}{text}"
         lines += [part.rstrip() for part in (line, terms) if part]
-    lines.append(f"{sum(row[0] for row in rows):8.4f}  {describe_verdict(answer, min_confidence)}")
+    lines.append(f"{sum(row[0] for row in rows):8.4f}  {_state_verdict(answer)}")
     return "\n".join([*lines, *_full_text_lines(answer)])
 
 
-def describe_verdict(answer: _AnswerLike, min_confidence: float | None = None) -> str:
-    """Return the verdict and its reason as sentences.
-
-    Args:
-        min_confidence: the confidence that was required of the first match, if any.
-    """
-    has_null = answer.evidence.null_similarity is not None
-    null = f"“None of these” has {answer.null_weight:.1%}."
-    if not answer.documents:
-        reason = "No document is there to attend to."
-    elif answer.verdict == "none":
-        reason = null
-    elif _has_only_unknown_words(answer, min_confidence):
-        reason = "The model knows no word of the question."
-    elif answer.matches and min_confidence is not None:
-        reason = f"The first is right with {answer.matches[0].confidence:.1%}, {min_confidence:.1%} was wanted."
-    elif answer.matches:
-        beside = f", “none of these” {answer.null_weight:.1%}" if has_null else ""
-        reason = f"The first has {answer.matches[0].weight:.1%}{beside}."
-    else:
-        reason = null if has_null else ""
-    certain = "" if answer.evidence.verdict_certain else "That is within its error; a smaller max_error settles it."
-    return " ".join(filter(None, [f"{VERDICT_TEXTS[answer.verdict]}.", reason, certain]))
-
-
-def _has_only_unknown_words(answer: _AnswerLike, min_confidence: float | None) -> bool:
-    """Return whether the first match would stand out if the model knew a word of the query."""
-    if answer.verdict != "several" or not answer.unknown_tokens or not answer.matches:
-        return False
-    first = answer.matches[0]
-    if min_confidence is None:
-        return (first.weight or 0.0) > 0.5
-    return (first.confidence or 0.0) >= min_confidence
+def _state_verdict(answer: _AnswerLike) -> str:
+    """Return the verdict as a sentence; a second one says if it is uncertain."""
+    certain = "" if answer.evidence.verdict_certain else " That is within its error; a smaller max_error settles it."
+    return f"{VERDICT_TEXTS[answer.verdict]}.{certain}"
 
 
 def summarise_verdict(answer: _AnswerLike) -> str:

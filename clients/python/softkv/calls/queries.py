@@ -200,12 +200,9 @@ def _encode_options(**how: Unpack[AttendOptions]) -> dict[str, Any]:
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
     """Send one query; return its answer."""
     yield from check_query_widths(collection, [query], lambda _: "/query")
-    min_confidence = options.get("min_confidence")
 
     def parse(reply: Reply) -> Answer:
-        return Answer(
-            reply.json(), question=query_text(query), request_id=reply.request_id, min_confidence=min_confidence
-        )
+        return Answer(reply.json(), question=query_text(query), request_id=reply.request_id)
 
     content = encode_json({"query": encode_query(query, "/query"), **options})
     return (yield from Call("POST", f"{collection.path}/attend", parse, content=content))
@@ -220,7 +217,6 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
     encoded = [encode_query(query, f"/queries/{index}") for index, query in enumerate(query_list)]
     batch_size = 1 if len(query_list) == 1 else (yield from get_limit(collection.cache, "queries"))
     answers: list[Answer] = []
-    min_confidence = options.get("min_confidence")
     for begin in range(0, len(query_list), batch_size):
         texts = [query_text(query) for query in query_list[begin : begin + batch_size]]
 
@@ -228,7 +224,7 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
             answer = reply.json()
             shared = drop_omitted(collection=answer.get("collection"), applied=answer.get("applied"))
             return [
-                Answer(result | shared, question=text, request_id=reply.request_id, min_confidence=min_confidence)
+                Answer(result | shared, question=text, request_id=reply.request_id)
                 for result, text in zip(answer["results"], texts, strict=True)
             ]
 

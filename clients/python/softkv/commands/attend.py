@@ -172,7 +172,7 @@ def attend(
     if as_json:
         write_json(answer)
         return
-    show_answer(answer, output(), min_confidence)
+    show_answer(answer, output())
 
 
 def _vector(text: str) -> list[float]:

@@ -21,12 +21,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 # Overrides of the writing direction: they would reorder the rest of the line.
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _BAR, _GAP = 8, 2
-VERDICTS = {
-    "one": ("One document stands out", "bold green"),
-    "several": ("Several share it: here they are", "bold cyan"),
-    "none": ("Nothing here about that", "bold yellow"),
-}
-"""The text and the style of each verdict."""
+VERDICT_STYLES = {"one": "bold green", "several": "bold cyan", "none": "bold yellow"}
 
 
 def output() -> Console:
@@ -85,17 +80,16 @@ def one_line(value: Any) -> str:
     return " ".join(shown.split())
 
 
-def show_answer(answer: dict[str, Any], console: Console, min_confidence: float | None = None) -> None:
-    """Print an answer: a row per match, the rest and the null key, then the evidence.
+def show_answer(answer: dict[str, Any], console: Console) -> None:
+    """Print an answer: a row per match, the rest and the null key, then why it has its verdict, and the evidence.
 
     Args:
         answer: the answer as JSON.
         console: where to print.
-        min_confidence: the confidence that the request required of the first match, or None.
     """
     console.print(_table(answer, console))
     console.print()
-    console.print(_verdict(answer, min_confidence))
+    console.print(_reason(answer))
     if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["total"]:
         console.print(_missing(coverage))
     if applied := answer.get("applied"):
@@ -164,35 +158,12 @@ def _matching_part(match: dict[str, Any]) -> str:
     return (match["key"] or "")[part.get("start") : part.get("end")]
 
 
-def _verdict(answer: dict[str, Any], min_confidence: float | None) -> Text:
-    """Return the verdict on an answer in words, with its reason."""
-    evidence, matches = answer["evidence"], answer["matches"]
-    verdict, style = VERDICTS[evidence["verdict"]]
-    null = evidence["null_similarity"] is not None
-    share = f"{evidence['null_weight']:.1%}"
-    if not answer["documents"]:
-        reason = "No document is there to attend to."
-    elif evidence["verdict"] == "none":
-        reason = f"“None of these” has {share}."
-    elif _has_unknown_words(answer, min_confidence):
-        reason = "The model knows no word of the question."
-    elif min_confidence is not None and matches:
-        reason = f"The first is right with {matches[0]['confidence']:.1%}, {min_confidence:.1%} was wanted."
-    elif matches:
-        null_text = f", “none of these” {share}" if null else ""
-        reason = f"The first has {matches[0]['weight']:.1%}{null_text}."
-    else:
-        reason = f"“None of these” has {share}." if null else ""
-    certain = "" if evidence["verdict_certain"] else " That is within its error; a smaller --max-error settles it."
-    return Text.assemble((f"{verdict}.", style), f" {reason}{certain}".rstrip())
-
-
-def _has_unknown_words(answer: dict[str, Any], min_confidence: float | None) -> bool:
-    """Return whether the first match would stand out if the model knew a word of the question."""
-    if answer["evidence"]["verdict"] != "several" or not answer.get("unknown_tokens") or not answer["matches"]:
-        return False
-    first = answer["matches"][0]
-    return bool(first["weight"] > 0.5 if min_confidence is None else first["confidence"] >= min_confidence)
+def _reason(answer: dict[str, Any]) -> Text:
+    """Return why the answer has its verdict, with the verdict in its colour."""
+    reason = one_line(answer.get("reason", ""))
+    text = Text(reason)
+    text.stylize(VERDICT_STYLES[answer["evidence"]["verdict"]], 0, reason.find(": "))
+    return text
 
 
 def _missing(coverage: dict[str, Any]) -> Text:

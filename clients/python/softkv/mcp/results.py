@@ -1,4 +1,4 @@
-"""Documents and answers as a model gets them: short enough to read, without repetition, and with a summary."""
+"""Documents and answers as a model gets them: short enough to read, without repetition, and with advice."""
 
 from __future__ import annotations
 
@@ -41,46 +41,30 @@ def _text(document: Document | Match, limit: int) -> tuple[str, bool]:
     return f"{'…' if begin else ''}{text[begin : begin + limit]}…", True
 
 
-def summary(answer: Answer) -> str:
-    """Return one sentence on the verdict and its reason, and one on what to do with the matches."""
+def advice(answer: Answer) -> str:
+    """Return what a model should do with an answer, in one to three sentences."""
     if not answer.documents:
-        return (
-            "No document can be asked: the collection is empty, or none passes where. There is nothing to answer from."
-        )
-    null, named = answer.null_weight, sum(match.weight or 0.0 for match in answer)
-    verdict, always = answer.evidence.verdict, answer.evidence.null_similarity is None
+        return "There is nothing to answer from: say so."
+    verdict, heaviest = answer.verdict, (answer[0].weight or 0.0) if len(answer) else 0.0
     if verdict == "none":
-        return (
-            f"Nothing here about that: 'none of these' has {share(null)} of the weight. Say that the collection holds "
-            "no answer; the matches are only what comes nearest, and no evidence."
-        )
-    beside = "" if always else f", 'none of these' {share(null)}"
-    judge = " This collection has no 'none of these': judge for yourself whether that fits." if always else ""
+        return "Say that the collection holds no answer. The matches are only what comes nearest, and no evidence."
     if verdict == "one":
-        first = f"{answer.matches[0].id} has {share(answer.matches[0].weight or 0.0)} of the weight{beside}"
-        return f"One document stands out: {first}. Answer from it, and name its id.{judge}"
-    heaviest = (answer.matches[0].weight or 0.0) if answer.matches else 0.0
-    if heaviest > HALF:
-        return (
-            "The model knows no word of the question, so the "
-            f"{share(heaviest)} of the weight on {answer.matches[0].id} say little. Ask in other words before you "
-            f"answer.{judge}"
+        first = "Answer from the first match, and name its id."
+        confidence = answer[0].confidence if len(answer) else None
+        if confidence is not None and confidence < HALF:
+            first = "The first match is more likely wrong than right: say that you are not sure."
+    elif heaviest > HALF:
+        first = "Ask in other words before you answer."
+    elif answer.rest_weight > sum(match.weight or 0.0 for match in answer):
+        first = (
+            f"Most of the weight lies on {answer.documents - len(answer):,} other documents: ask more exactly, or with "
+            "a larger top_k, before you answer."
         )
-    shared = f"Several share it: no document has more than half of the weight, the matches {share(named)}{beside}"
-    if answer.rest_weight > named:
-        rest = answer.documents - len(answer)
-        return (
-            f"{shared}. But {share(answer.rest_weight)} lies on {rest:,} other documents: the matches are a part of "
-            f"it, so ask more exactly, or with a larger top_k, before you answer.{judge}"
+    else:
+        first = (
+            "No single match is sure: say so, give what the matches say as possibilities, and name the ids that you "
+            "used."
         )
-    return (
-        f"{shared}. No single match is sure: say so, give what the matches say as possibilities, and name the ids "
-        f"that you used.{judge}"
-    )
-
-
-def share(weight: float) -> str:
-    """Return a weight as a text in percent."""
-    if 0 < weight < 0.01:
-        return "less than 1 %"
-    return f"{weight:.0%}".replace("%", " %")
+    if answer.evidence.null_similarity is None:
+        return f"{first} This collection has no 'none of these': judge for yourself whether that fits."
+    return first

@@ -69,6 +69,11 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
     return this.matches.filter((match) => level === null || match.similarity > level);
   }
 
+  /** Why the answer was given or not: its `reason` in two sentences, and each warning on a line of its own. */
+  explain(): string {
+    return [this.reason, ...(this.warnings ?? [])].join("\n");
+  }
+
   [Symbol.iterator](): Iterator<Match<Value>> {
     return this.matches[Symbol.iterator]();
   }

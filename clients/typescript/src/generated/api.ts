@@ -1209,6 +1209,7 @@ export interface components {
          *       ],
          *       "rest_weight": 0.00002,
          *       "complete": true,
+         *       "reason": "“qa76” stands out: it has more than 99 % of the weight, all other documents less than 1 % and “none of these” less than 1 %. The best match has similarity 0.649, above 0.129, where “none of these” lies; without labels, a weight is no probability of being right.",
          *       "evidence": {
          *         "verdict": "one",
          *         "verdict_certain": true,
@@ -1239,6 +1240,8 @@ export interface components {
             complete: boolean;
             /** @description Σ weight · value vector over all documents that pass, if `include` lists `output`. */
             output?: components["schemas"]["VectorAnswer"];
+            /** @description The reason for the verdict, in two sentences for a person: where the weight lies; how similar the first match is, and what the labels of a calibration say about it. Without them it claims no probability. */
+            reason: string;
             evidence: components["schemas"]["Evidence"];
             certificate: components["schemas"]["Certificate"];
             /** @description Present with `allow_missing`, and in the partial answers of a `stream`. */

@@ -102,15 +102,15 @@ def test_what_is_above_none_of_these():
 
 
 def test_its_sum_is_told_line_by_line():
-    assert answer().explain().splitlines() == [
+    assert answer().to_text().splitlines() == [
         "  0.5000  <b>                    <script>alert(1)",
         '  0.2500  c                      {"any": ["JSON"]}',
         "  0.1250  1,198 other documents",
         "  0.1250  none of these",
-        "  1.0000  One document stands out. The first has 50.0%, “none of these” 12.5%.",
+        "  1.0000  One document stands out.",
     ]
     surely = answer(matches=[{"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.75, "confidence": 0.5}])
-    assert surely.explain().startswith("  0.7500  a                      confidence 0.5000\n  0.1250  1,199 other")
+    assert surely.to_text().startswith("  0.7500  a                      confidence 0.5000\n  0.1250  1,199 other")
 
 
 def test_its_line_fits_a_line():

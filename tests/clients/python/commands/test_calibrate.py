@@ -77,8 +77,10 @@ def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
     softkv("calibrate", str(labelled), "-c", "compass", "--apply")  # a test before may have kept the same
     question = json.dumps(json.loads(labelled.read_text().splitlines()[0])["query"])
     answer = json.loads(softkv("attend", "compass", question, "--vector", "--json").stdout)
-    sure = f"{answer['matches'][0]['confidence']:.1%}"
-    for expected, message in ((0.01, "One document stands out."), (1.0, "Several share it: here they are.")):
-        shown = softkv("attend", "compass", question, "--vector", "--min-confidence", str(expected))
-        assert f"{message} The first is right with {sure}, {expected:.1%} was wanted." in " ".join(shown.stdout.split())
+    sure = f"{answer['matches'][0]['confidence']:.0%}".replace("%", " %")
+    for least, message in ((0.01, "is sure enough: it has"), (1.0, "No document is sure enough: ")):
+        shown = softkv("attend", "compass", question, "--vector", "--min-confidence", str(least))
+        text = " ".join(shown.stdout.split())
+        assert message in text
+        assert f"it is right with a probability of {sure} ({100 * least:.0f} % was asked for)" in text
         assert "sure" in shown.stdout.splitlines()[0]

@@ -30,11 +30,12 @@ def test_every_way_in_answers_alike(way: Way, library: str) -> None:
         assert len(answer["matches"]) == 2
         weights = [match["weight"] for match in answer["matches"]]
         assert sum(weights) + answer["rest_weight"] + answer["none_of_these"] == pytest.approx(1)
-        assert answer["summary"].startswith("One document stands out:")
+        assert answer["reason"].startswith("“old-possums-book-of-practical-cats” stands out: it has ")
         unknown = await speaker.call("ask", collection=library, question="flurb zindle quax")
         assert unknown["verdict"] == "none"
         assert unknown["none_of_these"] > 0.5
-        assert unknown["summary"].startswith("Nothing here about that:")
+        assert unknown["reason"].startswith("Nothing here is about that: “none of these” has ")
+        assert unknown["advice"].startswith("Say that the collection holds no answer.")
         resources = {resource.name: resource.uri for resource in (await client.list_resources()).resources}
         (content,) = (await client.read_resource(resources[library])).contents
         assert json.loads(content.text)["documents"] == 110

@@ -1,0 +1,168 @@
+"""The reason of an answer: two sentences on why it was given or not.
+
+The first says where the weight lies. The second says how similar the best match is, and what labels say about it. Only
+labels give a probability; without them the reason claims none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from attention.lookup import Answer, Verdict
+from service.retrieval.calibration import Calibration, LabelSource
+from service.retrieval.queries.confidence import ConfidenceModel, explain_mismatch
+from service.retrieval.queries.question import EncodedQuery, Options, get_full_text_weight
+from service.storage import CollectionRecord
+
+MAX_ID_CHARACTERS = 60
+SOURCES: Mapping[LabelSource, str] = {
+    "labels": "labelled questions",
+    "feedback": "questions with feedback",
+    "self": "questions made of its own texts",
+}
+"""Names for the questions of a calibration, by their source."""
+
+UNCALIBRATED = "without labels, a weight is no probability of being right"
+UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
+NULL = "“none of these”"
+
+_LEAST_SHOWN = 0.01  # smaller shares are given as "less than 1 %"
+
+
+class WeightedMatch(Protocol):
+    """The fields of a match that the reason needs."""
+
+    @property
+    def id(self) -> str:
+        """The document."""
+
+    @property
+    def similarity(self) -> float:
+        """The similarity of its best key."""
+
+    @property
+    def weight(self) -> float:
+        """Its share of the weight."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that it is right; None without labels."""
+
+
+def describe_labels(
+    record: CollectionRecord, options: Options, model: ConfidenceModel | None, *, of_part: bool = False
+) -> str:
+    """Return a clause on the labels of a collection: how many there are, or why they say nothing about a query.
+
+    Args:
+        record: the collection's record.
+        options: the options of the query.
+        model: the model of confidence for the query; None if there is none.
+        of_part: whether the caller sees only a part of the collection.
+    """
+    if model is not None:
+        return f"by {model.labels:,} {SOURCES[model.source]}"
+    calibration = Calibration.read(record.settings.calibration)
+    mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
+    return f"its calibration does not hold here, because {mismatch}" if mismatch else UNCALIBRATED
+
+
+def explain_verdict(
+    matches: Sequence[WeightedMatch],
+    answer: Answer,
+    verdict: Verdict,
+    query: EncodedQuery,
+    options: Options,
+    labels: str,
+) -> str:
+    """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
+
+    Args:
+        matches: the matches of the answer, best first.
+        answer: the lookup's answer.
+        verdict: the verdict on it.
+        query: the query with its vector.
+        options: the options of the query.
+        labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
+    """
+    if not answer.documents:
+        where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
+        return f"No document can be asked: {where}."
+    first = matches[0] if matches else None
+    sentences = [f"{_headline(first, verdict, query, options)}: {_shares(first, answer, verdict)}."]
+    if first is not None:
+        sentences.append(_describe_match(first, answer, options, labels))
+    if not verdict.certain:
+        sentences.append(UNSETTLED)
+    return " ".join(sentences)
+
+
+def _headline(first: WeightedMatch | None, verdict: Verdict, query: EncodedQuery, options: Options) -> str:
+    """Return the verdict in words."""
+    if verdict.stands == "none":
+        return "Nothing here is about that"
+    if query.words_unknown:
+        return "The model knows no word of the question, so the weights say little"
+    enough = "stands out" if options.min_confidence is None else "is sure enough"
+    name = "No document" if verdict.stands == "several" else "One document" if first is None else _quote(first.id)
+    return f"{name} {enough}"
+
+
+def _shares(first: WeightedMatch | None, answer: Answer, verdict: Verdict) -> str:
+    """Return what the best match, all other documents and the null key have of the weight; the parts sum to one."""
+    null, best = answer.evidence.null_weight, first.weight if first else 0.0
+    rest = max(0.0, 1.0 - null - best)
+    parts = list[tuple[str, float]]()
+    if first is not None:
+        parts.append(("it" if verdict.stands == "one" else _quote(first.id), best))
+    if first is None or answer.documents > 1:
+        parts.append(("all other documents" if first else "all documents together", rest))
+    if answer.evidence.null_similarity is not None:
+        parts.insert(0 if verdict.stands == "none" else len(parts), (NULL, null))
+    (name, weight), *beside = parts
+    verb = "have" if name.startswith("all") else "has"
+    clauses = [f"{name} {verb} {share(weight)} of the weight", *(f"{other} {share(part)}" for other, part in beside)]
+    return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
+
+
+def _describe_match(first: WeightedMatch, answer: Answer, options: Options, labels: str) -> str:
+    """Return a sentence on the best match: its similarity, that of the null key, and what labels say."""
+    similarity, level = first.similarity, answer.evidence.null_similarity
+    names = ["full text"] * bool(get_full_text_weight(options)) + ["the bias"] * bool(options.bias)
+    if names:
+        described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
+    elif level is None or not math.isfinite(level):
+        described = f"The best match has similarity {similarity:.3g}"
+    else:
+        relation = "at" if similarity == level else "above" if similarity > level else "below"
+        near, far = _distinguish(similarity, level)
+        described = f"The best match has similarity {near}, {relation} {far}, where {NULL} lies"
+    if first.confidence is None:
+        return f"{described}; {labels}." if labels else f"{described}."
+    required = "" if options.min_confidence is None else f" ({share(options.min_confidence)} was asked for)"
+    return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
+
+
+def _distinguish(number: float, other: float) -> tuple[str, str]:
+    """Return two numbers as texts with as few digits as show that they differ, but at least three."""
+    for digits in range(3, 17):
+        texts = f"{number:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1] or number == other:
+            break
+    return texts
+
+
+def _quote(identity: str) -> str:
+    short = identity if len(identity) <= MAX_ID_CHARACTERS else f"{identity[: MAX_ID_CHARACTERS - 1]}…"
+    return f"“{short}”"
+
+
+def share(weight: float) -> str:
+    """Return a share of 1 as a text in percent."""
+    if 0 < weight < _LEAST_SHOWN:
+        return "less than 1 %"
+    if 1 - _LEAST_SHOWN < weight < 1:
+        return "more than 99 %"
+    return f"{weight:.0%}".replace("%", " %")

@@ -1,0 +1,140 @@
+"""The reason of an answer: two sentences on its weights, its similarities and its labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+UNCALIBRATED = "without labels, a weight is no probability of being right"
+SETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
+
+
+@pytest.fixture(scope="module")
+def shelf(client: httpx.Client) -> Any:
+    path = "/v1/collections/shelf-of-reasons"
+    client.put(path, json={"encoder": None, "similarity": "dot", "temperature": 1, "null": 1})
+    documents = [
+        {"id": "east", "key_vector": [1, 0], "metadata": {"n": 2}},
+        {"id": "north", "key": "north", "key_vector": [0, 1]},
+    ]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    yield path
+    client.delete(path)
+
+
+def reason(client: httpx.Client, path: str, query: Any, **options: Any) -> str:
+    answer = client.post(f"{path}/attend", json={"query": query} | options).json()
+    return str(answer["reason"])
+
+
+ONE = {"query": [5, 0]}  # weights .98, .01 and .02
+NONE = {"query": [0.5, 0]}
+MATCH = "The best match has similarity"
+FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (
+            ONE,
+            "“east” stands out: it has 98 % of the weight, all other documents less than 1 % and “none of these” 2 %. "
+            f"{MATCH} 5, above 1, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
+            ONE | {"null": False},
+            "“east” stands out: it has more than 99 % of the weight and all other documents less than 1 %. "
+            f"{MATCH} 5; {UNCALIBRATED}.",
+        ),
+        (
+            ONE | {"filter": FILTER},
+            "“east” stands out: it has 98 % of the weight and “none of these” 2 %. "
+            f"{MATCH} 5, above 1, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
+            {"query": [1, 1], "null": 0},
+            "No document stands out: “east” has 42 % of the weight, all other documents 42 % and “none of these” 16 %. "
+            f"{MATCH} 1, above 0, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
+            NONE | {"null": 1.5},
+            "Nothing here is about that: “none of these” has 63 % of the weight, “east” 23 % and all other documents "
+            f"14 %. {MATCH} 0.5, below 1.5, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
+            ONE | {"null": 5.0001},
+            "No document stands out: “east” has 50 % of the weight, all other documents less than 1 % and “none of "
+            f"these” 50 %. {MATCH} 5, below 5.0001, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
+            ONE | {"bias": {"field": "metadata.n", "factor": 1}},
+            "“east” stands out: it has more than 99 % of the weight, all other documents less than 1 % and “none of "
+            f"these” less than 1 %. {MATCH} 5, before the addends of the bias; {UNCALIBRATED}.",
+        ),
+        (
+            ONE | {"top_k": 0},
+            "One document stands out: all documents together have 98 % of the weight and “none of these” 2 %.",
+        ),
+        (
+            NONE | {"top_k": 0, "null": 9},
+            "Nothing here is about that: “none of these” has more than 99 % of the weight and all documents together "
+            "less than 1 %.",
+        ),
+        (
+            {"query": [0, 0], "filter": FILTER | {"value": 7}},
+            "No document can be asked: none with a key passes the filter.",
+        ),
+    ],
+)
+def test_it_says_who_has_the_weight_and_what_the_best_match_is(client, shelf, asked, expected):
+    assert reason(client, shelf, **asked) == expected
+
+
+def test_a_verdict_within_the_error_says_so(client, shelf):
+    assert reason(client, shelf, [1, 1], null=False).endswith(SETTLED)
+    assert SETTLED not in reason(client, shelf, **ONE)
+
+
+def test_nothing_to_ask_is_one_sentence(client, collection):
+    path = collection(encoder=None)
+    assert reason(client, path, [1, 0]) == "No document can be asked: the collection has none with a key."
+
+
+def test_each_answer_of_a_request_has_its_own(client, shelf):
+    answers = client.post(f"{shelf}/attend", json={"queries": [[5, 0], [0, 5]]}).json()["results"]
+    assert [answer["reason"].split(" stands out")[0] for answer in answers] == ["“east”", "“north”"]
+    compared = client.post("/v1/compare", json={"query": "cats", "rows": [{"id": "a", "key": "a cat"}]}).json()
+    assert compared["attention"]["reason"].startswith("“a” stands out: ")
+
+
+def test_a_long_id_is_cut(client, collection):
+    path = collection(encoder=None, similarity="dot", temperature=1)
+    client.post(f"{path}/documents", json={"documents": [{"id": "a" * 200, "key_vector": [1, 0]}]})
+    assert reason(client, path, [9, 0], null=0).startswith(f"“{'a' * 59}…” stands out: ")
+
+
+def test_a_question_of_unknown_words_rests_on_little(client, collection):
+    path = collection()
+    client.put(f"{path}/documents/a", json={"key": "pets that purr"})
+    text = reason(client, path, "喵?!", null=False)
+    assert text.startswith("The model knows no word of the question, so the weights say little: “a” has 100 %")
+
+
+def test_labels_give_a_probability_where_they_hold(client, shelf):
+    labels = [
+        {"query": [6, i / 60], "id": "east"} if i % 2 else {"query": [0.1, i / 60], "id": None} for i in range(60)
+    ]
+    assert client.post(f"{shelf}/calibrate", json={"questions": labels, "apply": True}).json()["applied"]
+    answer = client.post(f"{shelf}/attend", json=ONE).json()
+    assert answer["matches"][0]["confidence"] > 0.99
+    said = "; by 60 labelled questions, it is right with a probability of more than 99 %"
+    assert answer["reason"].endswith(f"{said}.")
+    sure, unsure = (reason(client, shelf, **ONE, null=False, min_confidence=least) for least in (0.01, 1))
+    assert sure.startswith("“east” is sure enough: ")
+    assert sure.endswith(f"{said} (1 % was asked for).")
+    assert unsure.startswith("No document is sure enough: ")
+    assert reason(client, shelf, **ONE, filter=FILTER).endswith(
+        "; its calibration does not hold here, because a filter leaves documents out."
+    )
