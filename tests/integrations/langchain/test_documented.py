@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from softkv.langchain import SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
+from softkv.langchain import SoftkvCache, SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import Page, run_python
 
 PAGE = Page("docs/guide/langchain.md")
@@ -24,7 +24,7 @@ def test_the_recipe_answers_and_says_that_it_does_not_know(client):
     assert client.collections("langchain-").count() == 0
 
 
-@pytest.mark.parametrize("kind", [SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore])
+@pytest.mark.parametrize("kind", [SoftkvCache, SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore])
 def test_every_argument_stands_there(kind):
     words = set(re.findall(r"\w+", PAGE.text))
     arguments = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters

@@ -1,4 +1,4 @@
-"""LangChain classes: a collection as vector store and retriever, and the service's encoder as embeddings."""
+"""LangChain classes: a collection as vector store, retriever and cache, and the service's encoder as embeddings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ try:
 except ModuleNotFoundError as _error:
     raise ImportError('LangChain is not installed here: pip install "softkv-client[langchain]"') from _error
 
+from softkv.langchain.cache import SoftkvCache
 from softkv.langchain.embeddings import SoftkvEmbeddings
 from softkv.langchain.inputs import InvalidInput
 from softkv.langchain.retriever import SoftkvRetriever
 from softkv.langchain.store import SoftkvVectorStore
 
-__all__ = ["InvalidInput", "SoftkvEmbeddings", "SoftkvRetriever", "SoftkvVectorStore"]
+__all__ = ["InvalidInput", "SoftkvCache", "SoftkvEmbeddings", "SoftkvRetriever", "SoftkvVectorStore"]
