@@ -81,7 +81,7 @@ export class Collection<Value = unknown> {
     }
     const existing = await this.info(how);
     const differing = (Object.keys(body) as (keyof CollectionSettings)[]).filter(
-      (name) => body[name] !== undefined && body[name] !== existing[name],
+      (name) => body[name] !== undefined && !same(body[name], existing[name]),
     );
     if (!differing.length) return existing;
     const others = differing.join(" and another ");
@@ -322,4 +322,12 @@ export class Collection<Value = unknown> {
     const body = { ...which, limit: 0, count: true };
     return this.#sender.ask(`${this.#path}/documents/query`, body, how, (page) => page.count);
   }
+}
+
+/** Whether two values of JSON are equal, in any order of their fields. */
+function same(one: unknown, other: unknown): boolean {
+  if (typeof one !== "object" || one === null || typeof other !== "object" || other === null) return one === other;
+  const fields = new Map(Object.entries(other));
+  const named = Object.entries(one);
+  return named.length === fields.size && named.every(([name, value]) => fields.has(name) && same(value, fields.get(name)));
 }

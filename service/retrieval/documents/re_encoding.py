@@ -509,8 +509,8 @@ class _Run:
             settings = writer.record(job.shadow).settings
             original = writer.record(self._collection).settings
             # A caller may have changed these during the job.
-            current = {"defaults": original.defaults, "expire_after": original.expire_after}
-            settings = replace(settings, null=choose_null(original, job.null), **current)
+            settings = replace(settings, defaults=original.defaults, expire_after=original.expire_after)
+            settings = replace(settings, null=choose_null(original, job.null))
             self._catalogue.replace_collection(writer, job, settings)
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
         return True

@@ -72,7 +72,7 @@ function mount(host, context) {
     min: "0",
     step: "0.01",
     placeholder: "0",
-    onchange: () => change({ words: Number(lambda.value) > 0 ? lambda.value : null }),
+    onchange: () => change({ words: lambda.value || null }),
   });
   const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), learn);
   const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
@@ -153,6 +153,8 @@ function mount(host, context) {
     none.value = isLevel ? "level" : (stated ?? "");
     level.hidden = !isLevel;
     if (isLevel) level.value = stated;
+    top.placeholder = String(collection.defaults?.top_k ?? TOP_K);
+    lambda.placeholder = String(collection.defaults?.full_text ?? 0);
     if (document.activeElement !== top) top.value = said.get("k") ?? "";
     if (document.activeElement !== lambda) lambda.value = said.get("words") ?? "";
     lambda.disabled = collection.encoder === null;
@@ -225,6 +227,7 @@ function mount(host, context) {
       came.full_text ? say("full", { count: count(came.full_text.documents), weight: String(came.full_text.weight) }) : "",
       came.unknown_tokens ? say("unknown", { count: came.unknown_tokens }) : "",
       ...(came.warnings ?? []),
+      came.applied ? say("applied", { defaults: JSON.stringify(came.applied) }) : "",
     ];
     fill(
       notes,

@@ -236,7 +236,7 @@ function mount(host, context) {
       const { key_vector: vector, key_vectors: several } = await api.get(`${path(of)}?include=key_vector&vector_format=base64`);
       const query = vector ?? several?.[0];
       if (!query || !collection) return null;
-      const asked = { query, filter: { field: "id", operator: "!=", value: of }, null: false, top_k: NEAR, include: ["key"] };
+      const asked = { query, filter: { field: "id", operator: "!=", value: of }, null: false, bias: null, top_k: NEAR, include: ["key"] };
       return api.post(`/v1/collections/${encodeURIComponent(collection.name)}/attend`, asked);
     });
     if (!found || of !== id) return;

@@ -27,6 +27,7 @@ import { speaker } from "./words.js";
  * @property {string | number | false} null
  * @property {number | null} null_similarity
  * @property {any} calibration
+ * @property {{filter?: any, bias?: any, full_text?: number | string, top_k?: number, include?: string[]} | null} defaults
  * @property {number} documents
  * @property {number} keyless
  * @property {number | null} keys

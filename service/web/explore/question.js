@@ -5,7 +5,7 @@ import { onTheWire } from "../js/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./address.js").Said} Said */
-/** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[]}} Body of `attend` */
+/** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[], include?: string[]}} Body of `attend` */
 
 /** How many matches the service returns if a call does not say. */
 export const TOP_K = 10;
@@ -41,9 +41,11 @@ export function bodyOf(said, collection) {
   const filter = parsed(said.get("filter"));
   if (filter !== undefined) body.filter = filter;
   const words = Number(said.get("words"));
-  if (said.has("words") && words > 0) body.full_text = words;
+  const own = collection.defaults;
+  if (said.has("words") && (words > 0 || own?.full_text)) body.full_text = words;
   const bias = parsed(said.get("bias"));
   if (Array.isArray(bias) && bias.length) body.bias = bias;
+  if (own?.include) body.include = ["key", "value", "metadata"];
   return body;
 }
 

@@ -64,7 +64,8 @@ def plain(value: Any) -> Any:
             "full_text",
         )
         return {
-            name: plain(getattr(value, name)) for name in (*names, "read", "output", "temperature", "documents", "keys")
+            name: plain(getattr(value, name))
+            for name in (*names, "applied", "read", "output", "temperature", "documents", "keys")
         }
     if isinstance(value, Read):
         return {"as" if name == "how" else name: plain(member) for name, member in vars(value).items()}
@@ -72,7 +73,7 @@ def plain(value: Any) -> Any:
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(value.temperatures, value.weights, value.rest_weights, value.evidence, strict=True)
         records = [dict(zip(names, map(plain, column), strict=True)) for column in columns]
-        alike = ("matches", "documents", "keys", "unknown_tokens", "full_text")
+        alike = ("matches", "documents", "keys", "unknown_tokens", "full_text", "applied")
         return {"temperatures": records} | {name: plain(getattr(value, name)) for name in alike}
     if isinstance(value, Document):
         return {"id": value.id} | {name: plain(field) for name, field in value.fields.items()}

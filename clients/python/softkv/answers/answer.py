@@ -121,10 +121,12 @@ class Answer(RenamedAttributes, Sequence[Match]):
         question: the query if it was a text, else None.
         request_id: the id of the request in the service's log.
         final: False for an intermediate answer of a stream, which covers a part of the collection.
-        applied: the defaults of the collection that this answer has, because the question did not send its own.
+        applied: the defaults of the collection that this answer has, because the question did not send its own; None
+            without any.
     """
 
     _instead = REMOVED_ATTRIBUTES
+    applied: Mapping[str, Any] | None
 
     def __init__(
         self,
@@ -138,7 +140,7 @@ class Answer(RenamedAttributes, Sequence[Match]):
         self.question = question
         self.request_id = request_id
         self.final = final
-        self.applied: Mapping[str, Any] = content.get("applied", {})
+        self.applied = content.get("applied")
 
     @cached_property
     def matches(self) -> list[Match]:
@@ -379,7 +381,8 @@ class Swept:
         unknown_tokens: the number of the query's tokens that the model does not know; None for a vector.
         warnings: the reason why the filter passes no document: the field does not exist, or has another type
             everywhere.
-        applied: the defaults of the collection that this answer has, because the question did not send its own.
+        applied: the defaults of the collection that this answer has, because the question did not send its own; None
+            without any.
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
@@ -392,7 +395,7 @@ class Swept:
         self.keys: int = content["keys"]
         self.unknown_tokens: int | None = content.get("unknown_tokens")
         self.warnings: list[str] = list(content.get("warnings", ()))
-        self.applied: Mapping[str, Any] = content.get("applied", {})
+        self.applied: Mapping[str, Any] | None = content.get("applied")
         self.collection: str | None = content.get("collection")
         self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
@@ -498,7 +501,8 @@ class Comparison(Record):
     """One query, answered by four methods on the same version of the documents.
 
     Attributes:
-        applied: the defaults of the collection that the answers have, because the question did not send its own.
+        applied: the defaults of the collection that the answers have, because the question did not send its own; None
+            without any.
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
@@ -507,7 +511,7 @@ class Comparison(Record):
     top_k: NearestDocuments
     attention: Answer
     background: Background | None
-    applied: Mapping[str, Any]
+    applied: Mapping[str, Any] | None = None
     collection: str | None = None
 
 
@@ -520,7 +524,7 @@ def parse_comparison(content: Mapping[str, Any], question: str, request_id: str 
         NearestDocuments.read(nearest, matches=_parse_matches(nearest["matches"])),
         Answer(content["attention"], question=question, request_id=request_id),
         parse_background(content["background"]),
-        content.get("applied", {}),
+        content.get("applied"),
         content.get("collection"),
     )
 

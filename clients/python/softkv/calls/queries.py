@@ -385,7 +385,7 @@ def compare(
     """
     options = drop_omitted(top_k=top_k, filter=filters.encode_filter(where))
     ignored = null_fields(ignore_defaults, options, COMPARED_DEFAULTS)
-    return _compare_call(f"{collection.path}/compare", query, temperature, top_k, null, ignored, **options)
+    return _compare_call(f"{collection.path}/compare", query, temperature, top_k, null, {**options, **ignored})
 
 
 def compare_rows(
@@ -420,7 +420,7 @@ def compare_rows(
         if not isinstance(row, Mapping | Document):
             raise invalid_value_at(f"/rows/{index}", f"wanted an object, got {validation.describe_value(row)}")
         encoded.append(row if isinstance(row, Mapping) else {"id": row.id, **encode_fields(row.fields)})
-    return _compare_call("/v1/compare", query, temperature, top_k, null, {}, rows=encoded, **drop_omitted(top_k=top_k))
+    return _compare_call("/v1/compare", query, temperature, top_k, null, {"rows": encoded})
 
 
 def _compare_call(
@@ -429,12 +429,11 @@ def _compare_call(
     temperature: float | None,
     top_k: int | None,
     null: Null | None,
-    ignored: Mapping[str, None],
-    **fields: Any,
+    fields: Mapping[str, Any],
 ) -> Call[Comparison]:
     """Return the call that answers one query by four methods, after checking its options."""
     raise_flaws(chain(validation.check_temperature(temperature), validation.check_top_k(top_k)))
-    options = drop_omitted(temperature=temperature, null=null, **fields) | ignored
+    options = {**fields, **drop_omitted(temperature=temperature, top_k=top_k, null=null)}
     return Call(
         "POST",
         path,

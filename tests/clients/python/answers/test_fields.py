@@ -70,7 +70,7 @@ def test_no_field_is_lost(schema):
     kind = KINDS[schema]
     names = {name for item in kind.__mro__ for name in (*vars(item), *vars(item).get("__annotations__", ()))}
     names |= (
-        {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings", "collection"}
+        {"matches", "documents", "keys", "took_ms", "unknown_tokens", "warnings", "applied", "collection"}
         if kind is Swept
         else set()
     )

@@ -184,3 +184,38 @@ def test_what_is_no_labelled_question_is_not_sent(shelf):
     for wrong in ([{"id": "codd"}], ["a text"]):
         with pytest.raises(softkv.Invalid, match="wanted a question"):
             shelf.calibrate(wrong)
+
+
+def test_defaults_of_a_collection_apply_unless_they_are_ignored(shelf):
+    defaults = {"filter": F.year < 1960, "bias": [{"filter": F.year > 1950, "addend": 1}], "top_k": 1}
+    stored = shelf.change(defaults=defaults).defaults
+    assert stored == {
+        "filter": {"field": "metadata.year", "operator": "<", "value": 1960},
+        "bias": [{"filter": {"field": "metadata.year", "operator": ">", "value": 1950}, "addend": 1}],
+        "top_k": 1,
+    }
+    answer, *several = [shelf.attend([1.0, 0.0]), *shelf.attend([[1.0, 0.0], [0.0, 1.0]])]
+    assert answer.applied == stored
+    assert [one.applied for one in several] == [stored, stored]
+    assert answer.documents < 3
+    assert shelf.attend([1.0, 0.0], ignore_defaults=True).applied is None
+    assert shelf.attend([1.0, 0.0], ignore_defaults=["filter"]).applied == {"bias": stored["bias"], "top_k": 1}
+    assert shelf.sweep([1.0, 0.0], [1.0]).applied == stored
+    swept = shelf.sweep([1.0, 0.0], [1.0], ignore_defaults=True)
+    assert (swept.applied, swept.documents) == (None, 3)
+    with pytest.raises(softkv.Invalid, match="holds together with the default filter"):
+        shelf.attend([1.0, 0.0], where=F.year > 1900, ignore_defaults=True)
+    with pytest.raises(softkv.Invalid, match="wanted True, or names of filter, bias"):
+        shelf.attend([1.0, 0.0], ignore_defaults=["temperature"])
+    with pytest.raises(softkv.Invalid, match="wanted a term such as") as refused:
+        shelf.change(defaults={"bias": [F.year]})
+    assert refused.value.errors[0].pointer == "/defaults/bias/0"
+    assert shelf.change(defaults=None).defaults is None
+
+
+def test_a_comparison_ignores_the_defaults_that_it_has(made):
+    texts = made(defaults={"top_k": 1, "bias": {"field": "metadata.n", "factor": 1}})
+    texts.write([{"id": name, "key": name} for name in ("cats", "dogs")])
+    assert texts.compare("cats").applied == {"top_k": 1}
+    bare = texts.compare("cats", ignore_defaults=True)
+    assert (bare.applied, len(bare.attention)) == (None, 2)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.running import RunningService
 from tests.service.commands.conftest import Softkv
 
 QUESTION = "machine learning"
@@ -107,3 +108,13 @@ def test_colours_are_for_terminals_that_want_them(softkv: Softkv) -> None:
     assert "\x1b[36m" in coloured.stdout
     assert "\x1b[36m" not in plain.stdout
     assert "\x1b" not in dumb.stdout
+
+
+def test_it_shows_the_defaults_of_the_collection(softkv: Softkv, service: RunningService) -> None:
+    with service.client() as client:
+        client.patch("/v1/collections/library", json={"defaults": {"top_k": 1, "include": ["output"]}})
+        shown = softkv("attend", "library", QUESTION).stdout
+        assert "Defaults of the collection: top_k 1." in shown
+        assert "artificial intelligence" in shown
+        assert "Defaults" not in softkv("attend", "library", QUESTION, "--ignore-defaults").stdout
+        client.patch("/v1/collections/library", json={"defaults": None})
