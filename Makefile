@@ -31,6 +31,7 @@ INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-c
 FRAMEWORKS := $(basename $(notdir $(wildcard clients/python/constraints/*.txt)))
 SUITE := mypy pytest pytest-asyncio
 SUITE_langchain := langchain-tests
+SUITE_langgraph := hypothesis langgraph
 
 # Ray, for shards: beside all of .venv, which is neither installed a second time nor given what only Ray wants.
 CLUSTER := .venv-cluster

@@ -1,1 +1,1 @@
-"""Code shared by the modules for LangChain, LlamaIndex and Haystack. It imports none of these frameworks."""
+"""Code shared by the modules for LangChain, LangGraph, LlamaIndex and Haystack. It imports none of these frameworks."""

@@ -158,7 +158,9 @@ class CollectionSource:
                 raise
         yield from self.info()
 
-    def write(self, documents: Iterable[Document], on_conflict: OnConflict = "replace") -> Plan[Written]:
+    def write(
+        self, documents: Iterable[Document | Mapping[str, Any]], on_conflict: OnConflict = "replace"
+    ) -> Plan[Written]:
         """Write documents with distinct ids in batches of 1,000, or fewer if a batch is too large."""
         yield from self.info()
         rows, written = list(documents), Written(0, [], [])
@@ -213,7 +215,9 @@ def collect_pages(paging: Paging[T]) -> Plan[list[T]]:
             return items
 
 
-def _write_in_parts(collection: CollectionRef, rows: Sequence[Document], on_conflict: OnConflict) -> Plan[Written]:
+def _write_in_parts(
+    collection: CollectionRef, rows: Sequence[Document | Mapping[str, Any]], on_conflict: OnConflict
+) -> Plan[Written]:
     """Write documents in one request, or in halves if they are too large."""
     try:
         return (yield from writing.write(collection, rows, on_conflict=on_conflict))
