@@ -64,6 +64,7 @@ EXPLAINED = {
     "guide/filters.md": {
         "filters": "filter",
         "comparisons": "field operator ignore_case",
+        "dates": "datetime",
         "warnings": "warnings",
         "combine-conditions": "conditions",
         "fields-and-their-values": "fields values types distinct min max",

@@ -57,7 +57,14 @@ async def parts_of(request: Request) -> State:
     if holder is None or holder.restriction is None:
         return state
     assert isinstance(state.catalogue, Catalogue)
-    return replace(state, catalogue=RestrictedCatalogue(state.catalogue, holder.restriction))
+    restriction = holder.restriction.at(instant_of(request))
+    return replace(state, catalogue=RestrictedCatalogue(state.catalogue, restriction))
+
+
+def instant_of(request: Request) -> int:
+    """Return the start of a request, in microseconds since the epoch, at which its relative instants count."""
+    instant: int = request.scope["state"]["instant"]
+    return instant
 
 
 Running = Annotated[State, Depends(parts_of)]

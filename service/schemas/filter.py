@@ -20,14 +20,24 @@ FieldInFilter = Annotated[
 ]
 
 
+class Instant(Wire):
+    """An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone."""
+
+    datetime: str = Field(
+        description="An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a "
+        "number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).",
+        examples=["2026-11-01T00:00:00Z", "now-7d"],
+    )
+
+
 class Equality(Wire):
     """A comparison: a field equals a value, or differs from it. A missing field counts as null."""
 
     field: FieldInFilter
     operator: Literal["==", "!="] = Field(description="Equal, or not equal.")
-    value: Scalar | list[Scalar] = Field(
+    value: Scalar | list[Scalar] | Instant = Field(
         description='Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists '
-        "are equal if each scalar is."
+        "are equal if each scalar is. An instant equals every text that is a date of that instant."
     )
 
     model_config = ConfigDict(
@@ -36,19 +46,24 @@ class Equality(Wire):
 
 
 class Ordering(Wire):
-    """A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
+    """A comparison by order, of numbers with numbers, of texts with texts, or of dates with an instant.
 
-    The comparison is false if the field is missing or has a value of another type.
+    The comparison is false if the field is missing or has a value of another type, or if its text is not a date.
     """
 
     field: FieldInFilter
     operator: Literal[">", ">=", "<", "<="] = Field(
         description="The order: greater, greater or equal, less, less or equal."
     )
-    value: str | int | float = Field(description="A number or a text.")
+    value: str | int | float | Instant = Field(description="A number, a text or an instant.")
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"field": "metadata.year", "operator": ">=", "value": 2000}]}
+        json_schema_extra={
+            "examples": [
+                {"field": "metadata.year", "operator": ">=", "value": 2000},
+                {"field": "metadata.written", "operator": ">", "value": {"datetime": "now-7d"}},
+            ]
+        }
     )
 
 
@@ -57,7 +72,9 @@ class Membership(Wire):
 
     field: FieldInFilter
     operator: Literal["in", "not in"] = Field(description="Equal to one of the values, or to none of them.")
-    value: list[Scalar] = Field(max_length=MAX_OPERANDS, description="The values; at most 5,000 in the whole filter.")
+    value: list[Scalar | Instant] = Field(
+        max_length=MAX_OPERANDS, description="The values; at most 5,000 in the whole filter."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"field": "id", "operator": "in", "value": ["qa76", "qa77"]}]}

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.schemas.filter import Filter
+from service.schemas.filter import Filter, Instant
 from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, finite_number, json_value
 
 FieldInBias = Annotated[
@@ -32,11 +32,14 @@ class Recency(Wire):
     """
 
     field: FieldInBias
-    half_life: float = Field(gt=0, description="The distance at which a document weighs half as much.")
-    origin: float | None = Field(
+    half_life: Annotated[float, Field(gt=0)] | str = Field(
+        description="The distance at which a document weighs half as much: a number, or for dates a duration such as "
+        "`30d` or `12h` (units `s`, `m`, `h`, `d`, `w`)."
+    )
+    origin: float | str | Instant | None = Field(
         None,
-        description="The number from which distances count. Left out: the largest number of all documents, "
-        "whatever the filter.",
+        description="The number from which distances count; with a duration, the date or the instant. Left out: the "
+        "largest number, or the latest date, of all documents, whatever the filter.",
     )
     decay: Literal["exponential", "gaussian"] = Field(
         "exponential",
@@ -44,7 +47,14 @@ class Recency(Wire):
     )
     missing: Missing = 0
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"field": "metadata.year", "half_life": 20}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"field": "metadata.year", "half_life": 20},
+                {"field": "metadata.written", "half_life": "30d", "origin": {"datetime": "now"}},
+            ]
+        }
+    )
 
 
 class Linear(Wire):

@@ -12,14 +12,17 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.storage.checksums import AS_BYTES
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
 from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, kind_range
+from service.storage.instants import Instant, parse_instant
 from service.storage.records import RowNumbers
 
 _BASE_BYTES = 8192  # approximate size of an empty column
@@ -49,6 +52,30 @@ class TextArray:
 _Values: TypeAlias = "TextArray | array[Any] | list[Any]"
 
 
+@dataclass(frozen=True, eq=False)
+class Dates:
+    """The instants of those distinct values of a field that are dates.
+
+    Attributes:
+        instants: int64[m], microseconds since the epoch, ascending.
+        codes: int64[m], the code of the value of each instant.
+    """
+
+    instants: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+    def compare(self, operator: str, instant: int) -> NDArray[np.int64]:
+        """Return the codes of values for which `value operator instant` holds; `operator` is `==` or one of order."""
+        first, last = (int(np.searchsorted(self.instants, instant, side)) for side in ("left", "right"))
+        return {
+            "==": self.codes[first:last],
+            "<": self.codes[:first],
+            "<=": self.codes[:last],
+            ">": self.codes[last:],
+            ">=": self.codes[first:],
+        }[operator]
+
+
 class DistinctValues:
     """The distinct values of one field; the index of each, from 0, is its code.
 
@@ -66,7 +93,21 @@ class DistinctValues:
     @property
     def nbytes(self) -> int:
         """The approximate size in memory, in bytes."""
-        return sum(_nbytes(values) for values in self._values.values())
+        dates = self.__dict__.get("dates")  # only if they were needed
+        size = 0 if dates is None else dates.instants.nbytes + dates.codes.nbytes
+        return size + sum(_nbytes(values) for values in self._values.values())
+
+    @cached_property
+    def dates(self) -> Dates:
+        """The instants of the texts that are dates."""
+        texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
+        pairs = [
+            (instant, start + index)
+            for index in range(len(texts))
+            if (instant := parse_instant(texts[index].decode(errors=AS_BYTES))) is not None
+        ]
+        instants, codes = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+        return Dates(np.ascontiguousarray(instants), np.ascontiguousarray(codes))
 
     def equal(self, operand: EncodedValue) -> slice:
         """Return the code of a value equal to the operand, as a slice of codes.
@@ -154,7 +195,7 @@ class Entries:
         n = int(np.searchsorted(self.rows, last, side="right"))
         return self if n == len(self.rows) else Entries(self.distinct, self.rows[:n], self.codes[:n])
 
-    def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
+    def among(self, *codes: slice | Sequence[int] | NDArray[np.int64]) -> RowNumbers:
         """Return the rows int64[r], ascending, whose value has one of these codes."""
         passes = np.zeros(len(self.distinct), dtype=np.bool_)
         for selection in codes:
@@ -189,14 +230,24 @@ class Column:
         The caller evaluates `!=` and `not in` as the complement of `==` and `in`.
         """
         operator, value = comparison.operator, comparison.value
+        distinct = self.field.distinct
         if operator in ORDERING:
-            return self.field.among(self.field.distinct.compare(operator, encode_value(value)))
+            if isinstance(value, Instant):
+                return self.field.among(distinct.dates.compare(operator, value.absolute))
+            return self.field.among(distinct.compare(operator, encode_value(value)))
         if operator == "contains":
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):
             raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
         operands = value if operator in MEMBERSHIP else [value]
-        return self.field.among(*(self.field.distinct.equal(encode_value(operand)) for operand in operands))
+        return self.field.among(
+            *(
+                distinct.dates.compare("==", operand.absolute)
+                if isinstance(operand, Instant)
+                else distinct.equal(encode_value(operand))
+                for operand in operands
+            )
+        )
 
     def _containing(self, value: Any, *, ignore_case: bool) -> RowNumbers:
         texts, elements = self.field.distinct, self.elements.distinct

@@ -5,12 +5,13 @@ equivalent filters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from service.storage.errors import InvalidCondition
 from service.storage.fields import EncodedValue, Kind, encode_value, is_scalar, is_utf8
+from service.storage.instants import Instant
 
 ORDERING = (">", ">=", "<", "<=")
 MEMBERSHIP = ("in", "not in")
@@ -31,6 +32,9 @@ class Comparison:
     `field` is `id`, `key` (the document's key text) or `metadata.` and the exact name of a metadata field. A missing
     field and a missing key text read as null. `ignore_case`, for `contains` only, compares texts after Unicode case
     folding. Raises InvalidCondition if the operand fits no value of the field.
+
+    An `Instant` is equal to, or ordered with, the texts of metadata that are ISO 8601 dates, and no other values. `!=`
+    and `not in` are the complements of `==` and `in`, so all other values pass them.
     """
 
     field: str
@@ -81,10 +85,24 @@ class Comparison:
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
     @property
+    def relative(self) -> bool:
+        """Whether an operand is an instant relative to the time of the request."""
+        values = self.value if self.operator in MEMBERSHIP else [self.value]
+        return any(isinstance(value, Instant) and value.relative for value in values)
+
+    def at(self, now: int) -> Comparison:
+        """Return the comparison for a request that started at `now`, in microseconds since the epoch."""
+        if not self.relative:
+            return self
+        if isinstance(self.value, Instant):
+            return replace(self, value=self.value.at(now))
+        return replace(self, value=[value.at(now) if isinstance(value, Instant) else value for value in self.value])
+
+    @property
     def tree(self) -> dict[str, Any]:
         """The condition as the JSON object that `parse_condition` parses."""
         case = {"ignore_case": True} if self.ignore_case else {}
-        return {"field": self.field, "operator": self.operator, "value": self.value, **case}
+        return {"field": self.field, "operator": self.operator, "value": _value_tree(self.value), **case}
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,17 @@ class Combination:
                 f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands}: split it",
                 "conditions",
             )
+
+    @property
+    def relative(self) -> bool:
+        """Whether a comparison is with an instant relative to the time of the request."""
+        return any(condition.relative for condition in self.conditions)
+
+    def at(self, now: int) -> Combination:
+        """Return the combination for a request that started at `now`, in microseconds since the epoch."""
+        if not self.relative:
+            return self
+        return Combination(self.operator, tuple(condition.at(now) for condition in self.conditions))
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -156,9 +185,38 @@ def _parse(tree: Any, pointer: str, levels: int) -> Condition:
     try:
         if combined:
             return Combination(tree["operator"], tuple(children))
-        return Comparison(tree["field"], tree["operator"], tree["value"], tree.get("ignore_case", False))
+        value = _parse_value(tree["value"], "value")
+        return Comparison(tree["field"], tree["operator"], value, tree.get("ignore_case", False))
     except InvalidCondition as error:
         raise InvalidCondition(error.message, pointer + error.pointer) from None
+
+
+def _parse_value(value: Any, pointer: str) -> Any:
+    """Return the operand of a comparison, in which objects such as `{"datetime": "now-7d"}` are instants."""
+    if isinstance(value, list):
+        return [
+            _parse_value(element, f"{pointer}/{i}") if isinstance(element, Mapping) else element
+            for i, element in enumerate(value)
+        ]
+    if not isinstance(value, Mapping):
+        return value
+    if value.keys() != {"datetime"}:
+        raise InvalidCondition('an object as a value is {"datetime": …} and has no other field', pointer)
+    instant = Instant.parse(value["datetime"]) if isinstance(value["datetime"], str) else None
+    if instant is None:
+        raise InvalidCondition(
+            f"datetime wants an ISO 8601 date or time such as 2026-11-01T00:00:00Z, or now, now-7d or now+1h (units "
+            f"s m h d w, at most 1,000 years), not {_repr(value['datetime'])}",
+            f"{pointer}/datetime",
+        )
+    return instant
+
+
+def _value_tree(value: Any) -> Any:
+    """Return an operand as JSON has it."""
+    if isinstance(value, Instant):
+        return value.tree
+    return list(map(_value_tree, value)) if _is_list(value) else value
 
 
 def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
@@ -167,7 +225,7 @@ def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
     """
     if operator in MEMBERSHIP:
         kind, fits = {"id": ("texts", _is_text), "key": ("texts and nulls", _is_text_or_null)}.get(
-            field, ("scalars", is_scalar)
+            field, ("scalars and datetimes", lambda value: is_scalar(value) or isinstance(value, Instant))
         )
         return (
             f"a list of at most {MAX_OPERANDS} {kind}",
@@ -178,12 +236,15 @@ def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
     if field in TEXTS:
         return "a text", _is_text
     if operator in ORDERING:
-        return "a number or a text", lambda value: is_scalar(value) and not isinstance(value, bool | None)
+        return (
+            "a number, a text or a datetime",
+            lambda value: isinstance(value, Instant) or (is_scalar(value) and not isinstance(value, bool | None)),
+        )
     if operator == "contains":
         return "a scalar", is_scalar
     return (
-        "a scalar or a list of scalars",
-        lambda value: all(map(is_scalar, value)) if _is_list(value) else is_scalar(value),
+        "a scalar, a list of scalars or a datetime",
+        lambda value: all(map(is_scalar, value)) if _is_list(value) else is_scalar(value) or isinstance(value, Instant),
     )
 
 
@@ -206,14 +267,15 @@ def _is_utf8(value: Any) -> bool:
 
 
 def _repr(value: Any) -> str:
-    text = repr(value)
+    text = repr(_value_tree(value))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def condition_digest(condition: Condition) -> bytes:
     """Return a digest of 32 bytes that equivalent conditions share.
 
-    Equivalent are conditions that differ only in order, in repetition, in 1 for 1.0, or in a case that they ignore.
+    Equivalent are conditions that differ only in order, in repetition, in 1 for 1.0, in how an instant is written, or
+    in a case that they ignore.
 
     >>> condition_digest(Comparison("metadata.x", "==", 1)) == condition_digest(Comparison("metadata.x", "==", 1.0))
     True
@@ -224,7 +286,7 @@ def condition_digest(condition: Condition) -> bytes:
         if condition.ignore_case:
             return _digest("comparison", condition.field, "contains, case ignored", condition.value.casefold())
         values = condition.value if condition.operator in MEMBERSHIP else [condition.value]
-        operands = {_canonical(encode_value(value)) for value in values}
+        operands = {repr(value) if isinstance(value, Instant) else _canonical(encode_value(value)) for value in values}
         return _digest("comparison", condition.field, condition.operator, *sorted(operands))
     return _combination_digest(condition)
 

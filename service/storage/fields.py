@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
 from service.storage.checksums import AS_BYTES
+from service.storage.instants import parse_instant
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -45,8 +46,16 @@ class EncodedValue(NamedTuple):
     value: int | float | str | bytes
 
 
+INSTANT = 2
+"""The `element` of a row that holds the instant of a text that is a date."""
+
+
 class FieldRow(NamedTuple):
-    """One row of the table `fields`, without collection and document."""
+    """One row of the table `fields`, without collection and document.
+
+    `element` is 0 for the field's value, 1 for an element of its list, and INSTANT for the instant of a text that is an
+    ISO 8601 date: microseconds since the epoch.
+    """
 
     field: str
     element: int
@@ -126,6 +135,8 @@ def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
         if value is None:
             continue
         yield FieldRow(field, 0, *encode_value(value))
+        if isinstance(value, str) and (instant := parse_instant(value)) is not None:
+            yield FieldRow(field, INSTANT, Kind.NUMBER, instant)
         if isinstance(value, list | tuple):
             elements = dict.fromkeys(encode_value(element) for element in value if is_scalar(element))
             yield from (FieldRow(field, 1, *element) for element in elements)

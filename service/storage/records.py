@@ -304,10 +304,14 @@ class CollectionUsage(NamedTuple):
 
 
 class FieldKinds(NamedTuple):
-    """The kinds of values that a field has in any document: its own values, and elements of lists."""
+    """The kinds of values that a field has in any document: its own values, and elements of lists.
+
+    `dates` is whether some of its own values are dates.
+    """
 
     own: frozenset[Kind]
     elements: frozenset[Kind]
+    dates: bool = False
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,11 @@ class Restriction:
     documents: int | None = None
     bytes: int | None = None
 
+    def at(self, now: int) -> Restriction:
+        """Return the restriction of a request that started at `now`, in microseconds since the epoch."""
+        condition = None if self.condition is None else self.condition.at(now)
+        return self if condition is self.condition else replace(self, condition=condition)
+
     def reader(self, reader: Reader) -> Reader:
         """Return a reader that sees only the caller's part."""
         return reader if self.condition is None else RestrictedReader(reader, self.condition)
@@ -217,10 +222,13 @@ class RestrictedReader:
         return names[:limit]
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
-        """Return which kinds of values a metadata field has in visible documents; of elements any kind may occur."""
+        """Return which kinds of values a metadata field has in visible documents.
+
+        Of elements any kind may occur, and any text may be a date.
+        """
         (facts,) = self.field_facts(collection, [name])
         kinds = frozenset(kind for named in facts.types for kind in _KINDS[named])
-        return FieldKinds(kinds, frozenset(Kind) if Kind.LIST in kinds else frozenset())
+        return FieldKinds(kinds, frozenset(Kind) if Kind.LIST in kinds else frozenset(), Kind.TEXT in kinds)
 
     def field_facts(
         self,

@@ -50,7 +50,7 @@ from softkv.errors import (
     Unreachable,
     Unsupported,
 )
-from softkv.filters import F, Filter
+from softkv.filters import F, Filter, ago
 from softkv.methods import AsyncPages, Pages
 from softkv.wire import OMITTED
 
@@ -115,4 +115,5 @@ __all__ = [
     "Unsupported",
     "Verdict",
     "Written",
+    "ago",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, NoReturn, TypeAlias
 
 from softkv.problems import invalid_value
@@ -15,6 +17,7 @@ _TEXT_FIELDS = ("id", "key")
 _ORDERING = (">", ">=", "<", "<=")
 _MAX_DEPTH, _MAX_VALUES = 32, 5000
 _MAX_SHOWN = 60
+_DURATION = re.compile(r"\d{1,12}(\.\d{1,6})?[smhdw]", re.ASCII)
 _NO_TRUTH = (
     "a filter is neither true nor false here: the service decides it for each document. Join filters with &, | and ~ "
     "(not with and, or, not), each in parentheses; write 1900 <= F.year < 1950 as (F.year >= 1900) & (F.year < 1950)"
@@ -57,6 +60,9 @@ class Filter:
 class Comparison(Record, Filter):
     """The comparison of one field and a value.
 
+    A date or a datetime as the value, or a dict such as `{"datetime": "now-7d"}`, is an instant: the service compares
+    it with the field's ISO 8601 texts, whatever their zone. Without a zone it is in UTC.
+
     Raises:
         Invalid: the operator does not take this value on this field.
     """
@@ -67,9 +73,12 @@ class Comparison(Record, Filter):
     ignore_case: bool = False
 
     def _post_init(self) -> None:
-        self.__dict__["value"] = _to_operand(self.value)
+        dates = self.field not in _TEXT_FIELDS and self.operator != "contains"
+        self.__dict__["value"] = _to_operand(self.value, dates=dates)
         operation = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
         expected = "a text" if self.ignore_case else _operand_description(self.operator, self.field)
+        if _has_other_object(self.value):
+            raise invalid_value("/value", 'an object as a value is {"datetime": …} and has no other field')
         if not _is_expected(self.value, expected):
             raise invalid_value("/value", f"{operation} on {self.field} wants {expected}, not {_shorten(self.value)}")
 
@@ -281,11 +290,38 @@ def _count_values(condition: Filter) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
-def _to_operand(value: Any) -> Any:
-    """Convert a NumPy number or a date to a JSON value."""
+def ago(duration: str | timedelta) -> dict[str, str]:
+    """Return an instant before the start of the request, for filters: `F.written > ago("7d")`.
+
+    Args:
+        duration: a number with its unit, s, m, h, d or w (seconds, minutes, hours, days, weeks); or a timedelta.
+
+    Raises:
+        Invalid: the duration is neither.
+
+    Example:
+        >>> ago("7d")
+        {'datetime': 'now-7d'}
+    """
+    if isinstance(duration, timedelta):
+        seconds = duration / timedelta(seconds=1)
+        sign = "-" if seconds >= 0 else "+"
+        return {"datetime": f"now{sign}{abs(seconds):.6f}".rstrip("0").rstrip(".") + "s"}
+    if not isinstance(duration, str) or not _DURATION.fullmatch(duration):
+        raise invalid_value("", f"wanted a duration such as 7d or 12h (units s m h d w), got {_shorten(duration)}")
+    return {"datetime": f"now-{duration}"}
+
+
+def _to_operand(value: Any, *, dates: bool) -> Any:
+    """Convert a NumPy number to a JSON value, and a date to an instant; if not `dates`, to a text."""
     if isinstance(value, list | tuple | set | frozenset):
-        return [_to_operand(item) for item in value]
-    return value if isinstance(value, str | int | float | Mapping | None) else to_json_value(value)
+        return [_to_operand(item, dates=dates) for item in value]
+    if isinstance(value, str | int | float | Mapping | None):
+        return value
+    if isinstance(value, date):
+        return {"datetime": value.isoformat()} if dates else value.isoformat()
+    converted = to_json_value(value)
+    return _to_operand(converted, dates=dates) if isinstance(converted, date | list) else converted
 
 
 def _to_list(values: Iterable[Any]) -> Any:
@@ -297,28 +333,39 @@ def _operand_description(operator: str, field: str) -> str:
     message.
     """
     if operator in ("in", "not in"):
-        return f"a list of at most {_MAX_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
+        return f"a list of at most {_MAX_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(
+            field, "scalars and datetimes"
+        )
     if field == "key" and operator in ("==", "!="):
         return "a text or null"
     if field in _TEXT_FIELDS:
         return "a text"
     if operator in _ORDERING:
-        return "a number or a text"
-    return "a scalar" if operator == "contains" else "a scalar or a list of scalars"
+        return "a number, a text or a datetime"
+    return "a scalar" if operator == "contains" else "a scalar, a list of scalars or a datetime"
 
 
 def _is_expected(value: Any, expected: str) -> bool:
     """Return whether a value fits the description of an operand."""
-    text, scalar = isinstance(value, str), _is_scalar(value)
+    text, scalar, instant = isinstance(value, str), _is_scalar(value), isinstance(value, Mapping)
     if expected.startswith("a list"):
-        is_valid = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(expected.split(" ", 6)[6], _is_scalar)
+        is_valid = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(
+            expected.split(" ", 6)[6], lambda item: _is_scalar(item) or isinstance(item, Mapping)
+        )
         return isinstance(value, list) and len(value) <= _MAX_VALUES and all(map(is_valid, value))
     return {
         "a text": text,
         "a text or null": text or value is None,
-        "a number or a text": scalar and not isinstance(value, bool | None),
+        "a number, a text or a datetime": instant or (scalar and not isinstance(value, bool | None)),
         "a scalar": scalar,
-    }.get(expected, scalar or (isinstance(value, Sequence) and all(map(_is_scalar, value))))
+    }.get(expected, scalar or instant or (isinstance(value, Sequence) and all(map(_is_scalar, value))))
+
+
+def _has_other_object(value: Any) -> bool:
+    """Return whether a value is or holds an object that is not an instant."""
+    if isinstance(value, list):
+        return any(isinstance(item, Mapping) and item.keys() != {"datetime"} for item in value)
+    return isinstance(value, Mapping) and value.keys() != {"datetime"}
 
 
 def _is_text(value: Any) -> bool:

@@ -20,7 +20,7 @@ from service.api.json import JSONAnswer
 from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
-from service.api.state import NameInPath, Running
+from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
 from service.retrieval import queries as own
 from service.retrieval import queries as soft_lookup
@@ -60,6 +60,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = soft_lookup.Options(
         **{name: getattr(body, name) for name in OPTIONS},
+        now=instant_of(request),
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=required_detail(body.include),
@@ -282,7 +283,9 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
     body, applied = with_defaults(body, collection.record, [body.query])
     await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
     options = Options(
-        **{name: getattr(body, name) for name in SWEEP_OPTIONS}, reads=required_detail(body.include, least="texts")
+        **{name: getattr(body, name) for name in SWEEP_OPTIONS},
+        now=instant_of(request),
+        reads=required_detail(body.include, least="texts"),
     )
     swept = await sweep_collection(collection, body.query, body.temperatures, options)
     return JSONAnswer(

@@ -16,7 +16,7 @@ from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_B
 from service.api.routes.calibrate import shape_kept
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import filters, json_router, reaches, requires, takes
-from service.api.state import NameInPath, Running
+from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import AliasConflict, CollectionNotFound
 from service.retrieval import documents as store
 from service.retrieval.collections import (
@@ -261,13 +261,13 @@ fields_router = json_router("/v1/collections/{name}/documents", "documents", "re
     response_description="The facts of each field.",
     summary="Describe the fields of the metadata",
 )
-async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
+async def describe_fields(name: NameInPath, body: FieldsQuery, request: Request, running: Running) -> Response:
     """Return statistics of a collection's metadata fields: types, counts, smallest and largest values.
 
     On request, also return their values, each with its number of documents.
     """
     after = store.decode_field_cursor(body.cursor)
-    condition = await READS.run(parse_filter, body.filter)
+    condition = await READS.run(parse_filter, body.filter, instant_of(request))
     page = await READS.run(
         store.read_field_facts,
         running.catalogue.collection(name),

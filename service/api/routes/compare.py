@@ -12,7 +12,7 @@ from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import shape_applied, shape_match, shape_result, with_defaults
 from service.api.routes.collections import shape_background
 from service.api.routing import collection_behind, filters, json_router, reaches, takes
-from service.api.state import NameInPath, Running
+from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import queries
 from service.retrieval.queries import ComparisonResult, Options, TimedSearch
 from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
@@ -36,7 +36,14 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     """
     collection = running.catalogue.collection(name)
     body, applied = with_defaults(body, collection.record, [body.query])
-    options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
+    options = Options(
+        temperature=body.temperature,
+        top_k=body.top_k,
+        null=body.null,
+        filter=body.filter,
+        now=instant_of(request),
+        output=True,
+    )
     compared = await queries.compare_collection(collection, body.query, options)
     return CompressedAnswer(_shape(compared) | shape_applied(applied) | collection_behind(request), request)
 

@@ -13,7 +13,7 @@ from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, STORING, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, requires, takes
-from service.api.state import IdInPath, NameInPath, Running
+from service.api.state import IdInPath, NameInPath, Running, instant_of
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
@@ -94,7 +94,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
     """
     await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
-    condition, after = await READS.run(parse_filter, body.filter), store.decode_cursor(body.cursor)
+    condition, after = await READS.run(parse_filter, body.filter, instant_of(request)), store.decode_cursor(body.cursor)
     page = await READS.run(
         store.page,
         running.catalogue.collection(name),
@@ -123,7 +123,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     summary="Delete documents by id or by filter",
 )
 async def delete_documents(
-    name: NameInPath, body: DocumentDelete, running: Running, repeatable: Idempotent
+    name: NameInPath, body: DocumentDelete, request: Request, running: Running, repeatable: Idempotent
 ) -> Response:
     """Delete documents by exactly one of `ids` and `filter`; unknown ids are ignored."""
 
@@ -133,7 +133,7 @@ async def delete_documents(
         access_record.note(count=deleted)
         return JSONAnswer({"deleted": deleted})
 
-    condition, once = await _only_filter(body), repeatable.once(answer)
+    condition, once = await _only_filter(body, request), repeatable.once(answer)
     collection = running.catalogue.collection(name)
     return answer(await WRITES.run(collection.delete, ids=body.ids, condition=condition, once=once))
 
@@ -147,7 +147,7 @@ async def delete_documents(
     summary="Change documents by id or by filter",
 )
 async def update_documents(
-    name: NameInPath, body: DocumentUpdate, running: Running, repeatable: Idempotent
+    name: NameInPath, body: DocumentUpdate, request: Request, running: Running, repeatable: Idempotent
 ) -> Response:
     """Apply one merge patch (RFC 7396) to documents, in one transaction: readers see either all changes or none.
 
@@ -160,20 +160,20 @@ async def update_documents(
         access_record.note(count=updated)
         return JSONAnswer({"updated": updated})
 
-    condition, once = await _only_filter(body), repeatable.once(answer)
+    condition, once = await _only_filter(body, request), repeatable.once(answer)
     changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
     collection = running.catalogue.collection(name)
     return answer(await store.update_documents(collection, changes, ids=body.ids, condition=condition, once=once))
 
 
-async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
+async def _only_filter(body: DocumentDelete | DocumentUpdate, request: Request) -> Condition | None:
     """Return the parsed filter of a request, or None if it has `ids`.
 
     The request must have exactly one of `ids` and `filter`.
     """
     if (body.ids is None) == (body.filter is None):
         raise InvalidContent.at("", "send exactly one of ids and filter")
-    return await READS.run(parse_filter, body.filter)
+    return await READS.run(parse_filter, body.filter, instant_of(request))
 
 
 @router.put(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
@@ -15,10 +16,13 @@ from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, Ro
 from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import (
+    ORDERING,
     CollectionRecord,
     Column,
+    Combination,
     Comparison,
     Condition,
+    Instant,
     InvalidCondition,
     Reader,
     RestrictedReader,
@@ -172,17 +176,23 @@ MAX_DERIVED = 4  # values derived from a view besides masks; each may take 20 by
 _OPPOSITE = {"!=": "==", "not in": "in"}
 
 
-def parse_filter(sent: Any) -> Condition | None:
+def parse_filter(sent: Any, now: int | None = None) -> Condition | None:
     """Parse a sent filter into a condition; return None if none was sent.
+
+    Args:
+        sent: the filter as it was sent.
+        now: the start of the request, in microseconds since the epoch, at which relative instants count; None leaves
+            them relative, for a filter that is only checked.
 
     Raises:
         InvalidContent: the filter is invalid; it points at the flaw in the request's `filter`.
     """
     try:
-        return None if sent is None else parse_condition(sent)
+        condition = None if sent is None else parse_condition(sent)
     except InvalidCondition as error:
         pointer = f"/filter/{error.pointer}" if error.pointer else "/filter"
         raise InvalidContent.at(pointer, error.message) from None
+    return condition if condition is None or now is None else condition.at(now)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +227,14 @@ class Masks:
         self._made: OrderedDict[Hashable, tuple[View | RemoteView, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
-        """Return the mask of a condition for the source's view; `name` is the digest of the condition."""
+        """Return the mask of a condition for the source's view; `name` is the digest of the condition.
+
+        A comparison by order with an instant has the same result until the instant passes the date of a document. So
+        such conditions share a mask, also where each request has another instant.
+        """
+        rounded = _round_instants(condition, source, self._columns)
+        if rounded is not condition:
+            condition, name = rounded, condition_digest(rounded)
         with self._lock:
             cached = self._kept.get(name)
             if cached is not None and cached.mask is not None and cached.mask.view is source.view:
@@ -283,6 +300,42 @@ class Masks:
                 self._kept.popitem(last=False)
             assert cached.mask is not None
             return cached.mask
+
+
+def _round_instants(condition: Condition, source: Source, columns: Columns) -> Condition:
+    """Return an equivalent condition whose instants are dates of documents, as far as the columns are cached.
+
+    Returns the same object if it compares no instants by order.
+    """
+    if isinstance(condition, Combination):
+        operands = [_round_instants(operand, source, columns) for operand in condition.conditions]
+        if all(map(is_, operands, condition.conditions)):
+            return condition
+        return Combination(condition.operator, tuple(operands))
+    if condition.operator not in ORDERING or not isinstance(condition.value, Instant):
+        return condition
+    parts = columns.of(condition.name, source)
+    if parts is None:
+        return condition
+    dates = [part.field.distinct.dates.instants for part in parts]
+    return replace(condition, value=Instant(_nearest(dates, condition.operator, condition.value.absolute)))
+
+
+def _nearest(dates: Sequence[I64], operator: str, instant: int) -> int:
+    """Return the last date up to an instant for `>` and `<=`, or the first date from it on for `>=` and `<`.
+
+    Args:
+        dates: int64[m] each, ascending.
+        instant: the instant. If there is no such date, the result is before, or after, all dates.
+    """
+    if operator in (">", "<="):
+        indices = [int(np.searchsorted(part, instant, "right")) - 1 for part in dates]
+        return max((int(part[i]) for part, i in zip(dates, indices, strict=True) if i >= 0), default=_FIRST)
+    indices = [int(np.searchsorted(part, instant, "left")) for part in dates]
+    return min((int(part[i]) for part, i in zip(dates, indices, strict=True) if i < len(part)), default=_LAST)
+
+
+_FIRST, _LAST = -(2**62), 2**62  # instants before and after all dates
 
 
 def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> RowSelection:

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.retrieval.collections import AnyCollection
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldValue, Kind, Reader
+from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldValue, Instant, Kind, Reader
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,11 @@ def _warning(reader: Reader, collection: int, comparison: Comparison) -> str | N
         return _no_field(reader, collection, comparison.name)
     operand_types = {_type(operand) for operand in operands}
     held_types = _types(kinds.elements) | (types & {"text"}) if comparison.operator == "contains" else types
-    if operand_types & held_types:
+    if operand_types & held_types or (kinds.dates and "datetime" in operand_types):
         return None
     name = _shorten_name(comparison.name)
+    if "datetime" in operand_types and "text" in types:
+        return f"{name} holds no ISO 8601 date in any document, and is compared with a {_one(operand_types)}"
     hint = "; `contains` looks into lists" if "list" in types and comparison.operator in ("==", "in") else ""
     compared = "looked through for" if comparison.operator == "contains" else "compared with"
     return (
@@ -199,6 +201,8 @@ def _type(operand: Any) -> str:
         return "boolean"
     if isinstance(operand, str):
         return "text"
+    if isinstance(operand, Instant):
+        return "datetime"
     return "number" if isinstance(operand, int | float) else "list"
 
 

@@ -320,8 +320,8 @@ async def sweep_collection(
             documents=swept.documents,
             keys=swept.keys,
             unknown_tokens=encoded.unknown_tokens,
-            full_text=summarise_full_text(query_terms, snapshot, options.filter),
-            warnings=explain_filter(snapshot, options.filter, swept.documents),
+            full_text=summarise_full_text(query_terms, snapshot, options),
+            warnings=explain_filter(snapshot, options, swept.documents),
         )
 
     # A sweep shares the batch's version and masks, but scans by itself, into a histogram.

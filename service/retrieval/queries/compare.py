@@ -90,7 +90,7 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
     encoded = await _encode_query(collection.encoders, collection.record, query, options)
 
     def search(snapshot: Snapshot) -> tuple[TimedSearch, TimedSearch]:
-        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
+        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter, options.now))
 
     def search_first() -> tuple[int, tuple[TimedSearch, TimedSearch]]:
         with collection.snapshot() as snapshot:
@@ -104,7 +104,7 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
         check_complete(snapshot)
         if snapshot.version != version:
             searched = search(snapshot)
-        question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options.filter))
+        question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options))
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
         return (
             [question, replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else [question]

@@ -149,6 +149,8 @@ class Options:
     """The options of a query; for None, the collection's setting applies, or the default.
 
     Attributes:
+        now: the start of the request in microseconds since the epoch, at which relative instants count. Only options
+            without such instants may leave it out.
         defaults: the names of options that are a default of the collection, or joined to one.
     """
 
@@ -157,6 +159,7 @@ class Options:
     top_k: int | None = None
     top_p: float | None = None
     filter: Any = None
+    now: int | None = None
     normaliser: str = "softmax"
     null: NullChoice | None = None
     max_error: float | None = None
@@ -187,7 +190,9 @@ async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array
         RetrievalError: the collection cannot be queried.
     """
     weight, ranked = get_full_text_weight(options), RankCache()
-    builder = build_terms(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
+    builder = build_terms(
+        queries, weight, options.bias, options.temperature, options.normaliser, ranked, now=options.now
+    )
     if weight:
 
         def rank() -> None:
@@ -226,7 +231,7 @@ async def prepare_questions(
             check_complete(snapshot)
         check_queries(record, vectors, pointers)
         null = resolve_null(record, snapshot.own, options.null, backgrounds, get_full_text_weight(options))
-        mask = build_mask(snapshot, options.filter)
+        mask = build_mask(snapshot, options)
         biases = [None if query_terms is None else query_terms.bias for query_terms in terms(snapshot)]
         pairs = zip(queries, biases, strict=True)
         return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in pairs]
@@ -263,9 +268,9 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
 
 
-def build_mask(snapshot: Snapshot, sent: Any) -> AnyMask | None:
-    """Return the mask of a filter as it was sent: which rows of the snapshot pass; None for all rows."""
-    return snapshot.passing(parse_filter(sent))
+def build_mask(snapshot: Snapshot, options: Options) -> AnyMask | None:
+    """Return the mask of the options' filter: which rows of the snapshot pass; None for all rows."""
+    return snapshot.passing(parse_filter(options.filter, options.now))
 
 
 def question(

@@ -211,30 +211,28 @@ class ResultBuilder:
         built = result(
             self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, self.labels
         )
-        warnings = explain_filter(self.snapshot, self.options.filter, answer.documents)
-        return replace(
-            built, full_text=summarise_full_text(added, self.snapshot, self.options.filter), warnings=warnings
-        )
+        warnings = explain_filter(self.snapshot, self.options, answer.documents)
+        return replace(built, full_text=summarise_full_text(added, self.snapshot, self.options), warnings=warnings)
 
 
-def explain_filter(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
+def explain_filter(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
     """Explain why a filter passes no document, as far as its fields tell; return an empty list if it passes some."""
-    return (
-        [] if documents or sent is None else explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(sent))
-    )
+    if documents or options.filter is None:
+        return []
+    return explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(options.filter, options.now))
 
 
-def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, sent: Any) -> FullText | None:
+def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, options: Options) -> FullText | None:
     """Return the effect of full text on a query; None without full text.
 
     Args:
         added: the terms that were added to the documents' logits, full text among them.
         snapshot: the version of the collection that was queried.
-        sent: the filter as it was sent; only documents that pass it are counted.
+        options: the options of the query; only documents that pass its filter are counted.
     """
     if added is None or added.words is None:
         return None
-    return FullText(added.words.weight, added.words.ranking, added.count_containing(build_mask(snapshot, sent)))
+    return FullText(added.words.weight, added.words.ranking, added.count_containing(build_mask(snapshot, options)))
 
 
 def result(

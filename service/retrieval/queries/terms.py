@@ -158,6 +158,8 @@ def build_terms(
     temperature: Any = None,
     normaliser: str = "softmax",
     ranked: RankCache | None = None,
+    *,
+    now: int | None = None,
 ) -> TermsBuilder:
     """Return a function that builds, for a snapshot, the terms that are added to the documents' logits.
 
@@ -169,11 +171,12 @@ def build_terms(
         bias: the bias (terms of the documents' metadata) as it was sent.
         temperature, normaliser: as they were sent.
         ranked: the full-text ranks that were computed before.
+        now: the start of the request, in microseconds since the epoch, at which relative instants of the bias count.
 
     Raises:
         InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.
     """
-    terms, weight = parse_bias(bias), full_text or 0.0
+    terms, weight = parse_bias(bias, now), full_text or 0.0
     if not terms and not weight:
         return lambda snapshot: [None] * len(queries)
     name = "full_text" if weight else "bias"
@@ -249,7 +252,7 @@ def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any, condition: Co
     Raises:
         InvalidContent: a field takes too much memory.
     """
-    text = format_bias(sent, _read_origins(view, terms, sent, condition))
+    text = format_bias(sent, terms, _read_origins(view, terms, sent, condition))
     try:
         return view.bias(text)
     except ParameterError as error:
@@ -259,7 +262,7 @@ def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any, condition: Co
 def _read_origins(
     view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None
 ) -> list[float | None]:
-    """Return for each recency term (which prefers documents near an origin) the largest number of its field.
+    """Return for each recency term (which prefers documents near an origin) the largest number, or date, of its field.
 
     It is the default origin, among the documents that pass the condition. None stands for all other terms.
     """

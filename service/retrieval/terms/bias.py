@@ -20,10 +20,12 @@ from service.storage import (
     Condition,
     DistinctValues,
     EncodedValue,
+    Instant,
     InvalidCondition,
     condition_digest,
     encode_value,
     parse_condition,
+    parse_duration,
 )
 
 MAX_ADDEND = 1e30
@@ -40,26 +42,36 @@ class Recency:
     It halves a document's weight for each `half_life` of the distance.
 
     Attributes:
-        origin: the number from which distance counts; None for the largest number of the field.
+        origin: the number, or the instant, from which distance counts; None for the largest number, or the latest
+            date, of the field.
+        dates: whether the field's dates count, in microseconds, rather than its numbers.
     """
 
     field: str
     missing: float
     half_life: float
-    origin: float | None
+    origin: float | Instant | None
     gaussian: bool
+    dates: bool = False
 
     def of(self, values: DistinctValues, largest: float) -> F64:
         """Return float64[c], the number to add to the logit for each value of the field; NaN if it is not a number.
 
         Args:
             values: the c distinct values of the field.
-            largest: the largest number of the field, which is the default origin.
+            largest: the largest number, or the latest date, of the field, which is the default origin.
         """
+        origin = largest if self.origin is None else self.origin
         with np.errstate(over="ignore"):
-            origin = largest if self.origin is None else self.origin
-            # Compute with halves: a distance may exceed float64 although its number of half-lives does not.
-            lives = np.abs(_numbers(values) / 2 - origin / 2) / self.half_life * 2
+            if self.dates:
+                distances = np.full(len(values), np.nan)
+                origin = origin.absolute if isinstance(origin, Instant) else int(origin)
+                distances[values.dates.codes] = np.abs(values.dates.instants - origin)
+                lives = distances / self.half_life
+            else:
+                assert not isinstance(origin, Instant)
+                # Compute with halves: a distance may exceed float64 although its number of half-lives does not.
+                lives = np.abs(_numbers(values) / 2 - origin / 2) / self.half_life * 2
             return clip_addends(-math.log(2) * (lives * lives if self.gaussian else lives))
 
 
@@ -159,8 +171,13 @@ def _numbers(values: DistinctValues) -> F64:
     return np.clip(values.numbers(), -sys.float_info.max, sys.float_info.max)
 
 
-def parse_bias(sent: Any) -> tuple[Term, ...]:
+def parse_bias(sent: Any, now: int | None = None) -> tuple[Term, ...]:
     """Parse a bias as a request has it into terms, which add numbers to documents' logits; empty without a bias.
+
+    Args:
+        sent: the bias as it was sent.
+        now: the start of the request, in microseconds since the epoch, at which relative instants count; None leaves
+            them relative, for a bias that is only checked.
 
     Raises:
         InvalidContent: the bias is invalid; it points at the flaw in the request's `bias`.
@@ -168,26 +185,33 @@ def parse_bias(sent: Any) -> tuple[Term, ...]:
     if sent is None:
         return ()
     if not isinstance(sent, list):
-        return (_parse_term(sent, "/bias"),)
+        return (_parse_term(sent, "/bias", now),)
     if len(sent) > MAX_TERMS:
         raise InvalidContent.at("/bias", f"a bias has at most {MAX_TERMS} terms, {len(sent)} came: leave some out")
-    return tuple(_parse_term(term, f"/bias/{i}") for i, term in enumerate(sent))
+    return tuple(_parse_term(term, f"/bias/{i}", now) for i, term in enumerate(sent))
 
 
-def format_bias(sent: Any, origins: Sequence[float | None]) -> str:
-    """Return a valid bias as JSON, in which every recency term has its origin.
+def format_bias(sent: Any, terms: Sequence[Term], origins: Sequence[float | None]) -> str:
+    """Return a valid bias as JSON, in which every recency term has its origin, and all instants are absolute.
 
     Args:
         sent: the bias as it was sent.
+        terms: the bias as it was parsed.
         origins: the origin of each recency term that was sent without one; None for 0, and for every other term.
     """
-    terms = sent if isinstance(sent, list) else [sent]
-    return json.dumps(
-        [
-            {**term, "origin": origin or 0.0} if "half_life" in term and "origin" not in term else term
-            for term, origin in zip(terms, origins, strict=True)
-        ]
-    )
+    trees = sent if isinstance(sent, list) else [sent]
+    return json.dumps([_format_term(*parts) for parts in zip(trees, terms, origins, strict=True)])
+
+
+def _format_term(tree: Mapping[str, Any], term: Term, origin: float | None) -> Mapping[str, Any]:
+    if isinstance(term, FilterTerm):
+        return {**tree, "filter": term.condition.tree}
+    if not isinstance(term, Recency):
+        return tree
+    if term.dates:
+        instant = term.origin if isinstance(term.origin, Instant) else Instant(int(origin or 0))
+        return {**tree, "origin": instant.tree}
+    return {**tree, "origin": (origin or 0.0) if term.origin is None else term.origin}
 
 
 _TERM_FIELDS = {
@@ -200,7 +224,7 @@ _TERM_FIELDS = {
 """The required and the optional fields of each form of a term; its form is the first of these fields that it has."""
 
 
-def _parse_term(sent: Any, pointer: str) -> Term:
+def _parse_term(sent: Any, pointer: str, now: int | None) -> Term:
     if not isinstance(sent, Mapping):
         raise InvalidContent.at(pointer, "a term of a bias is an object: send one, or a list of them")
     form = next((name for name in _TERM_FIELDS if name in sent), None)
@@ -214,13 +238,13 @@ def _parse_term(sent: Any, pointer: str) -> Term:
             f"{pointer}/{_escape(name)}", f"a term with {form} {problem} {name!r}: it wants {wants}"
         )
     if form == "filter":
-        return _parse_filter_term(sent, pointer)
+        return _parse_filter_term(sent, pointer, now)
     named: dict[str, Any] = {
         "field": _parse_field(sent["field"], pointer),
         "missing": _parse_addend(sent, "missing", pointer),
     }
     if form == "half_life":
-        return _parse_recency(sent, pointer, named)
+        return _parse_recency(sent, pointer, named, now)
     if form == "weights":
         return ValueWeights(**named, weights=_parse_weights(sent["weights"], f"{pointer}/weights"))
     if form == "factor":
@@ -229,18 +253,52 @@ def _parse_term(sent: Any, pointer: str) -> Term:
     return Prior(**named, factor=_parse_number(sent, "factor", pointer, 1.0))
 
 
-def _parse_recency(sent: Mapping[str, Any], pointer: str, named: Mapping[str, Any]) -> Recency:
-    half_life = _parse_number(sent, "half_life", pointer)
+def _parse_recency(sent: Mapping[str, Any], pointer: str, named: Mapping[str, Any], now: int | None) -> Recency:
+    dates = isinstance(sent["half_life"], str)
+    duration = parse_duration(sent["half_life"]) if dates else None
+    if dates and not duration:
+        raise InvalidContent.at(
+            f"{pointer}/half_life",
+            "half_life is a number above 0, or for dates a duration such as 30d or 12h (units s m h d w, at most 1,000 "
+            f"years), not {sent['half_life']!r:.60}",
+        )
+    half_life = _parse_number(sent, "half_life", pointer) if duration is None else float(duration)
     if half_life <= 0:
         raise InvalidContent.at(f"{pointer}/half_life", f"half_life is a number above 0, got {half_life:g}")
     decay = _parse_choice(sent.get("decay", "exponential"), ("exponential", "gaussian"), f"{pointer}/decay")
-    origin = _parse_number(sent, "origin", pointer) if "origin" in sent else None
-    return Recency(**named, half_life=half_life, origin=origin, gaussian=decay == "gaussian")
+    origin: float | Instant | None = None
+    if "origin" in sent:
+        origin = _parse_date(sent["origin"], f"{pointer}/origin", now) if dates else _parse_origin(sent, pointer)
+    return Recency(**named, half_life=half_life, origin=origin, gaussian=decay == "gaussian", dates=dates)
 
 
-def _parse_filter_term(sent: Mapping[str, Any], pointer: str) -> FilterTerm:
+def _parse_origin(sent: Mapping[str, Any], pointer: str) -> float:
+    if isinstance(sent["origin"], str | Mapping):
+        raise InvalidContent.at(
+            f"{pointer}/origin",
+            "origin is a date, but half_life is a number: send half_life as a duration such as 30d, or origin as a "
+            "number",
+        )
+    return _parse_number(sent, "origin", pointer)
+
+
+def _parse_date(sent: Any, pointer: str, now: int | None) -> Instant:
+    """Return the origin of a term of dates: a text, or an object as in a filter."""
+    text = sent["datetime"] if isinstance(sent, Mapping) and sent.keys() == {"datetime"} else sent
+    instant = Instant.parse(text) if isinstance(text, str) else None
+    if instant is None:
+        raise InvalidContent.at(
+            pointer,
+            "half_life is a duration, so origin is an ISO 8601 date or time such as 2026-11-01T00:00:00Z, or now, "
+            f"now-7d or now+1h, not {sent!r:.60}",
+        )
+    return instant if now is None else instant.at(now)
+
+
+def _parse_filter_term(sent: Mapping[str, Any], pointer: str, now: int | None) -> FilterTerm:
     try:
         condition = parse_condition(sent["filter"])
+        condition = condition if now is None else condition.at(now)
     except InvalidCondition as error:
         raise InvalidContent.at(f"{pointer}/filter/{error.pointer}".rstrip("/"), error.message) from None
     return FilterTerm(condition, condition_digest(condition), _parse_addend(sent, "addend", pointer))

@@ -68,9 +68,9 @@ class FieldLogitTerm:
             RetrievalError: the field takes too much memory.
         """
         fields = [column.field for column in source.columns(term.field, "/bias")]
-        largest = 0.0
+        largest: float = 0
         if isinstance(term, Recency) and term.origin is None:
-            largest = _find_largest(fields, documents) or 0.0
+            largest = _find_largest(fields, documents, dates=term.dates) or 0
         return cls(term, [(entries, _compute_by_value(term, entries, largest)) for entries in fields])
 
     def of(self, rows: I64) -> F64:
@@ -148,7 +148,8 @@ def find_documents(view: View, mask: AnyMask | None) -> I64:
 def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> list[float | None]:
     """Return for each recency term without an origin the largest number of its field, which is then its origin.
 
-    A recency term prefers documents near the origin. None stands for every other term, and for a field without numbers.
+    For a term of dates this is the latest date, in microseconds since the epoch. A recency term prefers documents near
+    the origin. None stands for every other term, and for a field without numbers or dates.
 
     Args:
         source: the metadata of the documents.
@@ -156,21 +157,33 @@ def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> 
         terms: the terms that were sent.
     """
     return [
-        _find_largest([column.field for column in source.columns(term.field, "/bias")], documents)
+        _find_largest([column.field for column in source.columns(term.field, "/bias")], documents, dates=term.dates)
         if isinstance(term, Recency) and term.origin is None
         else None
         for term in terms
     ]
 
 
-def _find_largest(fields: Sequence[Entries], documents: I64) -> float | None:
-    """Return the largest number that a field has in these documents; None without numbers."""
+def _find_largest(fields: Sequence[Entries], documents: I64, *, dates: bool) -> float | None:
+    """Return the largest number, or the latest date, that a field has in these documents; None without any."""
+    if dates:
+        return max(
+            (latest for entries in fields if (latest := _find_latest(entries, documents)) is not None), default=None
+        )
     largest = -np.inf
     for entries in fields:
         codes = entries.codes_of(documents)
         numbers = entries.distinct.numbers()[codes[codes >= 0]]
         largest = max(largest, float(np.fmax.reduce(numbers, initial=-np.inf)))
     return largest if largest > -np.inf else None
+
+
+def _find_latest(entries: Entries, documents: I64) -> int | None:
+    codes, dates = entries.codes_of(documents), entries.distinct.dates
+    occurs = np.zeros(len(entries.distinct), dtype=np.bool_)
+    occurs[codes[codes >= 0]] = True
+    instants = dates.instants[occurs[dates.codes]]
+    return int(instants[-1]) if len(instants) else None
 
 
 def _compute_by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:

@@ -10,14 +10,16 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.column import Column, DistinctValues, Entries
-from service.storage.fields import Kind, Scalar, decode_scalar, encode_value
+from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value
 from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import LAST, array, decode_value, digest, is_number, kind_of, number_entry
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
-_SELECTION = """\
+_VALUES = f"element < {INSTANT}"  # without instants, which follow from the texts
+_SELECTION = f"""\
 FROM softkv.fields
-WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s AND "row" <= %(last)s"""
+WHERE collection = %(collection)s AND field = %(field)s AND {_VALUES}
+  AND "row" > %(after)s AND "row" <= %(last)s"""
 _SIZE = f"""\
 SELECT sum(12 * times + coalesce(length(text), 8) + 8)
 FROM (SELECT text, count(*) AS times {_SELECTION} GROUP BY element, kind, number, text) AS groups"""
@@ -72,7 +74,7 @@ _FACTS = f"""\
 WITH seen AS MATERIALIZED (
     SELECT kind, number, whole, CASE WHEN kind < {_LIST} THEN text END AS held,
            count(*) AS times, count(*) FILTER (WHERE element = 0) AS documents
-    FROM softkv.fields WHERE collection = %(collection)s AND field = %(field)s AND {{among}}
+    FROM softkv.fields WHERE collection = %(collection)s AND field = %(field)s AND {_VALUES} AND {{among}}
     GROUP BY 1, 2, 3, 4
 ), shown AS (
     SELECT * FROM seen WHERE kind < {_LIST}
@@ -98,12 +100,12 @@ WHERE collection = %(collection)s AND (%(after)s::text IS NULL OR name > %(after
               WHERE fields.collection = names.collection AND fields.field = names.field AND {living})
 ORDER BY name LIMIT %(limit)s"""
 # One index lookup for each kind.
-_KINDS = """\
+_KINDS = f"""\
 SELECT element, kind
-FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{0,1}}'::smallint[]) AS elements (element)
+FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{{{0,1,{INSTANT}}}}}'::smallint[]) AS elements (element)
 WHERE EXISTS (SELECT FROM softkv.fields JOIN softkv.documents USING (collection, "row")
               WHERE fields.collection = %(collection)s AND fields.field = %(field)s
-              AND fields.element = elements.element AND fields.kind = kinds.kind AND {living})"""
+              AND fields.element = elements.element AND fields.kind = kinds.kind AND {{living}})"""
 _TYPES: dict[int, FieldType] = {
     Kind.NULL: "null",
     Kind.BOOLEAN: "boolean",
@@ -124,10 +126,10 @@ def read_kinds(connection: Connection[Any], collection: int, field: str, living:
     """Read which kinds of values the field has; numbers of all sizes have one kind."""
     parameters = {"collection": collection, "field": digest(field), "kinds": [int(kind) for kind in Kind]}
     rows = connection.execute(_KINDS.format(living=living), parameters).fetchall()
-    field_kinds, element_kinds = (
-        frozenset(Kind(kind) for is_element, kind in rows if is_element == element) for element in (0, 1)
+    field_kinds, element_kinds, instants = (
+        frozenset(Kind(kind) for stored, kind in rows if stored == element) for element in (0, 1, INSTANT)
     )
-    return FieldKinds(field_kinds, element_kinds)
+    return FieldKinds(field_kinds, element_kinds, bool(instants))
 
 
 def read_facts(

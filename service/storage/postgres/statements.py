@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import EncodedValue, FieldRow, Kind, encode_value, is_utf8
+from service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode_value, is_utf8
+from service.storage.instants import Instant
 from service.storage.serialisation import NUL, SETTINGS_COLUMNS
 
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
@@ -220,14 +221,18 @@ def _has_field(scope: _Scope, name: str, tests: Sequence[Expression], negated: b
 
 def _equal(operands: Sequence[Any]) -> list[Expression]:
     by_kind: dict[int, list[Any]] = defaultdict(list)
+    instants = [operand.absolute for operand in operands if isinstance(operand, Instant)]
     for operand in operands:
+        if isinstance(operand, Instant):
+            continue
         kind, value = encode_value(operand)
         by_kind[kind_of(kind)].append(number_entry(kind, value)[0] if is_number(kind) else value)
-    return [_equal_of(0, kind, values) for kind, values in by_kind.items()]
+    tests = [_equal_of(0, kind, values) for kind, values in by_kind.items()]
+    return [*tests, _equal_of(INSTANT, Kind.NUMBER, instants)] if instants else tests
 
 
 def _equal_of(element: int, kind: int, values: list[Any]) -> Expression:
-    begin = f"element = {element} AND kind = {kind}"
+    begin = f"element = {int(element)} AND kind = {int(kind)}"
     if is_number(kind):
         return Expression(f"({begin} AND number = ANY(%s::numeric[]))", (values,))
     texts = _storable(values)
@@ -238,6 +243,9 @@ def _equal_of(element: int, kind: int, values: list[Any]) -> Expression:
 
 
 def _in_order(operator: str, value: Any) -> Expression:
+    if isinstance(value, Instant):
+        begin = f"element = {INSTANT} AND kind = {int(Kind.NUMBER)}"
+        return Expression(f"({begin} AND number {operator} %s)", (Decimal(value.absolute),))
     kind, form = encode_value(value)
     begin = f"element = 0 AND kind = {kind_of(kind)}"
     if is_number(kind):

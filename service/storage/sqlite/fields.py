@@ -9,11 +9,12 @@ from typing import Any, get_args
 import numpy as np
 
 from service.storage.column import Column, DistinctValues, Entries
-from service.storage.fields import Kind, Scalar, decode_scalar, encode_value, kind_range
+from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value, kind_range
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 from service.storage.sqlite.statements import parse_numbers
 
 _GROUPED = 'SELECT element, kind, value, count(*), group_concat("row") FROM fields'
+_VALUES = f"AND element < {INSTANT}"  # without instants, which follow from the texts
 _IN_ORDER = "GROUP BY element, kind, value ORDER BY element, kind, value"
 
 
@@ -24,11 +25,14 @@ def read_column(
     if after:
         # Few rows are new: the index by row number finds them without reading the rest.
         cursor = connection.execute(
-            f'{_GROUPED} INDEXED BY fields_by_row WHERE "row" > ? AND collection = ? AND field = ? {_IN_ORDER}',
+            f'{_GROUPED} INDEXED BY fields_by_row WHERE "row" > ? AND collection = ? AND field = ? {_VALUES}'
+            f" {_IN_ORDER}",
             (after, collection, field),
         )
     else:
-        cursor = connection.execute(f"{_GROUPED} WHERE collection = ? AND field = ? {_IN_ORDER}", (collection, field))
+        cursor = connection.execute(
+            f"{_GROUPED} WHERE collection = ? AND field = ? {_VALUES} {_IN_ORDER}", (collection, field)
+        )
     groups = (_Groups(), _Groups())
     size = 0
     for element, kind, value, count, rows in cursor:
@@ -70,7 +74,7 @@ _FACTS = f"""\
 WITH seen AS MATERIALIZED (
     SELECT kind, iif(kind >= {int(Kind.LIST)}, NULL, value) AS held, {_FORM} AS form,
            count(*) AS times, sum(element = 0) AS documents
-    FROM fields WHERE collection = :collection AND field = :field {{among}}
+    FROM fields WHERE collection = :collection AND field = :field {_VALUES} {{among}}
     GROUP BY 1, 2, 3
 )
 SELECT 0, kind, form, count(*), sum(documents), min(held), max(held) FROM seen GROUP BY kind, form
@@ -94,7 +98,7 @@ SELECT name FROM names WHERE name IS NOT NULL LIMIT :limit"""
 # One index lookup for each kind.
 _KINDS = f"""\
 SELECT element, kind FROM (SELECT column1 AS kind FROM (VALUES {", ".join(f"({kind:d})" for kind in Kind)})) AS kinds,
-                          (SELECT column1 AS element FROM (VALUES (0), (1))) AS elements
+                          (SELECT column1 AS element FROM (VALUES (0), (1), ({INSTANT}))) AS elements
 WHERE EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = :field
               AND fields.element = elements.element AND fields.kind = kinds.kind)"""
 _TYPES: dict[tuple[Kind, str], FieldType] = {
@@ -119,10 +123,10 @@ def read_names(connection: Connection, collection: int, after: str | None, limit
 def read_kinds(connection: Connection, collection: int, field: str) -> FieldKinds:
     """Read which kinds of values the field has."""
     rows = connection.execute(_KINDS, {"collection": collection, "field": field}).fetchall()
-    field_kinds, element_kinds = (
-        frozenset(Kind(kind) for is_element, kind in rows if is_element == element) for element in (0, 1)
+    field_kinds, element_kinds, instants = (
+        frozenset(Kind(kind) for stored, kind in rows if stored == element) for element in (0, 1, INSTANT)
     )
-    return FieldKinds(field_kinds, element_kinds)
+    return FieldKinds(field_kinds, element_kinds, bool(instants))
 
 
 def read_facts(

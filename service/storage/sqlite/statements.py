@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import EncodedValue, Kind, encode_value, kind_range
+from service.storage.fields import INSTANT, Kind, encode_value, kind_range
+from service.storage.instants import Instant
 from service.storage.records import RowNumbers
 from service.storage.serialisation import SETTINGS_COLUMNS
 
@@ -150,7 +151,8 @@ def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
     if operator == "contains":
         return _Membership(_contains_tests(name, value, comparison.ignore_case), negated)
     if operator in ORDERING:
-        return _Membership((_order_test(name, operator, encode_value(value)),), negated)
+        test = _order_instants if isinstance(value, Instant) else _order_test
+        return _Membership((test(name, operator, value),), negated)
     negated = negated != (operator in ("!=", "not in"))
     operands = list(value) if operator in MEMBERSHIP else [value]
     equal = _Membership(_equal(name, [operand for operand in operands if operand is not None]), negated)
@@ -163,15 +165,27 @@ def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
 
 def _equal(name: str, operands: Sequence[Any]) -> tuple[_Test, ...]:
     by_kind: dict[Kind, list[Any]] = defaultdict(list)
-    for kind, value in dict.fromkeys(encode_value(operand) for operand in operands):
+    scalars = [operand for operand in operands if not isinstance(operand, Instant)]
+    for kind, value in dict.fromkeys(encode_value(operand) for operand in scalars):
         by_kind[kind].append(value)
-    return tuple(
+    tests = [
         _Test(name, f"element = 0 AND kind = {int(kind)} AND value IN ({marks(values)})", tuple(values))
         for kind, values in by_kind.items()
-    )
+    ]
+    if instants := {operand.absolute for operand in operands if isinstance(operand, Instant)}:
+        tests.append(_Test(name, f"{_INSTANTS} AND value IN ({marks(list(instants))})", tuple(instants)))
+    return tuple(tests)
 
 
-def _order_test(name: str, operator: str, operand: EncodedValue) -> _Test:
+_INSTANTS = f"element = {INSTANT} AND kind = {int(Kind.NUMBER)}"
+
+
+def _order_instants(name: str, operator: str, operand: Instant) -> _Test:
+    return _Test(name, f"{_INSTANTS} AND value {operator} ?", (operand.absolute,))
+
+
+def _order_test(name: str, operator: str, value: Any) -> _Test:
+    operand = encode_value(value)
     first, last = kind_range(operand.kind)
     end = f"kind >= {int(first)}" if operator in ("<", "<=") else f"kind <= {int(last)}"
     return _Test(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import softkv
-from softkv import F
+from softkv import F, ago
 
 
 def compared(field, operator, value, **operands):
@@ -23,7 +23,21 @@ def compared(field, operator, value, **operands):
         (F.year != None, compared("metadata.year", "!=", None)),  # noqa: E711
         (F.year > 1930, compared("metadata.year", ">", 1930)),
         (F.year >= np.int64(1930), compared("metadata.year", ">=", 1930)),
-        (F.date < datetime.date(2026, 1, 2), compared("metadata.date", "<", "2026-01-02")),
+        (F.date < datetime.date(2026, 1, 2), compared("metadata.date", "<", {"datetime": "2026-01-02"})),
+        (F.date == np.datetime64("2026-01-02"), compared("metadata.date", "==", {"datetime": "2026-01-02"})),
+        (
+            F.date >= datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC),
+            compared("metadata.date", ">=", {"datetime": "2026-01-02T03:00:00+00:00"}),
+        ),
+        (F.date > ago("7d"), compared("metadata.date", ">", {"datetime": "now-7d"})),
+        (F.date > ago(datetime.timedelta(hours=1.5)), compared("metadata.date", ">", {"datetime": "now-5400s"})),
+        (F.date < ago(datetime.timedelta(days=-1)), compared("metadata.date", "<", {"datetime": "now+86400s"})),
+        (
+            F.date.is_in([datetime.date(2026, 1, 2), "soon"]),
+            compared("metadata.date", "in", [{"datetime": "2026-01-02"}, "soon"]),
+        ),
+        (F.dates.contains(datetime.date(2026, 1, 2)), compared("metadata.dates", "contains", "2026-01-02")),
+        (F.key == datetime.date(2026, 1, 2), compared("key", "==", "2026-01-02")),
         (F.score <= 0.5, compared("metadata.score", "<=", 0.5)),
         (1930 <= F.year, compared("metadata.year", ">=", 1930)),  # noqa: SIM300
         (F.year.is_missing(), compared("metadata.year", "==", None)),
@@ -43,6 +57,12 @@ def compared(field, operator, value, **operands):
 )
 def test_a_comparison_is_what_the_service_reads(expression, wire):
     assert expression.wire() == wire
+
+
+@pytest.mark.parametrize("duration", ["7", "7y", "-7d", "now-7d", 7, None])
+def test_what_is_not_a_duration_is_refused(duration):
+    with pytest.raises(softkv.Invalid, match="wanted a duration such as 7d"):
+        ago(duration)
 
 
 def test_chains_of_one_operator_do_not_nest():
@@ -100,6 +120,9 @@ def test_a_field_inside_an_object_is_written_in_brackets():
         (lambda: F.year < None, compared("metadata.year", "<", None)),
         (lambda: F.year > True, compared("metadata.year", ">", True)),
         (lambda: F.year == {"a": 1}, compared("metadata.year", "==", {"a": 1})),
+        (lambda: F.key == ago("7d"), compared("key", "==", {"datetime": "now-7d"})),
+        (lambda: F.dates.contains(ago("7d")), compared("metadata.dates", "contains", {"datetime": "now-7d"})),
+        (lambda: F.dates == [ago("7d")], compared("metadata.dates", "==", [{"datetime": "now-7d"}])),
         (lambda: F.year.is_in("abc"), compared("metadata.year", "in", "abc")),
         (lambda: F.year.contains([1]), compared("metadata.year", "contains", [1])),
         (lambda: F.year.contains(1, ignore_case=True), compared("metadata.year", "contains", 1, ignore_case=True)),

@@ -100,6 +100,7 @@ SEVERAL: dict[str, Any] = {
 BY_RECENCY = {"field": "metadata.year", "half_life": 10, "origin": 2000, "missing": -1}
 BIAS: list[dict[str, Any]] = [
     *({**BY_RECENCY, "decay": each} for each in ("exponential", "gaussian")),
+    {"field": "metadata.at", "half_life": "30d", "origin": {"datetime": "now"}},
     {"field": "metadata.year", "factor": 0.001, "missing": 0.5},
     {"field": "metadata.year", "scale": "log", "factor": 2, "missing": 0},
     {"field": "metadata.shelf", "weights": {"QA76": 1.5, "1993": 1, "true": 2}, "missing": -1},
@@ -164,6 +165,7 @@ EVERY_FIELD = [
         {"filter": {"field": "metadata.shelf", "operator": "contains", "value": "qa", "ignore_case": True}},
     ),
     Call("query_documents", {"filter": {"field": "key", "operator": "in", "value": ["cats", None]}}),
+    Call("query_documents", {"filter": {"field": "metadata.at", "operator": ">", "value": {"datetime": "now-7d"}}}),
     *(
         Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
         for operator in ("AND", "OR", "NOT")

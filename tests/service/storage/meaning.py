@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Condition, DocumentRecord
+from service.storage import Combination, Comparison, Condition, DocumentRecord, Instant
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
@@ -49,7 +49,14 @@ def compare(stored: Any, how: str, value: Any) -> bool:
         if isinstance(stored, list):
             return any(equal(one, value) for one in stored)
         return isinstance(stored, str) and isinstance(value, str) and value in stored
+    if isinstance(value, Instant):
+        return (date := date_of(stored)) is not None and ORDERS[how](date, value.microseconds)
     return sort(stored) == sort(value) in ("number", "text") and ORDERS[how](stored, value)
+
+
+def date_of(value: Any) -> int | None:
+    """Return the instant of a text that is a date, from the table `DATES`; None of any other value."""
+    return DATES.get(value) if isinstance(value, str) else None
 
 
 def folded(value: Any) -> Any:
@@ -64,6 +71,8 @@ def sort(value: Any) -> str:
 
 
 def equal(left: Any, right: Any) -> bool:
+    if isinstance(right, Instant):
+        return date_of(left) == right.microseconds
     if sort(left) == sort(right) == "list":
         return len(left) == len(right) and all(map(equal, left, right))
     return sort(left) == sort(right) and left == right
@@ -72,6 +81,20 @@ def equal(left: Any, right: Any) -> bool:
 NUMBERS: list[int | float] = [0, -0.0, 1, 1.0, 1.5, -1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, 2**63, 2**63 + 1]
 NUMBERS += [float(2**63), -(2**63), -(2**63) - 1, 2**64, 10**30, 1e30, 1e308, -1e308, 10**309, -(10**309), 5e-324]
 TEXTS = ["", "a", "ab", "b", "A", "1", "true", "null", "é", "猫", "😺", "2024-05-01", "2024-10-01", "%", '"']
+# Of each text that is a date: its instant. 2024-05-01 is day 19,844 of Unix time.
+MAY = 19_844 * 86_400_000_000
+DATES = {
+    "2024-05-01": MAY,
+    "20240501": MAY,
+    "2024-05-01 00:00": MAY,
+    "2024-05-01T02:00:00+02:00": MAY,
+    "2024-04-30T23:59:59.999999Z": MAY - 1,
+    "2024-05-01T00:00:00,0000019z": MAY + 1,
+    "2024-10-01": MAY + 153 * 86_400_000_000,
+    "1969-12-31t23:59:59Z": -1_000_000,
+    "0001-01-01": -719_162 * 86_400_000_000,
+}
+TEXTS += [*DATES, "2024-13-01", "2024-05-01T24:00", "now"]
 TEXTS += ["AB", "É", "E\u0301", "ß", "SS", "Straße", "STRASSE", "İ", "i", "ſ", "Σς"]
 SCALARS: list[Any] = [None, True, False, *NUMBERS, *TEXTS]
 NAMES = ["x", "y", "a", "b", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "%s"]
@@ -96,11 +119,12 @@ metadata = st.dictionaries(
 )
 fields = st.lists(names, min_size=1, max_size=3).map(".".join).map("metadata.".__add__) | names.map("metadata.".__add__)
 asked = scalars | st.sampled_from(WITH_NUL)
+instants = st.sampled_from([Instant(date + shift) for date in DATES.values() for shift in (0, 1)])
 ordered = st.sampled_from([*(each for each in SCALARS if sort(each) in ("number", "text")), *WITH_NUL])
 comparisons = (
-    st.builds(Comparison, fields, st.sampled_from(["==", "!="]), asked | lists)
-    | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered)
-    | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), st.lists(asked, max_size=4))
+    st.builds(Comparison, fields, st.sampled_from(["==", "!="]), asked | lists | instants)
+    | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered | instants)
+    | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), st.lists(asked | instants, max_size=4))
     | st.builds(Comparison, fields, st.just("contains"), asked)
     | st.builds(
         Comparison,

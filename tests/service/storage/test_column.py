@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from service.storage import Comparison, Store, decode_scalar
 from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, lists, ordered, passes, scalars, texts
+from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, instants, lists, ordered, passes, scalars, texts
 
 field = st.just("metadata.x")
 asked = (
-    st.builds(Comparison, field, st.just("=="), scalars | lists)
-    | st.builds(Comparison, field, st.sampled_from(sorted(ORDERS)), ordered)
-    | st.builds(Comparison, field, st.just("in"), lists)
+    st.builds(Comparison, field, st.just("=="), scalars | lists | instants)
+    | st.builds(Comparison, field, st.sampled_from(sorted(ORDERS)), ordered | instants)
+    | st.builds(Comparison, field, st.just("in"), st.lists(scalars | instants, max_size=4))
     | st.builds(Comparison, field, st.just("contains"), scalars)
     | st.builds(Comparison, field, st.just("contains"), texts, st.just(True))
 )

@@ -10,10 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Condition, InvalidCondition, Store, parse_condition
+from service.storage import (
+    Combination,
+    Comparison,
+    Condition,
+    Instant,
+    InvalidCondition,
+    Store,
+    condition_digest,
+    parse_condition,
+)
 from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS, conditions, keys, metadata, passes
+
+DAY = 86_400_000_000  # microseconds
 
 
 @settings(max_examples=80, deadline=None)
@@ -136,6 +147,11 @@ def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
         ("metadata.x", "in", [[1]], "value"),
         ("metadata.x", "contains", ["a"], "value"),
         ("metadata.x", "==", {"a": 1}, "value"),
+        ("metadata.x", "==", [Instant(0)], "value"),
+        ("metadata.x", "contains", Instant(0), "value"),
+        ("id", "==", Instant(0), "value"),
+        ("key", ">", Instant(0), "value"),
+        ("key", "in", [Instant(0)], "value"),
         ("metadata.x", "==", float("nan"), "value"),
         ("metadata.x", "==", ["\ud800"], "value"),
         ("metadata.\ud800", "==", 1, "field"),
@@ -207,6 +223,19 @@ def test_an_unknown_combination_says_what_is_allowed() -> None:
             {"operator": "AND", "conditions": [{"field": "metadata.x", "operator": "<", "value": None}]},
             "conditions/0/value",
         ),
+        *(
+            (
+                {
+                    "operator": "OR",
+                    "conditions": [{"field": "metadata.x", "operator": ">", "value": {"datetime": value}}],
+                },
+                "conditions/0/value/datetime",
+            )
+            for value in ("yesterday", "", "now-7", "now-7y", "now - 7d", "now-400000d", "2026-13-01", "30d", 7, None)
+        ),
+        ({"field": "metadata.x", "operator": ">", "value": {"date": "now"}}, "value"),
+        ({"field": "metadata.x", "operator": ">", "value": {"datetime": "now", "zone": "UTC"}}, "value"),
+        ({"field": "metadata.x", "operator": "in", "value": ["a", {"datetime": "soon"}]}, "value/1/datetime"),
     ],
 )
 def test_what_is_no_filter_is_pointed_at(tree: Any, pointer: str) -> None:
@@ -223,6 +252,28 @@ def test_a_filter_is_read_as_it_is_written() -> None:
         tree = {"operator": "AND", "conditions": [tree]}
     with pytest.raises(InvalidCondition, match="deep"):
         parse_condition(tree)
+
+
+def test_a_relative_instant_counts_from_the_start_of_the_request(shared: Store) -> None:
+    week = {"field": "metadata.x", "operator": ">=", "value": {"datetime": "now-7d"}}
+    listed = {"field": "metadata.x", "operator": "in", "value": [{"datetime": "now"}, "a"]}
+    tree = {"operator": "AND", "conditions": [{"operator": "NOT", "conditions": [listed]}, week]}
+    condition, now = parse_condition(tree), 20_000 * DAY
+    assert condition.relative
+    assert parse_condition(condition.tree) == condition
+    absolute = condition.at(now)
+    assert not absolute.relative
+    assert absolute.at(now + 1) is absolute
+    assert parse_condition(absolute.tree) == absolute
+    assert absolute.tree["conditions"][1]["value"] == {"datetime": "2024-09-27T00:00:00Z"}
+    assert condition_digest(condition.at(now + 1)) != condition_digest(absolute) != condition_digest(condition)
+    number = collection(shared, [document("a", metadata={"x": "2024-09-27"}), document("b", metadata={"x": "b"})])
+    with shared.reading() as reader:
+        assert reader.count(number, condition=absolute) == 1
+        with pytest.raises(ValueError, match="now-7d"):
+            reader.count(number, condition=parse_condition(week))
+    with shared.writing() as writer:
+        writer.delete_collection("c")
 
 
 def test_no_filter_that_is_not_among_its_own(store: Store, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from haystack import Document
@@ -115,7 +115,9 @@ def _comparison(condition: Mapping[str, Any]) -> Filter:
             raise FilterError(
                 f"{operator} on {condition['field']} wants a number or a date as ISO 8601 has it, not {value!r}"
             )
-    return Comparison(field, operator, value.isoformat() if isinstance(value, date) else value)
+        if isinstance(value, str):
+            return Comparison(field, operator, datetime.fromisoformat(value))
+    return Comparison(field, operator, value)
 
 
 def _field(name: Any) -> str:

@@ -3462,8 +3462,8 @@ export interface components {
              * @enum {string}
              */
             operator: "==" | "!=";
-            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. */
-            value: string | number | boolean | (string | number | boolean | null)[] | null;
+            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. An instant equals every text that is a date of that instant. */
+            value: string | number | boolean | (string | number | boolean | null)[] | components["schemas"]["Instant"] | null;
         };
         /** @description The body of an error response in the format of OpenAI. */
         ErrorAnswer: {
@@ -3684,6 +3684,15 @@ export interface components {
             number: number;
             /** @description The number of guesses. */
             guesses: number;
+        };
+        /** @description An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone. */
+        Instant: {
+            /**
+             * @description An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).
+             * @example 2026-11-01T00:00:00Z
+             * @example now-7d
+             */
+            datetime: string;
         };
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
@@ -3910,7 +3919,7 @@ export interface components {
              */
             operator: "in" | "not in";
             /** @description The values; at most 5,000 in the whole filter. */
-            value: (string | number | boolean | null)[];
+            value: (string | number | boolean | components["schemas"]["Instant"] | null)[];
         };
         /**
          * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
@@ -4061,13 +4070,20 @@ export interface components {
             joining: components["schemas"]["Joining"];
         };
         /**
-         * @description A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
+         * @description A comparison by order, of numbers with numbers, of texts with texts, or of dates with an instant.
          *
-         *     The comparison is false if the field is missing or has a value of another type.
+         *     The comparison is false if the field is missing or has a value of another type, or if its text is not a date.
          * @example {
          *       "field": "metadata.year",
          *       "operator": ">=",
          *       "value": 2000
+         *     }
+         * @example {
+         *       "field": "metadata.written",
+         *       "operator": ">",
+         *       "value": {
+         *         "datetime": "now-7d"
+         *       }
          *     }
          */
         Ordering: {
@@ -4078,8 +4094,8 @@ export interface components {
              * @enum {string}
              */
             operator: ">" | ">=" | "<" | "<=";
-            /** @description A number or a text. */
-            value: string | number;
+            /** @description A number, a text or an instant. */
+            value: string | number | components["schemas"]["Instant"];
         };
         /** @description The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
@@ -4324,14 +4340,21 @@ export interface components {
          *       "field": "metadata.year",
          *       "half_life": 20
          *     }
+         * @example {
+         *       "field": "metadata.written",
+         *       "half_life": "30d",
+         *       "origin": {
+         *         "datetime": "now"
+         *       }
+         *     }
          */
         Recency: {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
-            /** @description The distance at which a document weighs half as much. */
-            half_life: number;
-            /** @description The number from which distances count. Left out: the largest number of all documents, whatever the filter. */
-            origin?: number;
+            /** @description The distance at which a document weighs half as much: a number, or for dates a duration such as `30d` or `12h` (units `s`, `m`, `h`, `d`, `w`). */
+            half_life: number | string;
+            /** @description The number from which distances count; with a duration, the date or the instant. Left out: the largest number, or the latest date, of all documents, whatever the filter. */
+            origin?: number | string | components["schemas"]["Instant"];
             /**
              * @description exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².
              * @default exponential
@@ -5132,6 +5155,7 @@ export type SchemaFirstRow = components['schemas']['FirstRow'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
+export type SchemaInstant = components['schemas']['Instant'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];

@@ -9,10 +9,13 @@ from typing import Any
 from psycopg import Connection, errors, sql
 
 from service.storage.errors import DatabaseTooNew, StorageFailed
+from service.storage.fields import INSTANT, Kind
+from service.storage.instants import parse_instant
 
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of a migration: "skv1"."""
 _OLDEST = 150000  # NULLS NOT DISTINCT
+_FIRST_WITH_INSTANTS = 6  # earlier schemas had no rows with the instants of dates
 
 
 def files() -> Mapping[int, Path]:
@@ -38,7 +41,27 @@ def migrate(connection: Connection[Any], address: str) -> None:
             if number > done:
                 # Several statements without parameters; the file is part of softkv.
                 connection.execute(sql.SQL(path.read_text(encoding="utf-8")))
+                if number == _FIRST_WITH_INSTANTS:
+                    add_instants(connection)
                 connection.execute("UPDATE softkv.state SET migrations = %s", (number,))
+
+
+def add_instants(connection: Connection[Any]) -> None:
+    """Add a row with its instant for each text of the metadata that is a date."""
+    texts = connection.execute(
+        f"SELECT DISTINCT text FROM softkv.fields WHERE element = 0 AND kind = {int(Kind.TEXT)}"
+        " AND text ~ '^[0-9]{4}' AND length(text) <= 64"
+    )
+    instants = [(text, instant) for (text,) in texts if (instant := parse_instant(text)) is not None]
+    connection.execute('CREATE TEMPORARY TABLE instants (text text COLLATE "C", instant bigint) ON COMMIT DROP')
+    with connection.cursor() as cursor, cursor.copy("COPY instants FROM STDIN") as copy:
+        for row in instants:
+            copy.write_row(row)
+    connection.execute(
+        'INSERT INTO softkv.fields (collection, field, element, kind, number, whole, "row")'
+        f' SELECT collection, field, {INSTANT}, {int(Kind.NUMBER)}, instant, true, "row"'
+        f" FROM softkv.fields JOIN instants USING (text) WHERE element = 0 AND kind = {int(Kind.TEXT)}"
+    )
 
 
 def refuse_unfit(connection: Connection[Any], address: str) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeAlias
 
-from service.storage.checksums import document_checksum, id_hash, settings_checksum, vectors_checksum
+from service.storage.checksums import AS_BYTES, document_checksum, id_hash, settings_checksum, vectors_checksum
 from service.storage.directory import sync_directory
 from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, StorageFailed
+from service.storage.fields import INSTANT, Kind
+from service.storage.instants import parse_instant
 from service.storage.sqlite import full_text
 from service.storage.sqlite.schema.validation import read_script, require_own_schema, require_tables
 
@@ -179,6 +181,7 @@ def _copy_from_1(connection: Connection, path: Path, report: Report) -> None:
         report(copied, total)
     connection.execute("BEGIN")
     connection.execute('INSERT INTO main.fields SELECT collection, field, element, kind, value, "row" FROM old.fields')
+    add_instants(connection)
     connection.execute("DELETE FROM main.sqlite_sequence")
     connection.execute("INSERT INTO main.sqlite_sequence SELECT * FROM old.sqlite_sequence")
     connection.execute("COMMIT")
@@ -233,15 +236,30 @@ def _migrate_from_5(connection: Connection) -> None:
 
 
 def _migrate_from_6(connection: Connection) -> None:
-    """Change schema 6 to 7 within a transaction: add columns, and a table, that are empty; checksums stay.
+    """Change schema 6 to 7 within a transaction: add columns, a table, and the instants of dates; checksums stay.
 
-    Schema 6 had no documents that expire, no default options of questions and no feedback.
+    Schema 6 had no documents that expire, no default options of questions and no feedback. Its filters did not compare
+    instants.
     """
     connection.execute("ALTER TABLE collections ADD COLUMN expire_after INTEGER CHECK (expire_after > 0)")
     connection.execute("ALTER TABLE collections ADD COLUMN defaults TEXT")
     connection.execute("ALTER TABLE documents ADD COLUMN expires INTEGER")
     _create_tables(connection, "feedback")
     connection.execute("CREATE INDEX documents_by_expiry ON documents (collection, expires) WHERE expires IS NOT NULL")
+    add_instants(connection)
+
+
+def add_instants(connection: Connection) -> None:
+    """Add a row with its instant for each text of the metadata that is a date."""
+    connection.create_function(
+        "instant", 1, lambda text: parse_instant(text.decode(errors=AS_BYTES)), deterministic=True
+    )
+    connection.execute(
+        f'INSERT INTO main.fields SELECT collection, field, {INSTANT}, {int(Kind.NUMBER)}, instant, "row" FROM'
+        ' (SELECT collection, field, instant(CAST(value AS BLOB)) AS instant, "row" FROM main.fields'
+        f" WHERE element = 0 AND kind = {int(Kind.TEXT)} AND value GLOB '[0-9][0-9][0-9][0-9]*')"
+        " WHERE instant IS NOT NULL"
+    )
 
 
 def _create_tables(connection: Connection, *tables: str) -> None:

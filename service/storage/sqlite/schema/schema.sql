@@ -104,7 +104,8 @@ CREATE TABLE vectors (
 
 CREATE INDEX vectors_by_document ON vectors (document);
 
--- The metadata once more, a row a scalar, in the order filters compare by (service/storage/fields.py).
+-- The metadata once more, a row a scalar, in the order filters compare by (service/storage/fields.py). A text that is
+-- a date has one more row, with element 2: its instant.
 CREATE TABLE fields (
     collection INTEGER NOT NULL,
     field TEXT NOT NULL,

@@ -15,7 +15,7 @@ from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import snapshot as masks
 from service.retrieval.collections.collection import Collection
 from service.retrieval.queries import Options, attend_collection
-from service.storage import Combination, Comparison
+from service.storage import Combination, Comparison, Instant
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied, wait_until_gone
 
 
@@ -38,6 +38,34 @@ def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
         assert second.mask(ODD) is not mask
         assert (second.mask(ODD).n, second.mask(Combination("NOT", (ODD,))).n) == (30, 30)
     assert sorted(columns_read) == [("i", 0), ("odd", 0)]
+
+
+def dated(operator, instant):
+    return Comparison("metadata.written", operator, Instant(instant))
+
+
+def test_instants_share_a_mask_until_one_passes_a_date(tmp_path):
+    hour = 3_600_000_000
+    texts = ["1970-01-01T01:00Z", "1970-01-01T04:00+01:00", "1970-01-01T05:00", "noon", 5, None]
+    collection = opened(tmp_path, [document(str(i), written=text) for i, text in enumerate(texts)]).collection("c")
+    tidied(collection)
+    with collection.snapshot() as first:
+        shared = {how: first.mask(dated(how, 2 * hour)) for how in (">", ">=", "<", "<=")}
+        assert ids(first, dated(">", hour)) == ids(first, dated(">=", hour + 1)) == ["1", "2"]
+        assert ids(first, dated(">=", hour)) == ["0", "1", "2"]
+        assert ids(first, dated("<", hour)) == []
+        assert ids(first, dated("<=", hour)) == ["0"]
+        assert ids(first, Comparison("metadata.written", "!=", Instant(hour))) == ["1", "2", "3", "4", "5"]
+    for how, mask in shared.items():
+        with collection.snapshot() as snapshot:
+            assert snapshot.mask(dated(how, 2 * hour + 7)) is mask
+            assert snapshot.mask(Combination("AND", (dated(how, 2 * hour - 7),))) is mask
+            assert snapshot.mask(dated(how, 4 * hour)) is not mask
+            assert snapshot.mask(dated(how, 9 * hour)) is snapshot.mask(dated(how, 10 * hour))
+    collection.write([document("6", written="1970-01-01T01:30Z")])
+    with collection.snapshot() as after:
+        assert ids(after, dated("<", 2 * hour)) == ["0", "6"]
+        assert ids(after, dated("<=", hour + hour // 2 - 1)) == ["0"]
 
 
 def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(collection):

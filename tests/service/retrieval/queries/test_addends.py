@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Question, answer, sweep
 from service.retrieval.collections import SharedCatalogue
-from service.retrieval.queries.question import EncodedQuery
+from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, result, summarise_full_text
 from service.retrieval.queries.terms import build_terms
 from service.storage import DocumentRecord, open_shared, parse_condition
@@ -203,7 +203,7 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         answered = answer(snapshot.view, question)
         reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
         outcome = result(snapshot.record, EncodedQuery(question.query, question.query), answered, reading, added)
-        summary = summarise_full_text(added, snapshot, asked["filter"])
+        summary = summarise_full_text(added, snapshot, Options(filter=asked["filter"]))
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)
     assert {match.id: match.weight for match in outcome.matches} == pytest.approx(weights, abs=1e-6)

@@ -43,8 +43,10 @@ def test_what_is_asked_reaches_the_core_under_the_same_name():
 
 
 def test_the_wire_has_every_option_under_its_name():
-    """The route copies them by name; what it includes decides on the other three."""
+    """The route copies them by name; its clock, and what it includes, decide on the others."""
     assert {field.name for field in fields(Options)} - AttendRequest.model_fields.keys() == {
+        "now",
+        "defaults",
         "output",
         "reads",
         "explained",
@@ -60,8 +62,9 @@ def test_a_query_that_fits_no_key_is_pointed_at(similarity, query):
 
 def test_a_filter_that_says_nothing_of_sense_is_pointed_into(collection):
     with collection.snapshot() as snapshot:
-        assert build_mask(snapshot, None) is None
-        assert build_mask(snapshot, {"field": "metadata.odd", "operator": "==", "value": True}).n == 30
+        assert build_mask(snapshot, Options()) is None
+        assert build_mask(snapshot, Options(filter={"field": "metadata.odd", "operator": "==", "value": True})).n == 30
+        unknown = {"field": "id", "operator": "??", "value": "a"}
         with pytest.raises(InvalidContent) as refused:
-            build_mask(snapshot, {"operator": "NOT", "conditions": [{"field": "id", "operator": "??", "value": "a"}]})
+            build_mask(snapshot, Options(filter={"operator": "NOT", "conditions": [unknown]}))
     assert [flaw.pointer for flaw in refused.value.flaws] == ["/filter/conditions/0/operator"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent
-from service.retrieval.terms import MAX_ADDEND, ValueWeights, parse_bias
-from service.storage import DistinctValues, EncodedValue, encode_value
+from service.retrieval.terms import MAX_ADDEND, ValueWeights, format_bias, parse_bias
+from service.storage import DistinctValues, EncodedValue, Instant, encode_value, parse_instant
 
 YEAR = {"field": "metadata.year"}
 RECENT = {**YEAR, "half_life": 10}
@@ -49,6 +50,12 @@ def added(term: dict[str, Any], *values: Any, largest: float = 0.0) -> list[floa
         ({**YEAR, "half_life": "10"}, "/bias/half_life"),
         ({**YEAR, "half_life": True}, "/bias/half_life"),
         ({**YEAR, "half_life": 10**400}, "/bias/half_life"),
+        *(({**YEAR, "half_life": text}, "/bias/half_life") for text in ("0d", "-1d", "1y", "30 d", "")),
+        *(({**RECENT, "origin": date}, "/bias/origin") for date in ("2026-11-01", {"datetime": "now"})),
+        *(
+            ({**YEAR, "half_life": "1d", "origin": date}, "/bias/origin")
+            for date in (5, "soon", None, {"datetime": "soon"}, {"datetime": 5}, {"datetime": "now", "a": 1})
+        ),
         ({**RECENT, "origin": None}, "/bias/origin"),
         ({**RECENT, "origin": math.inf}, "/bias/origin"),
         ({**RECENT, "decay": "linear"}, "/bias/decay"),
@@ -90,6 +97,48 @@ def test_half_the_weight_at_each_half_life() -> None:
     np.testing.assert_allclose(gaussian, [1 / 16, 0.5, 1])
     far = added({**RECENT, "half_life": 1e300}, -1e308, largest=1e308)  # the distance is past float64
     np.testing.assert_allclose(far, [-np.log(2) * 2e8])
+
+
+def test_dates_have_half_lives_too() -> None:
+    week = {**YEAR, "half_life": "7d"}
+    texts = ["2026-10-25", "2026-11-01", "2026-11-08T00:00+00:00", "soon", 2026]
+    latest = parse_instant("2026-11-08")
+    expected = [0.25, 0.5, 1]
+    for term in (week, {**week, "origin": "2026-11-08"}, {**week, "origin": {"datetime": "20261108T010000+0100"}}):
+        addends = added(term, *texts, largest=latest)
+        assert np.isnan(addends[0])  # 2026 is not a date
+        np.testing.assert_allclose(np.exp(addends[1:4]), expected)
+        assert np.isnan(addends[4])
+    gaussian = added({**week, "half_life": "1w", "decay": "gaussian"}, *texts, largest=latest)
+    np.testing.assert_allclose(np.exp(gaussian[1:4]), [1 / 16, 0.5, 1])
+    (term,) = parse_bias({**week, "origin": "now-7d"}, latest)
+    assert (term.origin, parse_bias({**week, "origin": "now+0s"}, latest)[0].origin) == (
+        Instant(latest - 7 * 86_400_000_000),
+        Instant(latest),
+    )
+
+
+def test_a_formatted_bias_has_no_relative_instant() -> None:
+    now = parse_instant("2026-11-08")
+    soft = {"filter": {**FILTER, "value": {"datetime": "now-7d"}}, "addend": 1}
+    sent = [
+        soft,
+        RECENT,
+        {**YEAR, "half_life": "1d"},
+        {**YEAR, "half_life": "1d", "origin": "now"},
+        {**YEAR, "factor": 1},
+    ]
+    terms = parse_bias(sent, now)
+    formatted = json.loads(format_bias(sent, terms, [None, 3.5, now - 1, None, None]))
+    assert formatted[0]["filter"]["value"] == {"datetime": "2026-11-01T00:00:00Z"}
+    assert [term.get("origin") for term in formatted[1:]] == [
+        3.5,
+        {"datetime": "2026-11-07T23:59:59.999999Z"},
+        {"datetime": "2026-11-08T00:00:00Z"},
+        None,
+    ]
+    assert parse_bias(formatted)[0] == terms[0]
+    assert json.loads(format_bias(soft, parse_bias(soft, now), [None])) == formatted[:1]
 
 
 def test_no_size_is_too_large() -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from service.storage import Comparison, DocumentRecord, SQLiteStore, restore
 from service.storage import backup as backed_up
-from service.storage.sqlite.schema.migrations import SCHEMA
-from tests.service.storage.making import document, plain
+from service.storage.fields import INSTANT
+from service.storage.sqlite.schema.migrations import SCHEMA, add_instants
+from tests.service.storage.making import SETTINGS, document, plain
 from tests.service.storage.sqlite.upgrades import made
 
 FOLDER = Path(made.__file__).parent
@@ -101,6 +102,18 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
         assert [plain(document) for document in reader.page(reader.collection("empty").id)] == [
             plain(document("new", 3))
         ]
+
+
+def test_schema_7_adds_the_instants_of_dates(tmp_path: Path) -> None:
+    dates = ["2026-11-01", "20261101T00Z", "2026", "soon", ["2026-11-01"], None]
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        number = writer.create_collection("c", SETTINGS).id
+        writer.upsert(number, [document(str(i), metadata={"x": date}) for i, date in enumerate(dates)])
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection, connection:
+        rows = connection.execute("SELECT * FROM fields ORDER BY 1, 2, 3, 4, 5, 6").fetchall()
+        assert connection.execute("DELETE FROM fields WHERE element = ?", (INSTANT,)).rowcount == 2
+        add_instants(connection)
+        assert connection.execute("SELECT * FROM fields ORDER BY 1, 2, 3, 4, 5, 6").fetchall() == rows
 
 
 def test_every_earlier_schema_has_a_file() -> None:

@@ -1,0 +1,170 @@
+"""Dates over HTTP: filters and biases that compare instants, at the time of each request."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.api.keyring import line_of
+from tests.running import RunningService
+from tests.waiting import until
+
+NOW = datetime.now(UTC)
+# What is written so is read back as it is; the instants of some are the same.
+WRITTEN = {
+    "hour": (NOW - timedelta(hours=1)).isoformat(),
+    "hour too": (NOW - timedelta(hours=1)).astimezone().strftime("%Y%m%dT%H%M%S%z"),
+    "week": f"{NOW - timedelta(days=8):%Y-%m-%d}",
+    "year": f"{NOW - timedelta(days=400):%Y-%m-%d %H:%M}",
+    "tomorrow": (NOW + timedelta(days=1)).isoformat().replace("+00:00", "Z"),
+    "text": "yesterday",
+    "number": NOW.timestamp(),
+    "missing": None,
+}
+
+
+def when(operator, value, field="metadata.written"):
+    return {"field": field, "operator": operator, "value": {"datetime": value} if isinstance(value, str) else value}
+
+
+LAST_WEEK = {"operator": "AND", "conditions": [when(">=", "now-7d"), when("<=", "now")]}
+
+
+@pytest.fixture
+def dated(client, collection):
+    """A collection of documents with the dates in `WRITTEN`."""
+    path = collection(encoder=None)
+    documents = [
+        {"id": name, "key_vector": [1, i], "key": f"words {name}", "metadata": {"written": written}}
+        for i, (name, written) in enumerate(WRITTEN.items())
+    ]
+    client.post(f"{path}/documents", json={"documents": documents})
+    return path
+
+
+def passing(client, path, condition):
+    answer = client.post(f"{path}/documents/query", json={"filter": condition, "include": [], "count": True}).json()
+    names = {document["id"] for document in answer["documents"]}
+    asked = client.post(f"{path}/attend", json={"query": [1, 1], "filter": condition, "top_k": 100}).json()
+    assert {match["id"] for match in asked["matches"]} == names
+    assert asked["documents"] == answer["count"] == len(names)
+    return names
+
+
+def test_dates_compare_as_instants(client, dated):
+    hour = WRITTEN["hour"]
+    assert passing(client, dated, LAST_WEEK) == {"hour", "hour too"}
+    assert passing(client, dated, when(">", "now")) == {"tomorrow"}
+    assert passing(client, dated, when("<", "now-1w")) == {"week", "year"}
+    assert passing(client, dated, when("==", hour)) == {"hour"}
+    assert passing(client, dated, when("!=", hour)) == WRITTEN.keys() - {"hour"}
+    both = [{"datetime": hour}, {"datetime": WRITTEN["week"].replace("-", "")}, "yesterday", None]
+    assert passing(client, dated, when("in", both)) == {"hour", "week", "text", "missing"}
+    assert passing(client, dated, when("not in", both)) == WRITTEN.keys() - {"hour", "week", "text", "missing"}
+    old = {"operator": "NOT", "conditions": [when(">", "now-365d")]}
+    assert passing(client, dated, old) == {"year", "text", "number", "missing"}
+
+
+def test_every_call_with_a_filter_takes_instants(client, dated):
+    swept = client.post(f"{dated}/sweep", json={"query": [1, 1], "temperatures": [1], "filter": LAST_WEEK})
+    assert swept.json()["documents"] == 2
+    described = client.post(f"{dated}/documents/fields", json={"filter": LAST_WEEK, "values": True}).json()
+    facts = described["fields"]["metadata.written"]
+    assert (facts["count"], facts["types"], facts["distinct"]) == (2, ["text"], 2)
+    patch = {"filter": when("<", "now-30d"), "patch": {"metadata": {"old": True}}}
+    assert client.post(f"{dated}/documents/update", json=patch).json() == {"updated": 1}
+    assert client.post(f"{dated}/documents/delete", json={"filter": when("<", "now-7d")}).json() == {"deleted": 2}
+    assert passing(client, dated, {"operator": "AND", "conditions": []}) == WRITTEN.keys() - {"week", "year"}
+
+
+def test_a_half_life_may_be_a_duration(client, dated):
+    plain, recent, soft = (
+        {
+            match["id"]: match["logit"]
+            for match in client.post(
+                f"{dated}/attend", json={"query": [1, 1], "top_k": 100, "null": False, **options}
+            ).json()["matches"]
+        }
+        for options in (
+            {},
+            {"bias": {"field": "metadata.written", "half_life": "1d", "missing": -5}},
+            {"bias": {"filter": LAST_WEEK, "addend": 2}},
+        )
+    )
+    assert recent["tomorrow"] == pytest.approx(plain["tomorrow"])  # the latest date is the origin
+    assert recent["hour"] - plain["hour"] == pytest.approx(-0.693147 * 25 / 24, abs=1e-3)
+    assert recent["number"] - plain["number"] == pytest.approx(-5, abs=1e-5)
+    assert {name for name, logit in soft.items() if logit > plain[name] + 1} == {"hour", "hour too"}
+    origin = {"field": "metadata.written", "half_life": "1d", "origin": {"datetime": "now"}, "missing": -5}
+    body = {"query": [1, 1], "bias": origin, "include": ["explanation"], "top_k": 100}
+    explained = client.post(f"{dated}/attend", json=body).json()["matches"]
+    addends = {match["id"]: match["explanation"]["addends"][0] for match in explained}
+    assert addends["hour"]["addend"] == pytest.approx(-0.693147 / 24, abs=0.01)
+    assert addends["hour"]["value"] == WRITTEN["hour"]
+
+
+def test_a_filter_that_passes_nothing_says_why(client, dated):
+    (warning,) = client.post(
+        f"{dated}/attend", json={"query": [1, 1], "filter": when(">", "now", "metadata.no")}
+    ).json()["warnings"]
+    assert "no document has metadata.no" in warning
+    client.patch(f"{dated}/documents/text", json={"metadata": {"place": "Ulm"}})
+    body = {"query": [1, 1], "filter": when(">", "now", "metadata.place")}
+    (warning,) = client.post(f"{dated}/attend", json=body).json()["warnings"]
+    assert "metadata.place holds no ISO 8601 date" in warning
+    body["filter"] = when(">", "now+5d")
+    assert "warnings" not in client.post(f"{dated}/attend", json=body).json()
+
+
+def test_the_filter_of_a_key_moves_with_time(tmp_path):
+    (tmp_path / "keys").write_text(
+        line_of("all", "write", "", "whole") + "\n" + line_of("recent", "write", "", "part", filter=LAST_WEEK) + "\n"
+    )
+    with (
+        RunningService(data_dir=tmp_path / "data", encoder="none", keys_file=tmp_path / "keys") as running,
+        running.client() as client,
+    ):
+        running.wait_until_ready()
+        path, whole, part = "/v1/collections/c", {"x-api-key": "whole"}, {"x-api-key": "part"}
+        client.put(path, json={}, headers=whole)
+        for name in ("hour", "week", "text"):
+            document = {"key_vector": [1, 1], "metadata": {"written": WRITTEN[name]}}
+            assert client.put(f"{path}/documents/{name}", json=document, headers=whole).status_code == 201
+        assert client.get(path, headers=part).json()["documents"] == 1
+        asked = client.post(f"{path}/attend", json={"query": [1, 1]}, headers=part).json()
+        assert [match["id"] for match in asked["matches"]] == ["hour"]
+        assert client.get(f"{path}/documents/week", headers=part).status_code == 404
+        soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        client.put(f"{path}/documents/soon", json={"metadata": {"written": soon}}, headers=whole)
+        assert client.get(f"{path}/documents/soon", headers=part).status_code == 404
+        until(lambda: client.get(f"{path}/documents/soon", headers=part).status_code == 200)
+        refused = client.put(f"{path}/documents/new", json={"metadata": {"written": "2020-01-01"}}, headers=part)
+        assert refused.status_code == 403
+        assert client.post(f"{path}/documents/delete", json={"filter": LAST_WEEK}, headers=part).json()["deleted"] == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "pointer"),
+    [
+        ("attend", {"query": [1, 1], "filter": when(">", "yesterday")}, "/filter/value/datetime"),
+        ("documents/query", {"filter": when("in", [{"datetime": "now-7"}])}, "/filter/value/0/datetime"),
+        ("documents/delete", {"filter": when("contains", "now")}, "/filter/value"),
+        ("documents/query", {"filter": when(">", "now", "key")}, "/filter/value"),
+        ("attend", {"query": [1, 1], "bias": {"field": "metadata.x", "half_life": "soon"}}, "/bias/half_life"),
+        (
+            "attend",
+            {"query": [1, 1], "bias": {"field": "metadata.x", "half_life": "1d", "origin": 5}},
+            "/bias/origin",
+        ),
+        (
+            "attend",
+            {"query": [1, 1], "bias": [{"filter": when("<", "2026-13-01"), "addend": 1}]},
+            "/bias/0/filter/value/datetime",
+        ),
+    ],
+)
+def test_what_is_not_a_date_is_pointed_at(client, dated, call, body, pointer):
+    refused = client.post(f"{dated}/{call}", json=body)
+    assert refused.status_code == 422
+    assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [pointer]
