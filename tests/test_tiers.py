@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
 PYTEST_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TIERS = ["lint", "test", "test-long", "cluster", "integrations"]
+TIERS = ["lint", "test", "test-browser", "test-alone", "cluster", "integrations"]
 PROCESSORS = 2
 LANDING_MINUTES = 90
 CONSTRAINTS = Path("clients/python/constraints")
@@ -128,7 +128,8 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 def test_each_works_first(make):
     assert make("test") == [VENV, WHEEL, ALL, MACHINE_CODE, TEST]
     assert make("test") == [TEST]
-    assert make("test-long") == [OTHER_VENV, OTHERS, *SITE[:2], *TEST_LONG]
+    assert make("test-long") == [*SITE[:2], TEST_LONG[0], OTHER_VENV, OTHERS, TEST_LONG[1]]
+    assert [*make("test-browser"), *make("test-alone")] == TEST_LONG
     assert make("test-long", "K=phone") == [
         "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
         f"python -m pytest -k phone --durations 10 -m ({ALONE}) and not (thorough)",
@@ -155,6 +156,12 @@ def test_integrations_are_those_of_the_newest_versions(make):
     ran = [line.split()[3] for line in make("integrations") if "tests.integrations.run" in line]
     assert ran == FRAMEWORKS
     assert "langchain" in ran
+
+
+def test_the_environments_of_all_tiers_are_made_together(make):
+    assert make("install", "environments")[:3] == [VENV, WHEEL, ALL]
+    for target in ("test-long", "cluster", "integrations"):
+        assert not [line for line in make(target) if "venv" in line or "pip" in line]
 
 
 def test_nobody_else_installs_a_framework(make):
@@ -296,8 +303,9 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
-    (clone / ".ci" / "tier").write_text(f"#!/bin/sh\n{tier}\n")
-    (clone / ".ci" / "tier").chmod(0o755)
+    for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", '[ "$1" = environments ]')):
+        program.write_text(f"#!/bin/sh\n{commands}\n")
+        program.chmod(0o755)
     command, environment = ["bash", clone / ".ci" / "run"], {"PATH": str(path)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -30,7 +30,7 @@ MANY = 2500  # more than a recipe asks for at a time
 def database() -> Iterator[str]:
     """Yield the address of a database of a PostgreSQL that has pgvector."""
     if not PYTHON.exists():
-        pytest.skip("there is no .venv-integrations: make test-long makes it")
+        pytest.skip("there is no .venv-integrations: make test-alone makes it")
     done = subprocess.run([PYTHON, "-c", POSTGRES], capture_output=True, text=True, check=True)
     with postgres.running(folder=Path(done.stdout.strip())) as server:
         yield server.database()
@@ -38,7 +38,7 @@ def database() -> Iterator[str]:
 
 def run(folder: Path, script: str, given: str = "") -> str:
     if not PYTHON.exists():
-        pytest.skip("there is no .venv-integrations: make test-long makes it")
+        pytest.skip("there is no .venv-integrations: make test-alone makes it")
     path = folder / "recipe.py"
     path.write_text(script, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "SOFTKV_"))}

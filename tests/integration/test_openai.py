@@ -46,7 +46,7 @@ def expected(two):
 def embedded(script, service, calls):
     """Run a script of this folder on texts, in the environment of other libraries; return its answer to each call."""
     if not PYTHON.exists():
-        pytest.skip("there is no .venv-integrations: make test-long makes it")
+        pytest.skip("there is no .venv-integrations: make test-alone makes it")
     done = subprocess.run(
         # Isolated: else the script's own folder is searched first, where files are called as those libraries are.
         [PYTHON, "-I", Path(__file__).with_name(f"{script}.py")],
