@@ -35,7 +35,8 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   // @ts-expect-error: it is min_confidence
   await books.attend("cats", { answer_if: 0.5 });
   // @ts-expect-error: what is to be left out is left out
-  await books.attend("cats", { top_k: null });
+  await books.attend("cats", { temperature: null });
+  await books.attend("cats", { filter: null, top_k: null });
   // @ts-expect-error: only texts are compared in four ways
   await books.compare([0.1]);
   // @ts-expect-error: temperatures are wanted

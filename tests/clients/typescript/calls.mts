@@ -24,7 +24,8 @@ const both: Attend = { query: "cats", queries: ["dogs"] };
 // @ts-expect-error: at least one of them
 const neither: Attend = { top_k: 3 };
 // @ts-expect-error: what is to be left out is left out
-const nothing: Attend = { query: "cats", top_k: null };
+const nothing: Attend = { query: "cats", temperature: null };
+const bare: Attend = { query: "cats", filter: null, bias: null, full_text: null, top_k: null, include: null };
 // @ts-expect-error: there is no such field
 const misspelled: Attend = { query: "cats", topK: 3 };
 
@@ -168,5 +169,5 @@ again("teapot");
 
 export default [
   alone, vector, several, both, neither, nothing, misspelled, above, among, caseless, filtered, upsert, long, update,
-  unchanged, remove, everything, patch, fields, sweep, compare, calibrate, encode, collection,
+  bare, unchanged, remove, everything, patch, fields, sweep, compare, calibrate, encode, collection,
 ];
