@@ -20,7 +20,7 @@ from service.api.warmup import warm
 from service.datasets import DEMOS
 from service.opening import Opening, open_in_background
 from service.retrieval.collections import Catalogue, MachineCode
-from service.retrieval.documents import ReEncodings, Seeding
+from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
 from service.settings import Settings
 from service.storage import StorageError
 
@@ -59,6 +59,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
             re_encoding.add_done_callback(_log_failure)
+            sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
+            sweeping.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
@@ -68,7 +70,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 loading.cancel()
                 watching.cancel()
                 re_encoding.cancel()
-                await asyncio.gather(loading, watching, re_encoding, return_exceptions=True)
+                sweeping.cancel()
+                await asyncio.gather(loading, watching, re_encoding, sweeping, return_exceptions=True)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
                 if app.state.tracing is not None:
@@ -100,6 +103,13 @@ async def _re_encode(parts: State, keys: Future[None]) -> None:
     with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
         await asyncio.wrap_future(keys)
     await parts.re_encodings.run()
+
+
+async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:
+    """Delete expired documents, once the collections' keys were read."""
+    with suppress(StorageError):
+        await asyncio.wrap_future(keys)
+    await ExpirySweep(catalogue).run()
 
 
 async def _watch(keys: KeyFile | None) -> None:

@@ -60,6 +60,7 @@ EXPLAINED = {
         "long-texts-with-several-keys": "part log_weight_of_other_parts split overlap keys",
         "several-vectors-of-your-own": "key_vectors parts",
         "documents-without-a-key": "keyless",
+        "expiry": "expires expire_after expired",
     },
     "guide/filters.md": {
         "filters": "filter",

@@ -12,6 +12,7 @@ from service.retrieval.documents import SentDocument, Split
 from service.retrieval.queries import BestKey, Document, DocumentDetail
 from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
+from service.schemas.instants import format_instant
 from service.schemas.vector import write_vector
 from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector
 
@@ -41,6 +42,8 @@ def shape(
 ) -> dict[str, Any]:
     """Return a stored document as JSON: its id, the `numbers`, and the included fields.
 
+    If any field is included, so is the instant at which it expires, if it ever does.
+
     Args:
         document: with its vectors if they are included.
         include: the names of the fields to return.
@@ -63,6 +66,8 @@ def shape(
         if "value_vector" in include:
             vector = _value_vector(document, best_key.index if best_key else 0)
             answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
+    if document.expires is not None and not (TEXTS | VECTORS).isdisjoint(include):
+        answer["expires"] = format_instant(document.expires)
     return answer
 
 

@@ -22,6 +22,7 @@ from service.schemas.defaults import (
 )
 from service.schemas.document import MatchPart, Part
 from service.schemas.filter import Warnings
+from service.schemas.instants import EXPIRES
 from service.schemas.terms import AddendLine, FullTextAnswer
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
@@ -197,6 +198,7 @@ class Match(Wire):
     key_vectors: list[VectorAnswer] | None = None
     parts: list[Part] | None = None
     value_vector: VectorAnswer | None = None
+    expires: str | None = Field(None, description=EXPIRES, json_schema_extra={"format": "date-time"})
     explanation: Explanation | None = None
 
 
@@ -507,6 +509,7 @@ class SweptMatch(Wire):
     metadata: dict[str, Any] | None = None
     key_vector: VectorAnswer | None = None
     value_vector: VectorAnswer | None = None
+    expires: str | None = Field(None, description=EXPIRES, json_schema_extra={"format": "date-time"})
 
 
 class AtTemperature(Wire):

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from service.schemas.calibration import KeptCalibration
 from service.schemas.defaults import Defaults
 from service.schemas.filter import FilterField, Scalar
+from service.schemas.instants import Duration
 from service.schemas.vector import MAX_WIDTH
 from service.schemas.wire import CollectionName, Null, OrNull, Similarity, Temperature, Text, Wire
 
@@ -57,6 +58,11 @@ class CollectionSettings(Wire):
     defaults: Defaults | None = Field(
         None, description="Options of queries that do not send their own. Left out: none."
     )
+    expire_after: OrNull[Duration] = Field(
+        None,
+        description="The time after which a new document expires, counted from its write, unless it has an `expires` "
+        "of its own. Left out or null: never.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{}, {"similarity": "dot", "encoder": None, "dimension": 6}]}
@@ -71,6 +77,10 @@ class CollectionChange(Wire):
     )
     null: Null | None = Field(
         None, description="The default null key of queries. Left out: unchanged; false: no null key."
+    )
+    expire_after: OrNull[Duration] = Field(
+        None,
+        description="The time after which documents written from now on expire; null: never. Left out: unchanged.",
     )
 
     calibration: OrNull[Literal[None]] = Field(
@@ -155,6 +165,9 @@ class CollectionAnswer(Wire):
     )
     calibration: KeptCalibration | None = Field(description="The stored calibration; null without one.")
     defaults: Defaults | None = Field(description="Options of queries that do not send their own; null without any.")
+    expire_after: float | None = Field(
+        description="The seconds after which a new document expires that has no `expires` of its own; null: never."
+    )
     documents: int = Field(description="The number of documents that can be attended to.")
     keyless: int = Field(
         description="The number of further documents, which have no key: they are found by id and filter, and "
@@ -162,6 +175,10 @@ class CollectionAnswer(Wire):
     )
     keys: int | None = Field(
         description="The number of keys of its documents: one each, or several. null until it is `ready`."
+    )
+    expired: int = Field(
+        description="The number of documents that have expired, and are absent, but are not deleted yet; 0 for a key "
+        "with a filter."
     )
     ready: bool = Field(
         description="False while its keys are read from disk after a start, or while it is loaded as a demo collection."
@@ -188,9 +205,11 @@ class CollectionAnswer(Wire):
                     "null_similarity": 0.145,
                     "calibration": None,
                     "defaults": None,
+                    "expire_after": None,
                     "documents": 2,
                     "keyless": 0,
                     "keys": 2,
+                    "expired": 0,
                     "ready": True,
                     "costs": {"memory_bytes": 99328, "disk_bytes": 6532, "asked": 41, "p99_ms": 3.86},
                 }

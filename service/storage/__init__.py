@@ -80,6 +80,8 @@ from service.storage.records import (
     DatabaseInfo,
     DocumentRecord,
     EncoderMeasurements,
+    ExpiredCounts,
+    ExpiryRows,
     Extent,
     FieldFacts,
     FieldValue,

@@ -29,10 +29,21 @@ def id_hash(identity: str) -> int:
 
 
 def document_checksum(
-    row: int, collection: int, identity: str, key: str | None, value: str, metadata: str, keys: int
+    row: int,
+    collection: int,
+    identity: str,
+    key: str | None,
+    value: str,
+    metadata: str,
+    keys: int,
+    expires: int | None = None,
 ) -> int:
-    """Return the checksum of a row of the table `documents`."""
+    """Return the checksum of a row of the table `documents`; `expires` is included only if it is set, as older rows
+    have none.
+    """
     numbers = b"%d %d %d" % (row, collection, keys)
+    if expires is not None:
+        numbers += b" %d" % expires
     text = _NONE if key is None else _bytes(key)
     return _checksum(_SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
 

@@ -149,6 +149,8 @@ def digest(document: DocumentRecord) -> bytes:
     vectors = [document.keys, *([] if document.value_vector is None else [document.value_vector])]
     pieces += [vector.astype("<f4").tobytes() for vector in vectors]
     pieces.append(struct.pack(f"<{2 * len(document.parts)}q", *(edge for part in document.parts for edge in part)))
+    if document.expires is not None:
+        pieces.append(struct.pack("<q", document.expires))
     shape = (texts.key is None, document.value_vector is None, len(document.keys), *map(len, pieces))
     return xxh3_128_digest(struct.pack(f"<{len(shape)}q", *shape) + b"".join(pieces))
 

@@ -21,6 +21,8 @@ from service.storage.records import (
     CollectionUsage,
     DocumentRecord,
     EncoderMeasurements,
+    ExpiredCounts,
+    ExpiryRows,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -93,6 +95,28 @@ class Reader(Protocol):
     """
 
     gathered: Any
+
+    def leave_out_expired(self, now: int) -> Reader:
+        """Return a reader of the same state that sees only the documents that have not expired at `now`.
+
+        Documents with given row numbers are returned all the same, and so are columns. Ranks of full text count the
+        words of all stored documents.
+
+        Args:
+            now: microseconds of Unix time.
+        """
+
+    def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
+        """Return the documents that expire, expired ones too, with row numbers from `first` on.
+
+        They are ordered by their instants.
+        """
+
+    def count_expired(self, collection: int) -> ExpiredCounts:
+        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+
+    def collections_with_expired(self, now: int) -> list[int]:
+        """Return the numbers of the collections that callers see and that may have expired documents."""
 
     def collections(self) -> list[CollectionRecord]:
         """Return the records of all collections that callers see, ordered by name."""
@@ -265,6 +289,18 @@ class Reader(Protocol):
 
 class Writer(Reader, Protocol):
     """A write transaction. Each method does all of its work, or none if it raises."""
+
+    def leave_out_expired(self, now: int) -> Writer:
+        """Return a writer of this transaction to which documents that have expired at `now` do not exist.
+
+        A new document with the id of an expired one takes its place; then `Change.expired` names the old one.
+        """
+
+    def delete_expired(self, collection: int, now: int, limit: int) -> RowNumbers:
+        """Delete up to `limit` documents that have expired at `now`; return their row numbers int64[n]."""
+
+    def claim_expiry(self) -> bool:
+        """Return whether this transaction may delete expired documents; False while one of another process does."""
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk, before the block of `Store.writing` ends."""

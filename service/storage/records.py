@@ -15,6 +15,7 @@ Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
 Ranks: TypeAlias = NDArray[np.float64]
+NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
 JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 
@@ -73,7 +74,9 @@ class CollectionRecord:
     """A stored collection; its `id` is never reused, even after it is deleted.
 
     `documents` is the number of documents, `keyless` how many of these have no key vector and cannot be attended to.
-    `low_bit` is whether an earlier version stored low-bit codes of its keys, which this one does not use.
+    Expired documents count until they are deleted. Before `first_expiry`, in microseconds of Unix time, no document
+    expires; None if none ever does. `low_bit` is whether an earlier version stored low-bit codes of its keys, which
+    this one does not use.
     """
 
     id: int
@@ -82,6 +85,11 @@ class CollectionRecord:
     documents: int = 0
     keyless: int = 0
     low_bit: bool = False
+    first_expiry: int | None = None
+
+    def has_expired(self, now: int) -> bool:
+        """Return whether some of its documents may have expired at `now`, in microseconds of Unix time."""
+        return self.first_expiry is not None and self.first_expiry <= now
 
     @property
     def attendable(self) -> int:
@@ -123,6 +131,7 @@ class StoredDocument(NamedTuple):
         value, metadata: JSON texts, which responses contain unchanged.
         n_keys: the number of keys.
         value_sent: whether a value was sent; if not, the value is the key text and changes with it.
+        expires: the instant from which on it is absent, in microseconds of Unix time; None for never.
     """
 
     row: int
@@ -132,6 +141,7 @@ class StoredDocument(NamedTuple):
     metadata: JSONText
     n_keys: int
     value_sent: bool = True
+    expires: int | None = None
 
     @property
     def rows(self) -> range:
@@ -152,6 +162,8 @@ class DocumentRecord:
         row: the row number of its first key; the other keys follow it. A keyless document has one number. It is None
             until the document is stored, and changes with every write.
         parts: the span of the key text that each key encodes; empty if every key encodes all of it.
+        expires: the instant from which on it is absent, in microseconds of Unix time; None for never.
+        expires_sent: whether `expires` was sent; if not, the write takes what the collection's settings say.
     """
 
     id: str
@@ -163,6 +175,8 @@ class DocumentRecord:
     row: int | None = None
     parts: tuple[TextSpan, ...] = ()
     value_sent: bool = True
+    expires: int | None = None
+    expires_sent: bool = True
 
     @property
     def n_keys(self) -> int:
@@ -200,12 +214,19 @@ class KeyRows:
 class Change:
     """The result of a write: row numbers int64[n] of new documents, in order, and of removed documents.
 
-    `skipped` are the ids of the documents that were left out because they exist, in order.
+    `skipped` are the ids of the documents that were left out because they exist, in order. `expired` are the row
+    numbers int64[m] of expired documents that had the ids of new ones, and were deleted.
     """
 
     added: RowNumbers
     removed: RowNumbers
     skipped: tuple[str, ...] = ()
+    expired: RowNumbers = field(default_factory=lambda: NO_ROWS)
+
+    @property
+    def lost(self) -> RowNumbers:
+        """int64[n], ascending, the row numbers of all documents that are not stored any more."""
+        return np.union1d(self.removed, self.expired) if len(self.expired) else self.removed
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +238,7 @@ class ChangeSummary:
         first: the smallest row number that was assigned since.
         removed: int64[n], row numbers of documents removed since, ascending; some of them were also added since.
         documents, keyless: the counts of the collection at the newest version.
+        first_expiry: an instant before which none of its documents expires; None if none ever does.
     """
 
     version: int
@@ -224,6 +246,7 @@ class ChangeSummary:
     removed: RowNumbers
     documents: int
     keyless: int
+    first_expiry: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +308,20 @@ class FieldValue:
 
     value: Scalar
     count: int
+
+
+class ExpiryRows(NamedTuple):
+    """Documents that expire: their row numbers int64[n], and their instants int64[n] in microseconds of Unix time."""
+
+    rows: RowNumbers
+    expires: RowNumbers
+
+
+class ExpiredCounts(NamedTuple):
+    """The number of expired documents that a reader leaves out, and how many of these have no key vector."""
+
+    documents: int = 0
+    keyless: int = 0
 
 
 class CollectionUsage(NamedTuple):

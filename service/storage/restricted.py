@@ -23,6 +23,8 @@ from service.storage.records import (
     CollectionSettings,
     CollectionUsage,
     DocumentRecord,
+    ExpiredCounts,
+    ExpiryRows,
     FieldFacts,
     FieldKinds,
     FieldType,
@@ -125,6 +127,22 @@ class RestrictedReader:
     def __init__(self, whole: Reader, condition: Condition | None) -> None:
         self.whole, self.condition = whole, condition
         self.gathered: Any = whole.gathered
+
+    def leave_out_expired(self, now: int) -> Reader:
+        """Return a reader that sees only the documents that pass and have not expired at `now`."""
+        return RestrictedReader(self.whole.leave_out_expired(now), self.condition)
+
+    def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
+        """Return the documents of the whole collection that expire, with row numbers from `first` on."""
+        return self.whole.expiring(collection, first=first)
+
+    def count_expired(self, collection: int) -> ExpiredCounts:
+        """Count the expired documents of the whole collection that are left out."""
+        return self.whole.count_expired(collection)
+
+    def collections_with_expired(self, now: int) -> list[int]:
+        """Return the numbers of the collections that may have expired documents."""
+        return self.whole.collections_with_expired(now)
 
     def collections(self) -> list[CollectionRecord]:
         """Return the records of all collections, ordered by name; their counts are of all documents."""
@@ -351,6 +369,18 @@ class RestrictedWriter(RestrictedReader):
     def __init__(self, whole: Writer, restriction: Restriction) -> None:
         super().__init__(whole, restriction.condition)
         self._restriction = restriction
+
+    def leave_out_expired(self, now: int) -> Writer:
+        """Return a writer of the caller's part to which documents that have expired at `now` do not exist."""
+        return RestrictedWriter(self.whole.leave_out_expired(now), self._restriction)
+
+    def delete_expired(self, collection: int, now: int, limit: int) -> RowNumbers:
+        """Delete expired documents of the whole collection; see `Writer.delete_expired`."""
+        return self.whole.delete_expired(collection, now, limit)
+
+    def claim_expiry(self) -> bool:
+        """Return whether this transaction may delete expired documents."""
+        return self.whole.claim_expiry()
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk, before the block of `Store.writing` ends."""

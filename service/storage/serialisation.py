@@ -50,17 +50,25 @@ SENT = " "
 
 @dataclass(frozen=True)
 class DocumentTexts:
-    """The texts of a document (id, key, value, metadata) in the form in which the tables store them."""
+    """The texts of a document (id, key, value, metadata) in the form in which the tables store them, and its expiry."""
 
     id: str
     key: str | None
     value: str
     metadata: str
     fields: tuple[FieldRow, ...]
+    expires: int | None = None
 
     @classmethod
     def of(
-        cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any], *, value_sent: bool = True
+        cls,
+        identity: str,
+        key: str | None,
+        value: Any,
+        metadata: Mapping[str, Any],
+        *,
+        value_sent: bool = True,
+        expires: int | None = None,
     ) -> DocumentTexts:
         """Serialise a document.
 
@@ -78,7 +86,7 @@ class DocumentTexts:
         if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
             raise Unstorable(f"id, key or metadata {subject} holds half of a surrogate pair, which UTF-8 cannot say")
         mark = SENT if value_sent and value == key else ""
-        return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched)
+        return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched, expires)
 
 
 def json_text(value: Any, subject: str) -> str:
@@ -208,14 +216,13 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     """Decode a row of COLLECTION_COLUMNS; raises CollectionDamaged."""
-    number, name, documents, keyless, checksum, *columns = row
+    number, name, documents, keyless, first_expiry, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
     *settings, basis, null, thin_seed, calibration, encoder_model, expire_after, defaults = columns
     settings += [json.loads(null), calibration, encoder_model, expire_after, defaults]
-    return CollectionRecord(
-        number, name, CollectionSettings(*settings), documents, keyless, (basis, thin_seed) != (PROVEN, None)
-    )
+    low_bit = (basis, thin_seed) != (PROVEN, None)
+    return CollectionRecord(number, name, CollectionSettings(*settings), documents, keyless, low_bit, first_expiry)
 
 
 def measurements_of(encoder: str, row: tuple[str, str, int] | None) -> EncoderMeasurements | None:
@@ -245,13 +252,13 @@ class StoredVectors(NamedTuple):
 
 def texts_of(row: tuple[Any, ...]) -> StoredDocument:
     """Decode a row of TEXT_COLUMNS; raises DocumentDamaged."""
-    number, collection, identity, key, value, metadata, keys, checksum = row
-    if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
+    number, collection, identity, key, value, metadata, keys, expires, checksum = row
+    if document_checksum(number, collection, identity, key, value, metadata, keys, expires) != checksum:
         raise DocumentDamaged(number, identity, vectors=False)
     marked = value.startswith(SENT)
     text = value[len(SENT) :] if marked else value
     value_sent = marked or not _is_key_text(text, key)
-    return StoredDocument(number, identity, key, JSONText(text), JSONText(metadata), keys, value_sent)
+    return StoredDocument(number, identity, key, JSONText(text), JSONText(metadata), keys, value_sent, expires)
 
 
 def _is_key_text(value: str, key: str | None) -> bool:
@@ -283,6 +290,7 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
         row=texts.row,
         parts=tuple(vector.part for vector in vectors if vector.part is not None),
         value_sent=texts.value_sent,
+        expires=texts.expires,
     )
 
 

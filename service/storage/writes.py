@@ -29,6 +29,11 @@ class Upsert:
     removed: RowNumbers
     skipped: tuple[str, ...]
 
+    @property
+    def first_expiry(self) -> int | None:
+        """The instant at which the first of the new documents expires; None if none does."""
+        return min((document.expires for document in self.documents if document.expires is not None), default=None)
+
     @classmethod
     def of(
         cls,
@@ -49,7 +54,12 @@ class Upsert:
         refuse_repeated(ids)
         texts = [
             DocumentTexts.of(
-                document.id, document.key, document.value, document.metadata, value_sent=document.value_sent
+                document.id,
+                document.key,
+                document.value,
+                document.metadata,
+                value_sent=document.value_sent,
+                expires=document.expires,
             )
             for document in documents
         ]

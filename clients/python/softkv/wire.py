@@ -7,10 +7,14 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from softkv.problems import invalid_value, invalid_value_at
+
+Instant: TypeAlias = datetime | str | float
+"""A date with a time and a zone, as a datetime or a text of RFC 3339; or seconds since 1970."""
 
 if TYPE_CHECKING:
     import numpy as np

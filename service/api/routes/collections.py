@@ -39,8 +39,12 @@ from service.schemas.collection import (
     FieldsAnswer,
     FieldsQuery,
 )
+from service.schemas.instants import format_duration
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
+
+NULL_COUNTS = ("encoder", "calibration", "expire_after")
+"""The fields in which null has a meaning of its own."""
 
 router = json_router("/v1/collections", "collections", "read", "collection", "filtered")
 
@@ -56,11 +60,11 @@ def _describe_record(
     collection: AnyCollection, record: CollectionRecord, reader: Reader, keys: int | None
 ) -> dict[str, Any]:
     background, level = None, None
-    visible = collection.visible(record, reader)
+    counted, visible = collection.with_counts(record, reader), collection.visible(record, reader)
     with suppress(DocumentDamaged):  # a lookup and /readyz report it
-        sample_own = partial(collection.sample.own, record, reader)
+        sample_own = partial(collection.sample.own, counted, reader)
         encoder = get_known_facts(collection.encoders, record.settings)
-        background, level = describe_null(record, sample_own, encoder, visible.attendable if keys is None else keys)
+        background, level = describe_null(counted, sample_own, encoder, visible.attendable if keys is None else keys)
     settings = record.settings
     return {
         "name": record.name,
@@ -74,11 +78,13 @@ def _describe_record(
         "null": settings.null,
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
-        "calibration": shape_kept(record),
+        "calibration": shape_kept(counted),
         "defaults": None if settings.defaults is None else read_defaults(settings.defaults),
+        "expire_after": format_duration(settings.expire_after),
         "documents": visible.attendable,
         "keyless": visible.keyless,
         "keys": keys,
+        "expired": collection.count_expired(record, reader),
         "ready": collection.ready,
         "costs": None,
     }
@@ -117,20 +123,21 @@ def _describe_all(collections: Iterable[AnyCollection]) -> list[dict[str, Any]]:
 def _answer_change(change: CatalogueChange) -> Response:
     collection = change.collection
     keys = 0 if change.created else collection.keys if collection.ready else None
-    described = _describe_record(collection, change.record, change.reader, keys)
+    reader = collection.leave_out_expired(change.record, change.reader)
+    described = _describe_record(collection, change.record, reader, keys)
     return JSONAnswer(described, status_code=201 if change.created else 200)
 
 
 def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     """Return the fields of a body that count as sent.
 
-    A field that is null counts only if it is `encoder`, `calibration` or, in a change, `defaults`.
+    A field that is null counts only if null has a meaning of its own; for `defaults`, only in a change.
 
     Raises:
         InvalidContent: the defaults are invalid.
     """
     sent = body.model_dump(exclude_unset=True, exclude={"defaults"})
-    fields = {field: value for field, value in sent.items() if value is not None or field in ("encoder", "calibration")}
+    fields = {field: value for field, value in sent.items() if value is not None or field in NULL_COUNTS}
     if "defaults" in body.model_fields_set and (body.defaults is not None or isinstance(body, CollectionChange)):
         fields["defaults"] = None if body.defaults is None else format_defaults(body.defaults.model_dump())
     return fields

@@ -15,6 +15,7 @@ from attention.lookup import Limits
 from service.encoding import Encoders
 from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
+from service.retrieval.collections.expiry import Clock, read_clock
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
@@ -126,6 +127,7 @@ class Catalogue:
         limits: of the collections' memories.
         max_loaded: the most small collections whose keys are in memory at once; None for no limit. If there are more,
             a start reads the keys of none of them, and the first call to each does.
+        clock: the clock by which documents expire.
     """
 
     def __init__(
@@ -136,8 +138,10 @@ class Catalogue:
         sealed: Path | None = None,
         limits: Limits = Limits(),
         max_loaded: int | None = None,
+        clock: Clock = read_clock,
     ) -> None:
         self.limits = limits
+        self.clock = clock
         self.loaded = LoadedCollections(max_loaded)
         self.store = store
         self.encoders = Encoders() if encoders is None else encoders
@@ -321,7 +325,7 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change a collection's settings: temperature, null, calibration or defaults.
+        """Change a collection's settings: temperature, null, calibration, defaults or expiry.
 
         If the calibration is removed, the temperature and null from before it are restored.
 
@@ -481,6 +485,7 @@ class Catalogue:
             limits=self.limits,
             loaded=self.loaded,
             unread=False,
+            clock=self.clock,
             **self._directories,
         )
 
@@ -494,6 +499,7 @@ class Catalogue:
             limits=self.limits,
             loaded=self.loaded,
             unread=True,
+            clock=self.clock,
             **self._directories,
         )
 
@@ -508,7 +514,7 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
     if differing:
         raise CollectionConflict(
             f"collection {collection.name!r} exists with other settings: {'; '.join(differing)}. "
-            "PATCH changes temperature, null and defaults; for the rest delete it, or choose another name"
+            "PATCH changes temperature, null, defaults and expire_after; for the rest delete it, or choose another name"
         )
     return collection
 

@@ -21,6 +21,16 @@ from attention.lookup import Limits, Memory, Rows, View
 from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
+from service.retrieval.collections.expiry import (
+    NEVER,
+    NONE_EXPIRE,
+    Clock,
+    Expirations,
+    UnexpiredViews,
+    find_expiring,
+    read_clock,
+    read_expirations,
+)
 from service.retrieval.collections.loaded import LoadedCollections
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import warm_up
@@ -34,8 +44,10 @@ from service.storage import (
     Change,
     CollectionDamaged,
     CollectionRecord,
+    CollectionSettings,
     Condition,
     DocumentRecord,
+    ExpiryRows,
     IdempotentWrite,
     Mode,
     Reader,
@@ -70,6 +82,7 @@ class Collection:
     Args:
         loaded: the collections of the service whose keys are in memory, which decide when keys leave it.
         unread: whether the first call reads the keys, if the collection is `ready`.
+        clock: the clock by which documents expire.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class Collection:
         limits: Limits = Limits(),
         loaded: LoadedCollections | None = None,
         unread: bool = False,
+        clock: Clock = read_clock,
     ) -> None:
         self.record = record
         self.encoders = Encoders() if encoders is None else encoders
@@ -99,7 +113,10 @@ class Collection:
         self._kept = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory: Memory | None = None if unread else self._kept.memory(record)
-        self._masks = Masks(self._current_view)
+        self._clock = clock
+        self._expirations = NEVER
+        self._unexpired = UnexpiredViews(lambda: self._masks.forget())
+        self._masks = Masks(self._get_last_view)
         self._version, self._finding = 0, Lock()
         self._loaded = LoadedCollections() if loaded is None else loaded
         self._measured = (0, 0), 0  # the numbers of documents and keyless documents, and their bytes on disk
@@ -133,13 +150,19 @@ class Collection:
     @property
     def keys(self) -> int:
         """The number of keys of the documents that can be attended to; may block."""
-        memory = self._memory
-        if memory is not None:
-            return memory.view.n
-        if self._unloaded_keys is None:
-            with self.reading() as (record, reader):
-                self._unloaded_keys = reader.usage(record.id).keys
-        return self._unloaded_keys
+        view, now = self._current_view(), self._clock()
+        if view is not None and (self._expirations.first is None or now < self._expirations.first):
+            return view.n
+        if view is None and not self.record.has_expired(now) and self._unloaded_keys is not None:
+            return self._unloaded_keys
+        with self._store.reading(gather=lambda: (self.record, self._current_view(), self._expirations)) as reader:
+            record, view, expirations = reader.gathered
+            if view is not None:
+                return self._unexpired.at(view, expirations, now).view.n
+            if record.has_expired(now):
+                return reader.leave_out_expired(now).usage(record.id).keys
+            self._unloaded_keys = reader.usage(record.id).keys
+            return self._unloaded_keys
 
     def unload(self) -> bool:
         """Drop the keys from memory; return False if a call needs them, or if the collection is not a small one."""
@@ -150,14 +173,14 @@ class Collection:
             if self._users or not self._ready or self.record.documents > MAX_UNLOADED_DOCUMENTS:
                 return False
             self._unloaded_keys, self._memory = memory.view.n, None
-            self._masks = Masks(self._current_view)
+            self._masks = Masks(self._get_last_view)
             return True
 
     def check_keys(self) -> None:
         """Compare the stored keys with their checksums, if they are not in memory; record the damage."""
         if self._memory is not None:
             return
-        with self._failing(), self.reading() as (record, reader):
+        with self._failing(), self._reading() as (record, reader):
             for _ in reader.vectors(record.id, damaged=self.damage.note):
                 pass
 
@@ -191,9 +214,11 @@ class Collection:
     def _load(self) -> None:
         """Read the keys that left memory. Nothing was written since, see `_in_memory`."""
         self._require_ready()
-        with self._failing(), time_stage("storage"), self.reading() as (record, reader):
+        with self._failing(), time_stage("storage"), self._reading() as (record, reader):
             memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
+            expirations = read_expirations(record, reader)
         memory.code()
+        self._expirations = expirations  # before the memory, which shows other calls that both are there
         self._memory = memory
 
     @contextmanager
@@ -209,6 +234,9 @@ class Collection:
         memory = self._memory
         return None if memory is None else memory.view
 
+    def _get_last_view(self) -> View | None:
+        return self._unexpired.current(self._current_view())
+
     def _keys(self) -> Memory:
         """Return the keys in memory, within a block of `_in_memory`."""
         assert self._memory is not None
@@ -221,9 +249,10 @@ class Collection:
             StorageError: the keys or values cannot be read.
             MemoryError: there is not enough memory.
         """
-        with self.reading() as (record, reader):
+        with self._reading() as (record, reader):
             memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
-        self._memory = memory
+            expirations = read_expirations(record, reader)
+        self._expirations, self._memory = expirations, memory
         self._version += 1
         self._masks.forget()
         self.trouble, self._ready = None, True
@@ -271,20 +300,56 @@ class Collection:
             self._measured = (record.documents, record.keyless), size
         return size
 
-    def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
-        """Return a record that counts the documents that the caller sees: all of them.
+    def with_counts(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
+        """Return a record that counts the documents of the whole collection that have not expired.
 
         Args:
             record, reader: as `reading` yields them.
         """
-        return record
+        expired = reader.count_expired(record.id)
+        return replace(record, documents=record.documents - expired.documents, keyless=record.keyless - expired.keyless)
+
+    def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
+        """Return a record that counts the documents that the caller sees: all that have not expired.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        return self.with_counts(record, reader)
+
+    def count_expired(self, record: CollectionRecord, reader: Reader) -> int:
+        """Count the documents that have expired, but are not deleted yet.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        return reader.count_expired(record.id).documents
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader of the store, and yield it with the collection's record at the same instant.
+        """Open a reader of the documents that have not expired, and yield it with the collection's record.
 
-        This needs no keys in memory.
+        Both are of the same instant. The record counts all stored documents, see `visible`. This needs no keys in
+        memory.
         """
+        with self._reading() as (record, reader):
+            yield record, self.leave_out_expired(record, reader)
+
+    def leave_out_expired(self, record: CollectionRecord, reader: Reader) -> Reader:
+        """Return a reader of the documents that have not expired now.
+
+        Args:
+            record: the collection's record, as the reader sees it.
+            reader: a reader of all stored documents.
+        """
+        if record.first_expiry is None:
+            return reader
+        now = self._clock()
+        return reader.leave_out_expired(now) if record.has_expired(now) else reader
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
+        """Open a reader of all stored documents, and yield it with the collection's record at the same instant."""
         with (
             time_stage("storage"),
             self.damage.recording(),
@@ -308,12 +373,35 @@ class Collection:
             with self._in_memory():
                 self.damage.require_sound_keys()
                 reader = stack.enter_context(
-                    self._store.reading(gather=lambda: (self._gone, self.record, self._keys().view, self._version))
+                    self._store.reading(
+                        gather=lambda: (self._gone, self.record, self._keys().view, self._version, self._expirations)
+                    )
                 )
-            gone, record, view, version = reader.gathered
+            gone, record, view, version, expirations = reader.gathered
             if gone:
                 raise CollectionNotFound(self.name)
-            yield Snapshot(record, view, reader, version, self._masks, self.sample)
+            yield self._take_snapshot(record, view, reader, version, expirations)
+
+    def _take_snapshot(
+        self, record: CollectionRecord, view: View, reader: Reader, version: int, expirations: Expirations
+    ) -> Snapshot:
+        """Return the snapshot of a version at this instant."""
+        if expirations.first is not None:
+            now = self._clock()
+            shown = self._unexpired.at(view, expirations, now)
+            if shown.until is not None:
+                documents = record.documents - view.documents + shown.view.documents
+                return Snapshot(
+                    replace(record, documents=documents),
+                    shown.view,
+                    reader.leave_out_expired(now),
+                    version,
+                    self._masks,
+                    self.sample,
+                    expired_until=shown.until,
+                    stored=reader,
+                )
+        return Snapshot(record, view, reader, version, self._masks, self.sample)
 
     def current(self) -> Collection:
         """Return the collection that is in use under this name: itself, unless another one has taken its place.
@@ -339,15 +427,16 @@ class Collection:
             documents: the documents to store.
             gone: int64[m], the row numbers of documents of the shadow whose originals were deleted or replaced.
         """
-        number, add, removed = self.record.id, None, np.empty(0, dtype=np.int64)
+        number, add, removed, expiring = self.record.id, None, np.empty(0, dtype=np.int64), NONE_EXPIRE
         if documents:
             change = writer.upsert(number, documents)
             writer.keep_copies(number, sources, change)
             add, removed = build_rows(change.added, documents), change.removed
+            expiring = find_expiring(change.added, documents)
         gone = np.setdiff1d(gone, removed)
         if len(gone):
             writer.delete_copies(number, gone)
-        self._publish_after(writer, add=add, removed=np.union1d(removed, gone))
+        self._publish_after(writer, add=add, removed=np.union1d(removed, gone), expiring=expiring)
 
     @contextmanager
     def filling(self, *, of: int | None = None) -> Iterator[Writer]:
@@ -388,8 +477,9 @@ class Collection:
             OutsideFilter, QuotaExceeded: a document would lie outside the caller's part, or the part would be too
                 large.
         """
-        with self.damage.recording(), self._in_memory(), self._writing(once, within) as writer:
+        with self.damage.recording(), self._in_memory(), self._writing(once, within) as (writer, record, now):
             self._require_ready()
+            documents = [_with_expiry(document, record.settings, now) for document in documents]
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
@@ -402,7 +492,12 @@ class Collection:
             documents = [document for document in documents if document.id not in skipped]
             if not documents:
                 return change
-            self._publish_after(writer, add=build_rows(change.added, documents), removed=change.removed)
+            self._publish_after(
+                writer,
+                add=build_rows(change.added, documents),
+                removed=change.lost,
+                expiring=find_expiring(change.added, documents),
+            )
         self._tidy()
         return change
 
@@ -424,7 +519,7 @@ class Collection:
             within: the part of the collection that the caller may change; None for all of it.
         """
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self.damage.recording(), self._in_memory(), self._writing(once, within) as writer:
+        with self.damage.recording(), self._in_memory(), self._writing(once, within) as (writer, _, _):
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -436,7 +531,9 @@ class Collection:
             writer.keep_answer(once, len(rows))
             if not added:
                 return 0
-            self._publish_after(writer, add=build_rows(np.concatenate(added), written), removed=rows)
+            numbers = np.concatenate(added)
+            expiring = find_expiring(numbers, written)
+            self._publish_after(writer, add=build_rows(numbers, written), removed=rows, expiring=expiring)
         self._tidy()
         return len(rows)
 
@@ -456,7 +553,11 @@ class Collection:
             within: the part of the collection that the caller may change; None for all of it.
         """
         try:
-            with self.damage.recording(), self._in_memory(), self._writing(once, within, deletes=True) as writer:
+            with (
+                self.damage.recording(),
+                self._in_memory(),
+                self._writing(once, within, deletes=True) as (writer, _, _),
+            ):
                 self._require_ready()
                 if condition is not None:
                     removed = writer.delete_where(self.record.id, condition)
@@ -469,33 +570,59 @@ class Collection:
         self._tidy()
         return len(removed)
 
+    def delete_expired(self, limit: int) -> bool:
+        """Delete up to `limit` documents that have expired; return whether there may be more to delete.
+
+        Do nothing if another process deletes expired documents now.
+        """
+        number = self.record.id
+        with (
+            self.damage.recording(),
+            self._in_memory(),
+            self._store.writing(deletes=True, collection=number) as writer,
+        ):
+            self._require_ready()
+            if not writer.claim_expiry():
+                return False
+            removed = writer.delete_expired(number, self._clock(), limit)
+            self._publish_after(writer, add=None, removed=removed)
+        self._tidy()
+        return len(removed) == limit
+
     @contextmanager
     def _writing(
         self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
-    ) -> Iterator[Writer]:
+    ) -> Iterator[tuple[Writer, CollectionRecord, int]]:
+        """Open a write transaction, to which expired documents do not exist; yield it with the record and the time."""
         with self._store.writing(once, deletes=deletes, collection=self.record.id) as writer:
-            self._require_current(writer)
-            yield writer if within is None else within.writer(writer)
+            record, now = self._require_current(writer), self._clock()
+            if record.has_expired(now):
+                writer = writer.leave_out_expired(now)
+            yield writer if within is None else within.writer(writer), record, now
 
-    def _require_current(self, writer: Writer) -> None:
-        """Raise CollectionMoved if another collection has taken this one's place."""
+    def _require_current(self, writer: Writer) -> CollectionRecord:
+        """Return the record as the writer sees it; raise CollectionMoved if another collection has taken its place."""
         if self.moved_to is not None:
             raise CollectionMoved(self.name)
+        return self.record
 
     def _with_name(self, record: CollectionRecord) -> CollectionRecord:
         """Return the record under the name that callers know, also of a hidden collection."""
         return record if record.name == self.name else replace(record, name=self.name)
 
-    def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
+    def _publish_after(
+        self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE
+    ) -> None:
         record = self._with_name(writer.record(self.record.id))
         # Allocate memory now, while the write can still be refused, and not after the commit.
         memory = self._keys()
         staged = memory.stage(add=add, remove=removed)
+        expirations = self._expirations.after_write(expiring, removed)
 
         def publish() -> None:
             try:
                 memory.show(staged)
-                self.record = record
+                self.record, self._expirations = record, expirations
                 self._version += 1
                 self.damage.forget(removed.tolist())
                 self._masks.forget()
@@ -563,3 +690,11 @@ class Collection:
             raise CollectionNotFound(self.name)
         if not self._ready:
             raise CollectionLoading(self.name, self.trouble)
+
+
+def _with_expiry(document: DocumentRecord, settings: CollectionSettings, now: int) -> DocumentRecord:
+    """Return the document with the expiry that the collection gives it, unless it has its own."""
+    if document.expires_sent:
+        return document
+    after = settings.expire_after
+    return replace(document, expires=None if after is None else now + after, expires_sent=True)

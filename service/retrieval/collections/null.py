@@ -5,7 +5,7 @@ questions and documents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -106,15 +106,15 @@ class KeySample:
     """
 
     def __init__(self) -> None:
-        self._measured: tuple[int | None, bytes, KeyBackground | None] = (None, b"", None)
+        self._measured: tuple[Hashable, bytes, KeyBackground | None] = (None, b"", None)
 
-    def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> KeyBackground | None:
+    def own(self, record: CollectionRecord, reader: Reader, version: Hashable = None) -> KeyBackground | None:
         """Return the collection's own background (the similarities between keys of different documents).
 
         Args:
             record: the collection's record.
             reader: the version of the collection to measure.
-            version: the number of that version, if known. If the background of this version was measured already,
+            version: a name of that version, if known. If the background of this version was measured already,
                 nothing is read.
         """
         measured_version, sampled, background = self._measured

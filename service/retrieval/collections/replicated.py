@@ -18,6 +18,7 @@ from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.expiry import NONE_EXPIRE, Clock, Expirations, read_clock, read_expirations
 from service.retrieval.collections.maintenance import start_background
 from service.retrieval.collections.rows import concatenate_rows, load_memory
 from service.retrieval.collections.snapshot import Snapshot
@@ -27,6 +28,7 @@ from service.storage import (
     ChangeSummary,
     CollectionMissing,
     CollectionRecord,
+    ExpiryRows,
     Reader,
     SharedStore,
     StorageError,
@@ -55,8 +57,11 @@ class ReplicatedCollection(Collection):
         originals: Path | None = None,
         sealed: Path | None = None,
         limits: Limits = Limits(),
+        clock: Clock = read_clock,
     ) -> None:
-        super().__init__(record, store, encoders, ready=ready, originals=originals, sealed=sealed, limits=limits)
+        super().__init__(
+            record, store, encoders, ready=ready, originals=originals, sealed=sealed, limits=limits, clock=clock
+        )
         self._shared = store
         self._counts = (0, 0)  # documents and keyless documents, as of the version
 
@@ -64,11 +69,7 @@ class ReplicatedCollection(Collection):
         self._instant = Lock()  # held while view, version and counts are replaced together
 
     @contextmanager
-    def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader of the store, and yield it with the collection's record at the same instant.
-
-        This needs no keys in memory.
-        """
+    def _reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         with time_stage("storage"), self.damage.recording(), self._store.reading() as reader:
             yield self._read_record(reader), reader
 
@@ -78,10 +79,10 @@ class ReplicatedCollection(Collection):
         self._require_ready()
         with self.damage.recording():
             with time_stage("storage"):
-                record, view, version = self._newest()
+                record, view, version, expirations = self._newest()
             self.damage.require_sound_keys()
             with self._shared.reading_at(version) as reader:
-                yield Snapshot(record, view, reader, version, self._masks, self.sample)
+                yield self._take_snapshot(record, view, reader, version, expirations)
 
     def behind(self, version: int) -> bool:
         """Return whether the keys in memory are of an older version than this version of the store."""
@@ -92,7 +93,9 @@ class ReplicatedCollection(Collection):
         """The number of keys of its documents now: read from the store if that is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
-        return self._keys().view.n
+        with self._instant:
+            view, expirations = self._keys().view, self._expirations
+        return self._unexpired.at(view, expirations, self._clock()).view.n
 
     def read_in_background(self) -> None:
         """Load the keys in the background, for a collection that is not ready."""
@@ -107,15 +110,16 @@ class ReplicatedCollection(Collection):
         """
         self._newest()
 
-    def _newest(self) -> tuple[CollectionRecord, View, int]:
+    def _newest(self) -> tuple[CollectionRecord, View, int, Expirations]:
         record, newest = self._now()
         if self._version < newest:
             self._catch_up(newest)
         with self._instant:
             view, version, (documents, keyless) = self._keys().view, self._version, self._counts
+            expirations = self._expirations
         if version > newest:  # another thread caught up meanwhile, perhaps past the write that set the dimension
             record, _ = self._now()
-        return replace(record, documents=documents, keyless=keyless), view, version
+        return replace(record, documents=documents, keyless=keyless), view, version, expirations
 
     def _now(self) -> tuple[CollectionRecord, int]:
         self._require_existing()
@@ -137,15 +141,21 @@ class ReplicatedCollection(Collection):
                 raise CollectionLoading(self.name, self.trouble)
             with self._shared.reading_at(change.version) as reader:
                 batches = list(reader.vectors(self.record.id, first=change.first, damaged=self.damage.note))
-            self._show(change, concatenate_rows(batches))
+                expiring = NONE_EXPIRE
+                if change.first_expiry is not None:
+                    expiring = reader.expiring(self.record.id, first=change.first)
+            self._show(change, concatenate_rows(batches), expiring)
         self._tidy()
 
-    def _show(self, change: ChangeSummary, add: Rows | None) -> None:
+    def _show(self, change: ChangeSummary, add: Rows | None, expiring: ExpiryRows) -> None:
         try:
-            staged = self._keys().stage(add=add, remove=change.removed[change.removed < change.first])
+            removed = change.removed[change.removed < change.first]
+            staged = self._keys().stage(add=add, remove=removed)
+            expirations = self._expirations.after_write(expiring, removed)
             with self._instant:
                 self._keys().show(staged)
                 self._version, self._counts = change.version, (change.documents, change.keyless)
+                self._expirations = expirations
                 self._masks.forget()
         except BaseException as error:
             self.reload(f"{type(error).__name__} while following the store")
@@ -165,8 +175,9 @@ class ReplicatedCollection(Collection):
                 record = self._read_record(reader)
                 version = reader.version(record.id)
                 memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
+                expirations = read_expirations(record, reader)
             with self._instant:
-                self._memory, self._version = memory, version
+                self._memory, self._version, self._expirations = memory, version, expirations
                 self._counts = (record.documents, record.keyless)
                 self.record = record
                 self._masks.forget()
@@ -178,7 +189,9 @@ class ReplicatedCollection(Collection):
     def _let_writes_end(self) -> None:
         """Do nothing: writes during the reload are replayed from the log."""
 
-    def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
+    def _publish_after(
+        self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE
+    ) -> None:
         """Do nothing: the next query replays the write from the log, as it does for writes of other processes."""
 
     def _read_record(self, reader: Reader) -> CollectionRecord:
@@ -188,9 +201,11 @@ class ReplicatedCollection(Collection):
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
-    def _require_current(self, writer: Writer) -> None:
-        if writer.record(self.record.id).name != self.name:
+    def _require_current(self, writer: Writer) -> CollectionRecord:
+        record = writer.record(self.record.id)
+        if record.name != self.name:
             raise CollectionMoved(self.name)
+        return record
 
     def _require_existing(self) -> None:
         if self._gone:
@@ -215,11 +230,12 @@ class SharedCatalogue(Catalogue):
         encoders: Encoders | None,
         originals: Path | None = None,
         limits: Limits = Limits(),
+        clock: Clock = read_clock,
     ) -> None:
         self._shared = store
         self._seen = store.catalogue()  # before the collections are read, so that changes in between are read again
         self._looking = Lock()
-        super().__init__(store, encoders, originals, limits=limits)
+        super().__init__(store, encoders, originals, limits=limits, clock=clock)
 
     def rebuild(self) -> None:
         """Load the keys of every collection, the smallest first; then start to follow the store."""
@@ -303,7 +319,13 @@ class SharedCatalogue(Catalogue):
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ReplicatedCollection:
         collection = ReplicatedCollection(
-            record, self._shared, self.encoders, ready=ready, limits=self.limits, **self._directories
+            record,
+            self._shared,
+            self.encoders,
+            ready=ready,
+            limits=self.limits,
+            clock=self.clock,
+            **self._directories,
         )
         collection.look = self.look
         return collection

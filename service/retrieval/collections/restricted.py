@@ -30,6 +30,7 @@ from service.storage import (
     IdempotentWrite,
     Mode,
     Reader,
+    RestrictedReader,
     Restriction,
     Store,
 )
@@ -136,6 +137,23 @@ class RestrictedCollection:
         """
         return None if self.restriction.condition is not None else self.whole.costs(record, reader)
 
+    def with_counts(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
+        """Return a record that counts the documents of the whole collection that have not expired.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        whole = reader.whole if isinstance(reader, RestrictedReader) else reader
+        return self.whole.with_counts(record, whole)
+
+    def count_expired(self, record: CollectionRecord, reader: Reader) -> int:
+        """Count the documents that have expired, but are not deleted yet; 0 for a caller that sees only a part.
+
+        Args:
+            record, reader: as `reading` yields them.
+        """
+        return self.whole.count_expired(record, reader) if self.restriction.condition is None else 0
+
     def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
         """Return a record that counts only the documents that the caller sees.
 
@@ -143,7 +161,7 @@ class RestrictedCollection:
             record, reader: as `reading` yields them.
         """
         if self.restriction.condition is None:
-            return record
+            return self.whole.visible(record, reader)
         usage = reader.usage(record.id)
         return replace(record, documents=usage.documents, keyless=usage.keyless)
 

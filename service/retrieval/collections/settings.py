@@ -171,6 +171,7 @@ async def resolve_settings(encoders: Encoders, fields: Mapping[str, Any]) -> Col
         value_from=fields.get("value_from", "value"),
         null="auto" if model else False,
         defaults=fields.get("defaults"),
+        expire_after=fields.get("expire_after"),
     )
     settings = replace(settings, **{k: fields[k] for k in ("temperature", "null") if fields.get(k) is not None})
     check_temperature(settings)

@@ -386,11 +386,15 @@ def describe_large_field(field: str) -> str:
 class Snapshot:
     """A consistent view of a collection at one version: settings, keys and rows. It is valid while its reader is open.
 
+    Documents that have expired at its instant are absent from its view, its reader and its record's counts.
+
     A restricted snapshot has the keys of all documents in its view, but its reader and masks only those that pass its
     condition. So each question has to be asked with `passing`.
 
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
+        expired_until: the last instant at which a document expired, in microseconds of Unix time; None if none has.
+        stored: a reader of all documents, expired ones too, if the reader leaves some out.
     """
 
     record: CollectionRecord
@@ -400,6 +404,8 @@ class Snapshot:
     masks: Masks
     sample: KeySample
     missing: KeySummary | None = None
+    expired_until: int | None = None
+    stored: Reader | None = None
     _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -484,10 +490,16 @@ class Snapshot:
     def _source(self) -> Source:
         view = self.local_view
         assert view is not None
-        # Masks and columns are cached for all callers, so they are read from all documents.
+        # Masks and columns are cached for all callers and instants, so they are read from all documents.
         reader = self.reader.whole if isinstance(self.reader, RestrictedReader) else self.reader
+        reader = reader if self.stored is None else self.stored
         return Source(self.record.id, self.version, view, reader)
 
     def own(self) -> KeyBackground | None:
         """Return how similar the collection's keys are to each other (its own background); None for too few keys."""
-        return self.sample.own(self.record, self.reader, self.version)
+        return self.sample.own(self.record, self.reader, self.state)
+
+    @property
+    def state(self) -> tuple[int, int | None]:
+        """The version, and the last instant at which a document expired; equal states have the same documents."""
+        return self.version, self.expired_until

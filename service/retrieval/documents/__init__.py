@@ -19,6 +19,7 @@ from service.retrieval.documents.documents import (
     upload,
     upsert,
 )
+from service.retrieval.documents.expiry import ExpirySweep
 from service.retrieval.documents.fields import decode_field_cursor, explain_no_match, read_field_facts
 from service.retrieval.documents.prepare import MAX_KEYS, MISSING, SentDocument, Split, prepare_documents
 from service.retrieval.documents.re_encoding import JobStatus, ReEncodings

@@ -302,7 +302,9 @@ async def update_documents(
     condition: Condition | None = None,
     once: IdempotentWrite[int] | None = None,
 ) -> int:
-    """Merge `changes` of value and metadata into many documents, in one transaction; return how many were changed.
+    """Merge `changes` of value, metadata and expiry into many documents; return how many were changed.
+
+    It is one transaction.
 
     Keys are unchanged. Value vectors change only if they are encoded from the value.
 
@@ -346,7 +348,8 @@ async def _update_documents(
     def apply(stored: DocumentRecord) -> DocumentRecord:
         merged = _merge_fields(stored, changes)
         value_sent, new = merged["value"] is not MISSING, _value(merged)
-        document = replace(stored, **merged | {"value": new}, value_sent=value_sent)
+        expires = changes.get("expires", stored.expires)
+        document = replace(stored, **merged | {"value": new}, value_sent=value_sent, expires=expires)
         if not derived or _same(new, stored.value):
             return document
         is_whole_text = not stored.parts or new != stored.key
@@ -373,7 +376,8 @@ def _patch(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[st
             keys = {"key_vectors": list(stored.keys)}
             parts = parts if "parts" in changes else stored.parts
     value_vector = changes.get("value_vector", stored.value_vector if value_stays else None)
-    return SentDocument(id=stored.id, **merged, **keys, parts=parts, value_vector=value_vector)
+    expires = changes.get("expires", stored.expires)
+    return SentDocument(id=stored.id, **merged, **keys, parts=parts, value_vector=value_vector, expires=expires)
 
 
 def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:

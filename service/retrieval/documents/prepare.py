@@ -126,6 +126,7 @@ class SentDocument:
         key_vector, key_vectors: one key, or several; at most one of the two.
         parts: the part of the key text that each of the `key_vectors` encodes; empty if each encodes the whole text.
         split: how to split the key text into parts, each of which becomes a key.
+        expires: the instant of expiry, in microseconds of Unix time; None for never, MISSING if none was sent.
     """
 
     id: str
@@ -137,6 +138,7 @@ class SentDocument:
     key_vectors: Sequence[Array] | None = None
     split: Split | None = None
     parts: tuple[TextSpan, ...] = ()
+    expires: Any = MISSING
 
     @property
     def vectors(self) -> Sequence[Array] | None:
@@ -260,6 +262,7 @@ def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vect
         key_vectors=list(document.keys) if own_keys else None,
         value_vector=document.value_vector if own_value else None,
         parts=document.parts if own_keys else (),
+        expires=document.expires,
     )
     return _Draft(record, sent, "", document.parts)
 
@@ -331,6 +334,8 @@ class _Draft:
             value_vector=self.value_vector(vectors),
             parts=self.parts,
             value_sent=self.document.value is not MISSING,
+            expires=None if self.document.expires is MISSING else self.document.expires,
+            expires_sent=self.document.expires is not MISSING,
         )
 
 

@@ -92,17 +92,17 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
     def search(snapshot: Snapshot) -> tuple[TimedSearch, TimedSearch]:
         return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter, options.now))
 
-    def search_first() -> tuple[int, tuple[TimedSearch, TimedSearch]]:
+    def search_first() -> tuple[tuple[int, int | None], tuple[TimedSearch, TimedSearch]]:
         with collection.snapshot() as snapshot:
-            return snapshot.version, search(snapshot)
+            return snapshot.state, search(snapshot)
 
     # Search outside the lookup queue: full text may take longer than many scans.
-    version, searched = await READS.run(search_first)
+    state, searched = await READS.run(search_first)
 
     def questions(snapshot: Snapshot) -> list[Question]:
         nonlocal searched
         check_complete(snapshot)
-        if snapshot.version != version:
+        if snapshot.state != state:
             searched = search(snapshot)
         question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options))
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.

@@ -43,7 +43,8 @@ def append(
 def changes_since(connection: Connection[Any], collection: int, version: int) -> ChangeSummary | None:
     """Return the sum of all changes after a version, or None if nothing changed or the log starts later."""
     rows = connection.execute(
-        "SELECT version, first, removed, documents, keyless FROM softkv.changes"
+        "SELECT version, first, removed, documents, keyless,"
+        " (SELECT first_expiry FROM softkv.collections WHERE id = changes.collection) FROM softkv.changes"
         " WHERE collection = %s AND version > %s ORDER BY version",
         (collection, version),
     ).fetchall()
@@ -52,8 +53,8 @@ def changes_since(connection: Connection[Any], collection: int, version: int) ->
     if [row[0] for row in rows] != list(range(version + 1, version + 1 + len(rows))):
         return None
     removed = np.concatenate([np.array(row[2], dtype=np.int64) for row in rows])
-    last, _, _, documents, keyless = rows[-1]
-    return ChangeSummary(last, rows[0][1], np.sort(removed), documents, keyless)
+    last, _, _, documents, keyless, first_expiry = rows[-1]
+    return ChangeSummary(last, rows[0][1], np.sort(removed), documents, keyless, first_expiry)
 
 
 def version_changes(connection: Connection[Any], collection: int, version: int) -> list[VersionChange] | None:

@@ -14,10 +14,10 @@ from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
 
 _DOCUMENTS = (
-    'COPY softkv.documents (collection, "row", id, key, value, metadata, keys, id_hash, checksum, folded_id,'
+    'COPY softkv.documents (collection, "row", id, key, value, metadata, keys, expires, id_hash, checksum, folded_id,'
     " folded_key, born) FROM STDIN (FORMAT BINARY)"
 )
-_DOCUMENT_TYPES = ("int8", "int8", *["text"] * 4, "int4", "int8", "int8", "text", "text", "int8")
+_DOCUMENT_TYPES = ("int8", "int8", *["text"] * 4, "int4", "int8", "int8", "int8", "text", "text", "int8")
 _FIELDS = (
     'COPY softkv.fields (collection, field, element, kind, number, whole, text, folded, "row")'
     " FROM STDIN (FORMAT BINARY)"
@@ -47,10 +47,10 @@ def insert(
         with cursor.copy(_DOCUMENTS) as copy:
             copy.set_types(_DOCUMENT_TYPES)
             for row, document, n in zip(rows, documents, keys, strict=True):
-                texts = document.id, document.key, document.value, document.metadata
-                hashes = id_hash(document.id), document_checksum(row, collection, *texts, n)
+                content = document.id, document.key, document.value, document.metadata, n, document.expires
+                hashes = id_hash(document.id), document_checksum(row, collection, *content)
                 folds = fold_case(document.id), fold_case(document.key)
-                copy.write_row((collection, row, *texts, n, *hashes, *folds, version))
+                copy.write_row((collection, row, *content, *hashes, *folds, version))
         names = {digest(field.field): field.field for document in documents for field in document.fields}
         if names:
             with cursor.copy(_FIELDS) as copy:

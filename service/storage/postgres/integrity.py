@@ -127,6 +127,11 @@ def _collection(connection: Connection[Any], version: int, next_row: int, row: t
         return
     name, parameters = f"collection {record.name!r}", {"collection": record.id, "version": version}
     ((documents, keyless, free, outside),) = connection.execute(_COUNTED, parameters).fetchall()
+    ((expires,),) = connection.execute(
+        f"SELECT min(expires) FROM softkv.documents WHERE collection = %s AND {LIVING}", (record.id,)
+    ).fetchall()
+    if expires is not None and (record.first_expiry is None or record.first_expiry > expires):
+        yield f"{name} has documents that expire earlier than it says"
     if documents != record.documents:
         yield f"{name} holds {record.documents} documents, and {documents} are found"
     if keyless != record.keyless:

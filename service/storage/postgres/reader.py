@@ -30,6 +30,7 @@ from service.storage.postgres.statements import (
     Expression,
     array,
     both,
+    format_unexpired,
     living_at,
     numbers,
     where_passes,
@@ -41,6 +42,8 @@ from service.storage.records import (
     CollectionRecord,
     CollectionUsage,
     DocumentRecord,
+    ExpiredCounts,
+    ExpiryRows,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -63,13 +66,21 @@ class Reader:
         connection: a connection in a transaction that sees one state; without one if there is a version.
         gathered: the result of the `gather` of `Store.reading`.
         version: the version of the one collection that is read; None for what the transaction sees.
+        now: leave out documents that have expired at this instant; None for all documents.
     """
 
-    def __init__(self, connection: Connection[Any], gathered: Any = None, version: int | None = None) -> None:
+    def __init__(
+        self, connection: Connection[Any], gathered: Any = None, version: int | None = None, now: int | None = None
+    ) -> None:
         self._connection = connection
         self.gathered = gathered
-        self._version = version
-        self._living = LIVING if version is None else living_at(version)
+        self._version, self._now = version, now
+        self._stored = LIVING if version is None else living_at(version)
+        self._living = format_unexpired(self._stored, now)
+
+    def leave_out_expired(self, now: int) -> Reader:
+        """Return a reader of the same state that sees only the documents that have not expired at `now`."""
+        return Reader(self._connection, self.gathered, self._version, now)
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection that callers see, ordered by name."""
@@ -151,14 +162,51 @@ class Reader:
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
         if ids is None and condition is None:
-            if self._version is not None:
-                return change_log.count_at(self._connection, collection, self._version)
-            rows = self._all("SELECT documents FROM softkv.collections WHERE id = %s", collection)
-            return int(rows[0][0]) if rows else 0
+            stored = self._count_stored(collection)
+            return stored - self.count_expired(collection).documents
         where = both(with_ids(ids), where_passes(condition, collection))
         statement = f"SELECT count(*) FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
         with work_memory(self._connection):
             return int(self._all(statement, collection, *where.parameters)[0][0])
+
+    def _count_stored(self, collection: int) -> int:
+        if self._version is not None:
+            return change_log.count_at(self._connection, collection, self._version)
+        rows = self._all("SELECT documents FROM softkv.collections WHERE id = %s", collection)
+        return int(rows[0][0]) if rows else 0
+
+    def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
+        """Return the documents that expire, expired ones too, with row numbers from `first` on.
+
+        They are ordered by their instants.
+        """
+        rows = self._all(
+            'SELECT array_agg("row" ORDER BY expires, "row"), array_agg(expires ORDER BY expires, "row")'
+            ' FROM softkv.documents WHERE collection = %s AND expires IS NOT NULL AND "row" >= %s'
+            f" AND {self._stored}",
+            collection,
+            first,
+        )
+        return ExpiryRows(*map(array, rows[0]))
+
+    def count_expired(self, collection: int) -> ExpiredCounts:
+        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+        if self._now is None:
+            return ExpiredCounts()
+        statement = (
+            "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM softkv.documents"
+            f" WHERE collection = %s AND expires <= %s AND {self._stored}"
+        )
+        return ExpiredCounts(*self._all(statement, collection, self._now)[0])
+
+    def collections_with_expired(self, now: int) -> list[int]:
+        """Return the numbers of the collections that callers see and that may have expired documents."""
+        rows = self._all(
+            "SELECT id FROM softkv.collections WHERE first_expiry <= %s AND NOT starts_with(name, %s) ORDER BY id",
+            now,
+            HIDDEN,
+        )
+        return [number for (number,) in rows]
 
     def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
         """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
@@ -284,7 +332,8 @@ class Reader:
             first, last: the range of row numbers to read.
         """
         rows = self.rows_where(collection, first=first, last=last)
-        if not first and last is None and len(rows) != (count := self.count(collection)):
+        whole = not first and last is None and self._now is None
+        if whole and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
         rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)

@@ -17,11 +17,11 @@ from service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode
 from service.storage.instants import Instant
 from service.storage.serialisation import NUL, SETTINGS_COLUMNS
 
-COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
+COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
 TEXTS = ("id", "key", "value", "metadata")
 TEXT_COLUMNS = (
     'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
-    "documents.keys, documents.checksum"
+    "documents.keys, documents.expires, documents.checksum"
 )
 VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'
 
@@ -33,6 +33,11 @@ PREFIX = 200  # characters of a text in its index: an entry of a b-tree is at mo
 def living_at(version: int) -> str:
     """Return SQL that is true for the documents that exist at a version."""
     return f"documents.born <= {int(version)} AND (documents.died IS NULL OR documents.died > {int(version)})"
+
+
+def format_unexpired(living: str, now: int | None) -> str:
+    """Return SQL that is true for living documents that have not expired at `now`; None for all living ones."""
+    return living if now is None else f"{living} AND (documents.expires IS NULL OR documents.expires > {int(now)})"
 
 
 def digest(name: str) -> bytes:

@@ -18,6 +18,7 @@ from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
 from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, format_hidden_name
 from service.storage.records import (
+    NO_ROWS,
     Change,
     CollectionRecord,
     CollectionSettings,
@@ -30,7 +31,7 @@ from service.storage.records import (
 from service.storage.serialisation import NUL, SETTINGS_COLUMNS, settings_row
 from service.storage.writes import Upsert, refuse_fixed
 
-_NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
+EXPIRY_LOCK = id_hash("delete expired documents")
 
 
 class Writer(Reader):
@@ -39,9 +40,15 @@ class Writer(Reader):
     A transaction that writes documents locks the row of their collection, so that versions are committed in order.
     """
 
-    def __init__(self, connection: Connection[Any]) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection[Any], now: int | None = None) -> None:
+        super().__init__(connection, now=now)
         self.callbacks: list[Callable[[], object]] = []
+
+    def leave_out_expired(self, now: int) -> Writer:
+        """Return a writer of this transaction to which documents that have expired at `now` do not exist."""
+        writer = Writer(self._connection, now)
+        writer.callbacks = self.callbacks
+        return writer
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk; other readers may see the new state before it runs."""
@@ -255,20 +262,57 @@ class Writer(Reader):
         """
         record = self.lock_collection(collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
+        change = Change(NO_ROWS, upsert.removed, upsert.skipped, self._find_expired(collection, upsert.documents))
         if not upsert.documents:
-            return Change(_NO_ROWS, upsert.removed, upsert.skipped)
+            return change
         with self._connection.transaction():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
             count = sum(document.rows for document in upsert.documents)
             version, first = self._reserve(collection, count)
-            keyless = -document_rows.mark_deleted(self._connection, collection, upsert.removed, version)
+            keyless = -document_rows.mark_deleted(self._connection, collection, change.lost, version)
             keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys, first, version)
             vector_rows.insert(self._connection, collection, added, upsert.documents)
-            growth = len(added) - len(upsert.removed), keyless + keys.count(0)
-            change_log.append(self._connection, collection, version, first, count, upsert.removed, *growth)
-        return Change(added, upsert.removed, upsert.skipped)
+            growth = len(added) - len(change.lost), keyless + keys.count(0)
+            change_log.append(self._connection, collection, version, first, count, change.lost, *growth)
+            if upsert.first_expiry is not None:
+                statement = "UPDATE softkv.collections SET first_expiry = least(first_expiry, %s) WHERE id = %s"
+                self._run(statement, upsert.first_expiry, collection)
+        return replace(change, added=added)
+
+    def _find_expired(self, collection: int, documents: Sequence[DocumentRecord]) -> RowNumbers:
+        """Return the row numbers int64[n] of expired documents that have the ids of these."""
+        if self._now is None:
+            return NO_ROWS
+        statement = (
+            'SELECT "row" FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND expires <= %s'
+            f" AND {self._stored}"
+        )
+        ids = [document.id for document in documents]
+        return np.sort(np.array(self._all(statement, collection, ids, self._now), dtype=np.int64).reshape(-1))
+
+    def delete_expired(self, collection: int, now: int, limit: int) -> RowNumbers:
+        """Delete up to `limit` documents that have expired at `now`; return their row numbers int64[n]."""
+        self.lock_collection(collection)
+        statement = (
+            'SELECT "row" FROM softkv.documents WHERE collection = %s AND expires <= %s'
+            f" AND {self._stored} ORDER BY expires LIMIT %s"
+        )
+        rows = np.array(self._all(statement, collection, now, limit), dtype=np.int64).reshape(-1)
+        rows = self._delete(collection, np.sort(rows))
+        if len(rows) < limit:
+            self._run(
+                "UPDATE softkv.collections SET first_expiry = (SELECT min(expires) FROM softkv.documents"
+                f" WHERE collection = %s AND {self._stored}) WHERE id = %s",
+                collection,
+                collection,
+            )
+        return rows
+
+    def claim_expiry(self) -> bool:
+        """Return whether this transaction is the only one that deletes expired documents, until it ends."""
+        return bool(self._all("SELECT pg_try_advisory_xact_lock(%s)", EXPIRY_LOCK)[0][0])
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; return the deleted row numbers int64[n]. Unknown ids are ignored."""

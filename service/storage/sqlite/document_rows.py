@@ -10,7 +10,7 @@ import numpy as np
 
 from service.storage.checksums import document_checksum, id_hash
 from service.storage.errors import DocumentDamaged
-from service.storage.records import RowNumbers
+from service.storage.records import ExpiredCounts, ExpiryRows, RowNumbers
 from service.storage.serialisation import DocumentTexts, texts_of
 from service.storage.sqlite import full_text
 from service.storage.sqlite.statements import TEXT_COLUMNS, Expression, format_numbers, marks, parse_numbers
@@ -33,8 +33,8 @@ def insert(
     offsets = np.cumsum([0, *(max(count, 1) for count in keys)], dtype=np.int64)
     rows = (_next_row(connection) + offsets[:-1]).tolist()
     connection.executemany(
-        'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, expires, id_hash, checksum)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_row(row, collection, text, n) for row, text, n in zip(rows, documents, keys, strict=True)),
     )
     connection.executemany(
@@ -77,11 +77,11 @@ def rows_where(connection: Connection, collection: int, where: Expression, first
     return rows
 
 
-def rows_of(connection: Connection, collection: int, among: RowNumbers | None) -> RowNumbers:
+def rows_of(connection: Connection, collection: int, among: RowNumbers | None, where: Expression = EVERY) -> RowNumbers:
     """Return the row numbers int64[n] of a collection's documents that are in `among`, int64[m]; both ascending."""
     if among is None or not len(among):
-        return rows_where(connection, collection, EVERY, 0, None) if among is None else among
-    rows = rows_where(connection, collection, EVERY, int(among[0]), int(among[-1]))
+        return rows_where(connection, collection, where, 0, None) if among is None else among
+    rows = rows_where(connection, collection, where, int(among[0]), int(among[-1]))
     return np.intersect1d(rows, among, assume_unique=True)
 
 
@@ -108,6 +108,46 @@ def existing(connection: Connection, collection: int, ids: Sequence[str], where:
     return {identity: row for identity, row in row_by_id.items() if row in rows}
 
 
+def expiring(connection: Connection, collection: int) -> ExpiryRows:
+    """Return the documents of a collection that expire, ordered by their instants, then by row number."""
+    rows, expires = connection.execute(
+        'SELECT group_concat("row"), group_concat(expires) FROM (SELECT "row", expires FROM documents'
+        ' INDEXED BY documents_by_expiry WHERE collection = ? AND expires IS NOT NULL ORDER BY expires, "row")',
+        (collection,),
+    ).fetchone()
+    return ExpiryRows(parse_numbers(rows), parse_numbers(expires))
+
+
+def find_expired(connection: Connection, collection: int, now: int, limit: int) -> RowNumbers:
+    """Return the row numbers int64[n], ascending, of up to `limit` expired documents, the first ones first."""
+    rows = connection.execute(
+        'SELECT "row" FROM documents INDEXED BY documents_by_expiry WHERE collection = ? AND expires <= ?'
+        " ORDER BY expires LIMIT ?",
+        (collection, now, limit),
+    )
+    return np.sort(np.fromiter((row for (row,) in rows), dtype=np.int64))
+
+
+def count_expired(connection: Connection, collection: int, now: int) -> ExpiredCounts:
+    """Count the documents of a collection that have expired."""
+    counts = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM documents INDEXED BY documents_by_expiry"
+        " WHERE collection = ? AND expires <= ?",
+        (collection, now),
+    ).fetchone()
+    return ExpiredCounts(*counts)
+
+
+def first_expiry(connection: Connection, collection: int) -> int | None:
+    """Return the instant at which the first document of a collection expires; None if none does."""
+    (first,) = connection.execute(
+        "SELECT min(expires) FROM documents INDEXED BY documents_by_expiry"
+        " WHERE collection = ? AND expires IS NOT NULL",
+        (collection,),
+    ).fetchone()
+    return None if first is None else int(first)
+
+
 def keyless(connection: Connection, rows: RowNumbers) -> int:
     """Count the documents with these row numbers that have no key."""
     (count,) = connection.execute(
@@ -129,8 +169,8 @@ def _any_damaged(connection: Connection, numbers: str) -> bool:
 
 
 def _row(row: int, collection: int, document: DocumentTexts, keys: int) -> tuple[Any, ...]:
-    texts = document.id, document.key, document.value, document.metadata
-    return (row, collection, *texts, keys, id_hash(document.id), document_checksum(row, collection, *texts, keys))
+    content = row, collection, document.id, document.key, document.value, document.metadata, keys, document.expires
+    return (*content, id_hash(document.id), document_checksum(*content))
 
 
 def _next_row(connection: Connection) -> int:

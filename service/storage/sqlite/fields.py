@@ -11,7 +11,7 @@ import numpy as np
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value, kind_range
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
-from service.storage.sqlite.statements import parse_numbers
+from service.storage.sqlite.statements import format_unexpired, parse_numbers
 
 _GROUPED = 'SELECT element, kind, value, count(*), group_concat("row") FROM fields'
 _VALUES = f"AND element < {INSTANT}"  # without instants, which follow from the texts
@@ -94,13 +94,14 @@ WITH RECURSIVE names (name) AS (
     SELECT (SELECT min(field) FROM fields WHERE collection = :collection AND field > name)
     FROM names WHERE name IS NOT NULL
 )
-SELECT name FROM names WHERE name IS NOT NULL LIMIT :limit"""
+SELECT name FROM names WHERE name IS NOT NULL{shown} LIMIT :limit"""
+_SHOWN = " AND EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = names.name{unexpired})"
 # One index lookup for each kind.
 _KINDS = f"""\
 SELECT element, kind FROM (SELECT column1 AS kind FROM (VALUES {", ".join(f"({kind:d})" for kind in Kind)})) AS kinds,
                           (SELECT column1 AS element FROM (VALUES (0), (1), ({INSTANT}))) AS elements
 WHERE EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = :field
-              AND fields.element = elements.element AND fields.kind = kinds.kind)"""
+              AND fields.element = elements.element AND fields.kind = kinds.kind{{unexpired}})"""
 _TYPES: dict[tuple[Kind, str], FieldType] = {
     (Kind.NULL, "integer"): "null",
     (Kind.BOOLEAN, "integer"): "boolean",
@@ -111,22 +112,42 @@ _TYPES: dict[tuple[Kind, str], FieldType] = {
 _NUMBERS: dict[str, FieldType] = {"integer": "integer", "real": "number"}
 
 
-def read_names(connection: Connection, collection: int, after: str | None, limit: int) -> list[str]:
-    """Read at most `limit` field names after `after`, ordered by code point."""
+def read_names(
+    connection: Connection, collection: int, after: str | None, limit: int, now: int | None = None
+) -> list[str]:
+    """Read at most `limit` field names after `after`, ordered by code point.
+
+    Args:
+        now: only names in documents that have not expired at this instant; None for all documents.
+    """
+    shown = "" if now is None else _SHOWN.format(unexpired=_format_unexpired(now))
     names = connection.execute(
-        _NAMES.format(behind=">=" if after is None else ">"),
+        _NAMES.format(behind=">=" if after is None else ">", shown=shown),
         {"collection": collection, "after": after or "", "limit": limit},
     )
     return [name for (name,) in names]
 
 
-def read_kinds(connection: Connection, collection: int, field: str) -> FieldKinds:
-    """Read which kinds of values the field has."""
-    rows = connection.execute(_KINDS, {"collection": collection, "field": field}).fetchall()
+def read_kinds(connection: Connection, collection: int, field: str, now: int | None = None) -> FieldKinds:
+    """Read which kinds of values the field has.
+
+    Args:
+        now: only in documents that have not expired at this instant; None for all documents.
+    """
+    rows = connection.execute(
+        _KINDS.format(unexpired=_format_unexpired(now)), {"collection": collection, "field": field}
+    ).fetchall()
     field_kinds, element_kinds, instants = (
         frozenset(Kind(kind) for stored, kind in rows if stored == element) for element in (0, 1, INSTANT)
     )
     return FieldKinds(field_kinds, element_kinds, bool(instants))
+
+
+def _format_unexpired(now: int | None) -> str:
+    """Return ` AND …` that is true for rows of `fields` whose documents have not expired; empty for all rows."""
+    if now is None:
+        return ""
+    return f' AND EXISTS (SELECT 1 FROM documents WHERE documents."row" = fields."row" AND {format_unexpired(now)})'
 
 
 def read_facts(

@@ -93,6 +93,9 @@ def _collections(connection: Connection) -> Iterator[str]:
         documents, keyless = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM documents WHERE collection = ?", (row[0],)
         ).fetchone()
+        (expires,) = connection.execute("SELECT min(expires) FROM documents WHERE collection = ?", (row[0],)).fetchone()
+        if expires is not None and (record.first_expiry is None or record.first_expiry > expires):
+            yield f"collection {record.name!r} has documents that expire earlier than it says"
         if documents != record.documents:
             yield f"collection {record.name!r} holds {record.documents} documents, and {documents} are found"
         if keyless != record.keyless:

@@ -21,6 +21,8 @@ from service.storage.records import (
     CollectionRecord,
     CollectionUsage,
     DocumentRecord,
+    ExpiredCounts,
+    ExpiryRows,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -41,6 +43,7 @@ from service.storage.sqlite.statements import (
     Expression,
     compile_condition,
     format_numbers,
+    format_unexpired,
     marks,
     parse_numbers,
 )
@@ -55,9 +58,15 @@ _Item = TypeVar("_Item")
 class Reader:
     """One consistent state of the store, for one thread, within the block that opened it."""
 
-    def __init__(self, connection: Connection, gathered: Any = None) -> None:
+    def __init__(self, connection: Connection, gathered: Any = None, now: int | None = None) -> None:
         self._connection = connection
         self.gathered = gathered
+        self._now = now
+        self._unexpired = document_rows.EVERY if now is None else Expression(format_unexpired(now))
+
+    def leave_out_expired(self, now: int) -> Reader:
+        """Return a reader of the same state that sees only the documents that have not expired at `now`."""
+        return Reader(self._connection, self.gathered, now)
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection that callers see, ordered by name."""
@@ -132,14 +141,15 @@ class Reader:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
         if ids is None and condition is None:
             row = self._connection.execute("SELECT documents FROM collections WHERE id = ?", (collection,)).fetchone()
-            return 0 if row is None else int(row[0])
+            stored = 0 if row is None else int(row[0])
+            return stored - self.count_expired(collection).documents
         if ids is None:
-            return self._count(collection, _where(condition, collection))
+            return self._count(collection, self._where(condition, collection))
         return len(self.existing(collection, ids, condition=condition))
 
     def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
         """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
-        where, width = _where(condition, collection), self._collection("id", collection).settings.dimension or 0
+        where, width = self._where(condition, collection), self._collection("id", collection).settings.dimension or 0
         documents, keyless, keys, size = self._connection.execute(
             f"SELECT count(*), total(keys = 0), total(keys), {_TEXT_BYTES} FROM documents"
             f" WHERE collection = ? AND {where.sql}",
@@ -155,7 +165,7 @@ class Reader:
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""
         distinct = list(dict.fromkeys(filter(is_utf8, ids)))
-        return document_rows.existing(self._connection, collection, distinct, _where(condition, collection))
+        return document_rows.existing(self._connection, collection, distinct, self._where(condition, collection))
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Return the row numbers int64[n] of the ids that exist, ascending."""
@@ -193,7 +203,7 @@ class Reader:
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
     ) -> RowNumbers:
         """Return the row numbers int64[n], from `first` to `last`, of the documents that match; ascending."""
-        return document_rows.rows_where(self._connection, collection, _where(condition, collection), first, last)
+        return document_rows.rows_where(self._connection, collection, self._where(condition, collection), first, last)
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
         """Return a field of all documents with row numbers above `after`.
@@ -204,11 +214,11 @@ class Reader:
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """Return at most `limit` names of metadata fields after `after`, ordered by code point."""
-        return read_names(self._connection, collection, after, limit)
+        return read_names(self._connection, collection, after, limit, self._now)
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
         """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
-        return read_kinds(self._connection, collection, name)
+        return read_kinds(self._connection, collection, name, self._now)
 
     def field_facts(
         self,
@@ -225,7 +235,8 @@ class Reader:
             values: how many distinct values to list: most frequent first, then in the order of values.
             after: list the values after this one.
         """
-        rows = None if condition is None else format_numbers(self.rows_where(collection, condition))
+        every = condition is None and self._now is None
+        rows = None if every else format_numbers(self.rows_where(collection, condition))
         return [read_facts(self._connection, collection, name, rows, values, after) for name in names]
 
     def vectors(
@@ -247,8 +258,8 @@ class Reader:
             CollectionDamaged: the collection lacks some of its documents.
         """
         record = self._collection("id", collection)
-        rows = document_rows.rows_of(self._connection, collection, among)
-        if among is None and len(rows) != record.documents:
+        rows = document_rows.rows_of(self._connection, collection, among, self._unexpired)
+        if among is None and self._now is None and len(rows) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
             keys = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)
@@ -292,7 +303,8 @@ class Reader:
         The sample is pseudorandom and the same in every store: the first documents by a hash of their ids.
         """
         cursor = self._connection.execute(
-            'SELECT "row" FROM documents WHERE collection = ? AND keys > 0 ORDER BY id_hash LIMIT ?',
+            f'SELECT "row" FROM documents WHERE collection = ? AND keys > 0 AND {self._unexpired.sql}'
+            " ORDER BY id_hash LIMIT ?",
             (collection, size),
         )
         return np.fromiter((row for (row,) in cursor), dtype=np.int64)
@@ -333,7 +345,7 @@ class Reader:
         self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int
     ) -> list[StoredDocument]:
         if ids is None:
-            where = _where(condition, collection)
+            where = self._where(condition, collection)
             if after is not None:
                 where = _and(Expression("documents.id > ?", (after,)), where)
             return self._page(collection, where, limit)
@@ -342,12 +354,41 @@ class Reader:
             if len(documents) == limit:
                 break
             matching = chunk if condition is None else list(self.existing(collection, chunk, condition=condition))
-            documents += self._page(collection, _has_id(matching), limit - len(documents))
+            where = _and(_has_id(matching), self._unexpired)
+            documents += self._page(collection, where, limit - len(documents))
         return documents
 
     def search(self, collection: int) -> Search:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
-        return Search(self._connection, self._collection("id", collection).id)
+        return Search(self._connection, self._collection("id", collection).id, self._now)
+
+    def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
+        """Return the documents that expire, expired ones too, with row numbers from `first` on.
+
+        They are ordered by their instants.
+        """
+        expiring = document_rows.expiring(self._connection, collection)
+        later = expiring.rows >= first
+        return ExpiryRows(expiring.rows[later], expiring.expires[later])
+
+    def count_expired(self, collection: int) -> ExpiredCounts:
+        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+        if self._now is None:
+            return ExpiredCounts()
+        return document_rows.count_expired(self._connection, collection, self._now)
+
+    def collections_with_expired(self, now: int) -> list[int]:
+        """Return the numbers of the collections that callers see and that may have expired documents."""
+        rows = self._connection.execute(
+            "SELECT id FROM collections WHERE first_expiry <= ? AND NOT name GLOB ? ORDER BY id", (now, f"{HIDDEN}*")
+        )
+        return [number for (number,) in rows]
+
+    def _where(self, condition: Condition | None, collection: int) -> Expression:
+        if condition is None:
+            return self._unexpired
+        where = compile_condition(condition, collection)
+        return where if self._now is None else _and(self._unexpired, where)
 
     def _collection(self, column: str, value: str | int) -> CollectionRecord:
         row = self._connection.execute(
@@ -370,10 +411,6 @@ class Reader:
             (collection, *where.parameters, limit),
         )
         return [texts_of(row) for row in rows]
-
-
-def _where(condition: Condition | None, collection: int) -> Expression:
-    return document_rows.EVERY if condition is None else compile_condition(condition, collection)
 
 
 def _and(left: Expression, right: Expression) -> Expression:

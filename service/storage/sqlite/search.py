@@ -15,7 +15,7 @@ from service.storage.fields import is_utf8
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.serialisation import refuse_surrogates, texts_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.statements import TEXT_COLUMNS, compile_condition
+from service.storage.sqlite.statements import TEXT_COLUMNS, compile_condition, format_unexpired
 
 _EQUAL = """\
 SELECT id, key, value
@@ -39,13 +39,18 @@ ORDER BY rowid"""
 
 
 class Search:
-    """A search of one collection; get one from `Reader.search` or `temporary_search`."""
+    """A search of one collection; get one from `Reader.search` or `temporary_search`.
+
+    Args:
+        now: leave out documents that have expired at this instant; None for all documents.
+    """
 
     ranking = "bm25"
 
-    def __init__(self, connection: Connection, collection: int) -> None:
+    def __init__(self, connection: Connection, collection: int, now: int | None = None) -> None:
         self._connection = connection
         self._collection = collection
+        self._now = now
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key equals this text and that match the condition, ordered by id."""
@@ -77,12 +82,15 @@ class Search:
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
         """Return ` AND …` with named parameters, as the statements use them, and their values."""
+        unexpired_only = "" if self._now is None else f"\n  AND {format_unexpired(self._now)}"
         if condition is None:
-            return "", {}
+            return unexpired_only, {}
         expression = compile_condition(condition, self._collection)
         first, *rest = expression.sql.split("?")  # every value is a parameter, so each ? is one
         named = "".join(f":filter_{i}{text}" for i, text in enumerate(rest))
-        return f"\n  AND {first}{named}", {f"filter_{i}": value for i, value in enumerate(expression.parameters)}
+        return f"{unexpired_only}\n  AND {first}{named}", {
+            f"filter_{i}": value for i, value in enumerate(expression.parameters)
+        }
 
     def _run(self, statement: str, parameters: Mapping[str, Any]) -> SearchResult:
         refuse_surrogates(parameters.values())

@@ -213,16 +213,21 @@ def _casefold_call(text: str) -> str:
     return f"casefold(CAST({text} AS BLOB))"
 
 
-COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
+COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
 TEXTS = ("id", "key", "value", "metadata")
 TEXT_COLUMNS = (
     'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
-    "documents.keys, documents.checksum"
+    "documents.keys, documents.expires, documents.checksum"
 )
 VECTOR_COLUMNS = (
     'vectors."row", vectors.document, vectors.first, vectors.last, vectors.key_vector, vectors.value_vector, '
     "vectors.checksum"
 )
+
+
+def format_unexpired(now: int | None) -> str:
+    """Return SQL that is true for documents that have not expired at `now`; None for all documents."""
+    return "1" if now is None else f"(documents.expires IS NULL OR documents.expires > {int(now)})"
 
 
 def marks(values: Sequence[Any]) -> str:

@@ -16,6 +16,7 @@ from service.storage.errors import AliasExists, AliasMissing, CollectionExists, 
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.re_encoding import ReEncoding, format_hidden_name
 from service.storage.records import (
+    NO_ROWS,
     Change,
     CollectionRecord,
     CollectionSettings,
@@ -35,9 +36,15 @@ from service.storage.writes import Upsert, refuse_fixed
 class Writer(Reader):
     """The only write transaction at a time. Each method does all of its work, or none if it raises."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, now: int | None = None) -> None:
+        super().__init__(connection, now=now)
         self.callbacks: list[Callable[[], object]] = []
+
+    def leave_out_expired(self, now: int) -> Writer:
+        """Return a writer of this transaction to which documents that have expired at `now` do not exist."""
+        writer = Writer(self._connection, now)
+        writer.callbacks = self.callbacks
+        return writer
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` after the commit is on disk, before any reader can begin on the new state.
@@ -240,18 +247,43 @@ class Writer(Reader):
         """
         record = self._collection("id", collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
+        change = Change(NO_ROWS, upsert.removed, upsert.skipped, self._find_expired(collection, upsert.documents))
         with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
-            self._subtract_documents(collection, upsert.removed)
-            document_rows.remove(self._connection, collection, upsert.removed)
-            count = record.documents - len(upsert.removed) + len(upsert.documents)
+            self._delete(collection, change.lost)
+            count = record.documents - len(change.lost) + len(upsert.documents)
             full_text.keep_up(self._connection, collection, count)
             keys = [len(document.keys) for document in upsert.documents]
             added = document_rows.insert(self._connection, collection, upsert.texts, keys)
             vector_rows.insert(self._connection, added, upsert.documents)
             self._add_to_counts(collection, len(added), keys.count(0))
-        return Change(added, upsert.removed, upsert.skipped)
+            if upsert.first_expiry is not None:
+                self._connection.execute(
+                    "UPDATE collections SET first_expiry = min(ifnull(first_expiry, ?1), ?1) WHERE id = ?2",
+                    (upsert.first_expiry, collection),
+                )
+        return replace(change, added=added)
+
+    def _find_expired(self, collection: int, documents: Sequence[DocumentRecord]) -> RowNumbers:
+        """Return the row numbers int64[n] of expired documents that have the ids of these."""
+        if self._now is None:
+            return NO_ROWS
+        ids = [document.id for document in documents]
+        every = document_rows.existing(self._connection, collection, ids)
+        return np.setdiff1d(np.fromiter(every.values(), dtype=np.int64), self.rows_among(collection, ids))
+
+    def delete_expired(self, collection: int, now: int, limit: int) -> RowNumbers:
+        """Delete up to `limit` documents that have expired at `now`; return their row numbers int64[n]."""
+        rows = self._delete(collection, document_rows.find_expired(self._connection, collection, now, limit))
+        if len(rows) < limit:
+            first = document_rows.first_expiry(self._connection, collection)
+            self._connection.execute("UPDATE collections SET first_expiry = ? WHERE id = ?", (first, collection))
+        return rows
+
+    def claim_expiry(self) -> bool:
+        """Return True: no other process can delete expired documents, since none can open the file."""
+        return True
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; return the deleted row numbers int64[n]. Unknown ids are ignored."""

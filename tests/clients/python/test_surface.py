@@ -157,7 +157,7 @@ def test_every_field_of_a_request_has_an_argument(name):
     named = NAMED | OWN.get(name, {})
     expected = {named.get(field, field) for field in request_fields(OPERATIONS[name][2])} - {None}
     if name == "update_documents":
-        expected |= {"value", "metadata"}
+        expected |= {"value", "metadata", "expires"}
     assert expected - arguments(build) == set()
     assert arguments(build) - expected <= BESIDES.get(name, set())
 

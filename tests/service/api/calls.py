@@ -19,6 +19,7 @@ TWO = "AACAPwAAAEA="  # [1, 2]
 ROWS = [{"id": "a", "key": "cat", "value": "meows"}, {"key": "dog", "value": ["barks"]}]
 ARRAYS = {"query": [[1, 0]], "key": [[1, 0], [0, 1]], "value": [[1, 0], [0, 1]]}
 EYE = [[1, 0], [0, 1]]
+FUTURE = "2126-11-26T12:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,19 @@ EVERY_FIELD = [
     _new(similarity="gaussian", encoder=None, null=-0.5),
     _new(defaults={"filter": BIAS[-1]["filter"], "bias": BIAS, "full_text": 0.5, "top_k": 5, "include": MATCH_FIELDS}),
     Call("patch_collection", {"defaults": {"full_text": "auto"}}),
+    *(_new(encoder=None, expire_after=after) for after in ("30d", 3600, None)),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
     Call("list_aliases", query={"prefix": "c", "limit": 1, "cursor": "YmVmb3Jl"}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
     Call("patch_document", {"value_vector": {"base64": TWO}}, {"name": "vectors", "id": "a"}),
     Call("put_document", SEVERAL, {"name": "vectors"}),
+    Call("put_document", {"key_vector": [3, 4], "expires": FUTURE}, {"name": "vectors"}),
+    Call("put_document", {"key_vector": [3, 4], "expires": None}, {"name": "vectors"}),
+    *(
+        Call("patch_document", {"expires": expires}, {"name": "vectors", "id": "a"})
+        for expires in (FUTURE, 4951636800, None)
+    ),
     Call("patch_document", {"key": "ab", "key_vectors": [[1, 0], [0, 1]]}, {"name": "vectors", "id": "a"}),
     Call("patch_document", SEVERAL, {"name": "vectors", "id": "a"}),
     Call("put_document", {"key": "a long text", "split": {"tokens": 4, "overlap": 1}}),
@@ -131,10 +139,11 @@ EVERY_FIELD = [
     Call("get_document", None, {"name": "vectors", "id": "a"}, {"include": ["key_vector"]}),
     Call(
         "post_documents",
-        {"documents": [{"id": "d", **SEVERAL}, {"id": "e", "metadata": {"no": "key"}}]},
+        {"documents": [{"id": "d", **SEVERAL, "expires": 4951636800}, {"id": "e", "metadata": {"no": "key"}}]},
         {"name": "vectors"},
     ),
     Call("post_documents", {"documents": [{"id": "f", "key": "a long text", "split": {}}]}),
+    Call("post_documents", {"documents": [{"id": "g", "expires": FUTURE}, {"id": "h", "expires": None}]}),
     Call("get_document", query={"include": ["key", "value"], "vector_format": "numbers"}),
     Call(
         "get_document",
@@ -151,8 +160,9 @@ EVERY_FIELD = [
     ),
     Call(
         "update_documents",
-        {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None}},
+        {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None, "expires": FUTURE}},
     ),
+    *(Call("update_documents", {"ids": ["qa76"], "patch": {"expires": expires}}) for expires in (4951636800, None)),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]}),
     Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),
@@ -183,6 +193,7 @@ EVERY_FIELD = [
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True, "from": "labels"}),
     Call("patch_collection", {"calibration": None}),
+    *(Call("patch_collection", {"expire_after": after}) for after in ("30d", 3600, None)),
     Call("start_re_encoding", {"encoder": MINILM, "temperature": 0.1, "null": "lenient", "vectors": "keep"}),
     _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),
     _ask(query=[1, 0], null="calibrated"),

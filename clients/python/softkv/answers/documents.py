@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from softkv.errors import Flaw
 from softkv.problems import invalid_value_at, raise_flaws
 from softkv.record import Record
-from softkv.wire import OMITTED, OmittedType, decode_array, decode_optional_array, encode_vector
+from softkv.wire import OMITTED, Instant, OmittedType, decode_array, decode_optional_array, encode_vector
 
 if TYPE_CHECKING:
     from softkv.wire import Array, Vector
@@ -34,6 +34,8 @@ class Document:
         parts: for each of `key_vectors`, the part of the key text that it encodes.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
         value_vector: the vector that an answer's output sums up.
+        expires: the instant from which on the document is absent: a datetime with a zone, a text of RFC 3339, or
+            seconds since 1970. `None`: never.
 
     Example:
         >>> Document("cats", "pets that purr", metadata={"year": 1930})
@@ -53,6 +55,7 @@ class Document:
         parts: Sequence[Mapping[str, int]] | OmittedType = OMITTED,
         split: Mapping[str, int] | OmittedType = OMITTED,
         value_vector: Vector | OmittedType | None = OMITTED,
+        expires: Instant | OmittedType | None = OMITTED,
     ) -> None:
         self.id = id
         arguments = {
@@ -62,7 +65,7 @@ class Document:
             "key_vector": key_vector,
             "key_vectors": key_vectors,
         }
-        arguments |= {"parts": parts, "split": split, "value_vector": value_vector}
+        arguments |= {"parts": parts, "split": split, "value_vector": value_vector, "expires": expires}
         self.fields: dict[str, Any] = {
             name: argument for name, argument in arguments.items() if argument is not OMITTED
         }
@@ -101,6 +104,11 @@ class Document:
     def value_vector(self) -> Array | None:
         """The vector that an answer's output sums up."""
         return self.fields.get("value_vector")
+
+    @property
+    def expires(self) -> str | float | None:
+        """The instant from which on it is absent, as a text of RFC 3339 or as it was given; None for never."""
+        return self.fields.get("expires")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Document) and (self.id, encode_fields(self.fields)) == (
@@ -224,6 +232,7 @@ class Match(Record):
         weight: the share of the answer, from 0 to 1; None for matches without weights.
         confidence: the probability that this is the right document; None unless the query has the calibrated options.
         part: the most similar key of a document with several keys.
+        expires: the instant from which on the document is absent, as a text of RFC 3339; None for never.
     """
 
     _instead = _ABSENT_ATTRIBUTES
@@ -241,6 +250,7 @@ class Match(Record):
     key_vectors: list[Array] | None = None
     parts: list[Mapping[str, int]] | None = None
     value_vector: Array | None = None
+    expires: str | None = None
     explanation: Explanation | None = None
 
     def __repr__(self) -> str:

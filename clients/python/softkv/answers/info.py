@@ -201,6 +201,8 @@ class CollectionInfo(Record):
         documents: the number of documents that can be attended to; `keyless` documents are counted separately.
         keys: the number of their keys; None while they are being loaded from disk.
         defaults: the options of queries that do not send their own; None without any, and from an older service.
+        expire_after: the seconds after which new documents expire; None for never.
+        expired: the number of documents that have expired, but are not deleted yet; None from an older service.
         costs: memory, disk and times, which `info` returns; None in lists, after a change, for a key with a filter, and
             from an older service.
     """
@@ -223,6 +225,8 @@ class CollectionInfo(Record):
     ready: bool
     costs: CollectionCosts | None = None
     defaults: Mapping[str, Any] | None = None
+    expire_after: float | None = None
+    expired: int | None = None
 
 
 class ServerInfo(Record):

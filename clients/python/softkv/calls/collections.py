@@ -40,6 +40,7 @@ def create(
     temperature: float | None = None,
     null: Null | None = None,
     defaults: Mapping[str, Any] | None = None,
+    expire_after: float | str | OmittedType | None = OMITTED,
     exist_ok: bool = False,
 ) -> Plan[CollectionInfo]:
     """Create the collection.
@@ -56,6 +57,7 @@ def create(
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
         defaults: options of queries that do not send their own: `filter`, `bias`, `full_text`, `top_k` and `include`.
+        expire_after: the time after which a new document expires: seconds, or a text such as "30d"; `None`: never.
         exist_ok: accept an existing collection that has these settings, also one that an alias names.
 
     Returns:
@@ -81,6 +83,8 @@ def create(
     settings |= drop_omitted(temperature=temperature, null=null, defaults=encode_defaults(defaults))
     if encoder is not OMITTED:
         settings["encoder"] = encoder
+    if expire_after is not OMITTED:
+        settings["expire_after"] = expire_after
 
     def parse(reply: Reply) -> CollectionInfo:
         if reply.status != _CREATED and not exist_ok:
@@ -118,6 +122,7 @@ def change(
     null: Null | None = None,
     calibration: OmittedType | None = OMITTED,
     defaults: Mapping[str, Any] | OmittedType | None = OMITTED,
+    expire_after: float | str | OmittedType | None = OMITTED,
 ) -> Call[CollectionInfo]:
     """Change the collection's defaults for queries, or remove its calibration.
 
@@ -127,6 +132,7 @@ def change(
         calibration: `None` removes the calibration.
         defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
             `full_text`, `top_k` and `include`. `None` removes them.
+        expire_after: the time after which documents written from now on expire; `None`: never.
 
     Returns:
         The `CollectionInfo` after the change.
@@ -149,6 +155,8 @@ def change(
         content["calibration"] = None
     if defaults is not OMITTED:
         content["defaults"] = encode_defaults(defaults)
+    if expire_after is not OMITTED:
+        content["expire_after"] = expire_after
     return Call(
         "PATCH",
         collection.path,

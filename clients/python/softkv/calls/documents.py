@@ -13,7 +13,7 @@ from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, 
 from softkv.errors import NotFound
 from softkv.filters import Where
 from softkv.problems import Reply, invalid_value, raise_flaws
-from softkv.wire import OMITTED, VECTOR_FORMAT, OmittedType, drop_omitted, encode_json
+from softkv.wire import OMITTED, VECTOR_FORMAT, Instant, OmittedType, drop_omitted, encode_json
 
 if TYPE_CHECKING:
     from softkv.wire import Vector
@@ -35,6 +35,7 @@ def put(
     parts: Sequence[Mapping[str, int]] | OmittedType = OMITTED,
     split: Mapping[str, int] | OmittedType = OMITTED,
     value_vector: Vector | OmittedType = OMITTED,
+    expires: Instant | OmittedType | None = OMITTED,
 ) -> Call[Written]:
     """Write one document; replace a document that has the same id.
 
@@ -48,6 +49,8 @@ def put(
         parts: for each of `key_vectors`, the part of the key text that it encodes.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
         value_vector: the vector that an answer's output sums up.
+        expires: the instant from which on the document is absent: a datetime with a zone, a text of RFC 3339, or
+            seconds since 1970. `None`: never. After the collection's `expire_after` if left out.
 
     Returns:
         A `Written` that says whether the text was truncated.
@@ -70,6 +73,7 @@ def put(
         parts=parts,
         split=split,
         value_vector=value_vector,
+        expires=expires,
     )
     return _write_call("PUT", collection.document(id), encode_fields(document.fields))
 
@@ -86,6 +90,7 @@ def patch(
     parts: Sequence[Mapping[str, int]] | OmittedType | None = OMITTED,
     split: Mapping[str, int] | OmittedType | None = OMITTED,
     value_vector: Vector | OmittedType | None = OMITTED,
+    expires: Instant | OmittedType | None = OMITTED,
 ) -> Call[Written]:
     """Change some fields of one document; fields that are left out stay unchanged.
 
@@ -101,6 +106,7 @@ def patch(
         parts: for each of `key_vectors`, the part of the key text that it encodes.
         split: how to split the new key text.
         value_vector: a new value vector.
+        expires: the new instant of expiry; `None`: never.
 
     Returns:
         A `Written` that says whether the text was truncated.
@@ -114,7 +120,7 @@ def patch(
     """
     validation.require_document_id(id)
     fields = {"key": key, "value": value, "metadata": metadata, "key_vector": key_vector, "key_vectors": key_vectors}
-    fields |= {"parts": parts, "split": split, "value_vector": value_vector}
+    fields |= {"parts": parts, "split": split, "value_vector": value_vector, "expires": expires}
     changes = {name: field for name, field in fields.items() if field is not OMITTED}
     return _write_call("PATCH", collection.document(id), encode_fields(changes))
 
@@ -302,6 +308,7 @@ def update(
     where: Where | None = None,
     value: Any = OMITTED,
     metadata: Mapping[str, Any] | OmittedType | None = OMITTED,
+    expires: Instant | OmittedType | None = OMITTED,
 ) -> Call[int]:
     """Merge one change into many documents, in one transaction.
 
@@ -312,6 +319,7 @@ def update(
         where: a filter, in place of ids.
         value: merged into each document's value.
         metadata: merged into each document's metadata.
+        expires: the new instant of expiry; `None`: never.
 
     Returns:
         The number of changed documents.
@@ -322,7 +330,8 @@ def update(
     Example:
         >>> collection.update(where=F.year == 1930, metadata={"era": "interwar"})
     """
-    changes = {name: change for name, change in (("value", value), ("metadata", metadata)) if change is not OMITTED}
+    fields = {"value": value, "metadata": metadata, "expires": expires}
+    changes = {name: change for name, change in fields.items() if change is not OMITTED}
     return Call(
         "POST",
         f"{collection.documents}/update",

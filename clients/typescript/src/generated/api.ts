@@ -203,7 +203,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change the temperature, the null key or the defaults, or remove the calibration
+         * Change the temperature or the null key, or remove the calibration
          * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
@@ -1260,8 +1260,6 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
-            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
-            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             /** @description Milliseconds in the service, including encoding. */
@@ -1271,8 +1269,6 @@ export interface components {
         AttendAnswers: {
             /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
-            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
-            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -1301,12 +1297,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
-            top_k?: number | null;
+            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
+            top_k?: number;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
-            filter?: components["schemas"]["Filter"] | null;
+            /** @description The documents that may be attended to. Left out: all. */
+            filter?: components["schemas"]["Filter"];
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1317,10 +1313,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
+            full_text?: number | "auto";
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1338,14 +1334,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1383,12 +1379,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
-            top_k?: number | null;
+            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
+            top_k?: number;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
-            filter?: components["schemas"]["Filter"] | null;
+            /** @description The documents that may be attended to. Left out: all. */
+            filter?: components["schemas"]["Filter"];
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1399,10 +1395,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
+            full_text?: number | "auto";
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1420,14 +1416,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1675,13 +1671,6 @@ export interface components {
             after_words: components["schemas"]["CalibrationFigures"] | null;
             /** @description The decrease of these losses, question by question, without words. */
             gained: components["schemas"]["CalibrationGain"];
-            /**
-             * @description The origin of the questions.
-             * @constant
-             */
-            from: "labels";
-            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
-            at: string | null;
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
@@ -1901,14 +1890,8 @@ export interface components {
          *     }
          */
         CalibrateRequest: {
-            /**
-             * @description The origin of the questions. `labels`: they are in `questions`.
-             * @default labels
-             * @constant
-             */
-            from?: "labels";
-            /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
-            questions?: components["schemas"]["LabelledQuestion"][];
+            /** @description At least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
+            questions: components["schemas"]["LabelledQuestion"][];
             /**
              * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
@@ -1992,10 +1975,11 @@ export interface components {
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
-         *       "defaults": null,
+         *       "expire_after": null,
          *       "documents": 2,
          *       "keyless": 0,
          *       "keys": 2,
+         *       "expired": 0,
          *       "ready": true,
          *       "costs": {
          *         "memory_bytes": 99328,
@@ -2034,14 +2018,16 @@ export interface components {
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
-            /** @description Options of queries that do not send their own; null without any. */
-            defaults: components["schemas"]["Defaults"] | null;
+            /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
+            expire_after: number | null;
             /** @description The number of documents that can be attended to. */
             documents: number;
             /** @description The number of further documents, which have no key: they are found by id and filter, and never weighed. */
             keyless: number;
             /** @description The number of keys of its documents: one each, or several. null until it is `ready`. */
             keys: number | null;
+            /** @description The number of documents that have expired, and are absent, but are not deleted yet; 0 for a key with a filter. */
+            expired: number;
             /** @description False while its keys are read from disk after a start, or while it is loaded as a demo collection. */
             ready: boolean;
             /** @description Memory, disk and times. null in lists, in answers to PUT and PATCH, for a key with a filter, and if a document that is measured is damaged. */
@@ -2053,21 +2039,16 @@ export interface components {
          *       "temperature": 0.1,
          *       "null": 0.4
          *     }
-         * @example {
-         *       "defaults": {
-         *         "top_k": 5
-         *       }
-         *     }
          */
         CollectionChange: {
             /** @description The default temperature of queries. Left out: unchanged. */
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of queries. Left out: unchanged; false: no null key. */
             null?: components["schemas"]["Null"];
+            /** @description The time after which documents written from now on expire; null: never. Left out: unchanged. */
+            expire_after?: components["schemas"]["Duration"] | null;
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
-            /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
-            defaults?: components["schemas"]["Defaults"] | null;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
         CollectionCosts: {
@@ -2124,8 +2105,8 @@ export interface components {
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of queries. Left out: "auto" with an encoder, otherwise false. */
             null?: components["schemas"]["Null"];
-            /** @description Options of queries that do not send their own. Left out: none. */
-            defaults?: components["schemas"]["Defaults"];
+            /** @description The time after which a new document expires, counted from its write, unless it has an `expires` of its own. Left out or null: never. */
+            expire_after?: components["schemas"]["Duration"] | null;
         };
         /**
          * @description A combination of conditions by AND (all hold), OR (any holds) or NOT (not all of them hold).
@@ -2169,8 +2150,6 @@ export interface components {
             attention: components["schemas"]["AttendAnswer"];
             /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
-            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
-            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -2194,12 +2173,15 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
+            /**
+             * @description Rows to return for each of the four ways.
+             * @default 10
+             */
+            top_k?: number;
             /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
             null?: components["schemas"]["Null"];
-            /** @description Rows to return for each of the four ways. Left out: the collection's default, or 10. null: 10. */
-            top_k?: number | null;
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
-            filter?: components["schemas"]["Filter"] | null;
+            /** @description The documents that may be attended to. Left out: all. */
+            filter?: components["schemas"]["Filter"];
         };
         /**
          * @description A question, to be answered in the same four ways from rows in the request. Nothing is stored.
@@ -2222,13 +2204,13 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
-            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
-            null?: components["schemas"]["Null"];
             /**
              * @description Rows to return for each of the four ways.
              * @default 10
              */
             top_k?: number;
+            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
+            null?: components["schemas"]["Null"];
             /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
@@ -2942,41 +2924,6 @@ export interface components {
             probability: number;
         };
         /**
-         * @description Options of questions to a collection, for questions that do not send their own.
-         *
-         *     They protect nothing: every caller may send `null` instead. The `filter` of an API key protects.
-         * @example {
-         *       "filter": {
-         *         "field": "metadata.draft",
-         *         "operator": "!=",
-         *         "value": true
-         *       },
-         *       "top_k": 5
-         *     }
-         * @example {
-         *       "bias": {
-         *         "field": "metadata.year",
-         *         "half_life": 20
-         *       },
-         *       "full_text": 0.5,
-         *       "include": [
-         *         "value"
-         *       ]
-         *     }
-         */
-        Defaults: {
-            /** @description The documents that may be attended to; joined to a question's own. */
-            filter?: components["schemas"]["Filter"];
-            /** @description Terms added to the logits, unless the temperature or the normaliser allows none. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description λ of full text, if every query is a text. `"auto"`: that of the calibration, if there is one. */
-            full_text?: number | "auto";
-            /** @description Matches to return, unless the question has `top_p` or `conformal`. */
-            top_k?: number;
-            /** @description Fields of a match to return, as far as the call has them. */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
-        };
-        /**
          * @description Every document that passes.
          * @example {
          *       "filter": {
@@ -3036,6 +2983,8 @@ export interface components {
             split?: components["schemas"]["Split"];
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
+            /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
+            expires?: components["schemas"]["Instant"] | null;
             id: components["schemas"]["DocumentId"];
         };
         /**
@@ -3063,6 +3012,11 @@ export interface components {
             parts?: components["schemas"]["Part"][];
             /** @description The vector that the output blends; null for a document with neither a key nor a value vector of its own. */
             value_vector?: components["schemas"]["VectorAnswer"] | null;
+            /**
+             * Format: date-time
+             * @description The instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the document. Left out if it never expires.
+             */
+            expires?: string;
         };
         /**
          * @description A batch of documents, of which either all or none are written.
@@ -3130,6 +3084,8 @@ export interface components {
             split?: components["schemas"]["Split"];
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
+            /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description The documents to delete, by exactly one of `ids` and `filter`.
@@ -3191,6 +3147,8 @@ export interface components {
             split?: components["schemas"]["Split"] | null;
             /** @description The new vector; null: computed again as for a new document. */
             value_vector?: components["schemas"]["Vector"] | null;
+            /** @description The new instant of expiry; null: never. */
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
@@ -3267,6 +3225,12 @@ export interface components {
          *     }
          */
         DocumentUpdate: components["schemas"]["UpdateByIds"] | components["schemas"]["UpdateByFilter"];
+        /**
+         * @description Seconds, or a number and a unit: `s`, `m`, `h`, `d` or `w`.
+         * @example 30d
+         * @example 3600
+         */
+        Duration: string | number;
         /** @description The vector of an input: numbers, or base64 of little-endian float32. */
         Embedding: {
             /** @constant */
@@ -3462,8 +3426,8 @@ export interface components {
              * @enum {string}
              */
             operator: "==" | "!=";
-            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. An instant equals every text that is a date of that instant. */
-            value: string | number | boolean | (string | number | boolean | null)[] | components["schemas"]["Instant"] | null;
+            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. */
+            value: string | number | boolean | (string | number | boolean | null)[] | null;
         };
         /** @description The body of an error response in the format of OpenAI. */
         ErrorAnswer: {
@@ -3685,15 +3649,12 @@ export interface components {
             /** @description The number of guesses. */
             guesses: number;
         };
-        /** @description An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone. */
-        Instant: {
-            /**
-             * @description An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).
-             * @example 2026-11-01T00:00:00Z
-             * @example now-7d
-             */
-            datetime: string;
-        };
+        /**
+         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
+         * @example 2026-12-24T18:00:00Z
+         * @example 1798135200
+         */
+        Instant: string | number;
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
@@ -3707,13 +3668,6 @@ export interface components {
         KeptCalibration: {
             /** @description The version of the format. */
             version: number;
-            /**
-             * @description The origin of the questions.
-             * @constant
-             */
-            from: "labels";
-            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
-            at: string | null;
             /** @description The number of documents of the collection at that time. */
             documents: number;
             /** @description The encoder of the collection at that time. */
@@ -3888,6 +3842,11 @@ export interface components {
             key_vectors?: components["schemas"]["VectorAnswer"][];
             parts?: components["schemas"]["Part"][];
             value_vector?: components["schemas"]["VectorAnswer"];
+            /**
+             * Format: date-time
+             * @description The instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the document. Left out if it never expires.
+             */
+            expires?: string;
             explanation?: components["schemas"]["Explanation"];
         };
         /** @description The key of a document that matched best: its index, and its part of the key text if that was split. */
@@ -3919,7 +3878,7 @@ export interface components {
              */
             operator: "in" | "not in";
             /** @description The values; at most 5,000 in the whole filter. */
-            value: (string | number | boolean | components["schemas"]["Instant"] | null)[];
+            value: (string | number | boolean | null)[];
         };
         /**
          * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
@@ -4070,20 +4029,13 @@ export interface components {
             joining: components["schemas"]["Joining"];
         };
         /**
-         * @description A comparison by order, of numbers with numbers, of texts with texts, or of dates with an instant.
+         * @description A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
          *
-         *     The comparison is false if the field is missing or has a value of another type, or if its text is not a date.
+         *     The comparison is false if the field is missing or has a value of another type.
          * @example {
          *       "field": "metadata.year",
          *       "operator": ">=",
          *       "value": 2000
-         *     }
-         * @example {
-         *       "field": "metadata.written",
-         *       "operator": ">",
-         *       "value": {
-         *         "datetime": "now-7d"
-         *       }
          *     }
          */
         Ordering: {
@@ -4094,8 +4046,8 @@ export interface components {
              * @enum {string}
              */
             operator: ">" | ">=" | "<" | "<=";
-            /** @description A number, a text or an instant. */
-            value: string | number | components["schemas"]["Instant"];
+            /** @description A number or a text. */
+            value: string | number;
         };
         /** @description The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
@@ -4340,21 +4292,14 @@ export interface components {
          *       "field": "metadata.year",
          *       "half_life": 20
          *     }
-         * @example {
-         *       "field": "metadata.written",
-         *       "half_life": "30d",
-         *       "origin": {
-         *         "datetime": "now"
-         *       }
-         *     }
          */
         Recency: {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
-            /** @description The distance at which a document weighs half as much: a number, or for dates a duration such as `30d` or `12h` (units `s`, `m`, `h`, `d`, `w`). */
-            half_life: number | string;
-            /** @description The number from which distances count; with a duration, the date or the instant. Left out: the largest number, or the latest date, of all documents, whatever the filter. */
-            origin?: number | string | components["schemas"]["Instant"];
+            /** @description The distance at which a document weighs half as much. */
+            half_life: number;
+            /** @description The number from which distances count. Left out: the largest number of all documents, whatever the filter. */
+            origin?: number;
             /**
              * @description exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².
              * @default exponential
@@ -4656,8 +4601,6 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
-            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
-            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             took_ms: number;
@@ -4679,25 +4622,25 @@ export interface components {
             query: components["schemas"]["Query"];
             /** @description 1 to 1,024 temperatures. */
             temperatures: components["schemas"]["Temperature"][];
-            /** @description Matches to return. Left out: the collection's default, or 10. null: 10. */
-            top_k?: number | null;
+            /** @description Matches to return. Left out: 10. */
+            top_k?: number;
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
-            filter?: components["schemas"]["Filter"] | null;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
+            /** @description The documents that may be attended to. Left out: all. */
+            filter?: components["schemas"]["Filter"];
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
+            full_text?: number | "auto";
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
-             * @description Fields of a match to return, besides its similarity. Left out: the collection's default as far as a sweep has these fields, or these three. null: these three.
+             * @description Fields of a match to return, besides its similarity.
              * @default [
              *       "key",
              *       "value",
              *       "metadata"
              *     ]
              */
-            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[] | null;
+            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -4718,6 +4661,11 @@ export interface components {
             };
             key_vector?: components["schemas"]["VectorAnswer"];
             value_vector?: components["schemas"]["VectorAnswer"];
+            /**
+             * Format: date-time
+             * @description The instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the document. Left out if it never expires.
+             */
+            expires?: string;
         };
         /**
          * @description T in logit = similarity / T: 0, at which the best document has all weight, or a number of at least 1e-30.
@@ -4991,6 +4939,8 @@ export interface components {
             value?: unknown;
             /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
+            /** @description The new instant of expiry; null: never. */
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description A vector, as numbers or as base64 of little-endian float32.
@@ -5114,7 +5064,6 @@ export type SchemaDecodePicture = components['schemas']['DecodePicture'];
 export type SchemaDecodeRequest = components['schemas']['DecodeRequest'];
 export type SchemaDecodeText = components['schemas']['DecodeText'];
 export type SchemaDecodedToken = components['schemas']['DecodedToken'];
-export type SchemaDefaults = components['schemas']['Defaults'];
 export type SchemaDeleteByFilter = components['schemas']['DeleteByFilter'];
 export type SchemaDeleteByIds = components['schemas']['DeleteByIds'];
 export type SchemaDeleted = components['schemas']['Deleted'];
@@ -5128,6 +5077,7 @@ export type SchemaDocumentPage = components['schemas']['DocumentPage'];
 export type SchemaDocumentPatch = components['schemas']['DocumentPatch'];
 export type SchemaDocumentQuery = components['schemas']['DocumentQuery'];
 export type SchemaDocumentUpdate = components['schemas']['DocumentUpdate'];
+export type SchemaDuration = components['schemas']['Duration'];
 export type SchemaEmbedding = components['schemas']['Embedding'];
 export type SchemaEmbeddingsAnswer = components['schemas']['EmbeddingsAnswer'];
 export type SchemaEmbeddingsRequest = components['schemas']['EmbeddingsRequest'];

@@ -1,7 +1,8 @@
 -- Schema 6. Documents that expire, default options of questions, and feedback.
 ALTER TABLE softkv.collections
     ADD COLUMN expire_after bigint CHECK (expire_after > 0), -- microseconds that new documents live; NULL: for ever
-    ADD COLUMN defaults text; -- JSON: options of questions that do not send their own
+    ADD COLUMN defaults text, -- JSON: options of questions that do not send their own
+    ADD COLUMN first_expiry bigint; -- microseconds of Unix time before which no document expires; NULL: none ever does
 
 ALTER TABLE softkv.documents
     ADD COLUMN expires bigint; -- microseconds of Unix time from which on it is absent; NULL: never

@@ -243,6 +243,7 @@ def _migrate_from_6(connection: Connection) -> None:
     """
     connection.execute("ALTER TABLE collections ADD COLUMN expire_after INTEGER CHECK (expire_after > 0)")
     connection.execute("ALTER TABLE collections ADD COLUMN defaults TEXT")
+    connection.execute("ALTER TABLE collections ADD COLUMN first_expiry INTEGER")
     connection.execute("ALTER TABLE documents ADD COLUMN expires INTEGER")
     _create_tables(connection, "feedback")
     connection.execute("CREATE INDEX documents_by_expiry ON documents (collection, expires) WHERE expires IS NOT NULL")

@@ -19,7 +19,8 @@ CREATE TABLE collections (
     defaults TEXT, -- JSON: options of questions that do not send their own
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
-    keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector
+    keyless INTEGER NOT NULL DEFAULT 0,   -- and of these without a key vector
+    first_expiry INTEGER -- microseconds of Unix time before which no document expires; NULL: none ever does
 ) STRICT;
 
 -- Other names of collections. No collection has the name of an alias.

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 _QUOTED = re.compile(r'"(\w+)"')
 # A migrated file has these columns last, because ALTER TABLE appended them.
-_ADDED = ("basis", "thin_seed", "calibration", "encoder_model", "expire_after", "defaults", "expires")
+_ADDED = ("basis", "thin_seed", "calibration", "encoder_model", "expire_after", "defaults", "first_expiry", "expires")
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 

@@ -27,9 +27,11 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "null": "auto",
         "calibration": None,
         "defaults": None,
+        "expire_after": None,
         "documents": 0,
         "keyless": 0,
         "keys": 0,
+        "expired": 0,
         "ready": True,
         "costs": {"memory_bytes": 0, "disk_bytes": 0, "asked": 0, "p99_ms": None},
     }
