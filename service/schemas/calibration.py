@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.schemas.attend import Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
 
-LabelSource = Literal["labels"]
+LabelSource = Literal["labels", "self"]
 CalibratedAt = Annotated[str | None, Field(description="When it was fitted, in UTC (RFC 3339); null if unknown.")]
 
 
@@ -20,6 +20,27 @@ class Labels(Wire):
 
     present: int
     absent: int
+
+
+class ErrorBound(Wire):
+    """A confidence with which a promised share of wrong answers is kept, with a probability of 0.9."""
+
+    error: float = Field(description="The largest share that is wrong.")
+    of: Literal["answers", "questions"] = Field(
+        description="Whether it is a share of the answers, or of all questions, unanswered ones included."
+    )
+    min_confidence: float = Field(description="The `min_confidence` of `attend` that keeps it.")
+    answered: float = Field(description="The share of the labelled questions that have this confidence.")
+
+
+NoneFrom = Annotated[
+    float,
+    Field(
+        description="The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with "
+        "an answer are below it; made questions choose it so that it leaves out what does not belong here."
+    ),
+]
+ErrorBounds = Annotated[list[ErrorBound], Field(description="The promised errors for which there are enough labels.")]
 
 
 class KeptCalibration(Wire):
@@ -33,6 +54,8 @@ class KeptCalibration(Wire):
     temperature: float
     level: float = Field(description="The null key weighs as much as n keys of this similarity.")
     full_text: float = Field(description="λ: the factor of the full-text rank in a logit; 0 if words do not help.")
+    none_from: NoneFrom
+    errors: ErrorBounds
     labels: Labels
     outgrown: bool = Field(
         description="Whether the calibration is out of date: the collection now has more than twice or less "
@@ -67,7 +90,10 @@ class CalibrateRequest(Wire):
     """Labelled questions, to which the calibration of a collection is fitted."""
 
     from_: LabelSource = Field(
-        "labels", alias="from", description="The origin of the questions. `labels`: they are in `questions`."
+        "labels",
+        alias="from",
+        description="The origin of the questions. `labels`: they are in `questions`. `self`: they are made of the "
+        "collection's own keys, for the time before there are labels.",
     )
     questions: Annotated[list[LabelledQuestion], InParts] | None = Field(
         None,
@@ -122,8 +148,10 @@ class WithWords(Wire):
     """
 
     level: float
+    none_from: NoneFrom
     confidence: ConfidenceCurve
     conformal: list[ConformalLevel]
+    errors: ErrorBounds
 
 
 class CalibrationFigure(Wire):
@@ -181,7 +209,9 @@ class CalibrateAnswer(Wire):
         "or worsen the ranking."
     )
     confidence: ConfidenceCurve
+    none_from: NoneFrom
     conformal: list[ConformalLevel] = Field(description="The levels for which there are enough labels.")
+    errors: ErrorBounds
     words: WithWords | None = Field(description="The fit with words; null if `full_text` is 0.")
     before: CalibrationFigures = Field(
         description="The quality with the present settings of the collection. The weight of the first match "

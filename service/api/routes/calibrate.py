@@ -85,6 +85,8 @@ def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
         "temperature": stored.temperature,
         "level": stored.plain.level,
         "full_text": stored.full_text,
+        "none_from": stored.plain.none_from,
+        "errors": [asdict(bound) for bound in stored.plain.bounds],
         "labels": {"present": stored.present, "absent": stored.absent},
         "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
     }
@@ -96,7 +98,13 @@ def _time(seconds: float | None) -> str | None:
 
 def _variant(variant: Variant) -> dict[str, Any]:
     levels = [{"conformal": probability, "weight": math.exp(log)} for probability, log in variant.thresholds.items()]
-    return {"level": variant.level, "confidence": asdict(variant.curve), "conformal": levels}
+    return {
+        "level": variant.level,
+        "none_from": variant.none_from,
+        "confidence": asdict(variant.curve),
+        "conformal": levels,
+        "errors": [asdict(bound) for bound in variant.bounds],
+    }
 
 
 def _figures(figures: Metrics) -> dict[str, Any]:

@@ -141,6 +141,7 @@ class Evaluation:
         after, after_words: metrics of either fit on held-out questions.
         gained: the mean over questions of how much the fit without full text lowers the label loss.
         surer: the mean over questions of how much that fit lowers the log-loss of the confidences.
+        made: whether the questions are made of the collection itself.
     """
 
     plain: Fit
@@ -150,20 +151,31 @@ class Evaluation:
     after_words: Metrics | None
     gained: Metric
     surer: Metric
+    made: bool = False
 
     @property
     def gains(self) -> bool:
         """Whether the calibration improves the answers by more than chance.
+
+        Of made questions only the confidences count: their null key is `auto` at another temperature.
 
         It does if the label loss falls by more than its standard error. It also does if the log-loss of the confidences
         falls by more than its standard error, while the label loss rises by at most two. By chance alone a loss rises
         by more than one standard error in one case of six.
         """
         (gained, error), (surer, doubt) = self.gained.pair, self.surer.pair
+        if self.made:
+            return surer > doubt
         return gained > error or (surer > doubt and gained > -2 * error)
 
 
-def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, stored: Variant | None = None) -> Evaluation:
+def evaluate(
+    profiles: Profiles,
+    order: Array,
+    null_logits: float | Array,
+    stored: Variant | None = None,
+    prior: Variant | None = None,
+) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
 
@@ -174,9 +186,10 @@ def evaluate(profiles: Profiles, order: Array, null_logits: float | Array, store
         null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none. A
             scalar applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
+        prior: the fit that the collection itself gave; None if it was not asked.
     """
-    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE)
-    plain, words = fit_all(profiles, validation)
+    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior)
+    plain, words = fit_all(profiles, validation, prior)
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
         plain,

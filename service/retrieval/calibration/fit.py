@@ -7,13 +7,20 @@ A question with an answer has the likelihood R/(Z + N), one without an answer N/
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from attention.lookup import HALF
-from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, fit_thresholds, weight_logits
+from attention.lookup import HALF, Background
+from service.retrieval.calibration.abstention import ErrorBound, fit_error_bounds, fit_none_from
+from service.retrieval.calibration.confidence import (
+    FULL_CURVE_LABELS,
+    Curve,
+    CurvePrior,
+    fit_thresholds,
+    weight_logits,
+)
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +30,29 @@ TEMPERATURE_DEVIATION = 0.7
 
 NULL_DEVIATION = 5.0
 """The standard deviation of the prior of the null key's logit around that of the documents."""
+
+
+def null_logit(null: float | Background | None, temperature: float, keys: int) -> float:
+    """Return the logit of a null key ("none of these"); −∞ without one.
+
+    Args:
+        null: its similarity, or the background (similarities of unrelated texts) from which one follows; None without a
+            null key.
+        temperature: above 0.
+        keys: the number of keys that queries attend to.
+    """
+    if null is None:
+        return -math.inf
+    if isinstance(null, Background):
+        return null.null_key(temperature, keys).logit(0.0, temperature)
+    return null / temperature
+
+
+LABELS_DEVIATION = (0.3, 0.3, 0.3, 0.2, 0.6)
+"""The standard deviations of a curve's parameters around those of a calibration from the collection itself.
+
+Some 50 labels weigh as much as such a prior.
+"""
 
 _BISECTIONS = 60
 
@@ -120,11 +150,15 @@ class Variant:
         curve: returns the confidence that the best document is right, from its weight and from the documents' lead.
         thresholds: by coverage, the least log weight of a match in the conformal set, without the null key. Such a set
             contains the right document with the probability `coverage`.
+        none_from: the weight of this null key from which the verdict is "none".
+        bounds: confidences that keep a promised error.
     """
 
     level: float
     curve: Curve
     thresholds: dict[float, float]
+    none_from: float = HALF
+    bounds: tuple[ErrorBound, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,20 +176,33 @@ class Fit:
     log_count: float | Array
 
     @classmethod
-    def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
+    def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool, prior: Variant | None = None) -> Fit:
         """Fit a variant to all labelled questions of some profiles.
 
         Args:
             profiles: the profiles of the questions.
             cell: the indices of λ (weight of full text) and of the temperature in the profiles.
-            few: whether these labels are too few for a curve of five parameters; it then has two.
+            few: whether these labels are too few for a curve of five parameters; without a prior it then has two.
+            prior: what the collection itself said before there were labels; None if it was not asked.
         """
         null = fit_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
-        logits, first = weight_logits(best, partition), profiles.rank[:, *cell] == 1
-        curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, partition - null.log_count, first)
-        return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right)), null.log_count)
+        logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
+        level = null.level(profiles)
+        if prior is not None:
+            shift = (level - prior.level) / float(profiles.temperatures[cell[1]])
+            mean = prior.curve.shift_lead(logits, leads + shift, shift)
+            curve = Curve.fit(logits, leads, first, CurvePrior(mean, LABELS_DEVIATION))
+        else:
+            curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, leads, first)
+        none_from = fit_none_from(leads[profiles.present])
+        return cls(cell, Variant(level, curve, fit_thresholds(right), none_from), null.log_count)
+
+    def with_bounds(self, held_out: Outcomes) -> Fit:
+        """Return this fit with the confidences that keep a promised error on held-out questions."""
+        bounds = fit_error_bounds(held_out.confidence, held_out.right)
+        return replace(self, variant=replace(self.variant, bounds=bounds))
 
     def predict(self, profiles: Profiles, promise: float) -> Outcomes:
         """Return the outcomes that this fit predicts for questions to which it was not fitted.
@@ -274,13 +321,14 @@ class CrossValidation:
     words: Outcomes
 
     @classmethod
-    def run(cls, profiles: Profiles, folds: Array, promise: float) -> CrossValidation:
+    def run(cls, profiles: Profiles, folds: Array, promise: float, prior: Variant | None = None) -> CrossValidation:
         """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
 
         Args:
             profiles: the profiles of all questions.
             folds: int64[q], the fold of each question.
             promise: the coverage of the conformal sets.
+            prior: what the collection itself said; None if it was not asked.
         """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
@@ -288,8 +336,8 @@ class CrossValidation:
             training, held_out = profiles.of(folds != fold), np.flatnonzero(folds == fold)
             temperature = fit_temperature(training)
             share = fit_full_text(training, temperature)
-            fits = [Fit.of(training, (0, temperature), few)]
-            fits += [Fit.of(training, (share, temperature), few)] if share else fits
+            fits = [Fit.of(training, (0, temperature), few, prior)]
+            fits += [Fit.of(training, (share, temperature), few, prior)] if share else fits
             for fit, parts in zip(fits, (plain, words), strict=True):
                 parts.append((held_out, fit.predict(profiles.of(held_out), promise)))
         return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)))
@@ -314,7 +362,7 @@ def standard_error(values: Array) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def fit_all(profiles: Profiles, validation: CrossValidation) -> tuple[Fit, Fit | None]:
+def fit_all(profiles: Profiles, validation: CrossValidation, prior: Variant | None = None) -> tuple[Fit, Fit | None]:
     """Fit to all labels without full text, and also with full text if that improved the validation's outcomes.
 
     Returns:
@@ -323,4 +371,7 @@ def fit_all(profiles: Profiles, validation: CrossValidation) -> tuple[Fit, Fit |
     temperature = fit_temperature(profiles)
     share = fit_full_text(profiles, temperature) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS
-    return Fit.of(profiles, (0, temperature), few), Fit.of(profiles, (share, temperature), few) if share else None
+    plain = Fit.of(profiles, (0, temperature), few, prior).with_bounds(validation.plain)
+    if not share:
+        return plain, None
+    return plain, Fit.of(profiles, (share, temperature), few, prior).with_bounds(validation.words)

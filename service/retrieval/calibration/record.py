@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
 
@@ -33,6 +34,7 @@ class Calibration:
         was: the collection's settings `temperature` and `null` before the calibration was applied.
         source: where the questions came from.
         at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
+        itself: the fit that the collection itself gave, which later labels start from; None if it was not asked.
     """
 
     documents: int
@@ -46,6 +48,7 @@ class Calibration:
     was: tuple[float, Any]
     source: LabelSource = "labels"
     at: float | None = None
+    itself: Variant | None = None
 
     def variant(self, full_text: float) -> Variant | None:
         """Return the parameters that were fitted for this weight of full text; None if none were."""
@@ -67,6 +70,7 @@ class Calibration:
         fields = asdict(self) | {
             "plain": _encode_variant(self.plain),
             "words": self.words and _encode_variant(self.words),
+            "itself": self.itself and _encode_variant(self.itself),
         }
         return json.dumps({"version": VERSION} | fields, separators=(",", ":"))
 
@@ -76,8 +80,12 @@ class Calibration:
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None
-        plain, words, was = (fields.pop(name) for name in ("plain", "words", "was"))
-        return cls(**fields, plain=_decode_variant(plain), words=words and _decode_variant(words), was=tuple(was))
+        variants = {
+            name: variant and _decode_variant(variant)
+            for name in ("plain", "words", "itself")
+            for variant in [fields.pop(name, None)]
+        }
+        return cls(was=tuple(fields.pop("was")), **fields, **variants)
 
 
 def _encode_variant(variant: Variant) -> dict[str, Any]:
@@ -85,4 +93,6 @@ def _encode_variant(variant: Variant) -> dict[str, Any]:
 
 
 def _decode_variant(fields: dict[str, Any]) -> Variant:
-    return Variant(fields["level"], Curve(**fields["curve"]), dict(map(tuple, fields["thresholds"])))
+    bounds = tuple(ErrorBound(**bound) for bound in fields.pop("bounds", ()))
+    curve, thresholds = Curve(**fields.pop("curve")), dict(map(tuple, fields.pop("thresholds")))
+    return Variant(curve=curve, thresholds=thresholds, bounds=bounds, **fields)

@@ -20,7 +20,10 @@ from service.retrieval.calibration import (
     Evaluation,
     LabelSource,
     ProfileBuilder,
+    Variant,
     evaluate,
+    evaluate_itself,
+    null_logit,
 )
 from service.retrieval.collections import (
     AnyCatalogue,
@@ -31,6 +34,7 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval.queries.made_questions import MadeProfiles, profile_made_questions
 from service.retrieval.queries.question import Array, check_complete, check_queries, check_texts, encode_queries
 from service.retrieval.queries.terms import fits_full_text
 from service.scheduling import ARRAYS, WRITES
@@ -125,12 +129,38 @@ async def calibrate_collection(
             f"the temperature of {name!r} is {record.settings.temperature}, at which weights say nothing of how sure "
             "they are: PATCH it to a number above 0 first",
         )
+    keys = await ARRAYS.run(lambda: collection.keys)
+    if not keys:
+        raise InvalidContent.at(
+            "/from" if source == "self" else "/questions", f"no document of {name!r} has a key: write some first"
+        )
+    if source == "self":
+        made = await profile_made_questions(collection, keys)
+        calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, made, now))
+    else:
+        calibration, assessed = await _fit_labels(collection, record, keys, questions, source=source, now=now)
+    reason = _explain_labels_stay(record) if source == "self" else None
+    if reason is None and not assessed.gains:
+        reason = _explain_no_gain(assessed)
+    if apply and reason is None:
+        changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
+        await WRITES.run(partial(catalogue.change, name, changes, of=record))
+    return CalibrationResult(calibration, assessed, apply and reason is None, reason)
+
+
+async def _fit_labels(
+    collection: AnyCollection,
+    record: CollectionRecord,
+    keys: int,
+    questions: Sequence[LabelledQuestion],
+    *,
+    source: LabelSource,
+    now: float,
+) -> tuple[Calibration, Evaluation]:
+    """Fit a calibration to labelled questions; see `calibrate_collection`."""
     numbered = _deduplicate(questions)
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
     check_labels([question for _, question in numbered], len(questions))
-    keys = await ARRAYS.run(lambda: collection.keys)
-    if not keys:
-        raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
     vectors = await _encode(collection, numbered)
     backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
@@ -144,19 +174,37 @@ async def calibrate_collection(
         nulls += [null.of(question.query) for _, question in batch.asked]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
     order = np.array([_hash_order(vector) for vector in vectors])
-    logits = np.array(
-        [_compute_null_logit(question, record.settings.temperature, profiling.keys) for question in nulls]
-    )
-    stored = Calibration.read(record.settings.calibration)
-    served = stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served))
+    logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
+    served, prior = _read_stored_variants(record)
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior))
     temperature = profiling.temperature(assessed.plain.cell)
-    calibration = _build_calibration(record, numbered, assessed, temperature, source=source, now=now)
-    reason = None if assessed.gains else _explain_no_gain(assessed)
-    if apply and reason is None:
-        changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
-        await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return CalibrationResult(calibration, assessed, apply and reason is None, reason)
+    present = sum(bool(question.ids) for _, question in numbered)
+    labels = present, len(numbered) - present
+    return _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior), assessed
+
+
+def _fit_itself(record: CollectionRecord, made: MadeProfiles, now: float) -> tuple[Calibration, Evaluation]:
+    """Fit a calibration to questions that are made of the collection's own keys."""
+    served, _ = _read_stored_variants(record)
+    assessed = evaluate_itself(made.profiles, made.order, made.log_counts, made.served, served)
+    present = int(np.count_nonzero(made.profiles.present))
+    labels = present, len(made.order) - present
+    temperature = float(made.profiles.temperatures[assessed.plain.cell[1]])
+    itself = assessed.plain.variant
+    return _build_calibration(record, labels, assessed, temperature, source="self", now=now, itself=itself), assessed
+
+
+def _read_stored_variants(record: CollectionRecord) -> tuple[Variant | None, Variant | None]:
+    """Return the stored fit, if it holds at the collection's temperature, and the one that the collection itself gave.
+
+    Each is None if there is none; the second also if the collection has outgrown it.
+    """
+    stored = Calibration.read(record.settings.calibration)
+    if stored is None:
+        return None, None
+    settings = record.settings
+    outgrown = stored.outgrown(record.attendable, settings.encoder, stored.temperature)
+    return stored.plain if stored.temperature == settings.temperature else None, None if outgrown else stored.itself
 
 
 def _deduplicate(questions: Sequence[LabelledQuestion]) -> list[NumberedQuestion]:
@@ -293,14 +341,15 @@ def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
 
 def _build_calibration(
     record: CollectionRecord,
-    questions: Sequence[NumberedQuestion],
+    labels: tuple[int, int],
     assessed: Evaluation,
     temperature: float,
     *,
     source: LabelSource,
     now: float,
+    itself: Variant | None,
 ) -> Calibration:
-    present = sum(bool(question.ids) for _, question in questions)
+    present, absent = labels
     before = record.settings.temperature, record.settings.null
     if (stored := Calibration.read(record.settings.calibration)) is not None:
         unchanged = before[0] == stored.temperature, before[1] == "calibrated"
@@ -311,32 +360,36 @@ def _build_calibration(
         temperature=temperature,
         full_text=0.0 if assessed.words is None else FULL_TEXT_WEIGHTS[assessed.words.cell[0]],
         present=present,
-        absent=len(questions) - present,
+        absent=absent,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
         was=before,
         source=source,
         at=now,
+        itself=itself,
     )
 
 
-def _compute_null_logit(null: float | Background | None, temperature: float, keys: int) -> float:
-    """Return the logit of the null key ("none of these"); −∞ without one.
-
-    Args:
-        null: its similarity, or the background (similarities of unrelated texts) from which one follows; None without a
-            null key.
-        temperature: above 0.
-        keys: the number of keys that queries attend to.
-    """
-    if null is None:
-        return -math.inf
-    if isinstance(null, Background):
-        return null.null_key(temperature, keys).logit(0.0, temperature)
-    return null / temperature
+def _explain_labels_stay(record: CollectionRecord) -> str | None:
+    """Return why made questions may not replace the stored calibration; None if they may."""
+    stored = Calibration.read(record.settings.calibration)
+    if stored is None or stored.source == "self":
+        return None
+    if stored.outgrown(record.attendable, record.settings.encoder, record.settings.temperature):
+        return None
+    return (
+        f"the calibration is made of {stored.source}, which say more than the collection itself: remove it with "
+        '"calibration": null first'
+    )
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
+    if assessed.made:
+        fell, error = assessed.surer.pair
+        return (
+            f"log_loss {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f} on questions made of the "
+            "collection: wanted it to fall by more than its standard error; stay with what is, or send labels"
+        )
     metrics = {"label_loss": assessed.gained.pair, "log_loss": assessed.surer.pair}
     changes = " and ".join(
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"

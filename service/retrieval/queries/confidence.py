@@ -10,7 +10,7 @@ import numpy as np
 
 from attention.lookup import HALF, Answer, Background, Question, RemoteView, Verdict, View, answers
 from service.retrieval.calibration import COVERAGES, Calibration, LabelSource, Variant, min_labels, weight_logits
-from service.retrieval.collections import require_calibration
+from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, get_full_text_weight
 from service.storage import CollectionRecord
@@ -35,6 +35,7 @@ class ConfidenceModel:
         most: the largest number of matches that the set may have.
         labels: the number of questions to which they were fitted.
         source: where these questions came from.
+        none_from: the null weight from which the verdict is "none"; ½ if the null key is not the calibrated one.
         partition: the log of the documents' total weight in the answer, without the null key; −∞ until `about` sets it.
     """
 
@@ -45,6 +46,7 @@ class ConfidenceModel:
     most: int
     labels: int
     source: LabelSource
+    none_from: float = HALF
     partition: float = -math.inf
 
     @classmethod
@@ -79,16 +81,16 @@ class ConfidenceModel:
         if calibration is None or variant is None:
             return None
         threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
-        labels = calibration.present + calibration.absent
-        max_matches = (options.top_k or 1) - 1
+        null = record.settings.null if options.null is None else options.null
         return cls(
             variant,
             calibration.temperature,
             options.min_confidence,
             threshold,
-            max_matches,
-            labels,
-            calibration.source,
+            most=(options.top_k or 1) - 1,
+            labels=calibration.present + calibration.absent,
+            source=calibration.source,
+            none_from=variant.none_from if null == CALIBRATED else HALF,
         )
 
     def about(
@@ -133,7 +135,7 @@ class ConfidenceModel:
         match is exact, and total variation bounds its share of the documents' weight. Confidence rises with that share.
         It falls with the mass of all documents, which is the match's mass divided by its share.
         """
-        verdict, logs = answer.verdict, answer.logits + answer.log_weight_of_other_parts
+        verdict, logs = self._of_weights(answer), answer.logits + answer.log_weight_of_other_parts
         if self.min_confidence is None or verdict.stands == "none" or not len(logs):
             return verdict
         best, variation = int(logs.argmax()), answer.certificate.total_variation
@@ -148,8 +150,20 @@ class ConfidenceModel:
             for share, beside in ((min_share, max_share), (max_share, min_share))
         ]
         agrees = all((bound >= self.min_confidence) == stands for bound in bounds)
-        could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= HALF
+        could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= self.none_from
         return Verdict("one" if stands else "several", agrees and not could_be_none)
+
+    def _of_weights(self, answer: Answer) -> Verdict:
+        """Return the verdict of the weights alone: "none" only if the null key has the calibrated share."""
+        verdict, variation = answer.verdict, answer.certificate.total_variation
+        if answer.evidence.null_similarity is None or not answer.documents:
+            return verdict
+        if answer.null_weight >= self.none_from:
+            return Verdict("none", answer.null_weight - variation >= self.none_from)
+        if verdict.stands != "none":
+            return verdict
+        # The null key has half of the weight, so no document has more.
+        return Verdict("several", answer.null_weight + variation < self.none_from)
 
     def of_matches(self, logs: Array, keys: int) -> list[float]:
         """Return the confidence of each match, best first.
@@ -250,10 +264,11 @@ def _choose_threshold(calibration: Calibration, variant: Variant, coverage: floa
     """
     level = next(level for level in COVERAGES if level >= coverage)
     if level not in variant.thresholds:
+        present = 0 if calibration.source == "self" else calibration.present
         raise InvalidContent.at(
             "/conformal",
             f"a promise of {coverage} needs {min_labels(level)} labelled questions that have an answer, the "
-            f"calibration has {calibration.present}: ask for less, or calibrate with more",
+            f"calibration has {present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[level]
 

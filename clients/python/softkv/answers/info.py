@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from softkv.record import Record
 
-LabelSource: TypeAlias = Literal["labels"]
+LabelSource: TypeAlias = Literal["labels", "self"]
+ErrorOf: TypeAlias = Literal["answers", "questions"]
 
 
 class KeptCalibration(Record):
@@ -15,6 +16,8 @@ class KeptCalibration(Record):
 
     Attributes:
         outgrown: whether the collection has changed too much since.
+        none_from: the weight of the null key from which the verdict is "none".
+        errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339); None if it is unknown.
     """
@@ -27,8 +30,19 @@ class KeptCalibration(Record):
     full_text: float
     labels: Mapping[str, int]
     outgrown: bool
+    none_from: float = 0.5
+    errors: Sequence[Mapping[str, Any]] = ()
     source: LabelSource = "labels"
     at: str | None = None
+
+    def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
+        """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
+
+        Args:
+            error: the largest share that is wrong.
+            of: whether it is a share of the answers, or of all questions.
+        """
+        return _find_min_confidence(self.errors, error, of)
 
 
 class Calibration(Record):
@@ -42,6 +56,8 @@ class Calibration(Record):
         before, after, after_words: figures by name, each a value and its standard error.
         gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
         reason: why the calibration is not worth storing; None if it is.
+        none_from: the weight of the null key from which the verdict is "none".
+        errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339).
         collection: the name of the collection behind the alias that was named; None without an alias.
@@ -63,6 +79,8 @@ class Calibration(Record):
     applied: bool
     reason: str | None
     took_ms: float
+    none_from: float = 0.5
+    errors: Sequence[Mapping[str, Any]] = ()
     source: LabelSource = "labels"
     at: str | None = None
     collection: str | None = None
@@ -71,6 +89,15 @@ class Calibration(Record):
     def would_apply(self) -> bool:
         """Whether the gain is large enough; `apply=True` then stores the calibration."""
         return self.reason is None
+
+    def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
+        """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
+
+        Args:
+            error: the largest share that is wrong.
+            of: whether it is a share of the answers, or of all questions.
+        """
+        return _find_min_confidence(self.errors, error, of)
 
     def explain(self) -> str:
         """Return the figures before and after as a table with standard errors, and whether they are stored."""
@@ -95,6 +122,11 @@ class Calibration(Record):
         if self.reason is not None:
             return f"not applied: {self.reason}"
         return "applied" if self.applied else "not applied: apply=True keeps it"
+
+
+def _find_min_confidence(errors: Sequence[Mapping[str, Any]], error: float, of: ErrorOf) -> float | None:
+    confidences = [bound["min_confidence"] for bound in errors if bound["of"] == of and bound["error"] <= error]
+    return min(confidences, default=None)
 
 
 def _format_figure(figure: Mapping[str, float | None]) -> str:

@@ -318,7 +318,8 @@ def calibrate(
     Args:
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no
             answer. Only for the source "labels".
-        source: the origin of the questions; "labels" if they are in `questions`.
+        source: the origin of the questions; "labels" if they are in `questions`, "self" if the service makes them of
+            the collection's own keys.
         apply: store the calibration in the collection if it improves on the current one.
 
     Returns:

@@ -203,7 +203,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change the temperature or the null key, or remove the calibration
+         * Change the temperature, the null key or the defaults, or remove the calibration
          * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
@@ -1260,6 +1260,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             /** @description Milliseconds in the service, including encoding. */
@@ -1269,6 +1271,8 @@ export interface components {
         AttendAnswers: {
             /** @description The answers in the order of the queries, all computed from one version of the collection. */
             results: components["schemas"]["AttendAnswer"][];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -1297,12 +1301,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
+            top_k?: number | null;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1313,10 +1317,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1334,14 +1338,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1379,12 +1383,12 @@ export interface components {
              * @default 8
              */
             effective_documents?: number;
-            /** @description Matches to return. Left out: 10, or at most 1,000 with `top_p`. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10; with `top_p` at most 1,000. null: without the default of the collection. */
+            top_k?: number | null;
             /** @description Return the smallest set of matches that holds this share of the document weight. */
             top_p?: number;
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
             /**
              * @description The function that turns logits into weights. softmax gives every document some weight; sparsemax and entmax15 give the worse documents none; one_hot gives all weight to the best.
              * @default softmax
@@ -1395,10 +1399,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1416,14 +1420,14 @@ export interface components {
             /** @description A metadata field whose values are combined over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
-             * @description Fields of a match to return, besides its numbers; `output` is the blended value.
+             * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
              *       "value",
              *       "key",
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1659,8 +1663,12 @@ export interface components {
             /** @description λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen the ranking. */
             full_text: number;
             confidence: components["schemas"]["ConfidenceCurve"];
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            none_from: number;
             /** @description The levels for which there are enough labels. */
             conformal: components["schemas"]["ConformalLevel"][];
+            /** @description The promised errors for which there are enough labels. */
+            errors: components["schemas"]["ErrorBound"][];
             /** @description The fit with words; null if `full_text` is 0. */
             words: components["schemas"]["WithWords"] | null;
             /** @description The quality with the present settings of the collection. The weight of the first match counts as its confidence. */
@@ -1671,6 +1679,13 @@ export interface components {
             after_words: components["schemas"]["CalibrationFigures"] | null;
             /** @description The decrease of these losses, question by question, without words. */
             gained: components["schemas"]["CalibrationGain"];
+            /**
+             * @description The origin of the questions.
+             * @enum {string}
+             */
+            from: "labels" | "self";
+            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
+            at: string | null;
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
@@ -1890,8 +1905,14 @@ export interface components {
          *     }
          */
         CalibrateRequest: {
-            /** @description At least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
-            questions: components["schemas"]["LabelledQuestion"][];
+            /**
+             * @description The origin of the questions. `labels`: they are in `questions`. `self`: they are made of the collection's own keys, for the time before there are labels.
+             * @default labels
+             * @enum {string}
+             */
+            from?: "labels" | "self";
+            /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
+            questions?: components["schemas"]["LabelledQuestion"][];
             /**
              * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
@@ -1975,6 +1996,7 @@ export interface components {
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
+         *       "defaults": null,
          *       "expire_after": null,
          *       "documents": 2,
          *       "keyless": 0,
@@ -2018,6 +2040,8 @@ export interface components {
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
+            /** @description Options of queries that do not send their own; null without any. */
+            defaults: components["schemas"]["Defaults"] | null;
             /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
             expire_after: number | null;
             /** @description The number of documents that can be attended to. */
@@ -2039,6 +2063,11 @@ export interface components {
          *       "temperature": 0.1,
          *       "null": 0.4
          *     }
+         * @example {
+         *       "defaults": {
+         *         "top_k": 5
+         *       }
+         *     }
          */
         CollectionChange: {
             /** @description The default temperature of queries. Left out: unchanged. */
@@ -2049,6 +2078,8 @@ export interface components {
             expire_after?: components["schemas"]["Duration"] | null;
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
+            /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
+            defaults?: components["schemas"]["Defaults"] | null;
         };
         /** @description The costs of a collection: memory, disk, and the times of its questions. */
         CollectionCosts: {
@@ -2105,6 +2136,8 @@ export interface components {
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of queries. Left out: "auto" with an encoder, otherwise false. */
             null?: components["schemas"]["Null"];
+            /** @description Options of queries that do not send their own. Left out: none. */
+            defaults?: components["schemas"]["Defaults"];
             /** @description The time after which a new document expires, counted from its write, unless it has an `expires` of its own. Left out or null: never. */
             expire_after?: components["schemas"]["Duration"] | null;
         };
@@ -2150,6 +2183,8 @@ export interface components {
             attention: components["schemas"]["AttendAnswer"];
             /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
@@ -2173,15 +2208,12 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
-            /**
-             * @description Rows to return for each of the four ways.
-             * @default 10
-             */
-            top_k?: number;
             /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
+            /** @description Rows to return for each of the four ways. Left out: the collection's default, or 10. null: 10. */
+            top_k?: number | null;
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
         };
         /**
          * @description A question, to be answered in the same four ways from rows in the request. Nothing is stored.
@@ -2204,13 +2236,13 @@ export interface components {
             query: string;
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
+            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
+            null?: components["schemas"]["Null"];
             /**
              * @description Rows to return for each of the four ways.
              * @default 10
              */
             top_k?: number;
-            /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
-            null?: components["schemas"]["Null"];
             /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
@@ -2924,6 +2956,41 @@ export interface components {
             probability: number;
         };
         /**
+         * @description Options of questions to a collection, for questions that do not send their own.
+         *
+         *     They protect nothing: every caller may send `null` instead. The `filter` of an API key protects.
+         * @example {
+         *       "filter": {
+         *         "field": "metadata.draft",
+         *         "operator": "!=",
+         *         "value": true
+         *       },
+         *       "top_k": 5
+         *     }
+         * @example {
+         *       "bias": {
+         *         "field": "metadata.year",
+         *         "half_life": 20
+         *       },
+         *       "full_text": 0.5,
+         *       "include": [
+         *         "value"
+         *       ]
+         *     }
+         */
+        Defaults: {
+            /** @description The documents that may be attended to; joined to a question's own. */
+            filter?: components["schemas"]["Filter"];
+            /** @description Terms added to the logits, unless the temperature or the normaliser allows none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description λ of full text, if every query is a text. `"auto"`: that of the calibration, if there is one. */
+            full_text?: number | "auto";
+            /** @description Matches to return, unless the question has `top_p` or `conformal`. */
+            top_k?: number;
+            /** @description Fields of a match to return, as far as the call has them. */
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+        };
+        /**
          * @description Every document that passes.
          * @example {
          *       "filter": {
@@ -2984,7 +3051,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
             id: components["schemas"]["DocumentId"];
         };
         /**
@@ -3085,7 +3152,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
         };
         /**
          * @description The documents to delete, by exactly one of `ids` and `filter`.
@@ -3148,7 +3215,7 @@ export interface components {
             /** @description The new vector; null: computed again as for a new document. */
             value_vector?: components["schemas"]["Vector"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
         };
         /**
          * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
@@ -3426,8 +3493,8 @@ export interface components {
              * @enum {string}
              */
             operator: "==" | "!=";
-            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. */
-            value: string | number | boolean | (string | number | boolean | null)[] | null;
+            /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. An instant equals every text that is a date of that instant. */
+            value: string | number | boolean | (string | number | boolean | null)[] | components["schemas"]["service__schemas__filter__Instant"] | null;
         };
         /** @description The body of an error response in the format of OpenAI. */
         ErrorAnswer: {
@@ -3439,6 +3506,20 @@ export interface components {
             type: string;
             param: string | null;
             code: string | null;
+        };
+        /** @description A confidence with which a promised share of wrong answers is kept, with a probability of 0.9. */
+        ErrorBound: {
+            /** @description The largest share that is wrong. */
+            error: number;
+            /**
+             * @description Whether it is a share of the answers, or of all questions, unanswered ones included.
+             * @enum {string}
+             */
+            of: "answers" | "questions";
+            /** @description The `min_confidence` of `attend` that keeps it. */
+            min_confidence: number;
+            /** @description The share of the labelled questions that have this confidence. */
+            answered: number;
         };
         /** @description Measures of how well the collection matches the query, and a verdict on them: one document, several, or none. */
         Evidence: {
@@ -3649,12 +3730,6 @@ export interface components {
             /** @description The number of guesses. */
             guesses: number;
         };
-        /**
-         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
-         * @example 2026-12-24T18:00:00Z
-         * @example 1798135200
-         */
-        Instant: string | number;
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
@@ -3668,6 +3743,13 @@ export interface components {
         KeptCalibration: {
             /** @description The version of the format. */
             version: number;
+            /**
+             * @description The origin of the questions.
+             * @enum {string}
+             */
+            from: "labels" | "self";
+            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
+            at: string | null;
             /** @description The number of documents of the collection at that time. */
             documents: number;
             /** @description The encoder of the collection at that time. */
@@ -3677,6 +3759,10 @@ export interface components {
             level: number;
             /** @description λ: the factor of the full-text rank in a logit; 0 if words do not help. */
             full_text: number;
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            none_from: number;
+            /** @description The promised errors for which there are enough labels. */
+            errors: components["schemas"]["ErrorBound"][];
             labels: components["schemas"]["Labels"];
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
@@ -3878,7 +3964,7 @@ export interface components {
              */
             operator: "in" | "not in";
             /** @description The values; at most 5,000 in the whole filter. */
-            value: (string | number | boolean | null)[];
+            value: (string | number | boolean | components["schemas"]["service__schemas__filter__Instant"] | null)[];
         };
         /**
          * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
@@ -4029,13 +4115,20 @@ export interface components {
             joining: components["schemas"]["Joining"];
         };
         /**
-         * @description A comparison by order, of numbers with numbers or of texts with texts. ISO dates are compared as texts.
+         * @description A comparison by order, of numbers with numbers, of texts with texts, or of dates with an instant.
          *
-         *     The comparison is false if the field is missing or has a value of another type.
+         *     The comparison is false if the field is missing or has a value of another type, or if its text is not a date.
          * @example {
          *       "field": "metadata.year",
          *       "operator": ">=",
          *       "value": 2000
+         *     }
+         * @example {
+         *       "field": "metadata.written",
+         *       "operator": ">",
+         *       "value": {
+         *         "datetime": "now-7d"
+         *       }
          *     }
          */
         Ordering: {
@@ -4046,8 +4139,8 @@ export interface components {
              * @enum {string}
              */
             operator: ">" | ">=" | "<" | "<=";
-            /** @description A number or a text. */
-            value: string | number;
+            /** @description A number, a text or an instant. */
+            value: string | number | components["schemas"]["service__schemas__filter__Instant"];
         };
         /** @description The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
@@ -4292,14 +4385,21 @@ export interface components {
          *       "field": "metadata.year",
          *       "half_life": 20
          *     }
+         * @example {
+         *       "field": "metadata.written",
+         *       "half_life": "30d",
+         *       "origin": {
+         *         "datetime": "now"
+         *       }
+         *     }
          */
         Recency: {
             /** @description `metadata.` and the name of a field, as in filters. */
             field: string;
-            /** @description The distance at which a document weighs half as much. */
-            half_life: number;
-            /** @description The number from which distances count. Left out: the largest number of all documents, whatever the filter. */
-            origin?: number;
+            /** @description The distance at which a document weighs half as much: a number, or for dates a duration such as `30d` or `12h` (units `s`, `m`, `h`, `d`, `w`). */
+            half_life: number | string;
+            /** @description The number from which distances count; with a duration, the date or the instant. Left out: the largest number, or the latest date, of all documents, whatever the filter. */
+            origin?: number | string | components["schemas"]["service__schemas__filter__Instant"];
             /**
              * @description exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².
              * @default exponential
@@ -4601,6 +4701,8 @@ export interface components {
             keys: number;
             /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
             warnings?: string[];
+            /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
+            applied?: components["schemas"]["Defaults"];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             took_ms: number;
@@ -4622,25 +4724,25 @@ export interface components {
             query: components["schemas"]["Query"];
             /** @description 1 to 1,024 temperatures. */
             temperatures: components["schemas"]["Temperature"][];
-            /** @description Matches to return. Left out: 10. */
-            top_k?: number;
+            /** @description Matches to return. Left out: the collection's default, or 10. null: 10. */
+            top_k?: number | null;
             /** @description Left out: the collection's. */
             null?: components["schemas"]["Null"];
-            /** @description The documents that may be attended to. Left out: all. */
-            filter?: components["schemas"]["Filter"];
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. */
-            full_text?: number | "auto";
-            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. */
-            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
+            filter?: components["schemas"]["Filter"] | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | null;
+            /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /**
-             * @description Fields of a match to return, besides its similarity.
+             * @description Fields of a match to return, besides its similarity. Left out: the collection's default as far as a sweep has these fields, or these three. null: these three.
              * @default [
              *       "key",
              *       "value",
              *       "metadata"
              *     ]
              */
-            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[];
+            include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -4940,7 +5042,7 @@ export interface components {
             /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
         };
         /**
          * @description A vector, as numbers or as base64 of little-endian float32.
@@ -4985,8 +5087,12 @@ export interface components {
          */
         WithWords: {
             level: number;
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            none_from: number;
             confidence: components["schemas"]["ConfidenceCurve"];
             conformal: components["schemas"]["ConformalLevel"][];
+            /** @description The promised errors for which there are enough labels. */
+            errors: components["schemas"]["ErrorBound"][];
         };
         /** @description The number that the words of the query (full text) add to the logit of one document. */
         WordsAddend: {
@@ -5013,6 +5119,21 @@ export interface components {
             /** @description The row's id. Left out: the heaviest row of the answer. */
             row?: components["schemas"]["RoomId"];
         };
+        /** @description An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone. */
+        service__schemas__filter__Instant: {
+            /**
+             * @description An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).
+             * @example 2026-11-01T00:00:00Z
+             * @example now-7d
+             */
+            datetime: string;
+        };
+        /**
+         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
+         * @example 2026-12-24T18:00:00Z
+         * @example 1798135200
+         */
+        service__schemas__instants__Instant: string | number;
     };
     responses: never;
     parameters: never;
@@ -5064,6 +5185,7 @@ export type SchemaDecodePicture = components['schemas']['DecodePicture'];
 export type SchemaDecodeRequest = components['schemas']['DecodeRequest'];
 export type SchemaDecodeText = components['schemas']['DecodeText'];
 export type SchemaDecodedToken = components['schemas']['DecodedToken'];
+export type SchemaDefaults = components['schemas']['Defaults'];
 export type SchemaDeleteByFilter = components['schemas']['DeleteByFilter'];
 export type SchemaDeleteByIds = components['schemas']['DeleteByIds'];
 export type SchemaDeleted = components['schemas']['Deleted'];
@@ -5091,6 +5213,7 @@ export type SchemaEncoderList = components['schemas']['EncoderList'];
 export type SchemaEquality = components['schemas']['Equality'];
 export type SchemaErrorAnswer = components['schemas']['ErrorAnswer'];
 export type SchemaErrorBody = components['schemas']['ErrorBody'];
+export type SchemaErrorBound = components['schemas']['ErrorBound'];
 export type SchemaEvidence = components['schemas']['Evidence'];
 export type SchemaExplanation = components['schemas']['Explanation'];
 export type SchemaFieldAddend = components['schemas']['FieldAddend'];
@@ -5105,7 +5228,6 @@ export type SchemaFirstRow = components['schemas']['FirstRow'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
-export type SchemaInstant = components['schemas']['Instant'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];
@@ -5194,6 +5316,8 @@ export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWithWords = components['schemas']['WithWords'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type SchemaWordsRequest = components['schemas']['WordsRequest'];
+export type SchemaServiceSchemasFilterInstant = components['schemas']['service__schemas__filter__Instant'];
+export type SchemaServiceSchemasInstantsInstant = components['schemas']['service__schemas__instants__Instant'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;
 export interface operations {

@@ -60,6 +60,8 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
         "temperature": calibrated["temperature"],
         "level": calibrated["level"],
         "full_text": 0,
+        "none_from": calibrated["none_from"],
+        "errors": calibrated["errors"],
         "labels": {"present": 120, "absent": 120},
         "outgrown": False,
     }

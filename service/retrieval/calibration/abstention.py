@@ -1,0 +1,115 @@
+"""When to answer: the null weight from which the verdict is "none", and confidences that keep a promised error.
+
+A bound on wrong answers holds for 9 of 10 calibrations, whatever the distribution of the questions is, if later
+questions are like the labelled ones. It is a test on the labelled questions, whose confidences come from fits to other
+questions.
+
+- Of all questions, at most a share may get a wrong answer. This risk falls as the required confidence rises, so its
+  binomial bound holds at the confidence that the labels choose (Bates et al. 2021).
+- Of the answers, at most a share may be wrong. This risk does not always fall. So growing sets of the most confident
+  answers are tested in order, up to the first that fails (Angelopoulos et al. 2021).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from attention.lookup import HALF
+
+Array = np.ndarray[Any, Any]
+
+KEPT = 0.9
+"""The share of the questions with an answer that do not get the verdict "none"."""
+
+ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
+DOUBT = 0.1
+"""The probability that the labelled questions give a bound that does not hold."""
+
+GROWTH = 1.2
+"""The factor between the sizes of the tested sets of answers."""
+
+Of = Literal["answers", "questions"]
+
+
+@dataclass(frozen=True)
+class ErrorBound:
+    """A confidence that keeps a promised share of wrong answers.
+
+    Attributes:
+        error: the largest share that is wrong.
+        of: whether it is a share of the answers, or of all questions.
+        min_confidence: the first match needs at least this confidence.
+        answered: the share of the labelled questions that have it.
+    """
+
+    error: float
+    of: Of
+    min_confidence: float
+    answered: float
+
+
+def fit_none_from(leads: Array) -> float:
+    """Return the null weight from which the verdict is "none", at least ½.
+
+    It is the conformal quantile: a later question with an answer has less null weight with probability KEPT.
+
+    Args:
+        leads: float64[q], the logit of the documents' weight against the null key, of the questions with an answer.
+    """
+    rank = math.floor(round((len(leads) + 1) * (1 - KEPT), 6))
+    return HALF if rank < 1 else lead_to_null_weight(float(np.sort(leads)[rank - 1]))
+
+
+def lead_to_null_weight(lead: float) -> float:
+    """Return the null weight of the logit of the documents' weight against the null key; at least ½."""
+    return 0.5 * (1 + math.tanh(max(-lead, 0.0) / 2))
+
+
+def fit_error_bounds(confidence: Array, right: Array) -> tuple[ErrorBound, ...]:
+    """Return the bounds that the labelled questions can give; the errors that need more labels are left out.
+
+    Args:
+        confidence: float64[q], of the first match, from a fit to other questions.
+        right: bool[q], whether the first match is right.
+    """
+    bounds = list[ErrorBound]()
+    for error in ERRORS:
+        for of, choose in (("answers", _bound_answers), ("questions", _bound_questions)):
+            least = choose(confidence, right, error)
+            if least is not None:
+                bounds.append(ErrorBound(error, of, least, float(np.mean(confidence >= least))))  # type: ignore[arg-type]
+    return tuple(bounds)
+
+
+def _bound_questions(confidence: Array, right: Array, error: float) -> float | None:
+    """Return the least confidence at which few enough of all questions get a wrong answer; None with too few labels."""
+    allowed = -1
+    while allowed + 1 < len(right) and log_binomial(allowed + 1, len(right), error) <= math.log(DOUBT):
+        allowed += 1
+    if allowed < 0:
+        return None
+    wrong = np.sort(confidence[~right])[::-1]
+    return math.nextafter(float(wrong[allowed]), 2.0) if len(wrong) > allowed else 0.0
+
+
+def _bound_answers(confidence: Array, right: Array, error: float) -> float | None:
+    """Return the least confidence at which few enough of the answers are wrong; None with too few labels."""
+    order = np.argsort(-confidence, kind="stable")
+    wrong, best = np.cumsum(~right[order]), None
+    size = math.ceil(math.log(DOUBT) / math.log1p(-error))  # fewer could not pass, even without a wrong one
+    while size <= len(right) and log_binomial(int(wrong[size - 1]), size, error) <= math.log(DOUBT):
+        best = float(confidence[order[size - 1]])
+        size = math.ceil(GROWTH * size)
+    return best
+
+
+def log_binomial(wrong: int, n: int, error: float) -> float:
+    """Return the logarithm of the probability of at most `wrong` errors among n, each with probability `error`."""
+    counts = np.arange(wrong + 1)
+    steps = np.log(n - counts[:-1]) - np.log(counts[1:])  # of neighbouring binomial coefficients
+    logs = np.concatenate([[0.0], np.cumsum(steps)]) + counts * math.log(error) + (n - counts) * math.log1p(-error)
+    return float(np.logaddexp.reduce(logs))

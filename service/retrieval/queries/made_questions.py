@@ -1,0 +1,194 @@
+"""Questions that are made of a collection's own keys, and the profiles of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from attention.lookup import Answer, similarities_of
+from service.encoding import Backgrounds, Content
+from service.retrieval.calibration import (
+    COPY_COSINE,
+    DOCUMENTS,
+    FULL_TEXT_WEIGHTS,
+    DocumentKeys,
+    MadeQuestion,
+    ProfileBuilder,
+    Profiles,
+    make_questions,
+    null_logit,
+)
+from service.retrieval.collections import (
+    AnyCollection,
+    NullKey,
+    Snapshot,
+    get_encoder_backgrounds,
+    get_encoding_queue,
+    resolve_null,
+)
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.question import Array, check_complete
+from service.scheduling import ARRAYS
+from service.storage import DocumentDamaged
+
+MIN_MADE = 50
+"""The least number of made questions."""
+
+MAX_PAIRS, MIN_DOCUMENTS = 100_000_000, 100
+"""The most pairs of a question and a key that are compared: a large collection has questions of fewer documents, but of
+at least MIN_DOCUMENTS.
+"""
+
+MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES = 16, 1 << 24
+"""The most questions whose similarities are computed at once, and the most similarities of 8 bytes each."""
+
+ENCODING_BATCH = 256
+"""Texts that are encoded at a time, so that other callers get their turn in between."""
+
+
+@dataclass(frozen=True)
+class MadeProfiles:
+    """The profiles of made questions.
+
+    Attributes:
+        profiles: the profiles of q questions.
+        order: int64[q], a hash of each question.
+        log_counts: float64[T], the log weight of the null key `auto` at each temperature of the profiles.
+        served: float64[q], the logit of the collection's null key beside each question; −∞ without one.
+    """
+
+    profiles: Profiles
+    order: Array
+    log_counts: Array
+    served: Array
+
+
+async def profile_made_questions(collection: AnyCollection, keys: int) -> MadeProfiles:
+    """Ask a collection questions that are made of its own keys, half of them with their document hidden.
+
+    Args:
+        collection: the collection.
+        keys: the number of its keys.
+
+    Raises:
+        InvalidContent: the collection has no encoder, or too few of its keys have two words.
+        RetrievalError: the collection cannot be queried.
+    """
+    record = collection.record
+    if record.settings.encoder is None:
+        raise InvalidContent.at(
+            "/from",
+            f"questions are made of key texts, and {record.name!r} has no encoder: send labels with vectors",
+        )
+    documents = min(DOCUMENTS, max(MIN_DOCUMENTS, MAX_PAIRS // (2 * keys)))
+    texts = await collection.lookups.ask(lambda snapshot: [], partial(_read_keys, documents), size=1)
+    made = make_questions(texts)
+    queue, encoded = await get_encoding_queue(collection.encoders, record.settings), list[tuple[MadeQuestion, Array]]()
+    for start in range(0, len(made), ENCODING_BATCH):
+        selected = made[start : start + ENCODING_BATCH]
+        vectors = (await queue.encode([question.text for question in selected], "query")).texts()
+        encoded += [
+            (question, text.vector.astype(np.float64))
+            for question, text in zip(selected, vectors, strict=True)
+            if text.content != Content.NOTHING and text.vector.any()
+        ]
+    backgrounds = await get_encoder_backgrounds(collection.encoders, record, "auto")
+    profiling = ProfileBuilder(record.settings.temperature, keys, FULL_TEXT_WEIGHTS[:1])
+    batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
+    questions, served, auto = list[MadeQuestion](), list[float](), NullKey(None, None)
+    for start in range(0, len(encoded), batch_size):
+        batch = _Batch(encoded[start : start + batch_size], backgrounds)
+        null, auto, similarities = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=batch_size)
+        await ARRAYS.run(partial(_add_profiles, profiling, similarities))
+        questions += [question.made for question in similarities]
+        served += [
+            null_logit(null.of(question.made.text), record.settings.temperature, keys) for question in similarities
+        ]
+    hidden = sum(question.hidden for question in questions)
+    if len(questions) < MIN_MADE or auto.standing is None or not 0 < hidden < len(questions):
+        raise InvalidContent.at(
+            "/from",
+            f"{len(questions)} questions can be made of the keys of {record.name!r}, wanted at least {MIN_MADE}: a key "
+            "needs two words; send labelled questions",
+        )
+    profiles = await ARRAYS.run(profiling.build)
+    background = auto.standing.background
+    log_counts = np.array([null_logit(background, temperature, keys) for temperature in profiles.temperatures.tolist()])
+    order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
+    return MadeProfiles(profiles, order, log_counts, np.array(served))
+
+
+def _read_keys(documents: int, snapshot: Snapshot, _: list[Answer]) -> list[tuple[str, str]]:
+    """Return the ids and key texts of a sample of documents, without damaged ones and those without a key text."""
+    record, reader = snapshot.record, snapshot.reader
+    keys = list[tuple[str, str]]()
+    for row in reader.sample(record.id, documents):
+        with suppress(DocumentDamaged):  # reported to callers that read the document
+            (document,) = reader.texts(record.id, np.array([row]))
+            if document.key is not None:
+                keys.append((document.id, document.key))
+    return keys
+
+
+@dataclass(frozen=True)
+class _MadeSimilarities:
+    """The similarities of one made question to the keys that are not hidden from it, and its right documents."""
+
+    made: MadeQuestion
+    similarities: Array
+    documents: DocumentKeys
+    right: Array
+
+
+def _add_profiles(profiling: ProfileBuilder, questions: Sequence[_MadeSimilarities]) -> None:
+    for question in questions:
+        ties = question.documents.by_id(question.similarities, question.right, lambda rows: [*map(str, rows)])
+        profiling.add(question.similarities, question.documents, None, question.right, ties)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of made questions with their vectors."""
+
+    asked: Sequence[tuple[MadeQuestion, Array]]
+    backgrounds: Backgrounds | None
+
+    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, list[_MadeSimilarities]]:
+        """Return the collection's null key, the null key `auto`, and the similarities of each question.
+
+        A question whose document was deleted in the meantime is left out.
+
+        Args:
+            snapshot: the version of the collection to read.
+        """
+        check_complete(snapshot)
+        record, reader = snapshot.record, snapshot.reader
+        existing = reader.existing(record.id, sorted({made.id for made, _ in self.asked}))
+        keys = dict[str, Array]()
+        if existing:
+            vectors = reader.keys(record.id, np.array([*existing.values()], dtype=np.int64)).astype(np.float64)
+            keys = dict(zip(existing, vectors, strict=True))
+        # A zero key has no direction, so it has no copies to find.
+        questions = [(made, vector) for made, vector in self.asked if made.id in keys and keys[made.id].any()]
+        served, auto = (resolve_null(record, snapshot.own, choice, self.backgrounds) for choice in (None, "auto"))
+        if not questions:
+            return served, auto, []
+        sources = np.array([existing[made.id] for made, _ in questions], dtype=np.int64)
+        rows = similarities_of(snapshot.view, np.stack([vector for _, vector in questions]))
+        alike = similarities_of(snapshot.view, np.stack([keys[made.id] for made, _ in questions])).similarities
+        is_cosine = record.settings.similarity == "cosine"
+        order = np.argsort(rows.owners, kind="stable")
+        owners, results = rows.owners[order], list[_MadeSimilarities]()
+        for (made, _vector), source, row, near in zip(questions, sources, rows.similarities, alike, strict=True):
+            least = COPY_COSINE if is_cosine else float(near[rows.owners == source].max(initial=-np.inf))
+            family = np.union1d(rows.owners[near >= least], source)
+            visible = ~np.isin(owners, family) if made.hidden else np.ones(len(owners), dtype=np.bool_)
+            right = np.empty(0, dtype=np.int64) if made.hidden else np.intersect1d(family, owners)
+            if visible.any() and (made.hidden or len(right)):
+                results.append(_MadeSimilarities(made, row[order][visible], DocumentKeys.of(owners[visible]), right))
+        return served, auto, results

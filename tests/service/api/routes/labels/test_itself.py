@@ -1,0 +1,79 @@
+"""A collection is calibrated by questions that are made of its own keys, before there are labels."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.datasets import DEMOS
+from service.retrieval.calibration import make_questions
+
+KEYS = [document["key"] for document in DEMOS["python"].documents()][:160]
+
+
+@pytest.fixture
+def path(client, collection):
+    made = collection(temperature=0.2)
+    documents = [{"id": f"{i}", "key": key} for i, key in enumerate(KEYS)]
+    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
+    return made
+
+
+def test_it_gets_confidences_and_a_verdict_without_a_label(client, path):
+    body = client.post(f"{path}/calibrate", json={"from": "self"}).json()
+    assert (body["applied"], body["reason"], body["from"]) == (False, None, "self")
+    assert client.get(path).json()["calibration"] is None
+    applied = client.post(f"{path}/calibrate", json={"from": "self", "apply": True}).json()
+    untimed = {"applied": None, "at": None, "took_ms": None}
+    assert applied | untimed == body | untimed, "the same questions are made every time"
+    assert applied["after"]["log_loss"]["value"] < applied["before"]["log_loss"]["value"]
+    assert (applied["conformal"], applied["errors"]) == ([], [])
+    kept = client.get(path).json()
+    assert kept["calibration"]["from"] == "self"
+    assert kept["temperature"] == applied["temperature"] < 0.2
+    assert kept["null"] == "calibrated"
+    asked = {"query": KEYS[3], "top_k": 2}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    assert answer["matches"][0]["id"] == "3"
+    assert answer["matches"][0]["confidence"] > answer["matches"][1]["confidence"]
+    strange = client.post(f"{path}/attend", json={"query": "how do I season a roast chicken?", "top_k": 1}).json()
+    assert strange["evidence"]["null_weight"] >= kept["calibration"]["none_from"] >= 0.5
+    assert strange["evidence"]["verdict"] == "none"
+    refused = client.post(f"{path}/attend", json={**asked, "conformal": 0.5})
+    assert refused.status_code == 422
+    assert "the calibration has 0" in refused.json()["detail"]
+
+
+def test_labels_start_from_it_and_stay(client, path):
+    assert client.post(f"{path}/calibrate", json={"from": "self", "apply": True}).json()["applied"]
+    questions = [{"query": key.partition(": ")[2][8:] or key, "id": f"{i}"} for i, key in enumerate(KEYS[:40])]
+    questions += [{"query": f"a recipe with {i} eggs and {i + 1} onions", "id": None} for i in range(30)]
+    labelled = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    assert labelled["applied"], labelled["reason"]
+    slopes = labelled["confidence"]
+    assert slopes["slope"] != slopes["slope_above"], "with fewer than 100 labels and nothing before, they are the same"
+    again = client.post(f"{path}/calibrate", json={"from": "self", "apply": True}).json()
+    assert not again["applied"]
+    assert "made of labels" in again["reason"]
+
+
+def test_what_gives_no_questions_is_said(client, collection):
+    path = collection()
+    client.post(f"{path}/documents", json={"documents": [{"id": f"{i}", "key": f"word{i}"} for i in range(60)]})
+    response = client.post(f"{path}/calibrate", json={"from": "self"})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
+    assert "0 questions can be made" in response.json()["detail"]
+    vectors = collection(encoder=None)
+    client.post(f"{vectors}/documents", json={"documents": [{"id": "a", "key_vector": [1, 0]}]})
+    response = client.post(f"{vectors}/calibrate", json={"from": "self"})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
+
+
+def test_questions_are_parts_of_keys_and_half_are_hidden():
+    made = make_questions([(f"{i}", f"the quick brown fox number {i} jumps over it") for i in range(100)])
+    assert len({question.text for question in made}) == len(made)
+    assert 0.4 < sum(question.hidden for question in made) / len(made) < 0.6
+    for question in made:
+        words = f"the quick brown fox number {question.id} jumps over it".split()
+        assert set(question.text.split()) < set(words)
+    assert make_questions([("a", "one"), ("b", "")]) == []
+    assert all(" " not in question.text for question in make_questions([("a", "东方红太阳升")]))
