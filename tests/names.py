@@ -73,6 +73,7 @@ EXPLAINED = {
     "guide/writing.md": {
         "upload-a-stream": "refused line done problem",
         "documents-whose-id-exists": "mode skipped",
+        "documents-that-others-supersede": "delete",
         "change-many-documents": "patch updated",
         "retry-a-write": "Idempotency-Key Idempotency-Replayed",
     },

@@ -216,6 +216,11 @@ class DocumentBatch(Wire):
         "`create`: the whole request is refused with 409. `skip`: the stored document stays unchanged, and "
         "the answer lists the id.",
     )
+    delete: Annotated[list[DocumentId], Len(1), InParts] | None = Field(
+        None,
+        description="Ids of documents that these ones supersede: they are deleted in the same transaction. Unknown ids "
+        "are ignored. None of them may be in `documents`.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -238,6 +243,7 @@ class Upserted(Wire):
     skipped: list[str] | None = Field(
         None, description='Only with `mode: "skip"`: existing ids, whose documents stay unchanged.'
     )
+    deleted: int | None = Field(None, description="Only with `delete`: the number of documents that were deleted.")
     truncated: list[str] | None = Field(
         description="Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell."
     )

@@ -215,12 +215,14 @@ class Change:
     """The result of a write: row numbers int64[n] of new documents, in order, and of removed documents.
 
     `skipped` are the ids of the documents that were left out because they exist, in order. `expired` are the row
-    numbers int64[m] of expired documents that had the ids of new ones, and were deleted.
+    numbers int64[m] of expired documents that had the ids of new ones, and were deleted. `deleted` is the number of
+    further documents that were deleted with the write.
     """
 
     added: RowNumbers
     removed: RowNumbers
     skipped: tuple[str, ...] = ()
+    deleted: int = 0
     expired: RowNumbers = field(default_factory=lambda: NO_ROWS)
 
     @property

@@ -264,16 +264,17 @@ export class Collection<Value = unknown> {
    * Write documents in one transaction, all of them or none.
    *
    * @param options.onConflict for an existing id: the document is replaced or skipped, or everything fails
+   * @param options.delete the ids of documents that these ones supersede; the same transaction deletes them
    * @throws Conflict: an id exists, with `onConflict: "fail"`
    * @throws TooLarge: the documents exceed the limit of a request; `upsert` takes any number
    */
   async write(
     documents: Iterable<DocumentInput<Value>>,
-    { onConflict = "replace" }: { readonly onConflict?: OnConflict } = {},
+    { onConflict = "replace", delete: ids }: { readonly onConflict?: OnConflict; readonly delete?: readonly string[] } = {},
     how?: How,
   ): Promise<Written> {
     const sent = Array.from(documents, (document, position) => encodeFields(document, `/documents/${position}`));
-    return this.#write("POST", "/documents", { documents: sent, mode: MODES[onConflict] }, how, readWritten);
+    return this.#write("POST", "/documents", { documents: sent, mode: MODES[onConflict], ...(ids?.length && { delete: ids }) }, how, readWritten);
   }
 
   /**

@@ -60,7 +60,8 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it is written in
     batches of 1,000 lines, and only invalid lines are left out.
 
-    A document with an existing id replaces the stored one, unless `mode` sets another treatment.
+    A document with an existing id replaces the stored one, unless `mode` sets another treatment. `delete` names
+    documents that the same transaction deletes.
     """
     if len(body.documents) > running.max_documents:
         raise TooLarge.at(
@@ -70,15 +71,17 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         )
     documents = [parse_document(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
-    access_record.note(ids=(document.id for document in documents))
+    delete = body.delete or []
+    access_record.note(ids=(*(document.id for document in documents), *delete))
 
     def answer(written: WriteResult) -> Response:
-        access_record.note(count=written.upserted)
+        access_record.note(count=written.upserted + written.deleted)
         skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
-        return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
+        deleted = {"deleted": written.deleted} if body.delete is not None else {}
+        return JSONAnswer({"upserted": written.upserted, **skipped, **deleted, "truncated": written.truncated})
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    return answer(await store.upsert(collection, documents, pointers, mode=body.mode, once=once))
+    return answer(await store.upsert(collection, documents, pointers, mode=body.mode, delete=delete, once=once))
 
 
 @router.post(

@@ -458,6 +458,7 @@ class Collection:
         mode: Mode = "upsert",
         replacing: DocumentRecord | None = None,
         existing: frozenset[str] = frozenset(),
+        delete: Sequence[str] = (),
         once: IdempotentWrite[Change] | None = None,
         within: Restriction | None = None,
     ) -> Change:
@@ -468,6 +469,8 @@ class Collection:
             mode: what happens to a document whose id is already stored.
             replacing: the stored document that these replace; None if it may be any.
             existing: ids that must be stored.
+            delete: ids of documents to delete in the same transaction, none of them of `documents`; unknown ids are
+                ignored.
             once: makes a repeated request get its first answer; None without an Idempotency-Key.
             within: the part of the collection that the caller may change; None for all of it.
 
@@ -486,16 +489,17 @@ class Collection:
                     raise DocumentChanged(replacing.id)
             if gone := existing.difference(writer.existing(self.record.id, list(existing))):
                 raise DocumentChanged(min(gone))
-            change = writer.upsert(self.record.id, documents, mode=mode)
+            deleted = writer.delete_ids(self.record.id, delete) if delete else np.empty(0, dtype=np.int64)
+            change = replace(writer.upsert(self.record.id, documents, mode=mode), deleted=len(deleted))
             writer.keep_answer(once, change)
             skipped = set(change.skipped)
             documents = [document for document in documents if document.id not in skipped]
-            if not documents:
+            if not documents and not len(deleted):
                 return change
             self._publish_after(
                 writer,
-                add=build_rows(change.added, documents),
-                removed=change.lost,
+                add=build_rows(change.added, documents) if documents else None,
+                removed=np.union1d(change.lost, deleted),
                 expiring=find_expiring(change.added, documents),
             )
         self._tidy()

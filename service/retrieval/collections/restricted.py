@@ -184,11 +184,18 @@ class RestrictedCollection:
         mode: Mode = "upsert",
         replacing: DocumentRecord | None = None,
         existing: frozenset[str] = frozenset(),
+        delete: Sequence[str] = (),
         once: IdempotentWrite[Change] | None = None,
     ) -> Change:
         """Store documents within the caller's part, all or none; see `Collection.write`."""
         return self.whole.write(
-            documents, mode=mode, replacing=replacing, existing=existing, once=once, within=self.restriction
+            documents,
+            mode=mode,
+            replacing=replacing,
+            existing=existing,
+            delete=delete,
+            once=once,
+            within=self.restriction,
         )
 
     def update(

@@ -34,6 +34,7 @@ class WriteResult:
         upserted: the number of documents written.
         replaced: how many of these replaced a stored document.
         skipped: ids that were left unchanged, in the documents' order.
+        deleted: the number of documents that were deleted because others superseded them.
         truncated: ids of documents whose text was cut to the encoder's length; None if the encoder does not tell.
     """
 
@@ -41,6 +42,7 @@ class WriteResult:
     replaced: int
     truncated: list[str] | None
     skipped: tuple[str, ...] = ()
+    deleted: int = 0
 
     @classmethod
     def by(
@@ -64,6 +66,7 @@ class WriteResult:
             replaced=len(change.removed),
             truncated=None if truncated is None else [identity for identity in truncated if identity not in skipped],
             skipped=tuple(document.id for document in documents if document.id in skipped),
+            deleted=change.deleted,
         )
 
 
@@ -103,9 +106,23 @@ async def upsert(
     pointers: Sequence[str],
     *,
     mode: Mode = "upsert",
+    delete: Sequence[str] = (),
     once: IdempotentWrite[WriteResult] | None = None,
 ) -> WriteResult:
-    """Encode and store documents, all or none; on return they are on disk, and every new reader sees them."""
+    """Encode and store documents, all or none; on return they are on disk, and every new reader sees them.
+
+    The same transaction deletes the documents with the ids in `delete`; unknown ids are ignored.
+
+    Raises:
+        InvalidContent: an id is in `documents` and in `delete`.
+    """
+    sent = {document.id for document in documents}
+    if both := [i for i, identity in enumerate(delete) if identity in sent]:
+        raise InvalidContent.at(
+            f"/delete/{both[0]}",
+            f"document {delete[both[0]]!r} is to be written and deleted: leave its id out of delete, or it out of "
+            "documents",
+        )
     existing = frozenset[str]()
     if mode == "skip":
         existing = await READS.run(_existing, collection, [document.id for document in documents])
@@ -120,6 +137,7 @@ async def upsert(
                 prepared.records,
                 mode=mode,
                 existing=existing,
+                delete=delete,
                 once=None if once is None else once.adapt(written),
             )
         except DocumentChanged:

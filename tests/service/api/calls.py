@@ -154,6 +154,7 @@ EVERY_FIELD = [
         {"mode": "create", "documents": [{"id": "c", "key_vector": [1, 0], "value_vector": [0, 1]}]},
         {"name": "vectors"},
     ),
+    Call("post_documents", {"documents": [{"id": "g", "key_vector": [1, 0]}], "delete": ["f"]}, {"name": "vectors"}),
     *(
         Call("post_documents", {"mode": mode, "documents": [{"id": "qa76", "key": "databases"}]})
         for mode in ("upsert", "skip")

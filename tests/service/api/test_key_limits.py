@@ -100,6 +100,13 @@ def test_a_batch_with_one_document_outside_writes_nothing(client: httpx.Client, 
     assert ids(client, "shared") == ["theirs"]
 
 
+def test_a_key_supersedes_only_documents_of_its_own(client: httpx.Client) -> None:
+    write(client, "b", "shared", "theirs", tenant="b")
+    write(client, "a", "shared", "mine")
+    assert write(client, "a", "shared", "new", delete=["mine", "theirs"]).json()["deleted"] == 1
+    assert ids(client, "shared") == ["new", "theirs"]
+
+
 def test_of_ndjson_only_the_lines_outside_are_left_out(client: httpx.Client) -> None:
     write(client, "b", "shared", "theirs", tenant="b")
     lines = documents("1", "theirs") + documents("2", tenant="b") + documents("3")

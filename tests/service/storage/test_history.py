@@ -48,21 +48,26 @@ class StoreMachine(RuleBasedStateMachine):
                 writer.create_collection(name, SETTINGS)
                 self.model[name], self.rows[name] = {}, set()
 
-    @rule(name=names, batch=batches, fails=st.booleans())
-    def upsert(self, name: str, batch: dict[str, int], fails: bool) -> None:
+    @rule(name=names, batch=batches, superseded=st.sets(ids), fails=st.booleans())
+    def upsert(self, name: str, batch: dict[str, int], superseded: set[str], fails: bool) -> None:
+        """Write documents, and delete others in the same transaction."""
         if name not in self.model:
             return
+        superseded -= batch.keys()
         try:
             with self.store.writing() as writer:
                 number = writer.collection(name).id
+                deleted = writer.delete_ids(number, sorted(superseded))
                 change = writer.upsert(number, [document(identity, seed) for identity, seed in batch.items()])
-                new = {(number, row) for row in change.added.tolist()}
-                writer.after_commit(lambda: self._published(name, change.added, change.removed, new))
+                new, removed = {(number, row) for row in change.added.tolist()}, np.union1d(change.removed, deleted)
+                writer.after_commit(lambda: self._published(name, change.added, removed, new))
                 if fails:
                     raise InterruptedError
         except InterruptedError:
             return
-        self.model[name] |= batch
+        self.model[name] = {
+            identity: seed for identity, seed in self.model[name].items() if identity not in superseded
+        } | batch
 
     @rule(name=names, identities=st.lists(ids))
     def delete_ids(self, name: str, identities: list[str]) -> None:

@@ -415,11 +415,13 @@ class Written(Record):
     Attributes:
         skipped: the ids that existed already; their documents are unchanged.
         truncated: the ids of documents whose text is longer than the encoder reads; None if the encoder does not tell.
+        deleted: the number of documents that were deleted because the new ones supersede them.
     """
 
     upserted: int
     truncated: list[str] | None
     skipped: list[str]
+    deleted: int = 0
 
 
 def parse_background(content: Mapping[str, Any] | None) -> Background | None:

@@ -171,7 +171,7 @@ def get_many(
         >>> [document is not None for document in collection.get_many(["cats", "unknown"])]
         [True, False]
     """
-    id_list = _to_id_list(ids)
+    id_list = to_id_list(ids)
     documents: dict[str, Document] = {}
     for begin in range(0, len(id_list), _PAGE_SIZE):
         chunk = list(dict.fromkeys(id_list[begin : begin + _PAGE_SIZE]))
@@ -221,7 +221,7 @@ def find(
     Example:
         >>> [document.id for document in collection.find(where=F.year < 1950)]
     """
-    id_list = None if ids is None else _to_id_list(ids)
+    id_list = None if ids is None else to_id_list(ids)
     raise_flaws([*validation.check_number(page, "/limit", minimum=1, maximum=validation.MAX_PAGE_SIZE)])
     selection = drop_omitted(ids=id_list, filter=filters.encode_filter(where))
 
@@ -345,7 +345,7 @@ def update(
 def parse_written(reply: Reply) -> Written:
     """Parse the result of a write."""
     content = reply.json()
-    return Written(content["upserted"], content["truncated"], content.get("skipped", []))
+    return Written(content["upserted"], content["truncated"], content.get("skipped", []), content.get("deleted", 0))
 
 
 def _write_call(method: str, path: str, content: Mapping[str, Any]) -> Call[Written]:
@@ -395,10 +395,10 @@ def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> d
         raise invalid_value("", "send exactly one of ids and filter")
     if where is not None:
         return {"filter": filters.encode_filter(where)}
-    return {"ids": _to_id_list(() if ids is None else ids)}
+    return {"ids": to_id_list(() if ids is None else ids)}
 
 
-def _to_id_list(ids: str | Iterable[str]) -> list[str]:
+def to_id_list(ids: str | Iterable[str]) -> list[str]:
     """Return an id, or several ids, as a list, after checking each of them."""
     id_list = [ids] if isinstance(ids, str) else validation.require_list(ids, "/ids")
     raise_flaws(validation.check_document_ids(id_list))

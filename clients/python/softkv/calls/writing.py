@@ -12,7 +12,7 @@ from softkv.answers.documents import Document, Refusal, Report, encode_document,
 from softkv.answers.info import Written
 from softkv.calls.call import NDJSON_TYPE, WRITE_TIMEOUT, Call, CollectionRef, Plan
 from softkv.calls.collections import info
-from softkv.calls.documents import parse_written
+from softkv.calls.documents import parse_written, to_id_list
 from softkv.calls.rows import Rows, open_rows
 from softkv.calls.service import get_limit
 from softkv.errors import Flaw, Invalid, TooLarge
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 
 
 def write(
-    collection: CollectionRef, documents: Iterable[Document | Mapping[str, Any]], *, on_conflict: OnConflict = "replace"
+    collection: CollectionRef,
+    documents: Iterable[Document | Mapping[str, Any]],
+    *,
+    on_conflict: OnConflict = "replace",
+    delete: str | Iterable[str] = (),
 ) -> Call[Written]:
     """Write documents in one transaction: all of them, or none.
 
     Args:
         documents: `Document` objects, or mappings with their fields.
         on_conflict: what to do with a document whose id exists: "replace" it, "skip" it, or "fail" altogether.
+        delete: the ids of documents that these ones supersede; the same transaction deletes them, and ignores unknown
+            ids.
 
     Returns:
-        A `Written` with the number of written documents, and the skipped and truncated ids.
+        A `Written` with the number of written documents, of deleted ones, and the skipped and truncated ids.
 
     Raises:
         Conflict: an id exists, and `on_conflict` is "fail".
@@ -56,7 +62,8 @@ def write(
         for index, document in enumerate(encoded)
     )
     raise_flaws(flaw for document in flaws for flaw in document)
-    content = encode_json({"documents": encoded, "mode": write_mode(on_conflict)})
+    ids = to_id_list(delete)
+    content = encode_json({"documents": encoded, "mode": write_mode(on_conflict), **({"delete": ids} if ids else {})})
     return Call("POST", collection.documents, parse_written, content=content, idempotent=True, timeout=WRITE_TIMEOUT)
 
 

@@ -96,6 +96,6 @@ export function encodeFields(document: Fields<unknown, null>, pointer = ""): Rec
 }
 
 /** Convert the result of a write from the wire. */
-export function readWritten({ upserted, skipped = [], truncated }: SchemaUpserted): Written {
-  return { upserted, skipped, truncated };
+export function readWritten({ upserted, skipped = [], deleted = 0, truncated }: SchemaUpserted): Written {
+  return { upserted, skipped, deleted, truncated };
 }

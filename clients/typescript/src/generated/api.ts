@@ -44,7 +44,8 @@ export interface paths {
          *     Of a JSON body, either all documents or none are written. An NDJSON body may have any length: it is written in
          *     batches of 1,000 lines, and only invalid lines are left out.
          *
-         *     A document with an existing id replaces the stored one, unless `mode` sets another treatment.
+         *     A document with an existing id replaces the stored one, unless `mode` sets another treatment. `delete` names
+         *     documents that the same transaction deletes.
          *
          *     **Scope** of the key: `write`.
          */
@@ -3121,6 +3122,8 @@ export interface components {
              * @enum {string}
              */
             mode?: "upsert" | "create" | "skip";
+            /** @description Ids of documents that these ones supersede: they are deleted in the same transaction. Unknown ids are ignored. None of them may be in `documents`. */
+            delete?: components["schemas"]["DocumentId"][];
         };
         /**
          * @description A document without its id.
@@ -5014,6 +5017,8 @@ export interface components {
             upserted: number;
             /** @description Only with `mode: "skip"`: existing ids, whose documents stay unchanged. */
             skipped?: string[];
+            /** @description Only with `delete`: the number of documents that were deleted. */
+            deleted?: number;
             /** @description Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell. */
             truncated: string[] | null;
         };
