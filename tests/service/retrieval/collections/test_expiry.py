@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +16,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Question, answers
+from attention.lookup import Limits, Memory, Question, Rows, answers
 from service.retrieval.collections import AnyCollection, Catalogue, SharedCatalogue
-from service.storage import Comparison, DocumentRecord, DocumentsExist, SQLiteStore, open_shared
+from service.retrieval.collections.expiry import NEVER, UnexpiredViews
+from service.retrieval.documents import ExpirySweep
+from service.storage import (
+    Comparison,
+    DiskFull,
+    DocumentRecord,
+    DocumentsExist,
+    ExpiryRows,
+    SQLiteStore,
+    open_shared,
+)
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import ids, rows
 
 ODD = Comparison("metadata.odd", "==", True)
-STORES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 IDS = tuple("abcdef")
 AFTER = 7
 
@@ -288,3 +299,141 @@ def test_an_expired_document_is_absent_in_every_process(postgres, events):
 @given(events=HISTORIES)
 def test_an_expired_document_is_absent_in_every_process_in_many_histories(postgres, events):
     play_in_postgres(postgres, events)
+
+
+WRITERS, WRITES = 3, 40
+
+
+def test_writers_readers_and_a_clock_that_goes_on(tmp_path):
+    """No reader sees a document that had expired before it asked, and each sees all that live beyond its answer."""
+    clock = SetClock()
+    with SQLiteStore.open(tmp_path) as store:
+        catalogue = Catalogue(store, None, clock=clock)
+        collection, _ = asyncio.run(catalogue.create("c", {"similarity": "dot"}))
+        acknowledged: dict[str, int] = {}
+        writing = threading.Event()
+
+        def write(writer: int) -> None:
+            for number in range(WRITES):
+                identity, expires = f"{writer}-{number % 9}", clock.now + number % 7
+                acknowledged.pop(identity, None)
+                collection.write([document(identity, 1, expires)])
+                acknowledged[identity] = expires
+                clock.now += 1
+
+        def sweep() -> None:
+            while not writing.is_set():
+                collection.delete_expired(3)
+
+        def read() -> None:
+            while not writing.is_set():
+                known, began = dict(acknowledged), clock.now
+                with collection.snapshot() as snapshot:
+                    documents = snapshot.reader.page_of_texts(snapshot.record.id)
+                    keys = snapshot.reader.texts(snapshot.record.id, snapshot.view.numbers())
+                ended = clock.now
+                assert {one.id: one.expires for one in documents} == {one.id: one.expires for one in keys}
+                assert all(one.expires is not None and one.expires > began for one in documents)
+                seen = {one.id for one in documents}
+                for identity, expires in known.items():
+                    assert identity in seen or expires <= ended or acknowledged.get(identity) != expires
+
+        with ThreadPoolExecutor(WRITERS + 3) as threads:
+            others = [threads.submit(work) for work in (sweep, read, read)]
+            for done in [threads.submit(write, writer) for writer in range(WRITERS)]:
+                done.result()
+            writing.set()
+            for done in others:
+                done.result()
+
+
+def test_the_sweep_deletes_what_has_expired_in_every_collection(tmp_path):
+    clock = SetClock()
+    with SQLiteStore.open(tmp_path) as store:
+        catalogue = Catalogue(store, None, clock=clock)
+        for name in "ab":
+            collection, _ = asyncio.run(catalogue.create(name, {"similarity": "dot"}))
+            collection.write([document(f"{number}", 1, clock.now + number) for number in range(600)])
+        clock.now += 299
+        asyncio.run(ExpirySweep(catalogue).sweep())
+        with store.reading() as reader:
+            assert [(record.documents, record.first_expiry) for record in reader.collections()] == [(300, 1300)] * 2
+        assert [collection.size for collection in catalogue.collections()] == [300, 300]
+
+
+def test_the_sweep_goes_on_after_a_full_disk(tmp_path, monkeypatch):
+    clock = SetClock()
+    with SQLiteStore.open(tmp_path) as store:
+        catalogue = Catalogue(store, None, clock=clock)
+        collection, _ = asyncio.run(catalogue.create("c", {"similarity": "dot"}))
+        collection.write([document("a", 1, clock.now)])
+
+        def fail(limit: int) -> bool:
+            raise DiskFull("the disk is full")
+
+        with monkeypatch.context() as full:
+            full.setattr(collection, "delete_expired", fail)
+            asyncio.run(ExpirySweep(catalogue).sweep())
+        assert store.reading().__enter__().count(collection.record.id) == 1
+        asyncio.run(ExpirySweep(catalogue).sweep())
+        assert store.reading().__enter__().count(collection.record.id) == 0
+
+
+def test_nothing_is_added_where_nothing_expires(tmp_path):
+    """Neither the clock nor another reader or view is asked for."""
+
+    def clock() -> int:
+        raise AssertionError("the clock is read")
+
+    with SQLiteStore.open(tmp_path) as store:
+        catalogue = Catalogue(store, None)
+        collection, _ = asyncio.run(catalogue.create("c", {"similarity": "dot"}))
+        collection.write([document("a", 1)])
+        collection._clock = clock
+        with collection.snapshot() as snapshot:
+            assert snapshot.view is collection._memory.view
+            assert snapshot.stored is None
+        with collection.reading():
+            pass
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.booleans()), max_size=40),
+    st.lists(st.integers(-1, 31), min_size=1, max_size=6),
+)
+def test_a_view_lacks_the_rows_that_have_expired(writes, instants):
+    """As a memory from which they were removed, whatever was shown before, with blocks of a few rows."""
+    limits = Limits(block_rows=4, first_rows=1)
+    memory, expirations, views = Memory("dot", limits=limits), NEVER, UnexpiredViews()
+    expires: dict[int, int] = {}
+    for row, (instant, replaced, compacted) in enumerate(writes):
+        removed = np.array([replaced] if replaced in expires else [], np.int64)
+        added = ExpiryRows(np.array([row], np.int64), np.array([instant], np.int64))
+        memory.publish(add=Rows(np.array([row]), np.ones((1, 2), np.float32)), remove=removed)
+        expirations = expirations.after_write(added, removed)
+        expires.pop(replaced, None)
+        expires[row] = instant
+        if compacted:
+            memory.compact()
+        for now in instants:
+            shown = views.at(memory.view, expirations, now)
+            alive = sorted(row for row, instant in expires.items() if instant > now)
+            assert shown.view.numbers().tolist() == alive
+            assert (shown.view is memory.view) or (shown.until is not None)
+            assert views.current(memory.view) is (shown.view if shown.until is not None else views.current(memory.view))
+
+
+def test_many_expirations_are_merged():
+    rng, expected, expirations = np.random.default_rng(0), dict[int, int](), NEVER
+    for start in range(0, 6000, 40):
+        rows = np.arange(start, start + 40)
+        instants = rng.integers(0, 1000, 40)
+        removed = rng.integers(0, max(start, 1), 25 if start else 0)
+        expirations = expirations.after_write(ExpiryRows(rows, instants), removed)
+        expected = {row: at for row, at in expected.items() if row not in set(removed.tolist())}
+        expected |= dict(zip(rows.tolist(), instants.tolist(), strict=True))
+        after, until = np.sort(rng.integers(0, 1000, 2)).tolist()
+        found = np.setdiff1d(expirations.between(after, until), expirations.gone)
+        assert found.tolist() == sorted(row for row, at in expected.items() if after < at <= until)
+        assert len(expirations.rows) + len(expirations.recent_rows) < 2 * len(expected) + 3000

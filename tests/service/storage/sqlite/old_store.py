@@ -48,7 +48,7 @@ def remove_later_schemas(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP TABLE {table}")
     connection.execute("DROP INDEX documents_by_expiry")
     connection.execute("ALTER TABLE documents DROP COLUMN expires")
-    for column in ("encoder_model", "expire_after", "defaults"):
+    for column in ("encoder_model", "expire_after", "defaults", "first_expiry"):
         connection.execute(f"ALTER TABLE collections DROP COLUMN {column}")
 
 
