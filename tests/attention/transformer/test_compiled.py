@@ -82,7 +82,8 @@ def test_models_of_every_kind(random, texts, activation, options, library):
     expected = defined(model, *texts)
     assert actual.shape == expected.shape
     assert actual.dtype == np.float32
-    np.testing.assert_allclose(actual, expected, atol=2e-5 if options == {"unit_length": False} else 2e-6)
+    length = 1 if options.get("unit_length", True) else 10
+    np.testing.assert_allclose(actual, expected, atol=2 * length * OFF_BY[module.way_of("float32")])
 
 
 def test_a_text_does_not_notice_its_neighbours(model, texts, random, way):
