@@ -28,21 +28,8 @@ from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter
 from softkv.integrations.connection import CollectionSource, collect_pages
 from softkv.integrations.retrieval import ACCEPTED_VERDICTS, RetrievalOptions
-from softkv.langgraph.conversion import (
-    CREATED,
-    INDEXED,
-    NAMESPACE,
-    ItemIndex,
-    NewItem,
-    StoredItem,
-    check_namespace,
-    document_id,
-    expiry,
-    in_order,
-    split_namespace,
-    to_text,
-    within,
-)
+from softkv.langgraph import conversion
+from softkv.langgraph.conversion import NewItem, StoredItem
 from softkv.langgraph.filters import ItemFilter
 from softkv.problems import Reply
 
@@ -64,7 +51,7 @@ class StoreSource(CollectionSource):
     """
 
     defaults: Mapping[str, Any] = {}
-    index: ItemIndex | None = None
+    index: conversion.ItemIndex | None = None
     options: RetrievalOptions = RetrievalOptions()
     encodes: bool = True
     clock: Callable[[], datetime] = staticmethod(lambda: datetime.now(UTC))
@@ -123,16 +110,16 @@ def prepare(source: StoreSource, ops: Iterable[Op]) -> Batch:
     changes: dict[str, NewItem | None] = {}
     for position, op in enumerate(batch.ops):
         if isinstance(op, PutOp):
-            check_namespace(op.namespace)
-            identity = document_id(op.namespace, op.key)
+            conversion.check_namespace(op.namespace)
+            identity = conversion.document_id(op.namespace, op.key)
             changes[identity] = None if op.value is None else _new_item(source, op, op.value)
         elif isinstance(op, SearchOp):
-            check_namespace(op.namespace_prefix)
+            conversion.check_namespace(op.namespace_prefix)
             batch.filters[position] = ItemFilter.read(op.filter)
             if op.query and source.index is not None:
                 batch.queries.append(op.query)
         elif isinstance(op, GetOp):
-            check_namespace(op.namespace)
+            conversion.check_namespace(op.namespace)
         elif isinstance(op, ListNamespacesOp):
             for condition in op.match_conditions or ():
                 _check_condition(condition)
@@ -152,7 +139,7 @@ def _new_item(source: StoreSource, op: PutOp, value: Mapping[str, Any]) -> NewIt
 
 
 def _check_condition(condition: MatchCondition) -> None:
-    check_namespace(condition.path)
+    conversion.check_namespace(condition.path)
     if condition.match_type not in ("prefix", "suffix"):
         raise ValueError(f"Unsupported match type: {condition.match_type}")
 
@@ -163,7 +150,7 @@ def run_batch(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[list[
     results: list[Result] = [None] * len(batch.ops)
     refreshed: dict[str, float] = {}
     gets = {position: op for position, op in enumerate(batch.ops) if isinstance(op, GetOp)}
-    stored = yield from _get_items(source, [document_id(op.namespace, op.key) for op in gets.values()])
+    stored = yield from _get_items(source, [conversion.document_id(op.namespace, op.key) for op in gets.values()])
     for (position, get), item in zip(gets.items(), stored, strict=True):
         if item is not None:
             results[position] = item.item()
@@ -199,7 +186,7 @@ def _refresh(source: StoreSource, ttls: Mapping[str, float]) -> Plan[None]:
     for ttl in sorted(set(ttls.values())):
         ids = [identity for identity, minutes in ttls.items() if minutes == ttl]
         for begin in range(0, len(ids), _PAGE_SIZE):
-            yield from calls.update(source.place, ids[begin : begin + _PAGE_SIZE], expires=expiry(now, ttl))
+            yield from calls.update(source.place, ids[begin : begin + _PAGE_SIZE], expires=conversion.expiry(now, ttl))
 
 
 def _write(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[None]:
@@ -219,7 +206,11 @@ def _write(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[None]:
     for index, (item, document) in enumerate(zip(batch.writes.values(), existing, strict=True)):
         # A microsecond apart, so that items of one batch keep their order.
         written = now + timedelta(microseconds=index)
-        created = to_text(written) if document is None else document.metadata.get(CREATED, to_text(written))
+        created = (
+            conversion.to_text(written)
+            if document is None
+            else document.metadata.get(conversion.CREATED, conversion.to_text(written))
+        )
         of_texts = [encoded[text] for text in item.texts] if len(item.texts) > 1 or not source.encodes else None
         documents.append(item.document(created, written, of_texts))
     yield from source.write(documents)
@@ -236,7 +227,7 @@ def _search(
         raise ValueError(f"Expected a limit and an offset from 0 on, got {op.limit} and {op.offset}.")
     if op.limit == 0:
         return [], []
-    where = _join(within(op.namespace_prefix), condition.where)
+    where = _join(conversion.within(op.namespace_prefix), condition.where)
     if not condition.exact:
         where = _one_of((yield from _list(source, op, condition)))
     options = source.options.adjust({"top_k": op.offset + op.limit})
@@ -252,7 +243,7 @@ def _search(
         for item, match in zip(items, page, strict=True)
     ]
     if len(result) < op.limit and (answer.evidence.null_similarity is None or options.accept == "any"):
-        unindexed = Comparison(METADATA + INDEXED, "==", False)
+        unindexed = Comparison(METADATA + conversion.INDEXED, "==", False)
         unscored = (yield from _list(source, op, condition, unindexed))[: op.limit - len(result)]
         items += unscored
         result += [item.search_item() for item in unscored]
@@ -288,10 +279,10 @@ def _list(
     source: StoreSource, op: SearchOp, condition: ItemFilter, further: Filter | None = None
 ) -> Plan[list[StoredItem]]:
     """Return all items of a namespace that pass a filter, in LangGraph's order."""
-    where = _join(within(op.namespace_prefix), condition.where, further)
+    where = _join(conversion.within(op.namespace_prefix), condition.where, further)
     paging = calls.find(source.place, where=where, include=_FIELDS, page=_PAGE_SIZE)
     documents = yield from collect_pages(paging.copy_with(ask=lambda *page: _without_warnings(paging.ask(*page))))
-    items = in_order(map(StoredItem.read, documents))
+    items = conversion.in_order(map(StoredItem.read, documents))
     return items if condition.exact else [item for item in items if condition.passes(item.value)]
 
 
@@ -326,10 +317,14 @@ def _join(*filters: Filter | None) -> Filter | None:
 
 def _list_namespaces(source: StoreSource, op: ListNamespacesOp) -> Plan[list[tuple[str, ...]]]:
     conditions = op.match_conditions or ()
-    values = yield from collect_pages(collections.values(source.place, METADATA + NAMESPACE, where=_narrow(conditions)))
+    values = yield from collect_pages(
+        collections.values(source.place, METADATA + conversion.NAMESPACE, where=_narrow(conditions))
+    )
     texts = [value.value for value in values if isinstance(value.value, str)]
     namespaces = {
-        labels for labels in map(split_namespace, texts) if all(_matches(condition, labels) for condition in conditions)
+        labels
+        for labels in map(conversion.split_namespace, texts)
+        if all(_matches(condition, labels) for condition in conditions)
     }
     return sorted({labels[: op.max_depth] for labels in namespaces})[op.offset : op.offset + op.limit]
 
@@ -341,7 +336,7 @@ def _narrow(conditions: Iterable[MatchCondition]) -> Filter | None:
         for condition in conditions
         if condition.match_type == "prefix"
     ]
-    return _join(*map(within, prefixes))
+    return _join(*map(conversion.within, prefixes))
 
 
 def _matches(condition: MatchCondition, labels: tuple[str, ...]) -> bool:
