@@ -39,6 +39,7 @@ def plain(record: DocumentRecord) -> tuple[Any, ...]:
         record.parts,
         value,
         record.value_sent,
+        record.expires,
     )
 
 

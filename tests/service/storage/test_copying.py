@@ -27,6 +27,7 @@ KINDS = [
     document("null sent", key=None, value=None),
     document("escapes", key='"\\\n', value='"\\\n', value_sent=False),
     document("escapes sent", key='"\\\n', value='"\\\n'),
+    document("expires", expires=10**15),
     document("zero", keys=np.array([[-0.0, 1e-40, 3e38]], np.float32)),
 ]
 
@@ -124,7 +125,7 @@ def test_another_collection_of_that_name_is_left_alone(store, other):
     [
         {"key": None}, {"key": ""}, {"value": 0}, {"value": False}, {"metadata": {"seed": 0.0}}, {"value_vector": None},
         {"keys": np.zeros((0, 3), np.float32)}, {"keys": np.array([[-0.0, 0.1, -1]], np.float32)},
-        {"parts": (TextSpan(0, 1),)},
+        {"parts": (TextSpan(0, 1),)}, {"expires": 10**15},
     ],
     ids=repr,
 )  # fmt: skip

@@ -159,7 +159,20 @@ class History:
             catalogue.close()
             catalogue.store.close()
 
+    def look(self) -> None:
+        """Check the ids that each process answers with."""
+        for catalogue in (self.catalogue, self.replica):
+            if isinstance(catalogue, SharedCatalogue):
+                catalogue.look()
+            with catalogue.collection("c").snapshot() as snapshot:
+                number = snapshot.record.id
+                assert snapshot.reader.existing(number, IDS).keys() == self.alive.keys()
+                assert snapshot.reader.count(number) == len(self.alive)
+                keyed = snapshot.reader.ids(number, snapshot.view.numbers())
+                assert sorted(keyed) == sorted(i for i, kept in self.alive.items() if len(kept.keys))
+
     def check(self) -> None:
+        """Check every kind of read in each process."""
         for catalogue in (self.catalogue, self.replica):
             if isinstance(catalogue, SharedCatalogue):
                 catalogue.look()
@@ -239,7 +252,8 @@ def play(history: History, events: list[tuple[Any, ...]]) -> None:
     try:
         for name, *arguments in events:
             getattr(history, name)(*arguments)
-            history.check()
+            history.look()
+        history.check()
     finally:
         history.close()
 

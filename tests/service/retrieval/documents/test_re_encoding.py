@@ -140,6 +140,7 @@ def is_exact(result: Any, model: Encoder, query: str, texts: dict[str, str]) -> 
     return all(match.similarity == pytest.approx(right[match.id], abs=1e-5) for match in result.matches)
 
 
+FAR = 4 * 10**15  # microseconds: an instant in 2096
 TEXTS = {f"{i:05}": text(i) for i in range(2000)}
 
 
@@ -147,6 +148,7 @@ def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
     async def scenario() -> None:
         async with running(store, models) as service:
             await filled(service)
+            await write(service.collection(), sent(299, expires=FAR))
             assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
             before = service.collection().record
             status = await service.jobs.start(service.collection(), "new")
@@ -163,6 +165,9 @@ def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
             assert after.name == before.name
             assert (after.documents, after.settings.encoder, after.settings.dimension) == (300, "new", 48)
             assert after.settings.temperature == models["new"].temperatures["cosine"].value
+            with service.collection().reading() as (record, reader):
+                (moved,) = reader.page(record.id, ids=["00299"])
+            assert (moved.expires, after.first_expiry) == (FAR, FAR)
             assert [record.name for record in service.catalogue.collections()] == ["c"]
 
     asyncio.run(scenario())
