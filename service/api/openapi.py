@@ -120,7 +120,8 @@ half. Otherwise `several`: they share it. The verdict is a rule about weights, n
 **Filters** compare the `id`, the `key` text or a field of the metadata:
 `{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`. Or they join
 conditions: `{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field counts as null: `==`, `!=`, `in`
-and `not in` compare it, and an order with it is false. With `"ignore_case": true`, `contains` ignores case.
+and `not in` compare it, and an order with it is false. With `"ignore_case": true`, `contains` ignores case. The value
+`{"datetime": "2026-11-01T00:00:00Z"}` or `{"datetime": "now-7d"}` compares with texts in ISO 8601 as instants.
 
 **Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people. A 422 has `errors`, each
 with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's format.

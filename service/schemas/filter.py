@@ -20,7 +20,7 @@ FieldInFilter = Annotated[
 ]
 
 
-class Instant(Wire):
+class DateTime(Wire):
     """An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone."""
 
     datetime: str = Field(
@@ -35,7 +35,7 @@ class Equality(Wire):
 
     field: FieldInFilter
     operator: Literal["==", "!="] = Field(description="Equal, or not equal.")
-    value: Scalar | list[Scalar] | Instant = Field(
+    value: Scalar | list[Scalar] | DateTime = Field(
         description='Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists '
         "are equal if each scalar is. An instant equals every text that is a date of that instant."
     )
@@ -55,7 +55,7 @@ class Ordering(Wire):
     operator: Literal[">", ">=", "<", "<="] = Field(
         description="The order: greater, greater or equal, less, less or equal."
     )
-    value: str | int | float | Instant = Field(description="A number, a text or an instant.")
+    value: str | int | float | DateTime = Field(description="A number, a text or an instant.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -72,7 +72,7 @@ class Membership(Wire):
 
     field: FieldInFilter
     operator: Literal["in", "not in"] = Field(description="Equal to one of the values, or to none of them.")
-    value: list[Scalar | Instant] = Field(
+    value: list[Scalar | DateTime] = Field(
         max_length=MAX_OPERANDS, description="The values; at most 5,000 in the whole filter."
     )
 

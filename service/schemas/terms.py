@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.schemas.filter import Filter, Instant
+from service.schemas.filter import DateTime, Filter
 from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, finite_number, json_value
 
 FieldInBias = Annotated[
@@ -36,7 +36,7 @@ class Recency(Wire):
         description="The distance at which a document weighs half as much: a number, or for dates a duration such as "
         "`30d` or `12h` (units `s`, `m`, `h`, `d`, `w`)."
     )
-    origin: float | str | Instant | None = Field(
+    origin: float | str | DateTime | None = Field(
         None,
         description="The number from which distances count; with a duration, the date or the instant. Left out: the "
         "largest number, or the latest date, of all documents, whatever the filter.",

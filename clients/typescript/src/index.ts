@@ -67,8 +67,8 @@ export {
 export type { Circumstances } from "./errors.ts";
 export type { Code, Flaw, Refusal, UploadReport } from "./types.ts";
 export type { ServiceEvent } from "./wire/events.ts";
-export { F, and, not, or } from "./filters.ts";
-export type { Filter } from "./filters.ts";
+export { F, ago, and, not, or } from "./filters.ts";
+export type { Duration, Filter } from "./filters.ts";
 export { Pages } from "./pages.ts";
 export { Report } from "./calls/report.ts";
 export type { Fetch, How } from "./wire/sending.ts";

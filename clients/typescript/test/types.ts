@@ -1,6 +1,6 @@
 /** What the compiler says of calls: each line compiles, or does not where an error is expected. Nothing here runs. */
 
-import { Client, F, SoftkvError, and, not, or } from "../src/index.ts";
+import { Client, F, SoftkvError, ago, and, not, or } from "../src/index.ts";
 import type { Answer, Code, Document, Filter, Match, Report, Tensor, Verdict } from "../src/index.ts";
 
 interface Book {
@@ -100,6 +100,12 @@ export const filters: Filter[] = [
   F("id", "in", ["a", "b"]),
   F("key", "contains", "sql", { ignore_case: true }),
   and(F("year", ">", 1), or(not(F("id", "==", "a")), { field: "metadata.year", operator: "<", value: 3 })),
+  F("written", ">", ago("7d")),
+  F("written", "in", [new Date(), "soon", { datetime: "now+1h" }]),
+  // @ts-expect-error: a duration has a unit
+  F("written", ">", ago("7")),
+  // @ts-expect-error: a list has no instant as a part
+  F("written", "contains", new Date()),
   // @ts-expect-error: nothing is above a list
   F("year", ">", [1930]),
   // @ts-expect-error: a list is wanted

@@ -1,7 +1,7 @@
 /** Terms that the metadata of a document adds to its logit: near to the largest number, a number times a factor, a value. */
 
 import { fill, h } from "../js/element.js";
-import { isNumeric } from "./fields.js";
+import { isDated, isNumeric } from "./fields.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
 /** @typedef {import("./words.js").Say} Say */
@@ -43,6 +43,7 @@ export function biasBuilder(say, changed, learn) {
 
   /** @param {string} field @returns {Kind[]} */
   function kindsOf(field) {
+    if (isDated(fields.get(field))) return ["near", "value"];
     return isNumeric(fields.get(field)) ? ["near", "linear", "log", "value"] : ["value"];
   }
 
@@ -102,13 +103,16 @@ export function biasBuilder(say, changed, learn) {
         tell();
       },
     });
+    const isDuration = row.kind === "near" && (isDated(fields.get(row.field)) || DURATION.test(row.number));
+    const label = say(isDuration ? "bias.near.duration" : `bias.${row.kind}.number`);
     const number = h("input", {
       id: `bias-number-${i}`,
-      type: "number",
-      step: "any",
+      type: isDuration ? "text" : "number",
+      step: isDuration ? null : "any",
       value: row.number,
-      "aria-label": say(`bias.${row.kind}.number`),
-      placeholder: say(`bias.${row.kind}.number`),
+      autocomplete: "off",
+      "aria-label": label,
+      placeholder: label,
       onchange: () => {
         row.number = number.value;
         tell();
@@ -168,8 +172,12 @@ export function biasBuilder(say, changed, learn) {
   };
 }
 
+/** How old a date may be: a number with its unit. */
+const DURATION = /^\d+(\.\d+)?[smhdw]$/;
+
 /** The term of a row; none while its number is missing. @param {Row} row @returns {object[]} */
 function termOf({ field, kind, value, number }) {
+  if (kind === "near" && DURATION.test(number.trim())) return [{ field, half_life: number.trim() }];
   if (number === "" || Number.isNaN(Number(number))) return [];
   const amount = Number(number);
   if (kind === "near") return [{ field, half_life: amount }];

@@ -31,6 +31,12 @@ export async function fieldsOf(api, collection) {
   return new Map([...all.filter(([, { types }]) => types.some((type) => type !== "object")), ...ALWAYS]);
 }
 
+/** Whether the values of a field are texts, of which the first and the last are dates. @param {Facts | undefined} facts */
+export function isDated(facts) {
+  const isDate = (/** @type {any} */ value) => typeof value === "string" && /^\d{4}-\d\d-\d\d([T ]|$)/.test(value);
+  return Boolean(facts?.types.every((type) => ["text", "null"].includes(type)) && isDate(facts.min) && isDate(facts.max));
+}
+
 /** Whether all values of a field are numbers. @param {Facts | undefined} facts */
 export function isNumeric(facts) {
   return Boolean(facts?.types.length && facts.types.every((type) => ["integer", "number", "null"].includes(type)));

@@ -253,6 +253,7 @@ function hint(facts) {
 function rowOf({ field, operator, value }) {
   if (value === null && operator === "==") return { field, operator: "missing", text: "" };
   if (value === null && operator === "!=") return { field, operator: "present", text: "" };
+  if (ORDER.includes(operator) && typeof value?.datetime === "string") return { field, operator, text: value.datetime };
   const text = Array.isArray(value) ? value.map(scalarText).join(", ") : scalarText(value);
   return { field, operator, text };
 }
@@ -261,6 +262,9 @@ function rowOf({ field, operator, value }) {
 function scalarText(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+/** Dates of ISO 8601 begin so; the service reads the rest. An instant relative to the request is written now-7d. */
+const DATE = /^(\d{4}-\d\d-\d\d([T ].*)?|now([+-]\d+(\.\d+)?[smhdw])?)$/;
 
 /** @param {{field: string, operator: string, text: string}} row @param {Fields} fields @returns {Condition} */
 function conditionOf({ field, operator, text }, fields) {
@@ -276,13 +280,16 @@ function conditionOf({ field, operator, text }, fields) {
         .filter((one) => one.trim())
         .map(scalar),
     };
-  return { field, operator, value: scalar(text) };
+  // Dates are compared as instants where the order of their texts may be another one.
+  const isInstant = ORDER.includes(operator) && field.startsWith("metadata.") && DATE.test(text.trim());
+  return { field, operator, value: isInstant ? { datetime: text.trim() } : scalar(text) };
 }
 
 /** A value of the type that the field has; a text where it has several that fit. @param {string} text @param {string[]} types */
 function scalarOf(text, types) {
   const value = parsed(text);
   if (typeof value === "number" && (types.includes("integer") || types.includes("number"))) return value;
+  if (typeof value?.datetime === "string") return value;
   if (typeof value === "boolean" && types.includes("boolean")) return value;
   if (typeof value === "string" && types.includes("text") && text.startsWith('"')) return value;
   return text;

@@ -34,6 +34,7 @@ const filters: SchemaFilter[] = [
   { field: "metadata.topics", operator: "!=", value: ["a", "list", 1, true] },
   { field: "metadata.year", operator: ">=", value: 2000 },
   { field: "id", operator: "in", value: ["qa76", "qa77"] },
+  { field: "metadata.written", operator: ">", value: { datetime: "now-7d" } },
   { field: "key", operator: "contains", value: "sql", ignore_case: true },
   { operator: "NOT", conditions: [{ operator: "OR", conditions: [] }, { field: "id", operator: "<", value: "b" }] },
 ];

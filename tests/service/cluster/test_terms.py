@@ -39,8 +39,19 @@ PRIOR = {"field": "metadata.stars", "scale": "log"}  # −∞ if there are none
 SHELF = {"field": "metadata.shelf", "weights": {"QA76": 1.25, "2": -0.1, "true": 2}}
 LARGE = {"field": "metadata.large", "factor": 1}
 SOFT = {"filter": {"field": "metadata.shelf", "operator": "==", "value": "QA76"}, "addend": 0.7}
-BIASES = [RECENT, [RECENT, SOFT], [PRIOR, SHELF, GAUSSIAN], [LARGE, SHELF, LARGE | {"factor": -1}], SOFT]
-FILTERS = [None, {"field": "metadata.year", "operator": ">", "value": 1950}]
+DAYS = {"field": "metadata.day", "half_life": "3d", "missing": -2}
+OF_DATES = [DAYS, {**DAYS, "origin": {"datetime": "now-1d"}, "decay": "gaussian"}]
+SOFT_DATES = {"filter": {"field": "metadata.day", "operator": ">=", "value": {"datetime": "now-20d"}}, "addend": 0.5}
+BIASES = [
+    [*OF_DATES, SOFT_DATES],
+    RECENT,
+    [RECENT, SOFT],
+    [PRIOR, SHELF, GAUSSIAN],
+    [LARGE, SHELF, LARGE | {"factor": -1}],
+    SOFT,
+]
+FILTERS = [None, {"field": "metadata.year", "operator": ">", "value": 1950}, SOFT_DATES["filter"]]
+NOW = 19_844 * 86_400_000_000  # 2024-05-01, in microseconds since the epoch
 
 
 def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
@@ -53,6 +64,7 @@ def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:
         "stars": seed % 9,
         "large": 1e17 + seed,
         "shelf": ["QA76", 2, True][seed % 3],
+        "day": [f"2024-04-{1 + seed % 30:02}", f"202404{1 + seed % 30:02}T06+0600", "soon", seed][seed % 4],
     }
     metadata["words"] = f"number {seed}"
     if seed % 7 == 0:
@@ -96,7 +108,7 @@ def processes(
 
 def attended(collection: Any, **options: Any) -> Any:
     query = np.ones(WIDTH) if options.pop("copies", False) else document("", 4).keys[0]
-    (result,) = asyncio.run(attend_collection(collection, [query], Options(**options), ["/query"]))
+    (result,) = asyncio.run(attend_collection(collection, [query], Options(**options, now=NOW), ["/query"]))
     return result
 
 
@@ -186,7 +198,7 @@ def test_words_and_a_bias_are_summed_as_in_one_process(
     for process in processes:
         with process.snapshot() as opened:
             snapshot = with_limits(opened, limits)
-            (added,) = build_terms([text], 0.7, bias)(snapshot)
+            (added,) = build_terms([text], 0.7, bias, now=NOW)(snapshot)
             assert added is not None
             mask = snapshot.mask(Comparison("metadata.year", ">", 1950))
             question = Question(document("", 4).keys[0], 0.4, null=0.2, bias=added.bias, top_k=12)

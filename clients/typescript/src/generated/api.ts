@@ -2319,6 +2319,15 @@ export interface components {
             /** @description An upper bound of the weight of all unavailable documents together, in the answer over all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over all. */
             max_missing_weight: number;
         };
+        /** @description An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone. */
+        DateTime: {
+            /**
+             * @description An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).
+             * @example 2026-11-01T00:00:00Z
+             * @example now-7d
+             */
+            datetime: string;
+        };
         /** @description The output of a trained model, and the attention of each of its tokens. */
         DecodeAnswer: {
             /** @description The whole output. */
@@ -3052,7 +3061,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
+            expires?: components["schemas"]["Instant"] | null;
             id: components["schemas"]["DocumentId"];
         };
         /**
@@ -3155,7 +3164,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description The documents to delete, by exactly one of `ids` and `filter`.
@@ -3218,7 +3227,7 @@ export interface components {
             /** @description The new vector; null: computed again as for a new document. */
             value_vector?: components["schemas"]["Vector"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
@@ -3497,7 +3506,7 @@ export interface components {
              */
             operator: "==" | "!=";
             /** @description Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists are equal if each scalar is. An instant equals every text that is a date of that instant. */
-            value: string | number | boolean | (string | number | boolean | null)[] | components["schemas"]["service__schemas__filter__Instant"] | null;
+            value: string | number | boolean | (string | number | boolean | null)[] | components["schemas"]["DateTime"] | null;
         };
         /** @description The body of an error response in the format of OpenAI. */
         ErrorAnswer: {
@@ -3733,6 +3742,12 @@ export interface components {
             /** @description The number of guesses. */
             guesses: number;
         };
+        /**
+         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
+         * @example 2026-12-24T18:00:00Z
+         * @example 1798135200
+         */
+        Instant: string | number;
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
@@ -3967,7 +3982,7 @@ export interface components {
              */
             operator: "in" | "not in";
             /** @description The values; at most 5,000 in the whole filter. */
-            value: (string | number | boolean | components["schemas"]["service__schemas__filter__Instant"] | null)[];
+            value: (string | number | boolean | components["schemas"]["DateTime"] | null)[];
         };
         /**
          * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
@@ -4143,7 +4158,7 @@ export interface components {
              */
             operator: ">" | ">=" | "<" | "<=";
             /** @description A number, a text or an instant. */
-            value: string | number | components["schemas"]["service__schemas__filter__Instant"];
+            value: string | number | components["schemas"]["DateTime"];
         };
         /** @description The weights of two similarities that have some: `W` for bilinear; `W_q`, `W_k` and `v` for additive. */
         Parameters: {
@@ -4402,7 +4417,7 @@ export interface components {
             /** @description The distance at which a document weighs half as much: a number, or for dates a duration such as `30d` or `12h` (units `s`, `m`, `h`, `d`, `w`). */
             half_life: number | string;
             /** @description The number from which distances count; with a duration, the date or the instant. Left out: the largest number, or the latest date, of all documents, whatever the filter. */
-            origin?: number | string | components["schemas"]["service__schemas__filter__Instant"];
+            origin?: number | string | components["schemas"]["DateTime"];
             /**
              * @description exponential: −ln 2 · distance / half_life; gaussian: −ln 2 · (distance / half_life)².
              * @default exponential
@@ -5047,7 +5062,7 @@ export interface components {
             /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["service__schemas__instants__Instant"] | null;
+            expires?: components["schemas"]["Instant"] | null;
         };
         /**
          * @description A vector, as numbers or as base64 of little-endian float32.
@@ -5124,21 +5139,6 @@ export interface components {
             /** @description The row's id. Left out: the heaviest row of the answer. */
             row?: components["schemas"]["RoomId"];
         };
-        /** @description An instant, with which dates are compared: texts in ISO 8601, in UTC if they name no zone. */
-        service__schemas__filter__Instant: {
-            /**
-             * @description An ISO 8601 date or time; or `now`, `now-7d`, `now+1h`: the start of the request, plus or minus a number of seconds (`s`), minutes (`m`), hours (`h`), days (`d`) or weeks (`w`).
-             * @example 2026-11-01T00:00:00Z
-             * @example now-7d
-             */
-            datetime: string;
-        };
-        /**
-         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
-         * @example 2026-12-24T18:00:00Z
-         * @example 1798135200
-         */
-        service__schemas__instants__Instant: string | number;
     };
     responses: never;
     parameters: never;
@@ -5185,6 +5185,7 @@ export type SchemaConfidenceCurve = components['schemas']['ConfidenceCurve'];
 export type SchemaConformalLevel = components['schemas']['ConformalLevel'];
 export type SchemaContainment = components['schemas']['Containment'];
 export type SchemaCoverage = components['schemas']['Coverage'];
+export type SchemaDateTime = components['schemas']['DateTime'];
 export type SchemaDecodeAnswer = components['schemas']['DecodeAnswer'];
 export type SchemaDecodePicture = components['schemas']['DecodePicture'];
 export type SchemaDecodeRequest = components['schemas']['DecodeRequest'];
@@ -5233,6 +5234,7 @@ export type SchemaFirstRow = components['schemas']['FirstRow'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
+export type SchemaInstant = components['schemas']['Instant'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];
@@ -5321,8 +5323,6 @@ export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWithWords = components['schemas']['WithWords'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type SchemaWordsRequest = components['schemas']['WordsRequest'];
-export type SchemaServiceSchemasFilterInstant = components['schemas']['service__schemas__filter__Instant'];
-export type SchemaServiceSchemasInstantsInstant = components['schemas']['service__schemas__instants__Instant'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;
 export interface operations {
