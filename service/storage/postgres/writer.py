@@ -262,7 +262,8 @@ class Writer(Reader):
         """
         record = self.lock_collection(collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
-        change = Change(NO_ROWS, upsert.removed, upsert.skipped, self._find_expired(collection, upsert.documents))
+        expired = self._find_expired(collection, upsert.documents)
+        change = Change(NO_ROWS, upsert.removed, upsert.skipped, expired=expired)
         if not upsert.documents:
             return change
         with self._connection.transaction():

@@ -247,7 +247,8 @@ class Writer(Reader):
         """
         record = self._collection("id", collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
-        change = Change(NO_ROWS, upsert.removed, upsert.skipped, self._find_expired(collection, upsert.documents))
+        expired = self._find_expired(collection, upsert.documents)
+        change = Change(NO_ROWS, upsert.removed, upsert.skipped, expired=expired)
         with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
