@@ -21,6 +21,7 @@ from service.datasets import DEMOS
 from service.opening import Opening, open_in_background
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
+from service.retrieval.queries import Refits
 from service.settings import Settings
 from service.storage import StorageError
 
@@ -61,6 +62,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             re_encoding.add_done_callback(_log_failure)
             sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
             sweeping.add_done_callback(_log_failure)
+            refitting = asyncio.create_task(_refit(app.state.parts, opening.keys))
+            refitting.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
@@ -71,7 +74,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 watching.cancel()
                 re_encoding.cancel()
                 sweeping.cancel()
-                await asyncio.gather(loading, watching, re_encoding, sweeping, return_exceptions=True)
+                refitting.cancel()
+                await asyncio.gather(loading, watching, re_encoding, sweeping, refitting, return_exceptions=True)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
                 if app.state.tracing is not None:
@@ -88,6 +92,7 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         MachineCode(settings.cache_dir, encodes=settings.encodes),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         ReEncodings(catalogue),
+        Refits(catalogue),
         settings.max_queries,
         settings.max_documents,
         settings.max_body_bytes,
@@ -110,6 +115,13 @@ async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:
     with suppress(StorageError):
         await asyncio.wrap_future(keys)
     await ExpirySweep(catalogue).run()
+
+
+async def _refit(parts: State, keys: Future[None]) -> None:
+    """Let calibrations follow feedback, once the collections' keys were read."""
+    with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
+        await asyncio.wrap_future(keys)
+    await parts.refits.run()
 
 
 async def _watch(keys: KeyFile | None) -> None:

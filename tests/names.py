@@ -113,6 +113,11 @@ EXPLAINED = {
         "ask-a-calibrated-collection": "min_confidence",
         "when-to-calibrate-again": "outgrown",
     },
+    "guide/feedback.md": {
+        "say-whether-an-answer-was-right": "feedback right kept observed first covered numbers all",
+        "promised-and-seen": "promised seen expected drift",
+        "refit": "refit tried proposed",
+    },
     "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
         " guesses answer null_guesses shown_temperature X-Room-Secret",

@@ -7,7 +7,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,11 @@ from service.storage import Condition, InvalidCondition, Restriction, condition_
 
 log = structlog.get_logger("softkv")
 
-Level = Literal["none", "read", "write"]
-LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each includes those before it
-SCOPES = ("read", "write")
+Level = Literal["none", "read", "feedback", "write"]
+LEVELS: tuple[Level, ...] = ("none", "read", "feedback", "write")  # each includes those before it
+SCOPES: Mapping[str, Level] = {"read": "read", "feedback": "feedback", "write": "write"}
+CHANGING: frozenset[Level] = frozenset({"feedback", "write"})
+"""The levels of calls that change something."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -49,7 +51,7 @@ class Holder:
 
     Attributes:
         name: the holder's name in logs.
-        level: what the holder may do: read, or read and write.
+        level: what the holder may do: read, read and give feedback, or read and write.
         prefixes: the key covers only collections whose names begin with one of these; empty for all collections.
         caller: a digest of the key, which distinguishes callers.
         restriction: the part of these collections that the key reads and changes, and its quotas; None for all of
@@ -164,7 +166,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
     if not NAME.fullmatch(name):
         raise KeysUnusable(f"{where}: a name is 1 to 64 letters, digits, dots, underscores, dashes or @")
     if scope not in SCOPES:
-        raise KeysUnusable(f"{where}: a scope is read or write")
+        raise KeysUnusable(f"{where}: a scope is read, feedback or write")
     if not DIGEST.fullmatch(digest):
         raise KeysUnusable(f"{where}: sha256 is 64 hexadecimal digits")
     prefixes = _read_prefixes(collections, where)
@@ -178,7 +180,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
     caller = f"name {name}" if condition is None else f"name {name} filter {condition_digest(condition).hex()}"
     holder = Holder(
         name,
-        "write" if scope == "write" else "read",
+        SCOPES[scope],
         prefixes,
         hashlib.sha256(caller.encode()).hexdigest(),
         restriction,

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.admission import Admission, Kind, cancel_on_disconnect
 from service.api.body import JSONRequest, require_json, require_json_type
 from service.api.json import NDJSON
-from service.api.keyring import LEVELS, Holder, Level
+from service.api.keyring import CHANGING, LEVELS, Holder, Level
 from service.api.middleware.access import NO_HOLDER, Filtering, Reach, admit, caller_of
 from service.api.middleware.access_record import begin_change
 from service.api.middleware.body_limit import body_limit, wait_if_heavy
@@ -152,7 +152,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 @dataclass(frozen=True)
 class RequiredLevel:
-    """A dependency that declares the level of access that a caller needs: none, read or write.
+    """A dependency that declares the level of access that a caller needs: none, read, feedback or write.
 
     Of several declarations for a route, the highest level counts.
     """
@@ -263,13 +263,13 @@ def _declarations(route: Any, kind: type[T]) -> list[T]:
 
 
 def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filtering = "nothing") -> None:
-    """Check the caller's access as `admit` does. If the call writes, begin its record in the access log.
+    """Check the caller's access as `admit` does. If the call changes something, begin its record in the access log.
 
     Raises:
-        AccessLogUnwritable: the call writes, and the access log cannot be written.
+        AccessLogUnwritable: the call changes something, and the access log cannot be written.
     """
     admit(scope, needed, reach, filtering)
-    if needed == "write":
+    if needed in CHANGING:
         begin_change()
 
 

@@ -12,6 +12,7 @@ from service.api.keyring import Holder
 from service.lab import Lab
 from service.retrieval.collections import AnyCatalogue, Catalogue, MachineCode, RestrictedCatalogue
 from service.retrieval.documents import ReEncodings, Seeding
+from service.retrieval.queries import Refits
 from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
 
@@ -31,6 +32,7 @@ class State:
     machine_code: MachineCode
     demo: Seeding
     re_encodings: ReEncodings
+    refits: Refits
     max_queries: int
     max_documents: int
     max_body_bytes: int

@@ -15,7 +15,8 @@ LIMITS = "Limits"
 def key(
     name: Annotated[str, typer.Argument(help="The name of the holder, for logs.", show_default=False)],
     scope: Annotated[
-        Literal["read", "write"], typer.Option(help="The permission of the key; write includes read.")
+        Literal["read", "feedback", "write"],
+        typer.Option(help="The permission of the key; feedback includes read, and write both."),
     ] = "read",
     collections: Annotated[
         str,

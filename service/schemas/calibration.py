@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 from service.schemas.attend import Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
 
-LabelSource = Literal["labels", "self"]
+LabelSource = Literal["labels", "feedback", "self"]
+RefitMode = Literal["auto", "propose"]
 CalibratedAt = Annotated[str | None, Field(description="When it was fitted, in UTC (RFC 3339); null if unknown.")]
 
 
@@ -43,6 +44,50 @@ NoneFrom = Annotated[
 ErrorBounds = Annotated[list[ErrorBound], Field(description="The promised errors for which there are enough labels.")]
 
 
+class Promised(Wire):
+    """The quality of a calibration on held-out questions, when it was fitted."""
+
+    ece: float = Field(description="The expected calibration error of the confidence of the first match.")
+    coverage: float | None = Field(
+        description="The share of questions with an answer whose right document was in the set for `conformal` 0.9; "
+        "null if there were too few labels."
+    )
+
+
+class Frequency(Wire):
+    """An expected and an observed frequency over some questions."""
+
+    questions: int
+    expected: float
+    observed: float
+
+
+class Seen(Wire):
+    """A comparison of a calibration with feedback since the fit: at most the last 1,000 records."""
+
+    confidence: Frequency | None = Field(
+        description="The mean confidence of first matches, and the share of them that was right; null without any."
+    )
+    drift: float | None = Field(description="The observed less the expected share of right first matches.")
+    error: float | None = Field(description="The standard error of `drift`.")
+    coverage: Frequency | None = Field(
+        description="The coverage that `conformal` 0.9 promises, and the share of right documents that were in such "
+        "sets; null without any."
+    )
+
+
+class RefitStatus(Wire):
+    """Whether a calibration follows the feedback that comes after it."""
+
+    mode: RefitMode = Field(
+        description="`auto`: a better fit to feedback replaces the calibration. `propose`: it is only shown here."
+    )
+    tried: str | None = Field(description="When the last fit to feedback was compared, in UTC; null before.")
+    proposed: bool = Field(description='Whether that fit is better: send `{"from": "feedback", "apply": true}`.')
+    reason: str | None = Field(description="The reason against that fit; null without one.")
+    gained: CalibrationGain | None = Field(description="The decrease of the losses by that fit; null without one.")
+
+
 class KeptCalibration(Wire):
     """The stored calibration of a collection: what was fitted to labelled questions."""
 
@@ -57,6 +102,9 @@ class KeptCalibration(Wire):
     none_from: NoneFrom
     errors: ErrorBounds
     labels: Labels
+    promised: Promised | None = Field(description="null for a calibration of an earlier version.")
+    seen: Seen | None = Field(description="A comparison with feedback since; null in a list of collections.")
+    refit: RefitStatus
     outgrown: bool = Field(
         description="Whether the calibration is out of date: the collection now has more than twice or less "
         "than half of these documents, or another temperature or encoder. Then calibrate it again."
@@ -92,8 +140,9 @@ class CalibrateRequest(Wire):
     from_: LabelSource = Field(
         "labels",
         alias="from",
-        description="The origin of the questions. `labels`: they are in `questions`. `self`: they are made of the "
-        "collection's own keys, for the time before there are labels.",
+        description="The origin of the questions. `labels`: they are in `questions`. `feedback`: they follow from what "
+        "was sent to `feedback`, with the same minimum. `self`: they are made of the collection's own keys, for the "
+        "time before there are labels.",
     )
     questions: Annotated[list[LabelledQuestion], InParts] | None = Field(
         None,
@@ -105,6 +154,12 @@ class CalibrateRequest(Wire):
         description="Whether to store the calibration if it is better. It is if `label_loss` falls by more than its "
         "standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then "
         'has this temperature, and its `null` is "calibrated". Needs a key with write access.',
+    )
+
+    refit: RefitMode = Field(
+        "propose",
+        description="With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared "
+        "with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})

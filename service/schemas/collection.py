@@ -225,7 +225,9 @@ class CollectionList(Wire):
     next_cursor: str | None = Field(
         description="The position of the next page; null at the end, and with a limit of 0."
     )
-    access: Literal["read", "write"] = Field(description="The access of this caller.")
+    access: Literal["read", "feedback", "write"] = Field(
+        description="The access of this caller; each includes those before it."
+    )
 
 
 MAX_FIELDS, MAX_VALUES = 100, 1000  # in an answer; the values, of each field

@@ -70,6 +70,7 @@ from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, 
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read
 from service.storage.records import (
+    MAX_FEEDBACK,
     AliasRecord,
     Change,
     ChangeSummary,
@@ -83,8 +84,10 @@ from service.storage.records import (
     ExpiredCounts,
     ExpiryRows,
     Extent,
+    FeedbackRecord,
     FieldFacts,
     FieldValue,
+    JSONText,
     KeyRows,
     Mode,
     Null,

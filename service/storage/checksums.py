@@ -108,6 +108,12 @@ def alias_checksum(alias: str, collection: int) -> int:
     return _checksum(_SEPARATOR.join((_bytes(alias), b"%d" % collection)))
 
 
+def feedback_checksum(query: str, document: str | None, correct: bool, instant: int, observed: str | None) -> int:
+    """Return the checksum of a row of the table `feedback`, without its collection, which re-encoding replaces."""
+    texts = (_NONE if text is None else _bytes(text) for text in (query, document, observed))
+    return _checksum(_SEPARATOR.join((b"%d %d" % (correct, instant), *texts)))
+
+
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
     """Return the checksum of a stored answer to a write; it is stored in front of the answer's body."""
     return xxh3_64_digest(b"%d " % status + digest + body)

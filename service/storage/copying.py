@@ -5,6 +5,7 @@ again.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,22 @@ from xxhash import xxh3_128, xxh3_128_digest
 
 from service.storage.errors import CollectionMissing
 from service.storage.interface import Reader, Store
-from service.storage.records import AliasRecord, CollectionRecord, CollectionSettings, DocumentRecord
+from service.storage.records import (
+    MAX_FEEDBACK,
+    AliasRecord,
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    FeedbackRecord,
+)
 from service.storage.serialisation import DocumentTexts
 
 WIDTHS = ("dimension", "value_dimension")
 PAGE = 256
 """The number of documents in one transaction."""
+
+FEEDBACK_PAGE = 1000
+"""The number of records of feedback in one transaction."""
 
 Report = Callable[[int], object]
 """Receives how many documents of a collection are done."""
@@ -46,7 +57,7 @@ class CollectionDiff:
         name: the name of the collection.
         digests: the digests of all documents in source and target, in hexadecimal.
         missing, other, added: documents that the target lacks, that differ, and that only the target has.
-        settings: the names of settings that differ.
+        settings: the names of settings that differ; "feedback" is among them if that does.
     """
 
     name: str
@@ -64,6 +75,8 @@ class CollectionDiff:
 
 def copy_collection(source: Reader, target: Store, name: str, report: Report = lambda count: None) -> CopySummary:
     """Copy a collection, one page of documents per transaction; an interrupted copy continues where it stopped.
+
+    Its feedback is copied as well.
 
     Documents that only the target has stay. Ids are kept, row numbers are new.
 
@@ -85,6 +98,7 @@ def copy_collection(source: Reader, target: Store, name: str, report: Report = l
                 writer.upsert(number, changed)
         done, written = done + len(page), written + len(changed)
         report(done)
+    _copy_feedback(source, record.id, target, number)
     return CopySummary(name, done, written)
 
 
@@ -137,6 +151,8 @@ def compare_collection(
             total.update(value or b"")
         report(done)
     settings = _different(record.settings, target_record.settings)
+    if _read_feedback(source, record.id) != _read_feedback(target, target_record.id):
+        settings = *settings, "feedback"
     both = sums[0].hexdigest(), sums[1].hexdigest()
     return CollectionDiff(name, both, tuple(missing), tuple(other), tuple(added), settings)
 
@@ -164,6 +180,26 @@ def _create_or_update(target: Store, record: CollectionRecord) -> int:
             return writer.create_collection(record.name, record.settings).id
         widths = {name: getattr(current.settings, name) for name in WIDTHS if getattr(record.settings, name) is None}
         return writer.update_collection(record.name, replace(record.settings, **widths)).id
+
+
+def _copy_feedback(source: Reader, collection: int, target: Store, number: int) -> None:
+    """Copy the feedback that the target lacks, one page per transaction."""
+    with target.reading() as reader:
+        missing = _read_feedback(source, collection)
+        missing.subtract(_read_feedback(reader, number))
+    records = sorted(missing.elements(), key=lambda record: record.at)
+    for start in range(0, len(records), FEEDBACK_PAGE):
+        with target.writing() as writer:
+            writer.write_feedback(number, records[start : start + FEEDBACK_PAGE], max_records=MAX_FEEDBACK)
+
+
+def _read_feedback(reader: Reader, collection: int) -> Counter[FeedbackRecord]:
+    """Return all records of feedback of a collection, and how often each occurs."""
+    records, after = Counter[FeedbackRecord](), 0
+    while page := reader.feedback(collection, after=after, limit=FEEDBACK_PAGE):
+        records.update(page)
+        after = page[-1].number or 0
+    return records
 
 
 def _pages(reader: Reader, collection: int) -> Iterator[list[DocumentRecord]]:

@@ -23,6 +23,7 @@ from service.storage.records import (
     EncoderMeasurements,
     ExpiredCounts,
     ExpiryRows,
+    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -149,6 +150,17 @@ class Reader(Protocol):
 
     def aliases(self) -> list[AliasRecord]:
         """Return all aliases, ordered by name."""
+
+    def feedback(
+        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
+    ) -> list[FeedbackRecord]:
+        """Return at most `limit` records of feedback with numbers above `after`, by number.
+
+        Damaged records are left out; a check of the store reports them.
+        """
+
+    def count_feedback(self, collection: int) -> int:
+        """Count the records of feedback of a collection."""
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
@@ -333,6 +345,12 @@ class Writer(Reader, Protocol):
     def delete_alias(self, alias: str) -> str:
         """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
 
+    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
+        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+
+    def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
+        """Delete the records of a collection with these numbers, or all; return how many were deleted."""
+
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
 
@@ -360,8 +378,8 @@ class Writer(Reader, Protocol):
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 
-        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
-        one to delete. Return the new record.
+        Names, aliases and feedback of the collection are those of the shadow from the commit on, without feedback on
+        vectors of another width. The collection becomes a hidden one to delete. Return the new record.
         """
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:

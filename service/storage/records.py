@@ -286,6 +286,31 @@ class ClusterPlan(NamedTuple):
     copies: int
 
 
+MAX_FEEDBACK = 100_000
+"""The most records of feedback of a collection; the oldest make room."""
+
+
+@dataclass(frozen=True)
+class FeedbackRecord:
+    """What a caller said of an answer.
+
+    Attributes:
+        query: the question, a text or a vector as JSON.
+        document: the id of a document; None for "the collection has no answer".
+        correct: whether that is right.
+        at: when the service received it, in microseconds of Unix time.
+        observed: what the service expected of the question at that time, as JSON; None if it is unknown.
+        number: ascends with every record of the store; None until it is stored.
+    """
+
+    query: JSONText
+    document: str | None
+    correct: bool
+    at: int
+    observed: JSONText | None = None
+    number: int | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True)
 class SearchRow:
     """A row of a search result; `value` is any JSON."""

@@ -25,6 +25,7 @@ from service.storage.records import (
     DocumentRecord,
     ExpiredCounts,
     ExpiryRows,
+    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldType,
@@ -179,6 +180,16 @@ class RestrictedReader:
     def aliases(self) -> list[AliasRecord]:
         """Return all aliases, ordered by name."""
         return self.whole.aliases()
+
+    def feedback(
+        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
+    ) -> list[FeedbackRecord]:
+        """Return records of feedback of all callers; see `Reader.feedback`."""
+        return self.whole.feedback(collection, after=after, limit=limit, newest_first=newest_first)
+
+    def count_feedback(self, collection: int) -> int:
+        """Count the records of feedback of all callers."""
+        return self.whole.count_feedback(collection)
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the visible documents that have one of `ids` and match `condition`."""
@@ -401,6 +412,14 @@ class RestrictedWriter(RestrictedReader):
     def delete_collection(self, name: str) -> None:
         """Delete a collection, hidden documents too, and its aliases; raises CollectionMissing."""
         self.whole.delete_collection(name)
+
+    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
+        """Store feedback; see `Writer.write_feedback`."""
+        self.whole.write_feedback(collection, records, max_records=max_records)
+
+    def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
+        """Delete feedback of all callers; see `Writer.delete_feedback`."""
+        return self.whole.delete_feedback(collection, numbers)
 
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job, and store the job; see `Writer.begin_re_encoding`."""

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from service.storage.checksums import (
     alias_checksum,
     document_checksum,
+    feedback_checksum,
     measurements_checksum,
     settings_checksum,
     vectors_checksum,
@@ -36,6 +37,7 @@ from service.storage.records import (
     CollectionSettings,
     DocumentRecord,
     EncoderMeasurements,
+    FeedbackRecord,
     JSONText,
     Matrix,
     StoredDocument,
@@ -177,6 +179,7 @@ SETTINGS_COLUMNS = (
     "calibration, encoder_model, expire_after, defaults"
 )
 ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
+FEEDBACK_COLUMNS = "id, query, document, correct, at, observed, checksum"
 PROVEN = "proven"
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
@@ -238,6 +241,19 @@ def alias_of(row: tuple[Any, ...]) -> AliasRecord:
     if alias_checksum(alias, number) != checksum:
         raise AliasDamaged(alias)
     return AliasRecord(alias, collection)
+
+
+def feedback_row(record: FeedbackRecord) -> tuple[Any, ...]:
+    """Return a record in the order of FEEDBACK_COLUMNS, without its number and with its checksum."""
+    content = record.query, record.document, record.correct, record.at, record.observed
+    return *content, feedback_checksum(*content)
+
+
+def feedback_of(row: tuple[Any, ...]) -> FeedbackRecord | None:
+    """Decode a row of FEEDBACK_COLUMNS; None if it is damaged, since one record may be missing."""
+    number, query, document, correct, instant, observed, checksum = row
+    content = query, document, bool(correct), instant, observed
+    return FeedbackRecord(*content, number) if feedback_checksum(*content) == checksum else None
 
 
 class StoredVectors(NamedTuple):

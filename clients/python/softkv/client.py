@@ -11,7 +11,7 @@ import httpx2
 
 from softkv.answers.answer import Answer
 from softkv.answers.info import Readiness
-from softkv.calls import arrays, classroom, collections, documents, queries, service, writing
+from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import (
@@ -73,6 +73,9 @@ class Collection(_CollectionBase[Sender]):
     sweep = sync_method(queries.sweep)
     compare = sync_method(queries.compare)
     calibrate = sync_method(queries.calibrate)
+    give_feedback = sync_method(feedback.give_feedback)
+    delete_feedback = sync_method(feedback.delete_feedback)
+    feedback = sync_page_method(feedback.feedback)
 
     put = sync_method(documents.put)
     patch = sync_method(documents.patch)
@@ -112,6 +115,9 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
     sweep = async_method(queries.sweep)
     compare = async_method(queries.compare)
     calibrate = async_method(queries.calibrate)
+    give_feedback = async_method(feedback.give_feedback)
+    delete_feedback = async_method(feedback.delete_feedback)
+    feedback = async_page_method(feedback.feedback)
 
     put = async_method(documents.put)
     patch = async_method(documents.patch)

@@ -188,7 +188,7 @@ export class Client {
   }
 
   /** Return the access that the key of this client allows. */
-  access(how?: How): Promise<"read" | "write"> {
+  access(how?: How): Promise<"read" | "feedback" | "write"> {
     return this.#sender.get("/v1/collections?limit=0", how, (list: SchemaCollectionList) => list.access);
   }
 

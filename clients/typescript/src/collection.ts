@@ -17,6 +17,8 @@ import type {
   Written,
 } from "./calls/documents.ts";
 import { Conflict, NotFound } from "./errors.ts";
+import { encodeJudgements, listFeedback } from "./calls/feedback.ts";
+import type { FeedbackRecord, Judgement } from "./calls/feedback.ts";
 import { fields, values } from "./calls/facts.ts";
 import type { FieldFacts, FieldValue, FieldsOptions } from "./calls/facts.ts";
 import type { Filter } from "./filters.ts";
@@ -26,6 +28,7 @@ import type {
   SchemaCollectionSettings,
   SchemaDocumentAnswer,
   SchemaDocumentPage,
+  SchemaFeedbackDelete,
   SchemaReEncodeAnswer,
   SchemaReEncodeRequest,
   SchemaValuePatch,
@@ -172,6 +175,26 @@ export class Collection<Value = unknown> {
     how?: How,
   ): Promise<Calibration> {
     return calibrate(this.#sender, this.#path, questions, options, how);
+  }
+
+  /** Calibrate the collection with the questions that follow from its feedback. */
+  calibrateFromFeedback(options: CalibrateOptions = {}, how?: How): Promise<Calibration> {
+    return calibrate(this.#sender, this.#path, undefined, { ...options, from: "feedback" }, how);
+  }
+
+  /** Say whether documents answer questions; return the number of records that were stored. */
+  async giveFeedback(judgements: Iterable<Judgement>, how?: How): Promise<number> {
+    return this.#write("POST", "/feedback", encodeJudgements(judgements), how, (content) => content.kept);
+  }
+
+  /** Return what was said of answers, the oldest first, over all pages; needs a key with write access. */
+  feedback(options: { readonly page?: number } = {}, how?: How): Pages<FeedbackRecord> {
+    return listFeedback(this.#sender, this.#path, options.page ?? PAGE, how);
+  }
+
+  /** Delete records of feedback by their numbers, or all; return their number. */
+  deleteFeedback(which: SchemaFeedbackDelete, how?: How): Promise<number> {
+    return this.#write("POST", "/feedback/delete", which, how, (content) => content.deleted);
   }
 
   /** Write one document, which replaces one with the same id. */

@@ -22,6 +22,7 @@ export type {
   TraceOptions,
 } from "./calls/arrays.ts";
 export type { AttendOptions, CompareOptions, Query, Row, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
+export type { FeedbackRecord, Judgement } from "./calls/feedback.ts";
 export type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 export { Client } from "./client.ts";
 export type {

@@ -40,7 +40,7 @@ MCP = "/mcp"
 
 
 class AccessMiddleware:
-    """A middleware that determines a caller's level (none, read or write).
+    """A middleware that determines a caller's level (none, read, feedback or write).
 
     Routes compare it with the level that they require.
 
@@ -163,7 +163,7 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
 
     Args:
         scope: the request's ASGI scope, in which the middleware stored the caller's level.
-        needed: the level that the route needs: none, read or write.
+        needed: the level that the route needs.
         reach: which collections the route may touch.
         filtering: how the route treats a key with a filter.
 
@@ -176,9 +176,13 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
     if not may(scope, needed):
         if holder.level == "none":
             raise KeyRefused(NO_KEY)
-        raise Forbidden(
-            f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
-        )
+        call = f"{scope['method']} {scope['path']}"
+        if needed == "feedback":
+            raise Forbidden(
+                f"{call} gives feedback, and this caller may only read: use a key of the scope feedback or write"
+            )
+        allowed = "read and give feedback" if holder.level == "feedback" else "read"
+        raise Forbidden(f"{call} writes, and this caller may only {allowed}: use a key that may write")
     if holder.prefixes and reach == "everything":
         raise Forbidden(
             f"{_covers(holder)}, and {scope['method']} {scope['path']} is about all of them: use a key for all"
@@ -203,7 +207,7 @@ def _covers(holder: Holder) -> str:
 
 
 def may(scope: Scope, needed: Level) -> bool:
-    """Return whether the caller of a request has at least this level: none, read or write."""
+    """Return whether the caller of a request has at least this level: none, read, feedback or write."""
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     return LEVELS.index(holder.level) >= LEVELS.index(needed)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.keyring import CHANGING
 from service.api.middleware.requests import PROBES
 from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import problem_response
@@ -210,4 +211,4 @@ class ShutdownMiddleware:
 def _reason(call: Call, scope: Scope) -> str:
     if call.awaits_body:
         return UNTOUCHED
-    return UNCERTAIN if getattr(scope.get("route"), "required_level", None) == "write" else GIVEN_UP
+    return UNCERTAIN if getattr(scope.get("route"), "required_level", None) in CHANGING else GIVEN_UP

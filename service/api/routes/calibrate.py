@@ -14,8 +14,8 @@ from service.api.json import JSONAnswer
 from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.calibration import VERSION, Calibration, Metrics, Variant
-from service.retrieval.queries import LabelledQuestion, calibrate_collection
+from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Variant
+from service.retrieval.queries import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
 from service.storage import CollectionRecord
 
@@ -43,7 +43,13 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         for ids in [labels(question)]
     ]
     result = await calibrate_collection(
-        running.catalogue, name, questions, source=body.from_, now=time.time(), apply=body.apply
+        running.catalogue,
+        name,
+        questions,
+        source=body.from_,
+        now=time.time(),
+        apply=body.apply,
+        refit=body.refit,
     )
     calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(
@@ -70,8 +76,13 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
     )
 
 
-def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
-    """Return the JSON of the stored calibration of a collection, or None if it has none."""
+def shape_kept(record: CollectionRecord, seen: Seen | None = None) -> dict[str, Any] | None:
+    """Return the JSON of the stored calibration of a collection, or None if it has none.
+
+    Args:
+        record: the collection's record.
+        seen: what feedback says of the calibration; None if it was not read.
+    """
     settings = record.settings
     stored = Calibration.read(settings.calibration)
     if stored is None:
@@ -88,7 +99,33 @@ def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
         "none_from": stored.plain.none_from,
         "errors": [asdict(bound) for bound in stored.plain.bounds],
         "labels": {"present": stored.present, "absent": stored.absent},
+        "promised": stored.promised and asdict(stored.promised),
+        "seen": seen and _shape_seen(seen),
+        "refit": _shape_refit(stored.refit),
         "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
+    }
+
+
+def _shape_seen(seen: Seen) -> dict[str, Any]:
+    return {
+        "confidence": seen.confidence and asdict(seen.confidence),
+        "drift": seen.drift,
+        "error": seen.error,
+        "coverage": seen.coverage and asdict(seen.coverage),
+    }
+
+
+def _shape_refit(refit: Refit) -> dict[str, Any]:
+    gained = None
+    if refit.label_loss is not None and refit.log_loss is not None:
+        losses = {"label_loss": refit.label_loss, "log_loss": refit.log_loss}
+        gained = {name: Metric(*loss)._asdict() for name, loss in losses.items()}
+    return {
+        "mode": refit.mode,
+        "tried": _time(refit.tried),
+        "proposed": refit.proposed,
+        "reason": refit.reason,
+        "gained": gained,
     }
 
 

@@ -28,7 +28,7 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
-from service.retrieval.queries import format_defaults, read_defaults
+from service.retrieval.queries import format_defaults, read_defaults, read_seen
 from service.scheduling import READS, WRITES
 from service.schemas.collection import (
     MAX_FIELDS,
@@ -102,6 +102,7 @@ def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
                 "asked": costs.questions,
                 "p99_ms": p99,
             }
+        described["calibration"] = shape_kept(record, read_seen(record, reader))
     return described
 
 

@@ -31,8 +31,8 @@ MAX_KEY = 255
 HOURS = LIFETIME_SECONDS // 3600
 PRINTABLE = r"^[!-~]([ -~]*[!-~])?$"
 WANTED = f"wanted 1 to {MAX_KEY} characters of printable ASCII, without spaces around them, such as a UUID"
-COUNTS = ("upserted", "deleted", "updated")
-"""The fields of answers that count the documents which a write changed."""
+COUNTS = ("upserted", "deleted", "updated", "kept")
+"""The fields of answers that count the documents, or the records of feedback, which a write changed."""
 Result = TypeVar("Result")
 
 

@@ -8,4 +8,4 @@ from service.retrieval.calibration.evaluation import COVERAGE, Evaluation, Metri
 from service.retrieval.calibration.fit import Variant, null_logit
 from service.retrieval.calibration.itself import COPY_COSINE, DOCUMENTS, MadeQuestion, evaluate_itself, make_questions
 from service.retrieval.calibration.profile import FULL_TEXT_WEIGHTS, DocumentKeys, ProfileBuilder, Profiles
-from service.retrieval.calibration.record import VERSION, Calibration, LabelSource
+from service.retrieval.calibration.record import VERSION, Calibration, LabelSource, Promise, Refit, RefitMode

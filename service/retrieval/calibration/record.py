@@ -13,11 +13,50 @@ from service.retrieval.calibration.fit import Variant
 LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
 """The origin of the questions of a calibration: the request, stored feedback, or the collection itself."""
 
+RefitMode: TypeAlias = Literal["auto", "propose"]
+
 VERSION = 2
 """The version of the stored format; other versions are ignored."""
 
 OUTGROWN_FACTOR = 2.0
 """A collection outgrows its calibration if its number of documents grows or shrinks by more than this factor."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The quality of a calibration on held-out questions, when it was fitted.
+
+    Attributes:
+        ece: the expected calibration error of the confidences.
+        coverage: the share of right documents in the conformal set of coverage 0.9; None if there were too few labels.
+    """
+
+    ece: float
+    coverage: float | None
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Whether a calibration follows the feedback that comes after it.
+
+    Attributes:
+        mode: "auto" if a better fit replaces it, "propose" if it is only shown.
+        tried: the time of the last comparison with a new fit, in seconds of Unix time; None before the first.
+        label_loss, log_loss: how much the new fit lowered these losses, with the standard error; None if there was no
+            new fit.
+        reason: why the new fit is not worth storing; None if it is, or if there was none.
+    """
+
+    mode: RefitMode = "propose"
+    tried: float | None = None
+    label_loss: tuple[float, float] | None = None
+    log_loss: tuple[float, float] | None = None
+    reason: str | None = None
+
+    @property
+    def proposed(self) -> bool:
+        """Whether the new fit is worth storing."""
+        return self.label_loss is not None and self.reason is None
 
 
 @dataclass(frozen=True)
@@ -35,6 +74,8 @@ class Calibration:
         source: where the questions came from.
         at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
         itself: the fit that the collection itself gave, which later labels start from; None if it was not asked.
+        promised: the quality on held-out questions; None in a calibration of an earlier version.
+        refit: whether it follows later feedback.
     """
 
     documents: int
@@ -49,6 +90,8 @@ class Calibration:
     source: LabelSource = "labels"
     at: float | None = None
     itself: Variant | None = None
+    promised: Promise | None = None
+    refit: Refit = Refit()
 
     def variant(self, full_text: float) -> Variant | None:
         """Return the parameters that were fitted for this weight of full text; None if none were."""
@@ -80,12 +123,24 @@ class Calibration:
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None
-        variants = {
+        variants: dict[str, Any] = {
             name: variant and _decode_variant(variant)
             for name in ("plain", "words", "itself")
             for variant in [fields.pop(name, None)]
         }
-        return cls(was=tuple(fields.pop("was")), **fields, **variants)
+        promised, refit = fields.pop("promised", None), fields.pop("refit", {})
+        return cls(
+            was=tuple(fields.pop("was")),
+            **fields,
+            **variants,
+            promised=promised and Promise(**promised),
+            refit=_decode_refit(refit),
+        )
+
+
+def _decode_refit(fields: dict[str, Any]) -> Refit:
+    losses = {name: tuple(fields[name]) for name in ("label_loss", "log_loss") if fields.get(name) is not None}
+    return Refit(**fields | losses)
 
 
 def _encode_variant(variant: Variant) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Masks, Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, DocumentChanged
 from service.storage import (
+    MAX_FEEDBACK,
     Change,
     CollectionDamaged,
     CollectionRecord,
@@ -48,6 +49,7 @@ from service.storage import (
     Condition,
     DocumentRecord,
     ExpiryRows,
+    FeedbackRecord,
     IdempotentWrite,
     Mode,
     Reader,
@@ -592,6 +594,26 @@ class Collection:
             self._publish_after(writer, add=None, removed=removed)
         self._tidy()
         return len(removed) == limit
+
+    def write_feedback(self, records: Sequence[FeedbackRecord], *, once: IdempotentWrite[int] | None = None) -> int:
+        """Store what callers said of answers; return how many records that is."""
+        try:
+            with self._writing(once, None) as (writer, _, _):
+                writer.write_feedback(self.record.id, records, max_records=MAX_FEEDBACK)
+                writer.keep_answer(once, len(records))
+        except CollectionMoved:
+            return self.current().write_feedback(records, once=once)
+        return len(records)
+
+    def delete_feedback(self, numbers: Sequence[int] | None, *, once: IdempotentWrite[int] | None = None) -> int:
+        """Delete the records of feedback with these numbers, or all; return how many were deleted."""
+        try:
+            with self._writing(once, None, deletes=True) as (writer, _, _):
+                deleted = writer.delete_feedback(self.record.id, numbers)
+                writer.keep_answer(once, deleted)
+        except CollectionMoved:
+            return self.current().delete_feedback(numbers, once=once)
+        return deleted
 
     @contextmanager
     def _writing(

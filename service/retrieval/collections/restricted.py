@@ -27,6 +27,7 @@ from service.storage import (
     Condition,
     DocumentDamaged,
     DocumentRecord,
+    FeedbackRecord,
     IdempotentWrite,
     Mode,
     Reader,
@@ -218,6 +219,14 @@ class RestrictedCollection:
     ) -> int:
         """Delete documents of the caller's part; see `Collection.delete`."""
         return self.whole.delete(ids=ids, condition=condition, once=once, within=self.restriction)
+
+    def write_feedback(self, records: Sequence[FeedbackRecord], *, once: IdempotentWrite[int] | None = None) -> int:
+        """Store what the caller said of answers; see `Collection.write_feedback`."""
+        return self.whole.write_feedback(records, once=once)
+
+    def delete_feedback(self, numbers: Sequence[int] | None, *, once: IdempotentWrite[int] | None = None) -> int:
+        """Delete feedback of all callers; see `Collection.delete_feedback`."""
+        return self.whole.delete_feedback(numbers, once=once)
 
 
 AnyCollection: TypeAlias = Collection | RestrictedCollection

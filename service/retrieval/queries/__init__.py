@@ -1,4 +1,4 @@
-"""Queries: attend, stream, sweep, compare, leave words out, calibrate, aggregate, and trace the model.
+"""Queries: attend, stream, sweep, compare, leave words out, calibrate, feedback, aggregate, and trace the model.
 
 Each query becomes a `Question` of the lookup (`question.py`). Its filter becomes a mask. Its full-text ranks and
 metadata terms (`terms.py`) become a bias. A filter is evaluated on cached columns, and after a write only
@@ -13,7 +13,20 @@ from service.retrieval.queries.attend import StreamedResult, attend_collection, 
 from service.retrieval.queries.calibrate import MAX_LABELS, CalibrationResult, LabelledQuestion, calibrate_collection
 from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
+from service.retrieval.queries.feedback import (
+    FeedbackPage,
+    Frequency,
+    Judgement,
+    Seen,
+    decode_query,
+    keep_feedback,
+    label_feedback,
+    page_feedback,
+    read_seen,
+    summarise_seen,
+)
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
 from service.retrieval.queries.question import DocumentDetail, Options, check_readable
+from service.retrieval.queries.refits import Refits
 from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias, TypeGuard
 
@@ -20,6 +21,9 @@ from service.retrieval.calibration import (
     Evaluation,
     LabelSource,
     ProfileBuilder,
+    Promise,
+    Refit,
+    RefitMode,
     Variant,
     evaluate,
     evaluate_itself,
@@ -34,10 +38,11 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval.queries.feedback import FeedbackLabels, read_labels
 from service.retrieval.queries.made_questions import MadeProfiles, profile_made_questions
 from service.retrieval.queries.question import Array, check_complete, check_queries, check_texts, encode_queries
 from service.retrieval.queries.terms import fits_full_text
-from service.scheduling import ARRAYS, WRITES
+from service.scheduling import ARRAYS, READS, WRITES
 from service.storage import CollectionRecord
 
 MIN_LABELS = 50
@@ -101,16 +106,20 @@ async def calibrate_collection(
     source: LabelSource = "labels",
     now: float,
     apply: bool,
+    refit: RefitMode = "propose",
+    max_labels: int = MAX_LABELS,
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weight of full text, confidences and answer sets.
 
     Args:
         catalogue: the collections.
         name: the collection to calibrate.
-        questions: questions with the ids of the documents that answer them.
+        questions: questions with the ids of the documents that answer them, for the source "labels".
         source: where the questions come from.
         now: the time, in seconds of Unix time.
         apply: whether to store the result if it improves the answers.
+        refit: whether a better fit to later feedback replaces the result, or is only proposed.
+        max_labels: for the source "feedback", the most questions, of which the latest are taken.
 
     Raises:
         InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
@@ -132,13 +141,20 @@ async def calibrate_collection(
     keys = await ARRAYS.run(lambda: collection.keys)
     if not keys:
         raise InvalidContent.at(
-            "/from" if source == "self" else "/questions", f"no document of {name!r} has a key: write some first"
+            "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
     if source == "self":
         made = await profile_made_questions(collection, keys)
         calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, made, now))
     else:
-        calibration, assessed = await _fit_labels(collection, record, keys, questions, source=source, now=now)
+        undecided = 0
+        if source == "feedback":
+            labels = await READS.run(read_labels, collection, max_labels)
+            questions, undecided = _from_feedback(record, labels), labels.undecided
+        calibration, assessed = await _fit_labels(
+            collection, record, keys, questions, source=source, now=now, undecided=undecided
+        )
+    calibration = replace(calibration, refit=Refit(refit))
     reason = _explain_labels_stay(record) if source == "self" else None
     if reason is None and not assessed.gains:
         reason = _explain_no_gain(assessed)
@@ -156,11 +172,12 @@ async def _fit_labels(
     *,
     source: LabelSource,
     now: float,
+    undecided: int,
 ) -> tuple[Calibration, Evaluation]:
     """Fit a calibration to labelled questions; see `calibrate_collection`."""
     numbered = _deduplicate(questions)
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
-    check_labels([question for _, question in numbered], len(questions))
+    check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     vectors = await _encode(collection, numbered)
     backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
@@ -225,6 +242,17 @@ def _deduplicate(questions: Sequence[LabelledQuestion]) -> list[NumberedQuestion
         )
         distinct[key] = index, LabelledQuestion(first.query, tuple(ids), tuple(ids.values()))
     return [*distinct.values()]
+
+
+def _from_feedback(record: CollectionRecord, labels: FeedbackLabels) -> list[LabelledQuestion]:
+    """Return labelled questions that fit the collection: its width may have changed since the feedback came."""
+    questions = list[LabelledQuestion]()
+    for text, ids in labels.answers.items():
+        query = json.loads(text)
+        if isinstance(query, str) or len(query) == record.settings.dimension:
+            vector = query if isinstance(query, str) else np.array(query, dtype=np.float32)
+            questions.append(LabelledQuestion(vector, ids, ("/from",) * len(ids)))
+    return questions
 
 
 def _has_words(query: str | Array) -> TypeGuard[str]:
@@ -321,15 +349,26 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
     return np.array([rows[identity] for identity in question.ids], dtype=np.int64)
 
 
-def check_labels(questions: Sequence[LabelledQuestion], total: int) -> None:
+def check_labels(
+    questions: Sequence[LabelledQuestion], total: int, *, source: LabelSource = "labels", undecided: int = 0
+) -> None:
     """Raise InvalidContent if there are too few questions, in all or with or without an answer.
 
     Args:
         questions: different questions.
         total: the number of questions that were sent, duplicates included.
+        source: their origin.
+        undecided: for feedback, the number of further questions from which no label follows.
     """
     present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present
+    if source == "feedback" and (len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND):
+        raise InvalidContent.at(
+            "/from",
+            f"from feedback follow {present} questions with an answer and {absent} without one, and nothing from "
+            f"{undecided} others: wanted at least {MIN_LABELS}, and of either kind at least {MIN_LABELS_PER_KIND}; "
+            "give more feedback, or send labelled questions",
+        )
     if len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND:
         again = f", and {total - len(questions)} that were said before" if total > len(questions) else ""
         raise InvalidContent.at(
@@ -367,6 +406,7 @@ def _build_calibration(
         source=source,
         at=now,
         itself=itself,
+        promised=Promise(assessed.after.ece.value or 0.0, assessed.after.coverage.value),
     )
 
 

@@ -25,8 +25,10 @@ from service.storage.postgres.statements import (
 )
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
+    FEEDBACK_COLUMNS,
     alias_of,
     collection_of,
+    feedback_of,
     measurements_of,
     texts_of,
     vectors_of,
@@ -88,6 +90,7 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
             yield f"{count} rows of {table} are of nothing that is there"
     yield from _encoder_measurements(connection)
     yield from _aliases(connection)
+    yield from _feedback(connection)
     for row in connection.execute(
         f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY id"
     ).fetchall():
@@ -103,6 +106,16 @@ def _encoder_measurements(connection: Connection[Any]) -> Iterator[str]:
     ).fetchall():
         if measurements_of(encoder, (model, measurements, checksum)) is None:
             yield f"the measurements of encoder {encoder!r} are not what was written: the next start measures it again"
+
+
+def _feedback(connection: Connection[Any]) -> Iterator[str]:
+    last = 0
+    statement = f"SELECT {FEEDBACK_COLUMNS} FROM softkv.feedback WHERE id > %s ORDER BY id LIMIT {_BATCH}"
+    while rows := connection.execute(statement, (last,)).fetchall():
+        for row in rows:
+            if feedback_of(row) is None:
+                yield f"record {row[0]} of feedback is not what was written: calibrations leave it out"
+        last = rows[-1][0]
 
 
 def _aliases(connection: Connection[Any]) -> Iterator[str]:

@@ -44,6 +44,7 @@ from service.storage.records import (
     DocumentRecord,
     ExpiredCounts,
     ExpiryRows,
+    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -53,7 +54,15 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.serialisation import ALIAS_COLUMNS, NUL, alias_of, collection_of, texts_of
+from service.storage.serialisation import (
+    ALIAS_COLUMNS,
+    FEEDBACK_COLUMNS,
+    NUL,
+    alias_of,
+    collection_of,
+    feedback_of,
+    texts_of,
+)
 
 _Item = TypeVar("_Item")
 _TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
@@ -158,6 +167,26 @@ class Reader:
     def collection(self, name: str) -> CollectionRecord:
         """Return the collection of that name; raises CollectionMissing."""
         return self._collection("name", name)
+
+    def feedback(
+        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
+    ) -> list[FeedbackRecord]:
+        """Return at most `limit` records of feedback with numbers above `after`, by number; damaged ones are left
+        out.
+        """
+        order = "DESC" if newest_first else "ASC"
+        rows = self._all(
+            f"SELECT {FEEDBACK_COLUMNS} FROM softkv.feedback WHERE collection = %s AND id > %s"
+            f" ORDER BY id {order} LIMIT %s",
+            collection,
+            after,
+            limit,
+        )
+        return [record for record in map(feedback_of, rows) if record is not None]
+
+    def count_feedback(self, collection: int) -> int:
+        """Count the records of feedback of a collection."""
+        return int(self._all("SELECT count(*) FROM softkv.feedback WHERE collection = %s", collection)[0][0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

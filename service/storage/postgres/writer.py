@@ -23,12 +23,13 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    FeedbackRecord,
     Mode,
     RowNumbers,
     WriteAnswer,
     WriteRequest,
 )
-from service.storage.serialisation import NUL, SETTINGS_COLUMNS, settings_row
+from service.storage.serialisation import NUL, SETTINGS_COLUMNS, feedback_row, settings_row
 from service.storage.writes import Upsert, refuse_fixed
 
 EXPIRY_LOCK = id_hash("delete expired documents")
@@ -152,6 +153,35 @@ class Writer(Reader):
         )
         return str(rows[0][0]) if rows else None
 
+    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
+        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+        if not records:
+            return
+        self.lock_collection(collection)  # numbers ascend in the order of commits, so that pages miss none
+        with self._connection.transaction():
+            columns = zip(*map(feedback_row, records), strict=True)
+            self._run(
+                "INSERT INTO softkv.feedback (collection, query, document, correct, at, observed, checksum)"
+                " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::boolean[], %s::bigint[], %s::text[],"
+                " %s::bigint[])",
+                collection,
+                *map(list, columns),
+            )
+            self._run(
+                "DELETE FROM softkv.feedback WHERE collection = %s AND id <="
+                " (SELECT id FROM softkv.feedback WHERE collection = %s ORDER BY id DESC LIMIT 1 OFFSET %s)",
+                collection,
+                collection,
+                max_records,
+            )
+
+    def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
+        """Delete the records of a collection with these numbers, or all; return how many were deleted."""
+        statement, parameters = "DELETE FROM softkv.feedback WHERE collection = %s", list[Any]([collection])
+        if numbers is not None:
+            statement, parameters = f"{statement} AND id = ANY(%s)", [collection, [*numbers]]
+        return self._connection.execute(statement, parameters).rowcount
+
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
 
@@ -221,8 +251,8 @@ class Writer(Reader):
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 
-        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
-        one to delete. Return the new record.
+        Names, aliases and feedback of the collection are those of the shadow from the commit on, without feedback on
+        vectors of another width. The collection becomes a hidden one to delete. Return the new record.
         """
         assert job.shadow is not None
         name, shadow = self.lock_collection(job.collection).name, job.shadow
@@ -234,6 +264,7 @@ class Writer(Reader):
             for (alias,) in self._all("SELECT alias FROM softkv.aliases WHERE collection = %s", job.collection):
                 statement = "UPDATE softkv.aliases SET collection = %s, checksum = %s WHERE alias = %s"
                 self._run(statement, shadow, alias_checksum(alias, shadow), alias)
+            self._move_feedback(job.collection, shadow, settings.dimension)
             record = self._collection("id", shadow)
             ended = job.ending("done", time.time(), record.documents, record.documents)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", shadow)
@@ -241,6 +272,15 @@ class Writer(Reader):
             statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, NULL, %s)"
             self._run(statement, shadow, ended.text())
         return record
+
+    def _move_feedback(self, collection: int, to: int, width: int | None) -> None:
+        self._run(
+            "DELETE FROM softkv.feedback WHERE collection = %s AND CASE WHEN starts_with(query, '[')"
+            " THEN json_array_length(query::json) IS DISTINCT FROM %s::integer ELSE false END",
+            collection,
+            width,
+        )
+        self._run("UPDATE softkv.feedback SET collection = %s WHERE collection = %s", to, collection)
 
     def _rename(self, collection: int, name: str) -> None:
         columns = settings_row(self._collection("id", collection).settings)

@@ -24,8 +24,10 @@ from service.storage.errors import (
 from service.storage.fields import field_rows
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
+    FEEDBACK_COLUMNS,
     alias_of,
     collection_of,
+    feedback_of,
     measurements_of,
     texts_of,
     vectors_of,
@@ -68,6 +70,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from _encoder_measurements(connection)
     yield from _collections(connection)
     yield from _aliases(connection)
+    yield from _feedback(connection)
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
@@ -113,6 +116,12 @@ def _aliases(connection: Connection) -> Iterator[str]:
             yield str(error)
     for (name,) in connection.execute("SELECT name FROM aliases JOIN collections ON name = alias").fetchall():
         yield f"{name!r} is the name of a collection and of an alias"
+
+
+def _feedback(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(f"SELECT {FEEDBACK_COLUMNS} FROM feedback ORDER BY id"):
+        if feedback_of(row) is None:
+            yield f"record {row[0]} of feedback is not what was written: calibrations leave it out"
 
 
 def _documents(connection: Connection) -> Iterator[str]:

@@ -23,6 +23,7 @@ from service.storage.records import (
     DocumentRecord,
     ExpiredCounts,
     ExpiryRows,
+    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldValue,
@@ -32,7 +33,14 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.serialisation import ALIAS_COLUMNS, alias_of, collection_of, texts_of
+from service.storage.serialisation import (
+    ALIAS_COLUMNS,
+    FEEDBACK_COLUMNS,
+    alias_of,
+    collection_of,
+    feedback_of,
+    texts_of,
+)
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names
 from service.storage.sqlite.search import Search
@@ -136,6 +144,24 @@ class Reader:
             f"SELECT {ALIAS_COLUMNS} FROM aliases JOIN collections ON collections.id = collection ORDER BY alias"
         )
         return [alias_of(row) for row in rows]
+
+    def feedback(
+        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
+    ) -> list[FeedbackRecord]:
+        """Return at most `limit` records of feedback with numbers above `after`, by number; damaged ones are left
+        out.
+        """
+        order = "DESC" if newest_first else "ASC"
+        rows = self._connection.execute(
+            f"SELECT {FEEDBACK_COLUMNS} FROM feedback WHERE collection = ? AND id > ? ORDER BY id {order} LIMIT ?",
+            (collection, after, limit),
+        )
+        return [record for record in map(feedback_of, rows) if record is not None]
+
+    def count_feedback(self, collection: int) -> int:
+        """Count the records of feedback of a collection."""
+        statement = "SELECT count(*) FROM feedback WHERE collection = ?"
+        return int(self._connection.execute(statement, (collection,)).fetchone()[0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,13 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    FeedbackRecord,
     Mode,
     RowNumbers,
     WriteAnswer,
     WriteRequest,
 )
-from service.storage.serialisation import SETTINGS_COLUMNS, settings_row
+from service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
 from service.storage.sqlite import document_rows, full_text, vector_rows
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.statements import format_numbers, marks
@@ -95,6 +97,28 @@ class Writer(Reader):
             self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (record.id,))
             self._connection.execute("DELETE FROM collections WHERE id = ?", (record.id,))
 
+    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
+        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+        with self._all_or_none():
+            self._connection.executemany(
+                "INSERT INTO feedback (collection, query, document, correct, at, observed, checksum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((collection, *feedback_row(record)) for record in records),
+            )
+            self._connection.execute(
+                "DELETE FROM feedback WHERE collection = ? AND id <="
+                " (SELECT id FROM feedback WHERE collection = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (collection, collection, max_records),
+            )
+
+    def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
+        """Delete the records of a collection with these numbers, or all; return how many were deleted."""
+        statement, parameters = "DELETE FROM feedback WHERE collection = ?", [collection]
+        if numbers is None:
+            return self._connection.execute(statement, parameters).rowcount
+        statement += " AND id IN (SELECT value FROM json_each(?))"
+        return self._connection.execute(statement, (*parameters, json.dumps([*numbers]))).rowcount
+
     def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
         """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
 
@@ -162,8 +186,8 @@ class Writer(Reader):
     def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
         """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
 
-        Names and aliases of the collection are those of the shadow from the commit on. The collection becomes a hidden
-        one to delete. Return the new record.
+        Names, aliases and feedback of the collection are those of the shadow from the commit on, without feedback on
+        vectors of another width. The collection becomes a hidden one to delete. Return the new record.
         """
         assert job.shadow is not None
         name, shadow = self._collection("id", job.collection).name, job.shadow
@@ -172,6 +196,7 @@ class Writer(Reader):
             self._rename(shadow, name)
             self._save(self._collection("id", shadow), settings)
             self._move_aliases(job.collection, shadow)
+            self._move_feedback(job.collection, shadow, settings.dimension)
             record = self._collection("id", shadow)
             ended = job.ending("done", time.time(), record.documents, record.documents)
             self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (shadow,))
@@ -188,6 +213,13 @@ class Writer(Reader):
             "UPDATE aliases SET collection = ?, checksum = ? WHERE alias = ?",
             ((to, alias_checksum(alias, to), alias) for (alias,) in aliases),
         )
+
+    def _move_feedback(self, collection: int, to: int, width: int | None) -> None:
+        self._connection.execute(
+            "DELETE FROM feedback WHERE collection = ? AND query GLOB '[[]*' AND json_array_length(query) IS NOT ?",
+            (collection, width),
+        )
+        self._connection.execute("UPDATE feedback SET collection = ? WHERE collection = ?", (to, collection))
 
     def _rename(self, collection: int, name: str) -> None:
         columns = settings_row(self._collection("id", collection).settings)

@@ -50,7 +50,7 @@ export class Collections {
     return this.isRead && !this.#all.length && !this.#prefix;
   }
 
-  /** Read the first page again, the collection of a name or an alias, and the aliases. @param {string} name @returns {Promise<"read" | "write">} */
+  /** Read the first page again, the collection of a name or an alias, and the aliases. @param {string} name @returns {Promise<"read" | "feedback" | "write">} */
   async read(name) {
     const { access } = await this.#page(null, Math.max(PAGE, this.#all.length));
     this.#chosen = this.#all.find((one) => one.name === name) ?? (name ? await this.#one(name) : null);

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, classroom, collections, documents, queries, service, writing
+from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import Call, CollectionRef, ServiceCache
 from tests.description import FILE
 
@@ -23,6 +23,9 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "sweep": (queries.sweep, ("cats", [0.1])),
     "compare": (queries.compare, ("cats",)),
     "calibrate": (queries.calibrate, ([{"query": "cats", "id": None}],)),
+    "give_feedback": (feedback.give_feedback, ([{"query": "cats", "id": None, "right": True}],)),
+    "list_feedback": (feedback.feedback, ()),
+    "delete_feedback": (feedback.delete_feedback, ([1],)),
     "compare_rows": (queries.compare_rows, ("cats", [{"key": "cats"}])),
     "post_documents": (writing.write, ([{"id": "a"}],)),
     "put_document": (documents.put, ("a/b",)),

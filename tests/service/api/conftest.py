@@ -10,6 +10,7 @@ import pytest
 from service.lab import TASKS, NetworkJob, Plan, TrainedModel
 from service.lab.networks import build_network, count_parameters
 from service.retrieval.calibration import Calibration, Curve, Variant
+from service.storage import FeedbackRecord, JSONText
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -52,6 +53,10 @@ def stocked(client: httpx.Client, contract: Contract, service: RunningService) -
     for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
         client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
     service.app.state.parts.catalogue.change("vectors", {"calibration": CALIBRATION.text()})
+    said = [
+        FeedbackRecord(JSONText(f'"question {i}"'), "qa76" if i % 2 else None, correct=True, at=i) for i in range(60)
+    ]
+    service.app.state.parts.catalogue.collection("library").write_feedback(said)
     for task in LAB_MODELS:
         service.app.state.parts.lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}

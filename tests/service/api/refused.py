@@ -34,6 +34,7 @@ NEEDS_THE_ENCODER = {
         Call("attend", {"query": "cats"}),
         Call("sweep", {"query": "cats", "temperatures": [1]}),
         Call("calibrate", {"questions": [each | {"query": f"cats {i}"} for i, each in enumerate(LABELS)]}),
+        Call("give_feedback", {"feedback": [{"query": "cats", "id": "qa76", "right": True}]}),
         Call("compare", {"query": "cats"}),
         Call("compare_rows", {"query": "cats", "rows": []}),
         Call("start_re_encoding", {"encoder": MISSING_MODEL}),
@@ -56,6 +57,7 @@ NEEDS_THE_KEYS = {
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
+        Call("give_feedback", {"feedback": [{"query": [1, 2], "id": None, "right": True}]}),
         Call("attend", {"query": [1, 2]}),
         Call("sweep", {"query": [1, 2], "temperatures": [1]}),
     )
@@ -71,6 +73,7 @@ NEEDS_THE_FILE = {
         Call("get_collection"),
         Call("get_document"),
         Call("query_documents", {}),
+        Call("list_feedback"),
         Call("describe_fields", {}),
         Call("get_backup"),
     )
@@ -86,6 +89,8 @@ WRITES = {
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
+        Call("give_feedback", {"feedback": [{"query": [1, 2], "id": "qa76", "right": True}]}),
+        Call("delete_feedback", {"all": True}),
         Call("put_alias", {"collection": "library"}),
         Call("delete_alias"),
         Call("delete_collection"),

@@ -100,7 +100,7 @@ def test_keys_of_one_name_with_different_filters_are_different_callers():
         (other(name="a key"), "a name is"),
         (other(name="API_KEYS#1"), "a name is"),
         (other(name="x" * 65), "a name is"),
-        (other(scope="admin"), "a scope is read or write"),
+        (other(scope="admin"), "a scope is read, feedback or write"),
         (other(collections="docs-*"), "collections is"),
         (other(collections="-docs"), "collections is"),
         (other(collections="docs-,"), "collections is"),

@@ -39,11 +39,13 @@ def test_every_route_declares_what_it_asks():
             f"{context.methods} {context.path} declares nothing: give it a requires()"
         )
         levels[route.name] = declared_level(route)
-    writes = GUARDED.keys() | {"post_lines"}
+    writes = (GUARDED.keys() - {"give_feedback"}) | {"post_lines"}
     assert levels == {
         **dict.fromkeys(levels, "read"),
         **dict.fromkeys(OPEN, "none"),
         **dict.fromkeys(writes, "write"),
+        "list_feedback": "write",
+        "give_feedback": "feedback",
     }
     assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines", "post_mcp_message"}
 
@@ -76,7 +78,7 @@ WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
     "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
-    "list_aliases", "put_alias", "get_alias", "delete_alias",
+    "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",
 }  # fmt: skip
 NO_DOCUMENTS = {
     "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace", "attend_arrays",
@@ -85,7 +87,7 @@ NO_DOCUMENTS = {
 OF_THE_PART = {
     "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",
     "describe_fields", "put_document", "patch_document", "delete_document", "post_documents", "post_lines",
-    "update_documents", "delete_documents", "post_mcp_message",
+    "update_documents", "delete_documents", "post_mcp_message", "give_feedback",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from softkv.record import Record
 
-LabelSource: TypeAlias = Literal["labels", "self"]
+LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
 ErrorOf: TypeAlias = Literal["answers", "questions"]
 
 
@@ -20,6 +20,9 @@ class KeptCalibration(Record):
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339); None if it is unknown.
+        promised: `ece` and `coverage` on held-out questions; None if they are unknown.
+        seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the fields.
+        refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better (`proposed`).
     """
 
     version: int
@@ -34,6 +37,9 @@ class KeptCalibration(Record):
     errors: Sequence[Mapping[str, Any]] = ()
     source: LabelSource = "labels"
     at: str | None = None
+    promised: Mapping[str, float | None] | None = None
+    seen: Mapping[str, Any] | None = None
+    refit: Mapping[str, Any] | None = None
 
     def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
         """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
@@ -143,6 +149,32 @@ def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration
 def parse_calibration(content: Mapping[str, Any]) -> Calibration:
     """Parse the result of a calibration."""
     return Calibration.read(content, source=content.get("from", "labels"))
+
+
+class FeedbackRecord(Record):
+    """A stored record of feedback.
+
+    Attributes:
+        number: the number of the record; later ones have larger numbers.
+        query: a text, or a list of numbers.
+        id: the document; None for "the collection has no answer".
+        right: whether that is right.
+        at: when it came, in UTC (RFC 3339).
+        observed: the answer of the collection at that time: `first`, the id of the first match, its `confidence`, and
+            whether the right document was in the set of 0.9 (`covered`); None if it is unknown.
+    """
+
+    number: int
+    query: str | list[float]
+    id: str | None
+    right: bool
+    at: str
+    observed: Mapping[str, Any] | None = None
+
+
+def parse_feedback(content: Mapping[str, Any]) -> FeedbackRecord:
+    """Parse one record of feedback."""
+    return FeedbackRecord.read(content)
 
 
 class Spread(Record):

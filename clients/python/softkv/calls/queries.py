@@ -310,6 +310,7 @@ def calibrate(
     *,
     source: LabelSource = "labels",
     apply: bool = False,
+    refit: Literal["auto", "propose"] | None = None,
 ) -> Plan[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
@@ -318,9 +319,10 @@ def calibrate(
     Args:
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no
             answer. Only for the source "labels".
-        source: the origin of the questions; "labels" if they are in `questions`, "self" if the service makes them of
-            the collection's own keys.
+        source: the origin of the questions: "labels" if they are in `questions`, "feedback" for those that follow from
+            `give_feedback`, "self" if the service makes them of the collection's own keys.
         apply: store the calibration in the collection if it improves on the current one.
+        refit: with `apply`, whether a better fit to later feedback replaces the calibration ("auto") or is only shown.
 
     Returns:
         A `Calibration` with the fitted values, and the losses before and after.
@@ -348,7 +350,8 @@ def calibrate(
     def parse(reply: Reply) -> Calibration:
         return parse_calibration(reply.json())
 
-    path, fields = f"{collection.path}/calibrate", {"from": source, "apply": apply}
+    path = f"{collection.path}/calibrate"
+    fields: dict[str, Any] = {"from": source, "apply": apply} | ({} if refit is None else {"refit": refit})
     content = encode_json(fields if questions is None else fields | {"questions": encoded})
     # A repeated call with `apply` would be compared with the calibration that the first one stored.
     return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT))

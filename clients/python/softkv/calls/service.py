@@ -56,11 +56,11 @@ def get_limit(cache: ServiceCache, name: str) -> Plan[int]:
     return limits[name]
 
 
-def access(cache: ServiceCache) -> Call[Literal["read", "write"]]:
+def access(cache: ServiceCache) -> Call[Literal["read", "feedback", "write"]]:
     """Return what the client's API key permits.
 
     Returns:
-        "read" or "write".
+        "read", "feedback" or "write"; each includes those before it.
 
     Raises:
         KeyRefused: the service needs a key, or does not know this one.

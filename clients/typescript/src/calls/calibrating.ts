@@ -22,11 +22,11 @@ export type CalibrateOptions = Omit<SchemaCalibrateRequest, "questions">;
 export function calibrate(
   sender: Sender,
   path: string,
-  questions: Iterable<LabelledQuestion>,
+  questions: Iterable<LabelledQuestion> | undefined,
   options: CalibrateOptions,
   how?: How,
 ): Promise<Calibration> {
-  const sent = Array.from(questions, (question, position) => ({
+  const sent = questions && Array.from(questions, (question, position) => ({
     ...question,
     query: typeof question.query === "string" ? question.query : outgoing(question.query, `/questions/${position}/query`),
   }));

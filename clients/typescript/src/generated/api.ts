@@ -542,6 +542,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{name}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was said of answers
+         * @description List feedback, the oldest first. It has questions of all callers, so a key needs write access.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        get: operations["list_feedback"];
+        put?: never;
+        /**
+         * Say whether answers were right
+         * @description Store whether documents answer questions, for calibrations with `"from": "feedback"`.
+         *
+         *     With each record the service stores what the collection answers now, so that a calibration can be compared with what
+         *     was seen since. A collection keeps 100,000 records, of which the oldest make room.
+         *
+         *     **Scope** of the key: `feedback`.
+         */
+        post: operations["give_feedback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{name}/feedback/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete what was said of answers
+         * @description Delete records of feedback by number, or all. A calibration that was made of them stays.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        post: operations["delete_feedback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{name}/re-encode": {
         parameters: {
             query?: never;
@@ -1684,7 +1737,7 @@ export interface components {
              * @description The origin of the questions.
              * @enum {string}
              */
-            from: "labels" | "self";
+            from: "labels" | "feedback" | "self";
             /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
             at: string | null;
             labels: components["schemas"]["Labels"];
@@ -1907,11 +1960,11 @@ export interface components {
          */
         CalibrateRequest: {
             /**
-             * @description The origin of the questions. `labels`: they are in `questions`. `self`: they are made of the collection's own keys, for the time before there are labels.
+             * @description The origin of the questions. `labels`: they are in `questions`. `feedback`: they follow from what was sent to `feedback`, with the same minimum. `self`: they are made of the collection's own keys, for the time before there are labels.
              * @default labels
              * @enum {string}
              */
-            from?: "labels" | "self";
+            from?: "labels" | "feedback" | "self";
             /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions?: components["schemas"]["LabelledQuestion"][];
             /**
@@ -1919,6 +1972,12 @@ export interface components {
              * @default false
              */
             apply?: boolean;
+            /**
+             * @description With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.
+             * @default propose
+             * @enum {string}
+             */
+            refit?: "auto" | "propose";
         };
         /** @description A measured value and its standard error. Each is null if too few questions contribute. */
         CalibrationFigure: {
@@ -2099,10 +2158,10 @@ export interface components {
             /** @description The position of the next page; null at the end, and with a limit of 0. */
             next_cursor: string | null;
             /**
-             * @description The access of this caller.
+             * @description The access of this caller; each includes those before it.
              * @enum {string}
              */
-            access: "read" | "write";
+            access: "read" | "feedback" | "write";
         };
         /**
          * @description The settings of a collection that is to be created.
@@ -3573,6 +3632,85 @@ export interface components {
             /** @description The logarithm of the weight; null if the weight is 0, and without a log_partition. */
             log_weight: number | null;
         };
+        /**
+         * @description A choice of records of feedback to delete.
+         * @example {
+         *       "numbers": [
+         *         1,
+         *         2
+         *       ]
+         *     }
+         * @example {
+         *       "all": true
+         *     }
+         */
+        FeedbackDelete: {
+            /** @description The numbers of the records; others are ignored. */
+            numbers?: number[];
+            /**
+             * @description Whether all are deleted, instead of `numbers`.
+             * @default false
+             */
+            all?: boolean;
+        };
+        /** @description The number of records that were deleted. */
+        FeedbackDeleted: {
+            deleted: number;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
+        };
+        /** @description The number of records that were stored. */
+        FeedbackKept: {
+            kept: number;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
+        };
+        /** @description A page of feedback, the oldest first. */
+        FeedbackPage: {
+            feedback: components["schemas"]["FeedbackRecord"][];
+            /** @description For the next page; null after the last. */
+            next_cursor: string | null;
+            /** @description The number of all records; at most 100,000, of which the oldest make room. */
+            count: number;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
+        };
+        /** @description A stored record of feedback. */
+        FeedbackRecord: {
+            /** @description The number of the record; later ones have larger numbers. */
+            number: number;
+            /** @description A text, or a vector. */
+            query: components["schemas"]["Query"];
+            /** @description The document; null for "the collection has no answer". */
+            id: string | null;
+            /** @description Whether that is right. */
+            right: boolean;
+            /** @description When it came, in UTC (RFC 3339). */
+            at: string;
+            /** @description null if it came with a key that sees only a part. */
+            observed: components["schemas"]["Observation"] | null;
+        };
+        /**
+         * @description Judgements of answers.
+         * @example {
+         *       "feedback": [
+         *         {
+         *           "query": "how do databases work?",
+         *           "id": "qa76",
+         *           "right": true
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null,
+         *           "right": true
+         *         }
+         *       ]
+         *     }
+         */
+        FeedbackRequest: {
+            /** @description At least one. If two contradict each other, the later one counts. */
+            feedback: components["schemas"]["Judgement"][];
+        };
         /** @description The number that a term of the bias adds to the logit of one document, because of a metadata field. */
         FieldAddend: {
             /** @constant */
@@ -3710,6 +3848,12 @@ export interface components {
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
         };
+        /** @description An expected and an observed frequency over some questions. */
+        Frequency: {
+            questions: number;
+            expected: number;
+            observed: number;
+        };
         /** @description The effect of full text on an answer: the weight of the query's words, and how many documents have one. */
         FullTextAnswer: {
             /** @description λ, as used. */
@@ -3757,6 +3901,15 @@ export interface components {
             /** @description The dark modules of the QR code, as the path of an SVG whose view box is 0 0 size size. */
             path: string;
         };
+        /** @description Whether a document answers a question, or whether the collection has no answer to it. */
+        Judgement: {
+            /** @description A text, or a vector of the keys' width. */
+            query: components["schemas"]["Query"];
+            /** @description The document; null for "the collection has no answer". */
+            id: components["schemas"]["DocumentId"] | null;
+            /** @description Whether that is right. */
+            right: boolean;
+        };
         /** @description The stored calibration of a collection: what was fitted to labelled questions. */
         KeptCalibration: {
             /** @description The version of the format. */
@@ -3765,7 +3918,7 @@ export interface components {
              * @description The origin of the questions.
              * @enum {string}
              */
-            from: "labels" | "self";
+            from: "labels" | "feedback" | "self";
             /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
             at: string | null;
             /** @description The number of documents of the collection at that time. */
@@ -3782,6 +3935,11 @@ export interface components {
             /** @description The promised errors for which there are enough labels. */
             errors: components["schemas"]["ErrorBound"][];
             labels: components["schemas"]["Labels"];
+            /** @description null for a calibration of an earlier version. */
+            promised: components["schemas"]["Promised"] | null;
+            /** @description A comparison with feedback since; null in a list of collections. */
+            seen: components["schemas"]["Seen"] | null;
+            refit: components["schemas"]["RefitStatus"];
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
         };
@@ -4102,6 +4260,15 @@ export interface components {
             /** @description The distribution for a question of one to three words, if most keys are as short: unrelated words are more similar than sentences. null if keys are longer, and without an encoder. */
             short: components["schemas"]["Spread"] | null;
         };
+        /** @description The answer of the collection when the record came. */
+        Observation: {
+            /** @description The id of the first match; null without one. */
+            first: string | null;
+            /** @description The confidence of that match; null if the collection was not calibrated. */
+            confidence: number | null;
+            /** @description Whether the right document was in the set of `conformal` 0.9; null if that is unknown. */
+            covered: boolean | null;
+        };
         /**
          * @description A request to open a room, the shared memory of a class: its first rows and its code.
          * @example {}
@@ -4241,6 +4408,13 @@ export interface components {
              * @default 1
              */
             n_heads?: number;
+        };
+        /** @description The quality of a calibration on held-out questions, when it was fitted. */
+        Promised: {
+            /** @description The expected calibration error of the confidence of the first match. */
+            ece: number;
+            /** @description The share of questions with an answer whose right document was in the set for `conformal` 0.9; null if there were too few labels. */
+            coverage: number | null;
         };
         /**
          * @description A quantile of a field's numbers, by the weights of their documents.
@@ -4431,6 +4605,22 @@ export interface components {
              */
             missing?: number;
         };
+        /** @description Whether a calibration follows the feedback that comes after it. */
+        RefitStatus: {
+            /**
+             * @description `auto`: a better fit to feedback replaces the calibration. `propose`: it is only shown here.
+             * @enum {string}
+             */
+            mode: "auto" | "propose";
+            /** @description When the last fit to feedback was compared, in UTC; null before. */
+            tried: string | null;
+            /** @description Whether that fit is better: send `{"from": "feedback", "apply": true}`. */
+            proposed: boolean;
+            /** @description The reason against that fit; null without one. */
+            reason: string | null;
+            /** @description The decrease of the losses by that fit; null without one. */
+            gained: components["schemas"]["CalibrationGain"] | null;
+        };
         /** @description A line of an upload whose document was not written, with the reasons. */
         RefusedLine: {
             /** @description The number of the line, from 1; empty lines count. */
@@ -4572,6 +4762,17 @@ export interface components {
             id: string;
             key: string | null;
             value: unknown;
+        };
+        /** @description A comparison of a calibration with feedback since the fit: at most the last 1,000 records. */
+        Seen: {
+            /** @description The mean confidence of first matches, and the share of them that was right; null without any. */
+            confidence: components["schemas"]["Frequency"] | null;
+            /** @description The observed less the expected share of right first matches. */
+            drift: number | null;
+            /** @description The standard error of `drift`. */
+            error: number | null;
+            /** @description The coverage that `conformal` 0.9 promises, and the share of right documents that were in such sets; null without any. */
+            coverage: components["schemas"]["Frequency"] | null;
         };
         /**
          * @description A shard server: a process in a Ray cluster that holds a part of all keys.
@@ -5222,6 +5423,12 @@ export type SchemaErrorBody = components['schemas']['ErrorBody'];
 export type SchemaErrorBound = components['schemas']['ErrorBound'];
 export type SchemaEvidence = components['schemas']['Evidence'];
 export type SchemaExplanation = components['schemas']['Explanation'];
+export type SchemaFeedbackDelete = components['schemas']['FeedbackDelete'];
+export type SchemaFeedbackDeleted = components['schemas']['FeedbackDeleted'];
+export type SchemaFeedbackKept = components['schemas']['FeedbackKept'];
+export type SchemaFeedbackPage = components['schemas']['FeedbackPage'];
+export type SchemaFeedbackRecord = components['schemas']['FeedbackRecord'];
+export type SchemaFeedbackRequest = components['schemas']['FeedbackRequest'];
 export type SchemaFieldAddend = components['schemas']['FieldAddend'];
 export type SchemaFieldFacts = components['schemas']['FieldFacts'];
 export type SchemaFieldProblem = components['schemas']['FieldProblem'];
@@ -5231,11 +5438,13 @@ export type SchemaFieldsQuery = components['schemas']['FieldsQuery'];
 export type SchemaFilter = components['schemas']['Filter'];
 export type SchemaFilterAddend = components['schemas']['FilterAddend'];
 export type SchemaFirstRow = components['schemas']['FirstRow'];
+export type SchemaFrequency = components['schemas']['Frequency'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
 export type SchemaInstant = components['schemas']['Instant'];
 export type SchemaJoining = components['schemas']['Joining'];
+export type SchemaJudgement = components['schemas']['Judgement'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];
 export type SchemaLabModel = components['schemas']['LabModel'];
@@ -5256,6 +5465,7 @@ export type SchemaNestedBools = components['schemas']['NestedBools'];
 export type SchemaNestedNumbers = components['schemas']['NestedNumbers'];
 export type SchemaNull = components['schemas']['Null'];
 export type SchemaNullBackground = components['schemas']['NullBackground'];
+export type SchemaObservation = components['schemas']['Observation'];
 export type SchemaOpenRequest = components['schemas']['OpenRequest'];
 export type SchemaOpenedRoom = components['schemas']['OpenedRoom'];
 export type SchemaOrdering = components['schemas']['Ordering'];
@@ -5265,6 +5475,7 @@ export type SchemaPrior = components['schemas']['Prior'];
 export type SchemaProblem = components['schemas']['Problem'];
 export type SchemaProblemCode = components['schemas']['ProblemCode'];
 export type SchemaProjections = components['schemas']['Projections'];
+export type SchemaPromised = components['schemas']['Promised'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaQuestionWord = components['schemas']['QuestionWord'];
@@ -5274,6 +5485,7 @@ export type SchemaRead = components['schemas']['Read'];
 export type SchemaReadAnswer = components['schemas']['ReadAnswer'];
 export type SchemaReadiness = components['schemas']['Readiness'];
 export type SchemaRecency = components['schemas']['Recency'];
+export type SchemaRefitStatus = components['schemas']['RefitStatus'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRevealRequest = components['schemas']['RevealRequest'];
 export type SchemaRoom = components['schemas']['Room'];
@@ -5288,6 +5500,7 @@ export type SchemaRow = components['schemas']['Row'];
 export type SchemaRowBody = components['schemas']['RowBody'];
 export type SchemaSqlAnswer = components['schemas']['SQLAnswer'];
 export type SchemaSqlRow = components['schemas']['SQLRow'];
+export type SchemaSeen = components['schemas']['Seen'];
 export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
@@ -8656,6 +8869,408 @@ export interface operations {
                 };
             };
             /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_feedback: {
+        parameters: {
+            query?: {
+                /** @description The maximum number of records on a page. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of feedback. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackPage"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_feedback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeedbackRequest"];
+            };
+        };
+        responses: {
+            /** @description The number of records that were stored. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackKept"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `nothing_to_read`: a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `shards_missing`: some documents of the collection are unavailable now: try again, or allow them to be missing; `collection_damaged`: the stored collection differs from what was written: see /readyz; `document_damaged`: the stored document differs from what was written: write it again or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_feedback: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeedbackDelete"];
+            };
+        };
+        responses: {
+            /** @description The number of records. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackDeleted"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */

@@ -38,6 +38,7 @@ KINDS = {
     "Model": softkv.Model,
     "EncoderAnswer": softkv.EncoderInfo,
     "FieldFacts": softkv.FieldFacts,
+    "FeedbackRecord": softkv.FeedbackRecord,
     "FieldValue": softkv.FieldValue,
     "Upserted": softkv.Written,
     "AttentionAnswer": Attended,

@@ -63,6 +63,9 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
         "none_from": calibrated["none_from"],
         "errors": calibrated["errors"],
         "labels": {"present": 120, "absent": 120},
+        "promised": {name: calibrated["after"][name]["value"] for name in ("ece", "coverage")},
+        "seen": {"confidence": None, "drift": None, "error": None, "coverage": None},
+        "refit": {"mode": "propose", "tried": None, "proposed": False, "reason": None, "gained": None},
         "outgrown": False,
     }
     query = questions[1]["query"]

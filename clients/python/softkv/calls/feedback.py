@@ -1,0 +1,114 @@
+"""Calls on feedback: say whether answers were right, list what was said, and delete it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from softkv import validation
+from softkv.answers.info import FeedbackRecord, parse_feedback
+from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan
+from softkv.calls.queries import check_query_widths, encode_query
+from softkv.problems import Reply, invalid_value_at, raise_flaws
+from softkv.validation import MAX_PAGE_SIZE, check_number
+from softkv.wire import encode_json
+
+
+def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any]]) -> Plan[int]:
+    """Say whether documents answer questions; `calibrate(source="feedback")` learns from it.
+
+    Args:
+        feedback: at most 1,000 mappings with a `query` (text or vector), the `id` of a document, and `right`: whether
+            it answers the question. `"id": None` stands for "the collection has no answer".
+
+    Returns:
+        The number of records that were stored.
+
+    Raises:
+        Invalid: a mapping lacks a field, or there is no document of that id.
+
+    Example:
+        >>> collection.give_feedback([{"query": "purring pets", "id": "cats", "right": True}])
+    """
+    judgements = validation.require_list(feedback, "/feedback")
+    for index, judgement in enumerate(judgements):
+        if not isinstance(judgement, Mapping) or "query" not in judgement:
+            raise invalid_value_at(
+                f"/feedback/{index}", 'wanted {"query": …, "id": …, "right": …}, "id": None for "no answer"'
+            )
+    queries = [judgement["query"] for judgement in judgements]
+    yield from check_query_widths(collection, queries, lambda index: f"/feedback/{index}/query")
+    encoded = [
+        {**judgement, "query": encode_query(query, f"/feedback/{index}/query")}
+        for index, (judgement, query) in enumerate(zip(judgements, queries, strict=True))
+    ]
+    call = Call(
+        "POST",
+        f"{collection.path}/feedback",
+        lambda reply: int(reply.json()["kept"]),
+        content=encode_json({"feedback": encoded}),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )
+    return (yield from call)
+
+
+def feedback(collection: CollectionRef, *, page: int = 1000) -> Paging[FeedbackRecord]:
+    """List what was said of answers, the oldest first; needs a key with write access.
+
+    Args:
+        page: the number of records per request.
+
+    Returns:
+        A `Pages` of `FeedbackRecord`; `AsyncPages` for `AsyncCollection`.
+
+    Raises:
+        Invalid: the page size is out of range.
+
+    Example:
+        >>> [record.id for record in collection.feedback() if not record.right]
+    """
+    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
+
+    def parse(reply: Reply) -> Page[FeedbackRecord]:
+        content = reply.json()
+        return Page([parse_feedback(record) for record in content["feedback"]], content["next_cursor"])
+
+    def ask(cursor: str | None, limit: int) -> Call[Page[FeedbackRecord]]:
+        query = [("limit", str(limit)), *([] if cursor is None else [("cursor", cursor)])]
+        return Call("GET", f"{collection.path}/feedback", parse, tuple(query))
+
+    count = Call("GET", f"{collection.path}/feedback", lambda reply: int(reply.json()["count"]), (("limit", "0"),))
+    return Paging(ask, page, count)
+
+
+def delete_feedback(
+    collection: CollectionRef,
+    numbers: Iterable[int] | None = None,
+    *,
+    all: bool = False,  # noqa: A002  # the wire's name
+) -> Call[int]:
+    """Delete records of feedback by number, or all; a calibration that was made of them stays.
+
+    Args:
+        numbers: the numbers of the records; unknown ones are ignored.
+        all: delete all records, in place of numbers.
+
+    Returns:
+        The number of deleted records.
+
+    Raises:
+        Invalid: both numbers and `all` were given, or neither.
+
+    Example:
+        >>> collection.delete_feedback([1, 2])
+    """
+    selection = {"all": all} if numbers is None else {"numbers": [*numbers], "all": all}
+    return Call(
+        "POST",
+        f"{collection.path}/feedback/delete",
+        lambda reply: int(reply.json()["deleted"]),
+        content=encode_json(selection),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )

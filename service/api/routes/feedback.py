@@ -1,0 +1,115 @@
+"""Routes of feedback: callers say whether answers were right, read what was said, and delete it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Query, Request, Response
+
+from service.api.json import JSONAnswer
+from service.api.middleware import access_record
+from service.api.problems.table import ANSWERING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
+from service.api.routes.idempotency import Idempotent
+from service.api.routing import collection_behind, filters, json_router, requires, takes
+from service.api.state import NameInPath, Running
+from service.retrieval import queries
+from service.retrieval.queries import Judgement
+from service.scheduling import READS, WRITES
+from service.schemas.feedback import FeedbackDelete, FeedbackDeleted, FeedbackKept, FeedbackPage, FeedbackRequest
+from service.schemas.wire import MAX_PAGE
+from service.storage import FeedbackRecord
+
+router = json_router("/v1/collections", "collections", "read", "collection", "whole")
+
+
+@router.post(
+    "/{name}/feedback",
+    dependencies=[requires("feedback"), takes("write"), filters("filtered")],
+    response_model=FeedbackKept,
+    responses=refusals(*WITH_BODY, *ANSWERING, *WRITING),
+    response_description="The number of records that were stored.",
+    summary="Say whether answers were right",
+)
+async def give_feedback(
+    name: NameInPath, body: FeedbackRequest, request: Request, running: Running, repeatable: Idempotent
+) -> Response:
+    """Store whether documents answer questions, for calibrations with `"from": "feedback"`.
+
+    With each record the service stores what the collection answers now, so that a calibration can be compared with what
+    was seen since. A collection keeps 100,000 records, of which the oldest make room.
+    """
+    judgements = [Judgement(one.query, one.id, one.right, f"/feedback/{i}") for i, one in enumerate(body.feedback)]
+    access_record.note(ids=sorted({one.id for one in body.feedback if one.id is not None}))
+
+    def answer(records: int) -> Response:
+        access_record.note(count=records)
+        return JSONAnswer({"kept": records, **collection_behind(request)})
+
+    collection = running.catalogue.collection(name)
+    records = await queries.keep_feedback(collection, judgements, now=time.time(), once=repeatable.once(answer))
+    running.refits.notice(name, records)
+    return answer(records)
+
+
+@router.get(
+    "/{name}/feedback",
+    dependencies=[requires("write")],
+    response_model=FeedbackPage,
+    responses=refusals(*OF_A_COLLECTION),
+    response_description="A page of feedback.",
+    summary="List what was said of answers",
+)
+async def list_feedback(
+    name: NameInPath,
+    request: Request,
+    running: Running,
+    limit: Annotated[int, Query(ge=0, le=MAX_PAGE, description="The maximum number of records on a page.")] = 1000,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+) -> Response:
+    """List feedback, the oldest first. It has questions of all callers, so a key needs write access."""
+    page = await READS.run(queries.page_feedback, running.catalogue.collection(name), cursor, limit)
+    return JSONAnswer(
+        {
+            "feedback": [_shape(record) for record in page.records],
+            "next_cursor": page.next_cursor,
+            "count": page.count,
+            **collection_behind(request),
+        }
+    )
+
+
+def _shape(record: FeedbackRecord) -> dict[str, Any]:
+    instant = datetime.fromtimestamp(record.at / 1e6, UTC).isoformat(timespec="milliseconds")
+    observed = None if record.observed is None else json.loads(record.observed)
+    return {
+        "number": record.number,
+        "query": queries.decode_query(record),
+        "id": record.document,
+        "right": record.correct,
+        "at": instant.replace("+00:00", "Z"),
+        "observed": observed and {name: observed.get(name) for name in ("first", "confidence", "covered")},
+    }
+
+
+@router.post(
+    "/{name}/feedback/delete",
+    dependencies=[requires("write"), takes("write")],
+    response_model=FeedbackDeleted,
+    responses=refusals(*WITH_BODY, *OF_A_COLLECTION, *WRITING),
+    response_description="The number of records.",
+    summary="Delete what was said of answers",
+)
+async def delete_feedback(
+    name: NameInPath, body: FeedbackDelete, request: Request, running: Running, repeatable: Idempotent
+) -> Response:
+    """Delete records of feedback by number, or all. A calibration that was made of them stays."""
+
+    def answer(deleted: int) -> Response:
+        access_record.note(count=deleted)
+        return JSONAnswer({"deleted": deleted, **collection_behind(request)})
+
+    collection, once = running.catalogue.collection(name), repeatable.once(answer)
+    return answer(await WRITES.run(lambda: collection.delete_feedback(body.numbers, once=once)))

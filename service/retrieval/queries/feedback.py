@@ -1,0 +1,351 @@
+"""Feedback: what callers say of answers, how often the answers were right, and the labels that follow.
+
+A record says of one question and one document whether the document answers it; or, without a document, whether the
+collection has no answer. When it comes, the service asks the collection the same question, and keeps which document was
+first, its confidence, and whether the conformal set has the right one. So a calibration is compared with questions that
+it has not seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from service.retrieval.calibration import COVERAGE, Calibration
+from service.retrieval.collections import AnyCollection, RestrictedCollection
+from service.retrieval.documents import decode_cursor, encode_cursor
+from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval.queries.attend import attend_collection
+from service.retrieval.queries.defaults import apply_defaults
+from service.retrieval.queries.question import Array, Options
+from service.retrieval.queries.results import Match
+from service.scheduling import READS, WRITES
+from service.storage import CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
+
+SEEN_QUESTIONS = 1000
+"""The most records, the newest, that a calibration is compared with."""
+
+SHAPING = ("filter", "bias", "full_text")
+"""The defaults of a collection that shape which documents are first."""
+
+QUESTIONS_AT_ONCE = 64
+"""Questions of one request that are asked at a time, so that other callers get their turn in between."""
+
+MAX_DIGITS = 19
+"""Numbers of records have fewer digits, since they are below 2⁶³."""
+
+_PAGE = 1000
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A caller's judgement of one question and one document.
+
+    Attributes:
+        query: a text, or a vector [d].
+        id: the id of the document; None for "the collection has no answer".
+        correct: whether that is right.
+        pointer: the position in the request, for errors.
+    """
+
+    query: str | Array
+    id: str | None
+    correct: bool
+    pointer: str
+
+
+async def keep_feedback(
+    collection: AnyCollection,
+    judgements: Sequence[Judgement],
+    *,
+    now: float,
+    once: IdempotentWrite[int] | None = None,
+) -> int:
+    """Store what callers say of answers, with what the collection answers now; return how many records were stored.
+
+    Args:
+        collection: the collection as the caller sees it.
+        judgements: at least one.
+        now: the time, in seconds of Unix time.
+        once: makes a repeated request get its first answer; None without an Idempotency-Key.
+
+    Raises:
+        InvalidContent: there is no document of that id, or the caller sees only a part of the collection and says that
+            nothing answers.
+        RetrievalError: a question does not fit the collection, or the collection cannot be queried.
+    """
+    await READS.run(_check_ids, collection, judgements)
+    observed = await _observe(collection, judgements)
+    records = [
+        FeedbackRecord(
+            _encode_query(judgement.query), judgement.id, judgement.correct, round(now * _MICROSECONDS), observation
+        )
+        for judgement, observation in zip(judgements, observed, strict=True)
+    ]
+    return await WRITES.run(lambda: collection.write_feedback(records, once=once))
+
+
+def _check_ids(collection: AnyCollection, judgements: Sequence[Judgement]) -> None:
+    with collection.reading() as (record, reader):
+        existing = reader.existing(record.id, sorted({one.id for one in judgements if one.id is not None}))
+    flaws = list[Flaw]()
+    for judgement in judgements:
+        if judgement.id is None and _is_part(collection):
+            reason = "a key with a filter sees a part of the collection, so it cannot say that nothing answers"
+            flaws.append(Flaw(f"{judgement.pointer}/id", f"{reason}: name a document"))
+        elif judgement.id is not None and judgement.id not in existing:
+            reason = f"there is no document {judgement.id!r}: leave feedback on deleted documents out"
+            flaws.append(Flaw(f"{judgement.pointer}/id", reason))
+    if flaws:
+        raise InvalidContent(flaws)
+
+
+def _is_part(collection: AnyCollection) -> bool:
+    """Return whether the caller sees only a part of the collection."""
+    return isinstance(collection, RestrictedCollection) and collection.restriction.condition is not None
+
+
+async def _observe(collection: AnyCollection, judgements: Sequence[Judgement]) -> list[JSONText | None]:
+    """Return what the collection answers to each question, as JSON; None if the caller sees only a part of it.
+
+    `first` is the id of the first match and `confidence` its confidence, if the calibration gives one. `covered` says
+    whether the named document is in the conformal set, if it is the right one and there are such sets.
+    """
+    usual = apply_defaults(collection.record, {}, SHAPING, [judgement.query for judgement in judgements]).options
+    first = await _ask(collection, judgements, Options(top_k=1, reads="ids", **usual))
+    observed: list[dict[str, Any]] = [
+        {"first": matches[0].id, "confidence": matches[0].confidence} if matches else {"first": None}
+        for matches in first
+    ]
+    if _is_part(collection):
+        return [None] * len(judgements)
+    right = [i for i, judgement in enumerate(judgements) if judgement.correct and judgement.id is not None]
+    if right and not usual and _promises_sets(collection.record):
+        sets = await _ask(collection, [judgements[i] for i in right], Options(conformal=COVERAGE, reads="ids"))
+        for i, matches in zip(right, sets, strict=True):
+            observed[i]["covered"] = any(match.id == judgements[i].id for match in matches)
+    return [JSONText(json.dumps(observation, separators=(",", ":"))) for observation in observed]
+
+
+async def _ask(collection: AnyCollection, judgements: Sequence[Judgement], options: Options) -> list[list[Match]]:
+    matches = list[list[Match]]()
+    for start in range(0, len(judgements), QUESTIONS_AT_ONCE):
+        batch = judgements[start : start + QUESTIONS_AT_ONCE]
+        queries, pointers = [one.query for one in batch], [f"{one.pointer}/query" for one in batch]
+        matches += [result.matches for result in await attend_collection(collection, queries, options, pointers)]
+    return matches
+
+
+def _promises_sets(record: CollectionRecord) -> bool:
+    """Return whether questions with the collection's own settings can have conformal sets."""
+    calibration, settings = Calibration.read(record.settings.calibration), record.settings
+    return (
+        calibration is not None
+        and (settings.temperature, settings.encoder) == (calibration.temperature, calibration.encoder)
+        and COVERAGE in calibration.plain.thresholds
+    )
+
+
+def _encode_query(query: str | Array) -> JSONText:
+    return JSONText(json.dumps(query if isinstance(query, str) else query.tolist(), ensure_ascii=False))
+
+
+def decode_query(record: FeedbackRecord) -> str | list[float]:
+    """Return the question of a record, a text or the numbers of a vector."""
+    query: str | list[float] = json.loads(record.query)
+    return query
+
+
+@dataclass(frozen=True)
+class FeedbackPage:
+    """A page of feedback, oldest first; `count` is the number of all records."""
+
+    records: list[FeedbackRecord]
+    next_cursor: str | None
+    count: int
+
+
+def page_feedback(collection: AnyCollection, cursor: str | None, limit: int) -> FeedbackPage:
+    """Return a page of the feedback of a collection; blocks.
+
+    Raises:
+        InvalidContent: the cursor is not that of a page.
+    """
+    after = decode_cursor(cursor, "")
+    if after is not None and not (after.isascii() and after.isdecimal() and len(after) < MAX_DIGITS):
+        raise InvalidContent.at("", "the cursor is not one of ours: send next_cursor as it came")
+    with collection.reading() as (record, reader):
+        records = reader.feedback(record.id, after=int(after or 0), limit=limit)
+        count = reader.count_feedback(record.id)
+    more = len(records) == limit and limit > 0
+    return FeedbackPage(records, encode_cursor(str(records[-1].number)) if more else None, count)
+
+
+@dataclass(frozen=True)
+class FeedbackLabels:
+    """Labelled questions that follow from feedback.
+
+    Attributes:
+        answers: by question, as stored, the ids of the documents that answer it; empty if the collection has no answer.
+        undecided: the number of questions from which no label follows.
+    """
+
+    answers: Mapping[str, tuple[str, ...]]
+    undecided: int
+
+
+@dataclass
+class _Votes:
+    """The state of one question: documents that answer it, those that do not, and whether nothing does."""
+
+    right: dict[str, None] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+    nothing: bool = False
+    first: str | None = None
+
+    def add(self, record: FeedbackRecord) -> None:
+        """Add the next record, which outweighs those before it."""
+        if record.observed is not None:
+            self.first = json.loads(record.observed).get("first")
+        if record.document is None:
+            self.nothing = record.correct
+            if record.correct:
+                self.right.clear()
+        elif record.correct:
+            self.nothing = False
+            self.right[record.document] = None
+            self.wrong.discard(record.document)
+        else:
+            self.right.pop(record.document, None)
+            self.wrong.add(record.document)
+
+
+def label_feedback(records: Iterable[FeedbackRecord]) -> FeedbackLabels:
+    """Return the labelled questions that follow from records of feedback, in the order in which they came.
+
+    If records contradict each other, the latest counts. A question whose right documents are unknown has no answer if
+    its first match was said to be wrong: then to abstain is right. Otherwise nothing follows from it.
+    """
+    votes = dict[str, _Votes]()
+    for record in records:
+        votes.setdefault(record.query, _Votes()).add(record)
+    decided = {
+        query: tuple(vote.right)
+        for query, vote in votes.items()
+        if vote.right or vote.nothing or (vote.first is not None and vote.first in vote.wrong)
+    }
+    return FeedbackLabels(decided, len(votes) - len(decided))
+
+
+def read_labels(collection: AnyCollection, max_labels: int) -> FeedbackLabels:
+    """Return the labels that follow from the feedback of a collection; blocks.
+
+    Documents that were deleted since, or have no key, do not count. A question with none left is undecided.
+
+    Args:
+        max_labels: the most questions, of which the latest are taken.
+    """
+    with collection.reading() as (record, reader):
+        labels = label_feedback(_read_all(reader, record.id))
+        named = sorted({identity for ids in labels.answers.values() for identity in ids})
+        rows = np.sort(np.fromiter(reader.existing(record.id, named).values(), dtype=np.int64))
+        existing = {document.id for document in reader.texts(record.id, rows) if document.n_keys}
+    answers, undecided = dict[str, tuple[str, ...]](), labels.undecided
+    for query, ids in labels.answers.items():
+        left = tuple(identity for identity in ids if identity in existing)
+        if ids and not left:
+            undecided += 1
+        else:
+            answers[query] = left
+    return FeedbackLabels(dict([*answers.items()][-max_labels:]), undecided)
+
+
+def _read_all(reader: Reader, collection: int) -> Iterable[FeedbackRecord]:
+    after = 0
+    while page := reader.feedback(collection, after=after, limit=_PAGE):
+        yield from page
+        after = page[-1].number or 0
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """An expected and an observed frequency over some questions."""
+
+    questions: int
+    expected: float
+    observed: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The result of comparing a calibration with later feedback.
+
+    Attributes:
+        confidence: the mean confidence of first matches, and the share of them that was right; None without questions.
+        error: the standard error of the difference of both.
+        coverage: the coverage that conformal sets promise, and the share of right documents that were in them; None
+            without questions.
+    """
+
+    confidence: Frequency | None
+    error: float | None
+    coverage: Frequency | None
+
+    @property
+    def drift(self) -> float | None:
+        """The observed less the expected share of first matches that are right."""
+        return None if self.confidence is None else self.confidence.observed - self.confidence.expected
+
+
+def summarise_seen(calibration: Calibration, records: Iterable[FeedbackRecord]) -> Seen:
+    """Compare a calibration with feedback that came after it.
+
+    Args:
+        calibration: the calibration.
+        records: feedback, the newest first; records before the calibration, and after it older ones on the same
+            question and document, do not count.
+    """
+    confidences, rights, covered = list[float](), list[bool](), list[bool]()
+    pairs = set[tuple[str, str | None]]()
+    for record in records:
+        if record.observed is None or record.at <= (calibration.at or 0.0) * _MICROSECONDS:
+            continue
+        if (record.query, record.document) in pairs:
+            continue
+        pairs.add((record.query, record.document))
+        observed = json.loads(record.observed)
+        right, confidence = _judge_first(record, observed.get("first")), observed.get("confidence")
+        if confidence is not None and right is not None:
+            confidences.append(confidence)
+            rights.append(right)
+        if record.correct and observed.get("covered") is not None:
+            covered.append(observed["covered"])
+    seen = np.array(rights, dtype=np.float64) - np.array(confidences)
+    n = len(seen)
+    return Seen(
+        Frequency(n, float(np.mean(confidences)), float(np.mean(rights))) if n else None,
+        float(np.std(seen, ddof=1) / np.sqrt(n)) if n > 1 else None,
+        Frequency(len(covered), COVERAGE, float(np.mean(covered))) if covered else None,
+    )
+
+
+def _judge_first(record: FeedbackRecord, first: str | None) -> bool | None:
+    """Return whether the first match was right, as far as a record tells; None if it does not."""
+    if record.document is None:
+        return False if record.correct else None
+    if record.document == first:
+        return record.correct
+    return False if record.correct else None
+
+
+def read_seen(record: CollectionRecord, reader: Reader) -> Seen | None:
+    """Return what the newest feedback says of a collection's calibration; None if it is not calibrated; blocks."""
+    calibration = Calibration.read(record.settings.calibration)
+    if calibration is None:
+        return None
+    return summarise_seen(calibration, reader.feedback(record.id, limit=SEEN_QUESTIONS, newest_first=True))

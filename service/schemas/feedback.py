@@ -1,0 +1,103 @@
+"""Models of feedback: what callers say of answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Le, Len
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.schemas.attend import QUESTION, Query
+from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, NullHasMeaning, Wire
+
+MAX_JUDGEMENTS = 1000
+MAX_NUMBER = 2**63 - 1
+
+
+class Judgement(Wire):
+    """Whether a document answers a question, or whether the collection has no answer to it."""
+
+    query: Query = Field(description="A text, or a vector of the keys' width.")
+    id: Annotated[DocumentId | None, NullHasMeaning()] = Field(
+        description='The document; null for "the collection has no answer".'
+    )
+    right: bool = Field(description="Whether that is right.")
+
+
+EXAMPLE: JSONValue = {
+    "feedback": [{"query": QUESTION, "id": "qa76", "right": True}, {"query": "steam", "id": None, "right": True}]
+}
+
+
+class FeedbackRequest(Wire):
+    """Judgements of answers."""
+
+    feedback: Annotated[list[Judgement], Len(1, MAX_JUDGEMENTS), InParts] = Field(
+        description="At least one. If two contradict each other, the later one counts."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+
+class FeedbackKept(Wire):
+    """The number of records that were stored."""
+
+    kept: int
+    collection: CollectionBehind = None
+
+
+class Observation(Wire):
+    """The answer of the collection when the record came."""
+
+    first: str | None = Field(description="The id of the first match; null without one.")
+    confidence: float | None = Field(
+        description="The confidence of that match; null if the collection was not calibrated."
+    )
+    covered: bool | None = Field(
+        description="Whether the right document was in the set of `conformal` 0.9; null if that is unknown."
+    )
+
+
+class FeedbackRecord(Wire):
+    """A stored record of feedback."""
+
+    number: int = Field(description="The number of the record; later ones have larger numbers.")
+    query: Query = Field(description="A text, or a vector.")
+    id: str | None = Field(description='The document; null for "the collection has no answer".')
+    right: bool = Field(description="Whether that is right.")
+    at: str = Field(description="When it came, in UTC (RFC 3339).")
+    observed: Observation | None = Field(description="null if it came with a key that sees only a part.")
+
+
+class FeedbackPage(Wire):
+    """A page of feedback, the oldest first."""
+
+    feedback: list[FeedbackRecord]
+    next_cursor: str | None = Field(description="For the next page; null after the last.")
+    count: int = Field(description="The number of all records; at most 100,000, of which the oldest make room.")
+    collection: CollectionBehind = None
+
+
+class FeedbackDelete(Wire):
+    """A choice of records of feedback to delete."""
+
+    numbers: Annotated[list[Annotated[int, Ge(0), Le(MAX_NUMBER)]], InParts] | None = Field(
+        None, description="The numbers of the records; others are ignored."
+    )
+    all: bool = Field(False, description="Whether all are deleted, instead of `numbers`.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"numbers": [1, 2]}, {"all": True}]})
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> FeedbackDelete:
+        if (self.numbers is not None) == self.all:
+            raise PydanticCustomError("numbers", 'wanted exactly one of numbers and "all": true')
+        return self
+
+
+class FeedbackDeleted(Wire):
+    """The number of records that were deleted."""
+
+    deleted: int
+    collection: CollectionBehind = None

@@ -1,0 +1,270 @@
+"""Feedback is kept, listed and deleted; labels follow from it; a calibration is compared with what comes after
+it, and follows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.retrieval.queries.refits import MIN_RECORDS
+from tests.running import RunningService
+from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors
+from tests.waiting import until
+
+
+@pytest.fixture
+def path(client: httpx.Client, collection: Any) -> str:
+    made: str = collection(encoder=None, null=0.3)
+    documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(vectors(N, 0))]
+    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
+    return made
+
+
+def judged(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [question | {"right": True} for question in questions]
+
+
+def give(client: httpx.Client, path: str, judgements: list[dict[str, Any]], **more: Any) -> httpx.Response:
+    return client.post(f"{path}/feedback", json={"feedback": judgements}, **more)
+
+
+def listed(client: httpx.Client, path: str, **parameters: Any) -> dict[str, Any]:
+    page: dict[str, Any] = client.get(f"{path}/feedback", params=parameters).json()
+    return page
+
+
+def refused(answer: httpx.Response) -> tuple[str, str]:
+    (flaw,) = answer.json()["errors"]
+    assert answer.status_code == 422
+    return flaw["pointer"], flaw["detail"]
+
+
+def test_it_is_listed_page_by_page_as_it_came_and_deleted(client, path):
+    query = vectors(N, 0)[3].tolist()
+    said = [{"query": query, "id": "3", "right": True}, {"query": query, "id": "4", "right": False}]
+    said += [{"query": [1.0] * D, "id": None, "right": True}]
+    assert give(client, path, said).json() == {"kept": 3}
+    first = listed(client, path, limit=2)
+    assert (first["count"], len(first["feedback"])) == (3, 2)
+    second = listed(client, path, limit=2, cursor=first["next_cursor"])
+    assert second["next_cursor"] is None
+    records = first["feedback"] + second["feedback"]
+    np.testing.assert_allclose([record.pop("query") for record in records], [query, query, [1.0] * D])
+    numbers = [record.pop("number") for record in records]
+    assert all(record.pop("at").endswith("Z") for record in records)
+    nearest = client.post(f"{path}/attend", json={"query": [1.0] * D, "top_k": 1}).json()["matches"][0]["id"]
+    unknown = {"confidence": None, "covered": None}
+    assert records == [
+        {"id": "3", "right": True, "observed": {"first": "3", **unknown}},
+        {"id": "4", "right": False, "observed": {"first": "3", **unknown}},
+        {"id": None, "right": True, "observed": {"first": nearest, **unknown}},
+    ]
+    assert listed(client, path, limit=0)["feedback"] == []
+    assert client.post(f"{path}/feedback/delete", json={"numbers": [numbers[0], 2**62]}).json() == {"deleted": 1}
+    assert [record["number"] for record in listed(client, path)["feedback"]] == numbers[1:]
+    assert client.post(f"{path}/feedback/delete", json={"all": True}).json() == {"deleted": 2}
+    assert listed(client, path) == {"feedback": [], "next_cursor": None, "count": 0}
+
+
+def test_a_repeated_request_is_kept_once(client, path):
+    said = [{"query": [1.0] * D, "id": None, "right": True}]
+    answers = [give(client, path, said, headers={"Idempotency-Key": "once"}) for _ in range(2)]
+    assert [answer.json() for answer in answers] == [{"kept": 1}] * 2
+    assert listed(client, path)["count"] == 1
+    for _ in range(2):
+        deleted = client.post(f"{path}/feedback/delete", json={"all": True}, headers={"Idempotency-Key": "gone"})
+        assert deleted.json() == {"deleted": 1}
+
+
+@pytest.mark.parametrize(
+    ("judgement", "pointer", "says"),
+    [
+        ({"query": [1.0] * D, "id": "gone", "right": True}, "/feedback/1/id", "there is no document 'gone'"),
+        ({"query": [1.0] * 3, "id": "3", "right": True}, "/feedback/1/query", "width 3"),
+        ({"query": "a text", "id": "3", "right": True}, "/feedback/1/query", "no encoder"),
+        ({"query": [1.0] * D, "right": True}, "/feedback/1/id", "is needed"),
+        ({"query": [1.0] * D, "id": "3"}, "/feedback/1/right", "is needed"),
+        ({"query": [1.0] * D, "id": "3", "right": "yes"}, "/feedback/1/right", "wanted true or false"),
+    ],
+)
+def test_what_cannot_be_kept_is_pointed_at(client, path, judgement, pointer, says):
+    where, detail = refused(give(client, path, [{"query": [1.0] * D, "id": "3", "right": True}, judgement]))
+    assert where == pointer
+    assert says in detail
+    assert listed(client, path)["count"] == 0
+
+
+def test_wrong_choices_are_refused(client, path):
+    assert refused(client.post(f"{path}/feedback/delete", json={}))[1].startswith("wanted exactly one of numbers")
+    assert refused(client.post(f"{path}/feedback/delete", json={"numbers": [1], "all": True}))[0] == ""
+    for cursor in ("!", "eA==", "LTE=", "MTExMTExMTExMTExMTExMTExMTEx"):
+        assert refused(client.get(f"{path}/feedback", params={"cursor": cursor}))[1].startswith("the cursor is not")
+    both = {"from": "feedback", "questions": labelled(60)}
+    for body in (both, {"from": "labels"}, {}):
+        assert "exactly if" in refused(client.post(f"{path}/calibrate", json=body))[1]
+
+
+def test_a_calibration_from_feedback_is_that_of_the_same_labels(client, path):
+    questions = labelled(240)
+    few = client.post(f"{path}/calibrate", json={"from": "feedback"})
+    assert refused(few) == (
+        "/from",
+        "from feedback follow 0 questions with an answer and 0 without one, and nothing from 0 others: wanted at "
+        "least 50, and of either kind at least 10; give more feedback, or send labelled questions",
+    )
+    expected = client.post(f"{path}/calibrate", json={"questions": questions}).json()
+    # Contradictions before the truth, and questions from which nothing follows.
+    contradictions = [{"query": questions[1]["query"], "id": None, "right": True}]
+    contradictions += [{"query": questions[0]["query"], "id": "5", "right": True}]
+    undecided = [{"query": [1.0] * D, "id": None, "right": False}]
+    give(client, path, contradictions)
+    give(client, path, judged(questions))
+    give(client, path, undecided)
+    made = client.post(f"{path}/calibrate", json={"from": "feedback", "apply": True, "refit": "auto"}).json()
+    assert (made["from"], made["labels"], made["applied"]) == ("feedback", {"present": 120, "absent": 120}, True)
+    assert made["temperature"] == pytest.approx(expected["temperature"])
+    assert made["confidence"] == pytest.approx(expected["confidence"], rel=1e-3)
+    now = client.get(path).json()["calibration"]
+    assert (now["from"], now["at"]) == ("feedback", made["at"])
+    assert now["promised"] == {
+        "ece": made["after"]["ece"]["value"],
+        "coverage": made["after"]["coverage"]["value"],
+    }
+    assert now["seen"] == {"confidence": None, "drift": None, "error": None, "coverage": None}
+    assert now["refit"] == {"mode": "auto", "tried": None, "proposed": False, "reason": None, "gained": None}
+
+
+def test_what_was_promised_is_compared_with_what_was_seen(client, path):
+    assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
+    body = {"queries": [question["query"] for question in labelled(60)], "top_k": 1}
+    answers = client.post(f"{path}/attend", json=body).json()["results"]
+    first = [answer["matches"][0] for answer in answers]
+    sets = client.post(f"{path}/attend", json=body | {"top_k": 1000, "conformal": 0.9}).json()["results"]
+    judgements, rights, covered = list[dict[str, Any]](), list[bool](), list[bool]()
+    for question, match, inside in zip(labelled(60), first, sets, strict=True):
+        right = match["id"] == question["id"]
+        rights.append(right)
+        if right or question["id"] is None:
+            judgements.append(question | {"right": True})
+        else:
+            judgements.append({"query": question["query"], "id": match["id"], "right": False})
+        if right:
+            covered.append(question["id"] in [document["id"] for document in inside["matches"]])
+    give(client, path, judgements)
+    give(client, path, [{"query": [1.0] * D, "id": None, "right": False}])
+    seen = client.get(path).json()["calibration"]["seen"]
+    confidences = np.array([match["confidence"] for match in first])
+    assert seen["confidence"]["questions"] == 60
+    assert seen["confidence"]["expected"] == pytest.approx(confidences.mean())
+    assert seen["confidence"]["observed"] == pytest.approx(np.mean(rights))
+    assert seen["drift"] == pytest.approx(np.mean(rights) - confidences.mean())
+    assert seen["error"] == pytest.approx(np.std(rights - confidences, ddof=1) / np.sqrt(60))
+    assert seen["coverage"] == {"questions": sum(rights), "expected": 0.9, "observed": pytest.approx(np.mean(covered))}
+    (kept,) = [one for one in client.get("/v1/collections").json()["collections"] if one["name"] in path]
+    assert kept["calibration"]["seen"] is None
+
+
+@pytest.fixture
+def keyed(tmp_path) -> Any:
+    mine = {"field": "metadata.mine", "operator": "==", "value": True}
+    lines = [
+        ("w", "write", {}),
+        ("r", "read", {}),
+        ("f", "feedback", {}),
+        ("part", "feedback", {"filter": mine}),
+        ("owner", "write", {"filter": mine}),
+    ]
+    from service.api.keyring import line_of
+
+    file = tmp_path / "keys"
+    file.write_text("".join(f"{line_of(name, scope, '', name, **limits)}\n" for name, scope, limits in lines))
+    with RunningService(data_dir=tmp_path / "data", encoder="none", keys_file=file) as running, running.client() as one:
+        one.put("/v1/collections/c", json={"dimension": 2}, headers={"x-api-key": "w"})
+        documents = [{"id": name, "key_vector": [1, i], "metadata": {"mine": not i}} for i, name in enumerate("ab")]
+        one.post("/v1/collections/c/documents", json={"documents": documents}, headers={"x-api-key": "w"})
+        yield one
+
+
+def test_a_key_of_its_scope_gives_feedback_and_changes_nothing_else(keyed):
+    one = {"feedback": [{"query": [1, 0], "id": "a", "right": True}]}
+    calls = [
+        ("POST", "/v1/collections/c/feedback", one),
+        ("GET", "/v1/collections/c/feedback", None),
+        ("POST", "/v1/collections/c/feedback/delete", {"all": True}),
+        ("POST", "/v1/collections/c/attend", {"query": [1, 0]}),
+        ("DELETE", "/v1/collections/c/documents/a", None),
+    ]
+
+    def send(key: str, method: str, path: str, body: Any) -> int:
+        return keyed.request(method, path, json=body, headers={"x-api-key": key}).status_code
+
+    assert {key: [send(key, *call) for call in calls] for key in ("r", "f", "part", "owner", "w")} == {
+        "r": [403, 403, 403, 200, 403],
+        "f": [200, 403, 403, 200, 403],
+        "part": [200, 403, 403, 200, 403],
+        "owner": [200, 403, 403, 200, 204],
+        "w": [422, 200, 200, 200, 404],
+    }
+    assert keyed.get("/v1/collections?limit=0", headers={"x-api-key": "f"}).json()["access"] == "feedback"
+
+
+def test_a_key_with_a_filter_says_nothing_of_other_documents(keyed):
+    def give(key: str, identity: str | None) -> httpx.Response:
+        body = {"feedback": [{"query": [1, 0], "id": identity, "right": True}]}
+        return keyed.post("/v1/collections/c/feedback", json=body, headers={"x-api-key": key})
+
+    hidden, missing, nothing = (give("part", identity) for identity in ("b", "c", None))
+    assert refused(hidden)[1].replace("'b'", "'c'") == refused(missing)[1]
+    assert "sees a part of the collection" in refused(nothing)[1]
+    assert give("part", "a").status_code == give("f", "a").status_code == 200
+    records = keyed.get("/v1/collections/c/feedback", headers={"x-api-key": "w"}).json()["feedback"]
+    assert [record["observed"] for record in records] == [None, {"first": "a", "confidence": None, "covered": None}]
+
+
+def kept(client: httpx.Client, path: str) -> dict[str, Any]:
+    calibration: dict[str, Any] = client.get(path).json()["calibration"]
+    return calibration
+
+
+def calibrated(client: httpx.Client, path: str, refit: str) -> dict[str, Any]:
+    body = {"questions": labelled(120, noise=0.1), "apply": True, "refit": refit}
+    assert client.post(f"{path}/calibrate", json=body).json()["applied"]
+    return kept(client, path)
+
+
+@pytest.mark.parametrize("refit", ["propose", "auto"])
+def test_a_better_fit_is_proposed_or_stored(client, path, refit):
+    before = calibrated(client, path, refit)
+    # These questions are much harder than those of the calibration, which promises too much.
+    harder = judged(labelled(200, noise=1.2))
+    give(client, path, harder[:20])
+    assert kept(client, path) | {"seen": None} == before | {"seen": None}
+    give(client, path, harder[20:])
+    if refit == "propose":
+        until(lambda: kept(client, path)["refit"]["tried"] is not None)
+        after = kept(client, path)
+        assert (after["from"], after["temperature"]) == ("labels", before["temperature"])
+        assert (after["refit"]["mode"], after["refit"]["proposed"], after["refit"]["reason"]) == ("propose", True, None)
+        gained = after["refit"]["gained"]
+        assert any(loss["value"] > loss["error"] for loss in gained.values())
+        assert after["seen"]["confidence"]["questions"] == 200
+    else:
+        until(lambda: kept(client, path)["from"] == "feedback")
+        after = kept(client, path)
+        assert after["labels"] == {"present": 100, "absent": 100}
+        assert after["refit"]["mode"] == "auto"
+        assert after["seen"]["confidence"] is None
+
+
+def test_a_fit_that_is_not_better_changes_nothing_and_says_why(client, path):
+    before = calibrated(client, path, "auto")
+    only_right = [judgement for judgement in judged(labelled(240)) if judgement["id"] is not None]
+    give(client, path, only_right[:MIN_RECORDS])
+    until(lambda: kept(client, path)["refit"]["tried"] is not None)
+    after = kept(client, path)
+    assert not after["refit"]["proposed"]
+    assert "50 questions with an answer and 0 without one" in after["refit"]["reason"]
+    assert after | {"refit": None, "seen": None} == before | {"refit": None, "seen": None}
