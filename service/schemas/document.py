@@ -11,7 +11,7 @@ from typing_extensions import TypeAliasType
 
 from service.retrieval.documents import MAX_KEYS
 from service.schemas.filter import FilterField, Warnings
-from service.schemas.instants import EXPIRES, Instant
+from service.schemas.instants import EXPIRES, Timestamp
 from service.schemas.vector import Vector, VectorAnswer
 from service.schemas.wire import (
     MAX_PAGE,
@@ -126,7 +126,7 @@ class DocumentBody(Wire):
         description="The vector that the output blends. Left out: encoded from `value` if that is a text and "
         "the collection has `value_from`: `value`; otherwise the key vector.",
     )
-    expires: OrNull[Instant] = Field(
+    expires: OrNull[Timestamp] = Field(
         None,
         description="The instant from which on the document is absent from every answer; it is deleted later. null: "
         "never. Left out: after the time that the collection's `expire_after` says, if it has one.",
@@ -165,7 +165,7 @@ class DocumentPatch(Wire):
     value_vector: OrNull[Vector] = Field(
         None, description="The new vector; null: computed again as for a new document."
     )
-    expires: OrNull[Instant] = Field(None, description="The new instant of expiry; null: never.")
+    expires: OrNull[Timestamp] = Field(None, description="The new instant of expiry; null: never.")
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}, {"value": "A second course"}]}
@@ -328,7 +328,7 @@ class ValuePatch(Wire):
     metadata: OrNull[Metadata] = Field(
         None, description="Merged into the stored metadata: null removes a field, or all of them."
     )
-    expires: OrNull[Instant] = Field(None, description="The new instant of expiry; null: never.")
+    expires: OrNull[Timestamp] = Field(None, description="The new instant of expiry; null: never.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"shelf": "QA77", "lent": None}}]})
 

@@ -103,8 +103,8 @@ def format_duration(duration: int | None) -> float | int | None:
     return duration / SECOND if duration % SECOND else duration // SECOND
 
 
-Instant = TypeAliasType(
-    "Instant",
+Timestamp = TypeAliasType(
+    "Timestamp",
     Annotated[
         int,
         PlainValidator(parse_instant),

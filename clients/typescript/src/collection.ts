@@ -13,6 +13,7 @@ import type {
   DocumentInput,
   DocumentPatch,
   FindOptions,
+  ManyPatch,
   Which,
   Written,
 } from "./calls/documents.ts";
@@ -31,7 +32,6 @@ import type {
   SchemaFeedbackDelete,
   SchemaReEncodeAnswer,
   SchemaReEncodeRequest,
-  SchemaValuePatch,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
 import { collectionPath, documentPath } from "./calls/place.ts";
@@ -279,7 +279,7 @@ export class Collection<Value = unknown> {
   }
 
   /** Merge one change into documents in one transaction; return their number. null removes a field. */
-  update(which: Which, patch: SchemaValuePatch, how?: How): Promise<number> {
+  update(which: Which, patch: ManyPatch, how?: How): Promise<number> {
     return this.#write("POST", "/documents/update", { ...which, patch }, how, (content) => content.updated);
   }
 

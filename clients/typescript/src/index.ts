@@ -43,6 +43,7 @@ export type {
   DocumentField,
   DocumentInput,
   DocumentPatch,
+  ManyPatch,
   FindOptions,
   Which,
   Written,

@@ -37,6 +37,8 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   // @ts-expect-error: what is to be left out is left out
   await books.attend("cats", { temperature: null });
   await books.attend("cats", { filter: null, top_k: null });
+  await books.put("lease", { key: "a lease", expires: new Date(0) });
+  await books.update({ ids: ["lease"] }, { expires: null });
   // @ts-expect-error: only texts are compared in four ways
   await books.compare([0.1]);
   // @ts-expect-error: temperatures are wanted

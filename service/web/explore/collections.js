@@ -163,6 +163,7 @@ function facts(one, aliases, say) {
     ...(aliases.length ? [/** @type {[string, string]} */ (["fact.aliases", aliases.join(", ")])] : []),
     ["fact.documents", count(one.documents)],
     ...(one.keyless ? [/** @type {[string, string]} */ (["fact.keyless", count(one.keyless)])] : []),
+    ...(one.expired ? [/** @type {[string, string]} */ (["fact.expired", count(one.expired)])] : []),
     ["fact.width", one.dimension === null ? say("fact.unset") : count(one.dimension)],
     ["fact.encoder", one.encoder ?? say("fact.encoder.none")],
     ["fact.similarity", one.similarity],

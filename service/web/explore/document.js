@@ -10,7 +10,7 @@ import words from "./document.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./explorer.js").Context} Context */
-/** @typedef {{id: string, key: string | null, value: any, metadata: Record<string, any>}} Document */
+/** @typedef {{id: string, key: string | null, value: any, metadata: Record<string, any>, expires?: string}} Document */
 
 /** Documents that are told as near. */
 const NEAR = 5;
@@ -110,6 +110,7 @@ function mount(host, context) {
             metadata.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value), filtering(name, value)))),
           )
         : h("p.soft", {}, say("metadata.none")),
+      one.expires ? h("p.soft", {}, say("expires", { at: one.expires })) : null,
     );
   }
 

@@ -30,6 +30,7 @@ import { speaker } from "./words.js";
  * @property {{filter?: any, bias?: any, full_text?: number | string, top_k?: number, include?: string[]} | null} defaults
  * @property {number} documents
  * @property {number} keyless
+ * @property {number} expired
  * @property {number | null} keys
  * @property {boolean} ready
  */

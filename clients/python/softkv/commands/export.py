@@ -92,7 +92,9 @@ def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
     """Return a document as the fields with which it can be written again without encoding any text."""
     from softkv.commands.files import write_vector
 
-    fields = {"id": document.id, **document.fields}
+    # Without the null, a document that never expires would get the collection's `expire_after`.
+    never = {} if info.expire_after is None or document.expires is not None else {"expires": None}
+    fields = {"id": document.id, **document.fields, **never}
     vector, several, value = (fields.pop(name, None) for name in ("key_vector", "key_vectors", "value_vector"))
     if vector is not None:
         fields["key_vector"] = write_vector(vector)

@@ -81,7 +81,8 @@ class ColumnNames:
 
     A table without the column `required` is refused. If `required` is None, a table without the column of ids is
     refused. `text` keeps the metadata of a CSV file as texts. Otherwise a cell that is a JSON number, `true` or `false`
-    becomes that value, so that filters can compare it.
+    becomes that value, so that filters can compare it. The column `expires`, if it is named, has the instants at which
+    documents expire.
     """
 
     id: str = "id"
@@ -89,6 +90,7 @@ class ColumnNames:
     value: str = "value"
     text: bool = False
     required: str | None = None
+    expires: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,17 @@ def batches(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
 
 VERSION = 1
 _MARK = "softkv_export"
-_SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null")
+_SETTINGS = (
+    "similarity",
+    "dimension",
+    "value_dimension",
+    "encoder",
+    "value_from",
+    "temperature",
+    "null",
+    "defaults",
+    "expire_after",
+)
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,7 @@ class ExportHead:
     @classmethod
     def of(cls, info: Any) -> ExportHead:
         """Return the head for a collection, from the client's description of it."""
-        settings = {name: getattr(info, name) for name in _SETTINGS}
+        settings: dict[str, Any] = {name: getattr(info, name) for name in _SETTINGS}
         if settings["null"] == "calibrated":  # a new collection cannot be calibrated: it gets the defaults
             settings |= {"null": None, "temperature": None}
         # Unknown settings are left out, except the encoder: None means that the collection has no encoder.
@@ -353,7 +365,7 @@ def _document(cells: dict[str, Any], columns: ColumnNames) -> dict[str, Any]:
     """Convert a table's row to a document; `metadata.year` and `year` are the same field."""
     document: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
-    named = {columns.id: "id", columns.key: "key", columns.value: "value"}
+    named = {columns.id: "id", columns.key: "key", columns.value: "value", columns.expires: "expires"}
     for name, cell in cells.items():
         if name in named:
             document[named[name]] = cell

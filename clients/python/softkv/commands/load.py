@@ -60,6 +60,15 @@ def load(
     value_column: Annotated[
         str, typer.Option("--value", metavar="COLUMN", help="The column with the values.", rich_help_panel=COLUMNS)
     ] = "value",
+    expires_column: Annotated[
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="COLUMN",
+            help="The column with the instants at which documents expire.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     text: Annotated[
         bool,
         typer.Option("--text", help="Keep numbers in the metadata of a CSV file as texts.", rich_help_panel=COLUMNS),
@@ -105,7 +114,7 @@ def load(
     """
     from softkv.commands.files import ColumnNames, open_source
 
-    source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
+    source = open_source(file, ColumnNames(id_column, key_column, value_column, text, expires=expires_column), ids)
     name = collection_name(collection or (file.stem if file.name != "-" else source.name or "-"))
     options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)

@@ -7,11 +7,13 @@ import type {
   SchemaDocumentPatch,
   SchemaDocumentQuery,
   SchemaUpserted,
+  SchemaValuePatch,
 } from "../generated/api.ts";
 import { incoming, outgoing } from "../wire/vectors.ts";
 import type { VectorInput } from "../wire/vectors.ts";
 
 type Vectors = "key_vector" | "key_vectors" | "value_vector";
+type Given = "value" | "expires" | Vectors;
 type OrNull<Kind, Null> = Kind | Null | undefined;
 
 interface Fields<Value, Null> {
@@ -23,17 +25,22 @@ interface Fields<Value, Null> {
   readonly key_vectors?: OrNull<readonly VectorInput[], Null>;
   /** The vector that the `output` of an answer blends. */
   readonly value_vector?: OrNull<VectorInput, Null>;
+  /** The instant from which on the document is absent: a Date, a text of RFC 3339, or seconds since 1970. Null is never. */
+  readonly expires?: Date | string | number | null | undefined;
 }
 
 /** A document to write, without its id. */
-export type DocumentBody<Value = unknown> = Omit<SchemaDocumentBody, "value" | Vectors> & Fields<Value, never>;
+export type DocumentBody<Value = unknown> = Omit<SchemaDocumentBody, Given> & Fields<Value, never>;
 
 /** A document to write. */
 export type DocumentInput<Value = unknown> = DocumentBody<Value> & { readonly id: string };
 
 /** A change of a document: objects merge, null removes. */
-export type DocumentPatch<Value = unknown> = Omit<SchemaDocumentPatch, "value" | Vectors> &
+export type DocumentPatch<Value = unknown> = Omit<SchemaDocumentPatch, Given> &
   Fields<Value | Partial<Value> | null, null>;
+
+/** A change of many documents: objects merge, null removes. */
+export type ManyPatch = Omit<SchemaValuePatch, "expires"> & Pick<Fields<unknown, null>, "expires">;
 
 /** A document of an answer, with `value` unless `include` leaves it out, and with vectors if it lists them. */
 export type Document<Value = unknown> = Omit<SchemaDocumentAnswer, "value" | Vectors> & {

@@ -3120,7 +3120,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["Timestamp"] | null;
             id: components["schemas"]["DocumentId"];
         };
         /**
@@ -3223,7 +3223,7 @@ export interface components {
             /** @description The vector that the output blends. Left out: encoded from `value` if that is a text and the collection has `value_from`: `value`; otherwise the key vector. */
             value_vector?: components["schemas"]["Vector"];
             /** @description The instant from which on the document is absent from every answer; it is deleted later. null: never. Left out: after the time that the collection's `expire_after` says, if it has one. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["Timestamp"] | null;
         };
         /**
          * @description The documents to delete, by exactly one of `ids` and `filter`.
@@ -3286,7 +3286,7 @@ export interface components {
             /** @description The new vector; null: computed again as for a new document. */
             value_vector?: components["schemas"]["Vector"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["Timestamp"] | null;
         };
         /**
          * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
@@ -3886,12 +3886,6 @@ export interface components {
             /** @description The number of guesses. */
             guesses: number;
         };
-        /**
-         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
-         * @example 2026-12-24T18:00:00Z
-         * @example 1798135200
-         */
-        Instant: string | number;
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
             /** @description The URL of the page that joins the room, as other machines of the network reach it. */
@@ -5007,6 +5001,12 @@ export interface components {
             temperature: components["schemas"]["Temperature"];
         };
         /**
+         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
+         * @example 2026-12-24T18:00:00Z
+         * @example 1798135200
+         */
+        Timestamp: string | number;
+        /**
          * @description A token: the piece of the text from character `start` up to `end`, in Unicode code points.
          *
          *     Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's prompt.
@@ -5263,7 +5263,7 @@ export interface components {
             /** @description Merged into the stored metadata: null removes a field, or all of them. */
             metadata?: components["schemas"]["Metadata"] | null;
             /** @description The new instant of expiry; null: never. */
-            expires?: components["schemas"]["Instant"] | null;
+            expires?: components["schemas"]["Timestamp"] | null;
         };
         /**
          * @description A vector, as numbers or as base64 of little-endian float32.
@@ -5442,7 +5442,6 @@ export type SchemaFrequency = components['schemas']['Frequency'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
-export type SchemaInstant = components['schemas']['Instant'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaJudgement = components['schemas']['Judgement'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
@@ -5515,6 +5514,7 @@ export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
 export type SchemaTemperature = components['schemas']['Temperature'];
 export type SchemaTemperatureRequest = components['schemas']['TemperatureRequest'];
+export type SchemaTimestamp = components['schemas']['Timestamp'];
 export type SchemaToken = components['schemas']['Token'];
 export type SchemaTopKAnswer = components['schemas']['TopKAnswer'];
 export type SchemaTraceAnswer = components['schemas']['TraceAnswer'];

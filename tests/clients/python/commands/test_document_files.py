@@ -72,6 +72,14 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
     assert documents(path, ColumnNames("isbn", "card", "title")) == BOOKS
 
 
+def test_a_column_can_hold_the_instants_of_expiry(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "t.csv", [["id", "until"], ["a", "2126-01-01T00:00:00Z"], ["b", "978307200"], ["c", ""]]
+    )
+    read = documents(path, ColumnNames(expires="until"))
+    assert read == [{"id": "a", "expires": "2126-01-01T00:00:00Z"}, {"id": "b", "expires": 978307200}, {"id": "c"}]
+
+
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), min_size=1))
 def test_any_text_survives_a_csv_file(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, ...]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "any.csv"

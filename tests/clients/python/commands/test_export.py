@@ -87,7 +87,11 @@ VECTORS = [
         ({"temperature": 0.07, "null": "strict"}, TEXTS, "a cat"),
         ({"value_from": "key", "null": -0.5}, TEXTS, "a cat"),
         ({"encoder": None, "similarity": "gaussian", "temperature": 0.3, "null": 0.25}, VECTORS, [1, 0.5, 0]),
-        ({"encoder": None, "similarity": "dot"}, [{"id": "a", "value": 1}], None),
+        (
+            {"encoder": None, "similarity": "dot", "expire_after": "30d", "defaults": {"top_k": 3}},
+            [{"id": "a", "value": 1, "expires": "2126-01-01T00:00:00Z"}, {"id": "never", "expires": None}],
+            None,
+        ),
     ],
 )
 def test_the_same_collection_comes_back(

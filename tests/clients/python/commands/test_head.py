@@ -14,6 +14,8 @@ SETTINGS = {
     "value_dimension": None,
     "encoder": None,
     "value_from": "value",
+    "defaults": {"top_k": 5},
+    "expire_after": None,
 }
 
 
@@ -32,5 +34,6 @@ def test_what_is_of_a_calibration_is_left_out(temperature, null, settings_kept):
         "dimension": 2,
         "encoder": None,
         "value_from": "value",
+        "defaults": {"top_k": 5},
         **settings_kept,
     }
