@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from langgraph.store.base import BaseStore, PutOp
@@ -74,7 +75,7 @@ def searches(client: Client, number: int) -> Iterator[tuple[str, Search, Search]
     if not gone <= set(before) or after != set(before) - gone:
         raise RuntimeError(f"memory {number}: {len(before)} items before the expiry, {len(after)} after it")
     vectors.encode([asked.text for asked in (*memory.questions, *memory.labels)])
-    everything = _searching(plain)
+    everything = cache(_searching(plain))
     yield "InMemoryStore", everything, everything
     threshold = best_threshold(plain, memory)
 
@@ -82,22 +83,20 @@ def searches(client: Client, number: int) -> Iterator[tuple[str, Search, Search]
         return [item for item in everything(text) if item.similarity >= threshold]
 
     yield "InMemoryStore, cosine threshold", reaching, everything
-    living = _searching(SoftkvStore(name, client=client, **OPTIONS, null=False))
+    living = cache(_searching(SoftkvStore(name, client=client, **OPTIONS, null=False)))
     yield "softkv, without labels", _searching(store), living
     for source in ("self", "labels"):
-        if calibrate(client, name, memory, source):
-            of = "from itself" if source == "self" else f"from {len(memory.labels)} labels"
-            yield (
-                f"softkv, calibrated {of}",
-                _searching(SoftkvStore(name, client=client, **OPTIONS, null="calibrated")),
-                living,
-            )
+        applied = calibrate(client, name, memory, source)
+        of = "itself" if source == "self" else f"{len(memory.labels)} labels"
+        calibrated = SoftkvStore(name, client=client, **OPTIONS, null="calibrated" if applied else None)
+        yield f"softkv, calibrated from {of}", _searching(calibrated), living
+        if applied:
             sure = SoftkvStore(name, client=client, **OPTIONS, accept="one", min_confidence=0.5)
-            yield "  the same, confidence of .5", _searching(sure, ()), living
+            yield f"  and a confidence of .5, from {of}", _searching(sure, ()), living
     recent: Any = {"field": "metadata.value.session", "half_life": HALF_LIFE}
     yield (
         "softkv, calibrated, newer facts first",
-        _searching(SoftkvStore(name, client=client, **OPTIONS, null="calibrated", bias=recent)),
+        _searching(SoftkvStore(name, client=client, **OPTIONS, null="calibrated" if applied else None, bias=recent)),
         _searching(SoftkvStore(name, client=client, **OPTIONS, null=False, bias=recent)),
     )
 
