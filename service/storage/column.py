@@ -64,16 +64,24 @@ class Dates:
     instants: NDArray[np.int64]
     codes: NDArray[np.int64]
 
-    def compare(self, operator: str, instant: int) -> NDArray[np.int64]:
+    def compare(self, operator: str, instant: int) -> slice | NDArray[np.int64]:
         """Return the codes of values for which `value operator instant` holds; `operator` is `==` or one of order."""
         first, last = (int(np.searchsorted(self.instants, instant, side)) for side in ("left", "right"))
-        return {
-            "==": self.codes[first:last],
-            "<": self.codes[:first],
-            "<=": self.codes[:last],
-            ">": self.codes[last:],
-            ">=": self.codes[first:],
+        begin, end = {
+            "==": (first, last),
+            "<": (0, first),
+            "<=": (0, last),
+            ">": (last, len(self.codes)),
+            ">=": (first, len(self.codes)),
         }[operator]
+        if self._has_order_of_texts:
+            return slice(int(self.codes[0]) + begin, int(self.codes[0]) + end)
+        return self.codes[begin:end]
+
+    @cached_property
+    def _has_order_of_texts(self) -> bool:
+        """Whether all dates are written alike, so that their codes follow one another."""
+        return len(self.codes) > 0 and bool((np.diff(self.codes) == 1).all())
 
 
 class DistinctValues:
@@ -100,14 +108,14 @@ class DistinctValues:
     @cached_property
     def dates(self) -> Dates:
         """The instants of the texts that are dates."""
-        texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
-        pairs = [
-            (instant, start + index)
-            for index in range(len(texts))
-            if (instant := parse_instant(texts[index].decode(errors=AS_BYTES))) is not None
-        ]
-        instants, codes = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
-        return Dates(np.ascontiguousarray(instants), np.ascontiguousarray(codes))
+        texts, codes, instants = self._values.get(Kind.TEXT, []), array("q"), array("q")
+        for code, index in enumerate(range(len(texts)), self._starts[Kind.TEXT]):
+            instant = parse_instant(texts[index].decode(errors=AS_BYTES))
+            if instant is not None:
+                codes.append(code)
+                instants.append(instant)
+        order = np.argsort(instants, kind="stable")
+        return Dates(np.array(instants, dtype=np.int64)[order], np.array(codes, dtype=np.int64)[order])
 
     def equal(self, operand: EncodedValue) -> slice:
         """Return the code of a value equal to the operand, as a slice of codes.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL_EPOCH = datetime(1970, 1, 1)
 _SECOND = 1_000_000  # microseconds
 _UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND, "w": 604_800 * _SECOND}
 _LONGEST = 365_250 * _UNITS["d"]  # 1,000 years: sums with the present stay in the range of a date
@@ -36,10 +37,10 @@ def parse_instant(text: str) -> int | None:
     if len(text) > _MAX_CHARACTERS or not _ISO.fullmatch(text):
         return None
     try:
-        moment = datetime.fromisoformat(text.upper())
+        moment = datetime.fromisoformat(f"{text[:-1]}Z" if text[-1] == "z" else text)
     except ValueError:
         return None
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    since = moment - (_EPOCH if moment.tzinfo else _LOCAL_EPOCH)
     instant = (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
     return instant if _FIRST <= instant < _END else None
 

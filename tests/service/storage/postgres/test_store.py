@@ -26,6 +26,8 @@ from service.storage import (
     StoreUnavailable,
     open_shared,
 )
+from service.storage.fields import INSTANT
+from service.storage.postgres.schema.migrations import add_instants
 from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document
 from tests.waiting import until
@@ -53,6 +55,21 @@ def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str)
         opened_store.close()
         with pytest.raises(StoreClosed), opened_store.reading():
             pass
+
+
+def test_schema_6_adds_the_instants_of_dates(address: str) -> None:
+    fields = (
+        "SELECT collection, field, element, kind, number, text, row FROM softkv.fields ORDER BY 1, 2, 3, 4, 5, 6, 7"
+    )
+    dates = ["2026-11-01", "20261101T00Z", "2026", "soon", ["2026-11-01"], None]
+    with open_shared(address) as store:  # type: ignore[attr-defined]
+        collection(store, [document(str(i), metadata={"x": date}) for i, date in enumerate(dates)])
+        with store.writing() as writer:
+            connection = writer._connection
+            rows = connection.execute(fields).fetchall()
+            assert connection.execute("DELETE FROM softkv.fields WHERE element = %s", (INSTANT,)).rowcount == 2
+            add_instants(connection)
+            assert connection.execute(fields).fetchall() == rows
 
 
 def test_a_database_of_a_later_softkv_is_left_as_it_is(address: str) -> None:
