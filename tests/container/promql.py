@@ -12,7 +12,7 @@ TOKEN = re.compile(
 )
 GROUPING = {"by", "without", "on", "ignoring", "group_left", "group_right"}
 FUNCTIONS = {
-    "sum", "rate", "increase", "histogram_quantile", "min", "max", "avg", "count", "label_values", "absent",
+    "abs", "sum", "rate", "increase", "histogram_quantile", "min", "max", "avg", "count", "label_values", "absent",
     "predict_linear", "delta", "topk", "clamp_min", "changes",
 }  # fmt: skip
 WORDS = {"and", "or", "unless", "bool", "offset"}

@@ -151,6 +151,26 @@ test("texts are asked in words", async (t) => {
   assert.equal(rows.attention.matches.length, 1);
 });
 
+test("feedback is given, listed and deleted", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const judgements = [
+    { query: new Float32Array([0, 1]), id: "north", right: true },
+    { query: [1, 0], id: null, right: false },
+  ];
+  assert.equal(await compass.giveFeedback(judgements), 2);
+  const pages = compass.feedback({ page: 1 });
+  assert.equal(await pages.count(), 2);
+  const numbers = [];
+  for await (const { number, id, observed } of pages) {
+    numbers.push(number);
+    assert.equal(observed?.first, id ?? "east");
+  }
+  assert.equal(await compass.deleteFeedback({ numbers: numbers.slice(1) }), 1);
+  assert.equal(await compass.deleteFeedback({ all: true }), 1);
+  await assert.rejects(compass.giveFeedback([{ query: [1, 0], id: "nowhere", right: true }]), Invalid);
+  await assert.rejects(compass.calibrateFromFeedback(), Invalid);
+});
+
 test("labelled questions say how sure an answer may be", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   const labelled = Array.from({ length: 60 }, (_, i) =>

@@ -24,7 +24,7 @@ from service.api.telemetry import Meters, SlowRequests
 from service.retrieval import RetrievalError
 from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
-from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS
+from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS, read_seen
 from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attend import MAX_TEMPERATURES
@@ -178,8 +178,9 @@ def _by_collection(collections: Iterable[AnyCollection], keys: Mapping[str, int]
     for collection in most_asked:
         with suppress(RetrievalError, StorageError):
             with collection.reading() as (record, reader):
-                costs = asdict(collection.costs(record, reader))
-            series[collection.name] = costs | {"keys": keys[collection.name]}
+                costs, seen = asdict(collection.costs(record, reader)), read_seen(record, reader)
+            drift = {"calibration_drift": seen and seen.drift, "calibration_drift_error": seen and seen.error}
+            series[collection.name] = costs | drift | {"keys": keys[collection.name]}
     if rest:
         series["*"] = {
             "questions": sum(collection.lookups.times.questions for collection in rest),

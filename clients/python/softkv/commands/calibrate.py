@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from softkv.commands.command_line import ApiKey, AsJSON, Refused, Url, existing_file
+from softkv.commands.command_line import ApiKey, AsJSON, Misused, Refused, Url, existing_file
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -33,20 +33,29 @@ FIGURES = {
 
 def calibrate(
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             help='A line per question: {"query": …, "id": …}, with id null if no document answers it; - is stdin.',
             parser=existing_file,
             metavar="FILE",
             show_default=False,
         ),
-    ],
+    ] = None,
+    *,
     collection: Annotated[
         str, typer.Option("-c", "--collection", help="The name of the collection.", show_default=False)
     ],
+    source: Annotated[
+        Literal["labels", "feedback", "self"],
+        typer.Option("--from", help="The origin of the questions: FILE, what callers said, or the collection itself."),
+    ] = "labels",
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the calibration if it gains on the held-out questions.")
     ] = False,
+    refit: Annotated[
+        Literal["auto", "propose"],
+        typer.Option(help="With --apply: whether a better fit to later feedback replaces it, or is only shown."),
+    ] = "propose",
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
@@ -57,13 +66,17 @@ def calibrate(
     others. Without --apply nothing is changed.
 
     softkv calibrate questions.jsonl --collection library --apply
+    softkv calibrate --from feedback --collection library --apply --refit auto
     """
     from softkv.commands.console import output, write_json
     from softkv.commands.remote import connect
 
-    questions = _read_questions(file)
+    if (file is None) == (source == "labels"):
+        raise Misused("name the FILE of the questions, or say --from feedback or --from self without a file")
+    questions = {} if file is None else _read_questions(file)
     with connect(url, api_key) as client, _cite_lines(file, [*questions]):
-        report = vars(client.collection(collection).calibrate(questions.values(), apply=apply))
+        sent = None if file is None else questions.values()
+        report = vars(client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit))
     if as_json:
         write_json(report)
         return
@@ -80,7 +93,7 @@ def calibrate(
 
 
 @contextmanager
-def _cite_lines(file: Path, numbers: Sequence[int]) -> Iterator[None]:
+def _cite_lines(file: Path | None, numbers: Sequence[int]) -> Iterator[None]:
     """Within the block, name the line of the file in errors about a question, in place of its index."""
     import softkv
 

@@ -219,3 +219,19 @@ def test_a_comparison_ignores_the_defaults_that_it_has(made):
     assert texts.compare("cats").applied == {"top_k": 1}
     bare = texts.compare("cats", ignore_defaults=True)
     assert (bare.applied, len(bare.attention)) == (None, 2)
+
+
+def test_feedback_is_given_listed_and_deleted(shelf, labelled):
+    said = [{**question, "right": True} for question in labelled]
+    assert shelf.give_feedback(said) == 60
+    records = list(shelf.feedback(page=25))
+    assert len(records) == shelf.feedback().count() == 60
+    assert [record.id for record in records] == [question["id"] for question in labelled]
+    assert records[1].query == pytest.approx(list(labelled[1]["query"]))
+    assert records[1].observed["first"] == "codd"
+    result = shelf.calibrate(source="feedback")
+    assert (result.source, result.labels) == ("feedback", {"present": 30, "absent": 30})
+    assert shelf.delete_feedback([records[0].number]) == 1
+    assert shelf.delete_feedback(all=True) == 59
+    with pytest.raises(softkv.Invalid, match=r'/feedback/0: wanted \{"query"'):
+        shelf.give_feedback([{"id": "codd", "right": True}])

@@ -84,3 +84,13 @@ def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
         assert message in text
         assert f"it is right with a probability of {sure} ({100 * least:.0f} % was asked for)" in text
         assert "sure" in shown.stdout.splitlines()[0]
+
+
+def test_the_questions_may_follow_from_feedback(softkv: Softkv, labelled: Path) -> None:
+    for arguments in ([], [str(labelled), "--from", "feedback"]):
+        misused = softkv("calibrate", *arguments, "-c", "compass")
+        assert misused.exit_code == 2
+        assert "name the FILE of the questions" in misused.stderr
+    few = softkv("calibrate", "--from", "feedback", "-c", "compass")
+    assert few.exit_code == 1
+    assert "from feedback follow 0 questions with an answer" in few.stderr
