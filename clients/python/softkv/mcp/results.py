@@ -16,7 +16,7 @@ DOCUMENT_CHARACTERS = 50_000
 
 
 def document_result(document: Document | Match, limit: int) -> dict[str, Any]:
-    """Return the id, text and metadata of a document, and its value if it differs from the text.
+    """Return the id, text and metadata of a document, its value if it differs from the text, and when it expires.
 
     `cut` says whether the text or the value is longer than `limit` characters.
     """
@@ -26,6 +26,8 @@ def document_result(document: Document | Match, limit: int) -> dict[str, Any]:
         written = document.value if isinstance(document.value, str) else json.dumps(document.value, ensure_ascii=False)
         result["value"] = f"{written[:limit]}…" if len(written) > limit else document.value
         cut = cut or len(written) > limit
+    if document.expires is not None:
+        result["expires"] = str(document.expires)
     return {**result, "metadata": dict(document.metadata or {}), "cut": cut}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -107,13 +108,106 @@ def test_what_is_remembered_is_found_and_what_is_forgotten_is_not(http: Way, not
         assert result["matches"][0]["metadata"] == {"about": "house"}
         assert "value" not in result["matches"][0]
         again = await speaker.call("remember", collection=notes, text="It is under the mat", id=stored["id"])
-        assert again == {"id": stored["id"], "truncated": False}
+        assert again == {"id": stored["id"], "superseded": 0, "similar": [], "truncated": False}
         (document,) = (await speaker.call("get", collection=notes, ids=[stored["id"]]))["documents"]
         assert document == {"id": stored["id"], "text": "It is under the mat", "metadata": {}, "cut": False}
-        assert await speaker.call("forget", collection=notes, ids=[stored["id"], "nobody"]) == {"deleted": 1}
+        assert (await speaker.call("forget", collection=notes, ids=[stored["id"], "nobody"]))["deleted"] == 1
         assert (await speaker.call("find", collection=notes))["count"] == 0
 
     http.speak(talking)
+
+
+def test_a_new_fact_names_what_it_may_supersede_and_takes_its_place(http: Way, notes: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        for name, fact in (("berlin", "Anna lives in Berlin"), ("tea", "Bernd drinks green tea in the morning")):
+            first = await speaker.call("remember", collection=notes, text=fact, id=name)
+            assert first["similar"] == []
+        moved = await speaker.call("remember", collection=notes, text="Anna lives in Munich", id="munich")
+        (similar,) = moved["similar"]
+        assert (similar["id"], similar["text"], moved["superseded"]) == ("berlin", "Anna lives in Berlin", 0)
+        assert similar["weight"] > 0.5
+        assert similar["similarity"] > 0.5
+        again = await speaker.call(
+            "remember", collection=notes, text="Anna lives in Graz", supersedes=["berlin", "munich", "nobody"]
+        )
+        assert (again["superseded"], again["similar"]) == (2, [])
+        found = await speaker.call("find", collection=notes)
+        assert {document["text"] for document in found["documents"]} == {
+            "Anna lives in Graz",
+            "Bernd drinks green tea in the morning",
+        }
+
+    http.speak(talking)
+
+
+def test_what_expires_says_so_and_is_gone_then(http: Way, notes: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        await speaker.call(
+            "remember", collection=notes, text="The museum is closed", id="past", expires="2001-01-01T00:00:00Z"
+        )
+        await speaker.call("remember", collection=notes, text="The museum is open", id="later", expires="30d")
+        (document,) = (await speaker.call("find", collection=notes))["documents"]
+        assert document["id"] == "later"
+        ahead = datetime.fromisoformat(document["expires"]) - datetime.now(UTC)
+        assert timedelta(days=29, hours=23) < ahead <= timedelta(days=30)
+        answer = await speaker.call("ask", collection=notes, question="is the museum open?")
+        assert answer["matches"][0]["expires"] == document["expires"]
+        for wrong, message in (("tomorrow", "/expires: "), ("9999999w", "after the year 9999")):
+            result = await speaker.client.call_tool("remember", {"collection": notes, "text": "a", "expires": wrong})
+            assert result.is_error
+            assert message in result.content[0].text
+
+    http.speak(talking)
+
+
+def test_conditions_delete_only_what_was_counted_before(http: Way, notes: str) -> None:
+    where = [{"field": "metadata.about", "operator": "==", "value": "Anna"}]
+
+    async def talking(speaker: Speaker) -> None:
+        for number in range(7):
+            about = "Anna" if number < 6 else "Bernd"
+            await speaker.call("remember", collection=notes, text=f"fact {number}", metadata={"about": about})
+        shown = await speaker.call("forget", collection=notes, where=where)
+        assert (shown["deleted"], shown["matching"], len(shown["documents"])) == (0, 6, 5)
+        assert shown["advice"].startswith("Nothing was deleted.")
+        wrong = await speaker.call("forget", collection=notes, where=where, expected=5)
+        assert (wrong["deleted"], wrong["matching"]) == (0, 6)
+        assert wrong["advice"].startswith("Their number is 6 now, not 5.")
+        done = await speaker.call("forget", collection=notes, where=where, expected=6)
+        assert (done["deleted"], done["matching"], done["documents"]) == (6, 6, [])
+        none = await speaker.call("forget", collection=notes, where=where, expected=6)
+        assert none["advice"].startswith("No document meets the conditions")
+        assert (await speaker.call("find", collection=notes))["count"] == 1
+        for arguments in ({}, {"ids": ["a"], "where": where}):
+            result = await speaker.client.call_tool("forget", {"collection": notes, **arguments})
+            assert result.is_error
+            assert "expected either ids or where" in result.content[0].text
+
+    http.speak(talking)
+
+
+def test_an_answer_has_confidences_and_the_collection_s_defaults(
+    service: RunningService, http: Way, notes: str
+) -> None:
+    questions = [{"query": f"the number {i}", "id": f"{i}"} for i in range(40)]
+    questions += [{"query": f"{animal} in rain", "id": None} for animal in ("dog", "cat", "hen", "cow", "pig", "owl")]
+    questions += [{"query": f"{meal} for six guests", "id": None} for meal in ("soup", "rice", "fish", "cake")]
+    with service.client() as client:
+        documents = [{"id": f"{i}", "key": f"number {i}"} for i in range(40)]
+        client.post(f"/v1/collections/{notes}/documents", json={"documents": documents}).raise_for_status()
+        sent = {"questions": questions, "apply": True}
+        assert client.post(f"/v1/collections/{notes}/calibrate", json=sent).json()["applied"]
+        answer = http.call("ask", collection=notes, question="the number 7")
+        assert "applied" not in answer
+        assert answer["matches"][0]["id"] == "7"
+        assert 0 < answer["matches"][0]["confidence"] <= 1
+        assert "by 50 labelled questions" in answer["reason"]
+        defaults = {"filter": {"field": "id", "operator": "!=", "value": "7"}}
+        client.patch(f"/v1/collections/{notes}", json={"defaults": defaults}).raise_for_status()
+    answer = http.call("ask", collection=notes, question="the number 7")
+    assert answer["applied"] == defaults
+    assert "confidence" not in answer["matches"][0]
+    assert "default filter" in answer["reason"]
 
 
 def test_long_texts_and_values_are_cut_in_lists_and_whole_by_their_ids(

@@ -42,8 +42,8 @@ class Stalled:
     async def find(self, name: str) -> Response:
         return await self.wait("find")
 
-    async def put(self, name: str, id: str) -> Response:  # noqa: A002
-        return await self.wait("put")
+    async def write(self, name: str) -> Response:
+        return await self.wait("write")
 
     def post(self, call: dict[str, object], version: str = "2026-07-28") -> socket.socket:
         """Send a message over a connection that can be closed."""
@@ -72,10 +72,12 @@ def stalled(tmp_path) -> Iterator[Stalled]:
     router = APIRouter(dependencies=[requires("read"), reaches("collection")], route_class=GuardedRoute)
     path = "/v1/collections/{name}/documents"
     router.add_api_route(f"{path}/query", made.find, methods=["POST"], dependencies=[takes("read")])
-    router.add_api_route(f"{path}/{{id}}", made.put, methods=["PUT"], dependencies=[requires("write"), takes("write")])
+    router.add_api_route(path, made.write, methods=["POST"], dependencies=[requires("write"), takes("write")])
     running.app.include_router(router)
     running.app.router.routes.insert(0, running.app.router.routes.pop())
     with running:
+        with running.client() as client:
+            client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
         yield made
 
 
@@ -91,7 +93,7 @@ def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled,
     with stalled.running.client() as client:
         client.get("/livez")
         stalled.running.call_soon(stalled.go_on.set)
-        until(lambda: stalled.events[2:] == ["put begun", "put done"])
+        until(lambda: stalled.events[2:] == ["write begun", "write done"])
     until(lambda: admission.slots_in_use["write"] == 0)
     until(lambda: stalled.running.app.state.shutdown.calls == 0)
 
@@ -107,7 +109,7 @@ def test_a_service_that_stops_ends_the_call_of_a_tool_and_the_model_hears_why(st
     speaking = threading.Thread(target=Way(stalled.running.url, mode).speak, args=(talking,), daemon=True)
     speaking.start()
     draining = stalled.running.app.state.shutdown
-    for begun in ("find begun", "put begun"):
+    for begun in ("find begun", "write begun"):
         until(lambda begun=begun: begun in stalled.events)
         with stalled.running.client() as client:
             client.get("/livez")
