@@ -11,7 +11,14 @@ from service.cluster.messages import ServerReport
 from service.cluster.placement import shard_starts
 from service.cluster.router import Router
 from service.encoding import Encoders
-from service.retrieval.collections import ClusterStatus, ServerStatus, SharedCatalogue, start_background
+from service.retrieval.collections import (
+    Clock,
+    ClusterStatus,
+    ServerStatus,
+    SharedCatalogue,
+    read_clock,
+    start_background,
+)
 from service.storage import ClusterPlan, CollectionRecord, Extent, SharedStore, StorageError
 
 SUMMARY_SECONDS = 5.0
@@ -24,6 +31,7 @@ class ShardedCatalogue(SharedCatalogue):
     Args:
         router: sends messages to the servers.
         leave: called when the catalogue closes, after its last message.
+        clock: the clock by which documents expire.
     """
 
     def __init__(
@@ -32,11 +40,12 @@ class ShardedCatalogue(SharedCatalogue):
         encoders: Encoders | None,
         router: Router,
         leave: Callable[[], object] | None = None,
+        clock: Clock = read_clock,
     ) -> None:
         self.router = router
         self._leave = leave
         self._closed = Event()
-        super().__init__(store, encoders)
+        super().__init__(store, encoders, clock=clock)
 
     def close(self) -> None:
         """Close the catalogue: stop its background work, and leave the Ray cluster."""
@@ -72,7 +81,9 @@ class ShardedCatalogue(SharedCatalogue):
                     collection.summarise()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        collection = ShardedCollection(record, self._shared, self.encoders, ready=ready, router=self.router)
+        collection = ShardedCollection(
+            record, self._shared, self.encoders, ready=ready, router=self.router, clock=self.clock
+        )
         collection.look = self.look
         return collection
 

@@ -14,10 +14,28 @@ from service.cluster.router import Router
 from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
-from service.retrieval.collections import ReplicatedCollection, Snapshot, retry_forever, start_background
-from service.storage import CollectionMissing, CollectionRecord, Column, Condition, Extent, SharedStore, StorageError
+from service.retrieval.collections import (
+    Clock,
+    ReplicatedCollection,
+    Snapshot,
+    read_clock,
+    retry_forever,
+    start_background,
+)
+from service.storage import (
+    HIDDEN,
+    CollectionMissing,
+    CollectionRecord,
+    Column,
+    Condition,
+    Extent,
+    SharedStore,
+    StorageError,
+)
 
 T = TypeVar("T")
+DELETED_AT_ONCE = 1000
+"""Expired documents that a query deletes in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +67,7 @@ class ShardedCollection(ReplicatedCollection):
     """A sharded collection. It answers each query from the version that the store has when the query arrives.
 
     No keys are in this process: the servers hold them, and follow the store. A query waits for servers that have not
-    reached its version.
+    reached its version. They know of no expiry, so a query first deletes what has expired.
     """
 
     def __init__(
@@ -60,8 +78,9 @@ class ShardedCollection(ReplicatedCollection):
         *,
         ready: bool,
         router: Router,
+        clock: Clock = read_clock,
     ) -> None:
-        super().__init__(record, store, encoders, ready=ready)
+        super().__init__(record, store, encoders, ready=ready, clock=clock)
         self._router = router
         self._cache = MetadataCache(store, router)
         self._metadata: CollectionMetadata | None = None
@@ -81,7 +100,7 @@ class ShardedCollection(ReplicatedCollection):
     def keys(self) -> int:
         """The current number of keys, or the number at the last answer if servers cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
-            self._read_metadata()
+            self._read_unexpired()
         return 0 if self._metadata is None else self._metadata.view.n
 
     @contextmanager
@@ -93,7 +112,7 @@ class ShardedCollection(ReplicatedCollection):
         """
         with self.damage.recording():
             with time_stage("storage"):
-                record, metadata = self._read_metadata()
+                record, metadata = self._read_unexpired()
             with self._shared.reading_at(metadata.version) as reader:
                 yield ShardedSnapshot(
                     record,
@@ -144,7 +163,30 @@ class ShardedCollection(ReplicatedCollection):
         """
         self._require_existing()
 
-    def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata]:
+    def _read_unexpired(self) -> tuple[CollectionRecord, CollectionMetadata]:
+        """Read record and metadata of a version in which no document has expired at the time of the call."""
+        record, metadata, version = self._read_metadata()
+        if record.first_expiry is None and metadata.version == version:
+            return record, metadata
+        now = self._clock()
+        while record.has_expired(now) or metadata.version != version:
+            if record.has_expired(now) and not self._delete_until(now):
+                break
+            record, metadata, version = self._read_metadata()
+        return record, metadata
+
+    def _delete_until(self, now: int) -> bool:
+        """Delete all documents that have expired at `now`; return False for a collection that callers do not see."""
+        number, more = self.record.id, True
+        while more:
+            with self._store.writing(deletes=True, collection=number) as writer:
+                if writer.record(number).name.startswith(HIDDEN):
+                    return False
+                more = len(writer.delete_expired(number, now, DELETED_AT_ONCE)) == DELETED_AT_ONCE
+        return True
+
+    def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata, int]:
+        """Return the record, the metadata of its version or a later one, and the version of the record."""
         self._require_existing()
         try:
             record, extent = self._shared.extent(self.record.id)
@@ -158,7 +200,7 @@ class ShardedCollection(ReplicatedCollection):
                     record, extent = self._shared.extent(self.record.id)
                     record = self._with_name(record)
                     metadata = self._metadata = self._cache.fetch(record, extent)
-        return record, metadata
+        return record, metadata, extent.version
 
     def _current(self, extent: Extent) -> CollectionMetadata | None:
         """Return the cached metadata if it is as new as this version and the same shards are lost, else None."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,6 +81,26 @@ def answer(collection: Any, seed: int, condition: Comparison | None = None, temp
         assert snapshot.record.documents == snapshot.view.documents == snapshot.reader.count(snapshot.record.id)
         values = [text.value for text in snapshot.reader.texts(snapshot.record.id, result.numbers)]
         return result, values, snapshot.version
+
+
+def test_a_question_sees_no_document_that_has_expired(catalogue, alone):
+    collection, now = create(catalogue, 60), [1000]
+    collection._clock = lambda: now[0]
+    single = alone_again(alone)
+    single._clock = lambda: now[0]
+    collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
+    for now[0] in (1001, 1020, 1030, 1100):
+        result, values, _ = answer(collection, 7)
+        expected, expected_values, _ = answer(single, 7)
+        check_equal(result, expected)
+        assert values == expected_values
+        with collection.snapshot() as snapshot:
+            assert snapshot.view.documents == 60 - min(now[0] - 1000, 39)
+
+
+def alone_again(alone: SharedCatalogue) -> Any:
+    alone.look()
+    return alone.collection("c")
 
 
 def is_whole(collection: Any) -> bool:
