@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from langchain_tests.integration_tests.cache import AsyncCacheTestSuite, SyncCac
 
 import softkv
 from softkv.langchain import InvalidInput, SoftkvCache
+from softkv.langchain.cache import BOUND_SECONDS
 
 LLM = "model='one'"
 QUESTIONS = {
@@ -130,8 +132,32 @@ def test_answers_of_other_models_are_not_found(calibrated):
     assert calibrated.lookup(question, LLM) == answer(question)
 
 
+def test_a_promised_error_chooses_the_confidence(calibrated, client):
+    collection, now = calibrated.collection, [time.time()]
+    question = next(iter(STORED))
+    other = f"hello, {question}"
+
+    def cache(max_error: float) -> SoftkvCache:
+        return SoftkvCache(collection.name, max_error=max_error, of="questions", client=client, clock=lambda: now[0])
+
+    strict, lenient = cache(0.001), cache(0.2)
+    assert lenient.lookup(other, LLM) == answer(question)
+    assert strict.lookup(other, LLM) is None
+    assert strict.lookup(question, LLM) == answer(question)
+    collection.change(calibration=None)
+    now[0] += BOUND_SECONDS
+    assert lenient.lookup(other, LLM) is None
+    assert lenient.lookup(question, LLM) == answer(question)
+
+
+async def test_the_awaited_methods_keep_the_same_promise(calibrated, client):
+    question = next(iter(STORED))
+    cache = SoftkvCache(calibrated.collection.name, max_error=0.2, of="questions", client=client)
+    assert await cache.alookup(f"hello, {question}", LLM) == answer(question)
+
+
 def test_an_answer_expires(name, client):
-    now = [1000.0]
+    now = [time.time()]
     cache = SoftkvCache(name(), seconds=60, client=client, clock=lambda: now[0])
     cache.update("question", LLM, answer("old"))
     now[0] += 59.9
@@ -140,6 +166,8 @@ def test_an_answer_expires(name, client):
     assert cache.lookup("question", LLM) is None
     cache.update("question", LLM, answer("new"))
     assert cache.lookup("question", LLM) == answer("new")
+    (stored,) = cache.collection.find()
+    assert stored.expires is not None
 
 
 def test_a_chat_model_is_called_once_for_a_question_and_its_circumstances(calibrated):
@@ -175,3 +203,5 @@ def test_a_model_of_texts(calibrated):
 def test_an_invalid_bound_is_named():
     with pytest.raises(InvalidInput, match="min_confidence: wanted a number from 0 to 1, got 95"):
         SoftkvCache(min_confidence=95)
+    with pytest.raises(InvalidInput, match="give one"):
+        SoftkvCache(min_confidence=0.95, max_error=0.05)

@@ -21,12 +21,15 @@ NAN = float("nan")
 SEARCHES = {
     "an unknown operator": ({"filter": {"year": {"$near": 1970}}}, "there is no operator '$near': there are $eq,"),
     "an unknown junction": ({"filter": {"$xor": []}}, "there is no operator '$xor'"),
-    "an object as a value": ({"filter": {"loc": {"page": 3}}}, "== on metadata.loc wants a scalar or a list of sca"),
+    "an object as a value": ({"filter": {"loc": {"page": 3}}}, 'an object as a value is {"datetime": …}'),
     "a filter in a junction": ({"filter": {"$and": [{"operator": "=="}]}}, r"within $and, $or and $not wanted fields"),
     "a junction of one": ({"filter": {"$or": {"year": 1}}}, r"$or wants a list of filters, not dict"),
     "existence of three": ({"filter": {"year": {"$exists": 3}}}, r"$exists on year wants true or false, not 3"),
     "a number to look up": ({"filter": {1: 2}}, "wanted the name of a field, got 1"),
-    "an order of null": ({"filter": {"year": {"$gt": None}}}, "> on metadata.year wants a number or a text"),
+    "an order of null": (
+        {"filter": {"year": {"$gt": None}}},
+        "> on metadata.year wants a number, a text or a datetime",
+    ),
     "half a filter": ({"filter": {"operator": "==", "field": "metadata.year"}}, "lacks 'value'"),
     "a field of no such kind": (
         {"filter": {"operator": "==", "field": "year", "value": 1}},

@@ -23,6 +23,7 @@ GIVEN = {
     "null": 0.4,
     "max_error": 1e-9,
     "full_text": 0.1,
+    "ignore_defaults": True,
     "bias": [{"field": "metadata.year", "half_life": 10}, {"filter": F.year < 1950, "addend": 1}],
     "include": ["explanation"],
 }

@@ -191,6 +191,7 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
         ("null", False),
         ("max_error", 1e-9),
         ("full_text", 0.1),
+        ("ignore_defaults", True),
         ("bias", {"field": "metadata.year", "half_life": 10}),
         ("include", ["explanation"]),
     ],

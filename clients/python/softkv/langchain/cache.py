@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.messages import messages_from_dict
@@ -20,10 +20,12 @@ from softkv.errors import NotFound
 from softkv.integrations.connection import Connection
 from softkv.langchain.inputs import convert_errors
 from softkv.problems import invalid_value
+from softkv.wire import OMITTED, OmittedType
 
 if TYPE_CHECKING:
     from softkv.answers.answer import Answer
     from softkv.answers.documents import Match
+    from softkv.answers.info import CollectionInfo
     from softkv.client import AsyncClient, AsyncCollection, Client, Collection
 
 MAX_LENGTH = 500
@@ -34,20 +36,25 @@ UNSURE = 0.5
 two keys of one meaning would share the weight, and neither would be confident.
 """
 
+BOUND_SECONDS = 60.0
+"""How long the confidence that keeps a promise is used before it is read again: the collection may be recalibrated."""
+
 _COLLECTION_NOT_FOUND = "collection_not_found"
 _EVERYTHING: Mapping[str, Any] = {"operator": "AND", "conditions": []}
 
 
 class SoftkvCache(BaseCache):
-    """A collection as a cache: `set_llm_cache(SoftkvCache(min_confidence=0.97))`.
+    """A collection as a cache: `set_llm_cache(SoftkvCache(max_error=0.05))`.
 
     An answer is found for the same question. In a calibrated collection, it is also found for a question that means the
-    same with a confidence of at least `min_confidence`. The model, its settings and all earlier messages must be the
-    same.
+    same, with enough confidence. The model, its settings and all earlier messages must be the same.
 
     Args:
         collection: its name; the first write creates it.
-        min_confidence: the bound, from 0 to 1. None finds only the same question.
+        max_error: the largest share of answers that are those to another question. The calibration has a confidence
+            that keeps this promise, or there were too few labels for it; then only the same question is found.
+        min_confidence: the least confidence, from 0 to 1, in place of `max_error`.
+        of: whether the error is a share of the `"answers"` that are found, or of all `"questions"`.
         seconds: how long an answer is valid; for ever if left out.
         url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
@@ -64,7 +71,9 @@ class SoftkvCache(BaseCache):
         self,
         collection: str = "llm-cache",
         *,
+        max_error: float | None = None,
         min_confidence: float | None = None,
+        of: Literal["answers", "questions"] = "answers",
         seconds: float | None = None,
         url: str | None = None,
         key: str | None = None,
@@ -76,9 +85,15 @@ class SoftkvCache(BaseCache):
         with convert_errors():
             self._connection = Connection(url, key, client, async_client)
             self._name = CollectionRef(collection, ServiceCache()).name
-            if min_confidence is not None and not 0 <= min_confidence <= 1:
-                raise invalid_value("", f"min_confidence: wanted a number from 0 to 1, got {min_confidence!r}")
+            for name, share in (("max_error", max_error), ("min_confidence", min_confidence)):
+                if share is not None and not 0 <= share <= 1:
+                    raise invalid_value("", f"{name}: wanted a number from 0 to 1, got {share!r}")
+            if max_error is not None and min_confidence is not None:
+                raise invalid_value("", "max_error and min_confidence both say when an answer is found: give one")
+        self._max_error = max_error
+        self._of: Literal["answers", "questions"] = of
         self._min_confidence = min_confidence
+        self._read_at = -math.inf
         self._seconds = seconds
         self._settings = dict(settings or {})
         self._clock = clock
@@ -99,7 +114,7 @@ class SoftkvCache(BaseCache):
         entry = _Entry.of(prompt, llm_string)
         with convert_errors():
             try:
-                best = self._confident(entry, self._ask(entry))
+                best = self._confident(entry, self._ask(entry), self._bound())
                 if best is not None and (generations := self._valid(best.value, entry)) is not None:
                     return generations
                 return self._valid(self.collection.get(entry.id).value, entry)
@@ -112,7 +127,7 @@ class SoftkvCache(BaseCache):
         entry = _Entry.of(prompt, llm_string)
         with convert_errors():
             try:
-                best = self._confident(entry, await self._aask(entry))
+                best = self._confident(entry, await self._aask(entry), await self._abound())
                 if best is not None and (generations := self._valid(best.value, entry)) is not None:
                     return generations
                 return self._valid((await self.async_collection.get(entry.id)).value, entry)
@@ -123,32 +138,34 @@ class SoftkvCache(BaseCache):
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store an answer."""
         entry = _Entry.of(prompt, llm_string)
-        value = self._value(entry, return_val)
+        expires = self._expires()
+        value = _encode_answer(entry, return_val, expires)
         with convert_errors():
             try:
-                self.collection.patch(entry.id, value=value)
+                self.collection.patch(entry.id, value=value, expires=expires)
             except NotFound as error:
                 if error.code == _COLLECTION_NOT_FOUND:
                     self.collection.create(exist_ok=True, **self._settings)
-                written = self.collection.put(entry.id, self._key(entry, self._ask(entry)), value)
+                written = self.collection.put(entry.id, self._key(entry, self._ask(entry)), value, expires=expires)
                 if written.truncated:
-                    self.collection.put(entry.id, None, value)
+                    self.collection.put(entry.id, None, value, expires=expires)
 
     @override
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
         """Store an answer, asynchronously."""
         entry = _Entry.of(prompt, llm_string)
-        value = self._value(entry, return_val)
+        expires = self._expires()
+        value = _encode_answer(entry, return_val, expires)
         with convert_errors():
             try:
-                await self.async_collection.patch(entry.id, value=value)
+                await self.async_collection.patch(entry.id, value=value, expires=expires)
             except NotFound as error:
                 if error.code == _COLLECTION_NOT_FOUND:
                     await self.async_collection.create(exist_ok=True, **self._settings)
                 key = self._key(entry, await self._aask(entry))
-                written = await self.async_collection.put(entry.id, key, value)
+                written = await self.async_collection.put(entry.id, key, value, expires=expires)
                 if written.truncated:
-                    await self.async_collection.put(entry.id, None, value)
+                    await self.async_collection.put(entry.id, None, value, expires=expires)
 
     @override
     def clear(self, **kwargs: Any) -> None:
@@ -164,26 +181,53 @@ class SoftkvCache(BaseCache):
 
     def _ask(self, entry: _Entry) -> Answer | None:
         """Return the collection's answer to a question; None if it is not asked by its meaning."""
-        if entry.question is None or self._min_confidence is None:
+        if entry.question is None or not self._has_bound:
             return None
         return self.collection.attend(entry.question, top_k=1)
 
     async def _aask(self, entry: _Entry) -> Answer | None:
         """Return the collection's answer to a question; None if it is not asked by its meaning."""
-        if entry.question is None or self._min_confidence is None:
+        if entry.question is None or not self._has_bound:
             return None
         return await self.async_collection.attend(entry.question, top_k=1)
 
-    def _confident(self, entry: _Entry, answer: Answer | None) -> Match | None:
+    @property
+    def _has_bound(self) -> bool:
+        return self._max_error is not None or self._min_confidence is not None
+
+    def _bound(self) -> float | None:
+        """Return the least confidence of an answer that is found; None if the calibration has none."""
+        if self._is_old():
+            self._set_bound(self.collection.info())
+        return self._min_confidence
+
+    async def _abound(self) -> float | None:
+        """Return the least confidence of an answer that is found; None if the calibration has none."""
+        if self._is_old():
+            self._set_bound(await self.async_collection.info())
+        return self._min_confidence
+
+    def _is_old(self) -> bool:
+        return self._max_error is not None and self._clock() >= self._read_at + BOUND_SECONDS
+
+    def _set_bound(self, info: CollectionInfo) -> None:
+        assert self._max_error is not None
+        calibration = info.calibration
+        self._min_confidence = (
+            None if calibration is None else calibration.find_min_confidence(self._max_error, self._of)
+        )
+        self._read_at = self._clock()
+
+    def _confident(self, entry: _Entry, answer: Answer | None, bound: float | None) -> Match | None:
         """Return the stored question that is the same, or means the same with enough confidence."""
         if answer is None or not answer.matches:
             return None
         (match,) = answer.matches
         if match.id == entry.id:
             return match
-        if self._min_confidence is None or match.confidence is None:  # not calibrated
+        if bound is None or match.confidence is None:  # not calibrated
             return None
-        return match if answer.verdict != "none" and match.confidence >= self._min_confidence else None
+        return match if answer.verdict != "none" and match.confidence >= bound else None
 
     def _key(self, entry: _Entry, answer: Answer | None) -> str | None:
         """Return the text by which a new question is found; None if it probably repeats a stored one."""
@@ -191,12 +235,9 @@ class SoftkvCache(BaseCache):
             return entry.question
         return None if (answer.matches[0].confidence or 0) >= UNSURE else entry.question
 
-    def _value(self, entry: _Entry, generations: RETURN_VAL_TYPE) -> dict[str, Any]:
-        """Return the stored form of an answer. Answers of several models to one question are beside each other."""
-        stored: dict[str, Any] = {"generations": [_encode_generation(generation) for generation in generations]}
-        if self._seconds is not None:
-            stored["expires"] = self._clock() + self._seconds
-        return {"prompt": entry.prompt, "answers": {entry.circumstances: stored}}
+    def _expires(self) -> float | OmittedType:
+        """Return the instant at which an answer expires that is written now, in seconds since the epoch."""
+        return OMITTED if self._seconds is None else self._clock() + self._seconds
 
     def _valid(self, value: Any, entry: _Entry) -> list[Generation] | None:
         """Return the answer of this model in these circumstances, unless it expired."""
@@ -253,6 +294,14 @@ def _split_chat(prompt: str) -> tuple[str | None, str]:
 
 def _hash(*texts: str) -> str:
     return sha256("\0".join(texts).encode()).hexdigest()[:32]
+
+
+def _encode_answer(entry: _Entry, generations: RETURN_VAL_TYPE, expires: float | OmittedType) -> dict[str, Any]:
+    """Return the value that stores an answer. Answers of several models to one question are beside each other."""
+    stored: dict[str, Any] = {"generations": [_encode_generation(generation) for generation in generations]}
+    if expires is not OMITTED:
+        stored["expires"] = expires
+    return {"prompt": entry.prompt, "answers": {entry.circumstances: stored}}
 
 
 def _encode_generation(generation: Generation) -> dict[str, Any]:

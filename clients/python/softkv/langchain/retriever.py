@@ -12,7 +12,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
 from softkv.calls.collections import Null
-from softkv.calls.options import Bias
+from softkv.calls.options import Bias, IgnoredDefaults
 from softkv.calls.queries import MatchField, Normaliser
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
@@ -69,6 +69,7 @@ class SoftkvRetriever(BaseRetriever):
     bias: Bias | None = None
     min_confidence: float | None = None
     conformal: float | None = None
+    ignore_defaults: IgnoredDefaults = False
     include: Sequence[MatchField] = ()
 
     accept: Accept = "several"
