@@ -24,6 +24,7 @@ NAMES = {
     "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "memory": "does an agent's memory say when it does not know, and does it forget what has expired?",
+    "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",

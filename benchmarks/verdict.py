@@ -145,11 +145,11 @@ def sets() -> dict[str, Labels | None]:
     return installed() | {name: labels_of(name, DEMOS[name].documents()) for name in ("python", "unicode")}
 
 
-def off_topic_of(labelled: dict[str, Labels | None]) -> dict[str, list[str]]:
+def off_topic_of(labelled: dict[str, Labels | None], most: int = OFF_TOPIC) -> dict[str, list[str]]:
     """Questions that are about nothing in a set: on living things, or on software where a set has living things."""
     living, software = wordnet(UNRELATED), labelled["debian"]
     texts = [
-        [] if set_of_labels is None else [text for text, _ in islice(set_of_labels.apart(), OFF_TOPIC)]
+        [] if set_of_labels is None else [text for text, _ in islice(set_of_labels.apart(), most)]
         for set_of_labels in (living, software)
     ]
     return {name: texts[name in ("wordnet", "unicode")] for name in labelled}
