@@ -251,7 +251,7 @@ def measure(
     row(table, (name, f"{len(collection.keys):,}", "served"), [served])
     itself, applied = fit_of_itself(collection, asking, profiles)
     own = row(table, ("", "", "self"), [judge_fit(itself, profiles, kinds, intervals=True)], applied)
-    row(table, ("", "", "50 alone"), [*drawn(profiles, kinds, null, 50, runs, None)])
+    row(table, ("", "", "50 alone"), [*drawn(profiles, kinds, null, 50, max(1, runs // 5), None)])
     few, many = ([*drawn(profiles, kinds, null, n, runs, itself.variant)] for n in (50, 200))
     of_few, of_many = row(table, ("", "", "50"), few), row(table, ("", "", "200"), many)
     wanted = {

@@ -1,0 +1,97 @@
+"""The null weight from which nothing matches, and confidences that keep a promised error, on laws that are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from service.retrieval.calibration import Calibration, Curve, Variant, evaluate_itself
+from service.retrieval.calibration.abstention import (
+    DOUBT,
+    KEPT,
+    ErrorBound,
+    fit_error_bounds,
+    fit_none_from,
+    lead_to_null_weight,
+    log_binomial,
+)
+from tests.service.retrieval.calibration.making import drawn
+
+RUNS = 300
+
+
+def test_nine_of_ten_questions_with_an_answer_are_not_abstained_from():
+    random = np.random.default_rng(0)
+    kept = [lead_to_null_weight(random.normal()) < fit_none_from(random.normal(size=20)) for _ in range(4000)]
+    # By the quantile it is at least 0.9, and at a null weight of a half it is cut.
+    assert np.mean(kept) >= KEPT - 3 * math.sqrt(0.09 / 4000)
+    assert fit_none_from(np.full(50, 3.0)) == 0.5
+    assert fit_none_from(np.full(8, -3.0)) == 0.5, "eight labels cannot promise it"
+    assert fit_none_from(np.full(50, -3.0)) == pytest.approx(1 / (1 + math.exp(-3)))
+
+
+def test_the_binomial_is_the_sum_of_its_terms():
+    for wrong, n, error in ((0, 45, 0.05), (3, 200, 0.05), (7, 10, 0.2)):
+        terms = [math.comb(n, i) * error**i * (1 - error) ** (n - i) for i in range(wrong + 1)]
+        assert math.exp(log_binomial(wrong, n, error)) == pytest.approx(sum(terms))
+
+
+def test_a_bound_is_broken_by_one_calibration_of_ten_at_most():
+    random, broken = np.random.default_rng(1), {"answers": [], "questions": []}
+    for _ in range(RUNS):
+        confidence = random.random(300) ** 0.3
+        right = random.random(300) < confidence
+        for bound in fit_error_bounds(confidence, right):
+            if bound.error == 0.1:
+                # The confidences are the truth, so the risk above a threshold is known.
+                others = random.random(20_000) ** 0.3
+                wrong = np.where(others >= bound.min_confidence, 1 - others, 0.0)
+                risk = wrong.mean() if bound.of == "questions" else wrong.sum() / (wrong > 0).sum()
+                broken[bound.of].append(risk > bound.error)
+                assert bound.answered == np.mean(confidence >= bound.min_confidence)
+    for runs in broken.values():
+        assert len(runs) > RUNS / 2
+        assert np.mean(runs) <= DOUBT + 3 * math.sqrt(DOUBT * (1 - DOUBT) / len(runs))
+
+
+def test_too_few_labels_promise_nothing():
+    sure = np.full(44, 0.99)
+    assert all(bound.error > 0.05 for bound in fit_error_bounds(sure, np.ones(44, dtype=np.bool_)))
+    assert {bound.of for bound in fit_error_bounds(np.full(45, 0.99), np.ones(45, dtype=np.bool_))} == {
+        "answers",
+        "questions",
+    }
+    wrong = fit_error_bounds(np.linspace(0.1, 0.9, 100), np.zeros(100, dtype=np.bool_))
+    assert {bound.of for bound in wrong} == {"questions"}
+
+
+def test_a_shifted_lead_leaves_confidences_about_as_they_were():
+    random = np.random.default_rng(2)
+    logits, leads = random.normal(size=200), random.normal(size=200) + 2
+    curve = Curve(0.8, 0.6, 1.0, 0.2, -0.6)
+    shifted = Curve(*curve.shift_lead(logits, leads, 0.5))
+    assert np.abs(shifted(logits, leads - 0.5) - curve(logits, leads)).max() < 0.06
+    assert curve.shift_lead(logits, leads, 0.0) == pytest.approx(curve.parameters)
+
+
+def test_a_stored_calibration_is_read_as_it_was_written():
+    bounds = (ErrorBound(0.05, "questions", 0.7, 0.2),)
+    variant = Variant(0.2, Curve(1.0, 1.0, 0.0, 0.0, 0.0), {0.5: -1.0}, 0.75, bounds)
+    calibration = Calibration(10, "e", 0.05, 0.0, 40, 40, variant, None, (0.1, "auto"), "self", 1.0, variant)
+    assert Calibration.read(calibration.text()) == calibration
+
+
+def test_made_questions_gain_where_the_temperature_is_wrong_and_only_there():
+    order = np.random.default_rng(0).permutation(200)
+    for own, gains in ((0.3, True), (0.06, False)):
+        profiles = drawn(200, 7, own=own)
+        # The null key that `auto` would have: as heavy as the documents.
+        log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
+        served = np.full(200, log_counts[profiles.own_index])
+        evaluation = evaluate_itself(profiles, order, log_counts, served)
+        assert evaluation.gains is gains
+        assert evaluation.plain.variant.thresholds == {}
+        assert evaluation.plain.variant.none_from > 0.5
+        assert evaluation.after.coverage == (None, None)
