@@ -232,7 +232,7 @@ class Masks:
         A comparison by order with an instant has the same result until the instant passes the date of a document. So
         such conditions share a mask, also where each request has another instant.
         """
-        rounded = _round_instants(condition, source, self._columns)
+        rounded = self.round_instants(condition, source)
         if rounded is not condition:
             condition, name = rounded, condition_digest(rounded)
         with self._lock:
@@ -246,6 +246,13 @@ class Masks:
         picked = _evaluate(condition, source, self._columns, spans) if spans else RowSelection((), ())
         filtered = cached.filtered.with_more(source.view, picked)
         return self._keep(name, _CachedFilter(filtered, source.version, filtered.mask(source.view)))
+
+    def round_instants(self, condition: Condition, source: Source) -> Condition:
+        """Return an equivalent condition, in which an instant that is compared by order is the date of a document.
+
+        Returns the same object if it compares no such instant.
+        """
+        return _round_instants(condition, source, self._columns)
 
     def columns(self, field: str, source: Source) -> list[Column] | None:
         """Return a metadata field of every document in the source; None if it has to be read from the store."""
@@ -447,6 +454,10 @@ class Snapshot:
         if name not in self._given:
             self._given[name] = self.masks.of(self._source, condition, name)
         return self._given[name]
+
+    def round_instants(self, condition: Condition) -> Condition:
+        """Return an equivalent condition of this snapshot, which requests at other times share; see `Masks`."""
+        return self.masks.round_instants(condition, self._source)
 
     def columns(self, field: str, pointer: str) -> list[Column]:
         """Return a metadata field of every document, in parts by row number; it may include removed documents.

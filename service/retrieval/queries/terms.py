@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from service.retrieval.terms import (
     EXPLAIN_CALL,
     ORIGINS_CALL,
     Explanation,
+    FilterTerm,
     LogitTerm,
     Recency,
     Term,
@@ -30,7 +31,7 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
-from service.storage import Condition
+from service.storage import Condition, condition_digest
 
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 """Limits of a query that is ranked in full text: the time grows with its words, even those that no document has."""
@@ -194,11 +195,20 @@ def build_terms(
             words = None if text is None else FullTextTerm(weight, *cache.of(snapshot, text))
             if isinstance(snapshot.view, RemoteView):
                 return _build_remote_terms(snapshot, snapshot.view, words, terms, bias)
-            return _build_local_terms(snapshot, snapshot.view, words, terms)
+            shared = tuple(_round_instants(snapshot, term) for term in terms)
+            return _build_local_terms(snapshot, snapshot.view, words, shared)
 
         return [snapshot.once((weight, text, terms), partial(build_one, text)) for text in texts]
 
     return build
+
+
+def _round_instants(snapshot: Snapshot, term: Term) -> Term:
+    """Return an equivalent term. So requests share the sum of a soft filter until its instant passes a date."""
+    if not isinstance(term, FilterTerm):
+        return term
+    condition = snapshot.round_instants(term.condition)
+    return term if condition is term.condition else replace(term, condition=condition, name=condition_digest(condition))
 
 
 def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | None, terms: Sequence[Term]) -> LogitTerms:

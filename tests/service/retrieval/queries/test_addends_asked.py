@@ -117,6 +117,21 @@ def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
         assert build_terms(["word1"], 0.1, None)(snapshot)[0] is not words[0]
 
 
+def test_requests_share_a_soft_filter_until_its_instant_passes_a_date(few: Collection) -> None:
+    hour = 3_600_000_000
+    week = {"filter": {"field": "metadata.at", "operator": ">=", "value": {"datetime": "now-1h"}}, "addend": 1}
+    dated = [DocumentRecord(str(i), None, i, keys(1), metadata={"at": f"1970-01-01T0{i}:00Z"}) for i in (1, 3)]
+    few.write(dated)
+    biases = []
+    for now in (3 * hour, 4 * hour, 4 * hour + 1, 9 * hour, 10 * hour):
+        with few.snapshot() as snapshot:
+            (added,) = build_terms([np.ones(WIDTH)], None, week, now=now)(snapshot)
+            assert added is not None
+            biases.append(added.bias)
+    assert biases[0] is biases[1]
+    assert biases[1] is not biases[2] is biases[3] is biases[4]
+
+
 def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
     for year in (2000, 2100):
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
