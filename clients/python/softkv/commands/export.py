@@ -105,8 +105,6 @@ def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
     differs = first is None or value is None or value.tobytes() != first.tobytes()
     if value is not None and (differs or _encodes_value(document, info)):
         fields["value_vector"] = write_vector(value)
-    if info.expire_after is not None:  # which would give it an expiry when it is written again
-        fields.setdefault("expires", None)
     return fields
 
 

@@ -108,11 +108,13 @@ def test_a_collection_moves_and_stays_the_same_to_its_callers(
     assert started.status_code == 202, started.text
     body = started.json()
     assert (body["collection"], body["from"], body["to"], body["documents"]) == ("docs", "old", "new", 200)
+    client.patch(path, json={"defaults": {"top_k": 3}})
     job = ended(client, path)
     assert (job["state"], job["reason"], job["done"], job["documents"]) == ("done", None, 200, 200)
     assert encoder_of(client, path, encoders, "stones") == "new"
     assert encoder_of(client, "/v1/collections/current", encoders, "stones") == "new"
     described = client.get(path).json()
+    assert described["defaults"] == {"top_k": 3}
     assert (described["name"], described["encoder"], described["dimension"], described["documents"]) == (
         "docs",
         "new",
