@@ -270,7 +270,7 @@ def play_in_a_file(events: list[tuple[Any, ...]]) -> None:
         play(History(clock, opened), events)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(HISTORIES)
 def test_an_expired_document_is_absent(events):
     play_in_a_file(events)
@@ -301,7 +301,7 @@ def play_in_postgres(postgres: PostgresServer, events: list[tuple[Any, ...]]) ->
 
 
 @pytest.mark.postgres
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(events=HISTORIES)
 def test_an_expired_document_is_absent_in_every_process(postgres, events):
     play_in_postgres(postgres, events)
