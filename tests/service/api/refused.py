@@ -103,15 +103,16 @@ RE_ENCODING = {
 }
 # Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
-# For writers only, though they write nothing: a backup has more than a reader may see, and an encoder that was unloaded
+# For writers only, though they write nothing: a backup and feedback have more than a reader may see, and an encoder that was unloaded
 # makes other callers wait.
 GUARDED = (
     WRITES
     | RE_ENCODING
     | {
         "get_backup": Call("get_backup"),
+        "list_feedback": Call("list_feedback"),
         "unload_encoder": Call("unload_encoder", None, {"encoder": "minilm"}),
     }
 )
-# On the disk; to unload an encoder takes none.
-NEEDS_ROOM = {name: call for name, call in (GUARDED | KEEPS).items() if name != "unload_encoder"}
+# On the disk; to unload an encoder, or to list feedback, takes none.
+NEEDS_ROOM = {name: call for name, call in (GUARDED | KEEPS).items() if name not in ("unload_encoder", "list_feedback")}

@@ -44,7 +44,6 @@ def test_every_route_declares_what_it_asks():
         **dict.fromkeys(levels, "read"),
         **dict.fromkeys(OPEN, "none"),
         **dict.fromkeys(writes, "write"),
-        "list_feedback": "write",
         "give_feedback": "feedback",
     }
     assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines", "post_mcp_message"}
