@@ -25,6 +25,7 @@ NAMES = {
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "memory": "does an agent's memory say when it does not know, and does it forget what has expired?",
     "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",
+    "cache": "how often is a cache by meaning wrong, with a promised error and with similarities as the bound?",
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",
