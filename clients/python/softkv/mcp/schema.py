@@ -75,7 +75,10 @@ WHERE = list_of(
         {
             "field": text("id, key (the text), or metadata.<name>, as list_collections names them.", minLength=1),
             "operator": text("contains: in a text, or in a list.", enum=list(OPERATORS)),
-            "value": anything("What to compare with: text, number, true, false or null; a list for in and not in."),
+            "value": anything(
+                "What to compare with: text, number, true, false or null; a list for in and not in; for dates "
+                '{"datetime": "2026-11-01"} or {"datetime": "now-7d"}.'
+            ),
         }
     ),
     "Conditions on the documents; all of them have to hold. Left out: every document.",
