@@ -103,8 +103,8 @@ RE_ENCODING = {
 }
 # Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
-# For writers only, though they write nothing: a backup and feedback have more than a reader may see, and an encoder that
-# was unloaded makes other callers wait.
+# For writers only, though they write nothing: a backup and feedback have more than a reader may see, and an encoder
+# that was unloaded makes other callers wait.
 GUARDED = (
     WRITES
     | RE_ENCODING
