@@ -63,7 +63,8 @@ LONG := $(SHARED) or $(ALONE) or $(CLUSTERED) or $(NIGHTLY)
 WORKERS ?= $(if $(T)$(K),0,2)
 # make test RERUN=--last-failed: only the tests that failed.
 RERUN ?=
-PYTEST = $(BIN)/python -m pytest $(RERUN) $(T) $(if $(K),-k '$(K)') --durations 10
+# Each target remembers what failed in a file of its own, because some run side by side.
+PYTEST = $(BIN)/python -m pytest $(RERUN) $(T) $(if $(K),-k '$(K)') -o cache_dir=.pytest_cache/$@ --durations 10
 CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # pytest says so with 5 where none is left of those with a mark, which is no failure where there are other marks.

@@ -56,16 +56,19 @@ VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integra
 SERVE = "softkv serve --demo library"
 ALONE = "container or install or integration or kill or node or postgres"
 MACHINE_CODE = "python -m tests.machine_code"
-PYTEST = "python -m pytest --durations 10"
+PYTEST = {
+    name: f"python -m pytest -o cache_dir=.pytest_cache/{name} --durations 10"
+    for name in ("test", "test-browser", "test-alone", "test-nightly", "cluster")
+}
 IN_PARTS = "-n 2 --dist loadfile"
-TEST = f"{PYTEST} {IN_PARTS} -m not (browser or {ALONE} or ray or thorough)"
+TEST = f"{PYTEST['test']} {IN_PARTS} -m not (browser or {ALONE} or ray or thorough)"
 TEST_LONG = [
-    f"{PYTEST} {IN_PARTS} -m (browser) and not (thorough)",
-    f"{PYTEST} -m ({ALONE}) and not (thorough)",
+    f"{PYTEST['test-browser']} {IN_PARTS} -m (browser) and not (thorough)",
+    f"{PYTEST['test-alone']} -m ({ALONE}) and not (thorough)",
 ]
 TEST_NIGHTLY = [
-    f"{PYTEST} {IN_PARTS} -m (thorough) and not (ray)",
-    f"{PYTEST} -m (thorough) and (ray)",
+    f"{PYTEST['test-nightly']} {IN_PARTS} -m (thorough) and not (ray)",
+    f"{PYTEST['test-nightly']} -m (thorough) and (ray)",
 ]
 SITE = [
     "python3.11 -m venv .venv-docs",
@@ -74,7 +77,7 @@ SITE = [
 ]
 CLUSTER_VENV = "python -m venv .venv-cluster"
 CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt {OWN} -e .[cluster]"
-TEST_CLUSTER = f"{PYTEST} -m (ray) and not (thorough)"
+TEST_CLUSTER = f"{PYTEST['cluster']} -m (ray) and not (thorough)"
 
 
 @pytest.fixture
@@ -136,10 +139,9 @@ def test_each_works_first(make):
     assert make("test-long") == [*SITE[:2], TEST_LONG[0], OTHER_VENV, OTHERS, TEST_LONG[1]]
     assert [*make("test-browser"), *make("test-alone")] == TEST_LONG
     assert make("test-long", "K=phone") == [
-        "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
-        f"python -m pytest -k phone --durations 10 -m ({ALONE}) and not (thorough)",
+        line.replace(f" {IN_PARTS}", "").replace("pytest ", "pytest -k phone ") for line in TEST_LONG
     ]
-    assert make("test", "RERUN=--last-failed") == [TEST.replace("pytest", "pytest --last-failed")]
+    assert make("test", "RERUN=--last-failed") == [TEST.replace("pytest ", "pytest --last-failed ")]
     assert make("openapi") == ["python -m tests.description"]
     assert make("typescript") == ["python -m tests.bundle"]
     assert make("page") == ["python -m tests.page"]
@@ -177,7 +179,7 @@ def test_nobody_else_installs_a_framework(make):
 def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
     assert make("cluster") == [VENV, WHEEL, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
     assert make("cluster", "T=tests/service/cluster", "K=killed") == [
-        TEST_CLUSTER.replace("pytest", "pytest tests/service/cluster -k killed")
+        TEST_CLUSTER.replace("pytest ", "pytest tests/service/cluster -k killed ")
     ]
     beside = tmp_path / ".venv-cluster" / "lib" / "python3.11" / "site-packages" / "beside.pth"
     assert f"'{tmp_path}/.venv/lib/python3.11/site-packages'" in beside.read_text()
@@ -235,12 +237,12 @@ def test_what_changed_is_installed_anew_by_both(make, tmp_path):
 def test_a_place_and_a_word_narrow_the_tests_which_then_take_one_process(make):
     make("install")
     assert make("test", "T=tests/attention", "K=softmax or mask") == [
-        TEST.replace(f" {IN_PARTS}", "").replace("pytest", "pytest tests/attention -k softmax or mask")
+        TEST.replace(f" {IN_PARTS}", "").replace("pytest ", "pytest tests/attention -k softmax or mask ")
     ]
     make("test")
     assert make("test", "WORKERS=0") == [TEST.replace(f" {IN_PARTS}", "")]
     assert make("test", "T=tests/attention", "WORKERS=4") == [
-        TEST.replace("-n 2", "-n 4").replace("pytest", "pytest tests/attention")
+        TEST.replace("-n 2", "-n 4").replace("pytest ", "pytest tests/attention ")
     ]
 
 
