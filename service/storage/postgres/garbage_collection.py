@@ -13,10 +13,10 @@ from service.storage.postgres.change_log import RETENTION
 
 INTERVAL_SECONDS = 60.0
 
-_EXPIRED = 'SELECT "row" FROM softkv.documents WHERE collection = %s AND died <= %s LIMIT %s FOR UPDATE SKIP LOCKED'
+_UNNEEDED = 'SELECT "row" FROM softkv.documents WHERE collection = %s AND died <= %s LIMIT %s FOR UPDATE SKIP LOCKED'
 
 
-def delete_expired(connection: Connection[Any], limit: int) -> bool:
+def collect_garbage(connection: Connection[Any], limit: int) -> bool:
     """Delete documents and log entries that were kept long enough for older readers.
 
     Return whether there may be more of them.
@@ -35,7 +35,7 @@ def delete_expired(connection: Connection[Any], limit: int) -> bool:
     more = False
     for collection, horizon in horizons:
         with connection.transaction():
-            rows = [row for (row,) in connection.execute(_EXPIRED, (collection, horizon, limit))]
+            rows = [row for (row,) in connection.execute(_UNNEEDED, (collection, horizon, limit))]
             _delete(connection, collection, rows)
             if len(rows) < limit:
                 statement = "DELETE FROM softkv.changes WHERE collection = %s AND version <= %s"
@@ -51,7 +51,7 @@ def _delete(connection: Connection[Any], collection: int, rows: Sequence[int]) -
 
 
 class GarbageCollector:
-    """A thread that deletes expired documents: after a write, and at most once a minute.
+    """A thread that deletes documents that no reader needs any more: after a write, and at most once a minute.
 
     Args:
         step: deletes a few documents; returns False after the last ones.

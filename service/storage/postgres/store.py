@@ -30,7 +30,7 @@ from service.storage.postgres.connections import (
     translate_errors,
     work_memory,
 )
-from service.storage.postgres.garbage_collection import GarbageCollector, delete_expired
+from service.storage.postgres.garbage_collection import GarbageCollector, collect_garbage
 from service.storage.postgres.integrity import find_damage
 from service.storage.postgres.reader import Reader
 from service.storage.postgres.statements import COLLECTION_COLUMNS
@@ -63,7 +63,7 @@ class PostgresStore:
         self._connections = Connections(address, name)
         self._writing = threading.local()
         self._full = False
-        self._garbage_collector = GarbageCollector(self._delete_expired)
+        self._garbage_collector = GarbageCollector(self._collect_garbage)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
@@ -269,10 +269,10 @@ class PostgresStore:
         with self._snapshot() as connection, work_memory(connection):
             yield from find_damage(connection)
 
-    def _delete_expired(self) -> bool:
+    def _collect_garbage(self) -> bool:
         try:
             with self._connection() as connection:
-                return delete_expired(connection, _DELETED_AT_ONCE)
+                return collect_garbage(connection, _DELETED_AT_ONCE)
         except (StoreUnavailable, StoreClosed, StorageFailed):  # the next write tries again
             return False
 

@@ -181,7 +181,7 @@ class Events(LocalServers):
         """Let eleven minutes pass in the store, and delete old rows and the log of old versions."""
         with self.store._connection() as connection:
             connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes'")
-        while self.store._delete_expired():  # type: ignore[attr-defined]
+        while self.store._collect_garbage():  # type: ignore[attr-defined]
             pass
         self.troubled = True
 

@@ -68,7 +68,7 @@ def test_a_server_answers_from_exactly_the_requested_version(run_servers: Any) -
     with stepped.store._connection() as connection:
         connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes'")
     stepped.write(5)
-    while stepped.store._delete_expired():
+    while stepped.store._collect_garbage():
         pass
     assert stepped.ask(1) == [1, 2, 3]  # from memory alone
     assert stepped.ask(1, condition={"field": "id", "operator": ">=", "value": "1"}) == {"gone": True}

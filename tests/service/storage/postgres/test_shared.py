@@ -61,7 +61,7 @@ def test_a_reader_of_a_version_knows_whether_its_rows_may_have_been_deleted(stor
         with store._connection() as connection:
             connection.execute("UPDATE softkv.changes SET at = at - interval '11 minutes' WHERE version <= 2")
         assert [reader.is_retained(number) for reader in (first, second, last)] == [False, True, True]
-        while store._delete_expired():
+        while store._collect_garbage():
             pass
         assert [reader.is_retained(number) for reader in (first, second, last)] == [False, True, True]
         with store.writing() as writer:

@@ -244,7 +244,7 @@ def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(stor
     execute(store, "UPDATE softkv.changes SET at = at - interval '1 hour'")
     with store.writing() as writer:
         writer.delete_ids(number, ["1"])
-    while store._delete_expired():
+    while store._collect_garbage():
         pass
     with store.reading() as reader:
         rows = reader._all('SELECT "row", died FROM softkv.documents ORDER BY "row"')
