@@ -33,7 +33,7 @@ EXAMPLE: JSONValue = {
 class FeedbackRequest(Wire):
     """Judgements of answers."""
 
-    feedback: Annotated[list[Judgement], Len(1, MAX_JUDGEMENTS), InParts] = Field(
+    feedback: Annotated[list[Judgement], Len(1, MAX_JUDGEMENTS)] = Field(
         description="At least one. If two contradict each other, the later one counts."
     )
 

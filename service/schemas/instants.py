@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _DATE_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)([smhdw])", re.ASCII)
+_SHOWN = 60
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -41,12 +43,25 @@ def parse_instant(value: Any) -> int:
     """
     if isinstance(value, str):
         instant = _parse_date_time(value)
-    else:
+    elif type(value) in (int, float):
         number = finite_number(value)
         instant = value * SECOND if type(value) is int else _whole_microseconds(number)
+    else:
+        raise _no_instant(value)
     if not _FIRST <= instant <= _LAST:
-        raise PydanticCustomError("instant", "wanted an instant of the years 1 to 9999")
+        hint = "" if isinstance(value, str) else ", in seconds, not milliseconds, since 1970"
+        raise _refusal("instant", f"an instant of the years 1 to 9999{hint}", value)
     return instant
+
+
+def _refusal(kind: str, expected: str, value: Any) -> PydanticCustomError:
+    text = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else json.dumps(value)
+    return PydanticCustomError(kind, "wanted {expected}, got {text}", {"expected": expected, "text": text[:_SHOWN]})
+
+
+def _no_instant(value: Any) -> PydanticCustomError:
+    expected = 'a date with a time and a zone (RFC 3339), such as "2026-11-26T12:00:00Z", or seconds since 1970'
+    return _refusal("instant", expected, value)
 
 
 def _whole_microseconds(seconds: float) -> int:
@@ -66,10 +81,7 @@ def _parse_date_time(text: str) -> int:
             )
         except ValueError:
             pass
-    raise PydanticCustomError(
-        "instant",
-        'wanted a date with a time and a zone (RFC 3339), such as "2026-11-26T12:00:00Z", or seconds since 1970',
-    )
+    raise _no_instant(text)
 
 
 def format_instant(instant: int) -> str:
@@ -83,16 +95,15 @@ def format_instant(instant: int) -> str:
 
 def parse_duration(value: Any) -> int:
     """Return a duration in microseconds, from seconds or from a text such as `30d`."""
+    seconds = None
     if isinstance(value, str):
         match = _DURATION.fullmatch(value)
         seconds = None if match is None else float(match[1]) * _UNITS[match[2]]
-    else:
+    elif type(value) in (int, float):
         seconds = finite_number(value)
     if seconds is None or not 1 / SECOND <= seconds <= MAX_DURATION / SECOND:
-        raise PydanticCustomError(
-            "duration",
-            'wanted seconds, or a number and one of s, m, h, d, w, such as "30d"; more than 0 and at most 1,000 years',
-        )
+        expected = 'seconds or a text such as "30d" (units s m h d w), more than 0 and at most 1,000 years'
+        raise _refusal("duration", expected, value)
     return round(seconds * SECOND)
 
 

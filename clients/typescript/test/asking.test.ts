@@ -84,7 +84,7 @@ test("an answer explains why it was given or not", async (t) => {
   assert.equal(answer.explain(), answer.reason);
   assert.match(answer.explain(), /^“east” stands out: it has .* The best match has similarity 1, above 0\.5, where/);
   const nothing = await compass.attend([1, 0], { filter: F("year", ">", 3000) });
-  assert.equal(nothing.explain(), "No document can be asked: none with a key passes the filter.");
+  assert.equal(nothing.explain(), "No document can answer: none with a key passes the filter.");
   const warned = await compass.attend([1, 0], { filter: F("yaer", "==", 1900) });
   assert.match(warned.explain(), /passes the filter\.\n.*yaer/);
 });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -507,7 +508,7 @@ class Catalogue:
 def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Collection:
     settings = collection.record.settings
     differing = [
-        f"{field} is {getattr(settings, field)!r}, not {sent!r}"
+        f"{field} is {_show(field, getattr(settings, field))}, not {_show(field, sent)}"
         for field, sent in fields.items()
         if not _same(getattr(settings, field), sent)
     ]
@@ -517,6 +518,13 @@ def _confirm_settings(collection: Collection, fields: Mapping[str, Any]) -> Coll
             "PATCH changes temperature, null, defaults and expire_after; for the rest delete it, or choose another name"
         )
     return collection
+
+
+def _show(field: str, value: Any) -> str:
+    """Return a setting as requests have it: a duration in seconds, defaults as the JSON that they are."""
+    if field == "defaults" and value is not None:
+        return str(value)
+    return json.dumps(value / 1_000_000 if field == "expire_after" and value is not None else value)
 
 
 def _same(stored: Any, sent: Any) -> bool:

@@ -234,7 +234,8 @@ def explain_mismatch(
     if options.normaliser != "softmax":
         return f"the normaliser is {options.normaliser}, not softmax"
     if temperature != calibration.temperature:
-        return f"the temperature is {temperature}, not {calibration.temperature}"
+        digits = 6 if f"{temperature:g}" != f"{calibration.temperature:g}" else 17
+        return f"the temperature is {temperature:.{digits}g}, not {calibration.temperature:.{digits}g}"
     if record.settings.encoder != calibration.encoder:
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:

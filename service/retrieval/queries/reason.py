@@ -20,7 +20,7 @@ MAX_ID_CHARACTERS = 60
 SOURCES: Mapping[LabelSource, str] = {
     "labels": "labelled questions",
     "feedback": "questions with feedback",
-    "self": "questions made of its own texts",
+    "self": "questions made of the collection's texts",
 }
 """Names for the questions of a calibration, by their source."""
 
@@ -66,7 +66,7 @@ def describe_labels(
         return f"by {model.labels:,} {SOURCES[model.source]}"
     calibration = Calibration.read(record.settings.calibration)
     mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
-    return f"its calibration does not hold here, because {mismatch}" if mismatch else UNCALIBRATED
+    return f"the collection's calibration does not hold here, because {mismatch}" if mismatch else UNCALIBRATED
 
 
 def explain_verdict(
@@ -89,7 +89,7 @@ def explain_verdict(
     """
     if not answer.documents:
         where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
-        return f"No document can be asked: {where}."
+        return f"No document can answer: {where}."
     first = matches[0] if matches else None
     sentences = [f"{_headline(first, verdict, query, options)}: {_shares(first, answer, verdict)}."]
     if first is not None:
@@ -141,7 +141,7 @@ def _describe_match(first: WeightedMatch, answer: Answer, options: Options, labe
         described = f"The best match has similarity {near}, {relation} {far}, where {NULL} lies"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."
-    required = "" if options.min_confidence is None else f" ({share(options.min_confidence)} was asked for)"
+    required = "" if options.min_confidence is None else f" ({100 * options.min_confidence:.6g} % was asked for)"
     return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
 
 

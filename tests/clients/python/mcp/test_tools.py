@@ -39,7 +39,7 @@ def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: st
     result = http.call("ask", collection=library, question="pets that purr", where=nothing)
     assert result["verdict"] == "none"
     assert result["matches"] == []
-    assert result["reason"] == "No document can be asked: none with a key passes the filter."
+    assert result["reason"] == "No document can answer: none with a key passes the filter."
 
 
 def test_list_collections_says_what_can_be_asked_for(http: Way, library: str) -> None:

@@ -84,7 +84,7 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
         ),
         (
             {"query": [0, 0], "filter": FILTER | {"value": 7}},
-            "No document can be asked: none with a key passes the filter.",
+            "No document can answer: none with a key passes the filter.",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_verdict_within_the_error_says_so(client, shelf):
 
 def test_nothing_to_ask_is_one_sentence(client, collection):
     path = collection(encoder=None)
-    assert reason(client, path, [1, 0]) == "No document can be asked: the collection has none with a key."
+    assert reason(client, path, [1, 0]) == "No document can answer: the collection has none with a key."
 
 
 def test_each_answer_of_a_request_has_its_own(client, shelf):
@@ -134,7 +134,9 @@ def test_labels_give_a_probability_where_they_hold(client, shelf):
     sure, unsure = (reason(client, shelf, **ONE, null=False, min_confidence=least) for least in (0.01, 1))
     assert sure.startswith("“east” is sure enough: ")
     assert sure.endswith(f"{said} (1 % was asked for).")
+    assert reason(client, shelf, **ONE, min_confidence=0.9999).endswith(" (99.99 % was asked for).")
     assert unsure.startswith("No document is sure enough: ")
     assert reason(client, shelf, **ONE, filter=FILTER).endswith(
-        "; its calibration does not hold here, because a filter leaves documents out."
+        "; the collection's calibration does not hold here, because a filter leaves documents out."
     )
+    assert "because the temperature is 0, not " in reason(client, shelf, **ONE, temperature=0)

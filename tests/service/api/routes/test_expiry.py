@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -89,6 +90,14 @@ def test_any_other_instant_is_refused(memory, sent):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expires")
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [(True, "or seconds since 1970, got true"), (1893456000000, "in seconds, not milliseconds, since 1970, got 18934")],
+)
+def test_a_refused_instant_says_what_was_wanted_and_what_came(memory, sent, said):
+    assert said in put(memory, expires=sent).json()["detail"]
+
+
 def test_a_write_replaces_it_and_a_patch_keeps_it(memory):
     put(memory, expires=FUTURE)
     memory.patch("/v1/collections/memory/documents/x", json={"value": "other"})
@@ -120,12 +129,15 @@ def test_a_collection_gives_new_documents_an_expiry(memory):
 @pytest.mark.parametrize("sent", [0, -1, "30", "d", "1y", True, 1e15, "99999w"])
 def test_any_other_duration_is_refused(memory, sent):
     refused = memory.patch("/v1/collections/memory", json={"expire_after": sent})
+    assert f"at most 1,000 years, got {json.dumps(sent)}" in refused.json()["detail"]
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expire_after")
 
 
 def test_a_second_put_compares_it(memory):
     settings = {"encoder": None, "dimension": 2}
-    assert memory.put("/v1/collections/memory", json=settings | {"expire_after": 60}).status_code == 409
+    refused = memory.put("/v1/collections/memory", json=settings | {"expire_after": 60, "defaults": {"top_k": 3}})
+    assert refused.status_code == 409
+    assert 'expire_after is null, not 60.0; defaults is null, not {"top_k":3}.' in refused.json()["detail"]
     memory.patch("/v1/collections/memory", json={"expire_after": 60})
     assert memory.put("/v1/collections/memory", json=settings | {"expire_after": "1m"}).status_code == 200
 

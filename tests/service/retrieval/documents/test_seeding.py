@@ -64,7 +64,7 @@ def test_one_that_fails_is_told_and_the_next_one_loads(catalogue):
     assert seeding.loading() == []
     unreadable, conflict = seeding.failures()
     assert unreadable == "broken: no such file"
-    assert conflict.startswith("c: collection 'c' exists with other settings: similarity is 'dot', not 'cosine'")
+    assert conflict.startswith('c: collection \'c\' exists with other settings: similarity is "dot", not "cosine"')
     assert catalogue.collection("whole").record.documents == 1
 
 

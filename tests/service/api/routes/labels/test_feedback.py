@@ -98,6 +98,8 @@ def test_what_cannot_be_kept_is_pointed_at(client, path, judgement, pointer, say
 
 
 def test_wrong_choices_are_refused(client, path):
+    judgement = {"query": [1] * 12, "id": None, "right": True}
+    assert refused(give(client, path, [judgement] * 1001))[0] == "/feedback"
     assert refused(client.post(f"{path}/feedback/delete", json={}))[1].startswith("wanted exactly one of numbers")
     assert refused(client.post(f"{path}/feedback/delete", json={"numbers": [1], "all": True}))[0] == ""
     for cursor in ("!", "eA==", "LTE=", "MTExMTExMTExMTExMTExMTExMTEx"):
