@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar
 
 from attention.lookup import RemoteMask
-from service.cluster.metadata import CollectionMetadata, MetadataCache
+from service.cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
 from service.cluster.router import Router
 from service.encoding import Encoders
 from service.request_trace import time_stage
@@ -23,7 +23,6 @@ from service.retrieval.collections import (
     start_background,
 )
 from service.storage import (
-    HIDDEN,
     CollectionMissing,
     CollectionRecord,
     Column,
@@ -34,8 +33,6 @@ from service.storage import (
 )
 
 T = TypeVar("T")
-DELETED_AT_ONCE = 1000
-"""Expired documents that a query deletes in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class ShardedCollection(ReplicatedCollection):
     """A sharded collection. It answers each query from the version that the store has when the query arrives.
 
     No keys are in this process: the servers hold them, and follow the store. A query waits for servers that have not
-    reached its version. They know of no expiry, so a query first deletes what has expired.
+    reached its version. All its messages name one instant, and servers leave out what has expired until then.
     """
 
     def __init__(
@@ -100,7 +97,7 @@ class ShardedCollection(ReplicatedCollection):
     def keys(self) -> int:
         """The current number of keys, or the number at the last answer if servers cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
-            self._read_unexpired()
+            self._read_metadata()
         return 0 if self._metadata is None else self._metadata.view.n
 
     @contextmanager
@@ -112,16 +109,19 @@ class ShardedCollection(ReplicatedCollection):
         """
         with self.damage.recording():
             with time_stage("storage"):
-                record, metadata = self._read_unexpired()
-            with self._shared.reading_at(metadata.version) as reader:
+                record, metadata = self._read_metadata()
+            with self._shared.reading_at(metadata.version) as stored:
+                until = metadata.expiry.start
                 yield ShardedSnapshot(
                     record,
                     metadata.view,
-                    reader,
+                    stored if until is None else stored.leave_out_expired(until),
                     metadata.version,
                     self._masks,
                     self.sample,
                     missing=metadata.missing,
+                    expired_until=until,
+                    stored=None if until is None else stored,
                     metadata=metadata,
                 )
 
@@ -163,30 +163,8 @@ class ShardedCollection(ReplicatedCollection):
         """
         self._require_existing()
 
-    def _read_unexpired(self) -> tuple[CollectionRecord, CollectionMetadata]:
-        """Read record and metadata of a version in which no document has expired at the time of the call."""
-        record, metadata, version = self._read_metadata()
-        if record.first_expiry is None and metadata.version == version:
-            return record, metadata
-        now = self._clock()
-        while record.has_expired(now) or metadata.version != version:
-            if record.has_expired(now) and not self._delete_until(now):
-                break
-            record, metadata, version = self._read_metadata()
-        return record, metadata
-
-    def _delete_until(self, now: int) -> bool:
-        """Delete all documents that have expired at `now`; return False for a collection that callers do not see."""
-        number, more = self.record.id, True
-        while more:
-            with self._store.writing(deletes=True, collection=number) as writer:
-                if writer.record(number).name.startswith(HIDDEN):
-                    return False
-                more = len(writer.delete_expired(number, now, DELETED_AT_ONCE)) == DELETED_AT_ONCE
-        return True
-
-    def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata, int]:
-        """Return the record, the metadata of its version or a later one, and the version of the record."""
+    def _read_metadata(self) -> tuple[CollectionRecord, CollectionMetadata]:
+        """Return the record, and the metadata of its version or a later one, without what has expired by now."""
         self._require_existing()
         try:
             record, extent = self._shared.extent(self.record.id)
@@ -199,16 +177,21 @@ class ShardedCollection(ReplicatedCollection):
                     # Another thread may have read a newer version in the meantime.
                     record, extent = self._shared.extent(self.record.id)
                     record = self._with_name(record)
-                    metadata = self._metadata = self._cache.fetch(record, extent)
-        return record, metadata, extent.version
+                    now = None if record.first_expiry is None else self._clock()
+                    metadata = self._metadata = self._cache.fetch(record, extent, now)
+        return replace(record, documents=metadata.documents, keyless=metadata.keyless), metadata
 
     def _current(self, extent: Extent) -> CollectionMetadata | None:
-        """Return the cached metadata if it is as new as this version and the same shards are lost, else None."""
+        """Return the cached metadata if it is as new as this version and the same shards are lost, else None.
+
+        It has to be of this instant, too: no document has expired since.
+        """
         metadata = self._metadata
         if (
             metadata is None
             or metadata.version < extent.version
             or metadata.lost != self._router.find_lost_shards(self.record.id)
+            or (metadata.expiry != ALWAYS and not metadata.expiry.contains(self._clock()))
         ):
             return None
         return metadata

@@ -22,6 +22,7 @@ class ServerRequest:
     Attributes:
         collection: the number of the collection in the store.
         version: the version to answer from.
+        expired_until: documents that expire until this instant are left out; None leaves out none.
         ranges: the first rows of the shards.
         condition: the JSON of a filter for documents; None for all documents.
         seconds: the time that the coordinator waits.
@@ -29,6 +30,7 @@ class ServerRequest:
 
     collection: int
     version: int
+    expired_until: int | None
     ranges: tuple[int, ...]
     condition: str | None
     seconds: float
@@ -37,7 +39,14 @@ class ServerRequest:
     def of(cls, fields: Mapping[str, Any]) -> Self:
         """Read the common fields from a message. Raise KeyError if one is missing."""
         ranges = tuple(fields["ranges"])
-        return cls(fields["collection"], fields["version"], ranges, fields["condition"], fields["seconds"])
+        return cls(
+            fields["collection"],
+            fields["version"],
+            fields["expired_until"],
+            ranges,
+            fields["condition"],
+            fields["seconds"],
+        )
 
 
 @dataclass(frozen=True)

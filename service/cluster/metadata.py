@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,7 +32,15 @@ from service.cluster.errors import ShardsLost
 from service.cluster.placement import shard_rows, shard_start, shard_starts, shard_stop
 from service.cluster.router import CollectionVersion, Router
 from service.retrieval.documents import MAX_KEYS
-from service.storage import CollectionRecord, Condition, Extent, SharedStore, VersionChange, condition_digest
+from service.storage import (
+    CollectionRecord,
+    Condition,
+    Extent,
+    RowNumbers,
+    SharedStore,
+    VersionChange,
+    condition_digest,
+)
 
 MAX_SUMMARY_BYTES = 2**30
 """Memory for the summaries of one collection's shards, 4·d² bytes each."""
@@ -61,11 +69,33 @@ class CachedSummary:
     grown: bool
 
 
+class ExpirySpan(NamedTuple):
+    """A span of time in which no document of a collection expires.
+
+    Attributes:
+        start: the instant at which it starts, the last at which a document had expired; None if none had.
+        stop: the instant before which it ends; None for no end.
+    """
+
+    start: int | None = None
+    stop: int | None = None
+
+    def contains(self, now: int) -> bool:
+        """Return whether an instant lies in the span."""
+        return (self.start is None or self.start <= now) and (self.stop is None or now < self.stop)
+
+
+ALWAYS = ExpirySpan()
+"""The span of a collection whose documents never expire."""
+
+
 @dataclass(frozen=True, eq=False)
 class CollectionMetadata:
     """The metadata of a collection at one version.
 
     Attributes:
+        documents, keyless: the numbers of documents, and of those without a key, that have not expired.
+        expiry: the instants between which no document expires.
         view: a view of the rows on the servers.
         lost: the first rows of shards for which no server answers now.
         missing: the summary of the rows in lost shards; None if these have no rows.
@@ -74,6 +104,9 @@ class CollectionMetadata:
     """
 
     version: int
+    documents: int
+    keyless: int
+    expiry: ExpirySpan
     view: RemoteView
     lost: frozenset[int]
     missing: KeySummary | None
@@ -116,7 +149,8 @@ class CollectionMetadata:
 class MetadataCache:
     """Cached metadata of one collection; one thread may call `fetch` and another `summarise`.
 
-    After a write, only shards that the write changed are queried again; the store's change log names them.
+    After a write, only shards that the write changed are queried again; the store's change log names them. When
+    documents expire, only their shards are.
     """
 
     def __init__(self, store: SharedStore, router: Router) -> None:
@@ -124,37 +158,80 @@ class MetadataCache:
         self._statistics: dict[int, ShardStatistics] = {}
         self._summaries: dict[int, CachedSummary] = {}
         self._version = 0
-        self._lock = Lock()  # guards version, statistics and summaries, which change together
+        self._expired_until: int | None = None
+        self._lock = Lock()  # guards version, instant, statistics and summaries, which change together
         self._sample: tuple[int, SampleKeys] | None = None
 
-    def fetch(self, record: CollectionRecord, extent: Extent) -> CollectionMetadata:
-        """Return the collection's metadata at the version of `extent`.
+    def fetch(self, record: CollectionRecord, extent: Extent, now: int | None) -> CollectionMetadata:
+        """Return the collection's metadata at the version of `extent`, or at a later one if documents can expire.
 
         Parts that are not cached are read from the servers.
+
+        Args:
+            now: documents that have expired at this instant are left out; None if no document ever expires.
 
         Raises:
             VersionGone: a server has newer versions only.
             StorageError: the store cannot be read.
         """
-        version, first_rows = CollectionVersion(record.id, extent.version), list(shard_starts(extent.next_row))
-        if extent.version != self._version:
-            log = self._store.change_log(record.id, self._version)
+        expiry, changed, returned = ALWAYS, np.empty(0, dtype=np.int64), False
+        if now is not None:
+            record, extent, expiry, changed = self._read_expiry(record.id, now)
+            returned = self._expired_until is not None and (expiry.start is None or expiry.start < self._expired_until)
+        version = CollectionVersion(record.id, extent.version, expiry.start)
+        first_rows = list(shard_starts(extent.next_row))
+        if (extent.version, expiry.start) != (self._version, self._expired_until):
+            log = self._store.change_log(record.id, self._version) if extent.version != self._version else ()
             with self._lock:
-                self._follow(log, first_rows)
-                self._version = extent.version
+                self._follow(log)
+                self._expire(changed, returned=returned)
+                self._version, self._expired_until = extent.version, expiry.start
         while True:
             lost = self._fetch_statistics(first_rows, version)
             with suppress(ShardsLost):
-                return self._build_metadata(record, version, first_rows, lost)
+                return self._build_metadata(record, version, expiry, first_rows, lost)
+
+    def _read_expiry(self, collection: int, now: int) -> tuple[CollectionRecord, Extent, ExpirySpan, RowNumbers]:
+        """Read a collection and its documents that expire, all at the same moment.
+
+        Return its record, which leaves out expired documents; its extent; the span of this instant; and the documents
+        int64[n] that have expired since the last call, or have come back because the clock went back.
+        """
+        with self._store.reading() as reader:
+            record, extent = reader.record(collection), reader.extent(collection)
+            expiry = ExpirySpan(*reader.find_expiries(collection, now))
+            changed, edges = np.empty(0, dtype=np.int64), {self._expired_until, expiry.start}
+            if len(edges) > 1:
+                after = None if None in edges else min(edge for edge in edges if edge is not None)
+                until = max(edge for edge in edges if edge is not None)
+                changed = reader.expiring(collection, after=after, until=until).rows
+            if expiry.start is not None:
+                expired = reader.leave_out_expired(expiry.start).count_expired(collection)
+                documents, keyless = record.documents - expired.documents, record.keyless - expired.keyless
+                record = replace(record, documents=documents, keyless=keyless)
+        return record, extent, expiry, changed
 
     def _build_metadata(
-        self, record: CollectionRecord, version: CollectionVersion, first_rows: Sequence[int], lost: frozenset[int]
+        self,
+        record: CollectionRecord,
+        version: CollectionVersion,
+        expiry: ExpirySpan,
+        first_rows: Sequence[int],
+        lost: frozenset[int],
     ) -> CollectionMetadata:
         present = {
             row: self._statistics[row] for row in first_rows if row not in lost and self._statistics[row].facts.n
         }
         view = self._view(record, version, present)
-        return CollectionMetadata(version.version, view, lost, self._sum_missing(record, view, lost))
+        return CollectionMetadata(
+            version.version,
+            record.documents,
+            record.keyless,
+            expiry,
+            view,
+            lost,
+            self._sum_missing(record, view, lost),
+        )
 
     def summarise(self, record: CollectionRecord) -> None:
         """Fetch new summaries, at the cached version, of the shards that were written to since their last summary.
@@ -163,7 +240,8 @@ class MetadataCache:
             SnapshotGone: a server does not answer, or not for that version.
         """
         with self._lock:
-            version, statistics = CollectionVersion(record.id, self._version), dict(self._statistics)
+            version = CollectionVersion(record.id, self._version, self._expired_until)
+            statistics = dict(self._statistics)
         stale = [row for row, shard in statistics.items() if shard.facts.n and not self._has_current_summary(row)]
         capacity = MAX_SUMMARY_BYTES // (4 * (record.settings.dimension or 1) ** 2)
         stale = stale[: max(0, capacity - len(self._summaries))]
@@ -179,7 +257,7 @@ class MetadataCache:
         summary = self._summaries.get(first_row)
         return summary is not None and not summary.grown
 
-    def _follow(self, log: Sequence[VersionChange] | None, first_rows: Sequence[int]) -> None:
+    def _follow(self, log: Sequence[VersionChange] | None) -> None:
         """Drop the cached data of shards that a change log says were changed, or of all shards if the log is
         incomplete.
         """
@@ -193,12 +271,20 @@ class MetadataCache:
                 if row in self._summaries:
                     self._summaries[row] = replace(self._summaries[row], grown=True)
             for row in {shard_start(number) for number in change.removed.tolist()}:
-                self._statistics.pop(row, None)
-                if row in self._summaries:
-                    summary = self._summaries[row].summary
-                    self._summaries[row] = replace(
-                        self._summaries[row], summary=replace(summary, removed=summary.removed + 1)
-                    )
+                self._remove_from(row)
+
+    def _expire(self, changed: RowNumbers, *, returned: bool) -> None:
+        """Drop the cached data of shards whose documents have expired, or have come back."""
+        for row in {shard_start(number) for number in changed.tolist()}:
+            self._remove_from(row)
+            if row in self._summaries and returned:
+                self._summaries[row] = replace(self._summaries[row], grown=True)
+
+    def _remove_from(self, row: int) -> None:
+        self._statistics.pop(row, None)
+        if row in self._summaries:
+            summary = self._summaries[row].summary
+            self._summaries[row] = replace(self._summaries[row], summary=replace(summary, removed=summary.removed + 1))
 
     def _fetch_statistics(self, first_rows: Sequence[int], version: CollectionVersion) -> frozenset[int]:
         """Read statistics that are not cached from the servers.

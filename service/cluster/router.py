@@ -25,10 +25,15 @@ MIN_HEDGE_SECONDS = 0.05
 
 
 class CollectionVersion(NamedTuple):
-    """The number of a collection in the store, and the version that all messages of one query name."""
+    """The number of a collection in the store, and the state of it that all messages of one query name.
+
+    Attributes:
+        expired_until: the last instant at which a document had expired; None if none had.
+    """
 
     collection: int
     version: int
+    expired_until: int | None = None
 
 
 Reply = tuple[tuple[int, ...], Message]

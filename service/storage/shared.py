@@ -14,6 +14,7 @@ from service.storage.records import (
     ClusterPlan,
     CollectionRecord,
     DatabaseInfo,
+    ExpiryRows,
     Extent,
     KeyRows,
     RowNumbers,
@@ -26,6 +27,30 @@ class SharedReader(Reader, Protocol):
 
     def version(self, collection: int) -> int:
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
+
+    def extent(self, collection: int) -> Extent:
+        """Return the extent of a collection that this reader sees; raises CollectionMissing."""
+
+    def expiring(
+        self,
+        collection: int,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        after: int | None = None,
+        until: int | None = None,
+    ) -> ExpiryRows:
+        """Return the documents with row numbers from `first` to `last` that expire, as `Reader.expiring` does.
+
+        Args:
+            after, until: only those that expire after an instant, and up to another; None for no limit.
+        """
+
+    def find_expiries(self, collection: int, now: int) -> tuple[int | None, int | None]:
+        """Return the last instant until `now` at which a document expires, and the first one after it.
+
+        Each is None if there is no such document.
+        """
 
     def is_retained(self, collection: int) -> bool:
         """Return whether everything read of a version until now was complete.

@@ -252,8 +252,10 @@ class CollectionReplicas:
             )
             self.drop(replica.first_row, replica)
 
-    def combine(self, version: int, first_rows: tuple[int, ...]) -> CombinedShards | None:
-        """Return these shards at a version as one view.
+    def combine(
+        self, version: int, first_rows: tuple[int, ...], expired_until: int | None = None
+    ) -> CombinedShards | None:
+        """Return these shards at a version as one view, without the documents that expire until an instant.
 
         Return None if this server lacks a replica of a shard, or that version of it.
 
@@ -262,7 +264,7 @@ class CollectionReplicas:
         ranges, views = [], []
         for first_row in first_rows:
             replica = self._ranges.get(first_row)
-            view = None if replica is None else replica.versions.at(version)
+            view = None if replica is None else replica.view_at(version, expired_until)
             if replica is None or view is None:
                 return None
             ranges.append(replica)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from attention.lookup import Mask, Memory, Rows, SealedError, View
 from service.cluster.placement import shard_stop
 from service.retrieval.collections import (
     MAX_COLUMN_BYTES,
+    NEVER,
+    NONE_EXPIRE,
+    Expirations,
     KeyStorage,
     Masks,
     SealedBlocks,
     Source,
+    UnexpiredViews,
     concatenate_rows,
     describe_large_field,
     fill_memory,
@@ -29,6 +34,7 @@ from service.storage import (
     Column,
     Condition,
     DocumentDamaged,
+    ExpiryRows,
     KeyRows,
     RowNumbers,
     SharedReader,
@@ -58,22 +64,28 @@ def require_kept(reader: SharedReader, collection: int, version: int) -> None:
         raise VersionCleared(collection, version)
 
 
-class _VersionView(NamedTuple):
-    """The view of one version, and the time when the next version replaced it; inf for the newest version."""
+class VersionView(NamedTuple):
+    """The view of one version.
+
+    Attributes:
+        expirations: the documents of the version that expire.
+        superseded: the time when the next version replaced it; inf for the newest version.
+    """
 
     view: View
-    superseded: float
+    expirations: Expirations
+    superseded: float = math.inf
 
 
 class Versions:
     """The views of a shard at several consecutive versions. One thread adds versions, many threads read them.
 
     Args:
-        version, view: the first version and its view.
+        version, view, expirations: the first version, its view and the documents of it that expire.
     """
 
-    def __init__(self, version: int, view: View) -> None:
-        self._views = deque([_VersionView(view, float("inf"))])
+    def __init__(self, version: int, view: View, expirations: Expirations = NEVER) -> None:
+        self._views = deque([VersionView(view, expirations)])
         self._newest = version
         self._lock = Lock()
 
@@ -93,30 +105,35 @@ class Versions:
         """The view of the newest version."""
         return self._views[-1].view
 
-    def at(self, version: int) -> View | None:
+    @property
+    def expirations(self) -> Expirations:
+        """The documents of the newest version that expire."""
+        return self._views[-1].expirations
+
+    def at(self, version: int) -> VersionView | None:
         """Return the view of a version; None if the version was dropped, or is not reached yet."""
         with self._lock:
             behind = self._newest - version
-            return self._views[-1 - behind].view if 0 <= behind < len(self._views) else None
+            return self._views[-1 - behind] if 0 <= behind < len(self._views) else None
 
-    def follow(self, view: View, since: float) -> None:
+    def follow(self, view: View, since: float, expirations: Expirations = NEVER) -> None:
         """Append the view of the next version, which replaced the one before it at the time `since`."""
         with self._lock:
-            self._views[-1] = _VersionView(self._views[-1].view, since)
-            self._views.append(_VersionView(view, float("inf")))
+            self._views[-1] = self._views[-1]._replace(superseded=since)
+            self._views.append(VersionView(view, expirations))
             self._newest += 1
 
-    def begin(self, version: int, view: View) -> None:
+    def begin(self, version: int, view: View, expirations: Expirations = NEVER) -> None:
         """Drop all versions, and start again with this version and its view."""
         with self._lock:
             self._views.clear()
-            self._views.append(_VersionView(view, float("inf")))
+            self._views.append(VersionView(view, expirations))
             self._newest = version
 
     def replace(self, view: View) -> None:
         """Replace the view of the newest version by another view of the same rows, such as a compacted one."""
         with self._lock:
-            self._views[-1] = _VersionView(view, float("inf"))
+            self._views[-1] = self._views[-1]._replace(view=view)
 
     def forget(self, now: float) -> None:
         """Drop the versions that were replaced too long ago for a query to still request them."""
@@ -182,40 +199,58 @@ def plan_steps(log: Sequence[VersionChange], now: float) -> list[LogStep]:
     ]
 
 
+class WrittenRows(NamedTuple):
+    """The rows and the expiring documents that a step adds to a shard.
+
+    Attributes:
+        rows: the rows; None without any.
+        expiring: the documents that expire.
+    """
+
+    rows: Rows | None
+    expiring: ExpiryRows
+
+
 def read_written_rows(
     store: SharedStore,
     collection: int,
     first_row: int,
     steps: Sequence[LogStep],
     on_damaged: Callable[[DocumentDamaged], object],
-) -> list[Rows | None]:
-    """Return the rows that each step adds to a shard: those of documents that the step wrote and that still exist after
-    it.
+) -> list[WrittenRows]:
+    """Return what each step adds to a shard: the documents that the step wrote and that still exist after it.
 
     Raises StorageError; VersionCleared or CollectionMissing if the rows that were read may be incomplete.
     """
     first, stop = max(first_row, steps[0].first), min(shard_stop(first_row), steps[-1].stop)
     if first >= stop:
-        return [None] * len(steps)
-    parts = [list[KeyRows]() for _ in steps]
+        return [WrittenRows(None, NONE_EXPIRE)] * len(steps)
+    parts, expiring = [list[KeyRows]() for _ in steps], [NONE_EXPIRE for _ in steps]
     with store.reading_at(steps[-1].version) as reader:
         surviving = list(reader.vectors(collection, first=first, last=stop - 1, damaged=on_damaged))
+        surviving_expiring = reader.expiring(collection, first=first, last=stop - 1)
     removed = np.empty(0, dtype=np.int64)
     for index in reversed(range(len(steps))):
         step = steps[index]
         lower, upper = max(first, step.first), min(stop, step.stop)
         short_lived = removed[(removed >= lower) & (removed < upper)]
+        within = (surviving_expiring.rows >= lower) & (surviving_expiring.rows < upper)
+        expiring[index] = ExpiryRows(surviving_expiring.rows[within], surviving_expiring.expires[within])
         if len(short_lived):
             with store.reading_at(step.version) as reader:
                 short_rows = reader.vectors(
                     collection, among=short_lived, first=lower, last=upper - 1, damaged=on_damaged
                 )
                 parts[index] += list(short_rows)
+                expiring[index] = reader.expiring(collection, first=lower, last=upper - 1)
         parts[index] += [selection for rows in surviving if (selection := _select_rows(rows, lower, upper)) is not None]
         removed = np.union1d(removed, step.removed)
     with store.reading_at(steps[0].version) as reader:
         require_kept(reader, collection, steps[0].version)
-    return [concatenate_rows(step_parts) for step_parts in parts]
+    return [
+        WrittenRows(concatenate_rows(step_parts), step_expiring)
+        for step_parts, step_expiring in zip(parts, expiring, strict=True)
+    ]
 
 
 def _select_rows(rows: KeyRows, lower: int, upper: int) -> KeyRows | None:
@@ -237,6 +272,7 @@ class Replica:
         record: the collection's record.
         first_row: the first row of the shard.
         memory: the shard's keys at a version.
+        expirations: the documents of the shard that expire, at the version.
         damaged: documents that the memory lacks, because their stored vectors are damaged.
         sealed: the shard's files.
 
@@ -249,13 +285,15 @@ class Replica:
         record: CollectionRecord,
         first_row: int,
         memory: Memory,
+        expirations: Expirations,
         version: int,
         damaged: list[DocumentDamaged],
         sealed: SealedBlocks,
     ) -> None:
         self.first_row = first_row
-        self.versions = Versions(version, memory.view)
-        self.masks = Masks(lambda: memory.view)
+        self.versions = Versions(version, memory.view, expirations)
+        self._unexpired = UnexpiredViews(lambda: self.masks.forget())
+        self.masks = Masks(lambda: self._unexpired.current(memory.view))
         self._collection = record.id
         self._memory = memory
         self._sealed = sealed
@@ -288,7 +326,8 @@ class Replica:
             while True:
                 try:
                     memory, damaged = _load_memory(reader, record, first_row, storage, sealed)
-                    return cls(record, first_row, memory, version, damaged, sealed)
+                    expiring = reader.expiring(record.id, first=first_row, last=shard_stop(first_row) - 1)
+                    return cls(record, first_row, memory, Expirations.of(expiring), version, damaged, sealed)
                 except SealedError as error:  # adding to a block copies the rows of its file, which are invalid
                     log.warning(
                         "sealed block is invalid; loading again without it", file=error.path.name, reason=str(error)
@@ -311,26 +350,38 @@ class Replica:
         """Record a damaged document, which the memory lacks."""
         self._damaged[damaged.row] = damaged
 
-    def follow(self, steps: Sequence[LogStep], written_rows: Sequence[Rows | None]) -> None:
-        """Apply steps of the change log, each with the rows that it adds.
+    def view_at(self, version: int, expired_until: int | None) -> View | None:
+        """Return the view of a version; None if the version was dropped, or is not reached yet.
+
+        Args:
+            expired_until: leave out the documents that expire until this instant; None leaves out none.
+        """
+        version_view = self.versions.at(version)
+        if version_view is None or expired_until is None:
+            return None if version_view is None else version_view.view
+        return self._unexpired.at(version_view.view, version_view.expirations, expired_until).view
+
+    def follow(self, steps: Sequence[LogStep], written_rows: Sequence[WrittenRows]) -> None:
+        """Apply steps of the change log, each with what it adds.
 
         Raises:
             MemoryError: the rows do not fit in memory; the replica must be dropped and loaded again.
             AttentionError: the rows do not fit the collection; the replica must be dropped and loaded again.
         """
         changed = False
-        for step, add in zip(steps, written_rows, strict=True):
+        for step, (add, expiring) in zip(steps, written_rows, strict=True):
             removed = step.removals_in(self.first_row)
             with self._write_lock:
                 view = self._memory.view
+                expirations = self.versions.expirations.after_write(expiring, removed)
                 if add is not None or len(removed):
                     view = self._memory.publish(add=add, remove=removed)
                     changed = True
                 complete_views = not self._drop_damaged(removed)
                 if step.one and complete_views:
-                    self.versions.follow(view, step.since)
+                    self.versions.follow(view, step.since, expirations)
                 else:
-                    self.versions.begin(step.version, view)
+                    self.versions.begin(step.version, view, expirations)
         if changed:
             self.masks.forget()
 

@@ -332,7 +332,7 @@ class ShardServer:
             return {"behind": reached}, False
         if trouble := next((replica.trouble for replica in requested if replica.trouble is not None), None):
             return {"failed": str(trouble)}, True
-        views = collection.combine(request.version, first_rows)
+        views = collection.combine(request.version, first_rows, request.expired_until)
         return ({"gone": True}, True) if views is None else (views, True)
 
     def _submit_to_loaders(self, work: Callable[[], None]) -> None:

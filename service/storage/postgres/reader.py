@@ -44,6 +44,7 @@ from service.storage.records import (
     DocumentRecord,
     ExpiredCounts,
     ExpiryRows,
+    Extent,
     FeedbackRecord,
     FieldFacts,
     FieldKinds,
@@ -160,6 +161,13 @@ class Reader:
             raise CollectionMissing(collection)
         return int(rows[0][0])
 
+    def extent(self, collection: int) -> Extent:
+        """Return the extent of a collection that this reader sees; raises CollectionMissing."""
+        rows = self._all("SELECT version, next_row FROM softkv.collections WHERE id = %s", collection)
+        if not rows:
+            raise CollectionMissing(collection)
+        return Extent(*rows[0])
+
     def is_retained(self, collection: int) -> bool:
         """Return whether everything read of a version until now was complete; raises CollectionMissing."""
         return self._version is None or change_log.is_retained(self._connection, collection, self._version)
@@ -204,19 +212,50 @@ class Reader:
         rows = self._all("SELECT documents FROM softkv.collections WHERE id = %s", collection)
         return int(rows[0][0]) if rows else 0
 
-    def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
-        """Return the documents that expire, expired ones too, with row numbers from `first` on.
+    def expiring(
+        self,
+        collection: int,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        after: int | None = None,
+        until: int | None = None,
+    ) -> ExpiryRows:
+        """Return the documents with row numbers from `first` to `last` that expire, expired ones too.
 
         They are ordered by their instants.
+
+        Args:
+            after, until: only those that expire after an instant, and up to another; None for no limit.
         """
+        instants = "expires IS NOT NULL"
+        if after is not None:
+            instants += f" AND expires > {int(after)}"
+        if until is not None:
+            instants += f" AND expires <= {int(until)}"
         rows = self._all(
             'SELECT array_agg("row" ORDER BY expires, "row"), array_agg(expires ORDER BY expires, "row")'
-            ' FROM softkv.documents WHERE collection = %s AND expires IS NOT NULL AND "row" >= %s'
+            f' FROM softkv.documents WHERE collection = %s AND {instants} AND "row" BETWEEN %s AND %s'
             f" AND {self._stored}",
             collection,
             first,
+            LAST if last is None else last,
         )
         return ExpiryRows(*map(array, rows[0]))
+
+    def find_expiries(self, collection: int, now: int) -> tuple[int | None, int | None]:
+        """Return the last instant until `now` at which a document expires, and the first one after it.
+
+        Each is None if there is no such document.
+        """
+        sides = [("max", "<="), ("min", ">")]
+        statement = ", ".join(
+            f"(SELECT {side}(expires) FROM softkv.documents WHERE collection = %s AND expires {operator} %s"
+            f" AND {self._stored})"
+            for side, operator in sides
+        )
+        ((last, following),) = self._all(f"SELECT {statement}", *(collection, now) * 2)
+        return last, following
 
     def count_expired(self, collection: int) -> ExpiredCounts:
         """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""

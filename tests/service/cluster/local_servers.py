@@ -143,9 +143,11 @@ class LocalServers:
         condition: Any = None,
         call: str = PASSING,
         seconds: float = 0.0,
+        expired_until: int | None = None,
     ) -> Any:
         """Send one message to one server; return the rows of its answer, or the fields of its refusal."""
         fields = {"collection": collection, "version": version, "ranges": list(first_rows), "seconds": seconds}
+        fields |= {"expired_until": expired_until}
         fields |= {"call": call, "condition": None if condition is None else json.dumps(condition)}
         reply, arrays = of_bytes(self.servers[server].answer(to_bytes(fields, {})))
         return arrays["rows"].tolist() if "rows" in arrays else reply

@@ -84,18 +84,46 @@ def answer(collection: Any, seed: int, condition: Comparison | None = None, temp
 
 
 def test_a_question_sees_no_document_that_has_expired(catalogue, alone):
-    collection, now = create(catalogue, 60), [1000]
+    """Each shard leaves out what has expired, also when the clock goes back, and a question deletes nothing."""
+    collection, now, condition = create(catalogue, 60), [1000], Comparison("metadata.seed", ">", 20)
     collection._clock = lambda: now[0]
     single = alone_again(alone)
     single._clock = lambda: now[0]
     collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
-    for now[0] in (1001, 1020, 1030, 1100):
-        result, values, _ = answer(collection, 7)
-        expected, expected_values, _ = answer(single, 7)
-        check_equal(result, expected)
-        assert values == expected_values
-        with collection.snapshot() as snapshot:
-            assert snapshot.view.documents == 60 - min(now[0] - 1000, 39)
+    for now[0] in (1001, 1020, 1030, 1003, 1100, 1020, 900):
+        for passing in (None, condition):
+            result, values, version = answer(collection, 7, passing)
+            expected, expected_values, newest = answer(single, 7, passing)
+            check_equal(result, expected)
+            assert values == expected_values
+            assert version == newest == 2
+        assert collection.keys == single.keys == 60 - max(0, min(now[0] - 1000, 39))
+    now[0] = 1020
+    assert collection.delete_expired(15)
+    assert not collection.delete_expired(15)
+    for now[0] in (1020, 1025, 900):
+        check_equal(answer(collection, 7)[0], answer(single, 7)[0])
+        assert collection.keys == 60 - max(20, now[0] - 1000)
+
+
+def test_what_expires_in_a_lost_shard_is_not_counted(catalogue, alone, servers):
+    collection, now = create(catalogue, 60), [1000]
+    collection._clock = lambda: now[0]
+    collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
+    servers.settle()
+    assert is_whole(collection)
+    collection.summarise()
+    servers.lost = set(NAMES[:2])
+    until(lambda: not is_whole(collection))
+    single = alone_again(alone)
+    single._clock = lambda: now[0]
+    for now[0] in (1000, 1020, 1100):
+        question = Question(document("", 7).keys[0], 0.2, null=0.1, top_k=60)
+        with collection.snapshot() as snapshot, single.snapshot() as whole:
+            (result,), (expected,) = answers(snapshot.view, [question]), answers(whole.view, [question])
+            result, coverage = cover_missing_rows(result, question, snapshot.view.facts, snapshot.missing)
+            assert (coverage.documents, coverage.total) == (snapshot.view.documents, whole.view.documents)
+            check_covered(result, coverage, expected)
 
 
 def alone_again(alone: SharedCatalogue) -> Any:

@@ -65,11 +65,12 @@ class Events(LocalServers):
 
     def __init__(self, seed: int, address: str, folder: Path) -> None:
         self.random, self.now, self.counts = random.Random(seed), 0.0, Counter[str]()
+        self.ahead, self.expires = 1e3, dict[int, int]()  # what the clock of expiry is ahead; instants, by row
         self.cut, self._busy, self._depth, self.troubled = set[str](), list[str](), 9, False
         super().__init__(address, clock=lambda: self.now, sealed=folder, limits=Limits(block_rows=SHARD_ROWS))
         self.roster, self._next_refresh = Roster(self.store, self), 0.0
         router = Router(self, self.roster, seconds=0.0, clock=lambda: self.now)
-        catalogue = ShardedCatalogue(self.store, None, router)
+        catalogue = ShardedCatalogue(self.store, None, router, clock=self.clock)
         self.collection: Any = asyncio.run(catalogue.create("c", {"similarity": "cosine", "temperature": 0.1}))[0]
         self.number = self.collection.record.id
         self.version, self.next_row, self.keys = 0, 1, dict[int, np.ndarray]()
@@ -99,7 +100,7 @@ class Events(LocalServers):
     def happen(self, *, faults: bool = False) -> None:
         events = {self.write: 8, self.step_one: 14, self.tick: 10, self.probe: 10, self.resize: 1, self.retire: 1}
         if not self._depth:
-            events |= {self.query: 12}
+            events |= {self.query: 12, self.set_clock: 1, self.sweep: 1}
             if faults:
                 events |= {self.kill_one: 1, self.restart: 2, self.cut_one: 1, self.lose_one: 1, self.expire: 0.5}
         (event,) = self.random.choices(list(events), list(events.values()))
@@ -129,12 +130,39 @@ class Events(LocalServers):
                     rows = after[name] = range(self.next_row, self.next_row + self.random.choice([1, 1, 1, 3]))
                     keys = np.random.default_rng(rows.start).standard_normal((len(rows), WIDTH)).astype(np.float32)
                     self.keys |= dict(zip(rows, keys, strict=True))
-                    records.append(DocumentRecord(name, None, name, keys, metadata={"odd": int(name) % 2 == 1}))
+                    metadata, expires = {"odd": int(name) % 2 == 1}, self.choose_expiry()
+                    records.append(DocumentRecord(name, None, name, keys, metadata=metadata, expires=expires))
+                    if expires is not None:
+                        self.expires[rows.start] = expires
                     self.next_row = rows.stop
                 writer.upsert(self.number, records)
         self.version += 1
         self.documents.append(after)
         assert self.store.extents()[self.number] == (self.version, self.next_row)
+
+    def clock(self) -> int:
+        """Return the instant by which documents expire."""
+        return round(1e6 * (self.now + self.ahead))
+
+    def choose_expiry(self) -> int | None:
+        lives = self.random.choice([None, None, -1.0, 0.0, 0.5, 2.0, 10.0])
+        return None if lives is None else self.clock() + round(1e6 * lives)
+
+    def set_clock(self) -> None:
+        """Set the clock of expiry forwards or back."""
+        self.ahead += self.random.choice([3.0, 1.0, -1.0, -3.0])
+
+    def sweep(self) -> None:
+        """Delete what has expired."""
+        now, after = self.clock(), dict(self.documents[-1])
+        with self.store.writing() as writer:
+            removed = writer.delete_expired(self.number, now, 1000)
+        if len(removed):
+            expired = {name for name, rows in after.items() if self.expires.get(rows.start, now + 1) <= now}
+            assert {after.pop(name).start for name in expired} == set(removed.tolist())
+            self.version += 1
+            self.documents.append(after)
+            self.counts["sweeps"] += 1
 
     def step_one(self) -> None:
         if (name := self._choose()) is not None:
@@ -230,7 +258,7 @@ class Events(LocalServers):
         """Ask the coordinator, and compare its answer with that of one process."""
         key = np.array([self.random.gauss(0, 1) for _ in range(WIDTH)])
         question = Question(key, self.random.choice([0.0, 0.05, 0.5]), null=0.1, top_k=60)
-        odd, coverage = self.random.random() < 0.3, None
+        odd, coverage, began = self.random.random() < 0.3, None, self.clock()
         try:
             with self.collection.snapshot() as snapshot:
                 mask = snapshot.mask(Comparison("metadata.odd", "==", True)) if odd else None
@@ -246,7 +274,10 @@ class Events(LocalServers):
                 raise AssertionError(f"a query was refused though all servers were well: {error}") from error
             self.counts["refused"] += 1
             return
-        whole, documents = self.whole(snapshot.version), self.documents[snapshot.version]
+        documents = self.unexpired(snapshot.version, snapshot.expired_until)
+        assert all(began < self.expires.get(rows.start, began + 1) for rows in documents.values())
+        self.counts["expired"] += snapshot.expired_until is not None
+        whole = self.whole(documents)
         mask = whole.mask(np.array([rows.start for name, rows in documents.items() if int(name) % 2], np.int64))
         (expected,) = answers(whole, [replace(question, mask=mask if odd else None)])
         self.counts["partial answers" if coverage else "answers"] += 1
@@ -257,10 +288,18 @@ class Events(LocalServers):
             assert (coverage.documents, coverage.total) == (snapshot.view.documents, len(documents))
             check_covered(result, coverage, expected)
 
-    def whole(self, version: int) -> View:
-        """Return a view of all keys at a version."""
+    def unexpired(self, version: int, until: int | None) -> dict[str, range]:
+        """Return the documents of a version that have not expired at an instant."""
+        return {
+            name: rows
+            for name, rows in self.documents[version].items()
+            if until is None or self.expires.get(rows.start, until + 1) > until
+        }
+
+    def whole(self, documents: dict[str, range]) -> View:
+        """Return a view of the keys of documents."""
         memory = Memory("cosine")
-        pairs = [(row, rows.start) for rows in self.documents[version].values() for row in rows]
+        pairs = [(row, rows.start) for rows in documents.values() for row in rows]
         if pairs:
             numbers, owners = np.array(sorted(pairs), dtype=np.int64).T
             keys = np.array([self.keys[row] for row in numbers.tolist()])
@@ -291,6 +330,7 @@ def run(seed: int, address: str, folder: Path) -> Counter[str]:
 def test_some_random_events(seed: int, address: str, tmp_path: Path) -> None:
     counts = run(seed, address, tmp_path)
     assert counts["answers"] > 20
+    assert counts["expired"] > 10
     assert counts["plans"] > 2
 
 
@@ -299,5 +339,16 @@ def test_many_random_events(postgres: PostgresServer, tmp_path: Path) -> None:
     counts = Counter[str]()
     for seed in range(3, 63):
         counts += run(seed, postgres.database(), tmp_path / f"{seed}")
-    happened = ("rows", "gone", "behind", "missing", "failed", "retries", "refused", "partial answers", "restarts")
+    happened = (
+        "rows",
+        "gone",
+        "behind",
+        "missing",
+        "failed",
+        "retries",
+        "refused",
+        "partial answers",
+        "restarts",
+        "sweeps",
+    )
     assert [name for name in happened if not counts[name]] == []

@@ -32,6 +32,12 @@ def views(count: int) -> list[View]:
     return [memory.publish(add=Rows(np.array([i]), np.ones((1, 4), np.float32))) for i in range(count)]
 
 
+def shown(versions: Versions, version: int) -> View:
+    kept = versions.at(version)
+    assert kept is not None
+    return kept.view
+
+
 def test_versions_that_no_query_can_name_are_one_step() -> None:
     old = VERSION_SECONDS + 1
     log = [change(4, old + 5, 9), change(5, old, 3, 2), change(6, old), change(7, 1.0, 60, 8), change(8, 0.0)]
@@ -70,7 +76,7 @@ def test_a_step_adds_the_rows_of_its_version_that_begin_in_the_shard(run_servers
 
     def added(first_row: int) -> list[list[int]]:
         rows = read_written_rows(store, number, first_row, steps, lambda _: None)
-        return [[] if batch is None else batch.numbers.tolist() for batch in rows]
+        return [[] if written.rows is None else written.rows.numbers.tolist() for written in rows]
 
     assert added(0) == [[1, 2, 3, 4, 5], [6], [], [15, 16, 17], []]
     assert added(16) == [[], [], [], [], [18]]
@@ -87,14 +93,14 @@ def test_each_version_has_its_view_and_no_other() -> None:
     for position, view in enumerate(made[1:]):
         versions.follow(view, position)
     assert (versions.oldest, versions.newest, versions.view) == (7, 10, made[3])
-    assert [versions.at(7 + i) for i in range(4)] == made
+    assert [shown(versions, 7 + i) for i in range(4)] == made
     assert versions.at(6) is versions.at(11) is None
     versions.replace(made[0])
-    assert versions.at(10) is versions.view is made[0]
+    assert shown(versions, 10) is versions.view is made[0]
     versions.begin(20, made[1])
     assert (versions.oldest, versions.newest) == (20, 20)
     assert versions.at(10) is versions.at(19) is None
-    assert versions.at(20) is made[1]
+    assert shown(versions, 20) is made[1]
 
 
 def test_a_version_is_kept_for_as_long_as_a_request_for_it_may_take() -> None:

@@ -84,3 +84,23 @@ def test_vectors_and_fields_are_read_for_a_range_of_row_numbers(store: Any) -> N
         column = reader.column(number, "seed", after=1, last=7)
         assert column.present.tolist() == [3, 5, 7]
         assert column.rows(Comparison("metadata.seed", ">=", 2)).tolist() == [5, 7]
+
+
+def test_documents_that_expire_are_found_by_row_and_by_instant(store: Any) -> None:
+    expires = [30, None, 10, 20, 20]
+    number = collection(store, [document(f"{i}", expires=instant) for i, instant in enumerate(expires)])
+    with store.writing() as writer:
+        writer.delete_ids(number, ["2"])
+
+    def read(**limits: int) -> list[int]:
+        return [row - 1 for row in reader.expiring(number, **limits).rows.tolist()]
+
+    with store.reading() as reader:
+        assert reader.extent(number) == Extent(2, 6)
+        assert (read(), read(first=2, last=4), read(after=20), read(until=20)) == ([3, 4, 0], [3], [0], [3, 4])
+        instants = {now: reader.find_expiries(number, now) for now in (10, 20, 29, 30)}
+        assert instants == {10: (None, 20), 20: (20, 30), 29: (20, 30), 30: (30, None)}
+        with pytest.raises(CollectionMissing):
+            reader.extent(number + 1)
+    with store.reading_at(1) as reader:
+        assert (read(), reader.find_expiries(number, 10)) == ([2, 3, 4, 0], (10, 20))
