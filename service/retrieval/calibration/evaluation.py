@@ -27,6 +27,8 @@ BOOTSTRAP_SAMPLES = 200
 MIN_PROBABILITY = 1e-6
 """Probabilities are clipped to this distance from 0 and 1: one wrong answer would make the log-loss infinite."""
 
+LEAST_LOG = float(np.log(MIN_PROBABILITY))
+
 
 class Metric(NamedTuple):
     """A metric and its standard error; both None if there was nothing to measure."""
@@ -117,7 +119,7 @@ def log_losses(outcomes: Outcomes) -> Array:
 
 def label_losses(outcomes: Outcomes) -> Array:
     """Return float64[q] in nats: −ln of the weight of the right document, or of the null key without one."""
-    return np.asarray(-np.maximum(outcomes.likelihood, np.log(MIN_PROBABILITY)))
+    return np.asarray(-np.maximum(outcomes.likelihood, LEAST_LOG))
 
 
 def _bootstrap_error(confidence: Array, right: Array) -> float:
@@ -131,6 +133,61 @@ COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
+class Former:
+    """The settings of a calibrated collection from before its calibration.
+
+    Attributes:
+        temperature: the temperature, one of those in the profiles.
+        null_logits: float64[q], the logits of the null key at that temperature; −∞ for none.
+    """
+
+    temperature: float
+    null_logits: Array
+
+
+class Gain(NamedTuple):
+    """By how much a calibration lowers the losses on held-out questions, as means over the questions.
+
+    Attributes:
+        label_loss: the fall of the label loss.
+        log_loss: the fall of the log-loss of the confidences.
+        first: whether it is a gain on a collection without a calibration.
+        made: whether the questions are made of the collection itself.
+    """
+
+    label_loss: Metric
+    log_loss: Metric
+    first: bool = True
+    made: bool = False
+
+    @classmethod
+    def between(cls, before: Outcomes, after: Outcomes, first: bool, *, made: bool = False) -> Gain:
+        """Return the gain of one prediction of the same questions on another."""
+        return cls(
+            Metric.mean(label_losses(before) - label_losses(after)),
+            Metric.mean(log_losses(before) - log_losses(after)),
+            first,
+            made,
+        )
+
+    @property
+    def suffices(self) -> bool:
+        """Whether the calibration may be applied.
+
+        With labels it may if the label loss falls by more than its standard error. It also may if the log-loss of the
+        confidences falls by more than its standard error, while the label loss rises by at most two. By chance alone a
+        loss rises by more than one standard error in one case of six.
+
+        Of made questions only the confidences count: their null key is `auto`, which they were not asked for. They are
+        easier than people's, so most of what a first calibration gains does not show: its log-loss may not rise.
+        """
+        (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
+        if self.made:
+            return surer >= 0 if self.first else surer > doubt
+        return gained > error or (surer > doubt and gained > -2 * error)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The result of an evaluation: the fits to labelled questions, and the metrics of the collection before and after.
 
@@ -139,9 +196,8 @@ class Evaluation:
         words: the fit with full text, at the fitted weight λ; None if full text does not gain.
         before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
         after, after_words: metrics of either fit on held-out questions.
-        gained: the mean over questions of how much the fit without full text lowers the label loss.
-        surer: the mean over questions of how much that fit lowers the log-loss of the confidences.
-        made: whether the questions are made of the collection itself.
+        gain: the gain of the fit without full text on the collection as served.
+        former_gain: its gain on the collection before it was calibrated; None if it is not calibrated.
     """
 
     plain: Fit
@@ -149,24 +205,18 @@ class Evaluation:
     before: Metrics
     after: Metrics
     after_words: Metrics | None
-    gained: Metric
-    surer: Metric
-    made: bool = False
+    gain: Gain
+    former_gain: Gain | None = None
 
     @property
     def gains(self) -> bool:
-        """Whether the calibration improves the answers by more than chance.
+        """Whether the calibration may be applied: it suffices beside what is served, and beside no calibration."""
+        return self.gain.suffices and (self.former_gain is None or self.former_gain.suffices)
 
-        Of made questions only the confidences count: their null key is `auto` at another temperature.
 
-        It does if the label loss falls by more than its standard error. It also does if the log-loss of the confidences
-        falls by more than its standard error, while the label loss rises by at most two. By chance alone a loss rises
-        by more than one standard error in one case of six.
-        """
-        (gained, error), (surer, doubt) = self.gained.pair, self.surer.pair
-        if self.made:
-            return surer > doubt
-        return gained > error or (surer > doubt and gained > -2 * error)
+def former_outcomes(profiles: Profiles, former: Former) -> Outcomes:
+    """Return the outcomes of questions in the collection before it was calibrated."""
+    return Outcomes.current(profiles, former.null_logits, COVERAGE, temperature=profiles.nearest(former.temperature))
 
 
 def evaluate(
@@ -175,6 +225,7 @@ def evaluate(
     null_logits: float | Array,
     stored: Variant | None = None,
     prior: Variant | None = None,
+    former: Former | None = None,
 ) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
@@ -187,6 +238,7 @@ def evaluate(
             scalar applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
         prior: the fit that the collection itself gave; None if it was not asked.
+        former: the collection's settings before it was calibrated; None if it is not calibrated.
     """
     validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior)
     plain, words = fit_all(profiles, validation, prior)
@@ -197,6 +249,6 @@ def evaluate(
         Metrics.of(served),
         Metrics.of(validation.plain),
         None if words is None else Metrics.of(validation.words),
-        Metric.mean(label_losses(served) - label_losses(validation.plain)),
-        Metric.mean(log_losses(served) - log_losses(validation.plain)),
+        Gain.between(served, validation.plain, former is None),
+        None if former is None else Gain.between(former_outcomes(profiles, former), validation.plain, True),
     )

@@ -7,6 +7,7 @@ A question with an answer has the likelihood R/(Z + N), one without an answer N/
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,31 +85,38 @@ class FittedNull:
 def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
     """Fit the null key to labelled questions, for fixed λ (weight of full text) and temperature T.
 
-    The likelihood is concave in ln N, the null key's log weight, so the function bisects its slope.
-
     Args:
         profiles: the profiles of the questions.
         cell: the indices of λ and T in the profiles.
     """
-    partitions, absent = profiles.log_partition[:, *cell], np.count_nonzero(~profiles.present)
-    middle = float(np.median(partitions))
-    low, high = middle - 40.0, middle + 40.0
+    (null,) = _fit_nulls(profiles, [cell])
+    return null
+
+
+def _fit_nulls(profiles: Profiles, cells: Sequence[tuple[int, int]]) -> list[FittedNull]:
+    """Fit a null key to labelled questions for each cell, all at once.
+
+    The likelihood is concave in ln N, the null key's log weight, so the function bisects its slope.
+    """
+    partitions = np.stack([profiles.log_partition[:, *cell] for cell in cells])
+    middles, absent = np.median(partitions, axis=1), np.count_nonzero(~profiles.present)
+    low, high = middles - 40.0, middles + 40.0
     for _ in range(_BISECTIONS):
-        middle_point = (low + high) / 2
-        slope = absent - _sigmoid(middle_point - partitions).sum() - (middle_point - middle) / NULL_DEVIATION**2
-        low, high = (middle_point, high) if slope > 0 else (low, middle_point)
-    log_count = (low + high) / 2
-    likelihood = float(log_likelihoods(profiles, cell, log_count).sum()) - (log_count - middle) ** 2 / (
-        2 * NULL_DEVIATION**2
-    )
-    return FittedNull(cell, log_count, likelihood)
+        points = (low + high) / 2
+        slopes = absent - _sigmoid(points[:, None] - partitions).sum(axis=1) - (points - middles) / NULL_DEVIATION**2
+        low, high = np.where(slopes > 0, points, low), np.where(slopes > 0, high, points)
+    nulls = list[FittedNull]()
+    for cell, log_count, middle in zip(cells, ((low + high) / 2).tolist(), middles.tolist(), strict=True):
+        likelihood = float(log_likelihoods(profiles, cell, log_count).sum())
+        nulls.append(FittedNull(cell, log_count, likelihood - (log_count - middle) ** 2 / (2 * NULL_DEVIATION**2)))
+    return nulls
 
 
 def fit_temperature(profiles: Profiles) -> int:
     """Return the index of the temperature that gives the labels the greatest likelihood, without full text."""
     shift = np.log(profiles.temperatures / profiles.temperatures[profiles.own_index]) / TEMPERATURE_DEVIATION
-    likelihoods = [fit_null(profiles, (0, t)).likelihood for t in range(len(shift))]
-    return int(np.argmax(np.array(likelihoods) - shift**2 / 2))
+    nulls = _fit_nulls(profiles, [(0, t) for t in range(len(shift))])
+    return int(np.argmax(np.array([null.likelihood for null in nulls]) - shift**2 / 2))
 
 
 def fit_full_text(profiles: Profiles, temperature: int) -> int:
@@ -118,8 +126,8 @@ def fit_full_text(profiles: Profiles, temperature: int) -> int:
         profiles: the profiles of the labelled questions.
         temperature: the index of the temperature.
     """
-    likelihoods = [fit_null(profiles, (i, temperature)).likelihood for i in range(len(profiles.words))]
-    return int(np.argmax(likelihoods))
+    nulls = _fit_nulls(profiles, [(i, temperature) for i in range(len(profiles.words))])
+    return int(np.argmax([null.likelihood for null in nulls]))
 
 
 def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float | Array) -> Array:
@@ -248,19 +256,25 @@ class Outcomes:
 
     @classmethod
     def current(
-        cls, profiles: Profiles, null_logits: float | Array, promise: float, stored: Variant | None = None
+        cls,
+        profiles: Profiles,
+        null_logits: float | Array,
+        promise: float,
+        stored: Variant | None = None,
+        temperature: int | None = None,
     ) -> Outcomes:
-        """Return the outcomes of labelled questions under the collection's current settings.
+        """Return the outcomes of labelled questions under the collection's current settings, or under former ones.
 
         Args:
             profiles: the profiles of the questions.
-            null_logits: float64[q], the logits of the collection's null key at its temperature; −∞ without one. A
-                scalar applies to all.
+            null_logits: float64[q], the logits of the null key at the temperature; −∞ without one. A scalar applies to
+                all.
             promise: the `top_p` that makes the set if the collection has no calibration.
             stored: the collection's calibration at that temperature, which then gives confidence and set; None if it
                 has none.
+            temperature: the index of the temperature; None for the collection's own.
         """
-        cell = (0, profiles.own_index)
+        cell = (0, profiles.own_index if temperature is None else temperature)
         if stored is not None:
             return Fit(cell, stored, null_logits).predict(profiles, promise)
         log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)

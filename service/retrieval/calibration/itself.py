@@ -1,11 +1,11 @@
 """Calibration from the collection itself: questions that are made of its own keys, for the time before labels.
 
 Half of a key's words, or three in a row, are asked; of every other question the document is hidden. Such questions show
-three things of a collection: the temperature at which its weights are probabilities, how much documents resemble each
-other, and how little weight documents have beside a question that belongs here but has no answer. They are easier than
-people's questions. So the curve starts from one that was fitted to people's sentences in other collections (the sets
-`debian`, `python` and `unicode` of `benchmarks.abstention`, with two encoders), and all made questions together count
-as a few labels.
+three things of a collection: whether its weights are better probabilities at another temperature, how much documents
+resemble each other, and how little weight documents have beside a question that belongs here but has no answer. They
+are easier than people's questions. So the curve starts from one that was fitted to people's sentences in other
+collections (the sets `debian`, `python` and `unicode` of `benchmarks.abstention`, with two encoders), and all made
+questions together count as a few labels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ from xxhash import xxh3_64_intdigest
 
 from service.retrieval.calibration.abstention import lead_to_null_weight
 from service.retrieval.calibration.confidence import Curve, CurvePrior, weight_logits
-from service.retrieval.calibration.evaluation import COVERAGE, Evaluation, Metric, Metrics, label_losses, log_losses
+from service.retrieval.calibration.evaluation import (
+    COVERAGE,
+    LEAST_LOG,
+    Evaluation,
+    Former,
+    Gain,
+    Metric,
+    Metrics,
+    former_outcomes,
+)
 from service.retrieval.calibration.fit import (
     FOLDS,
     Fit,
@@ -29,6 +38,7 @@ from service.retrieval.calibration.fit import (
     Variant,
     assign_folds,
     fit_temperature,
+    log_likelihoods,
 )
 from service.retrieval.calibration.profile import Profiles
 
@@ -103,7 +113,7 @@ def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
         profiles: the profiles of the questions.
         log_counts: float64[T], at each temperature the log weight of the null key `auto`.
     """
-    cell = (0, fit_temperature(profiles))
+    cell = (0, _choose_temperature(profiles, log_counts))
     log_count = float(log_counts[cell[1]])
     best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
     leads = partition - log_count
@@ -116,8 +126,24 @@ def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
     return Fit(cell, Variant(level, curve, {}, lead_to_null_weight(lead)), log_count)
 
 
+def _choose_temperature(profiles: Profiles, log_counts: Array) -> int:
+    """Return the index of the temperature: the collection's own, or the one that made questions want.
+
+    The own one stays unless the label loss falls by more than its standard error, beside the null key `auto`.
+    """
+    current, fitted = profiles.own_index, fit_temperature(profiles)
+    losses = [-np.maximum(log_likelihoods(profiles, (0, t), log_counts[t]), LEAST_LOG) for t in (current, fitted)]
+    gained, error = Metric.mean(losses[0] - losses[1]).pair
+    return fitted if gained > error else current
+
+
 def evaluate_itself(
-    profiles: Profiles, order: Array, log_counts: Array, null_logits: float | Array, stored: Variant | None = None
+    profiles: Profiles,
+    order: Array,
+    log_counts: Array,
+    null_logits: float | Array,
+    stored: Variant | None = None,
+    former: Former | None = None,
 ) -> Evaluation:
     """Fit a calibration to made questions, and measure on held-out ones how much it improves on the collection.
 
@@ -127,6 +153,7 @@ def evaluate_itself(
         log_counts: float64[T], at each temperature the log weight of the null key `auto`.
         null_logits: float64[q], the logits of the current null key at the collection's temperature.
         stored: the collection's calibration at that temperature; None if it has none.
+        former: the collection's settings before it was calibrated; None if it is not calibrated.
     """
     folds, parts = assign_folds(order, profiles.present), list[tuple[Array, Outcomes]]()
     for fold in range(FOLDS):
@@ -141,7 +168,6 @@ def evaluate_itself(
         Metrics.of(served),
         Metrics.of(after),
         None,
-        Metric.mean(label_losses(served) - label_losses(after)),
-        Metric.mean(log_losses(served) - log_losses(after)),
-        made=True,
+        Gain.between(served, after, former is None, made=True),
+        None if former is None else Gain.between(former_outcomes(profiles, former), after, True, made=True),
     )

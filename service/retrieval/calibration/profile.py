@@ -26,15 +26,24 @@ NO_TIE = np.iinfo(np.int64).max
 """The rank by id of a document that ties with no right one."""
 
 
-def temperatures_around(centre: float) -> Array:
-    """Return float64[49], the temperatures to try, from 1/32 to 32 times a collection's own temperature.
+def temperatures_around(centre: float, former: float | None = None) -> Array:
+    """Return float64[49], the ascending temperatures to try, from 1/32 to 32 times a collection's own temperature.
 
     The own temperature is the middle one.
+
+    Args:
+        centre: the own temperature, above 0.
+        former: an earlier temperature, above 0, which takes the place of the nearest one; None for none.
     """
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
         temperatures = centre * np.concatenate([1 / above[::-1], [1.0], above])
-    return np.asarray(np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max))
+    temperatures = np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max)
+    if former is not None and former != centre:
+        side = np.flatnonzero((temperatures > centre) == (former > centre))
+        side = side[temperatures[side] != centre]
+        temperatures[side[np.argmin(np.abs(np.log(temperatures[side] / former)))]] = former
+    return np.asarray(temperatures)
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,10 @@ class Profiles:
         """The index of the collection's own temperature among the temperatures of the tables."""
         return len(self.temperatures) // 2
 
+    def nearest(self, temperature: float) -> int:
+        """Return the index of the nearest temperature in the tables."""
+        return int(np.argmin(np.abs(np.log(self.temperatures / temperature))))
+
     def of(self, chosen: Array) -> Profiles:
         """Return the profiles of some questions, int64[k] or bool[q]."""
         tables = ("present", "log_partition", "best", "right", "best_right", "rank", "ahead")
@@ -137,10 +150,17 @@ class ProfileBuilder:
         keys: the number of keys.
         words: the λ (weights of full text) to try; the first is 0, and the only one if documents are not ranked by full
             text.
+        former: the temperature before the collection was calibrated; None if it is not.
     """
 
-    def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
-        self._temperatures = temperatures_around(temperature)
+    def __init__(
+        self,
+        temperature: float,
+        keys: int,
+        words: tuple[float, ...] = FULL_TEXT_WEIGHTS,
+        former: float | None = None,
+    ) -> None:
+        self._temperatures = temperatures_around(temperature, former)
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
 

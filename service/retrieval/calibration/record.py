@@ -108,6 +108,17 @@ class Calibration:
         same_size = documents <= OUTGROWN_FACTOR * self.documents and self.documents <= OUTGROWN_FACTOR * documents
         return not (same_size and encoder == self.encoder and temperature == self.temperature)
 
+    def undo(self, temperature: float, null: Any) -> tuple[float, Any]:
+        """Return the collection's temperature and null key without the calibration; settings changed since then stay.
+
+        Args:
+            temperature, null: the settings with the calibration.
+        """
+        return (
+            self.was[0] if temperature == self.temperature else temperature,
+            self.was[1] if null == "calibrated" else null,
+        )
+
     def text(self) -> str:
         """Return the calibration as JSON text, in the form in which it is stored."""
         fields = asdict(self) | {

@@ -219,9 +219,8 @@ def settings_before_calibration(settings: CollectionSettings, changes: Mapping[s
     calibration = Calibration.read(settings.calibration)
     if calibration is None or "calibration" not in changes or changes["calibration"] is not None:
         return {}
-    temperature, null = calibration.was
-    before = {"temperature": temperature} if settings.temperature == calibration.temperature else {}
-    return before | ({"null": null} if settings.null == "calibrated" else {})
+    temperature, null = calibration.undo(settings.temperature, settings.null)
+    return {"temperature": temperature, "null": null}
 
 
 def check_temperature(settings: CollectionSettings) -> None:

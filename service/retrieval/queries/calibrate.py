@@ -39,6 +39,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.feedback import FeedbackLabels, read_labels
+from service.retrieval.queries.former import FormerSettings, read_former
 from service.retrieval.queries.made_questions import MadeProfiles, profile_made_questions
 from service.retrieval.queries.question import Array, check_complete, check_queries, check_texts, encode_queries
 from service.retrieval.queries.terms import fits_full_text
@@ -180,20 +181,25 @@ async def _fit_labels(
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     vectors = await _encode(collection, numbered)
     backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
+    former = await FormerSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
-    profiling = ProfileBuilder(record.settings.temperature, keys, words)
+    profiling = ProfileBuilder(record.settings.temperature, keys, words, None if former is None else former.temperature)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
-    nulls = list[float | Background | None]()
+    nulls, former_nulls = list[float | Background | None](), list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
-        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds)
-        null, similarities = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=batch_size)
+        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds, former)
+        null, former_null, similarities = await collection.lookups.ask(
+            lambda snapshot: [], batch.look_up, size=batch_size
+        )
         nulls += [null.of(question.query) for _, question in batch.asked]
+        former_nulls += [former_null.of(question.query) for _, question in batch.asked]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
     order = np.array([_hash_order(vector) for vector in vectors])
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served, prior = _read_stored_variants(record)
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior))
+    before = None if former is None else former.beside(former_nulls, keys)
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before))
     temperature = profiling.temperature(assessed.plain.cell)
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present
@@ -203,7 +209,7 @@ async def _fit_labels(
 def _fit_itself(record: CollectionRecord, made: MadeProfiles, now: float) -> tuple[Calibration, Evaluation]:
     """Fit a calibration to questions that are made of the collection's own keys."""
     served, _ = _read_stored_variants(record)
-    assessed = evaluate_itself(made.profiles, made.order, made.log_counts, made.served, served)
+    assessed = evaluate_itself(made.profiles, made.order, made.log_counts, made.served, served, made.former)
     present = int(np.count_nonzero(made.profiles.present))
     labels = present, len(made.order) - present
     temperature = float(made.profiles.temperatures[assessed.plain.cell[1]])
@@ -297,9 +303,10 @@ class _Batch:
     vectors: Array
     with_words: bool
     backgrounds: Backgrounds | None
+    former: FormerSettings | None
 
-    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, list[_QuestionSimilarities]]:
-        """Return the collection's null key, and the similarities of each question of the batch to all keys.
+    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
+        """Return the collection's null key, that before its calibration, and the similarities of each question.
 
         Args:
             snapshot: the version of the collection to read.
@@ -321,7 +328,8 @@ class _Batch:
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
             results.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
-        return resolve_null(record, snapshot.own, None, self.backgrounds), results
+        null = resolve_null(record, snapshot.own, None, self.backgrounds)
+        return null, null if self.former is None else self.former.resolve(snapshot), results
 
 
 def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], documents: DocumentKeys) -> Array:
@@ -389,10 +397,6 @@ def _build_calibration(
     itself: Variant | None,
 ) -> Calibration:
     present, absent = labels
-    before = record.settings.temperature, record.settings.null
-    if (stored := Calibration.read(record.settings.calibration)) is not None:
-        unchanged = before[0] == stored.temperature, before[1] == "calibrated"
-        before = stored.was[0] if unchanged[0] else before[0], stored.was[1] if unchanged[1] else before[1]
     return Calibration(
         documents=record.attendable,
         encoder=record.settings.encoder,
@@ -402,7 +406,7 @@ def _build_calibration(
         absent=absent,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
-        was=before,
+        was=read_former(record) or (record.settings.temperature, record.settings.null),
         source=source,
         at=now,
         itself=itself,
@@ -424,20 +428,24 @@ def _explain_labels_stay(record: CollectionRecord) -> str | None:
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    if assessed.made:
-        fell, error = assessed.surer.pair
-        return (
-            f"log_loss {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f} on questions made of the "
-            "collection: wanted it to fall by more than its standard error; stay with what is, or send labels"
-        )
-    metrics = {"label_loss": assessed.gained.pair, "log_loss": assessed.surer.pair}
-    changes = " and ".join(
+    gain, beside, advice = assessed.gain, "", "or stay with what is"
+    if gain.suffices and assessed.former_gain is not None:
+        gain, beside = assessed.former_gain, " beside the collection without any calibration"
+        advice = 'or remove the calibration with "calibration": null'
+    changes = [
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
-        for name, (fell, error) in metrics.items()
-    )
+        for name, (fell, error) in (("label_loss", gain.label_loss.pair), ("log_loss", gain.log_loss.pair))
+    ]
+    if gain.made:
+        return (
+            f"{changes[1]}{beside} on questions made of the collection: wanted it "
+            f"{'not to rise' if gain.first else 'to fall by more than its standard error'}; send labelled questions, "
+            f"{advice}"
+        )
     return (
-        f"{changes}: wanted label_loss to fall by more than its standard error, or log_loss by more than its own and "
-        "label_loss not to rise by more than twice its own; send more labelled questions, or stay with what is"
+        f"{' and '.join(changes)}{beside}: wanted label_loss to fall by more than its standard error, or log_loss by "
+        "more than its own and label_loss not to rise by more than twice its own; send more labelled questions, "
+        f"{advice}"
     )
 
 

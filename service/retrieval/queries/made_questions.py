@@ -10,13 +10,14 @@ from functools import partial
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from attention.lookup import Answer, similarities_of
+from attention.lookup import Answer, Background, similarities_of
 from service.encoding import Backgrounds, Content
 from service.retrieval.calibration import (
     COPY_COSINE,
     DOCUMENTS,
     FULL_TEXT_WEIGHTS,
     DocumentKeys,
+    Former,
     MadeQuestion,
     ProfileBuilder,
     Profiles,
@@ -32,6 +33,7 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.former import FormerSettings
 from service.retrieval.queries.question import Array, check_complete
 from service.scheduling import ARRAYS
 from service.storage import DocumentDamaged
@@ -60,12 +62,14 @@ class MadeProfiles:
         order: int64[q], a hash of each question.
         log_counts: float64[T], the log weight of the null key `auto` at each temperature of the profiles.
         served: float64[q], the logit of the collection's null key beside each question; −∞ without one.
+        former: the settings from before the collection was calibrated; None if it is not.
     """
 
     profiles: Profiles
     order: Array
     log_counts: Array
     served: Array
+    former: Former | None
 
 
 async def profile_made_questions(collection: AnyCollection, keys: int) -> MadeProfiles:
@@ -98,13 +102,20 @@ async def profile_made_questions(collection: AnyCollection, keys: int) -> MadePr
             if text.content != Content.NOTHING and text.vector.any()
         ]
     backgrounds = await get_encoder_backgrounds(collection.encoders, record, "auto")
-    profiling = ProfileBuilder(record.settings.temperature, keys, FULL_TEXT_WEIGHTS[:1])
+    former = await FormerSettings.read(collection.encoders, record)
+    profiling = ProfileBuilder(
+        record.settings.temperature, keys, FULL_TEXT_WEIGHTS[:1], None if former is None else former.temperature
+    )
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     questions, served, auto = list[MadeQuestion](), list[float](), NullKey(None, None)
+    former_nulls = list[float | Background | None]()
     for start in range(0, len(encoded), batch_size):
-        batch = _Batch(encoded[start : start + batch_size], backgrounds)
-        null, auto, similarities = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=batch_size)
+        batch = _Batch(encoded[start : start + batch_size], backgrounds, former)
+        null, auto, former_null, similarities = await collection.lookups.ask(
+            lambda snapshot: [], batch.look_up, size=batch_size
+        )
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
+        former_nulls += [former_null.of(question.made.text) for question in similarities]
         questions += [question.made for question in similarities]
         served += [
             null_logit(null.of(question.made.text), record.settings.temperature, keys) for question in similarities
@@ -120,7 +131,8 @@ async def profile_made_questions(collection: AnyCollection, keys: int) -> MadePr
     background = auto.standing.background
     log_counts = np.array([null_logit(background, temperature, keys) for temperature in profiles.temperatures.tolist()])
     order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
-    return MadeProfiles(profiles, order, log_counts, np.array(served))
+    before = None if former is None else former.beside(former_nulls, keys)
+    return MadeProfiles(profiles, order, log_counts, np.array(served), before)
 
 
 def _read_keys(documents: int, snapshot: Snapshot, _: list[Answer]) -> list[tuple[str, str]]:
@@ -157,9 +169,12 @@ class _Batch:
 
     asked: Sequence[tuple[MadeQuestion, Array]]
     backgrounds: Backgrounds | None
+    former: FormerSettings | None
 
-    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, list[_MadeSimilarities]]:
-        """Return the collection's null key, the null key `auto`, and the similarities of each question.
+    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, NullKey, list[_MadeSimilarities]]:
+        """Return three null keys and the similarities of each question.
+
+        The null keys are the collection's, `auto`, and the one from before its calibration.
 
         A question whose document was deleted in the meantime is left out.
 
@@ -176,8 +191,9 @@ class _Batch:
         # A zero key has no direction, so it has no copies to find.
         questions = [(made, vector) for made, vector in self.asked if made.id in keys and keys[made.id].any()]
         served, auto = (resolve_null(record, snapshot.own, choice, self.backgrounds) for choice in (None, "auto"))
+        former = served if self.former is None else self.former.resolve(snapshot)
         if not questions:
-            return served, auto, []
+            return served, auto, former, []
         sources = np.array([existing[made.id] for made, _ in questions], dtype=np.int64)
         rows = similarities_of(snapshot.view, np.stack([vector for _, vector in questions]))
         alike = similarities_of(snapshot.view, np.stack([keys[made.id] for made, _ in questions])).similarities
@@ -191,4 +207,4 @@ class _Batch:
             right = np.empty(0, dtype=np.int64) if made.hidden else np.intersect1d(family, owners)
             if visible.any() and (made.hidden or len(right)):
                 results.append(_MadeSimilarities(made, row[order][visible], DocumentKeys.of(owners[visible]), right))
-        return served, auto, results
+        return served, auto, former, results

@@ -136,4 +136,5 @@ class Refits:
 
 
 def _describe(result: CalibrationResult, before: Refit, now: float) -> Refit:
-    return Refit(before.mode, now, result.assessed.gained.pair, result.assessed.surer.pair, result.reason)
+    gain = result.assessed.gain
+    return Refit(before.mode, now, gain.label_loss.pair, gain.log_loss.pair, result.reason)

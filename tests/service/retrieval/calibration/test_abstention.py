@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Variant, evaluate_itself
+from service.retrieval.calibration import Calibration, Curve, Former, Variant, evaluate_itself
 from service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
@@ -83,15 +84,27 @@ def test_a_stored_calibration_is_read_as_it_was_written():
     assert Calibration.read(calibration.text()) == calibration
 
 
-def test_made_questions_gain_where_the_temperature_is_wrong_and_only_there():
+def test_made_questions_choose_the_temperature_only_where_the_labels_become_likelier():
     order = np.random.default_rng(0).permutation(200)
-    for own, gains in ((0.3, True), (0.06, False)):
+    for own, changes in ((0.3, True), (0.06, False)):
         profiles = drawn(200, 7, own=own)
         # The null key that `auto` would have: as heavy as the documents.
         log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
         served = np.full(200, log_counts[profiles.own_index])
         evaluation = evaluate_itself(profiles, order, log_counts, served)
-        assert evaluation.gains is gains
+        assert evaluation.gains
+        assert (evaluation.plain.cell[1] != profiles.own_index) is changes
         assert evaluation.plain.variant.thresholds == {}
         assert evaluation.plain.variant.none_from > 0.5
         assert evaluation.after.coverage == (None, None)
+
+
+def test_made_questions_replace_a_calibration_only_for_a_gain():
+    profiles, order = drawn(200, 7, own=0.06), np.random.default_rng(0).permutation(200)
+    log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
+    served = np.full(200, log_counts[profiles.own_index])
+    former = Former(0.06, served)
+    stored = evaluate_itself(profiles, order, log_counts, served).plain.variant
+    assert not evaluate_itself(profiles, order, log_counts, served, stored, former).gains
+    bad = replace(stored, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
+    assert evaluate_itself(profiles, order, log_counts, served, bad, former).gains

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, evaluate
+from service.retrieval.calibration import Curve, Former, Gain, evaluate
 from service.retrieval.calibration.evaluation import Metric, calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
 from service.retrieval.queries.calibrate import _explain_no_gain
@@ -38,8 +38,8 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
     assert evaluation.after.log_loss.value == pytest.approx(losses.mean())
     assert evaluation.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
     served = Outcomes.current(PROFILES, -math.inf, 0.9)
-    assert evaluation.surer.value == pytest.approx((log_losses(served) - losses).mean())
-    assert evaluation.gained.value == pytest.approx((label_losses(served) - unlikely).mean())
+    assert evaluation.gain.log_loss.value == pytest.approx((log_losses(served) - losses).mean())
+    assert evaluation.gain.label_loss.value == pytest.approx((label_losses(served) - unlikely).mean())
     assert label_losses(served)[~PROFILES.present] == pytest.approx(-math.log(1e-6))
     assert evaluation.gains
     assert evaluation.after.ece.value < evaluation.before.ece.value
@@ -75,8 +75,8 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     evaluation = evaluate(profiles, ORDER, fit.log_count, outgrown)
-    assert evaluation.surer.pair[0] > evaluation.surer.pair[1]
-    assert evaluation.gained.pair[0] > -evaluation.gained.pair[1]
+    assert evaluation.gain.log_loss.pair[0] > evaluation.gain.log_loss.pair[1]
+    assert evaluation.gain.label_loss.pair[0] > -evaluation.gain.label_loss.pair[1]
     assert evaluation.gains
 
 
@@ -90,13 +90,26 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     ],
 )
 def test_likelier_labels_count_whatever_confidences_became(gained, surer, is_better):
-    changed = replace(evaluate(PROFILES, ORDER, 0.0), gained=Metric(*gained), surer=Metric(*surer))
+    changed = replace(evaluate(PROFILES, ORDER, 0.0), gain=Gain(Metric(*gained), Metric(*surer)))
     assert changed.gains is is_better
     if not is_better:
         reason = _explain_no_gain(changed)
         assert reason.startswith(f"label_loss {'rose' if gained[0] < 0 else 'fell'} by {abs(gained[0]):.4f}")
         assert "wanted label_loss to fall by more than its standard error, or log_loss by more than its own" in reason
         assert "label_loss not to rise by more than twice its own" in reason
+
+
+def test_a_fit_that_gains_only_on_a_bad_calibration_is_not_worth_storing():
+    truth = Fit.of(PROFILES, (0, fit_temperature(PROFILES)), few=False)
+    temperature = float(PROFILES.temperatures[truth.cell[1]])
+    bad = replace(truth.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
+    for logit, gains in ((truth.log_count, False), (-math.inf, True)):
+        former = Former(temperature, np.full(400, logit))
+        evaluation = evaluate(PROFILES, ORDER, truth.log_count, bad, former=former)
+        assert evaluation.gain.suffices
+        assert evaluation.gains is gains
+        if not gains:
+            assert "beside the collection without any calibration" in _explain_no_gain(evaluation)
 
 
 def test_of_few_labels_the_curve_has_two_parameters():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
+from service.retrieval.calibration.profile import temperatures_around
 
 NAMES = "abcdefgh"
 
@@ -25,6 +26,15 @@ def profile(
     by_id = documents.by_id(np.array(similarities), answers, lambda rows: [NAMES[row] for row in rows.tolist()])
     profiling.add(np.array(similarities), documents, ranks, answers, by_id)
     return profiling.build()
+
+
+@pytest.mark.parametrize("former", [0.05, 0.0501, 0.0499, 0.1, 0.001, 7.0])
+def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(former):
+    temperatures = temperatures_around(0.05, former)
+    assert temperatures[len(temperatures) // 2] == 0.05
+    assert former in temperatures
+    assert (np.diff(temperatures) > 0).all()
+    assert np.count_nonzero(temperatures != temperatures_around(0.05)) <= 1
 
 
 @given(
