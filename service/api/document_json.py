@@ -12,9 +12,8 @@ from service.retrieval.documents import SentDocument, Split
 from service.retrieval.queries import BestKey, Document, DocumentDetail
 from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
-from service.schemas.instants import format_instant
 from service.schemas.vector import write_vector
-from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector
+from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector, format_instant
 
 TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 

@@ -65,7 +65,15 @@ from service.storage.errors import (
 )
 from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, encode_value, nesting_problem
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite
-from service.storage.instants import Instant, format_instant, parse_duration, parse_instant
+from service.storage.instants import (
+    INSTANTS,
+    MAX_DURATION,
+    SECOND,
+    Instant,
+    format_instant,
+    parse_duration,
+    parse_instant,
+)
 from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
 from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read

@@ -1,4 +1,4 @@
-"""Instants in filters and in metadata: ISO 8601 texts as microseconds since the epoch, and instants relative to now."""
+"""Instants and durations in microseconds: of ISO 8601 texts, of texts such as `30d`, and relative to a request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOCAL_EPOCH = datetime(1970, 1, 1)
-_SECOND = 1_000_000  # microseconds
-_UNITS = {"s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND, "w": 604_800 * _SECOND}
-_LONGEST = 365_250 * _UNITS["d"]  # 1,000 years: sums with the present stay in the range of a date
+SECOND = 1_000_000
+"""The microseconds of a second: instants and durations are in microseconds."""
+_UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND, "w": 604_800 * SECOND}
+MAX_DURATION = 365_250 * _UNITS["d"]
+"""1,000 years: the present plus or minus a duration is in the range of a date."""
 _MAX_CHARACTERS = 64
-_FIRST, _END = ((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH).days * _UNITS["d"] for year in (1, 9999))
-_END += 365 * _UNITS["d"]  # the end of the year 9999
+INSTANTS = range(
+    (datetime(1, 1, 1) - _LOCAL_EPOCH).days * _UNITS["d"],
+    ((datetime(9999, 12, 31) - _LOCAL_EPOCH).days + 1) * _UNITS["d"],
+)
+"""The instants of the years 1 to 9999, which are dates in every program."""
 
 # The hours are checked here, because later versions of Python also accept 24:00.
 _ISO = re.compile(
@@ -41,8 +46,8 @@ def parse_instant(text: str) -> int | None:
     except ValueError:
         return None
     since = moment - (_EPOCH if moment.tzinfo else _LOCAL_EPOCH)
-    instant = (since.days * 86_400 + since.seconds) * _SECOND + since.microseconds
-    return instant if _FIRST <= instant < _END else None
+    instant = (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
+    return instant if instant in INSTANTS else None
 
 
 def format_instant(microseconds: int) -> str:
@@ -67,7 +72,7 @@ def parse_duration(text: str) -> int | None:
         return None
     whole, _, fraction = match[1].partition(".")
     duration = int(whole) * _UNITS[match[2]] + int(fraction or 0) * _UNITS[match[2]] // 10 ** len(fraction)
-    return duration if duration <= _LONGEST else None
+    return duration if duration <= MAX_DURATION else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,6 +16,7 @@ from service.api.state import NameInPath, Running
 from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Variant
 from service.retrieval.queries import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
+from service.schemas.instants import format_time
 from service.storage import CollectionRecord
 
 router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")
@@ -64,7 +64,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "after_words": assessed.after_words and _figures(assessed.after_words),
             "gained": {name: getattr(assessed.gain, name)._asdict() for name in ("label_loss", "log_loss")},
             "from": calibration.source,
-            "at": _time(calibration.at),
+            "at": format_time(calibration.at),
             "labels": {"present": calibration.present, "absent": calibration.absent},
             "documents": calibration.documents,
             "encoder": calibration.encoder,
@@ -90,7 +90,7 @@ def shape_kept(record: CollectionRecord, seen: Seen | None = None) -> dict[str, 
     return {
         "version": VERSION,
         "from": stored.source,
-        "at": _time(stored.at),
+        "at": format_time(stored.at),
         "documents": stored.documents,
         "encoder": stored.encoder,
         "temperature": stored.temperature,
@@ -122,15 +122,11 @@ def _shape_refit(refit: Refit) -> dict[str, Any]:
         gained = {name: Metric(*loss)._asdict() for name, loss in losses.items()}
     return {
         "mode": refit.mode,
-        "tried": _time(refit.tried),
+        "tried": format_time(refit.tried),
         "proposed": refit.proposed,
         "reason": refit.reason,
         "gained": gained,
     }
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _variant(variant: Variant) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -20,7 +19,7 @@ from service.retrieval.queries import Judgement
 from service.scheduling import READS, WRITES
 from service.schemas.feedback import FeedbackDelete, FeedbackDeleted, FeedbackKept, FeedbackPage, FeedbackRequest
 from service.schemas.wire import MAX_PAGE
-from service.storage import FeedbackRecord
+from service.storage import FeedbackRecord, format_instant
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 
@@ -82,14 +81,13 @@ async def list_feedback(
 
 
 def _shape(record: FeedbackRecord) -> dict[str, Any]:
-    instant = datetime.fromtimestamp(record.at / 1e6, UTC).isoformat(timespec="milliseconds")
     observed = None if record.observed is None else json.loads(record.observed)
     return {
         "number": record.number,
         "query": queries.decode_query(record),
         "id": record.document,
         "right": record.correct,
-        "at": instant.replace("+00:00", "Z"),
+        "at": format_instant(record.at),
         "observed": observed and {name: observed.get(name) for name in ("first", "confidence", "covered")},
     }
 

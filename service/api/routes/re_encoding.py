@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,13 +13,10 @@ from service.api.routing import collection_behind, filters, json_router, require
 from service.api.state import NameInPath, Running
 from service.retrieval.documents import JobStatus
 from service.scheduling import READS
+from service.schemas.instants import format_time
 from service.schemas.re_encoding import ReEncodeAnswer, ReEncodeRequest
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
@@ -33,8 +29,8 @@ def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
         "to": job.to,
         "documents": status.documents,
         "done": status.done,
-        "started": _time(job.started),
-        "ended": _time(job.ended),
+        "started": format_time(job.started),
+        "ended": format_time(job.ended),
         "drops": list(job.drops),
     }
 
