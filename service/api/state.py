@@ -64,8 +64,11 @@ async def parts_of(request: Request) -> State:
 
 
 def instant_of(request: Request) -> int:
-    """Return the start of a request, in microseconds since the epoch, at which its relative instants count."""
-    instant: int = request.scope["state"]["instant"]
+    """Return the time of a request by the clock of the collections, in microseconds of Unix time; always the same."""
+    state = request.scope["state"]
+    if "instant" not in state:
+        state["instant"] = request.app.state.parts.catalogue.clock()
+    instant: int = state["instant"]
     return instant
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from functools import partial
 from threading import Barrier, BrokenBarrierError
@@ -92,6 +91,6 @@ async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
         "root_path": "",
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
-        "state": {"holder": WARMING, "body_limit": limit, "admission": Admission(1), "instant": time.time_ns() // 1000},
+        "state": {"holder": WARMING, "body_limit": limit, "admission": Admission(1)},
     }
     await inner(scope, limit.receive, send)

@@ -159,8 +159,8 @@ class Reader(Protocol):
         Damaged records are left out; a check of the store reports them.
         """
 
-    def count_feedback(self, collection: int) -> int:
-        """Count the records of feedback of a collection."""
+    def count_feedback(self, collection: int, *, after: int = 0) -> int:
+        """Count the records of feedback of a collection with numbers above `after`."""
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

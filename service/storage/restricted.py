@@ -187,9 +187,9 @@ class RestrictedReader:
         """Return records of feedback of all callers; see `Reader.feedback`."""
         return self.whole.feedback(collection, after=after, limit=limit, newest_first=newest_first)
 
-    def count_feedback(self, collection: int) -> int:
-        """Count the records of feedback of all callers."""
-        return self.whole.count_feedback(collection)
+    def count_feedback(self, collection: int, *, after: int = 0) -> int:
+        """Count the records of feedback of all callers with numbers above `after`."""
+        return self.whole.count_feedback(collection, after=after)
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the visible documents that have one of `ids` and match `condition`."""

@@ -50,8 +50,7 @@ class AccessMiddleware:
     through DNS rebinding.
 
     The request's state gets `holder` (level, collections and the name for logs) and `caller`, a digest that
-    distinguishes callers. It gets `key`, the name of a known key, even if that is refused, and `instant`, the time at
-    which the request started, in microseconds since the epoch.
+    distinguishes callers. It gets `key`, the name of a known key, even if that is refused.
     """
 
     def __init__(
@@ -75,9 +74,7 @@ class AccessMiddleware:
         if scope["type"] == "http":
             try:
                 holder = self._check(scope, get_route_path(scope), Headers(scope=scope))
-                scope.setdefault("state", {}).update(
-                    holder=holder, caller=holder.caller, instant=int(self._clock() * 1e6)
-                )
+                scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
                 await problem_response(refusal)(scope, receive, send)
                 return

@@ -12,12 +12,12 @@ from fastapi import Request, Response
 from service.api.json import JSONAnswer
 from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from service.api.routing import admit_call, collection_behind, json_router
-from service.api.state import NameInPath, Running
+from service.api.state import NameInPath, Running, instant_of
 from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Variant
 from service.retrieval.queries import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
 from service.schemas.instants import format_time
-from service.storage import CollectionRecord
+from service.storage import SECOND, CollectionRecord
 
 router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")
 
@@ -47,7 +47,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         name,
         questions,
         source=body.from_,
-        now=time.time(),
+        now=instant_of(request) / SECOND,
         apply=body.apply,
         refit=body.refit,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -13,7 +12,7 @@ from service.api.middleware import access_record
 from service.api.problems.table import ANSWERING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import collection_behind, filters, json_router, requires, takes
-from service.api.state import NameInPath, Running
+from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import queries
 from service.retrieval.queries import Judgement
 from service.scheduling import READS, WRITES
@@ -48,7 +47,7 @@ async def give_feedback(
         return JSONAnswer({"kept": records, **collection_behind(request)})
 
     collection = running.catalogue.collection(name)
-    records = await queries.keep_feedback(collection, judgements, now=time.time(), once=repeatable.once(answer))
+    records = await queries.keep_feedback(collection, judgements, now=instant_of(request), once=repeatable.once(answer))
     running.refits.notice(name, records)
     return answer(records)
 

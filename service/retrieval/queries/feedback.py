@@ -24,7 +24,7 @@ from service.retrieval.queries.defaults import apply_defaults
 from service.retrieval.queries.question import Array, Options
 from service.retrieval.queries.results import Match
 from service.scheduling import READS, WRITES
-from service.storage import CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
+from service.storage import SECOND, CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
 
 SEEN_QUESTIONS = 1000
 """The most records, the newest, that a calibration is compared with."""
@@ -39,7 +39,6 @@ MAX_DIGITS = 19
 """Numbers of records have fewer digits, since they are below 2⁶³."""
 
 _PAGE = 1000
-_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,7 @@ async def keep_feedback(
     collection: AnyCollection,
     judgements: Sequence[Judgement],
     *,
-    now: float,
+    now: int,
     once: IdempotentWrite[int] | None = None,
 ) -> int:
     """Store what callers say of answers, with what the collection answers now; return how many records were stored.
@@ -71,7 +70,7 @@ async def keep_feedback(
     Args:
         collection: the collection as the caller sees it.
         judgements: at least one.
-        now: the time, in seconds of Unix time.
+        now: the time of the request, in microseconds of Unix time.
         once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
     Raises:
@@ -80,11 +79,9 @@ async def keep_feedback(
         RetrievalError: a question does not fit the collection, or the collection cannot be queried.
     """
     await READS.run(_check_ids, collection, judgements)
-    observed = await _observe(collection, judgements)
+    observed = await _observe(collection, judgements, now)
     records = [
-        FeedbackRecord(
-            _encode_query(judgement.query), judgement.id, judgement.correct, round(now * _MICROSECONDS), observation
-        )
+        FeedbackRecord(_encode_query(judgement.query), judgement.id, judgement.correct, now, observation)
         for judgement, observation in zip(judgements, observed, strict=True)
     ]
     return await WRITES.run(lambda: collection.write_feedback(records, once=once))
@@ -110,14 +107,14 @@ def _is_part(collection: AnyCollection) -> bool:
     return isinstance(collection, RestrictedCollection) and collection.restriction.condition is not None
 
 
-async def _observe(collection: AnyCollection, judgements: Sequence[Judgement]) -> list[JSONText | None]:
+async def _observe(collection: AnyCollection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
     """Return what the collection answers to each question, as JSON; None if the caller sees only a part of it.
 
     `first` is the id of the first match and `confidence` its confidence, if the calibration gives one. `covered` says
     whether the named document is in the conformal set, if it is the right one and there are such sets.
     """
     usual = apply_defaults(collection.record, {}, SHAPING, [judgement.query for judgement in judgements]).options
-    first = await _ask(collection, judgements, Options(top_k=1, reads="ids", **usual))
+    first = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now, **usual))
     observed: list[dict[str, Any]] = [
         {"first": matches[0].id, "confidence": matches[0].confidence} if matches else {"first": None}
         for matches in first
@@ -182,8 +179,10 @@ def page_feedback(collection: AnyCollection, cursor: str | None, limit: int) -> 
     with collection.reading() as (record, reader):
         records = reader.feedback(record.id, after=int(after or 0), limit=limit)
         count = reader.count_feedback(record.id)
-    more = len(records) == limit and limit > 0
-    return FeedbackPage(records, encode_cursor(str(records[-1].number)) if more else None, count)
+        last = records[-1].number or 0 if records else 0
+        # A page may be shorter than its limit, because damaged records are left out.
+        more = bool(records) and reader.count_feedback(record.id, after=last) > 0
+    return FeedbackPage(records, encode_cursor(str(last)) if more else None, count)
 
 
 @dataclass(frozen=True)
@@ -313,7 +312,7 @@ def summarise_seen(calibration: Calibration, records: Iterable[FeedbackRecord]) 
     confidences, rights, covered = list[float](), list[bool](), list[bool]()
     pairs = set[tuple[str, str | None]]()
     for record in records:
-        if record.observed is None or record.at <= (calibration.at or 0.0) * _MICROSECONDS:
+        if record.observed is None or record.at <= (calibration.at or 0.0) * SECOND:
             continue
         if (record.query, record.document) in pairs:
             continue

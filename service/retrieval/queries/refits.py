@@ -7,8 +7,6 @@ result stands in the calibration. If it was applied with "auto", a better fit re
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -19,7 +17,7 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.errors import CollectionConflict, CollectionNotFound, InvalidContent, RetrievalError
 from service.retrieval.queries.calibrate import CalibrationResult, calibrate_collection
 from service.scheduling import CALLER, READS, WRITES
-from service.storage import CollectionRecord, StorageError, StoreClosed
+from service.storage import SECOND, CollectionRecord, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
 
@@ -31,8 +29,6 @@ LABELS_PER_RECORD = 5
 
 MAX_REFIT_LABELS = 2000
 """The most questions of a refit, the latest, so that its work is bounded."""
-
-_MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,10 @@ class Refits:
 
     Args:
         catalogue: the collections of the service.
-        clock: returns the time in seconds of Unix time.
     """
 
-    def __init__(self, catalogue: Catalogue, clock: Callable[[], float] = time.time) -> None:
-        self._catalogue, self._clock = catalogue, clock
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self._wake = asyncio.Event()
         self._waiting: dict[str, None] = {}
         self._missing: dict[str, int] = {}  # records until the next look, by collection; 0 if that is unknown
@@ -92,7 +87,7 @@ class Refits:
         self._missing[name] = due.missing
         if due.missing:
             return
-        now, mode = self._clock(), due.calibration.refit.mode
+        now, mode = self._catalogue.clock() / SECOND, due.calibration.refit.mode
         try:
             result = await calibrate_collection(
                 self._catalogue,
@@ -130,7 +125,7 @@ class Refits:
             if calibration is None:
                 return None
             needed = max(MIN_RECORDS, (calibration.present + calibration.absent) // LABELS_PER_RECORD)
-            since = max(calibration.at or 0.0, calibration.refit.tried or 0.0) * _MICROSECONDS
+            since = max(calibration.at or 0.0, calibration.refit.tried or 0.0) * SECOND
             newest = reader.feedback(record.id, limit=needed, newest_first=True)
         return _Due(record, calibration, needed - sum(one.at > since for one in newest))
 

@@ -192,9 +192,10 @@ class Reader:
         )
         return [record for record in map(feedback_of, rows) if record is not None]
 
-    def count_feedback(self, collection: int) -> int:
-        """Count the records of feedback of a collection."""
-        return int(self._all("SELECT count(*) FROM softkv.feedback WHERE collection = %s", collection)[0][0])
+    def count_feedback(self, collection: int, *, after: int = 0) -> int:
+        """Count the records of feedback of a collection with numbers above `after`."""
+        statement = "SELECT count(*) FROM softkv.feedback WHERE collection = %s AND id > %s"
+        return int(self._all(statement, collection, after)[0][0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

@@ -158,10 +158,10 @@ class Reader:
         )
         return [record for record in map(feedback_of, rows) if record is not None]
 
-    def count_feedback(self, collection: int) -> int:
-        """Count the records of feedback of a collection."""
-        statement = "SELECT count(*) FROM feedback WHERE collection = ?"
-        return int(self._connection.execute(statement, (collection,)).fetchone()[0])
+    def count_feedback(self, collection: int, *, after: int = 0) -> int:
+        """Count the records of feedback of a collection with numbers above `after`."""
+        statement = "SELECT count(*) FROM feedback WHERE collection = ? AND id > ?"
+        return int(self._connection.execute(statement, (collection, after)).fetchone()[0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

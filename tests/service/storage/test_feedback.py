@@ -48,6 +48,7 @@ def test_it_is_read_page_by_page_as_it_was_written(store: Store) -> None:
         assert pages == records
         assert reader.feedback(number, limit=2, newest_first=True) == records[:-3:-1]
         assert (reader.count_feedback(number), reader.count_feedback(other)) == (10, 1)
+        assert reader.count_feedback(number, after=pages[6].number or 0) == 3
 
 
 def test_the_oldest_make_room(store: Store) -> None:
