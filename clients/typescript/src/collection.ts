@@ -1,6 +1,6 @@
 /** A collection by its name. Making the object sends no request. */
 
-import { calibrate } from "./calls/calibrating.ts";
+import { calibrate, encodeLabels } from "./calls/calibrating.ts";
 import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
 import type { AttendOptions, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
@@ -174,12 +174,12 @@ export class Collection<Value = unknown> {
     options: CalibrateOptions = {},
     how?: How,
   ): Promise<Calibration> {
-    return calibrate(this.#sender, this.#path, questions, options, how);
+    return calibrate(this.#sender, this.#path, { ...encodeLabels(questions), ...options }, how);
   }
 
-  /** Calibrate the collection with the questions that follow from its feedback. */
-  calibrateFromFeedback(options: CalibrateOptions = {}, how?: How): Promise<Calibration> {
-    return calibrate(this.#sender, this.#path, undefined, { ...options, from: "feedback" }, how);
+  /** Calibrate the collection with questions that follow from its feedback, or with questions made of its own keys. */
+  calibrateFrom(source: "feedback" | "self", options: CalibrateOptions = {}, how?: How): Promise<Calibration> {
+    return calibrate(this.#sender, this.#path, { from: source, ...options }, how);
   }
 
   /** Say whether documents answer questions; return the number of records that were stored. */

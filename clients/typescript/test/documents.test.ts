@@ -34,7 +34,7 @@ test("one document", async (t) => {
   const own = await collection<{ text: string; pages?: number | null }>(t, VECTORS);
   const id = "a/b c?d#e%ü";
   const put = await own.put(id, { key: "a key", value: { text: "one" }, metadata: { year: 1 }, key_vector: [1, 0.5] });
-  assert.deepEqual(put, { upserted: 1, skipped: [], truncated: [] });
+  assert.deepEqual(put, { upserted: 1, skipped: [], deleted: 0, truncated: [] });
   assert.deepEqual(await own.get(id), { id, key: "a key", value: { text: "one" }, metadata: { year: 1 } });
   await own.patch(id, { value: { pages: 3 }, metadata: { shelf: "top" }, key_vector: new Float32Array([0, 1]) });
   const changed = await own.get(id, { include: ["value", "metadata", "key_vector"] });
@@ -162,9 +162,12 @@ test("all in one transaction, or none", async (t) => {
   assert.deepEqual(await own.write(documents, { onConflict: "skip" }), {
     upserted: 1,
     skipped: ["east"],
+    deleted: 0,
     truncated: [],
   });
-  assert.deepEqual(await own.write(new Set(documents)), { upserted: 2, skipped: [], truncated: [] });
+  const superseding = await own.write([{ id: "up", key_vector: [1, 1], value: "sky" }], { delete: ["east", "nowhere"] });
+  assert.deepEqual(superseding, { upserted: 1, skipped: [], deleted: 1, truncated: [] });
+  assert.deepEqual(await own.write(new Set(documents)), { upserted: 2, skipped: [], deleted: 0, truncated: [] });
   assert.equal((await own.get("east")).value, "new");
   await assert.rejects(
     own.write([

@@ -95,7 +95,7 @@ test("what may succeed a moment later is asked again", async (t) => {
   });
   const own = new Client({ url }).collection(compass.name);
   assert.equal((await own.attend([1, 0])).matches[0]?.id, "east");
-  assert.deepEqual(await own.put("new", { key_vector: [1, 1] }), { upserted: 1, skipped: [], truncated: [] });
+  assert.deepEqual(await own.put("new", { key_vector: [1, 1] }), { upserted: 1, skipped: [], deleted: 0, truncated: [] });
   assert.equal(names.length, 4);
   assert.equal(names[0]?.[0], names[1]?.[0]);
   assert.equal(names[0]?.[1], undefined);

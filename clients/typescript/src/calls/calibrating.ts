@@ -15,23 +15,25 @@ export type LabelledQuestion = { readonly query: Query } & (
 /** The fit to labelled questions, and its improvement; docs/guide/calibration.md describes each field. */
 export type Calibration = SchemaCalibrateAnswer;
 
-/** The fields of a calibration besides its questions. */
-export type CalibrateOptions = Omit<SchemaCalibrateRequest, "questions">;
+/** The fields of a calibration besides its questions and their origin. */
+export type CalibrateOptions = Omit<SchemaCalibrateRequest, "questions" | "from">;
 
-/** Calibrate a collection with labelled questions. */
-export function calibrate(
-  sender: Sender,
-  path: string,
-  questions: Iterable<LabelledQuestion> | undefined,
-  options: CalibrateOptions,
-  how?: How,
-): Promise<Calibration> {
-  const sent = questions && Array.from(questions, (question, position) => ({
+/** Return the body of a request with labelled questions. */
+export function encodeLabels(questions: Iterable<LabelledQuestion>): { questions: object[] } {
+  const labels = Array.from(questions, (question, position) => ({
     ...question,
     query: typeof question.query === "string" ? question.query : outgoing(question.query, `/questions/${position}/query`),
   }));
-  const body = { questions: sent, ...options };
+  return { questions: labels };
+}
+
+/** Calibrate a collection with the questions of the body, or with those that the service has or makes. */
+export function calibrate(
+  sender: Sender,
+  path: string,
+  body: CalibrateOptions & ({ questions: object[] } | { from: "feedback" | "self" }),
+  how?: How,
+): Promise<Calibration> {
   // A second calibration that is applied would be compared with the first.
-  const repeatable = !options.apply;
-  return sender.send({ method: "POST", path: `${path}/calibrate`, body, repeatable, limit: WRITE_MS }, how);
+  return sender.send({ method: "POST", path: `${path}/calibrate`, body, repeatable: !body.apply, limit: WRITE_MS }, how);
 }
