@@ -102,7 +102,7 @@ def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
                 "asked": costs.questions,
                 "p99_ms": p99,
             }
-        described["calibration"] = shape_kept(record, read_seen(record, reader))
+        described["calibration"] = shape_kept(collection.with_counts(record, reader), read_seen(record, reader))
     return described
 
 

@@ -25,6 +25,7 @@ from service.retrieval.errors import CollectionConflict, CollectionMoved, Collec
 from service.scheduling import WRITES
 from service.storage import (
     HIDDEN,
+    SECOND,
     CollectionExists,
     CollectionMissing,
     CollectionRecord,
@@ -524,7 +525,7 @@ def _show(field: str, value: Any) -> str:
     """Return a setting as requests have it: a duration in seconds, defaults as the JSON that they are."""
     if field == "defaults" and value is not None:
         return str(value)
-    return json.dumps(value / 1_000_000 if field == "expire_after" and value is not None else value)
+    return json.dumps(value / SECOND if field == "expire_after" and value is not None else value)
 
 
 def _same(stored: Any, sent: Any) -> bool:

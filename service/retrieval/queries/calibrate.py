@@ -128,7 +128,7 @@ async def calibrate_collection(
         RetrievalError: the collection cannot be queried.
     """
     collection = catalogue.collection(name)
-    record = collection.record
+    record = await READS.run(_read_record, collection)
     if len(questions) > MAX_LABELS:
         raise InvalidContent.at(
             "/questions", f"{len(questions)} questions came, at most {MAX_LABELS} are taken: send a sample of them"
@@ -163,6 +163,12 @@ async def calibrate_collection(
         changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
     return CalibrationResult(calibration, assessed, apply and reason is None, reason)
+
+
+def _read_record(collection: AnyCollection) -> CollectionRecord:
+    """Return the record of a collection, which counts only documents that have not expired; blocks."""
+    with collection.reading() as (record, reader):
+        return collection.with_counts(record, reader)
 
 
 async def _fit_labels(

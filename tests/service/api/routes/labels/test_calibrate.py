@@ -111,6 +111,16 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/min_confidence")
 
 
+def test_expired_documents_do_not_count(client, path):
+    expired = [{"id": f"old {i}", "key_vector": [1] * D, "expires": "2001-01-01T00:00:00Z"} for i in range(2 * N)]
+    assert client.post(f"{path}/documents", json={"documents": expired}).json()["upserted"] == 2 * N
+    made = client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()
+    assert (made["applied"], made["documents"]) == (True, N)
+    assert not client.get(path).json()["calibration"]["outgrown"]
+    (listed,) = [one for one in client.get("/v1/collections").json()["collections"] if one["name"] in path]
+    assert not listed["calibration"]["outgrown"]
+
+
 def test_what_it_has_outgrown_is_said(client, path):
     assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
     client.patch(path, json={"temperature": 0.3})
