@@ -151,6 +151,19 @@ def test_a_wrong_filter_is_a_value_error(made, call, condition, message):
     assert isinstance(caught.value, softkv.Invalid)
 
 
+@pytest.mark.parametrize("value", ["text", ["text"], 5])
+def test_a_value_that_is_no_object_is_refused(made, call, value):
+    store = made()
+    with pytest.raises(InvalidInput, match="value: expected an object"):
+        call(store, "put", BEN, "k", value)
+    with pytest.raises(InvalidInput, match=r"Expected a list of paths of texts, got 'text'\. Write \['text'\]"):
+        call(store, "put", BEN, "k", {"text": "a"}, index="text")
+    fields: Any = "text"
+    with pytest.raises(InvalidInput, match="Expected a list of paths"):
+        SoftkvStore(index={"fields": fields})
+    assert call(store, "get", BEN, "k") is None
+
+
 @pytest.mark.parametrize("namespace", [("a.b",), ("",), (3,), ("a", "\0")])
 def test_a_wrong_namespace_is_refused_in_a_batch_too(made, namespace):
     condition = MatchCondition("prefix", namespace)

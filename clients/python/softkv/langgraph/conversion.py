@@ -158,7 +158,13 @@ class ItemIndex(NamedTuple):
 
     @classmethod
     def of(cls, fields: Iterable[str] | None) -> ItemIndex:
-        """Return the index of these paths; of the whole value if there are none."""
+        """Return the index of these paths; of the whole value if there are none.
+
+        Raises:
+            InvalidInput: one text in place of a list.
+        """
+        if isinstance(fields, str):
+            raise InvalidInput.of(f"Expected a list of paths of texts, got {fields!r}. Write [{fields!r}].")
         return cls(tuple("$" if path == "$" else tokenize_path(path) for path in fields or ("$",)))
 
     @classmethod

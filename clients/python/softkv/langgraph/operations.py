@@ -29,7 +29,7 @@ from softkv.filters import METADATA, Combination, Comparison, Filter
 from softkv.integrations.connection import CollectionSource, collect_pages
 from softkv.integrations.retrieval import ACCEPTED_VERDICTS, RetrievalOptions
 from softkv.langgraph import conversion
-from softkv.langgraph.conversion import NewItem, StoredItem
+from softkv.langgraph.conversion import InvalidInput, NewItem, StoredItem
 from softkv.langgraph.filters import ItemFilter
 from softkv.problems import Reply
 
@@ -103,7 +103,7 @@ def prepare(source: StoreSource, ops: Iterable[Op]) -> Batch:
 
     Raises:
         InvalidNamespaceError: a namespace is invalid.
-        InvalidInput: a filter is invalid.
+        InvalidInput: a value, a path of texts or a filter is invalid.
         ValueError: an operation is unknown.
     """
     batch = Batch(list(ops), {}, {}, [], [], [])
@@ -134,6 +134,8 @@ def prepare(source: StoreSource, ops: Iterable[Op]) -> Batch:
 def _new_item(source: StoreSource, op: PutOp, value: Mapping[str, Any]) -> NewItem:
     if not op.namespace:
         raise InvalidNamespaceError("Expected a namespace with at least one label, got ().")
+    if not isinstance(value, Mapping):
+        raise InvalidInput.of(f"value: expected an object, as {{'text': …}}, got {type(value).__name__}.")
     texts = [] if source.index is None else source.index.texts(value, op.index)
     return NewItem(tuple(op.namespace), op.key, value, op.ttl, texts)
 

@@ -45,6 +45,8 @@ def _text(document: Document | Match, limit: int) -> tuple[str, bool]:
 
 def advice(answer: Answer) -> str:
     """Return what a model should do with an answer, in one to three sentences."""
+    if not answer.documents and answer.warnings:
+        return f"The conditions fit no document: {'; '.join(answer.warnings)}. Correct where, and ask again."
     if not answer.documents:
         return "There is nothing to answer from: say so."
     verdict, heaviest = answer.verdict, (answer[0].weight or 0.0) if len(answer) else 0.0

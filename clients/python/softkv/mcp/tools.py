@@ -486,9 +486,14 @@ async def _find_similar(target: AsyncCollection, text: str, ignored: list[str]) 
 def _parse_expiry(expires: str) -> str | datetime:
     """Return an instant; that of a duration is counted from now.
 
-    Other texts stay as they are, since the service says what is wrong with them.
+    Dates stay as they are, since the service says what is wrong with them.
     """
     match = _DURATION.fullmatch(expires)
+    if match is None and not expires[0].isdigit():
+        raise ToolError(
+            "/expires: expected a time from now as 12h, 30d or 4w, or a date with a time and a zone as "
+            f"2027-01-31T00:00:00Z; got {expires[:60]!r}"
+        )
     if match is None:
         return expires
     try:

@@ -40,6 +40,11 @@ def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: st
     assert result["verdict"] == "none"
     assert result["matches"] == []
     assert result["reason"] == "No document can answer: none with a key passes the filter."
+    assert result["advice"] == "There is nothing to answer from: say so."
+    unknown = [{"field": "metadata.yeer", "operator": ">", "value": 1900}]
+    advice = http.call("ask", collection=library, question="pets that purr", where=unknown)["advice"]
+    assert advice.startswith("The conditions fit no document: no document has metadata.yeer; there are metadata.author")
+    assert advice.endswith("metadata.year. Correct where, and ask again.")
 
 
 def test_list_collections_says_what_can_be_asked_for(http: Way, library: str) -> None:
@@ -152,7 +157,11 @@ def test_what_expires_says_so_and_is_gone_then(http: Way, notes: str) -> None:
         assert timedelta(days=29, hours=23) < ahead <= timedelta(days=30)
         answer = await speaker.call("ask", collection=notes, question="is the museum open?")
         assert answer["matches"][0]["expires"] == document["expires"]
-        for wrong, message in (("tomorrow", "/expires: "), ("9999999w", "after the year 9999")):
+        for wrong, message in (
+            ("tomorrow", "as 12h, 30d or 4w"),
+            ("2027-01-31", "a zone"),
+            ("9999999w", "after the year 9999"),
+        ):
             result = await speaker.client.call_tool("remember", {"collection": notes, "text": "a", "expires": wrong})
             assert result.is_error
             assert message in result.content[0].text
