@@ -158,9 +158,8 @@ def test_a_value_that_is_no_object_is_refused(made, call, value):
         call(store, "put", BEN, "k", value)
     with pytest.raises(InvalidInput, match=r"Expected a list of paths of texts, got 'text'\. Write \['text'\]"):
         call(store, "put", BEN, "k", {"text": "a"}, index="text")
-    fields: Any = "text"
     with pytest.raises(InvalidInput, match="Expected a list of paths"):
-        SoftkvStore(index={"fields": fields})
+        made(index={"fields": "text"})
     assert call(store, "get", BEN, "k") is None
 
 

@@ -116,13 +116,14 @@ class Calibration(Record):
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        decreases = [f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items()]
-        return "\n".join([*table, ", ".join(decreases), self._status_text()])
+        return "\n".join([*table, self._gains_text(), self._status_text()])
 
     def __repr__(self) -> str:
         questions = sum(self.labels.values())
-        decreases = ", ".join(f"{name} fell by {_format_figure(figure)}" for name, figure in self.gained.items())
-        return f"<Calibration of {questions:,} questions, {decreases}, {self._status_text()}>"
+        return f"<Calibration of {questions:,} questions, {self._gains_text()}, {self._status_text()}>"
+
+    def _gains_text(self) -> str:
+        return ", ".join(describe_gain(name, figure) for name, figure in self.gained.items())
 
     def _status_text(self) -> str:
         if self.reason is not None:
@@ -133,6 +134,13 @@ class Calibration(Record):
 def _find_min_confidence(errors: Sequence[Mapping[str, Any]], error: float, of: ErrorOf) -> float | None:
     confidences = [bound["min_confidence"] for bound in errors if bound["of"] == of and bound["error"] <= error]
     return min(confidences, default=None)
+
+
+def describe_gain(name: str, figure: Mapping[str, float | None]) -> str:
+    """Return in words how much a loss fell or rose, with its standard error."""
+    fell = figure["value"]
+    rose = fell is not None and fell < 0
+    return f"{name} rose by {_format_figure(figure)[1:]}" if rose else f"{name} fell by {_format_figure(figure)}"
 
 
 def _format_figure(figure: Mapping[str, float | None]) -> str:

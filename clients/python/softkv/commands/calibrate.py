@@ -68,6 +68,7 @@ def calibrate(
     softkv calibrate questions.jsonl --collection library --apply
     softkv calibrate --from feedback --collection library --apply --refit auto
     """
+    from softkv.answers.info import describe_gain
     from softkv.commands.console import output, write_json
     from softkv.commands.remote import connect
 
@@ -84,7 +85,7 @@ def calibrate(
     console.print(_table(report))
     level, words = report["level"], report["full_text"]
     console.print(f"temperature {report['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
-    gains = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in report["gained"].items()]
+    gains = [describe_gain(FIGURES[name], figure) for name, figure in report["gained"].items()]
     console.print(", ".join(gains))
     if report["reason"] is not None:
         console.print(f"not kept, since it gains nothing: {report['reason']}")

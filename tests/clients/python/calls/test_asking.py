@@ -8,6 +8,7 @@ import pytest
 
 import softkv
 from softkv import F
+from softkv.answers.info import describe_gain
 
 
 def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
@@ -152,6 +153,7 @@ def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelle
     assert repr(shelf.calibrate(labelled, apply=True)).endswith(", applied>")
     again = shelf.calibrate(labelled)
     assert (again.would_apply, again.explain().endswith(f"not applied: {again.reason}")) == (False, True)
+    assert describe_gain("log_loss", {"value": -0.25, "error": 0.5}) == "log_loss rose by 0.250 ± 0.500"
     shelf.change(calibration=None)
 
 
