@@ -90,6 +90,8 @@ def show_answer(answer: dict[str, Any], console: Console) -> None:
     console.print(_table(answer, console))
     console.print()
     console.print(_reason(answer))
+    for warning in answer.get("warnings", ()):
+        console.print(Text(one_line(warning), "yellow"))
     if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["total"]:
         console.print(_missing(coverage))
     if applied := answer.get("applied"):

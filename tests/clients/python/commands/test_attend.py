@@ -47,6 +47,11 @@ def test_it_says_so_when_nothing_matches(softkv: Softkv) -> None:
     assert "Nothing here is about that: “none of these” has" in ended.stdout
 
 
+def test_it_says_which_fields_there_are_when_a_filter_names_another(softkv: Softkv) -> None:
+    shown = softkv("attend", "library", "cats", "--filter", '{"field": "metadata.yeer", "operator": ">", "value": 1}')
+    assert "no document has metadata.yeer; there are metadata.author" in " ".join(shown.stdout.split())
+
+
 def test_programs_get_the_service_s_own_answer(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "-k", "2", "-t", "0.1", "--json").stdout)
     assert len(answer["matches"]) == 2
