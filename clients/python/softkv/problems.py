@@ -39,6 +39,7 @@ class Reply(Record):
         return json.loads(self.content)
 
 
+COLLECTION_NOT_FOUND = "collection_not_found"
 INVALID_CONTENT = "invalid_content"
 # Python advice for messages that give HTTP advice; added as a note, which a traceback shows.
 _PYTHON_HINTS = {"key_refused": "in Python: Client(url, key=…), or the variable SOFTKV_KEY"}
@@ -61,7 +62,7 @@ def parse_refusal(reply: Reply) -> Refused:
 def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
     """Convert a problem (RFC 9457) to an error. The problem is a whole response, or the last line of a stream."""
     status, detail = problem.get("status", reply.status), problem["detail"]
-    if problem.get("code") == "collection_not_found":
+    if problem.get("code") == COLLECTION_NOT_FOUND:
         detail = _CREATE_REQUEST.sub("collection.create()", detail)
     error = ERRORS_BY_STATUS.get(status, Refused)(
         detail,

@@ -17,7 +17,7 @@ from softkv.client import AsyncClient, Client
 from softkv.errors import NotFound, TooLarge
 from softkv.local import AsyncTransport, Transport
 from softkv.methods import copy_signature
-from softkv.problems import invalid_value
+from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 from softkv.sending import http_options
 
 
@@ -98,9 +98,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 SourceT = TypeVar("SourceT", bound="CollectionSource")
 _BATCH_ROWS = 1000
-_COLLECTION_NOT_FOUND = "collection_not_found"
 _COLLECTION_SETTINGS = frozenset(
-    {"similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null"}
+    {
+        *("similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null"),
+        *("defaults", "expire_after"),
+    }
 )
 
 
@@ -154,7 +156,7 @@ class CollectionSource:
         try:
             yield from collections.drop(self.place)
         except NotFound as error:
-            if error.code != _COLLECTION_NOT_FOUND:
+            if error.code != COLLECTION_NOT_FOUND:
                 raise
         yield from self.info()
 
@@ -174,7 +176,7 @@ class CollectionSource:
             try:
                 return (yield from collections.info(self.place))
             except NotFound as error:
-                if error.code != _COLLECTION_NOT_FOUND:
+                if error.code != COLLECTION_NOT_FOUND:
                     raise
         return (yield from collections.create(self.place, **self.settings, exist_ok=True))
 

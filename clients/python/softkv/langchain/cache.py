@@ -19,7 +19,7 @@ from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.errors import NotFound
 from softkv.integrations.connection import Connection
 from softkv.langchain.inputs import convert_errors
-from softkv.problems import invalid_value
+from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 from softkv.wire import OMITTED, OmittedType
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ two keys of one meaning would share the weight, and neither would be confident.
 BOUND_SECONDS = 60.0
 """How long the confidence that keeps a promise is used before it is read again: the collection may be recalibrated."""
 
-_COLLECTION_NOT_FOUND = "collection_not_found"
 _EVERYTHING: Mapping[str, Any] = {"operator": "AND", "conditions": []}
 
 
@@ -144,7 +143,7 @@ class SoftkvCache(BaseCache):
             try:
                 self.collection.patch(entry.id, value=value, expires=expires)
             except NotFound as error:
-                if error.code == _COLLECTION_NOT_FOUND:
+                if error.code == COLLECTION_NOT_FOUND:
                     self.collection.create(exist_ok=True, **self._settings)
                 written = self.collection.put(entry.id, self._key(entry, self._ask(entry)), value, expires=expires)
                 if written.truncated:
@@ -160,7 +159,7 @@ class SoftkvCache(BaseCache):
             try:
                 await self.async_collection.patch(entry.id, value=value, expires=expires)
             except NotFound as error:
-                if error.code == _COLLECTION_NOT_FOUND:
+                if error.code == COLLECTION_NOT_FOUND:
                     await self.async_collection.create(exist_ok=True, **self._settings)
                 key = self._key(entry, await self._aask(entry))
                 written = await self.async_collection.put(entry.id, key, value, expires=expires)

@@ -15,7 +15,7 @@ from softkv.errors import Conflict, NotFound
 from softkv.integrations.retrieval import document_text
 from softkv.langchain.inputs import convert_errors, convert_filter
 from softkv.langchain.search import SearchableStore
-from softkv.problems import invalid_value
+from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _MATCH_ALL: Mapping[str, Any] = {"operator": "AND", "conditions": []}
-_COLLECTION_NOT_FOUND = "collection_not_found"
 
 
 class SoftkvVectorStore(SearchableStore):
@@ -168,7 +167,7 @@ class SoftkvVectorStore(SearchableStore):
         try:
             return self.collection.upsert(documents, **options)
         except NotFound as error:
-            if error.code != _COLLECTION_NOT_FOUND:
+            if error.code != COLLECTION_NOT_FOUND:
                 raise
         self.create()
         return self.collection.upsert(documents, **options)
@@ -177,7 +176,7 @@ class SoftkvVectorStore(SearchableStore):
         try:
             return await self.async_collection.upsert(documents, **options)
         except NotFound as error:
-            if error.code != _COLLECTION_NOT_FOUND:
+            if error.code != COLLECTION_NOT_FOUND:
                 raise
         await self.acreate()
         return await self.async_collection.upsert(documents, **options)

@@ -31,9 +31,8 @@ from softkv.integrations.retrieval import ACCEPTED_VERDICTS, RetrievalOptions
 from softkv.langgraph import conversion
 from softkv.langgraph.conversion import InvalidInput, NewItem, StoredItem
 from softkv.langgraph.filters import ItemFilter
-from softkv.problems import Reply
+from softkv.problems import COLLECTION_NOT_FOUND, Reply
 
-_COLLECTION_NOT_FOUND = "collection_not_found"
 _PAGE_SIZE = 1000
 _MAX_CANDIDATES = 5000  # values that a filter compares with
 _FIELDS: Any = ["key", "value", "metadata"]
@@ -60,7 +59,7 @@ class StoreSource(CollectionSource):
         try:
             info = yield from collections.info(self.place)
         except NotFound as error:
-            if error.code != _COLLECTION_NOT_FOUND:
+            if error.code != COLLECTION_NOT_FOUND:
                 raise
             return (yield from collections.create(self.place, **{**self.defaults, **self.settings}, exist_ok=True))
         if self.settings:

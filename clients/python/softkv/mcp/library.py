@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import softkv
 from softkv import AsyncClient, AsyncCollection, CollectionInfo
+from softkv.problems import COLLECTION_NOT_FOUND
 
 MAX_NAMES = 50
 """The most collections that an error text names."""
@@ -57,7 +58,7 @@ class Library:
         try:
             return self.client.collection(name)
         except softkv.Invalid as error:
-            raise softkv.NotFound(error.detail, code="collection_not_found") from None
+            raise softkv.NotFound(error.detail, code=COLLECTION_NOT_FOUND) from None
 
     async def collections(self) -> list[CollectionInfo]:
         """Return the existing collections that the caller may use, by name; one that an alias names, by that."""

@@ -27,6 +27,7 @@ from softkv.mcp.library import UNEXPECTED, Library, ToolError, error_text, missi
 from softkv.mcp.results import DOCUMENT_CHARACTERS, document_result
 from softkv.mcp.schema import validate
 from softkv.mcp.tools import TOOLS, Tool, describe_collection
+from softkv.problems import COLLECTION_NOT_FOUND
 from softkv.settings import VERSION
 
 log = logging.getLogger("softkv.mcp")
@@ -162,7 +163,7 @@ async def _call(tool: Tool, library: Library, arguments: Mapping[str, Any]) -> t
     except ToolError as refusal:
         return _error_result(str(refusal))
     except softkv.NotFound as error:
-        if error.code == "collection_not_found":
+        if error.code == COLLECTION_NOT_FOUND:
             return _error_result(await _missing_collection(library, str(arguments.get("collection"))))
         return _error_result(error_text(error, tool.pointers, library.url))
     except softkv.Error as error:

@@ -16,7 +16,7 @@ from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter, Where
 from softkv.integrations.retrieval import Accept
 from softkv.langchain import SoftkvVectorStore
-from softkv.problems import invalid_value
+from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -29,7 +29,6 @@ DEFAULT_COLLECTION = "mem0"
 ENTITIES = "-entities"
 """The ending of the name of the collection of mem0's entities."""
 
-_COLLECTION_NOT_FOUND = "collection_not_found"
 _PAGE_SIZE = 1000
 _COMPARISONS = {
     "eq": "==",
@@ -152,7 +151,7 @@ def _empty_if_missing(read: Callable[[], T], empty: T) -> T:
     try:
         return read()
     except NotFound as error:
-        if error.code != _COLLECTION_NOT_FOUND:
+        if error.code != COLLECTION_NOT_FOUND:
             raise
         return empty
 

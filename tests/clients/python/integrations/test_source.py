@@ -89,6 +89,16 @@ def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):
     assert source.run(documents.count(source.place)) == 0
 
 
+def test_its_settings_may_be_all_that_a_collection_has(client):
+    settings = {"encoder": None, "defaults": {"top_k": 3}, "expire_after": "30d"}
+    source = CollectionSource("integrations-settings", lambda: Connection(client=client), settings)
+    for _ in range(2):
+        info = source.run(source.info())
+        assert (info.defaults, info.expire_after) == ({"top_k": 3}, 30 * 86_400)
+        source.run(source.recreate())
+    client.collection("integrations-settings").drop()
+
+
 def test_settings_that_no_collection_has_are_refused():
     with pytest.raises(softkv.Invalid, match=r"not encoders, metric"):
         CollectionSource("a", lambda: Connection(), {"encoders": None, "metric": "l2"})
