@@ -14,12 +14,14 @@ from __future__ import annotations
 from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
 from attention.kernels.transformer.parameters import (
     CURVES,
+    FLOAT32,
     LAYER_NORM,
     NO_NORM,
     PANEL,
     POOLINGS,
     QUERIES,
     RMS_NORM,
+    THREE,
     TILE_QUERIES,
     TILES,
     UNLIMITED,

@@ -233,6 +233,8 @@ def explain_mismatch(
     temperature = record.settings.temperature if options.temperature is None else options.temperature
     if options.normaliser != "softmax":
         return f"the normaliser is {options.normaliser}, not softmax"
+    if temperature == "auto":
+        return f"the temperature is chosen for each question, not {calibration.temperature:g}"
     if temperature != calibration.temperature:
         digits = 6 if f"{temperature:g}" != f"{calibration.temperature:g}" else 17
         return f"the temperature is {temperature:.{digits}g}, not {calibration.temperature:.{digits}g}"

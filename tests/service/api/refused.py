@@ -116,3 +116,5 @@ GUARDED = (
 )
 # On the disk; to unload an encoder, or to list feedback, takes none.
 NEEDS_ROOM = {name: call for name, call in (GUARDED | KEEPS).items() if name not in ("unload_encoder", "list_feedback")}
+NOTHING_TO_DELETE = {"delete_feedback"}
+"""Calls that need room only if there is feedback, which the other calls cannot leave without room."""

@@ -23,6 +23,7 @@ from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, told
 CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dict)]
 KEYWORDS = {
     *("$ref", "additionalProperties", "anyOf", "const", "contentEncoding", "default", "description", "enum", "example"),
+    "format",
     *("examples", "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum"),
     *("oneOf", "pattern", "properties", "required", "type"),
 }
@@ -32,17 +33,23 @@ SAYING = (
         "CollectionSettings.encoder",
         "CollectionChange.calibration",
         "LabelledQuestion.id",
+        "Judgement.id",
         "ValuePatch.metadata",
         "DocumentBody.key",
         "Document.key",
         "GuessRequest.row",
         "CollectionChange.defaults",
+        "CollectionChange.expire_after",
+        "CollectionSettings.expire_after",
+        "DocumentBody.expires",
+        "Document.expires",
+        "ValuePatch.expires",
         "CompareRequest.top_k",
         "CompareRequest.filter",
     }
     | {
         f"DocumentPatch.{field}"
-        for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector")
+        for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires")
     }
     | {f"SweepRequest.{default}" for default in ("filter", "bias", "full_text", "top_k", "include")}
 )
@@ -77,6 +84,7 @@ def test_every_description_says_the_scope_that_the_service_requires():
     scopes = {
         "none": "No key is needed.",
         "read": "**Scope** of the key: `read`.",
+        "feedback": "**Scope** of the key: `feedback`.",
         None: "`write`.",
         "write": "`write`.",
     }

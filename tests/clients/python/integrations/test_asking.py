@@ -16,7 +16,7 @@ from softkv.integrations.retrieval import Accept, RetrievalOptions, evidence_fie
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 
-BESIDES = {"where", "allow_missing", "read"}
+BESIDES = {"where", "allow_missing", "read", "ignore_defaults"}
 
 
 TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in spring", "bread from a wood oven"]

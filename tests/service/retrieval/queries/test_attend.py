@@ -27,7 +27,7 @@ def asked(names: str, **options):
     )
     outcome = answer(view, Question(ONES, 1.0, **options))
     documents = MemoryDocuments([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
-    return result(RECORD, EncodedQuery(ONES, ONES), outcome, documents)
+    return result(RECORD, EncodedQuery(ONES, ONES), outcome, documents, Options())
 
 
 def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():
