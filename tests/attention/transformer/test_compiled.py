@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from attention import ParameterError, ShapeError
-from attention.kernels.transformer.products import HAS_UNIT, usable
 from attention.transformer import (
     Architecture,
     Compiled,
@@ -64,6 +63,8 @@ def defined(model, tokens, lengths):
 
 @pytest.fixture(params=WAYS.values(), ids=list(WAYS))
 def way(request, monkeypatch):
+    from attention.kernels.transformer.products import HAS_UNIT, usable  # it imports the compiler
+
     if HAS_UNIT and not usable():
         pytest.skip("the system does not permit the matrix unit")
     monkeypatch.setattr(module, "choose_way", lambda *_: request.param)

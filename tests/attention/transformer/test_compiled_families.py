@@ -9,7 +9,6 @@ import pytest
 
 from attention import ParameterError
 from attention.heads import Heads
-from attention.kernels.transformer.products import HAS_UNIT, usable
 from attention.rotary import Rotary
 from attention.transformer import (
     Compiled,
@@ -228,6 +227,8 @@ def texts(random):
 
 @pytest.fixture(params=WAYS.values(), ids=list(WAYS))
 def way(request, monkeypatch):
+    from attention.kernels.transformer.products import HAS_UNIT, usable  # it imports the compiler
+
     if HAS_UNIT and not usable():
         pytest.skip("the system does not permit the matrix unit")
     monkeypatch.setattr(module, "choose_way", lambda *_: request.param)
