@@ -50,7 +50,6 @@ WRONG = [
     ("sweep", {"query": [1, 0], "temperatures": [1, None]}, "/sweep", {"query": [1, 0], "temperatures": [1, None]}),
     ("calibrate", {"questions": 3}, "/calibrate", {"questions": 3}),
     ("calibrate", {"questions": "all"}, "/calibrate", {"questions": "all"}),
-    ("calibrate", {"questions": None}, "/calibrate", {"questions": None}),
 ]
 
 

@@ -62,7 +62,7 @@ def test_put_confirms_what_is_equal_and_refuses_what_is_not(client, collection):
     refused = client.put(path, json={"similarity": "cosine"})
     assert refused.status_code == 409
     assert refused.json()["code"] == "collection_conflict"
-    assert "similarity is 'dot', not 'cosine'" in refused.json()["detail"]
+    assert 'similarity is "dot", not "cosine"' in refused.json()["detail"]
 
 
 def test_null_false_is_not_null_zero(client, collection):

@@ -52,5 +52,5 @@ def test_one_that_is_skipped_deletes_all_the_same(client, path):
 
 
 def test_a_repeated_write_gets_the_first_answer(client, path):
-    first, again = (write(client, path, "new", delete=["a"], headers={"Idempotency-Key": "once"}) for _ in range(2))
+    first, again = (write(client, path, "new", delete=["a"], headers={"Idempotency-Key": "instead"}) for _ in range(2))
     assert first.json() == again.json() == {"upserted": 1, "deleted": 1, "truncated": []}

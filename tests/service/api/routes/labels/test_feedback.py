@@ -110,7 +110,7 @@ def test_a_default_filter_of_recent_documents_has_its_instant(client, path):
 
 def test_a_repeated_request_is_kept_once(client, path):
     said = [{"query": [1.0] * D, "id": None, "right": True}]
-    answers = [give(client, path, said, headers={"Idempotency-Key": "once"}) for _ in range(2)]
+    answers = [give(client, path, said, headers={"Idempotency-Key": "fed back"}) for _ in range(2)]
     assert [answer.json() for answer in answers] == [{"kept": 1}] * 2
     assert listed(client, path)["count"] == 1
     for _ in range(2):
