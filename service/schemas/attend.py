@@ -206,10 +206,10 @@ class Evidence(Wire):
     """Measures of how well the collection matches the query, and a verdict on them: one document, several, or none."""
 
     verdict: Stands = Field(
-        description="`none`: the null key has at least half of all weight, or no document passes the filter. "
-        "Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise "
-        "`several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this "
-        "`confidence`, else `several`."
+        description="`none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), "
+        "or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its "
+        "keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has "
+        "at least this `confidence`, else `several`."
     )
     verdict_certain: bool = Field(
         description="Whether the exact weights give the same verdict: false if the `total_variation` of the "

@@ -3595,7 +3595,7 @@ export interface components {
         /** @description Measures of how well the collection matches the query, and a verdict on them: one document, several, or none. */
         Evidence: {
             /**
-             * @description `none`: the null key has at least half of all weight, or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
+             * @description `none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
              * @enum {string}
              */
             verdict: "one" | "several" | "none";
