@@ -1,4 +1,4 @@
-"""How often is a cache by meaning wrong? With a promised error, and with similarities as the bound.
+"""The share of wrong hits of a cache by meaning, bounded by a promised error or by a similarity.
 
     python -m benchmarks.cache [--runs 100]
 
@@ -94,7 +94,7 @@ def binomial_cdf(k: int, n: int, chance: float) -> float:
 
 
 def labelled_bound(scores: Array, right: Array) -> float:
-    """Return the least score at which at most the promised share of the labelled hits is wrong; ∞ if there is none."""
+    """Return the least score that keeps the promised share of wrong labelled hits; ∞ if no score does."""
     order = np.argsort(-scores, kind="stable")
     shares = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
     (sizes,) = np.nonzero(shares <= ERROR)

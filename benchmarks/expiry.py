@@ -1,4 +1,4 @@
-"""What expiry costs a question to a million documents in process: none expires, half have expired, one more each time.
+"""The cost of expiry for a question to a million documents: if none expires, half have expired, or one more each time.
 
     python -m benchmarks.expiry [--documents 1000000] [--width 128] [--questions 200]
     git worktree add ../earlier COMMIT

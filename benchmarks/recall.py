@@ -1,4 +1,4 @@
-"""What agents' stores recall of generated memories. `benchmarks.memory` runs this in LangGraph's environment.
+"""The recall of generated memories by the stores of agents. `benchmarks.memory` runs this in LangGraph's environment.
 
 python -m benchmarks.recall URL MEMORIES
 """

@@ -174,7 +174,7 @@ class Asked:
 
     Attributes:
         kind: "known", "unknown", "expired" or "off-topic".
-        right: the key of the statement that answers it; None if there is none.
+        right: the key of the statement that answers it; None if no statement does.
         stale: the key of the statement that was true before, and that the agent did not replace; None without one.
     """
 

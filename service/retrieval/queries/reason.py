@@ -59,7 +59,7 @@ def describe_labels(
     Args:
         record: the collection's record.
         options: the options of the query.
-        model: the model of confidence for the query; None if there is none.
+        model: the model of confidence for the query; None without one.
         of_part: whether the caller sees only a part of the collection.
     """
     if model is not None:

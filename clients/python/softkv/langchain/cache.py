@@ -37,7 +37,7 @@ two keys of one meaning would share the weight, and neither would be confident.
 """
 
 BOUND_SECONDS = 60.0
-"""How long the confidence that keeps a promise is used before it is read again: the collection may be recalibrated."""
+"""Seconds after which the confidence that keeps a promise is read again: the collection may be calibrated anew."""
 
 _EVERYTHING: Mapping[str, Any] = {"operator": "AND", "conditions": []}
 

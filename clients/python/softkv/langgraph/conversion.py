@@ -158,7 +158,7 @@ class ItemIndex(NamedTuple):
 
     @classmethod
     def of(cls, fields: Iterable[str] | None) -> ItemIndex:
-        """Return the index of these paths; of the whole value if there are none.
+        """Return the index of these paths, or of the whole value without paths.
 
         Raises:
             InvalidInput: one text in place of a list.
