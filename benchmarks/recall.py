@@ -41,7 +41,7 @@ def write(store: BaseStore, statements: Sequence[Statement], until: float) -> No
     """Store statements as an agent does, session by session.
 
     Args:
-        until: when temporary facts expire that no longer hold, in seconds since the epoch.
+        until: when temporary facts expire that no longer hold, in seconds of Unix time.
     """
     for session in sorted({statement.session for statement in statements}):
         now = time.time()

@@ -57,7 +57,7 @@ class Dates:
     """The instants of those distinct values of a field that are dates.
 
     Attributes:
-        instants: int64[m], microseconds since the epoch, ascending.
+        instants: int64[m], microseconds of Unix time, ascending.
         codes: int64[m], the code of the value of each instant.
     """
 

@@ -91,7 +91,7 @@ class Comparison:
         return any(isinstance(value, Instant) and value.relative for value in values)
 
     def at(self, now: int) -> Comparison:
-        """Return the comparison for a request that started at `now`, in microseconds since the epoch."""
+        """Return the comparison for a request that started at `now`, in microseconds of Unix time."""
         if not self.relative:
             return self
         if isinstance(self.value, Instant):
@@ -140,7 +140,7 @@ class Combination:
         return any(condition.relative for condition in self.conditions)
 
     def at(self, now: int) -> Combination:
-        """Return the combination for a request that started at `now`, in microseconds since the epoch."""
+        """Return the combination for a request that started at `now`, in microseconds of Unix time."""
         if not self.relative:
             return self
         return Combination(self.operator, tuple(condition.at(now) for condition in self.conditions))

@@ -54,7 +54,7 @@ class FieldRow(NamedTuple):
     """One row of the table `fields`, without collection and document.
 
     `element` is 0 for the field's value, 1 for an element of its list, and INSTANT for the instant of a text that is an
-    ISO 8601 date: microseconds since the epoch.
+    ISO 8601 date: microseconds of Unix time.
     """
 
     field: str

@@ -31,7 +31,7 @@ _RELATIVE = re.compile(r"now(?:([+-])(\d{1,12}(?:\.\d{1,6})?[smhdw]))?", re.ASCI
 
 
 def parse_instant(text: str) -> int | None:
-    """Return the instant of an ISO 8601 text in microseconds since the epoch; None if the text is not a date.
+    """Return the instant of an ISO 8601 text in microseconds of Unix time; None if the text is not a date.
 
     A calendar date counts, alone (midnight) or with a time after `T` or a space, with or without the separators. A
     text without a zone is in UTC. Digits after the microseconds are dropped. The years are 1 to 9999, also in UTC.
@@ -80,7 +80,7 @@ class Instant:
     """An instant with which a filter compares, as in `{"datetime": "now-7d"}`.
 
     Attributes:
-        microseconds: since the epoch; of a relative instant, since the start of the request.
+        microseconds: of Unix time; of a relative instant, since the start of the request.
         relative: whether the instant follows from the time of each request.
     """
 
@@ -97,12 +97,12 @@ class Instant:
         return None if microseconds is None else cls(microseconds)
 
     def at(self, now: int) -> Instant:
-        """Return the absolute instant, for a request that started at `now`, in microseconds since the epoch."""
+        """Return the absolute instant, for a request that started at `now`, in microseconds of Unix time."""
         return Instant(now + self.microseconds) if self.relative else self
 
     @property
     def absolute(self) -> int:
-        """The instant in microseconds since the epoch. Raises ValueError if it is relative: `at` comes first."""
+        """The instant in microseconds of Unix time. Raises ValueError if it is relative: `at` comes first."""
         if self.relative:
             raise ValueError(f"Expected an absolute instant, got {self.tree['datetime']}. Call at(now) first.")
         return self.microseconds

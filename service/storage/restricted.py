@@ -70,7 +70,7 @@ class Restriction:
     bytes: int | None = None
 
     def at(self, now: int) -> Restriction:
-        """Return the restriction of a request that started at `now`, in microseconds since the epoch."""
+        """Return the restriction of a request that started at `now`, in microseconds of Unix time."""
         condition = None if self.condition is None else self.condition.at(now)
         return self if condition is self.condition else replace(self, condition=condition)
 

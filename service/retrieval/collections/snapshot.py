@@ -181,7 +181,7 @@ def parse_filter(sent: Any, now: int | None = None) -> Condition | None:
 
     Args:
         sent: the filter as it was sent.
-        now: the start of the request, in microseconds since the epoch, at which relative instants count; None leaves
+        now: the start of the request, in microseconds of Unix time, at which relative instants count; None leaves
             them relative, for a filter that is only checked.
 
     Raises:

@@ -149,7 +149,7 @@ class Options:
     """The options of a query; for None, the collection's setting applies, or the default.
 
     Attributes:
-        now: the start of the request in microseconds since the epoch, at which relative instants count. Only options
+        now: the start of the request in microseconds of Unix time, at which relative instants count. Only options
             without such instants may leave it out.
         defaults: the names of options that are a default of the collection, or joined to one.
     """

@@ -172,7 +172,7 @@ def build_terms(
         bias: the bias (terms of the documents' metadata) as it was sent.
         temperature, normaliser: as they were sent.
         ranked: the full-text ranks that were computed before.
-        now: the start of the request, in microseconds since the epoch, at which relative instants of the bias count.
+        now: the start of the request, in microseconds of Unix time, at which relative instants of the bias count.
 
     Raises:
         InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.

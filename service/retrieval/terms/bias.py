@@ -176,7 +176,7 @@ def parse_bias(sent: Any, now: int | None = None) -> tuple[Term, ...]:
 
     Args:
         sent: the bias as it was sent.
-        now: the start of the request, in microseconds since the epoch, at which relative instants count; None leaves
+        now: the start of the request, in microseconds of Unix time, at which relative instants count; None leaves
             them relative, for a bias that is only checked.
 
     Raises:

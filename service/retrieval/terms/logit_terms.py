@@ -148,7 +148,7 @@ def find_documents(view: View, mask: AnyMask | None) -> I64:
 def find_origins(source: FieldSource, documents: I64, terms: Sequence[Term]) -> list[float | None]:
     """Return for each recency term without an origin the largest number of its field, which is then its origin.
 
-    For a term of dates this is the latest date, in microseconds since the epoch. A recency term prefers documents near
+    For a term of dates this is the latest date, in microseconds of Unix time. A recency term prefers documents near
     the origin. None stands for every other term, and for a field without numbers or dates.
 
     Args:

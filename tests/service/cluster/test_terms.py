@@ -51,7 +51,7 @@ BIASES = [
     SOFT,
 ]
 FILTERS = [None, {"field": "metadata.year", "operator": ">", "value": 1950}, SOFT_DATES["filter"]]
-NOW = 19_844 * 86_400_000_000  # 2024-05-01, in microseconds since the epoch
+NOW = 19_844 * 86_400_000_000  # 2024-05-01, in microseconds of Unix time
 
 
 def document(identity: str, seed: int, **fields: Any) -> DocumentRecord:

@@ -60,7 +60,7 @@ class SoftkvCache(BaseCache):
         client: an open client, used in place of `url` and `key`.
         async_client: an asynchronous client; derived from the other arguments if left out.
         settings: arguments of `create` for a new collection.
-        clock: returns the seconds since the epoch.
+        clock: returns the seconds of Unix time.
 
     Raises:
         InvalidInput: the collection's name, the bound or the URL is invalid.
@@ -235,7 +235,7 @@ class SoftkvCache(BaseCache):
         return None if (answer.matches[0].confidence or 0) >= UNSURE else entry.question
 
     def _expires(self) -> float | OmittedType:
-        """Return the instant at which an answer expires that is written now, in seconds since the epoch."""
+        """Return the instant at which an answer expires that is written now, in seconds of Unix time."""
         return OMITTED if self._seconds is None else self._clock() + self._seconds
 
     def _valid(self, value: Any, entry: _Entry) -> list[Generation] | None:
