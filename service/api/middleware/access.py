@@ -166,8 +166,8 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
 
     Raises:
         KeyRefused: the caller has no valid API key.
-        Forbidden: the caller may only read and the route writes, the key does not cover the collection, or it has a
-            filter and the route does not apply it.
+        Forbidden: the caller may not do what the route needs, the key does not cover the collection, or it has a filter
+            and the route does not apply it.
     """
     holder: Holder = scope.get("state", {}).get("holder", NO_HOLDER)
     if not may(scope, needed):
@@ -179,7 +179,7 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
                 f"{call} gives feedback, and this caller may only read: use a key of the scope feedback or write"
             )
         allowed = "read and give feedback" if holder.level == "feedback" else "read"
-        raise Forbidden(f"{call} writes, and this caller may only {allowed}: use a key that may write")
+        raise Forbidden(f"{call} needs a key that may write, and this caller may only {allowed}")
     if holder.prefixes and reach == "everything":
         raise Forbidden(
             f"{_covers(holder)}, and {scope['method']} {scope['path']} is about all of them: use a key for all"
