@@ -180,7 +180,8 @@ async def load_keys_first(keys: Load, *rest: Load) -> None:
 
     async def later(load: Load) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(keys_loaded.wait(), KEYS_FIRST_SECONDS)
+            async with asyncio.timeout(KEYS_FIRST_SECONDS):
+                await keys_loaded.wait()
         await load()
 
     await asyncio.gather(first(), *map(later, rest))

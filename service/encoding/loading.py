@@ -159,7 +159,8 @@ class LoadingEncoder:
             return self._queue
         self._load_if_needed()
         try:
-            await asyncio.wait_for(self._settled.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._settled.wait()
         except TimeoutError:
             return None
         return self._queue

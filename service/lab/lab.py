@@ -76,7 +76,8 @@ class Lab:
                 "-full in its tag"
             )
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._free.wait(), CANCELLED_SECONDS)
+            async with asyncio.timeout(CANCELLED_SECONDS):
+                await self._free.wait()
         if self.training:
             raise LabBusy("a model is being trained, and one is at a time: try again when it is done")
 

@@ -15,6 +15,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -168,10 +169,9 @@ class ReEncodings:
                         return
                     pending = True
                 timeout = POLL_SECONDS if pending or self._shared else None
-                try:
-                    await asyncio.wait_for(self._wake.wait(), timeout)
-                except TimeoutError:
-                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(timeout):
+                        await self._wake.wait()
         finally:
             for task in self._tasks.values():
                 task.cancel()

@@ -275,6 +275,30 @@ async def hidden_gone(service: Service) -> None:
             await asyncio.sleep(0.05)
 
 
+class Waiting(ReEncodings):
+    """Has jobs to wait for, and none to do."""
+
+    async def _look(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_cancellation_that_comes_as_it_is_woken_ends_it(tmp_path: Path, turns: int) -> None:
+    async def scenario(store: SQLiteStore) -> None:
+        jobs = Waiting(Catalogue(store, Encoders([])))
+        task = asyncio.create_task(jobs.run())
+        await asyncio.sleep(0)
+        jobs.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=60)
+        assert task.cancelled()
+
+    with SQLiteStore.open(tmp_path / "data") as store:
+        asyncio.run(scenario(store))
+
+
 def test_the_collection_is_deleted_meanwhile(store: Store, models: dict[str, Encoder]) -> None:
     async def scenario() -> None:
         async with running(store, models) as service:
