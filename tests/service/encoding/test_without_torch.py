@@ -79,7 +79,8 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
     assert "attention.transformer" in report["loaded"]
     assert not {"torch", "transformers", "sentence_transformers"} & set(report["loaded"])
     expected = encoder.encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
+    # With a matrix unit, float32 is multiplied in two ways, and these processes may have chosen different ones.
+    np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol={"float32": 5e-6, "bfloat16": 2e-3}[precision])
     np.testing.assert_allclose(report["weights"], 1, atol=1e-6)
 
 
