@@ -85,6 +85,7 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
         {"max_error": 1e-9},
         {"full_text": 0.1},
         {"bias": {"field": "metadata.year", "half_life": 500}},
+        {"ignore_defaults": ["top_k"]},
     ],
     ids=lambda each: next(iter(each)),
 )

@@ -133,8 +133,8 @@ for _ in range(33):
     ("wrong", "message"),
     [
         (where("meta.year", "~", 1), "wanted an operator of .*; got '~'"),
-        (where("meta.year", ">", True), "> on metadata.year wants a number or a text, not True"),
-        (where("meta.year", "==", {"a": 1}), "== on metadata.year wants a scalar or a list of scalars"),
+        (where("meta.year", ">", True), "> on metadata.year wants a number, a text or a datetime, not True"),
+        (where("meta.year", "==", {"a": 1}), "an object as a value is {.datetime.: …} and has no other field"),
         (where("meta.year", "in", list(range(5001))), "wants a list of at most 5000 scalars"),
         (where("id", ">", 3), "> on id wants a text, not 3"),
         (where("embedding", "==", 3), "cannot filter by 'embedding'"),

@@ -123,9 +123,9 @@ def test_ids_and_documents_are_filters_too(films):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (where("year", ">", ["1990"]), "> on metadata.year wants a number or a text, not \\['1990'\\]"),
-        (where("year", "<", None), "< on metadata.year wants a number or a text, not None"),
-        (where("year", "in", 1990), "in on metadata.year wants a list of at most 5000 scalars, not 1990"),
+        (where("year", ">", ["1990"]), "> on metadata.year wants a number, a text or a datetime, not \\['1990'\\]"),
+        (where("year", "<", None), "< on metadata.year wants a number, a text or a datetime, not None"),
+        (where("year", "in", 1990), "in on metadata.year wants a list of at most 5000 scalars and datetimes, not 1990"),
         (where("year", "nin", list(range(5001))), "wants a list of at most 5000"),
         (where("tags", "any", "hope"), "any on tags wants a list, not 'hope'"),
         (where("theme", "text_match", 3), "text_match on theme wants a text, not 3"),

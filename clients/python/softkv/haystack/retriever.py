@@ -10,7 +10,7 @@ from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.options import Bias
+from softkv.calls.options import Bias, IgnoredDefaults
 from softkv.calls.queries import Normaliser
 from softkv.haystack.conversion import as_store_error, convert_filter, to_matched_document
 from softkv.haystack.store import SoftkvDocumentStore
@@ -42,6 +42,7 @@ class SoftkvRetriever:
             collection.
         conformal: the probability with which the returned set must contain the right document. Needs a calibrated
             collection.
+        ignore_defaults: True to ask without the collection's defaults, or the names of those to leave out.
         include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector";
             "output" for the weighted sum of value vectors.
         accept: "several" returns documents unless the verdict is "none", "one" only if one stands out, "any" always.
@@ -69,6 +70,7 @@ class SoftkvRetriever:
         bias: Bias | None = None,
         min_confidence: float | None = None,
         conformal: float | None = None,
+        ignore_defaults: IgnoredDefaults | None = None,
         include: list[Extra] | None = None,
         accept: Accept = "several",
         score: Score = "weight",
@@ -91,6 +93,7 @@ class SoftkvRetriever:
             bias=bias,
             min_confidence=min_confidence,
             conformal=conformal,
+            ignore_defaults=ignore_defaults,
             include=include,
             accept=accept,
             score=score,
@@ -132,6 +135,7 @@ class SoftkvRetriever:
         bias: Bias | None = None,
         min_confidence: float | None = None,
         conformal: float | None = None,
+        ignore_defaults: IgnoredDefaults | None = None,
         include: list[Extra] | None = None,
         accept: Accept | None = None,
         score: Score | None = None,
@@ -169,6 +173,7 @@ class SoftkvRetriever:
         bias: Bias | None = None,
         min_confidence: float | None = None,
         conformal: float | None = None,
+        ignore_defaults: IgnoredDefaults | None = None,
         include: list[Extra] | None = None,
         accept: Accept | None = None,
         score: Score | None = None,

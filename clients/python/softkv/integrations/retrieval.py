@@ -14,7 +14,7 @@ from softkv.answers.documents import Match
 from softkv.calls import queries
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.options import Bias
+from softkv.calls.options import Bias, IgnoredDefaults
 from softkv.calls.queries import Normaliser
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
@@ -48,6 +48,7 @@ class RetrievalOptions(Record):
         accept: which verdicts give matches: "one"; "several", which includes "one"; or "any".
         score: the score of a document: its weight, or the similarity of its key and the query.
         evidence: whether each document's metadata has a field `softkv` with its weight and the answer's evidence.
+        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out.
         include: further fields of a match; those of a document are put into its metadata, too.
 
     Raises:
@@ -65,6 +66,7 @@ class RetrievalOptions(Record):
     bias: Bias | None = None
     min_confidence: float | None = None
     conformal: float | None = None
+    ignore_defaults: IgnoredDefaults | None = None
     include: Sequence[Extra] | None = None
     accept: Accept = "several"
     score: Score = "weight"

@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
 from softkv.calls.call import Plan
 from softkv.calls.collections import Null
-from softkv.calls.options import Bias
+from softkv.calls.options import Bias, IgnoredDefaults
 from softkv.calls.queries import Normaliser
 from softkv.integrations.retrieval import Accept, Extra, RetrievalOptions, Score
 from softkv.llamaindex.conversion import as_value_error, convert_filters
@@ -45,6 +45,7 @@ class SoftkvRetriever(BaseRetriever):
         min_confidence: the confidence that the first node needs for the verdict "one". Needs a calibrated collection.
         conformal: the probability with which the returned set must contain the right node. Needs a calibrated
             collection.
+        ignore_defaults: True to ask without the collection's defaults, or the names of those to leave out.
         include: "key_vector" for embeddings, "explanation" for the steps from similarity to weight, "value_vector".
         accept: "several" returns nodes unless the verdict is "none", "one" only if one stands out, "any" always.
         score: "weight", or "similarity".
@@ -75,6 +76,7 @@ class SoftkvRetriever(BaseRetriever):
         bias: Bias | None = None,
         min_confidence: float | None = None,
         conformal: float | None = None,
+        ignore_defaults: IgnoredDefaults | None = None,
         include: Sequence[Extra] | None = None,
         accept: Accept = "several",
         score: Score = "weight",
@@ -103,6 +105,7 @@ class SoftkvRetriever(BaseRetriever):
                 bias=bias,
                 min_confidence=min_confidence,
                 conformal=conformal,
+                ignore_defaults=ignore_defaults,
                 include=include,
                 accept=accept,
                 score=score,
