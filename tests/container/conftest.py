@@ -10,9 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.container.composition import build_options
-from tests.container.tool import Tool
-
-IMAGE = "softkv:test"
+from tests.container.tool import IMAGE, Tool
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
+IMAGE = "softkv:test"
 # A stop that is refused for this long is killed, which no test may take for a success.
 STOP_SECONDS = 10
 

@@ -49,7 +49,7 @@ def forgive(opened: Any) -> None:
     opened.errors[:] = [error for error in opened.errors if "ERR_" not in error and "503" not in error]
 
 
-def test_a_restart_under_an_open_page(visit: Any, restarting: Restarting) -> None:
+def test_a_restart_under_an_open_page(restarting: Restarting, visit: Any) -> None:
     opened = visit("", origin=restarting.url)
     page = opened.page
     before = weights(page)
@@ -69,7 +69,7 @@ def test_a_restart_under_an_open_page(visit: Any, restarting: Restarting) -> Non
     forgive(opened)
 
 
-def test_a_network_that_returns_is_used_at_once(visit: Any, restarting: Restarting) -> None:
+def test_a_network_that_returns_is_used_at_once(restarting: Restarting, visit: Any) -> None:
     opened = visit("", origin=restarting.url)
     page = opened.page
     checked(page)
@@ -92,7 +92,7 @@ def test_a_network_that_returns_is_used_at_once(visit: Any, restarting: Restarti
     forgive(opened)
 
 
-def test_a_scene_without_its_rows_leads_to_those_that_are_there(visit: Any, restarting: Restarting) -> None:
+def test_a_scene_without_its_rows_leads_to_those_that_are_there(restarting: Restarting, visit: Any) -> None:
     opened = visit("#scene=videos", origin=restarting.url, covered=True)
     page = opened.page
     page.wait_for_selector("#notice .there button")
@@ -108,7 +108,7 @@ def test_a_scene_without_its_rows_leads_to_those_that_are_there(visit: Any, rest
     opened.errors[:] = [error for error in opened.errors if "404" not in error]  # which a browser logs
 
 
-def test_the_slider_on_an_answer_that_cannot_be_checked(visit: Any, restarting: Restarting) -> None:
+def test_the_slider_on_an_answer_that_cannot_be_checked(restarting: Restarting, visit: Any) -> None:
     opened = visit("", origin=restarting.url)
     page = opened.page
     checked(page)
@@ -121,7 +121,7 @@ def test_the_slider_on_an_answer_that_cannot_be_checked(visit: Any, restarting: 
     forgive(opened)
 
 
-def test_a_scene_whose_view_did_not_come(visit: Any, restarting: Restarting) -> None:
+def test_a_scene_whose_view_did_not_come(restarting: Restarting, visit: Any) -> None:
     opened = visit("", origin=restarting.url)
     page = opened.page
     checked(page)
@@ -134,7 +134,7 @@ def test_a_scene_whose_view_did_not_come(visit: Any, restarting: Restarting) -> 
     forgive(opened)
 
 
-def test_another_view_recovers_too(visit: Any, restarting: Restarting) -> None:
+def test_another_view_recovers_too(restarting: Restarting, visit: Any) -> None:
     opened = visit("#scene=steps", origin=restarting.url)
     page = opened.page
     page.wait_for_selector(".formula")
