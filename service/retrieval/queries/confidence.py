@@ -175,11 +175,12 @@ class ConfidenceModel:
         if not len(logs):
             return []
         first = self._first(float(logs[0]), keys)
-        # The rest is shared by the other matches in proportion to their weights, the null key included.
+        # The rest is shared by the other matches in proportion to their weights, the null key included. A match is not
+        # more probable than a heavier one.
         log_total = float(np.logaddexp(self.partition, self._null(keys)))
         rest = -math.expm1(min(float(logs[0]) - log_total, 0.0))
         confidences = (1 - first) * np.exp(logs - log_total) / rest if rest > 0 else np.zeros(len(logs))
-        return [first, *np.minimum(confidences[1:], 1 - first).tolist()]
+        return [first, *np.minimum(confidences[1:], min(first, 1 - first)).tolist()]
 
     def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
         """Return the confidence of a first match.
