@@ -306,7 +306,7 @@ def main() -> int:
     off_topic = off_topic_of(labelled, OFF_TOPIC)
     both = dict[str, tuple[Labels, Sequence[str]]]()
     for name, labels in labelled.items():
-        if labels is not None:
+        if labels is not None and off_topic[name]:
             both[name] = labels, off_topic[name]
             if name not in ("python", "unicode"):
                 both[f"{name} turned"] = turned(labels), off_topic[name]
@@ -321,7 +321,7 @@ def main() -> int:
             print(f"{name} is done", file=sys.stderr)
     console = Console(width=160)
     console.print(table)
-    absent = [name for name, labels in labelled.items() if labels is None]
+    absent = [name for name in labelled if name not in both]
     console.print(f"not on this machine: {', '.join(absent) or 'nothing'}")
     console.print("\n".join(["missed by sets that were held back:", *missed] if missed else ["all is as wanted"]))
     return 1 if missed else 0
