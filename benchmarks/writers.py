@@ -19,6 +19,7 @@ WIDTH = 64
 BATCH = 40
 IDS = 120
 PATH = "/v1/collections/c"
+EXPIRED = "2026-01-01T00:00:00Z"
 
 State = dict[str, int | None]  # id → the number of the write that it is of; None: it is not there
 
@@ -74,7 +75,7 @@ class Writer:
 
     def once(self, client: httpx.Client, *, streams: bool = True) -> bool:
         """Do one write of any kind; return whether it was answered. `streams` includes writes in several requests."""
-        ways = [self._batch, self._batch, self._patch, self._delete, self._delete_where, self._one]
+        ways = [self._batch, self._batch, self._patch, self._delete, self._delete_where, self._expired, self._one]
         way = self.chosen.choice([*ways, self._lines] if streams else ways)
         try:
             way(client)
@@ -97,6 +98,13 @@ class Writer:
         number, ids = next(self.numbers), self._ids(BATCH)
         content = {"documents": [document(identity, number) for identity in ids]}
         state = self.known | dict.fromkeys(ids, number)
+        self._done(state, lambda: client.post(f"{PATH}/documents", json=content), 200)
+
+    def _expired(self, client: httpx.Client) -> None:
+        """A batch of documents that are absent at once, and that the sweep deletes at some time."""
+        number, ids = next(self.numbers), self._ids(BATCH)
+        content = {"documents": [document(identity, number) | {"expires": EXPIRED} for identity in ids]}
+        state = self.known | dict.fromkeys(ids, None)
         self._done(state, lambda: client.post(f"{PATH}/documents", json=content), 200)
 
     def _one(self, client: httpx.Client) -> None:
