@@ -33,7 +33,7 @@ from attention.transformer.checkpoints.checkpoint import (
 )
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
-from attention.transformer.compiled import Compiled, compiles, unfit_precision
+from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision
 from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
@@ -107,6 +107,7 @@ __all__ = [
     "sinusoidal",
     "trace",
     "truncation",
+    "unfit",
     "unfit_precision",
 ]
 

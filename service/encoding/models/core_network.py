@@ -23,6 +23,7 @@ from attention.transformer import (
     compiles,
     load,
     modules,
+    unfit,
     unfit_precision,
 )
 from service.encoding.errors import ModelUnusable
@@ -118,11 +119,10 @@ class Computation:
         self._precision = precision
         self._threads = threads
         self._compiles = compiles(model)
-        if precision != "float32" and not self._compiles:
+        if precision != "float32" and (reason := unfit(model)) is not None:
             raise ModelUnusable(
-                f"{precision} was asked for, and this model is computed in float32 alone: softkv's machine code, which "
-                "has both, is for layers that normalise last and heads whose width is a multiple of 32, where numba is "
-                "installed: say PRECISION=float32"
+                f"{precision} was asked for, and this model is computed in float32 alone, because {reason}: say "
+                "PRECISION=float32"
             )
         if self._compiles and (reason := unfit_precision(precision)) is not None:
             raise ModelUnusable(f"{reason}: say PRECISION=float32")

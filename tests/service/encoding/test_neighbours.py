@@ -55,7 +55,7 @@ def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
     ("config", "options"),
     [
         ("GPT2Config", GPT2),
-        thorough("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}),
+        thorough("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 32}),
         thorough("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}),
         thorough("MPNetConfig", {}),
         ("BertConfig", {"num_attention_heads": 1}),
