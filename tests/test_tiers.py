@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
 PYTEST_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TIERS = ["lint", "test", "test-browser", "cluster", "test-alone", "integrations"]
+TIERS = ["lint", "test", "test-browser", "test-alone", "cluster", "integrations"]
 PROCESSORS = 2
 LANDING_MINUTES = 90
 CONSTRAINTS = Path("clients/python/constraints")

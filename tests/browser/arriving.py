@@ -49,7 +49,7 @@ def slowly(context: BrowserContext, page: Page) -> None:
 def arrival(page: Page, url: str) -> Arrival:
     """Open the page, and wait for its first answer and the fonts after it."""
     page.goto(url, wait_until="commit")
-    page.wait_for_function("() => performance.getEntriesByName('answered').length", timeout=60_000)
+    page.wait_for_function("() => performance.getEntriesByName('answered').length", timeout=240_000)
     page.wait_for_function(
         "() => document.fonts.status === 'loaded' && [...document.fonts].some((f) => f.status === 'loaded')"
     )

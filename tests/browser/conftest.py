@@ -99,7 +99,7 @@ class Visit:
         address = where if covered else uncovered(where)
         self.page.goto(f"{self.origin}/{self._scenes if address[:1] in ('', '#', '?') else ''}{address}")
         try:
-            self.page.wait_for_selector(DRAWN, state="attached", timeout=60_000)
+            self.page.wait_for_selector(DRAWN, state="attached", timeout=240_000)
         except Exception as failure:
             if not self.disturbed:
                 raise AssertionError(f"{where} stays blank: {self.errors}, {self.page.content()[:500]}") from failure
@@ -140,7 +140,7 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
     ) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(240_000)  # a slow machine may train for minutes
         opened = Visit(context.new_page(), origin)
         visits.append(opened)
         opened.go(where, covered=covered)

@@ -55,7 +55,7 @@ def explore(chromium: Browser, empty: RunningService) -> Iterator[Explore]:
         where: str = "", size: tuple[int, int] = PROJECTOR, origin: str = empty.url, ready: str = READ, **options: Any
     ) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(240_000)
         contexts.append(context)
         opened = Visit(context.new_page(), origin)
         visits.append(opened)

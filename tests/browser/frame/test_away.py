@@ -60,7 +60,7 @@ def test_a_restart_under_an_open_page(restarting: Restarting, visit: Any) -> Non
     assert float(page.locator(".right").evaluate("(part) => getComputedStyle(part).opacity")) < 0.7
     assert "by itself" in page.locator("#notice").inner_text()
     restarting.again()
-    page.wait_for_selector("#notice .notice", state="detached", timeout=60_000)
+    page.wait_for_selector("#notice .notice", state="detached", timeout=240_000)
     opened.settle()
     assert page.locator(".stale").count() == 0
     assert page.locator("#question").input_value() == "how to train a dog"
@@ -116,7 +116,7 @@ def test_the_slider_on_an_answer_that_cannot_be_checked(restarting: Restarting, 
     slide(page, 250)
     page.wait_for_selector(".lookup.stale")
     restarting.again()
-    page.wait_for_selector(".stale", state="detached", timeout=60_000)
+    page.wait_for_selector(".stale", state="detached", timeout=240_000)
     assert checked(page) < 1e-9
     forgive(opened)
 
@@ -129,7 +129,7 @@ def test_a_scene_whose_view_did_not_come(restarting: Restarting, visit: Any) -> 
     page.select_option("#scene", "steps")
     page.wait_for_timeout(500)
     restarting.again()
-    page.wait_for_selector(".story .choice", timeout=60_000)
+    page.wait_for_selector(".story .choice", timeout=240_000)
     page.wait_for_function("() => document.querySelector('#scene').value === 'steps'")
     forgive(opened)
 
@@ -143,7 +143,7 @@ def test_another_view_recovers_too(restarting: Restarting, visit: Any) -> None:
     page.wait_for_selector("#notice .notice")
     assert page.locator(".stale").count() == 1
     restarting.again()
-    page.wait_for_selector("#notice .notice", state="detached", timeout=60_000)
+    page.wait_for_selector("#notice .notice", state="detached", timeout=240_000)
     assert page.locator(".stale").count() == 0
     assert page.is_checked("#causal")
     forgive(opened)

@@ -203,7 +203,7 @@ def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(site, wait_until="load")
         frame = page.frame_locator("iframe")
-        frame.locator("#checking[data-state=exported]").wait_for(state="attached", timeout=60_000)
+        frame.locator("#checking[data-state=exported]").wait_for(state="attached", timeout=240_000)
         swatch = frame.locator(".node.output .blended")
         before = swatch.inner_text()
         frame.locator("#temperature").focus()

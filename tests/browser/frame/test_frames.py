@@ -60,7 +60,7 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
         page = chromium.new_page()
         page.goto(f"{running.url}/lesson.html")
         page.evaluate("document.body.append(Object.assign(document.createElement('iframe'), {src: '/livez'}))")
-        page.frame_locator("iframe").locator("text=alive").wait_for(timeout=60_000)
+        page.frame_locator("iframe").locator("text=alive").wait_for(timeout=240_000)
         page.close()
 
 
@@ -73,6 +73,6 @@ def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any
             page = chromium.new_page()
             page.goto(site, wait_until="load")
             frame = page.frame_locator("iframe")
-            frame.locator("#checking[data-state=agreed]").wait_for(timeout=60_000)
+            frame.locator("#checking[data-state=agreed]").wait_for(timeout=240_000)
             assert frame.locator("#answer-attention .found li").count() == 3
             page.close()

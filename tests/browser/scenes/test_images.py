@@ -30,7 +30,7 @@ def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: 
     opened = visit("#scene=photo", covered=True)
     page = opened.page
     page.locator(".choice[value=same]").click()
-    page.wait_for_function(REPAIRED, timeout=60_000)
+    page.wait_for_function(REPAIRED, timeout=240_000)
     assert page.locator("#reply").inner_text().startswith("Yes: each patch is one of its own 2,304 keys")
 
     patterns = module(page, "/js/views/images/picture.js", GIVEN)
@@ -88,7 +88,7 @@ def test_the_whole_picture_is_seen_before_its_tiles(visit: Any) -> None:
 def test_a_photo_of_ones_own_is_repaired_on_a_phone_in_chinese(visit: Any, tmp_path: Any) -> None:
     opened = visit("#scene=photo&lang=zh&noise=0.15&t=0.2", PHONE)
     page = opened.page
-    page.wait_for_function(REPAIRED, timeout=60_000)
+    page.wait_for_function(REPAIRED, timeout=240_000)
     made = page.locator("#psnr-after").inner_text()
     assert sideways(page) <= 0
     photo = tmp_path / "own.png"

@@ -26,7 +26,7 @@ def read(chromium: Browser, site: RunningService) -> Iterator[Read]:
     def start(where: str = "", size: tuple[int, int] = PROJECTOR, *, moving: bool = False, **options: Any) -> Page:
         motion = "no-preference" if moving else "reduce"
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion=motion, **options)
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(240_000)
         contexts.append(context)
         opened = Visit(context.new_page(), site.url)
         visits.append(opened)
