@@ -73,6 +73,11 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
         assert expected <= inspect.signature(item).parameters.keys()
 
 
+def test_a_default_that_is_none_is_refused(run):
+    with pytest.raises(DocumentStoreError, match=r"wanted True, or names of filter, .*, got 'colour'"):
+        run(library(ignore_defaults=["colour"]), query=CATS)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -66,6 +66,11 @@ def test_every_option_of_attend_is_one_of_the_retriever():
     assert how | {"filters"} <= options.keys()
 
 
+def test_a_default_that_is_none_is_refused(retrieve):
+    with pytest.raises(ValueError, match=r"wanted True, or names of filter, .*, got 'colour'"):
+        retrieve(library(ignore_defaults=["colour"]), CATS)
+
+
 @pytest.mark.parametrize(
     "options",
     [
