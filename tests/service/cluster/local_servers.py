@@ -167,7 +167,7 @@ class LocalServers:
 
     def settle(self) -> None:
         """Wait until each server holds exactly the shards that it should."""
-        until(lambda: self.held() == self.placed(), 30, lambda: (self.held(), self.placed()))
+        until(lambda: self.held() == self.placed(), told=lambda: (self.held(), self.placed()))
 
     def close(self) -> None:
         for name in list(self.servers):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from tests.service.storage.making import collection, document
 from tests.waiting import until
 
 pytestmark = pytest.mark.postgres
-SECONDS = 6.0
+ANSWERS = 40  # under each plan
 LARGE = {"field": "metadata.seed", "operator": ">=", "value": 500}
 NAMED = {"field": "id", "operator": ">=", "value": "15"}
 FILTERS = [None, LARGE, NAMED, {"operator": "NOT", "conditions": [LARGE]}]
@@ -45,12 +45,12 @@ def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address
     servers = run_servers(3, 2)
     numbers = [collection(servers.store, [document(f"{i}", i) for i in range(40)], name) for name in ("c", "d")]
     skip_rows(servers.store, numbers[0], 4096)
-    end = time.monotonic() + SECONDS
+    answered, done = list[str](), Event()
 
     def write(seed: int) -> None:
         chosen = random.Random(seed)
         with closing(open_shared(address)) as store:
-            while time.monotonic() < end:
+            while not done.is_set():
                 number = chosen.choice(numbers)
                 with store.writing(collection=number) as writer:
                     keys = np.ones((chosen.choice([1, 1, 3]), 3), np.float32)
@@ -63,7 +63,7 @@ def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address
 
     def create_and_delete() -> None:
         with closing(open_shared(address)) as store:
-            while time.monotonic() < end:
+            while not done.is_set():
                 number = collection(store, [document("x", 1)], "short")
                 plan = servers.store.cluster_plan()
                 reply = servers.ask(place_shard(number, 0, plan.names, 2)[0], number, 1, seconds=10.0)
@@ -73,12 +73,17 @@ def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address
 
     def resize() -> None:
         for size in (4, 2, 3):
-            time.sleep(SECONDS / 4)
+            until_answered()
             servers.deploy(size, 2)
+        until_answered()
 
-    def ask(seed: int) -> tuple[int, int]:
-        chosen, answered, refused = random.Random(seed), 0, 0
-        while time.monotonic() < end:
+    def until_answered() -> None:
+        enough = len(answered) + ANSWERS
+        until(lambda: len(answered) >= enough or done.is_set(), 300)
+
+    def ask(seed: int) -> None:
+        chosen = random.Random(seed)
+        while not done.is_set():
             number, condition = chosen.choice(numbers), chosen.choice(FILTERS)
             _, extent = servers.store.extent(number)
             version, plan = extent.version - chosen.choice([0, 0, 1, 3]), servers.store.cluster_plan()
@@ -87,18 +92,17 @@ def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address
             reply = servers.ask(name, number, version, first_rows, condition=condition, seconds=10.0)
             if isinstance(reply, list):
                 assert reply == expected_rows(servers.store, number, version, first_rows, condition)
-                answered += 1
+                answered.append(name)
             else:
                 assert reply.keys() & {"gone", "missing"}, reply
-                refused += 1
-        return answered, refused
 
     with ThreadPoolExecutor(7) as pool:
         works = [pool.submit(write, 1), pool.submit(write, 2), pool.submit(create_and_delete), pool.submit(resize)]
-        counts = np.sum([asking.result() for asking in [pool.submit(ask, seed) for seed in (3, 4, 5)]], axis=0)
+        works += [pool.submit(ask, seed) for seed in (3, 4, 5)]
+        for work in works:
+            work.add_done_callback(lambda _: done.set())  # of the resizing, or of one that failed
         for work in works:
             work.result()
-    assert counts[0] > max(50, 5 * counts[1]), counts
     servers.settle()
     for name, shards in servers.held().items():
         for number, first_row in shards:
