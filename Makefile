@@ -64,7 +64,7 @@ WORKERS ?= $(if $(T)$(K),0,2)
 # make test RERUN=--last-failed: only the tests that failed.
 RERUN ?=
 # Each target remembers what failed in a file of its own, because some run side by side.
-PYTEST = $(BIN)/python -m pytest $(RERUN) $(T) $(if $(K),-k '$(K)') -o cache_dir=.pytest_cache/$@ --durations 10
+PYTEST = $(BIN)/python -m pytest $(RERUN) $(or $(T),$(FOLDER)) $(if $(K),-k '$(K)') -o cache_dir=.pytest_cache/$@ --durations 10
 CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # pytest says so with 5 where none is left of those with a mark, which is no failure where there are other marks.
@@ -142,6 +142,10 @@ test: $(if $(T)$(K),install,$(VENV)/.compiled)
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
 test-long: test-browser test-alone
+
+# Where all tests of a mark are: reading the other folders takes a minute.
+test-browser: FOLDER := tests/browser
+cluster: FOLDER := tests/service/cluster
 
 test-browser: $(if $(T)$(K),install,$(VENV)/.compiled) $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)

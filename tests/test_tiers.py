@@ -56,8 +56,9 @@ VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integra
 SERVE = "softkv serve --demo library"
 ALONE = "container or install or integration or kill or node or postgres"
 MACHINE_CODE = "python -m tests.machine_code"
+FOLDERS = {"test-browser": " tests/browser", "cluster": " tests/service/cluster"}
 PYTEST = {
-    name: f"python -m pytest -o cache_dir=.pytest_cache/{name} --durations 10"
+    name: f"python -m pytest{FOLDERS.get(name, '')} -o cache_dir=.pytest_cache/{name} --durations 10"
     for name in ("test", "test-browser", "test-alone", "test-nightly", "cluster")
 }
 IN_PARTS = "-n 2 --dist loadfile"
@@ -139,7 +140,7 @@ def test_each_works_first(make):
     assert make("test-long") == [*SITE[:2], TEST_LONG[0], OTHER_VENV, OTHERS, TEST_LONG[1]]
     assert [*make("test-browser"), *make("test-alone")] == TEST_LONG
     assert make("test-long", "K=phone") == [
-        line.replace(f" {IN_PARTS}", "").replace("pytest ", "pytest -k phone ") for line in TEST_LONG
+        line.replace(f" {IN_PARTS}", "").replace(" -o", " -k phone -o") for line in TEST_LONG
     ]
     assert make("test", "RERUN=--last-failed") == [TEST.replace("pytest ", "pytest --last-failed ")]
     assert make("openapi") == ["python -m tests.description"]
@@ -178,8 +179,8 @@ def test_nobody_else_installs_a_framework(make):
 
 def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
     assert make("cluster") == [VENV, WHEEL, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
-    assert make("cluster", "T=tests/service/cluster", "K=killed") == [
-        TEST_CLUSTER.replace("pytest ", "pytest tests/service/cluster -k killed ")
+    assert make("cluster", "T=tests/service", "K=killed") == [
+        TEST_CLUSTER.replace("tests/service/cluster", "tests/service -k killed")
     ]
     beside = tmp_path / ".venv-cluster" / "lib" / "python3.11" / "site-packages" / "beside.pth"
     assert f"'{tmp_path}/.venv/lib/python3.11/site-packages'" in beside.read_text()
@@ -267,6 +268,14 @@ def test_every_mark_has_a_tier():
     assert {mark for line in named for mark in line.split(" or ")} == marks
 
 
+@pytest.mark.parametrize("target", FOLDERS)
+def test_all_tests_of_a_mark_are_in_the_folder_that_is_read(target):
+    mark = {"test-browser": "browser", "cluster": "ray"}[target]
+    marked = [path for path in (ROOT / "tests").rglob("*.py") if f"pytest.mark.{mark}" in path.read_text()]
+    assert marked
+    assert all(path.is_relative_to(ROOT / FOLDERS[target].strip()) for path in marked)
+
+
 def test_the_tiers_of_a_landing_have_budgets_that_fit_into_it():
     landing = re.findall(r"^\.ci/tier (\d+) ([\w-]+)", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE)
     assert sorted(target for _, target in landing) == sorted(TIERS)
@@ -310,7 +319,8 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
-    for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", '[ "$1" = environments ]')):
+    installs = '[ "$1" = install ] || [ "$1" = environments ]'
+    for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", installs)):
         program.write_text(f"#!/bin/sh\n{commands}\n")
         program.chmod(0o755)
     command, environment = ["bash", clone / ".ci" / "run"], {"PATH": str(path)}
