@@ -13,7 +13,15 @@ from urllib.parse import quote, unquote
 import httpx
 from jsonschema_rs import Draft202012Validator
 
+from service.api.routes.page import DESCRIPTION
+
 PREFIX = "#/components/schemas/"
+
+
+def checked_in() -> dict[str, Any]:
+    """Return the description that is checked in, which test_description.py holds against the service's own."""
+    description: dict[str, Any] = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
+    return description
 
 
 @dataclass(frozen=True)

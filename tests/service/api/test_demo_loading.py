@@ -16,10 +16,10 @@ from service.datasets import DEMOS, Demo
 from service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.calls import first
-from tests.service.api.contract import Contract
+from tests.service.api.contract import Contract, checked_in
 from tests.waiting import until
 
-DESCRIBED = Contract(create_app(Settings(encoder="none")).openapi())
+DESCRIBED = Contract(checked_in())
 
 
 class Slow:

@@ -8,14 +8,12 @@ import httpx
 import pytest
 
 from service.api.problems.table import TABLE
-from service.app import create_app
-from service.settings import Settings
 from service.storage import ReEncoding
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path
-from tests.service.api.contract import Contract
+from tests.service.api.contract import Contract, checked_in
 
-DESCRIBED = Contract(create_app(Settings(encoder="none")).openapi())
+DESCRIBED = Contract(checked_in())
 OPERATIONS = list(DESCRIBED.operations.values())
 EXAMPLES = [call for operation in OPERATIONS for call in examples(DESCRIBED, operation)]
 # Clients are generated from these names: one that was published stays.

@@ -15,11 +15,9 @@ from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import CHECKS, load_all_checks
 
-from service.app import create_app
-from service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.calls import pointed
-from tests.service.api.contract import Contract
+from tests.service.api.contract import Contract, checked_in
 from tests.service.api.narrowed import NAMES, narrowed, without_streams
 
 TRIES = 20
@@ -71,7 +69,7 @@ def quick(examples: int, **more: Any) -> settings:
     )
 
 
-DESCRIPTION = create_app(Settings(encoder="none")).openapi()
+DESCRIPTION = checked_in()
 CONTRACT = Contract(DESCRIPTION)
 WHOLE = schemathesis.openapi.from_dict(without_streams(DESCRIPTION))
 WELL_FORMED = schemathesis.openapi.from_dict(without_streams(DESCRIPTION))
