@@ -241,7 +241,8 @@ sbom: image
 image: export FULL := $(FULL)
 image: docs
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS \
+	  --build-arg PROCESSORS .
 
 # What the image installs, with the digests of all files of each version, so that it gets these or none; torch's is left
 # out, since a build chooses between its builds.

@@ -14,7 +14,7 @@ from tests.thorough import thorough
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("kills", [10, thorough(30)])
+@pytest.mark.parametrize("kills", [5, thorough(30)])
 def test_kills_lose_nothing_and_leave_nothing_half_done(tmp_path: Path, kills: int) -> None:
     killed = Killed(tmp_path, random.Random(8), most_seconds=0.8)
     for _ in range(kills):

@@ -117,6 +117,7 @@ def test_its_mcp_server_reaches_a_service(client: Environment, served: RunningSe
     assert asyncio.run(talk()) == ["a", "b"]
 
 
+@pytest.mark.thorough
 def test_either_distribution_comes_and_goes_beside_the_other(dist: Path, tmp_path: Path) -> None:
     """The script belongs to the client, and finds the service's commands by an entry point."""
     environment = Environment(tmp_path / "env", dist)

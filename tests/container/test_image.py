@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from typing import Any
 
 import pytest
 
+from attention.kernels.machine_code import targets_of
 from tests.container.composition import build_options
 from tests.container.tool import Tool
 
@@ -104,6 +106,15 @@ def test_its_machine_code_is_found_and_not_made(tool, image):
         pytest.skip("the image brings machine code for common processors, and this is none")
     assert loaded["found"] == loaded["kernels"] > 0
     assert loaded["made"] == 0
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif("PROCESSORS" in os.environ, reason="the image is built for the processors that PROCESSORS names")
+def test_its_machine_code_is_for_every_kind_of_processor(tool, image):
+    folders = inside(tool, image, "ls", "/opt/softkv/machine-code/kernels").split()
+    assert len(folders) == len(targets_of(platform.machine()))
+    with pytest.raises(RuntimeError, match="PROCESSORS must be every or this, got some"):
+        tool.build(f"{image}-none", *build_options(), "--build-arg", "PROCESSORS=some")
 
 
 def test_nothing_is_left_of_its_making(tool, image):

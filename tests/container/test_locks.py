@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 
 from tests.container.locks import entries, plain
 from tests.container.tool import ROOT
+from tests.thorough import thorough
 
 IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux"}
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -75,7 +76,7 @@ def test_the_full_one_holds_the_libraries_for_other_models_too_but_torch_of_whic
 
 
 @pytest.mark.install
-@pytest.mark.parametrize("lock", ["full.lock", "requirements.lock"])
+@pytest.mark.parametrize("lock", [thorough("full.lock"), "requirements.lock"])
 def test_pip_finds_a_wheel_for_arm_of_every_package_by_its_digest(lock, tmp_path):
     platforms = [f"manylinux_2_{minor}_aarch64" for minor in (17, 26, 27, 28)]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--target", str(tmp_path)]

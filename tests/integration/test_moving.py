@@ -17,6 +17,7 @@ from benchmarks.http import POSTGRES
 from tests import postgres
 from tests.examples import ROOT, SHOWN_URL, Page
 from tests.running import RunningService
+from tests.thorough import thorough
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ def run(folder: Path, script: str, given: str = "") -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("space", "distance", "operator"), [("l2", "EUCLID", "<->"), ("ip", "DOT", "<#>")])
+@pytest.mark.parametrize(("space", "distance", "operator"), [("l2", "EUCLID", "<->"), thorough("ip", "DOT", "<#>")])
 def test_a_collection_comes_whole_and_is_ordered_alike(
     service: RunningService,
     client: httpx.Client,

@@ -84,6 +84,7 @@ def test_an_exercise_ticks_itself(visit: Any, scene: str, name: str, address: st
     assert page.locator("#exercises summary").inner_text().endswith(f"/{len(ticked(page, scene))})")
 
 
+@pytest.mark.thorough
 def test_nothing_is_ticked_where_a_scene_begins(visit: Any) -> None:
     opened = visit("#scene=library")
     for scene in sorted({scene for scene, _, _ in FULFILLED}):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.browser.reading import checked, module
 from tests.browser.written import MARKS, effective, fixed, level, percent
+from tests.thorough import thorough
 
 MATRIX = """() => [...[...document.querySelectorAll('.derivation .matrix')].at(-1).querySelectorAll('tbody tr')]
   .map((row) => [...row.querySelectorAll('td')].map((cell) => cell.innerText.trim()))"""
@@ -29,7 +30,7 @@ STORED = {
     "filter": ("library", "books about felines", FILTER),
     "guess": ("library", "animals that talk", None),
 }
-TEMPERATURES = [("0", 0.0), ("0.05", 0.05), ("0.3", 0.3), ("inf", 1e300)]
+TEMPERATURES = [("0", 0.0), ("0.05", 0.05), thorough("0.3", 0.3), ("inf", 1e300)]
 
 
 def asked(origin: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.conftest import PHONE
 from tests.browser.reading import module, sideways, slide, topics, words
+from tests.thorough import thorough
 
 LOOKUPS = ["library", "videos", "nothing", "share", "filter", "guess", "rows"]
 OTHERS = ["sure", "steps", "scores", "encoder", "hopfield", "regression", "lowrank"]
@@ -62,7 +63,7 @@ def percents(share: float) -> set[str]:
     return {f"{share:.0%}", f"{share:.1%}"}
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", thorough("zh")])
 @pytest.mark.parametrize("scene", LOOKUPS)
 def test_a_covered_lookup_gives_nothing_away(visit: Any, scene: str, language: str) -> None:
     opened = visit(f"#scene={scene}&lang={language}", covered=True)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import checked, module, share, sideways
+from tests.thorough import thorough
 
 SMALL = [
     "library",
@@ -35,7 +36,7 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", thorough("zh")])
 @pytest.mark.parametrize("scene", SMALL)
 def test_a_scene_opens_on_a_projector_and_on_a_phone(visit: Any, scene: str, language: str) -> None:
     for size in (PROJECTOR, PHONE):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.reading import checked, level, module, share, slide
 from tests.running import RunningService
+from tests.thorough import thorough
 
 STOPS = [0, 1, 60, 110, 125, 137, 150, 163, 180, 220, 300, 399]
 QUESTIONS = ["books about felines", "quarterly tax return", "flurb zindle quax"]
@@ -95,7 +96,7 @@ def test_the_levels_in_words_and_in_the_picture_are_one(visit: Any) -> None:
         assert shown in (page.locator("#level").text_content() or "")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", thorough("zh")])
 @pytest.mark.parametrize("query", QUESTIONS)
 def test_the_verdict_is_the_services_and_follows_the_slider(visit: Any, query: str, language: str) -> None:
     opened = visit(f"#scene=library&none=auto&query={query}&lang={language}")

@@ -68,7 +68,7 @@ def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language
     ("size", "look"),
     [
         thorough(PROJECTOR, ""),
-        ((1024, 768), "&large=1&lang=zh"),
+        thorough((1024, 768), "&large=1&lang=zh"),
         (PHONE, "&theme=dark"),
         thorough((1920, 1080), ""),
     ],

@@ -14,6 +14,7 @@ import pytest
 import softkv
 from benchmarks.running import Service
 from softkv import Client, Report
+from tests.thorough import thorough
 
 UNDER_WAY = 2000  # rows that may have been written and not acknowledged
 
@@ -37,7 +38,10 @@ def killing(service: Service, delay: int, moment: float) -> Callable[[Report], N
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize(("on_conflict", "many"), [("replace", 100_000), ("skip", 20_000), ("fail", 10_000)])
+@pytest.mark.parametrize(
+    ("on_conflict", "many"),
+    [thorough("replace", 100_000), ("replace", 30_000), ("skip", 20_000), ("fail", 10_000)],
+)
 def test_report_and_store_agree_and_the_upload_goes_on(tmp_path: Path, on_conflict: Any, many: int) -> None:
     moments = random.Random(many)
     stored_ids = [f"{number:06}" for number in (3, many // 2, many - 1)] if on_conflict == "skip" else []

@@ -153,6 +153,7 @@ print(os.waitstatus_to_exitcode(os.wait()[1]), client.collection("a").count())
 """
 
 
+@pytest.mark.thorough
 def test_a_process_that_was_forked_leaves_the_service_alone(tmp_path):
     done = run(FORKS, tmp_path)
     assert done.stdout.splitlines()[1:] == ["7 0"], done.stdout + done.stderr

@@ -82,6 +82,7 @@ def test_twenty_failures_leave_memory_as_the_disk_is(bare_service: Service) -> N
         assert {match["id"] for match in attended["matches"]} <= set(listed)
 
 
+@pytest.mark.thorough
 def test_arrays_that_there_is_no_memory_for_are_a_503(bare_service: Service) -> None:
     many = [[1.0, 2.0]] * 1900
     with httpx.Client(base_url=bare_service.url, timeout=60, trust_env=False) as client:

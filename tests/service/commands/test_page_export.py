@@ -78,6 +78,7 @@ def test_the_address_of_the_page_gives_previews_a_picture(tmp_path: Path) -> Non
     assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
 
 
+@pytest.mark.thorough
 def test_collections_and_texts_are_recorded_with_vectors_that_are_exact_enough(encoder: Encoder) -> None:
     lines: list[str] = []
     scripts = record(encoder, lines.append)

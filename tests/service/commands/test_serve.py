@@ -18,6 +18,7 @@ from service.settings import Settings
 from tests import postgres as databases
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tests.thorough import thorough
 
 
 def refused(*options: str, **environment: str) -> str:
@@ -43,7 +44,7 @@ def test_an_old_name_of_a_setting_is_refused_with_the_new_one(bare: Softkv) -> N
     assert (ended.exit_code, ended.stderr) == (2, "softkv: --slow-ms is called --slow-request-ms now: write that\n")
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])
+@pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
 def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running:
         assert running.announced == f"softkv listens on {running.url} (Ctrl-C stops it)\n"
@@ -76,7 +77,7 @@ def test_it_gets_ready_before_a_first_request_with_the_machine_code_of_its_direc
     assert not (tmp_path / ".cache").exists()
 
 
-@pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
+@pytest.mark.parametrize("host", ["::1", thorough("localhost"), thorough("[::1]")])
 def test_other_names_of_this_machine(tmp_path: Path, host: str) -> None:
     with serving(tmp_path, "--host", host) as running:
         assert httpx.get(f"{running.url}/v1/collections", timeout=60).status_code == 200
@@ -104,7 +105,9 @@ def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch
     assert Settings().cache_dir == Path("/elsewhere")
 
 
-@pytest.mark.parametrize(("level", "logged"), [("debug", True), ("info", True), ("warning", False), ("error", False)])
+@pytest.mark.parametrize(
+    ("level", "logged"), [("debug", True), thorough("info", True), ("warning", False), thorough("error", False)]
+)
 def test_lines_below_the_log_level_are_left_out(tmp_path: Path, level: str, logged: bool) -> None:
     with serving(tmp_path, "--log-level", level) as running:
         for path in ("v1/collections", "livez", "readyz", "metrics"):

@@ -19,6 +19,7 @@ import pytest
 from tests.examples import Page
 from tests.service.commands.conftest import COMMAND
 from tests.service.server.proxies import free_port, program
+from tests.thorough import thorough
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def client(path: Path) -> httpx.Client:
     return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://localhost", timeout=60)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
 def test_it_answers_and_a_signal_is_a_clean_end(tmp_path: Path, path: Path, number: signal.Signals) -> None:
     with serving(tmp_path, path) as process:
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
@@ -111,6 +112,7 @@ def rooms_of(calling: httpx.Client, **headers: str) -> int:
     return rooms
 
 
+@pytest.mark.thorough
 def test_only_a_trusted_proxy_at_the_socket_says_the_address(tmp_path: Path, path: Path) -> None:
     with serving(tmp_path, path), client(path) as calling:
         assert rooms_of(calling, **{"X-Forwarded-For": "203.0.113.7"}) > 0

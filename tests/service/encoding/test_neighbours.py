@@ -38,6 +38,7 @@ def test_a_text_has_one_vector_whatever_it_is_encoded_with(left_padded, precisio
         np.testing.assert_array_equal(together[0], together[-1])
 
 
+@pytest.mark.thorough
 def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
     from sentence_transformers import SentenceTransformer
 

@@ -71,6 +71,7 @@ def wait_until_red(running: Stopped) -> None:
     assert ready.status_code == 503
 
 
+@pytest.mark.thorough
 def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
         body = {"task": "copy", "seconds": 100}
@@ -86,6 +87,7 @@ def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
     assert not Path(f"/proc/{child}").exists()
 
 
+@pytest.mark.thorough
 def test_ctrl_c_has_no_moment_and_a_second_signal_no_patience(tmp_path: Path) -> None:
     with stoppable(tmp_path, "--drain-seconds", str(LONG)) as running:
         running.tell(signal.SIGINT)

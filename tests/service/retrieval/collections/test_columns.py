@@ -25,7 +25,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("held_in_memory", [True, False], ids=["in columns", "by SQL"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
 def test_a_filter_keeps_what_it_says_after_any_writes(held_in_memory, steps, asked):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:

@@ -29,6 +29,7 @@ from tests.service.retrieval.documents.test_re_encoding import (
     text,
     write,
 )
+from tests.thorough import thorough
 
 __all__ = ["folder", "models"]  # fixtures
 
@@ -79,7 +80,7 @@ asyncio.run(move())
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("moment", ["before", "batch", "before the move", "after the move"])
+@pytest.mark.parametrize("moment", [thorough("before"), "batch", "before the move", "after the move"])
 def test_the_next_start_goes_on(tmp_path: Path, folder: Path, models: dict[str, Encoder], moment: str) -> None:
     data = tmp_path / "data"
 
@@ -137,7 +138,7 @@ def is_same(stored: list[DocumentRecord], model: Encoder) -> bool:
 
 @pytest.mark.kill
 @pytest.mark.postgres
-@pytest.mark.parametrize("moment", ["batch", "before the move", "after the move"])
+@pytest.mark.parametrize("moment", [thorough("batch"), "before the move", "after the move"])
 def test_another_process_takes_over(
     postgres: PostgresServer,
     folder: Path,
