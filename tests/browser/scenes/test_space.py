@@ -11,6 +11,7 @@ import pytest
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import checked, module, same_names_in_both, sideways
 from tests.browser.written import fixed, percent
+from tests.thorough import thorough
 
 STILL = {"reduced_motion": "reduce"}
 DOTS = """() => [...document.querySelectorAll('#space .dots circle')].map((dot) =>
@@ -93,7 +94,7 @@ def test_the_marked_rows_are_those_that_the_service_ranks_first(visit: Any) -> N
     assert matches[last]["key"] in page.locator("#space-pointed").inner_text()
 
 
-@pytest.mark.parametrize("size", [PROJECTOR, PHONE, (1024, 768)])
+@pytest.mark.parametrize("size", [PROJECTOR, thorough(PHONE), thorough((1024, 768))])
 def test_no_name_covers_the_query_or_another_name(visit: Any, size: tuple[int, int]) -> None:
     opened = visit("#scene=space&projector=1" if size[0] == 1024 else "#scene=space", size, **STILL)
     for where in ("t=0.05", "t=inf", "t=0", "t=0.2&query=cats", "flat=1", "query=growing up&lang=zh&t=0.1"):
