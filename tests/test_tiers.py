@@ -317,7 +317,7 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
-    for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
+    for name in ("bash", "cat", "dirname", "echo", "env", "flock", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
     installs = '[ "$1" = install ] || [ "$1" = environments ]'
     for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", installs)):
