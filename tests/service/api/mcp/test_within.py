@@ -76,6 +76,7 @@ def stalled(tmp_path) -> Iterator[Stalled]:
     running.app.include_router(router)
     running.app.router.routes.insert(0, running.app.router.routes.pop())
     with running:
+        running.wait_until_ready()  # or the first calls that the service makes itself find the collection, and stall
         with running.client() as client:
             client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
         yield made

@@ -22,7 +22,7 @@ from service.app import create_app
 from service.settings import Settings
 from tests.service.api.spellings import Call, Spelling, send, spellings
 
-NUMBER = 5700
+NUMBER = 3000
 MARKER = "zmarker7"
 NUMBER_MARKER = 777_123.5
 MARKS = (MARKER.encode(), b"777123", base64.b64encode(MARKER.encode())[:-2])
