@@ -268,9 +268,8 @@ def test_every_mark_has_a_tier():
     assert {mark for line in named for mark in line.split(" or ")} == marks
 
 
-@pytest.mark.parametrize("target", FOLDERS)
-def test_all_tests_of_a_mark_are_in_the_folder_that_is_read(target):
-    mark = {"test-browser": "browser", "cluster": "ray"}[target]
+@pytest.mark.parametrize(("target", "mark"), [("test-browser", "browser"), ("cluster", "ray")])
+def test_all_tests_of_a_mark_are_in_the_folder_that_is_read(target, mark):
     marked = [path for path in (ROOT / "tests").rglob("*.py") if f"pytest.mark.{mark}" in path.read_text()]
     assert marked
     assert all(path.is_relative_to(ROOT / FOLDERS[target].strip()) for path in marked)
