@@ -137,6 +137,7 @@ class Provider:
         await self._pace.wait()
         deadline = time.monotonic() + seconds
         attempts = 0
+        before: _Failed | None = None
         while True:
             try:
                 await self._stay_quiet(deadline)
@@ -146,7 +147,8 @@ class Provider:
                 pause = self._pause_after(failed, attempts)
                 limit = QUERY_ATTEMPTS if failed.unconnected and purpose == "query" else failed.attempts
                 if attempts in (failed.attempts, limit) or time.monotonic() + pause >= deadline:
-                    raise self._give_up(failed, texts) from None
+                    raise self._give_up(failed, before, texts) from None
+                before = failed
                 self.counts.repeats += 1
                 await asyncio.sleep(pause)
                 await self._pace.wait()
@@ -169,9 +171,14 @@ class Provider:
         longest = min(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1), MAX_PAUSE_SECONDS)
         return random.uniform(longest / 2, longest)  # so that callers that failed together do not return together
 
-    def _give_up(self, failed: _Failed, texts: Sequence[str]) -> ProviderUnavailable | TextRefused:
+    def _give_up(
+        self, failed: _Failed, before: _Failed | None, texts: Sequence[str]
+    ) -> ProviderUnavailable | TextRefused:
         self.counts.failures[failed.failure] += 1
-        name, reason = self._settings.name, self._redact(str(failed))
+        reason = str(failed)
+        if failed.failure == "too slow" and before is not None:  # the time may have been spent on what failed before
+            reason += f"; the attempt before failed, too: {before}"
+        name, reason = self._settings.name, self._redact(reason)
         if failed.text:
             shown = texts[0] if len(texts[0]) <= SHOWN_CHARACTERS else f"{texts[0][:SHOWN_CHARACTERS]}…"
             return TextRefused(f"The provider of encoder {name!r} refused the text {shown!r}: {reason}.")

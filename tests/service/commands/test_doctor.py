@@ -273,7 +273,7 @@ def test_each_encoder_of_a_file_is_checked(bare: Softkv, tmp_path: Path) -> None
     (tmp_path / "encoders.toml").write_text(
         'default = "here"\n[encoders.here]\nmodel = "all-MiniLM-L6-v2"\n'
         '[encoders.gone]\nmodel = "/no/model"\n'
-        '[encoders.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntimeout_seconds = 0.5\n'
+        '[encoders.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntimeout_seconds = 2\n'
     )
     code, report = checks(bare, tmp_path / "none", SOFTKV_ENCODERS=str(tmp_path / "encoders.toml"))
     assert code == 1

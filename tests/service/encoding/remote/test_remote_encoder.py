@@ -306,11 +306,19 @@ def test_a_provider_that_is_too_slow_is_given_up_in_time(stub, encoder_at):
         assert time.monotonic() - began < 10
 
 
+def test_if_the_time_ends_in_a_repetition_the_failure_before_it_is_told_too(stub, encoder_at):
+    with (
+        FaultyProxy(stub.port, lambda number: Harm(delay=30) if number else Harm(drop=True)).running() as proxy,
+        pytest.raises(ProviderUnavailable, match=r"did not answer in time .* before failed, too: .* broke off"),
+    ):
+        encoder_at(url=proxy.url, timeout_seconds=3).encode(TEXTS, "query")
+
+
 def test_a_provider_that_is_not_there_is_given_up_in_time(stub, encoder_at):
     with StubProvider().running() as gone:
         url = gone.url
     with pytest.raises(ProviderUnavailable, match="cannot be reached") as refusal:
-        encoder_at(url=url, timeout_seconds=0.5).encode(TEXTS, "query")
+        encoder_at(url=url, timeout_seconds=2).encode(TEXTS, "query")
     assert refusal.value.retry_after is None
 
 
