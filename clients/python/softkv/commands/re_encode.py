@@ -40,8 +40,8 @@ def re_encode(
 
     The service encodes all documents in the background. Answers have the
     vectors of the old encoder until all are done, and of the other one from
-    then on. Ctrl-C ends only the watching. If a move to this encoder is in
-    progress already, the command watches that one.
+    then on. Ctrl-C ends only the watching: the same command watches the
+    move again, or says that it is done.
 
     softkv re-encode library nomic
     """
@@ -72,16 +72,28 @@ def re_encode(
 
 
 def _begin(collection: Collection, encoder: str, temperature: float | None, *, keep_vectors: bool) -> ReEncoding:
-    """Begin the job, or return the one that moves the collection to this encoder already."""
-    from softkv import Conflict
+    """Begin the job, or return the last one if it moves the collection to this encoder already, or has done so."""
+    from softkv import Conflict, Invalid
 
     try:
         return collection.re_encode(encoder, temperature=temperature, vectors="keep" if keep_vectors else None)
-    except Conflict:
-        job = collection.re_encoding()
-        if job.over or job.to != encoder:
+    except (Conflict, Invalid) as refusal:
+        job = _last_job(collection)
+        if job is None or job.to != encoder:
+            raise
+        told_of_it = isinstance(refusal, Conflict) or any(flaw.pointer == "/encoder" for flaw in refusal.errors)
+        if not told_of_it or (job.over and job.state != "done"):
             raise
         return job
+
+
+def _last_job(collection: Collection) -> ReEncoding | None:
+    from softkv import NotFound
+
+    try:
+        return collection.re_encoding()
+    except NotFound:
+        return None
 
 
 def _watch(collection: Collection, job: ReEncoding, show: Callable[[ReEncoding], object]) -> ReEncoding:

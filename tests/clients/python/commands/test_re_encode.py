@@ -30,6 +30,10 @@ def test_a_collection_without_an_encoder_gets_one(softkv: Softkv, tmp_path: Path
     assert moved.exit_code == 0, moved.stderr
     job = json.loads(moved.stdout)
     assert (job["state"], job["from"], job["to"], job["done"]) == ("done", None, "all-MiniLM-L6-v2", 5)
+    again = softkv("re-encode", "moving", "all-MiniLM-L6-v2", "--json")  # as after Ctrl-C and the end of the job
+    assert (again.exit_code, json.loads(again.stdout)) == (0, job)
+    refused = softkv("re-encode", "moving", "all-MiniLM-L6-v2", "--temperature", "-1")
+    assert (refused.exit_code, "temperature" in refused.stderr) == (1, True)
     over = softkv("re-encode", "moving", "all-MiniLM-L6-v2", "--cancel")
     assert over.exit_code == 1
     assert "has ended" in over.stderr
