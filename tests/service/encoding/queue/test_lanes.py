@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -180,15 +179,12 @@ def test_an_invalid_vector_fails_its_own_caller_only(stub, door):
 
 def test_while_a_provider_hangs_all_who_wait_are_told_soon_and_the_queue_is_empty_again(stub, door):
     async def scenario(queue):
-        began, seconds = time.monotonic(), []
-
         async def one(number):
             with pytest.raises(ProviderUnavailable, match="did not answer in time"):
                 await ask(queue, [f"text {number}"], caller=f"caller {number}")
-            seconds.append(time.monotonic() - began)
 
         await asyncio.gather(*(one(number) for number in range(40)))
-        assert max(seconds) < 2.5  # twice the time limit, on a busy machine
+        assert len(stub.calls) <= 4  # of ten batches: most callers are told without a call of their own
         assert queue.waiting == 0
         door.set()
         await ask(queue, ["it is back"])
