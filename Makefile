@@ -130,10 +130,10 @@ $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
 
 install: $(VENV)/.installed
 
-# The environments of all tiers of `.ci/run`: it makes them beside its first tests, which then wait for no index.
+# The environments of all tiers of `.ci/run`: it makes them first, so that no test waits for an index.
 LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(patsubst %,.venv-%,$(filter-out %-oldest,$(FRAMEWORKS)))
 
-environments: $(LATER:%=%/.installed)
+environments: $(VENV)/.compiled $(LATER:%=%/.installed)
 
 run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)

@@ -316,9 +316,9 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
-    for name in ("bash", "cat", "dirname", "echo", "env", "flock", "id", "mktemp", "rm"):
+    for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
-    installs = '[ "$1" = install ] || [ "$1" = environments ]'
+    installs = '[ "$*" = "-j2 environments" ]'
     for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", installs)):
         program.write_text(f"#!/bin/sh\n{commands}\n")
         program.chmod(0o755)
