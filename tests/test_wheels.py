@@ -195,6 +195,7 @@ class Bare:
 
 
 @pytest.mark.install
+@pytest.mark.thorough
 def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> None:
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv")

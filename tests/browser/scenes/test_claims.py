@@ -12,6 +12,7 @@ import pytest
 
 from tests.browser.reading import module, slide, topics, weights, words
 from tests.running import RunningService
+from tests.thorough import thorough
 
 VERB = "The teacher praised the student in the hall"
 
@@ -38,7 +39,7 @@ SHOWN = """() => [document.querySelector('.temperature output').textContent,
   document.querySelector('#summary').textContent]"""
 
 
-@pytest.mark.parametrize("scene", ["library", "nothing"])
+@pytest.mark.parametrize("scene", [thorough("library"), "nothing"])
 def test_each_limit_sets_all_that_it_shows_and_a_fourth_button_goes_back(visit: Any, scene: str) -> None:
     opened = visit(f"#scene={scene}")
     page = opened.page
@@ -135,7 +136,9 @@ def test_what_is_said_of_a_head_goes_with_its_sentence(visit: Any) -> None:
     assert page.locator("#caution").is_visible()
 
 
-@pytest.mark.parametrize("text", ["مرحبا كيف حالك", "как приготовить чай", "猫和狗", "γάτα"])
+@pytest.mark.parametrize(
+    "text", [thorough("مرحبا كيف حالك"), thorough("как приготовить чай"), "猫和狗", thorough("γάτα")]
+)
 def test_a_script_the_model_has_no_words_of_gets_no_match(visit: Any, text: str) -> None:
     page = visit(f"#scene=library&query={quote(text)}").page
     assert "English" in page.locator(".unread").inner_text()
@@ -155,7 +158,9 @@ def test_a_question_of_which_the_model_reads_nothing_is_refused_in_words(visit: 
     opened.errors[:] = [error for error in opened.errors if "422" not in error]  # a browser logs what is refused
 
 
-@pytest.mark.parametrize("text", ["Ein Buch über Katzen", "café crème", "cats and dogs 猫", "C₆H₁₂O₆", "x = 3"])
+@pytest.mark.parametrize(
+    "text", [*map(thorough, ("Ein Buch über Katzen", "café crème", "C₆H₁₂O₆", "x = 3")), "cats and dogs 猫"]
+)
 def test_what_it_can_read_stays_asked(visit: Any, text: str) -> None:
     page = visit(f"#scene=library&query={quote(text)}").page
     assert page.locator("#answer-attention .found li").count() > 0

@@ -24,7 +24,7 @@ FIRST = "#hard-and-soft"
 COLOURS = json.loads(ROWS.read_text())["colours"]
 KEYS = [row["key"] for row in COLOURS["rows"]]
 SIMILARITIES = np.array(json.loads(RECORDED.read_text())[COLOURS["queries"][0]][0]["similarities"])
-TEMPERATURES = [0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.3, 1, 10, 100, math.inf]
+TEMPERATURES = [0, 0.02, 0.1, 1, math.inf]
 HAIR = 0.75  # a thread is drawn at least so thick, in pixels
 
 

@@ -81,6 +81,7 @@ def test_without_room_nothing_is_left(fleet: Fleet) -> None:
     assert (status.returncode, status.stdout) == (1, "no servers are deployed: `softkv cluster up` starts some\n")
 
 
+@pytest.mark.thorough
 def test_a_wrong_token_or_database_is_named(fleet: Fleet) -> None:
     line = error_line(fleet.command("status", RAY_AUTH_TOKEN="f" * 32))
     assert line.startswith(f"softkv: no Ray cluster could be joined at {fleet.ray.address}: its token is wrong")
@@ -133,6 +134,7 @@ def test_servers_come_move_and_go_while_queries_are_answered(fleet: Fleet) -> No
     assert in_ray(fleet) == (["softkv-0", "softkv-1"], ["softkv-0,softkv-1"])
 
 
+@pytest.mark.thorough
 def test_servers_restart_one_by_one_while_queries_are_answered(fleet: Fleet) -> None:
     fleet.up(2, 2)
     before = {pid for pids in server_processes(fleet) for pid in pids}
@@ -140,6 +142,7 @@ def test_servers_restart_one_by_one_while_queries_are_answered(fleet: Fleet) -> 
     assert [pid for pids in server_processes(fleet) for pid in pids if pid in before] == []
 
 
+@pytest.mark.thorough
 def test_an_interrupt_ends_only_the_waiting(fleet: Fleet) -> None:
     fleet.up(2, 2)
     [[paused], _] = server_processes(fleet)

@@ -76,6 +76,7 @@ def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
     assert encoder.background.deviation == pytest.approx(0.077, abs=0.008)
 
 
+@pytest.mark.thorough
 def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
     assert encoder.measure() is DEFAULT_MEASUREMENTS
     measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()

@@ -13,6 +13,7 @@ import pytest
 from attention.kernels.transformer.products import usable
 from service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ["Straße, a RED house", "", "a cat sleeps on the mat"]
@@ -73,7 +74,7 @@ def run(script, *arguments):
 
 @pytest.mark.parametrize(
     ("begin", "precision"),
-    [("", "float32"), (BLOCKED, "float32"), pytest.param(BLOCKED, "bfloat16", marks=needs_bfloat16)],
+    [thorough("", "float32"), (BLOCKED, "float32"), pytest.param(BLOCKED, "bfloat16", marks=needs_bfloat16)],
 )
 def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder, begin, precision):
     report = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.clients.python.mcp.speaking import COMMAND as ALONE
 from tests.service.commands.conftest import COMMAND, Softkv
+from tests.thorough import thorough
 
 WITHOUT = "import sys; sys.modules.update({'mcp': None, 'mcp_types': None}); "
 
@@ -17,7 +18,7 @@ def ended(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
 
 
-@pytest.mark.parametrize("url", ["library", ""])
+@pytest.mark.parametrize("url", ["library", thorough("")])
 @pytest.mark.parametrize(("name", "command"), [("softkv", [*COMMAND, "mcp"]), ("softkv-mcp", [sys.executable, *ALONE])])
 def test_an_address_that_is_none_is_exit_code_2(name: str, command: list[str], url: str) -> None:
     end = ended(*command, "--url", url)

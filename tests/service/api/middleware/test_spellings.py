@@ -19,6 +19,7 @@ from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.spellings import Spelling, send, spellings
+from tests.thorough import thorough
 
 NUMBER = 20_000
 READER = {"api_keys": ("w",), "read_keys": ("r",)}
@@ -101,7 +102,7 @@ def test_with_a_key_that_writes_the_same_requests_do(data):
         send_all(data, READER, [[("x-api-key", "w")]], spellings(300))
 
 
-@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("caller", ["reading-key", thorough("no-key")])
 def test_nor_do_they_over_a_connection(data, caller):
     settings, keys = CALLERS[caller]
     statuses: Counter[int] = Counter()

@@ -13,6 +13,7 @@ from service.encoding.batches import BATCH_SECONDS, MAX_CHARACTERS, MIN_CHARACTE
 from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
 from service.scheduling import CALLER
+from tests.thorough import thorough
 
 
 class Gate:
@@ -156,7 +157,8 @@ def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):
 
 
 @pytest.mark.parametrize(
-    ("characters_a_second", "expected"), [(500_000, MAX_CHARACTERS), (20_000, 2000), (100, MIN_CHARACTERS)]
+    ("characters_a_second", "expected"),
+    [thorough(500_000, MAX_CHARACTERS), (20_000, 2000), thorough(100, MIN_CHARACTERS)],
 )
 def test_a_batch_of_a_bulk_upload_takes_a_tenth_of_a_second_however_fast_the_machine_is(
     gate, characters_a_second, expected

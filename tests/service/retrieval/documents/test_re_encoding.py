@@ -192,7 +192,7 @@ def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict
             written, deleted = set(range(300)), set[int]()
 
             async def change() -> None:
-                for i in range(300, 600):
+                for i in range(300, 420):
                     await write(service.collection(), sent(i))
                     written.add(i)
                     if i % 3 == 0:

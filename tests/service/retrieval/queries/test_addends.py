@@ -179,7 +179,7 @@ def expected(model: Model, query: Any, options: dict[str, Any], ranking: str) ->
     return {str(identity): weight / total for identity, weight in weights.items()}, null, holding
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(writes, asked, st.lists(small, min_size=WIDTH, max_size=WIDTH))
 def test_what_is_added_is_in_the_softmax_over_any_history(
     catalogue: Any, history: list[Any], asked: dict[str, Any], query: list[float]

@@ -11,6 +11,7 @@ import pytest
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Bias, Limits, Memory, Question, RemoteBias, Rows, answers, sweep, weights_of
 from tests.attention.lookup.shards.remote.hosts import afar
+from tests.thorough import thorough
 
 RANDOM = np.random.default_rng(11)
 N, WIDTH = 6_000, 12
@@ -68,7 +69,7 @@ def check(actual, expected):
 
 @pytest.mark.parametrize("limits", [Limits(), SCANNED], ids=["exact", "scanned"])
 @pytest.mark.parametrize("owners", [np.arange(N), SEVERAL], ids=["rows", "documents"])
-@pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
+@pytest.mark.parametrize("similarity", ["cosine", thorough("dot"), thorough("gaussian")])
 def test_it_answers_as_one_view_does(similarity, owners, limits):
     whole, parts = views(similarity, owners, limits)
     remote = afar(parts, sampled=True)
