@@ -289,9 +289,15 @@ def test_an_expired_document_is_absent_in_many_histories(events):
     play_in_a_file(events)
 
 
-def play_in_postgres(postgres: PostgresServer, events: list[tuple[Any, ...]]) -> None:
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer) -> str:
+    """The address of a database for all histories: to make one takes longer than to play one."""
+    return postgres.database()
+
+
+def play_in_postgres(address: str, events: list[tuple[Any, ...]]) -> None:
     """Play a history in which one process writes, and another one reads as well."""
-    clock, address = SetClock(), postgres.database()
+    clock = SetClock()
 
     def opened() -> tuple[Catalogue, Catalogue]:
         both = [SharedCatalogue(open_shared(address), None, clock=clock) for _ in range(2)]
@@ -309,17 +315,17 @@ def play_in_postgres(postgres: PostgresServer, events: list[tuple[Any, ...]]) ->
 @pytest.mark.postgres
 @settings(max_examples=4)
 @given(events=HISTORIES)
-def test_an_expired_document_is_absent_in_every_process(postgres, events):
-    play_in_postgres(postgres, events)
+def test_an_expired_document_is_absent_in_every_process(database, events):
+    play_in_postgres(database, events)
 
 
 @pytest.mark.postgres
 @pytest.mark.thorough
 @pytest.mark.timeout(7200)
-@settings(max_examples=1_000)
+@settings(max_examples=2_000)
 @given(events=HISTORIES)
-def test_an_expired_document_is_absent_in_every_process_in_many_histories(postgres, events):
-    play_in_postgres(postgres, events)
+def test_an_expired_document_is_absent_in_every_process_in_many_histories(database, events):
+    play_in_postgres(database, events)
 
 
 WRITERS, WRITES = 3, 40
