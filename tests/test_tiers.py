@@ -318,7 +318,7 @@ def fork(tmp_path: Path, tier: str) -> subprocess.CompletedProcess[str]:
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     for name in ("bash", "cat", "dirname", "echo", "env", "id", "mktemp", "rm"):
         (path / name).symlink_to(shutil.which(name))
-    installs = '[ "$*" = "-j2 environments" ]'
+    installs = '[ "$*" = "-j3 environments" ]'
     for program, commands in ((clone / ".ci" / "tier", tier), (path / "make", installs)):
         program.write_text(f"#!/bin/sh\n{commands}\n")
         program.chmod(0o755)
