@@ -42,9 +42,9 @@ function mount(host, context) {
     host,
     h("header", {}, heading, h("button.plain", { type: "button", id: "document-close", "aria-label": say("close"), title: say("close"), onclick: close }, "✕")),
     contents,
+    changing, // before what comes later, which would move it away from under a pointer
     why,
     near,
-    changing,
   );
   host.setAttribute("aria-label", say("name"));
   host.onkeydown = (event) => {

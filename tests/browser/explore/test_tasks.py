@@ -201,6 +201,22 @@ def test_a_refused_edit_is_told_beside_its_field(explore: Explore, books: httpx.
     opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
+def test_edit_and_delete_stay_in_place_when_the_rest_comes(explore: Explore, books: httpx.Client) -> None:
+    page = explore(ASKED).page
+    page.wait_for_selector("#results li")
+    held: list[Any] = []
+    page.route("**/attend", lambda route: held.append(route))
+    page.click("#results li[data-id=b1] button")
+    page.wait_for_selector("#delete")
+    before = [page.locator(name).bounding_box() for name in ("#edit", "#delete")]
+    assert page.locator("#near, #sum").count() == 0
+    while page.locator("#near, #sum").count() < 2:
+        while held:
+            held.pop().continue_()
+        page.wait_for_timeout(50)
+    assert [page.locator(name).bounding_box() for name in ("#edit", "#delete")] == before
+
+
 def test_delete_names_the_document_and_asks_first(explore: Explore, books: httpx.Client) -> None:
     opened = explore(f"{ASKED}&doc=b1")
     page = opened.page
