@@ -54,7 +54,7 @@ def axe() -> Any:
 @pytest.mark.parametrize("views", [VIEWS[0::3], thorough(VIEWS[1::3]), thorough(VIEWS[2::3])], ids=range(3))
 @pytest.mark.parametrize("which", [0, thorough(1), thorough(2), thorough(3)])
 def test_nothing_is_found_in_any_view(visit: Any, axe: Any, which: int, views: list[str]) -> None:
-    """Every two of view, size, language and theme meet; a landing sees a third of the views in one size."""
+    """By night every two of view, size, language and theme meet. A landing sees a third of the views, in one size."""
     size, large = SIZES[which]
     opened = visit(f"lesson.html?lang={LANGUAGES[which % 2]}&theme={THEMES[which // 2]}", size)
     problems = [f"lesson: {text}" for text in violations(axe, opened.page)]

@@ -13,7 +13,7 @@ from tests.thorough import thorough
 
 pytestmark = [pytest.mark.ray, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make cluster")]
 AT_A_LANDING = {"a server", "a service", "PostgreSQL"}
-"""What every answer needs; the night kills the other parts, too."""
+"""Every answer needs these parts. `make test-nightly` kills the others, too."""
 
 
 @pytest.fixture(scope="module")

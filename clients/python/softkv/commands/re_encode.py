@@ -72,17 +72,15 @@ def re_encode(
 
 
 def _begin(collection: Collection, encoder: str, temperature: float | None, *, keep_vectors: bool) -> ReEncoding:
-    """Begin the job, or return the last one if it moves the collection to this encoder already, or has done so."""
+    """Begin the job; or return the last one, if it moves the collection to this encoder or has moved it."""
     from softkv import Conflict, Invalid
 
     try:
         return collection.re_encode(encoder, temperature=temperature, vectors="keep" if keep_vectors else None)
     except (Conflict, Invalid) as refusal:
-        job = _last_job(collection)
-        if job is None or job.to != encoder:
-            raise
-        told_of_it = isinstance(refusal, Conflict) or any(flaw.pointer == "/encoder" for flaw in refusal.errors)
-        if not told_of_it or (job.over and job.state != "done"):
+        is_about_the_move = isinstance(refusal, Conflict) or any(flaw.pointer == "/encoder" for flaw in refusal.errors)
+        job = _last_job(collection) if is_about_the_move else None
+        if job is None or job.to != encoder or job.state in ("failed", "cancelled"):
             raise
         return job
 

@@ -190,7 +190,7 @@ def test_a_provider_that_is_away_at_the_start_is_found_later(stub, start):
     back = False
     with (
         FaultyProxy(stub.port, lambda number: NO_HARM if back else Harm(drop=True)).running() as proxy,
-        start(proxy.url, timeout_seconds=0.3) as client,
+        start(proxy.url, timeout_seconds=1) as client,
     ):
         refused = client.post("/v1/encode", json={"texts": ["cats"]})
         assert "is not usable now" in problem(refused, 503, "encoder_unavailable")
