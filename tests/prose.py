@@ -311,21 +311,37 @@ def _string(statement: ast.AST) -> str | None:
     return None
 
 
-def _count_lines(tree: ast.AST, text: str, counts: Counts) -> None:
-    """Add the lines that hold code: neither blank, nor comment, nor docstring."""
+def code_lines(tree: ast.AST, text: str) -> set[int]:
+    """Return the numbers of the lines that hold code: neither blank, nor comment, nor docstring."""
     code: set[int] = set()
     without = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in without:
             code.update(range(token.start[0], token.end[0] + 1))
+    return code - docstring_lines(tree)
+
+
+def docstring_lines(tree: ast.AST) -> set[int]:
+    """Return the numbers of the lines that strings outside expressions span."""
+    lines: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and _string(node) is not None:
-            code.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+def comment_lines(text: str) -> set[int]:
+    """Return the numbers of the lines that have a comment."""
+    return {line for line, _ in _comments(text)}
+
+
+def _count_lines(tree: ast.AST, text: str, counts: Counts) -> None:
+    """Add the lines that hold code, and those of imports."""
     imports: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    counts.code_lines += len(code)
+    counts.code_lines += len(code_lines(tree, text))
     counts.import_lines += len(imports)
 
 
