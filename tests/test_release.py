@@ -259,19 +259,25 @@ def refusal(checkout: Path, version: str) -> str:
     return done.stderr
 
 
-def test_every_release_has_only_the_three_sections_in_their_order() -> None:
+def test_sections_of_a_release_are_in_order() -> None:
+    """The first release is listed by area, and every later one by kind of change."""
     headings = re.findall(r"^(#{2,}) (.*)$", (ROOT / CHANGES).read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] == ("##", "Unreleased")
-    order = ["Added", "Changed", "Fixed"]
-    sections: list[str] = []
+    order = ["Added", "Changed", "Removed", "Fixed"]
+    releases: list[list[str]] = []
     for level, heading in headings:
         if level == "##":
             assert re.fullmatch(rf"Unreleased|{VERSION} \({DAY}\)", heading)
-            sections = []
+            releases.append([])
         else:
-            assert (level, heading in order) == ("###", True), heading
-            sections.append(heading)
-            assert sections == sorted(set(sections), key=order.index)
+            assert level == "###", heading
+            releases[-1].append(heading)
+    *later, first = releases
+    for sections in later:
+        assert sections == sorted(set(sections) & set(order), key=order.index)
+    assert len(first) == len(set(first))
+    assert set(first) & set(order) == {"Removed"}
+    assert first[-1] == "Removed"
 
 
 def test_no_change_is_listed_twice() -> None:
