@@ -4,7 +4,8 @@ methods return.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -137,8 +138,6 @@ One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 M = TypeVar("M", bound=Callable[..., Any])
 
-_RENAMED_ARGUMENTS = {"answer_if": "min_confidence"}
-
 
 def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
     """Build a method of the blocking client from a function that builds its call.
@@ -147,7 +146,6 @@ def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> C
     """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        _reject_renamed_arguments(kwargs)
         result: T = self._sender.run(build(self._target, *args, **kwargs))
         return result
 
@@ -160,7 +158,6 @@ def async_method(
     """Build a method of the asynchronous client from a function that builds its call."""
 
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        _reject_renamed_arguments(kwargs)
         result: T = await self._sender.run(build(self._target, *args, **kwargs))
         return result
 
@@ -237,12 +234,6 @@ def async_page_method(
     return copy_signature(build, method, "AsyncPages")
 
 
-def _reject_renamed_arguments(kwargs: Mapping[str, Any]) -> None:
-    """Raise TypeError for an argument that was renamed."""
-    for name in kwargs.keys() & _RENAMED_ARGUMENTS.keys():
-        raise TypeError(f"{name} is called {_RENAMED_ARGUMENTS[name]} now: write {_RENAMED_ARGUMENTS[name]}=")
-
-
 def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
     """Give a method the name, docstring and arguments of the function that builds its call, and its own return type."""
     assert isinstance(build, FunctionType)
@@ -255,6 +246,12 @@ def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
     annotations = {name: annotation for name, annotation in build.__annotations__.items() if name != first}
     documented.__annotations__ = annotations | {"return": returned}
     documented.__doc__ = build.__doc__
+    signature: inspect.Signature | None = getattr(build, "__signature__", None)
+    if signature is not None:
+        _, *parameters = signature.parameters.values()
+        myself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        signature = signature.replace(parameters=[myself, *parameters], return_annotation=returned)
+        documented.__signature__ = signature  # type: ignore[attr-defined]
     return update_wrapper(method, documented, updated=())  # type: ignore[return-value]
 
 

@@ -170,11 +170,11 @@ def test_one_id_is_no_list_of_characters(shelf):
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
 
-def test_an_argument_that_has_another_name_now_is_told_by_it(shelf):
-    with pytest.raises(TypeError, match="answer_if is called min_confidence now: write min_confidence="):
-        shelf.attend([1.0, 0.0], answer_if=0.5)
-    with pytest.raises(softkv.Invalid, match="answer_if is called min_confidence now"):
-        list(shelf.attend_stream([1.0, 0.0], answer_if=0.5))
+def test_an_unknown_option_is_a_type_error(shelf):
+    with pytest.raises(TypeError, match=r"attend\(\) got an unexpected keyword argument 'topk'"):
+        shelf.attend([1.0, 0.0], topk=3)
+    with pytest.raises(TypeError, match=r"attend_stream\(\) got an unexpected keyword argument 'topk'"):
+        list(shelf.attend_stream([1.0, 0.0], topk=3))
 
 
 def test_a_missing_collection_is_told_in_python_s_words_with_those_there_are(shelf, softkv_client):

@@ -6,7 +6,7 @@ import inspect
 import io
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -108,6 +108,7 @@ BESIDES = {
     "hear_room": {"heard"},
     "train_model": {"heard"},
 }
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 OF_THE_SERVICE = ("service", "arrays", "classroom")
 COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in OF_THE_SERVICE} - {
     "compare_rows"
@@ -165,12 +166,45 @@ def test_every_field_of_a_request_has_an_argument(name):
     assert arguments(build) - expected <= BESIDES.get(name, set())
 
 
-def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():
-    named = [
-        value for value in inspect.signature(queries.attend).parameters.values() if value.kind is value.KEYWORD_ONLY
-    ]
-    written = {name: item.__forward_arg__ for name, item in queries.AttendOptions.__annotations__.items()}
-    assert written == {item.name: item.annotation for item in named}
+def attend_schema(name: str) -> list[dict[str, Any]]:
+    """Return the schemas of an option of `attend`; several if values of several types are allowed."""
+    field = {"where": "filter"}.get(name, name)
+    schema = resolved(DESCRIPTION["components"]["schemas"]["AttendOne"]["properties"][field])
+    return [resolved(option) for option in schema.get("anyOf", schema.get("oneOf", [schema]))]
+
+
+def allowed_words(hint: Any) -> set[Any]:
+    """Return the values of all literals in a type."""
+    if get_origin(hint) is Literal:
+        return set(get_args(hint))
+    return {word for part in get_args(hint) for word in allowed_words(part)}
+
+
+@pytest.mark.parametrize("name", [name for name in queries.ATTEND_OPTIONS if name != "ignore_defaults"])
+def test_an_option_of_attend_has_the_words_and_the_range_of_the_description(name):
+    schemas = attend_schema(name)
+    words = {word for schema in schemas for word in [*schema.get("enum", []), *schema.get("items", {}).get("enum", [])]}
+    words |= {schema["const"] for schema in schemas if "const" in schema}
+    if name not in ("where", "bias", "read"):
+        assert allowed_words(queries.option_type(name)) == words
+    check = queries.ATTEND_OPTIONS[name].check
+    bounds = [(schema[key], key) for schema in schemas for key in BOUNDS if key in schema]
+    # A temperature is 0, or a number from 1e-30 on.
+    for bound, key in [] if name == "temperature" else bounds:
+        step = 1 if key in ("minimum", "exclusiveMinimum") else -1
+        assert check is not None
+        assert bool([*check(bound, "/x")]) is key.startswith("exclusive")
+        assert [*check(bound - step, "/x")] != []
+        assert [*check(bound + step * 1e-6 if name != "top_k" else bound + step, "/x")] == []
+    assert check is not None or not bounds
+
+
+def test_help_names_every_option_of_attend():
+    signature = inspect.signature(Collection.attend)
+    assert signature.parameters.keys() - {"self", "query"} == queries.AttendOptions.__annotations__.keys()
+    for name, option in queries.ATTEND_OPTIONS.items():
+        text = f"{name}: {option.meaning}".split()
+        assert " ".join(text) in " ".join((inspect.getdoc(Collection.attend) or "").split())
 
 
 def test_a_document_has_every_field():

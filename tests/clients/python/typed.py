@@ -36,7 +36,6 @@ assert_type(client.encode(["pets"]), Encoded)
 library.put("a", "key", "value", {"n": 1}, key_vector=vector)
 
 library.attend("pets", tok_k=3)  # wrong: call-overload
-library.attend("pets", answer_if=0.5)  # wrong: call-overload
 _ = library.attend("pets").answered  # wrong: attr-defined
 library.get(3)  # wrong: arg-type
 library.put("a", colour="red")  # wrong: call-arg

@@ -4,9 +4,14 @@ sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, get_type_hints
 
 from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
@@ -29,48 +34,194 @@ Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 
 
+@dataclass(frozen=True)
+class Option:
+    """The meaning, range and flags of an option of `attend`.
+
+    Attributes:
+        meaning: its description in `help(Collection.attend)`; names of options are in backticks.
+        check: yields the flaws of a value, given its pointer.
+        group: the group of `softkv attend --help` that lists it; None if the command lacks it.
+        flags: the flags of the command, if they are not made of the name alone.
+        command_meaning: the description in the help of the command, if its values differ from Python's.
+    """
+
+    meaning: str
+    check: Callable[[Any, str], Iterator[Flaw]] | None = None
+    _: KW_ONLY
+    group: Literal["Options", "Weights", "Matches"] | None = None
+    flags: Sequence[str] = ()
+    command_meaning: str = ""
+
+
 class AttendOptions(TypedDict, total=False):
-    """Keyword arguments of `attend` besides its query."""
+    """Keyword arguments of `attend` besides its query.
 
-    temperature: float | Literal["auto"] | None
-    effective_documents: float | None
-    top_k: int | None
-    top_p: float | None
-    where: Where | None
-    normaliser: Normaliser | None
-    null: Null | None
-    max_error: float | None
-    full_text: float | Literal["auto"] | None
-    bias: Bias | None
-    min_confidence: float | None
-    conformal: float | None
-    allow_missing: bool | None
-    read: Mapping[str, Any] | None
-    include: Sequence[MatchField] | None
-    ignore_defaults: IgnoredDefaults
+    Its signature, docstring and checks, and the options of `softkv attend`, are made from these lines.
+    """
+
+    temperature: Annotated[
+        float | Literal["auto"] | None,
+        Option(
+            "0, or from 1e-30 on. Near 0 the best match has all weight; larger values share it among more documents. "
+            '"auto" chooses the temperature at which the answer rests on `effective_documents`.',
+            partial(validation.check_temperature, auto=True),
+            group="Weights",
+            flags=("-t", "--temperature"),
+        ),
+    ]
+    effective_documents: Annotated[
+        float | None,
+        Option(
+            'the number of documents on which the answer rests, with `temperature` "auto"; at least 1.',
+            partial(validation.check_number, minimum=1),
+            group="Weights",
+        ),
+    ]
+    top_k: Annotated[
+        int | None,
+        Option(
+            "how many documents to return; the collection's default or 10 if left out.",
+            partial(validation.check_number, minimum=0, maximum=validation.MAX_MATCHES),
+            group="Matches",
+            flags=("-k", "--top-k"),
+        ),
+    ]
+    top_p: Annotated[
+        float | None,
+        Option(
+            "return the fewest documents that hold this share of the documents' weight.",
+            partial(validation.check_number, above=0, maximum=1),
+            group="Matches",
+        ),
+    ]
+    where: Annotated[
+        Where | None,
+        Option(
+            "a filter for the documents that may be attended to, as F.year >= 1930.",
+            group="Options",
+            flags=("--filter",),
+            command_meaning="a filter for the documents that may be attended to.",
+        ),
+    ]
+    normaliser: Annotated[
+        Normaliser | None,
+        Option("the function that turns logits into weights; softmax if left out.", group="Weights"),
+    ]
+    null: Annotated[
+        Null | None,
+        Option('the similarity of the null key, "none of these"; False for no null key.', group="Weights"),
+    ]
+    max_error: Annotated[
+        float | None,
+        Option(
+            "the largest error that the certificate may state.",
+            partial(validation.check_number, above=0),
+            group="Weights",
+        ),
+    ]
+    full_text: Annotated[
+        float | Literal["auto"] | None,
+        Option(
+            'the factor of a document\'s full-text rank, which is added to its logit. "auto" is the calibrated factor.',
+            validation.check_text_weight,
+            group="Weights",
+        ),
+    ]
+    bias: Annotated[
+        Bias | None,
+        Option(
+            'one more term of the logits, or a list of terms, as {"field": "metadata.year", "half_life": 10}.',
+            group="Weights",
+            command_meaning="one more term of the logits; repeat the option for more.",
+        ),
+    ]
+    min_confidence: Annotated[
+        float | None,
+        Option(
+            'the confidence that the first match needs for the verdict "one". Needs a calibrated collection.',
+            partial(validation.check_number, minimum=0, maximum=1),
+            group="Matches",
+        ),
+    ]
+    conformal: Annotated[
+        float | None,
+        Option(
+            "the probability with which the returned set must contain the right document. Needs a calibrated "
+            "collection.",
+            partial(validation.check_number, minimum=0.5, maximum=0.99),
+            group="Matches",
+        ),
+    ]
+    allow_missing: Annotated[
+        bool | None,
+        Option(
+            "answer even if some documents are unavailable; the answer's coverage says how many were read.",
+            group="Options",
+        ),
+    ]
+    read: Annotated[
+        Mapping[str, Any] | None,
+        Option('a metadata field to aggregate over all documents, as {"field": "metadata.year", "as": "mean"}.'),
+    ]
+    include: Annotated[
+        Sequence[MatchField] | None,
+        Option(
+            'the fields of each match. "output" is the weighted sum of value vectors and belongs to the whole answer.'
+        ),
+    ]
+    ignore_defaults: Annotated[
+        IgnoredDefaults,
+        Option(
+            "True to ask without the defaults of the collection, or the names of those to leave out, as "
+            '["filter", "bias"].',
+            group="Options",
+            command_meaning="ask without the defaults of the collection.",
+        ),
+    ]
 
 
-def attend(
-    collection: CollectionRef,
-    query: Any,
-    *,
-    temperature: float | Literal["auto"] | None = None,
-    effective_documents: float | None = None,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    where: Where | None = None,
-    normaliser: Normaliser | None = None,
-    null: Null | None = None,
-    max_error: float | None = None,
-    full_text: float | Literal["auto"] | None = None,
-    bias: Bias | None = None,
-    min_confidence: float | None = None,
-    conformal: float | None = None,
-    allow_missing: bool | None = None,
-    read: Mapping[str, Any] | None = None,
-    include: Sequence[MatchField] | None = None,
-    ignore_defaults: IgnoredDefaults = False,
-) -> Plan[Answer | list[Answer]]:
+_TYPES = get_type_hints(AttendOptions)
+ATTEND_OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {name: hint.__metadata__[0] for name, hint in get_type_hints(AttendOptions, include_extras=True).items()}
+)
+"""The options of `attend` by name."""
+
+
+def option_type(name: str) -> Any:
+    """Return the type of an option of `attend`."""
+    return _TYPES[name]
+
+
+B = TypeVar("B", bound=Callable[..., Any])
+
+
+def _describe_options(build: B) -> B:
+    """Give a function with arguments `**options` the signature and the docstring that name each option."""
+    signature = inspect.signature(build)
+    *parameters, _ = signature.parameters.values()
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name == "ignore_defaults" else None,
+            annotation=_TYPES[name],
+        )
+        for name in ATTEND_OPTIONS
+    ]
+    build.__signature__ = signature.replace(parameters=[*parameters, *options])  # type: ignore[attr-defined]
+    if build.__doc__:  # python -OO removes docstrings
+        lines = [
+            line
+            for name, option in ATTEND_OPTIONS.items()
+            for line in textwrap.wrap(f"{name}: {option.meaning}", 112, subsequent_indent="    ")
+        ]
+        build.__doc__ = build.__doc__.replace("options: `AttendOptions`.", "\n        ".join(lines))
+    return build
+
+
+@_describe_options
+def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOptions]) -> Plan[Answer | list[Answer]]:
     """Compare one query, or several, with the keys of a collection, and return the documents with the largest weights.
 
     Every document that passes the filter gets a weight. The weights, with that of "none of these", sum to one.
@@ -79,27 +230,7 @@ def attend(
     Args:
         query: a text or a vector for one answer. A list of them, or a matrix [m, d], gives a list of answers in the
             same order; a list of any length is sent in several requests.
-        temperature: 0, or from 1e-30 on. `"auto"` chooses the temperature at which the answer rests on
-            `effective_documents`.
-        effective_documents: the target for `temperature="auto"`; at least 1.
-        top_k: how many documents to return; the collection's default or 10 if left out.
-        top_p: return the fewest documents that hold this share of the documents' weight.
-        where: a filter for the documents that may be attended to, as `F.year >= 1930`.
-        normaliser: the function that turns logits into weights.
-        null: the similarity of "none of these"; `False` for none, or "auto", "lenient", "strict" or "calibrated".
-        max_error: the largest error that the certificate may state.
-        full_text: the factor of a document's full-text rank, which is added to its logit. "auto" is the calibrated
-            factor.
-        bias: one more term of the logits, or a list of terms, as `{"field": "metadata.year", "half_life": 10}`.
-        min_confidence: the confidence that the first match needs for the verdict "one". Needs a calibrated collection.
-        conformal: the probability with which the returned set must contain the right document. Needs a calibrated
-            collection.
-        allow_missing: whether to answer when some documents are unavailable; `coverage` then says how many were read.
-        read: a metadata field to aggregate over all documents, as `{"field": "metadata.year", "as": "mean"}`.
-        include: the fields of each match. `"output"` is the weighted sum of value vectors and belongs to the whole
-            answer.
-        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out, as
-            `["filter", "bias"]`.
+        options: `AttendOptions`.
 
     Returns:
         An `Answer`, or a list of answers if a list of queries was sent.
@@ -107,35 +238,19 @@ def attend(
     Raises:
         Invalid: an argument is out of range, or a vector's width differs from the keys'.
         NotFound: the collection does not exist.
+        TypeError: there is no such option.
 
     Example:
         >>> answer = client.collection("library").attend("pets that purr", top_k=3)
         >>> answer.best.value if answer.best else "not found"
     """
-    options = _encode_options(
-        temperature=temperature,
-        effective_documents=effective_documents,
-        top_k=top_k,
-        top_p=top_p,
-        where=where,
-        normaliser=normaliser,
-        null=null,
-        max_error=max_error,
-        full_text=full_text,
-        bias=bias,
-        min_confidence=min_confidence,
-        conformal=conformal,
-        allow_missing=allow_missing,
-        read=read,
-        include=include,
-        ignore_defaults=ignore_defaults,
-    )
+    fields = _encode_options("attend", options)
     if isinstance(query, str) or (is_vector(query) and len(query)):
-        return (yield from _attend_one(collection, query, options))
-    return (yield from _attend_many(collection, query, options))
+        return (yield from _attend_one(collection, query, fields))
+    return (yield from _attend_many(collection, query, fields))
 
 
-def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOptions]) -> EventStream[Answer]:
+def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[AttendOptions]) -> EventStream[Answer]:
     """Yield intermediate answers to one query, over growing parts of a large collection, and last the final answer.
 
     Each answer has `coverage` and a certificate that holds for all documents. The last answer is what `attend` returns
@@ -143,7 +258,7 @@ def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOpt
 
     Args:
         query: a text or a vector.
-        how: the arguments of `attend`, except `read`, `allow_missing`, `min_confidence`, `conformal` and the
+        options: the options of `attend`, except `read`, `allow_missing`, `min_confidence`, `conformal` and the
             temperature "auto".
 
     Returns:
@@ -156,7 +271,9 @@ def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOpt
         >>> for answer in collection.attend_stream("pets that purr"):
         ...     print(answer.final, answer.ids)
     """
-    content = encode_json({"query": encode_query(query, "/query"), "stream": True, **_encode_options(**how)})
+    content = encode_json(
+        {"query": encode_query(query, "/query"), "stream": True, **_encode_options("attend_stream", options)}
+    )
 
     def open_stream(on_event: EventHandler) -> Plan[None]:
         yield from check_query_widths(collection, [query], lambda _: "/query")
@@ -170,31 +287,35 @@ def attend_stream(collection: CollectionRef, query: Any, **how: Unpack[AttendOpt
     return EventStream(open_stream, answer)
 
 
-def _encode_options(**how: Unpack[AttendOptions]) -> dict[str, Any]:
+def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     """Return the options of a query as fields of the request.
+
+    Args:
+        call: the name of the method, for errors.
+        options: the arguments of the method.
 
     Raises:
         Invalid: an option is out of its range.
+        TypeError: there is no such option.
     """
-    get: Any = how.get
+    values: Mapping[str, Any] = options
+    for name in values:
+        if name not in ATTEND_OPTIONS:
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
     raise_flaws(
-        chain(
-            validation.check_temperature(get("temperature"), auto=True),
-            validation.check_number(get("effective_documents"), "/effective_documents", minimum=1),
-            validation.check_top_k(get("top_k")),
-            validation.check_number(get("top_p"), "/top_p", above=0, maximum=1),
-            validation.check_number(get("max_error"), "/max_error", above=0),
-            validation.check_text_weight(get("full_text")),
-            validation.check_number(get("min_confidence"), "/min_confidence", minimum=0, maximum=1),
-            validation.check_number(get("conformal"), "/conformal", minimum=0.5, maximum=0.99),
-        )
+        flaw
+        for name, option in ATTEND_OPTIONS.items()
+        if option.check is not None and values.get(name) is not None
+        for flaw in option.check(values[name], f"/{name}")
     )
     converted = ("where", "bias", "ignore_defaults")
-    fields: dict[str, Any] = {name: option for name, option in how.items() if name not in converted}
-    options = drop_omitted(
-        **fields, bias=encode_bias(get("bias")), filter=filters.encode_filter(get("where")), vector_format=VECTOR_FORMAT
+    fields = drop_omitted(
+        **{name: value for name, value in values.items() if name not in converted},
+        bias=encode_bias(values.get("bias")),
+        filter=filters.encode_filter(values.get("where")),
+        vector_format=VECTOR_FORMAT,
     )
-    return options | null_fields(get("ignore_defaults"), options)
+    return fields | null_fields(values.get("ignore_defaults"), fields)
 
 
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:

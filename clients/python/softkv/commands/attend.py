@@ -1,45 +1,26 @@
-"""`softkv attend COLLECTION "text"`: ask one question, and show the weights of the documents."""
+"""`softkv attend COLLECTION "text"`: ask one question, and show the weights of the documents.
+
+Its options are those of `Collection.attend`, from `softkv.calls.queries.AttendOptions`.
+"""
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
-from typing import Annotated, Any, Literal
+import re
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
+from softkv.calls.queries import ATTEND_OPTIONS, Option, option_type
 from softkv.commands.command_line import ApiKey, AsJSON, Url, json_object
 from softkv.settings import DEFAULT_URL
 
-
-def _number(text: str, expected: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise typer.BadParameter(f"expected {expected}, got {text!r}")
-    return number
-
-
-def _temperature(text: str) -> float | str:
-    return text if text == "auto" else _number(text, "a number of at least 0, or auto")
-
-
-WEIGHTS, SHOWN = "Weights", "Matches"
-"""Two groups of options in the help."""
-
-NAMED_NULLS = ("auto", "lenient", "strict", "calibrated")
-
-
-def _weight(text: str) -> float | str:
-    return text if text == "auto" else _number(text, "a number, or auto")
-
-
-def _null(text: str) -> float | str | bool:
-    if text in ("false", "none"):
-        return False
-    return text if text in NAMED_NULLS else _number(text, f"{', '.join(NAMED_NULLS)}, false or a similarity")
+SHOWN_FIELDS = ("key", "value", "metadata")
+"""The fields of a match that the table shows."""
 
 
 def attend(
@@ -47,96 +28,11 @@ def attend(
     text: Annotated[
         str, typer.Argument(help="The question; with --vector, a JSON list of numbers.", show_default=False)
     ],
-    temperature: Annotated[
-        Any,
-        typer.Option(
-            "-t",
-            "--temperature",
-            parser=_temperature,
-            metavar="X|auto",
-            help="Near 0 the best match has all weight; larger values share it among more documents.",
-            rich_help_panel=WEIGHTS,
-        ),
-    ] = None,
-    effective_documents: Annotated[
-        float | None,
-        typer.Option(
-            help="With --temperature auto: the number of documents on which the answer rests.", rich_help_panel=WEIGHTS
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("-k", "--top-k", help="Show this number of matches.", rich_help_panel=SHOWN)
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="Show the matches that have this share of the weight together.", rich_help_panel=SHOWN),
-    ] = None,
-    null: Annotated[
-        Any,
-        typer.Option(
-            parser=_null,
-            metavar="auto|lenient|strict|calibrated|false|X",
-            help="The similarity of the null key, “none of these”; false for no null key.",
-            rich_help_panel=WEIGHTS,
-        ),
-    ] = None,
-    filter_: Annotated[
-        Any,
-        typer.Option(
-            "--filter", parser=json_object, metavar="JSON", help="Ask only the documents that pass this filter."
-        ),
-    ] = None,
-    normaliser: Annotated[
-        Literal["softmax", "sparsemax", "entmax15", "one_hot"] | None,
-        typer.Option(
-            help="The function that turns logits into weights.", show_default="softmax", rich_help_panel=WEIGHTS
-        ),
-    ] = None,
-    max_error: Annotated[
-        float | None, typer.Option(help="The largest proven error of the weights.", rich_help_panel=WEIGHTS)
-    ] = None,
-    full_text: Annotated[
-        Any,
-        typer.Option(
-            parser=_weight,
-            metavar="X|auto",
-            help="Add X times the full-text rank of a document to its logit.",
-            rich_help_panel=WEIGHTS,
-        ),
-    ] = None,
-    bias: Annotated[
-        list[Any] | None,
-        typer.Option(
-            parser=json_object,
-            metavar="JSON",
-            help="Add this bias term to the logits; repeat the option for more.",
-            rich_help_panel=WEIGHTS,
-        ),
-    ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="The confidence from which the first match stands out, in a calibrated collection.",
-            rich_help_panel=SHOWN,
-        ),
-    ] = None,
-    conformal: Annotated[
-        float | None,
-        typer.Option(
-            help="Show the matches that include the right document with this probability, in a calibrated collection.",
-            rich_help_panel=SHOWN,
-        ),
-    ] = None,
-    ignore_defaults: Annotated[
-        bool, typer.Option("--ignore-defaults", help="Ask without the defaults of the collection.")
-    ] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Answer even if some documents cannot be read now.")
-    ] = False,
     vector: Annotated[bool, typer.Option("--vector", help="The question is a vector, not a text.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
+    **options: Any,
 ) -> None:
     """Ask a collection a question.
 
@@ -149,26 +45,11 @@ def attend(
     from softkv.commands.console import output, show_answer, write_json
     from softkv.commands.remote import connect
 
-    options: dict[str, Any] = {
-        "temperature": temperature,
-        "effective_documents": effective_documents,
-        "top_k": top_k,
-        "top_p": top_p,
-        "null": null,
-        "where": filter_,
-        "normaliser": normaliser,
-        "max_error": max_error,
-        "full_text": full_text,
-        "bias": bias or None,
-        "min_confidence": min_confidence,
-        "conformal": conformal,
-        "allow_missing": allow_missing or None,
-        "ignore_defaults": ignore_defaults,
-        "include": None if as_json else ("key", "value", "metadata"),
-    }
+    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen["include"] = None if as_json else SHOWN_FIELDS
     question = _vector(text) if vector else text
     with connect(url, api_key) as client:
-        answer = client.collection(collection).attend(question, **options).to_dict()
+        answer = client.collection(collection).attend(question, **chosen).to_dict()
     if as_json:
         write_json(answer)
         return
@@ -184,3 +65,74 @@ def _vector(text: str) -> list[float]:
     if not vector or not numbers:
         raise typer.BadParameter(f"with --vector the question is a JSON list of numbers, got {text!r}")
     return list(vector)
+
+
+def _parameters() -> Iterator[inspect.Parameter]:
+    """Yield the parameters of the command: its own, and one for each option of `Collection.attend` that it has."""
+    collection, text, *flags, _ = inspect.signature(attend, eval_str=True).parameters.values()
+    yield from (collection, text)
+    for name, option in ATTEND_OPTIONS.items():
+        if option.group is not None:
+            kind, settings = _command_option(option_type(name))
+            group = None if option.group == "Options" else option.group
+            names = option.flags or ("--" + name.replace("_", "-"),)
+            typed = typer.Option(*names, help=_help(option), rich_help_panel=group, **settings)
+            yield inspect.Parameter(
+                name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Annotated[kind, typed]
+            )
+    yield from flags
+
+
+def _help(option: Option) -> str:
+    """Return the meaning of an option as a sentence in which other options are named by their flags."""
+    meaning = option.command_meaning or option.meaning
+    flagged = re.sub(r"`(\w+)`", lambda name: "--" + name[1].replace("_", "-"), meaning)
+    return flagged[0].upper() + flagged[1:]
+
+
+def _command_option(type_: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the type of an option of the command, and the arguments of `typer.Option` that read a value from text.
+
+    Args:
+        type_: the type of the argument in Python, such as `float | Literal["auto"] | None`.
+    """
+    alternatives = [member for member in _members(type_) if member is not type(None)]
+    words = [word for member in alternatives if get_origin(member) is Literal for word in get_args(member)]
+    if bool in alternatives:
+        return bool | None, {}
+    if float in alternatives and words:
+        shown = [str(word).lower() for word in words]
+        return Any, {
+            "parser": _number_or_word(dict(zip(shown, words, strict=True))),
+            "metavar": "|".join([*shown, "X"]),
+        }
+    if words or len(alternatives) == 1:
+        return type_, {}
+    is_list = any(get_origin(member).__name__ == "Sequence" for member in alternatives if get_origin(member))
+    return (list[Any] | None if is_list else Any), {"parser": json_object, "metavar": "JSON"}
+
+
+def _members(type_: Any) -> tuple[Any, ...]:
+    """Return the alternatives of a union, or the type alone if it is not a union."""
+    return get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
+
+
+def _number_or_word(words: dict[str, Any]) -> Callable[[str], Any]:
+    """Return a parser that reads a finite number, or the value of a word."""
+    values = words | ({"none": False} if "false" in words else {})
+
+    def value(text: str) -> Any:
+        if text in values:
+            return values[text]
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise typer.BadParameter(f"expected a number, or {', '.join(words)}, got {text!r}")
+        return number
+
+    return value
+
+
+attend.__signature__ = inspect.Signature([*_parameters()])  # type: ignore[attr-defined]

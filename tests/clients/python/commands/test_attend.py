@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from softkv.calls.queries import ATTEND_OPTIONS
 from tests.running import RunningService
 from tests.service.commands.conftest import Softkv
 
@@ -123,3 +124,21 @@ def test_it_shows_the_defaults_of_the_collection(softkv: Softkv, service: Runnin
         assert "artificial intelligence" in shown
         assert "Defaults" not in softkv("attend", "library", QUESTION, "--ignore-defaults").stdout
         client.patch("/v1/collections/library", json={"defaults": None})
+
+
+def test_the_command_has_the_options_of_the_client(softkv: Softkv) -> None:
+    shown = softkv("attend", "--help", COLUMNS="200").stdout
+    for name, option in ATTEND_OPTIONS.items():
+        flags = option.flags or ("--" + name.replace("_", "-"),)
+        for flag in flags:
+            assert (re.search(rf"{flag}\b", shown) is not None) is (option.group is not None), name
+    assert "auto|lenient|strict|calibrated|false|X" in shown
+    assert "answer rests on --effective-documents" in " ".join(re.sub("[│╭╮╰╯─]", " ", shown).split())
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--null", "--full-text"])
+@pytest.mark.parametrize("value", ["warm", "nan", "inf"])
+def test_an_option_refuses_a_value_that_is_not_a_number(softkv: Softkv, option: str, value: str) -> None:
+    ended = softkv("attend", "library", QUESTION, option, value)
+    assert ended.exit_code == 2
+    assert "expected a number, or auto" in ended.stderr
