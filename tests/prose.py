@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("attention", "service", "clients/python")
+PACKAGES = ("attention", "service", "clients")
 VAGUE = frozenset(
     {
         "found",
@@ -176,10 +176,10 @@ class Counts:
 
 
 def python_files(folder: Path) -> list[Path]:
-    """Return the Python files below a folder, without build output."""
-    skipped = {"build", "dist", "node_modules", ".venv"}
+    """Return the Python files below a folder, without build output and tests."""
+    skipped = {"build", "dist", "node_modules", ".venv", "tests"}
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
-    return [path for path in files if not skipped & set(path.relative_to(ROOT).parts)]
+    return [path for path in files if not skipped & set(path.relative_to(folder).parts)]
 
 
 def count(paths: list[Path]) -> Counts:

@@ -60,7 +60,7 @@ def test_python_prints_what_its_comments_say(page, library):
 
 @pytest.mark.parametrize("page", FRAMEWORKS, ids=lambda page: page.name)
 def test_the_python_of_a_framework_runs_in_its_own_suite(page):
-    suite = ROOT / "tests" / "integrations" / SUITES[page.name] / "test_documented.py"
+    suite = ROOT / "clients" / SUITES[page.name] / "tests" / "test_documented.py"
     assert f'run_python(Page("{page.name}")' in suite.read_text(encoding="utf-8")
 
 

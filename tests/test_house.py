@@ -17,7 +17,11 @@ OWN = [
     and not {"vendor", "node_modules", "dist", "build", "generated"} & set(path.parts)
 ]
 HOUSE = ("attention", "service", "clients")
-PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE]
+PYTHON = [
+    path
+    for path in OWN
+    if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE and "tests" not in path.relative_to(ROOT).parts
+]
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "service/encoding/remote/", "clients/")
 TELLS_RAY = "service/cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these

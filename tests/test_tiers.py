@@ -24,9 +24,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TIERS = ["lint", "test", "test-browser", "test-alone", "cluster", "integrations"]
 PROCESSORS = 2
 LANDING_MINUTES = 90
-CONSTRAINTS = Path("clients/python/constraints")
-PINNED = sorted(path.stem for path in (ROOT / CONSTRAINTS).iterdir())
-FRAMEWORKS = [name for name in PINNED if not name.endswith("-oldest")]
+FRAMEWORKS = sorted(path.parent.name for path in ROOT.glob("clients/*/constraints.txt"))
+OLDEST = [f"{path.parent.name}-oldest" for path in ROOT.glob("clients/*/constraints-oldest.txt")]
 # `python -m venv DIR` makes programs of this kind; they, too, only write down that they ran.
 INTERPRETER = """#!/bin/sh
 if [ "$1" = "-c" ]; then echo 3.11; exit; fi
@@ -48,8 +47,7 @@ RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "p
 RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 LANGGRAPH = [
     "python3.11 -m venv .venv-langgraph",
-    f"{PIP} clients/python/constraints/langgraph.txt -e clients/python[langgraph] "
-    "mypy pytest pytest-asyncio hypothesis langgraph",
+    f"{PIP} clients/langgraph/constraints.txt -e clients/python -e clients/langgraph[test]",
 ]
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
@@ -98,12 +96,12 @@ def make(tmp_path):
         "constraints-integrations.txt",
         "constraints-contenders.txt",
         "docs/site/requirements.txt",
+        *(str(path.relative_to(ROOT)) for item in FRAMEWORKS for path in (ROOT / "clients" / item).glob("*.t*")),
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     for dist in ("dist", "elsewhere"):
         (tmp_path / dist).mkdir()
-    shutil.copytree(ROOT / CONSTRAINTS, tmp_path / CONSTRAINTS)
     interpreter, log = tmp_path / "python3.11", tmp_path / "log"
     interpreter.write_text(INTERPRETER)
     interpreter.chmod(0o755)
@@ -150,20 +148,22 @@ def test_each_works_first(make):
     assert make("lint", "test") == [*of_python, "python -m tests.page check", TEST]
 
 
-@pytest.mark.parametrize("name", PINNED)
+@pytest.mark.parametrize("name", [*FRAMEWORKS, *OLDEST])
 def test_a_framework_has_an_environment_of_its_own(make, name):
     framework = name.removesuffix("-oldest")
+    pins = f"clients/{framework}/constraints{name.removeprefix(framework)}.txt"
     made, installed, *run = make(f"integrations-{name}")[3:]
     assert made == f"python3.11 -m venv .venv-{name}"
-    assert installed.startswith(f"{PIP} {CONSTRAINTS}/{name}.txt -e clients/python[{framework}] mypy pytest")
+    assert installed.startswith(f"{PIP} {pins} -e clients/python ")
+    assert installed.endswith(f" -e clients/{framework}[test]")
     assert run == [f"python -m tests.integrations.run {name}"]
     assert make(f"integrations-{name}") == run
 
 
 def test_integrations_are_those_of_the_newest_versions(make):
-    ran = [line.split()[3] for line in make("integrations") if "tests.integrations.run" in line]
-    assert ran == FRAMEWORKS
-    assert "langchain" in ran
+    assert make("integrations")[-1] == f"python -m tests.integrations.run {' '.join(FRAMEWORKS)} -m end_to_end"
+    assert make("integrations-all") == [f"python -m tests.integrations.run {name}" for name in FRAMEWORKS]
+    assert "langchain" in FRAMEWORKS
 
 
 def test_the_environments_of_all_tiers_are_made_together(make):
@@ -174,7 +174,7 @@ def test_the_environments_of_all_tiers_are_made_together(make):
 
 def test_nobody_else_installs_a_framework(make):
     ran = make("run", "install", "test", "test-long", "lint")
-    assert not [line for line in ran if str(CONSTRAINTS) in line or "tests.integrations" in line]
+    assert not [line for line in ran if "clients/langchain" in line or "tests.integrations" in line]
 
 
 def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
@@ -199,6 +199,8 @@ def test_what_is_compared_with_has_an_environment_of_its_own(make):
 def test_wheels_are_of_all_distributions(make):
     wheel = "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist ./attention ./clients/python ."
     assert make("wheels") == [VENV, WHEEL, *SITE, wheel]
+    packages = " ".join(f"./clients/{name}" for name in FRAMEWORKS)
+    assert make("partners") == [wheel.replace("./attention ./clients/python .", packages)]
 
 
 def test_the_site_is_built_in_an_environment_of_its_own(make):

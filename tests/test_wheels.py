@@ -75,11 +75,10 @@ with softkv.Client(sys.argv[1]) as client:
     print(json.dumps(notes.attend([1.0, 0.0])[0].value))
 """
 
-# Every module, but those that ask for a framework or a program of others.
+# Every module, but those that ask for a program of others.
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv
-extras = ("softkv.langchain", "softkv.llamaindex", "softkv.haystack", "softkv.langgraph", "softkv.mem0",
-          "service.storage.postgres", "service.cluster.ray_cluster", "service.mcp", "softkv.mcp",
+extras = ("service.storage.postgres", "service.cluster.ray_cluster", "service.mcp", "softkv.mcp",
           "service.lab.training", "attention.transformer.packed")
 names = [each.name for package in (attention, service, softkv)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]

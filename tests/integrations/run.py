@@ -1,6 +1,6 @@
-"""`make integrations` runs this: a service with two encoders, and beside it a framework's suite in its environment.
+"""Suites of the packages for frameworks, each in its environment, against one service with two encoders.
 
-python -m tests.integrations.run langchain [what pytest takes]
+python -m tests.integrations.run langchain [more names] [arguments of pytest]
 """
 
 from __future__ import annotations
@@ -16,30 +16,22 @@ from tests.checkpoints import save_two_encoders
 from tests.examples import ROOT
 from tests.running import RunningService
 
-HERE = "tests/integrations"
 # A developer's settings for such a library would change the test.
 THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "MEM0_", "OPENAI_", "OPENROUTER_", "SOFTKV_")
+SETTINGS = ["-c", "tests/integrations/pytest.ini", "--rootdir", ".", "-p", "tests.integrations.fixtures"]
 
 
-def run(name: str, arguments: list[str]) -> int:
-    """Check the module's types and run its suite → the exit status.
+def run(names: list[str], arguments: list[str]) -> int:
+    """Run the suites of these frameworks, and check the types of a package whose whole suite runs.
 
     Args:
-        name: the framework's, with `-oldest` behind it for the oldest versions that the client supports.
-        given: arguments of pytest's; without a place, all of the suite is run.
+        names: folders of `clients/`, with `-oldest` behind them for the oldest versions that the package supports.
+        arguments: arguments of pytest. Without a path, all tests of a framework are run.
+
+    Returns:
+        The exit status: the first that is not 0.
     """
-    framework = name.removesuffix("-oldest")
-    python = str(ROOT / f".venv-{name}" / "bin" / "python")
     environment = {variable: item for variable, item in os.environ.items() if not variable.startswith(THEIRS)}
-    if name == framework:
-        # The types of imported modules are checked elsewhere: make lint.
-        strict = ["--strict", "--follow-imports=silent", "--config-file=", f"--cache-dir={ROOT}/.mypy_cache/{name}"]
-        types = [python, "-m", "mypy", *strict, "-p", f"softkv.{framework}"]
-        checked = subprocess.run(types, cwd=ROOT / "clients" / "python", env=environment, check=False)
-        if checked.returncode:
-            return checked.returncode
-    folders = [] if any(item.startswith(HERE) for item in arguments) else [f"{HERE}/{framework}"]
-    suite = [python, "-m", "pytest", "-c", f"{HERE}/pytest.ini", "--rootdir", ".", "--confcutdir", HERE]
     with (
         tempfile.TemporaryDirectory() as data,
         tempfile.TemporaryDirectory() as models,
@@ -48,8 +40,31 @@ def run(name: str, arguments: list[str]) -> int:
         logging.disable(logging.INFO)  # a line for each request
         service.wait_until_ready()
         variables = environment | {"SOFTKV_URL": service.url}
-        return subprocess.run([*suite, *folders, *arguments], cwd=ROOT, env=variables, check=False).returncode
+        statuses = [_run_suite(name, arguments, variables) for name in names]
+    return next((status for status in statuses if status), 0)
+
+
+def _run_suite(name: str, arguments: list[str], environment: dict[str, str]) -> int:
+    """Run the suite of one framework, and return its exit status."""
+    framework = name.removesuffix("-oldest")
+    folder = f"clients/{framework}"
+    python = str(ROOT / f".venv-{name}" / "bin" / "python")
+    if name == framework and not arguments:
+        types = [python, "-m", "mypy", f"--cache-dir={ROOT}/.mypy_cache/{name}"]
+        checked = subprocess.run(types, cwd=ROOT / folder, env=environment, check=False)
+        if checked.returncode:
+            return checked.returncode
+    tests = [] if any(argument.startswith("clients/") for argument in arguments) else [f"{folder}/tests"]
+    suite = [python, "-m", "pytest", *SETTINGS, "--confcutdir", folder, *tests, *arguments]
+    return subprocess.run(suite, cwd=ROOT, env=environment, check=False).returncode
+
+
+def main() -> int:
+    """Run the suites that the command line names."""
+    words = sys.argv[1:]
+    count = next((index for index, word in enumerate(words) if not (ROOT / f".venv-{word}").is_dir()), len(words))
+    return run(words[:count], words[count:])
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1], sys.argv[2:]))
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""docs/guide/haystack.md: what its examples print, and that it has every argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from haystack_integrations.components.retrievers.softkv import SoftkvRetriever
+from haystack_integrations.document_stores.softkv import SoftkvDocumentStore
+from tests.examples import Page, run_python
+
+PAGE = Page("docs/guide/haystack.md")
+
+
+@pytest.mark.end_to_end
+def test_python_prints_what_its_comments_say(client):
+    assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 3
+    for item in client.collections("haystack-"):
+        client.collection(item.name).drop()
+
+
+@pytest.mark.parametrize("kind", [SoftkvDocumentStore, SoftkvRetriever])
+def test_every_argument_stands_there(kind):
+    words = set(re.findall(r"\w+", PAGE.text))
+    assert set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs", "fields"} - words == set()

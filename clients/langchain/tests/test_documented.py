@@ -1,0 +1,33 @@
+"""docs/guide/langchain.md and a recipe: what their examples print, and that it has every argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from langchain_softkv import SoftkvCache, SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
+from tests.examples import Page, run_python
+
+PAGE = Page("docs/guide/langchain.md")
+
+
+@pytest.mark.end_to_end
+def test_python_prints_what_its_comments_say(client):
+    assert run_python(Page("docs/guide/langchain.md"), os.environ["SOFTKV_URL"]) > 4
+    assert client.collections("langchain-").count() == 0
+
+
+def test_the_recipe_answers_and_says_that_it_does_not_know(client):
+    assert run_python(Page("docs/guide/recipes/rag.md"), os.environ["SOFTKV_URL"]) == 1
+    assert client.collections("langchain-").count() == 0
+
+
+@pytest.mark.parametrize("kind", [SoftkvCache, SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore])
+def test_every_argument_stands_there(kind):
+    words = set(re.findall(r"\w+", PAGE.text))
+    arguments = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters
+    theirs = {"name", "tags", "metadata", "args", "kwargs"}
+    assert set(arguments) - theirs - words == set()

@@ -1,0 +1,27 @@
+"""docs/guide/llamaindex.md: what its examples print, and that it has every argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from llama_index.vector_stores.softkv import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
+from tests.examples import Page, run_python
+
+PAGE = Page("docs/guide/llamaindex.md")
+
+
+@pytest.mark.end_to_end
+def test_python_prints_what_its_comments_say(client):
+    assert run_python(Page("docs/guide/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
+    for item in client.collections("llamaindex-"):
+        client.collection(item.name).drop()
+
+
+@pytest.mark.parametrize("kind", [SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore])
+def test_every_argument_stands_there(kind):
+    words = set(re.findall(r"\w+", PAGE.text))
+    assert set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs", "fields"} - words == set()
