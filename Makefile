@@ -20,6 +20,7 @@ MODEL = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
 WHEEL_FLAGS ?=
 DEMO ?= library,videos,python,unicode
+LAB ?=
 
 # Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
 OTHERS := .venv-integrations
@@ -83,16 +84,24 @@ NONE_IS_FINE = || [ $$? = 5 ]
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml
 OWN = -e attention -e clients/python
 
-# What serves, and all of it with what tests and lint need.
+# Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
+# need. Each step installs into what the earlier ones installed.
+SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
+
 $(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
-	  else echo "installing about 1.5 GB into $(VENV), two to five minutes"; fi
-	$(BIN)/python $(if $(wildcard $@),$(PIP),$(subst --quiet,--progress-bar off,$(PIP))) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[lab]'
+	  else echo "installing about 0.5 GB into $(VENV), one to three minutes"; fi
+	$(BIN)/python $(if $(wildcard $@),$(PIP),$(subst --quiet,--progress-bar off,$(PIP))) $(SERVES) -e .
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.serves
+	@echo "installing torch into $(VENV), about 1 GB, for training in the lab"
+	$(BIN)/python $(PIP) $(SERVES) -e '.[lab]'
 	@touch $@
 
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
-	$(BIN)/python $(PIP) -c $(CONSTRAINTS) $(MODEL) $(OWN) -e '.[dev]'
-	@touch $(VENV)/.serves $@
+	$(BIN)/python $(PIP) $(SERVES) -e '.[dev]'
+	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
 	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
@@ -139,7 +148,8 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 
 environments: $(VENV)/.compiled $(LATER:%=%/.installed)
 
-run: $(VENV)/.serves
+# make run LAB=1: with torch, so that the lab can train models. What LAB=1 installed stays if it is left out later.
+run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
 	$(BIN)/softkv serve --demo $(DEMO)
 
 test: $(if $(T)$(K),install,$(VENV)/.compiled)

@@ -72,8 +72,9 @@ class Lab:
         """
         if find_spec("torch") is None:
             raise LibraryNeeded(
-                "training needs torch, which is not installed: run `pip install 'softkv[lab]'`, or take the image with "
-                "-full in its tag"
+                "training needs torch 2.6 or later, and this installation has no torch: in a checkout start the "
+                "service with `make run LAB=1`, elsewhere run `pip install 'softkv[lab]'` or take the image with -full "
+                "in its tag"
             )
         with suppress(TimeoutError):
             async with asyncio.timeout(CANCELLED_SECONDS):

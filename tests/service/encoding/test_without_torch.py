@@ -38,19 +38,6 @@ vectors = encoder.encode(json.loads(sys.argv[1]), "document").vectors
 print(json.dumps({"vectors": vectors.tolist(), "weights": layer.weights.sum(axis=-1).tolist(),
                   "loaded": sorted(sys.modules)}))
 """
-SERVED = """
-import json, sys, tempfile
-from tests.running import RunningService
-with tempfile.TemporaryDirectory() as data, RunningService(data_dir=data) as running, running.client() as client:
-    running.wait_until_ready()
-    client.put("/v1/collections/a", json={}).raise_for_status()
-    documents = [{"id": text, "key": text} for text in ("a cat sleeps on the mat", "how to reset a password")]
-    client.post("/v1/collections/a/documents", json={"documents": documents}).raise_for_status()
-    found = client.post("/v1/collections/a/attend", json={"query": "a sleepy pet"}).raise_for_status().json()
-    traced = client.post("/v1/trace", json={"text": "a dog"}).raise_for_status().json()
-print(json.dumps({"best": found["matches"][0]["id"], "verdict": found["evidence"]["verdict"],
-                  "tokens": len(traced["tokens"])}))
-"""
 STATIC = """
 import json, sys
 from service.encoding import load_encoder
@@ -85,11 +72,6 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
     limit = 2e-3 if precision == "bfloat16" else 5e-6 if usable() else 1e-6
     np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol=limit)
     np.testing.assert_allclose(report["weights"], 1, atol=1e-6)
-
-
-@pytest.mark.thorough
-def test_a_service_without_torch_serves_the_default_model():
-    assert json.loads(run(BLOCKED + SERVED)) == {"best": "a cat sleeps on the mat", "verdict": "one", "tokens": 4}
 
 
 def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definition(random_model):

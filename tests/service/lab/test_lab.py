@@ -140,5 +140,5 @@ def test_a_child_that_takes_too_long_is_ended(monkeypatch):
 
 def test_without_torch_nothing_is_trained(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(LibraryNeeded, match="needs torch"):
+    with pytest.raises(LibraryNeeded, match=r"needs torch 2\.6 or later.* has no torch.*make run LAB=1"):
         train(Lab(), SHORT)
