@@ -1,7 +1,10 @@
-"""Blocks: what is kept of a row, how they grow behind what is seen of them, and where originals lie."""
+"""Blocks of rows: their capacity, how they are written, and where their originals are stored."""
 
 from __future__ import annotations
 
+import mmap
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attention.kernels.layout import CHUNK
 from attention.lookup import Limits, Memory, Question, Rows, answer
-from attention.lookup.memory.blocks import BlockFormat, row_norms
+from attention.lookup.codes.quantisation import MAX_WIDTH
+from attention.lookup.memory import blocks as chunks
+from attention.lookup.memory.blocks import (
+    BlockFormat,
+    allocate_originals,
+    bytes_in_file,
+    read_ahead,
+    row_norms,
+    write_chunks,
+)
+from tests.blas import with_two_blas_threads
 
 WIDTH = 5
 LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1)
@@ -88,3 +102,127 @@ def test_a_block_has_room_for_at_most_twice_its_rows():
         memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
         (segment,) = memory.view.segments
         assert segment.block.capacity <= max(2 * segment.count, LIMITS.first_rows)
+
+
+@pytest.mark.parametrize(
+    ("layout", "width", "coded"),
+    [
+        (BlockFormat("cosine"), 384, True),
+        (BlockFormat("dot"), MAX_WIDTH, True),
+        (BlockFormat("dot"), MAX_WIDTH + 1, False),
+        (BlockFormat("gaussian"), 384, False),
+        (BlockFormat("cosine", codes_later=True), 384, False),
+    ],
+)
+def test_keys_have_codes_where_these_say_something_and_are_wanted_now(layout, width, coded):
+    assert layout.codes(width) is coded
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 0), (5, 6), (0, CHUNK), (CHUNK - 1, CHUNK + 1), (3, 9 * CHUNK), (7 * CHUNK, 11 * CHUNK + 1)]
+)
+def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end, cores):
+    monkeypatch.setattr(chunks, "workers", lambda: cores)
+    runs = list(write_chunks(lambda first, stop: (first, stop), start, end))
+    assert [row for first, stop in runs for row in range(first, stop)] == list(range(start, end))
+    assert all(first // CHUNK == (stop - 1) // CHUNK for first, stop in runs)
+
+
+def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
+    for end, in_this_thread in (
+        (chunks.SINGLE_THREAD_CHUNKS * CHUNK, True),
+        ((chunks.SINGLE_THREAD_CHUNKS + 1) * CHUNK, False),
+    ):
+        threads = set(write_chunks(lambda *_: threading.current_thread(), 0, end))
+        assert (threads == {threading.current_thread()}) == in_this_thread
+
+
+def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monkeypatch):
+    begun, ended = [], []
+
+    def write(first, _):
+        if first == 0:
+            raise MemoryError("no room")
+        begun.append(first)
+        time.sleep(0.05)
+        ended.append(first)
+
+    monkeypatch.setattr(chunks, "workers", lambda: 3)
+    with pytest.raises(MemoryError, match="no room"):
+        list(write_chunks(write, 0, 8 * CHUNK))
+    assert sorted(ended) == sorted(begun)
+    assert set(ended) <= {CHUNK, 2 * CHUNK, 3 * CHUNK}
+
+
+ASKED = """
+from attention.kernels.dispatch import blas_controller
+from attention.kernels.layout import CHUNK
+from attention.lookup.memory.blocks import write_chunks
+from tests.blas import with_two_blas_threads
+
+def threads(*_):
+    return [library["num_threads"] for library in blas_controller().info()]
+
+print(list(write_chunks(threads, 0, {count} * CHUNK)), threads())
+"""
+
+
+@pytest.mark.parametrize("count", [1, chunks.SINGLE_THREAD_CHUNKS + 3])
+def test_matrix_products_of_a_chunk_are_made_by_the_thread_that_writes_it(count):
+    assert with_two_blas_threads(ASKED.format(count=count)) == f"{[[1]] * count} [2]\n"
+
+
+def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):
+    small, large = allocate_originals(9, 11, tmp_path, 400), allocate_originals(10, 10, tmp_path, 400)
+    assert [type(array) for array in (small, large, allocate_originals(10, 10, None, 400))] == [
+        np.ndarray,
+        np.memmap,
+        np.ndarray,
+    ]
+    large[:] = 3
+    assert (large.shape, large.dtype, large.sum()) == ((10, 10), np.float32, 300)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_lies_in_a_file_is_read_ahead(tmp_path):
+    in_memory, filed = allocate_originals(900, 384, None, 0), allocate_originals(900, 384, tmp_path, 0)
+    assert (bytes_in_file(in_memory), bytes_in_file(filed)) == (0, 900 * 384 * 4)
+    in_memory[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
+    reads = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option, start, length):
+            reads.append((start, length))
+            return super().madvise(option, start, length)
+
+    watched = np.ndarray((900, 384), np.float32, Mapped(-1, 900 * 384 * 4))
+    rows = np.array([0, 2, 3, 899])
+    for vectors in (in_memory, filed, watched):
+        read_ahead(vectors, rows)
+    np.testing.assert_array_equal(filed[rows], in_memory[rows])
+    for row, (start, length) in zip(rows.tolist(), reads, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= row * 1536 < start + mmap.PAGESIZE
+        assert start + length == (row + 1) * 1536
+
+
+def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
+    (tmp_path / "some").write_bytes(bytes(1 << 20))
+    reads = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option, start, length):
+            reads.append((start, length))
+            return super().madvise(option, start, length)
+
+    with (tmp_path / "some").open("rb") as file:
+        mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    vectors = np.ndarray((100, 32), np.float32, mapped, 3 * mmap.PAGESIZE + 128)
+    assert bytes_in_file(vectors) == vectors.nbytes
+    read_ahead(vectors, np.array([0, 99]))
+    starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
+    for expected, (start, length) in zip(starts, reads, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= expected < start + mmap.PAGESIZE
+        assert start + length == expected + 128

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.softmax.evidence import NullKey
-from attention.lookup.softmax.mixture import TailSums, mix
+from attention.lookup.softmax.mixture import RaggedRows, TailSums, mix
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 
@@ -64,3 +64,20 @@ def test_a_tail_too_light_for_a_float_keeps_its_logarithm():
     (mixed,) = mix(head, listed, tail_sums, [None], np.array([1e-3]))
     assert mixed.tail < 1e-320
     assert mixed.log_tail == pytest.approx(-1000.0, rel=1e-12)
+
+
+RUNS = RaggedRows(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
+
+
+def lists(runs):
+    return [tuple(value.tolist() for value in runs.of(runs.values, case)) for case in range(len(runs.counts))]
+
+
+def test_each_case_has_known_rows_and_others_behind_them():
+    assert lists(RUNS) == [([0, 1, 2], [3]), ([4], []), ([5, 6], [7, 8, 9])]
+
+
+def test_some_of_the_cases_are_as_they_were_among_all():
+    assert lists(RUNS.select([0, 2])) == [lists(RUNS)[0], lists(RUNS)[2]]
+    assert lists(RUNS.select([1])) == [lists(RUNS)[1]]
+    assert RUNS.select([0, 1, 2]) is RUNS
