@@ -106,7 +106,7 @@ def test_arguments_are_left_as_they_were():
         np.testing.assert_array_equal(array, copy)
 
 
-def test_arrays_are_told_apart_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_are_recognised_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.ones((2, 3), np.float32)
     expected = attend(x, x, x).output
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # as the import begins

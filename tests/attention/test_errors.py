@@ -95,12 +95,12 @@ def test_parameters_that_cannot_be(options, words):
         (QUERY.astype(str), "query must hold real numbers"),
     ],
 )
-def test_arrays_that_are_no_numbers(query, words):
+def test_arrays_without_numbers_are_refused(query, words):
     with pytest.raises(ParameterError, match=words):
         attend(query, KEY, VALUE)
 
 
-def test_none_is_no_array():
+def test_none_is_refused_as_an_array():
     for missing in range(3):
         arrays = [None if position == missing else array for position, array in enumerate((QUERY, KEY, VALUE))]
         with pytest.raises(ParameterError, match="query, key and value must be arrays, got None"):

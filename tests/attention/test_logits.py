@@ -144,7 +144,7 @@ def test_a_row_with_every_key_masked_leaves_a_null_key_everything(made, arrays, 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
 @pytest.mark.parametrize("hidden", [math.nan, 1e38])
-def test_what_a_masked_key_holds_does_not_matter(made, normaliser, temperature, hidden):
+def test_the_content_of_a_masked_key_does_not_matter(made, normaliser, temperature, hidden):
     query, key, value = (made(np.asarray(array, dtype=np.float32)) for array in tied(np.asarray))
     mask = made(np.array([True, True, True, False]))
     options = {"similarity": "dot", "temperature": temperature, "mask": mask, "normaliser": normaliser}
@@ -180,6 +180,6 @@ def test_a_million_equal_keys_in_float32_weigh_one_together(made):
 
 
 @pytest.mark.parametrize("temperature", [-1.0, -0.0 - 1e-40, 1e-31, 9.9e-31, math.nan, -math.inf])
-def test_a_temperature_that_is_no_temperature_is_refused(arrays, temperature):
+def test_an_invalid_temperature_is_refused(arrays, temperature):
     with pytest.raises(ParameterError, match="temperature must be 0, or from 1e-30"):
         attend(*arrays, temperature=temperature)

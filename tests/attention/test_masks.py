@@ -9,7 +9,7 @@ import torch
 from attention import ParameterError, ShapeError, attend, causal, filtered, padding
 
 
-def test_causal_lets_a_query_see_itself_and_what_came_before():
+def test_causal_lets_a_query_see_itself_and_earlier_keys():
     expected = [[True, False, False, False, False], [True, True, False, False, False], [True] * 3 + [False] * 2]
     np.testing.assert_array_equal(causal(3, 5), expected)
 
@@ -18,7 +18,7 @@ def test_causal_of_the_last_queries_is_the_end_of_the_whole_mask():
     np.testing.assert_array_equal(causal(2, 7, offset=5), causal(7, 7)[5:])
 
 
-def test_padding_hides_what_fills_a_sequence_up():
+def test_padding_hides_the_positions_after_each_length():
     mask = padding(np.array([2, 0, 3]), 3)
     assert mask.shape == (3, 1, 3)
     np.testing.assert_array_equal(mask[:, 0], [[True, True, False], [False] * 3, [True] * 3])
@@ -29,7 +29,7 @@ def test_filtered_keeps_the_rows_named():
     assert not filtered(np.array([], np.int64), 5).any()
 
 
-def test_masks_combine_and_are_made_in_the_library_of_what_they_are_like():
+def test_masks_combine_and_have_the_library_of_their_example():
     query, key = torch.randn(2, 3, 5), torch.randn(2, 7, 5)
     mask = causal(3, 7, like=query) & padding(torch.tensor([1, 7]), 7) & filtered(torch.tensor([0, 2]), 7)
     weights = attend(query, key, key, mask=mask).weights
@@ -39,7 +39,7 @@ def test_masks_combine_and_are_made_in_the_library_of_what_they_are_like():
     np.testing.assert_array_equal(weights > 0, expected)
 
 
-def test_what_is_no_mask_is_refused():
+def test_an_invalid_mask_is_refused():
     with pytest.raises(ShapeError, match="rows must lie from 0 to 4, got 1 to 5"):
         filtered(np.array([5, 1]), 5)
     with pytest.raises(ShapeError, match="got -1 to 1"):

@@ -21,7 +21,7 @@ def test_an_array_begins_where_a_cache_line_does(shape, dtype):
     assert made.flags.c_contiguous
 
 
-def test_what_is_written_to_a_file_that_is_not_writable_stays_here(tmp_path):
+def test_a_read_only_file_is_not_changed_by_writing_to_its_mapping(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(4096))
     pages = mapping(os.open(path, os.O_RDONLY), 4096, writable=False)
@@ -29,7 +29,7 @@ def test_what_is_written_to_a_file_that_is_not_writable_stays_here(tmp_path):
     assert not any(path.read_bytes())
 
 
-def test_memory_is_told_from_a_file(tmp_path):
+def test_file_of_tells_mapped_arrays_from_memory(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(4096))
     pages = mapping(os.open(path, os.O_RDONLY), 4096, writable=False)

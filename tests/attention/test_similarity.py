@@ -32,7 +32,7 @@ def test_similarity_is_its_formula(name):
     np.testing.assert_allclose(similarity(QUERY, key), expected, rtol=1e-12)
 
 
-def test_a_product_is_no_invalid_value_to_numpy_whatever_flags_its_blas_raises():
+def test_a_product_raises_no_floating_point_error_whatever_flags_its_blas_sets():
     infinite, zero = np.full((1, D), np.inf), np.zeros((1, D))
     with np.errstate(invalid="raise"):
         assert np.isnan(dot(infinite, zero)).all()
@@ -67,7 +67,7 @@ def test_gaussian_does_not_cancel_far_from_the_origin():
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_gradients_are_those_of_finite_differences(name):
+def test_gradients_match_finite_differences(name):
     similarity, key, _ = FORMULAS[name]
     if name == "bilinear":
         similarity = Bilinear(torch.from_numpy(W))

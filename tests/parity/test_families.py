@@ -45,7 +45,7 @@ def alone(encode, texts):
     return np.stack([encode(text, show_progress_bar=False) for text in texts])
 
 
-def test_vectors_are_those_of_sentence_transformers(encoder, reference):
+def test_vectors_match_sentence_transformers(encoder, reference):
     assert encoder.max_tokens == reference.max_seq_length
     questions, documents = encoder.encode(TEXTS, "query"), encoder.encode(TEXTS, "document")
     assert np.abs(questions.vectors - alone(reference.encode_query, TEXTS)).max() < TOLERANCE

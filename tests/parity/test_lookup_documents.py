@@ -88,7 +88,7 @@ def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperatur
 
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 @pytest.mark.parametrize("temperature", [0, 0.05, 1, np.inf])
-def test_weights_are_those_of_attend(views, normaliser, temperature):
+def test_weights_match_attend(views, normaliser, temperature):
     grouped, _ = views
     results = answers(grouped, [Question(query, temperature, 0.3, normaliser=normaliser, top_k=N) for query in QUERIES])
     want = attend(
@@ -110,7 +110,7 @@ def test_weights_are_those_of_attend(views, normaliser, temperature):
 
 @pytest.mark.parametrize("top_k", [0, 1, 7, N])
 @pytest.mark.parametrize("top_p", [None, 0.3, 0.9, 1.0])
-def test_a_head_is_the_first_of_all_documents_and_what_ties_with_the_last(views, top_k, top_p):
+def test_a_head_holds_the_first_documents_and_the_ties_with_the_last(views, top_k, top_p):
     grouped, _ = views
     for query in QUERIES:
         everything, results = answers(

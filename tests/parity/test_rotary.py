@@ -62,7 +62,7 @@ def test_the_older_form_of_the_settings_says_the_same(form):
     )
 
 
-def test_what_is_not_known_is_unsupported():
+def test_an_unknown_rotation_is_unsupported():
     with pytest.raises(UnsupportedModelError, match=r"rope_type must be default, .* got 'longrope'"):
         rotation_of({"rope_scaling": {"type": "longrope"}})
     with pytest.raises(CheckpointError, match="factor must be a number above 0"):

@@ -54,7 +54,7 @@ def test_a_null_key_is_a_zero_key_with_a_zero_value():
 
 
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15"])
-def test_gradients_are_those_of_finite_differences(normaliser):
+def test_gradients_match_finite_differences(normaliser):
     torch.manual_seed(3)
     arrays = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((3, 5), (7, 5), (7, 2))]
     bias, null = torch.randn(3, 7, dtype=torch.float64), torch.randn(3, dtype=torch.float64)

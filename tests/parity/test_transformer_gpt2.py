@@ -61,7 +61,7 @@ def test_all_positions_at_once_in_torch_and_numpy(sizes):
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("steps", [[1] * 13, [5, 1, 7], [12, 1]])
-def test_steps_over_a_cache_give_what_transformers_gives_at_once(sizes, steps):
+def test_steps_over_a_cache_match_transformers_in_one_pass(sizes, steps):
     model = reference(*sizes)
     ours = parameters(model)
     tokens = torch.randint(0, sizes[3], (2, 13))

@@ -71,14 +71,14 @@ def pad(tokens, lengths):
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).numpy(), lengths
 
 
-def test_what_the_folder_says(checkpoint, reference):
+def test_the_folder_declares_the_limits_of_the_model(checkpoint, reference):
     assert checkpoint.max_tokens == reference.max_seq_length == 256
     assert checkpoint.model.dimension == reference.get_embedding_dimension() == 384
     assert checkpoint.prompt("query") == checkpoint.prompt("document") == ""
 
 
 @pytest.mark.thorough
-def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, encode, packed):
+def test_embeddings_match_sentence_transformers(checkpoint, reference, encode, packed):
     tokens, lengths = encode(TEXTS)
     assert lengths.min() == 2
     assert lengths.max() == 256

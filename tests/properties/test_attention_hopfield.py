@@ -45,7 +45,7 @@ def test_the_energy_never_rises_and_is_never_below_zero(state, patterns, **optio
 
 @given(**arguments)
 @properly
-def test_each_state_is_what_attention_makes_of_the_one_before(state, patterns, **options):
+def test_each_state_is_attention_over_the_patterns_from_the_state_before(state, patterns, **options):
     recalled = recall(state, patterns, steps=STEPS, **options)
     for before, weights, after in zip(recalled.states, recalled.weights, recalled.states[1:], strict=False):
         attended = attend(before, patterns, patterns, **options)
@@ -98,7 +98,7 @@ def test_a_hot_step_gives_the_mean_of_all_patterns():
     np.testing.assert_allclose(recalled.states[1:], np.broadcast_to(patterns.mean(0), (2, M, D)), atol=1e-12)
 
 
-def test_what_cannot_be_recalled_is_refused():
+def test_invalid_arguments_of_recall_are_refused():
     state, patterns = np.ones((M, D)), np.ones((N, D))
     with pytest.raises(ParameterError, match="steps must be 0 or more, got -1"):
         recall(state, patterns, steps=-1)

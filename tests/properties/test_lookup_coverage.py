@@ -214,12 +214,12 @@ def held(collection, question, passing, answer, coverage):
 
 @given(**COLLECTIONS)
 @settings(max_examples=60)
-def test_what_all_rows_come_to_lies_within_the_certificate(**drawn):
+def test_the_answer_over_all_rows_lies_within_the_certificate(**drawn):
     check(Partly(**drawn), drawn["seed"] + 1)
 
 
 @pytest.mark.thorough
 @given(**COLLECTIONS)
 @settings(max_examples=1500)
-def test_what_all_rows_come_to_lies_within_the_certificate_in_very_many_ways(**drawn):
+def test_the_answer_over_all_rows_lies_within_the_certificate_in_many_more_ways(**drawn):
     check(Partly(**drawn), drawn["seed"] + 1)

@@ -18,7 +18,7 @@ def test_eight_tiles_of_16_lines_of_64_bytes():
     assert SHAPES.sum(dtype=int) == 1 + 8 * 64 + 8 * 16
 
 
-def test_elsewhere_than_on_linux_nobody_asks_for_them(monkeypatch):
+def test_amx_is_allowed_only_on_linux(monkeypatch):
     assert allowed.__wrapped__() == allowed()
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     assert not allowed.__wrapped__()

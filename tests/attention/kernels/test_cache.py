@@ -33,7 +33,7 @@ def kernel(monkeypatch):
     return scaled
 
 
-def test_what_was_compiled_is_found_by_the_next_one(directory, monkeypatch):
+def test_compiled_code_is_loaded_by_the_next_kernel(directory, monkeypatch):
     first, second = kernel(monkeypatch), kernel(monkeypatch)
     assert not first._cache.holds((int64, float64))
     assert (first(3, 0.5), second(3, 0.5)) == (1.5, 1.5)
@@ -66,13 +66,15 @@ def test_a_damaged_file_is_ignored_with_a_warning_and_made_anew(directory, monke
     assert sum(again.stats.cache_hits.values()) == 1
 
 
-def test_where_nothing_can_be_written_it_is_compiled_all_the_same(directory, monkeypatch, caplog):
+def test_a_kernel_is_compiled_although_its_folder_is_not_writable(directory, monkeypatch, caplog):
     (directory / "kernels").write_text("not a directory")
     assert kernel(monkeypatch)(3, 0.5) == 1.5
     assert "cannot be cached" in caplog.text
 
 
-def test_a_package_beside_this_one_gives_what_fits(directory, monkeypatch, caplog, tmp_path_factory):
+def test_an_installed_package_supplies_machine_code_for_this_processor(
+    directory, monkeypatch, caplog, tmp_path_factory
+):
     kernel(monkeypatch)(3, 0.5)
     site = tmp_path_factory.mktemp("site")
     package = site / cache.PACKAGE
@@ -124,12 +126,12 @@ def test_a_function_of_numba_s_own_is_not_touched():
     assert not isinstance(plain._cache, cache.KernelCache)
 
 
-def test_where_nothing_was_kept_nothing_is_deleted(directory):
+def test_pruning_an_empty_cache_deletes_nothing(directory):
     cache.prune()
     assert list(directory.iterdir()) == []
 
 
-def test_no_temporary_file_is_left_beside_what_is_kept(directory, monkeypatch):
+def test_a_cached_file_leaves_no_temporary_file(directory, monkeypatch):
     kernel(monkeypatch)(3, 0.5)
     (file,) = cache.folder().iterdir()
     assert "scaled" in file.name

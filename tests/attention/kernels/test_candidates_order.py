@@ -44,7 +44,7 @@ def put_in_order(twin, positions, similarities, counts, part=None):
 @TWINS
 @settings(deadline=None)
 @given(seed=seeds, workers=st.integers(1, 3), queries=st.integers(1, 5), step=st.sampled_from([0.0, 0.5]))
-def test_each_run_descends_and_what_is_level_stays_as_it_stands(twin, seed, workers, queries, step):
+def test_each_run_descends_and_ties_keep_their_order(twin, seed, workers, queries, step):
     random = np.random.default_rng(seed)
     shape = (workers, queries, 40)
     similarities = random.standard_normal(shape)
@@ -93,7 +93,7 @@ def at_first_of(run, heavy, k, margin, limit, times):
 @TWINS
 @settings(deadline=None)
 @given(seed=seeds, counts=lengths, most=st.sampled_from([1, 5, 60]), margin=st.sampled_from([0.0, 0.3, 9.0]))
-def test_at_first_come_the_heavy_ones_and_those_near_the_kth(twin, seed, counts, most, margin):
+def test_the_first_rows_are_the_heavy_ones_and_those_near_the_kth(twin, seed, counts, most, margin):
     random, values, starts = descending(seed, counts, 0.25)
     heavy, ks = random.integers(0, 40, len(counts)), random.integers(1, 20, len(counts))
     actual = twin.initial_counts(values, starts, heavy, ks, np.full(len(counts), margin), most, 4)
@@ -118,7 +118,7 @@ def decided(run, known_values, k, support, threshold, error, limit):
 @TWINS
 @settings(deadline=None)
 @given(seed=seeds, counts=lengths, most=st.sampled_from([2, 20]))
-def test_what_decides_follows_from_the_kth_of_those_known(twin, seed, counts, most):
+def test_decisive_counts_follow_from_the_kth_known_similarity(twin, seed, counts, most):
     random, values, starts = descending(seed, counts, 0.25)
     q = len(counts)
     firsts, ks = random.integers(0, np.array(counts) + 1), random.integers(1, 12, q)

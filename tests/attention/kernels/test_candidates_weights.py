@@ -48,7 +48,7 @@ def cases(seed, counts_known, behind, parts):
     parts=st.integers(0, 3),
     temperature=st.sampled_from([0.05, 0.5, 30.0, 1e6]),
 )
-def test_weights_and_what_they_add_up_to(twin, seed, known, behind, parts, temperature):
+def test_weights_and_their_totals_match_float64(twin, seed, known, behind, parts, temperature):
     values, starts, counts, thresholds, sums, nulls = cases(seed, known, behind, parts)
     weights, factors, totals = weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls)
     for case, (first, last) in enumerate(pairwise(starts.tolist())):

@@ -46,7 +46,7 @@ def test_a_compiled_function_is_kept_with_its_types_and_compiled_by_its_first_ca
         (Pair(np.zeros((1, 1, 1)), 4), record(Pair, array(float64, 3), int64)),
     ],
 )
-def test_types_are_those_of_the_values(value, kind):
+def test_numba_types_match_the_values(value, kind):
     assert numba.typeof(value) == kind
 
 
@@ -54,7 +54,7 @@ def test_a_part_of_an_array_that_is_not_contiguous_is_of_another_type():
     assert numba.typeof(np.zeros((3, 2))[:, 0]) != array(float64, 1)
 
 
-def test_what_a_processor_has_is_asked_by_the_compiler_s_names():
+def test_processor_features_use_the_names_of_the_compiler():
     codegen = cpu.cpu_target.target_context.codegen()
     features = [feature[1:] for feature in codegen.magic_tuple()[2].split(",") if feature.startswith("+")]
     assert compiles_for()

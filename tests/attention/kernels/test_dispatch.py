@@ -22,7 +22,7 @@ def nothing_chosen() -> Iterator[None]:
     dispatch.use_kernels(None)
 
 
-def test_machine_code_answers_where_it_can_be_made_and_nothing_else_is_chosen(monkeypatch):
+def test_machine_code_is_used_if_it_can_be_compiled_and_nothing_else_is_chosen(monkeypatch):
     assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
     monkeypatch.setattr(dispatch, "can_compile", lambda: False)
     assert dispatch.kernels() is in_numpy
@@ -48,7 +48,7 @@ def test_kernels_are_let_go_when_an_answer_fails():
     assert dispatch.kernels() is in_machine_code
 
 
-def test_a_thread_that_was_not_given_them_has_those_that_are_chosen():
+def test_a_thread_without_pinned_kernels_uses_the_chosen_ones():
     dispatch.use_kernels(in_numpy)
     with dispatch.pin_kernels(), ThreadPoolExecutor(1) as pool:
         dispatch.use_kernels(in_machine_code)
@@ -116,7 +116,7 @@ def test_questions_of_many_rows_are_shared_by_the_cores(monkeypatch, count, core
     assert sorted(index for part in ranges for index in part) == list(range(count))
 
 
-def test_what_fails_in_another_thread_fails_here(monkeypatch):
+def test_an_error_of_another_thread_is_raised_here(monkeypatch):
     monkeypatch.setattr(dispatch, "workers", lambda: 2)
 
     def work(first, last):

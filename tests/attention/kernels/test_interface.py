@@ -141,7 +141,7 @@ def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
 
 @settings(deadline=None)
 @given(seed=seeds, rows=sizes["rows"], width=sizes["width"], scale=st.sampled_from([1e-42, 1e-6, 1.0, 1e38]))
-def test_they_code_rows_the_same_to_the_bit_and_sum_what_is_left_to_the_last_digits(seed, rows, width, scale):
+def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(seed, rows, width, scale):
     vectors = (np.random.default_rng(seed).uniform(-1, 1, (rows, width)) * scale).astype(f32)
     vectors[::7] = 0
     made = []

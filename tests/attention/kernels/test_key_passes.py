@@ -71,7 +71,7 @@ queries_of = pytest.mark.parametrize(("queries", "fine"), [(1, True), (3, True),
 @pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("addends", [True, False])
 @pytest.mark.parametrize("temperature", [0.5, 20.0, np.inf])
-def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(
+def test_rows_that_reach_the_threshold_are_listed_and_the_rest_summed(
     rows, width, queries, fine, mask, addends, temperature
 ):
     keys, codes = keys_of(rows, width, addends=addends)
@@ -98,7 +98,7 @@ def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(
 @passes
 @queries_of
 @pytest.mark.parametrize("addends", [True, False])
-def test_what_does_not_reach_it_is_counted_in_its_bin(rows, width, queries, fine, addends):
+def test_rows_below_the_threshold_are_counted_in_their_bins(rows, width, queries, fine, addends):
     keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = similarities_of(keys, codes, query_codes, steps)
@@ -166,7 +166,7 @@ def test_rows_that_may_not_be_attended_to_count_for_nothing_whatever_the_thresho
         assert (lists.counts[0], sums.any(), histogram.any()) == (0, False, False)
 
 
-def test_at_temperature_0_what_is_below_the_threshold_weighs_next_to_nothing():
+def test_at_temperature_0_rows_below_the_threshold_weigh_next_to_nothing():
     keys, codes = keys_of(300, 8)
     packed, query_codes, steps = asked(1, 8, fine=True)
     lists, sums = lists_of(middle(similarities_of(keys, codes, query_codes, steps)), 400), np.zeros((1, 3))
@@ -192,7 +192,7 @@ def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size
 
 @pytest.mark.parametrize("fine", [True, False])
 @pytest.mark.parametrize("queries", [0, 1, 5, 17])
-def test_packed_queries_have_room_for_the_matrix_unit_and_what_their_keys_offset_adds(queries, fine):
+def test_packed_queries_fit_the_matrix_unit_and_know_the_offset_of_their_keys(queries, fine):
     top = FINE_LEVELS if fine else LEVELS
     codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, 64)).astype(np.int16)
     packed, planes = pack_queries(codes, np.ones(queries, f32), fine=fine), INSTRUCTION.pack(codes, fine=fine)

@@ -84,7 +84,7 @@ def test_a_process_of_its_own_makes_it_and_the_next_one_finds_it(tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(this_target() is None, reason="this processor is of no common kind")
-def test_it_can_be_made_for_another_kind_of_processor(tmp_path):
+def test_machine_code_can_be_made_for_another_kind_of_processor(tmp_path):
     own_target = this_target()
     other = next(target for target in TARGETS.values() if target.machine == own_target.machine and target != own_target)
     command = [sys.executable, "-m", "attention.kernels.machine_code", str(tmp_path), "--part", "lookup"]
@@ -173,7 +173,7 @@ machine_code.prepare(Path(sys.argv[1]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_process_that_makes_it_ends_with_the_one_that_asked(tmp_path, number):
+def test_the_compiling_process_ends_with_its_parent(tmp_path, number):
     asking = subprocess.Popen([sys.executable, "-c", MAKE, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
     child = int(asking.stdout.readline())
     asking.send_signal(number)
@@ -218,7 +218,7 @@ def test_a_stop_ends_the_preparing_with_an_error_and_makes_nothing_here(tmp_path
 
 
 @pytest.mark.thorough
-def test_where_nothing_can_be_written_it_is_made_in_a_temporary_directory(tmp_path):
+def test_machine_code_is_made_in_a_temporary_directory_if_the_cache_is_not_writable(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a directory")
     source, made, _ = kept(blocked / "cache")
@@ -260,7 +260,7 @@ def test_the_compiler_knows_every_feature(name, capfd):
     assert "not a recognized" not in capfd.readouterr().err
 
 
-def test_features_that_the_compiler_does_not_tell_are_those_of_linux(tmp_path):
+def test_features_that_the_compiler_does_not_report_are_read_from_cpuinfo(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor : 0\nFeatures : fp asimd asimddp i8mm\n")
     assert machine_code._features_of_linux(cpuinfo) == {"dotprod", "i8mm"}

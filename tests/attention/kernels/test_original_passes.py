@@ -20,7 +20,7 @@ def data_of(width, queries=3):
 @pytest.mark.parametrize("width", [1, 3, 4, 17, 64, 100])
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
 @pytest.mark.parametrize("queries", [1, 2, 5])
-def test_all_products_are_those_of_every_query_with_every_row_named(width, count, queries):
+def test_all_products_match_each_query_with_each_selected_row(width, count, queries):
     random, vectors, vectors_of_queries = data_of(width, queries)
     rows = random.integers(0, N, count)
     products = np.full((queries, count), np.nan)
@@ -32,7 +32,7 @@ def test_all_products_are_those_of_every_query_with_every_row_named(width, count
 
 @pytest.mark.parametrize("width", [1, 3, 4, 17, 100])
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
-def test_all_sums_are_weights_times_rows_added_to_what_is_there(width, count):
+def test_all_sums_add_weights_times_rows_to_the_outputs(width, count):
     random, vectors, _ = data_of(width)
     rows, weights, outputs = random.integers(0, N, count), random.random((3, count)), random.standard_normal((3, width))
     weights[1] = 0
@@ -100,7 +100,7 @@ def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
 @pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 300])
 @pytest.mark.parametrize("scale", [1e-38, 1.0, 1e30])
-def test_what_codes_leave_out_adds_up_as_it_was_coded(twin, width, count, scale):
+def test_the_residual_sum_matches_the_rounding_of_codes(twin, width, count, scale):
     random, vectors, _ = data_of(width)
     vectors *= np.float32(scale)
     vectors[5] = 0

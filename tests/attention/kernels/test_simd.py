@@ -133,7 +133,7 @@ def test_a_sum_is_off_by_a_few_roundings(a, b):
     assert np.abs(summed(a, b, np.float32)[0] - products.sum()).max() <= 1e-6 * np.abs(products).sum() + 1e-40
 
 
-def test_an_exponential_is_off_by_2e_7_and_by_what_rounding_does_to_its_argument():
+def test_an_exponential_is_off_by_2e_7_and_by_the_rounding_of_its_argument():
     for x in np.linspace(-87, 0, 50_000, dtype=np.float32).reshape(-1, LANES):
         actual, true = summed(x, x, np.float32)[1].astype(np.float64), np.exp(x.astype(np.float64))
         assert (np.abs(actual / true - 1) <= 2e-7 + 2.0**-23 * np.abs(x)).all()

@@ -68,7 +68,7 @@ def terms_of(packed, threshold, inverse, first):
     inverse=st.sampled_from([0.0, 0.1, 1.0, 20.0, 1e30]),
     first=st.sampled_from([0, 17, 64]),
 )
-def test_terms_are_exponentials_of_what_is_below_the_threshold(seed, threshold, inverse, first):
+def test_terms_are_exponentials_of_similarities_below_the_threshold(seed, threshold, inverse, first):
     random = np.random.default_rng(seed)
     result = random.standard_normal(PANEL, dtype=f32)
     result[random.random(PANEL) < 0.2] = softmax_terms.FAR_BELOW
@@ -91,7 +91,7 @@ def test_no_term_is_smaller_than_float32_holds():
     assert (square, listed) == (0, False)
 
 
-def test_where_no_row_may_be_attended_to_there_is_no_term():
+def test_forbidden_rows_have_no_terms():
     result = np.full(PANEL, softmax_terms.FAR_BELOW)
     for threshold in (softmax_terms.FAR_BELOW, f32(0.5)):
         (mass, gap, square, _), terms = terms_of(result, threshold, f32(1), 0)

@@ -93,7 +93,7 @@ def added(products, row, offset, step, coarse, fine, first):
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 999), row=st.integers(0, 3), first=st.sampled_from([0, 3, 64]))
-def test_products_are_added_as_steps_of_what_lies_above_the_offset(seed, row, first):
+def test_products_above_the_offset_are_added_in_steps(seed, row, first):
     random = np.random.default_rng(seed)
     products = random.integers(-(2**31), 2**31, (5, PANEL)).astype(np.int32)
     coarse, fine = random.standard_normal((2, 130))

@@ -79,13 +79,13 @@ def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
         assert (result.best_similarity, result.documents, result.output) == (0.75, 9, None)
 
 
-def test_weight_that_is_elsewhere_counts_for_the_share_that_is_asked_for():
+def test_weight_outside_the_head_counts_towards_top_p():
     assert (made(5, top_p=0.6).matches, made(5, top_p=0.6).complete) == (2, True)
     assert (made(5, top_p=0.6, elsewhere=0.1).matches, made(5, top_p=0.95, elsewhere=0.1).complete) == (2, False)
 
 
 @pytest.mark.parametrize("null", [None, 0.7, 0.75, 0.8])
-def test_at_temperature_0_only_what_wins_has_a_logit(null):
+def test_at_temperature_0_only_the_winner_has_a_logit(null):
     wins = 0.0 if null is None or null <= 0.75 else -np.inf
     np.testing.assert_array_equal(made(5, temperature=0, null=null).logits, [wins, wins] + [-np.inf] * 3)
     np.testing.assert_array_equal(made(5, temperature=np.inf, null=null).logits, np.zeros(5))

@@ -79,7 +79,7 @@ def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
     assert result.certificate.total_variation < 0.08
 
 
-def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
+def test_only_rows_near_the_best_matter_to_cold_and_sparse_answers(keys):
     """Missing rows that all point one way have no weight for a query the other way; the upper end shows it."""
     view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
     for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
@@ -105,7 +105,7 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
         assert (coverage.max_missing_weight == 0) is is_known
 
 
-def test_where_nothing_is_known_nothing_is_said(keys):
+def test_questions_without_known_bounds_get_no_certainty(keys):
     view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
     query = keys[0].astype(float)
     bias = Bias.of(view, np.array([3]), np.array([1.0]))

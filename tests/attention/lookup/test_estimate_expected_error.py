@@ -67,7 +67,7 @@ def test_an_answer_is_right_to_a_thousandth_of_its_own_length(kind, width, passi
                 assert kind not in ORDINARY or answer.certificate.method == "quantised"
 
 
-def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even():
+def test_values_unrelated_to_keys_are_answered_exactly_until_weights_are_nearly_even():
     for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
         view, questions = asked_of("random, other values", 64, "cosine", "all", temperature)
         assert {answer.certificate.method for answer in answers(view, questions)} == {method}
@@ -102,7 +102,7 @@ def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
 
 @pytest.mark.parametrize("fine", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
+def test_the_expected_error_is_near_the_true_one(monkeypatch, kind, fine):
     """In 16 bits within a third; in 8, where one vector for all rows matters most, seldom more than half of it."""
     seen = []
     for function in (predict_error_16_bits, predict_error_8_bits):
@@ -135,7 +135,7 @@ def noted(function, seen):
     return asked
 
 
-def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
+def test_without_a_tail_or_with_infinite_bounds_no_error_is_expected():
     moments = Moments.empty(3).merge(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
     spread = Spread.of([moments])
     evidence = SimpleNamespace(temperature=0.5)

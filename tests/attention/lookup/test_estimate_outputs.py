@@ -39,7 +39,7 @@ def test_a_blend_is_within_its_error_of_the_one_in_float64(running, temperature,
         assert off <= 1e-3 * np.linalg.norm(expected)
 
 
-def test_those_that_are_not_asked_for_are_not_made(running):
+def test_outputs_that_are_not_requested_are_not_computed(running):
     view = Memory.of(KEYS).view
     questions = [Question(QUERIES[0], 0.3), Question(QUERIES[1], 0.3, output=False)]
     part = shard_of(view, questions[0])

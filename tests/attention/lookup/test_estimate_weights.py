@@ -28,7 +28,7 @@ def asked_of(queries):
     ]
 
 
-def test_each_is_what_its_rows_make_alone(running, clusters, view):
+def test_an_estimate_in_a_batch_equals_the_estimate_alone(running, clusters, view):
     questions = asked_of(clusters[2])
     part = shard_of(view, questions[0])
     estimates = estimate_weights(part, questions, WIDTH)
@@ -54,7 +54,7 @@ def test_each_is_what_its_rows_make_alone(running, clusters, view):
     assert 0 < made[4].rounding_variation < 1e-6  # which one of two bounds has
 
 
-def test_where_the_scan_does_not_tell_there_is_none(running, clusters):
+def test_an_undecided_scan_has_no_estimate(running, clusters):
     keys = np.concatenate([np.ones((3000, 37)), clusters[0][:3000]]).astype(np.float32)
     view = Memory("cosine").publish(add=Rows(np.arange(6000), keys))
     questions = [Question(np.ones(37), 0.1, output=False), Question(clusters[2][0], 0.1, output=False)]

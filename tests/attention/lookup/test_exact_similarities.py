@@ -72,7 +72,7 @@ def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
         np.testing.assert_allclose(similarities[order], oracle(similarity, query, keys), rtol=1e-12, atol=1e-13)
 
 
-def test_nothing_has_none_and_what_does_not_fit_is_refused():
+def test_an_empty_view_has_no_similarities_and_invalid_queries_are_refused():
     empty = Memory("cosine").view
     numbers, owners, result = similarities_of(empty, np.ones((2, D)))
     assert (len(numbers), len(owners), result.shape) == (0, 0, (2, 0))
@@ -86,7 +86,7 @@ def test_nothing_has_none_and_what_does_not_fit_is_refused():
 @pytest.mark.parametrize("way", ["parts", "elsewhere"])
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
 @pytest.mark.parametrize("null", [None, 0.6, 100.0])
-def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle_weights, normaliser, null, way):
+def test_weights_of_all_documents_match_an_answer_that_lists_all(oracle, oracle_weights, normaliser, null, way):
     views, stored = written("dot")
     view = ways(views)[way]
     documents = sorted({owner for owner, _ in stored.values()})[::2]
@@ -108,7 +108,7 @@ def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle
             assert result.total_variation < 1e-9
 
 
-def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
+def test_weights_with_a_bias_leave_out_forbidden_documents(oracle, oracle_weights):
     views, stored = written("cosine")
     view = View.merged(views)
     documents = np.array(sorted({owner for owner, _ in stored.values()}))

@@ -36,7 +36,7 @@ steps = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(steps=steps, several=st.booleans())
-def test_it_says_what_a_mask_made_anew_says(steps, several):
+def test_a_filtered_mask_equals_a_new_mask(steps, several):
     memory, filtered, number = Memory("dot", limits=LIMITS), Filtered(), 0
     for count, removed, compacts, asks in steps:
         numbers = np.arange(number, number + count)
@@ -80,7 +80,7 @@ def test_a_row_is_looked_at_once():
     assert len(blocks) == len(memory.view.segments)
 
 
-def test_it_holds_no_block():
+def test_a_filter_state_holds_no_reference_to_blocks():
     memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
     filtered, _ = asked(Filtered(), memory.view)
@@ -93,7 +93,7 @@ def test_it_holds_no_block():
     assert looked_at == 100
 
 
-def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
+def test_residuals_are_read_only_for_rows_that_came_or_went(monkeypatch):
     read, reading = [], statistics.sum_row_residuals
     monkeypatch.setattr(
         statistics, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)

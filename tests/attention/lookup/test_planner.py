@@ -76,7 +76,7 @@ def test_masking_equals_deleting(data, filled):
     assert masked.documents == deleted.documents == fewer.n == whole.mask(remaining).n == len(remaining)
 
 
-def test_auto_is_answered_as_the_temperature_that_it_comes_to(filled):
+def test_auto_is_answered_like_its_solved_temperature(filled):
     random = np.random.default_rng(1)
     view = filled("cosine", random.standard_normal((500, 11)))
     result = answer(view, Question(random.standard_normal(11), Auto(20), null=0.2))
@@ -112,7 +112,7 @@ def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, r
     assert method_of(view, Question(queries[0], 0.05)) == ("quantised" if running.SCANS else "exact")
 
 
-def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_asks_beside(clusters, in_pieces):
+def test_small_masks_are_answered_exactly_and_large_ones_from_codes(clusters, in_pieces):
     keys, _, queries = clusters
     limits = Limits(exact_max_components=1000 * keys.shape[1], rows_scanned_per_exact_row=np.inf)
     view = in_pieces("cosine", keys, limits=limits)
@@ -127,7 +127,7 @@ def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_a
     assert method_of(view, Question(queries[0], 0.0, mask=view.mask(np.arange(1001)), max_error=1e-4)) == "quantised"
 
 
-def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_path(clusters, filled):
+def test_rows_scanned_without_passing_count_for_the_exact_path(clusters, filled):
     keys, _, queries = clusters
     limits = Limits(exact_max_components=1000 * keys.shape[1], rows_scanned_per_exact_row=4)
     view = filled("cosine", keys, limits=limits)
@@ -168,7 +168,7 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
     assert methods == ["quantised", "exact", "quantised"]
 
 
-def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
+def test_an_error_that_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
     narrow, wide = ScanWidth(64, 128), ScanWidth(512, 2048)
     scans, request_scan = [], estimate.request_scan
 
@@ -199,7 +199,7 @@ def test_rows_without_codes_are_answered_exactly(clusters, in_pieces):
     assert result.certificate.method == "exact"
 
 
-def test_what_a_scan_cannot_decide_is_answered_exactly_in_its_turn(clusters, in_pieces):
+def test_a_question_that_a_scan_cannot_decide_is_answered_exactly(clusters, in_pieces):
     keys, _, queries = clusters
     view = in_pieces("cosine", keys, limits=SHORT_LISTS)
     questions = [
@@ -274,7 +274,7 @@ def test_a_sweep_takes_a_bare_query_with_options_or_a_question():
         (np.ones(3), ["0.1"], ParameterError, "temperature must be a number, got str"),
     ],
 )
-def test_a_sweep_of_other_arguments_says_what_it_takes(query, temperatures, error, message):
+def test_an_invalid_argument_of_a_sweep_is_named(query, temperatures, error, message):
     with pytest.raises(error, match=message):
         sweep(Memory.of(np.eye(3)), query, temperatures)
 

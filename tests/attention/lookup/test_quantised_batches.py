@@ -52,7 +52,7 @@ def asked_of(clusters, count, **options):
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
 @pytest.mark.parametrize("options", [{}, {"output": False}, {"top_k": 0}, {"top_k": 3}, {"top_k": 300}])
-def test_each_is_what_its_estimate_makes(running, clusters, view, count, options):
+def test_an_answer_in_a_batch_equals_the_answer_of_its_estimate(running, clusters, view, count, options):
     questions = asked_of(clusters, count, **options)
     part = shard_of(view, questions[0])
     estimates = estimate_weights(part, questions, Limits().scan_widths[0])
@@ -65,7 +65,7 @@ def test_each_is_what_its_estimate_makes(running, clusters, view, count, options
 
 
 @pytest.mark.parametrize("count", [3, 64, 130, 200])
-def test_a_batch_of_all_kinds_has_each_answer_where_it_was_asked(running, clusters, view, count, agrees):
+def test_a_mixed_batch_returns_each_answer_at_its_index(running, clusters, view, count, agrees):
     """Other normalisers, shares and masks beside plain questions, more than one scan takes."""
     mask = view.mask(np.arange(0, len(clusters[0]), 2))
     kinds = [

@@ -61,7 +61,7 @@ def test_a_view_without_rows_takes_a_query_of_any_width():
 @pytest.mark.parametrize(
     ("top_k", "top_p", "cap"), [(None, None, 10), (None, 0.9, 1000), (3, None, 3), (3, 0.9, 3), (0, None, 0)]
 )
-def test_a_head_holds_what_is_asked_for_and_at_least_one_row_has_to_be_known(top_k, top_p, cap):
+def test_a_head_holds_top_k_rows_and_at_least_one(top_k, top_p, cap):
     question = Question(np.ones(2), 1.0, top_k=top_k, top_p=top_p)
     assert question.cap == cap
     assert [question.head_size(documents) for documents in (0, 1, 10**9)] == [1, 1, max(cap, 1)]
@@ -82,7 +82,7 @@ def test_queries_of_any_kind_of_number_are_taken_as_float64():
     assert (vector.dtype, vector.tolist()) == (np.float64, [1.0, 2.0])
 
 
-def test_questions_of_one_mask_are_asked_together(filled):
+def test_questions_with_one_mask_are_grouped(filled):
     view = filled("dot", np.eye(3))
     odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))
     questions = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
@@ -114,7 +114,7 @@ def test_questions_of_one_bias_and_temperature_share_a_scan():
     assert list(group_by_logits(questions)) == [[0, 2], [1, 6], [3], [4], [5]]
 
 
-def test_what_a_bias_forbids_its_mask_leaves_out():
+def test_rows_forbidden_by_a_bias_are_left_out_of_the_mask():
     view = Memory.of(np.eye(3)).view
     odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
     plain = Question(np.ones(3), 1.0)
@@ -167,12 +167,12 @@ def test_auto_is_not_for_a_bias():
         (lambda memory: Memory(np.eye(3)), "similarity must be one of .*, got a ndarray: use Memory.of"),
     ],
 )
-def test_what_cannot_be_asked_is_said_in_a_sentence(ask, words):
+def test_an_invalid_question_is_refused_with_a_sentence(ask, words):
     with pytest.raises(AttentionError, match=words):
         ask(Memory.of(np.eye(3)))
 
 
-def test_a_memory_is_asked_as_its_view_is():
+def test_a_memory_answers_like_its_view():
     memory = Memory.of([[1, 0], [0, 1]])
     question = Question([1, 0], 0.5)
     (result,), swept = answers(memory, [question]), sweep(memory, question, [0.5])

@@ -98,7 +98,7 @@ def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, te
         assert mass == (rest if temperature == np.inf else pytest.approx(0, abs=1e-30))
 
 
-def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
+def test_a_histogram_holds_the_rows_that_are_not_listed(running, workers, coded):
     view = view_of(4000, np.arange(0, 4000, 5), "dot")
     queries = asked(view, 3)
     result = scan(view, None, all_rows(view), queries, 10, None).finish()
@@ -161,7 +161,7 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
             assert np.linalg.norm(output - terms @ values[rest].astype(np.float64)) <= bound
 
 
-def test_where_rows_stand_removed_ones_are_counted():
+def test_row_indices_count_removed_rows():
     view = view_of(200, [0, 70], limits=Limits(block_rows=64))
     np.testing.assert_array_equal(all_rows(view).numbers(np.arange(200)), np.arange(200))
     assert all_rows(Memory("dot").view).tiles == []

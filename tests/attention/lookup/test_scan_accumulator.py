@@ -84,7 +84,7 @@ def test_every_row_is_listed_or_summed(rows, order, temperature):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_histogram_counts_what_is_not_listed(rows, order):
+def test_a_histogram_counts_the_rows_that_are_not_listed(rows, order):
     random = np.random.default_rng(2)
     similarities = np.stack([ORDERS[order](random) for _ in range(QUERIES)]).astype(np.float32)
     thresholds, limit = np.full(QUERIES, NO_THRESHOLD), np.array([1.0, 2.0, 0.5], dtype=np.float32)
@@ -100,7 +100,7 @@ def test_a_histogram_counts_what_is_not_listed(rows, order):
         assert (counts.sum(), sums.sum()) == (len(below), pytest.approx(below.sum(), abs=1e-3))
 
 
-def test_where_copies_of_a_row_fill_a_list_none_of_them_stays(rows):
+def test_copies_that_fill_a_list_are_summed_instead(rows):
     similarities = np.full((QUERIES, N), 0.25, dtype=np.float32)
     result = fed(
         Accumulator(np.full(QUERIES, NO_THRESHOLD), np.ones(QUERIES, np.float32), CAPACITY, None, None),
@@ -149,7 +149,7 @@ def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 99), shift=st.floats(-50, 50))
-def test_sums_can_be_told_relative_to_another_threshold(seed, shift):
+def test_sums_can_be_shifted_to_another_threshold(seed, shift):
     x = -np.random.default_rng(seed).random(20) * 5
     sums = np.array([np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()])
     y = x + shift

@@ -35,7 +35,7 @@ def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clu
         assert 0 < off.max() <= error
 
 
-def test_softmax_of_what_was_seen_is_the_answer(running, clusters, view):
+def test_the_softmax_of_scanned_similarities_is_the_answer(running, clusters, view):
     questions = [
         Question(query, temperature, top_k=20)
         for query, temperature in zip(clusters[2], (0.05, 0.3, 9.0), strict=False)

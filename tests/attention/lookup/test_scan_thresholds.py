@@ -26,7 +26,7 @@ def view_of(rows):
     return Memory("cosine").publish(add=Rows(rows, KEYS[rows]))
 
 
-def test_a_sample_has_one_row_in_so_many_and_the_best_of_it_matter():
+def test_a_sample_has_a_stride_and_a_number_of_best_rows():
     assert ThresholdSample.of(64, N, 2_048) == ThresholdSample(64, 32)
     assert ThresholdSample.of(64, 10**7, 2_048) == ThresholdSample(64 * 19, 4)
     assert ThresholdSample.of(2, 600, 1) == ThresholdSample(2, MIN_LISTED // 2)
@@ -47,7 +47,7 @@ def test_the_best_of_all_samples_decide_together():
     assert merge_thresholds([(best[:, ::2], 30), (best[:, 1::2], 30)], 6).tolist() == [6.0]
 
 
-def test_where_few_rows_of_a_sample_pass_all_are_listed():
+def test_a_sample_with_few_passing_rows_lists_all():
     view = view_of(np.arange(N))
     mask = view.mask(np.arange(100))
     sampling = ThresholdSample.of(sample_stride(view, mask), N, 4_000)

@@ -56,7 +56,7 @@ def weights_of(kind, n):
     ("n", "span"), [(1, (0, 1)), (65, (0, 65)), (2500, (0, 2500)), (2500, (CHUNK, 2500)), (3000, (CHUNK, 2 * CHUNK))]
 )
 @pytest.mark.parametrize("width", [1, 65])
-def test_a_blend_is_off_by_no_more_than_is_said(running, n, span, width, kind, fine):
+def test_a_blend_is_off_by_at_most_its_bound(running, n, span, width, kind, fine):
     segment, rows = segment_of(n, width), span[1] - span[0]
     weights = weights_of(kind, rows)
     result = blended(running, segment, span, weights, fine)
@@ -72,7 +72,7 @@ def test_a_blend_is_off_by_no_more_than_is_said(running, n, span, width, kind, f
     assert (result.value_errors[:, LEFT_OUT] == 0).all()
 
 
-def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
+def test_the_square_of_the_rounding_bounds_the_residuals_of_levels(running):
     segment, weights = segment_of(2000, 5, spread=0.1), np.random.default_rng(0).random((QUERIES, 2000), np.float32)
     scales = segment.block.value_codes.scales[:2000].astype(np.float64)
     for fine, limit in ((True, WEIGHT_LEVELS), (False, LEVELS))[: 1 if running.WIDE else 2]:
@@ -88,7 +88,7 @@ def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
         assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
 
 
-def test_what_weighs_nothing_beside_the_listed_rows_is_left_out_and_said_so(running):
+def test_weights_negligible_beside_listed_rows_are_left_out_and_counted(running):
     segment, weights = segment_of(100, 3), 1e-10 * weights_of("alike", 100)
     into = empty(3)
     into.lists.counts[:] = 5

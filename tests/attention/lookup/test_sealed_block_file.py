@@ -41,7 +41,7 @@ def filled(similarity, *, own=False, several=False, keys=KEYS):
     [("cosine", False, True), ("dot", True, False)],
     ids=["three keys a document", "values of their own"],
 )
-def test_it_answers_as_before(tmp_path, running, similarity, own_values, several):
+def test_a_sealed_block_answers_as_before(tmp_path, running, similarity, own_values, several):
     memory = filled(similarity, own=own_values, several=several)
     before = memory.view
     results = []
@@ -136,7 +136,7 @@ def test_rows_that_were_removed_since_do_not_live(tmp_path):
     np.testing.assert_array_equal(segment.live, live)
 
 
-def test_blocks_that_still_grow_and_those_without_codes_are_not_sealed():
+def test_growing_blocks_and_uncoded_ones_are_not_sealed():
     memory = Memory("dot", limits=LIMITS)
     memory.publish(add=Rows(np.arange(4000), NARROW[:4000]))
     assert sealable_segments(memory.view) == []

@@ -71,7 +71,7 @@ def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, f
         assert checked.done != bool(wrong_pieces)
 
 
-def test_what_was_checked_is_not_read_again(read):
+def test_a_checked_piece_is_not_read_again(read):
     keys = vectors(5 * PIECE_BYTES // 256, 64)
     checked = CheckedPieces(PATH, "keys", keys, checksums(keys))
     read.clear()

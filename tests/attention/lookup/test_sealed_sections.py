@@ -27,7 +27,7 @@ def path(tmp_path):
     return tmp_path / "one.block"
 
 
-def test_what_comes_out_is_what_went_in(path):
+def test_a_file_returns_the_written_arrays(path):
     fields, sections = read(path)
     assert fields == SAID
     assert sections.keys() == ARRAYS.keys()
@@ -61,7 +61,7 @@ def test_a_flipped_bit_anywhere_is_found(path):
     read(path)
 
 
-def test_what_is_checked_later_is_only_mapped_now(tmp_path):
+def test_arrays_to_check_later_are_only_mapped(tmp_path):
     path = tmp_path / "later.block"
     write(path, SAID, ARRAYS, later=("keys",))
     content = bytearray(path.read_bytes())
@@ -80,7 +80,7 @@ def test_what_is_checked_later_is_only_mapped_now(tmp_path):
         read(path)
 
 
-def test_a_part_of_a_file_and_a_longer_one_are_none(path):
+def test_a_truncated_file_and_a_longer_one_are_refused(path):
     content = path.read_bytes()
     for changed in (b"", content[:10], content[:3000], content[:-1], content[:-4096], content + b"\0", b"x" * 5000):
         path.write_bytes(changed)
@@ -95,7 +95,7 @@ def test_another_version_is_not_read(path, monkeypatch):
 
 
 @pytest.mark.parametrize("call", ["posix_fallocate", "fsync", "rename"])
-def test_a_disk_that_is_full_keeps_what_was_there(path, monkeypatch, call):
+def test_a_full_disk_keeps_the_old_file(path, monkeypatch, call):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -34,7 +34,7 @@ def histogram_of(similarities, bins):
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 99), n=st.integers(1, 500), bins=st.integers(1, 64))
-def test_a_tail_weighs_what_its_rows_do_as_far_as_their_bins_are_narrow(seed, n, bins):
+def test_the_sums_of_a_tail_are_off_by_at_most_the_width_of_a_bin(seed, n, bins):
     similarities, temperatures = np.random.default_rng(seed).random(n), np.array([0.05, 0.3, 9.0, np.inf])
     sums = Tail(histogram_of(similarities, bins)).sums(temperatures)
     assert sums.sums.shape == (4, 1, 3)
@@ -98,7 +98,7 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     assert counts[1] > 100
 
 
-def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, in_pieces, monkeypatch):
+def test_the_number_of_temperatures_does_not_change_an_answer(clusters, in_pieces, monkeypatch):
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], 1.0, null=0.4, output=False)
     temperatures = [0.05, 0, 0.3, np.inf, 1e-30, 0, 2.0]
@@ -122,7 +122,7 @@ def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clust
     assert without.answer.effective_documents == pytest.approx(20, rel=1e-2)
 
 
-def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_pieces):
+def test_temperature_zero_alone_is_answered_from_a_histogram(running, clusters, in_pieces):
     keys, _, _ = clusters
     keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
     view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
@@ -133,7 +133,7 @@ def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_p
     assert coldest.temperature == coldest.answer.temperature == 0
 
 
-def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clusters, in_pieces):
+def test_sweeps_that_a_histogram_cannot_decide_are_left_to_the_exact_path(running, clusters, in_pieces):
     keys, _, queries = clusters
     copies = in_pieces("cosine", np.ones_like(keys))
     assert solve_temperatures(copies, [Question(queries[0], Auto())]) == [None]

@@ -56,7 +56,7 @@ def test_the_alignment_is_attention_by_the_last_output(random):
 
 
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
-def test_what_it_writes_is_what_follows_on_it(random, library):
+def test_generated_tokens_are_the_most_likely_ones(random, library):
     model = map_arrays(library, model_of(random, "lstm"))
     source, lengths = library(random.integers(0, 9, (4, 5))), library(np.array([5, 1, 3, 2]))
     written = model.generate(source, lengths, begin=BEGIN, end=END, limit=6)
@@ -68,7 +68,7 @@ def test_what_it_writes_is_what_follows_on_it(random, library):
         assert set(tokens[length:]) <= {END}
 
 
-def test_what_does_not_fit_is_refused(random):
+def test_invalid_arguments_are_refused(random):
     model = model_of(random)
     with pytest.raises(ParameterError, match="limit must be at least 1, got 0"):
         model.generate(np.array([[1]]), begin=BEGIN, end=END, limit=0)

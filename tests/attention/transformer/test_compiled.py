@@ -71,7 +71,7 @@ def way(request, monkeypatch):
     return request.param
 
 
-def test_it_computes_the_definition(model, texts, way):
+def test_machine_code_computes_the_definition(model, texts, way):
     np.testing.assert_allclose(Compiled(model)(*texts), defined(model, *texts), atol=OFF_BY[way])
 
 
@@ -123,7 +123,7 @@ def in_turns(stage, stages, rows, threads, multiple):
             stage(number, first, last)
 
 
-def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):
+def test_the_precision_of_a_product_follows_the_processor(model, texts, monkeypatch):
     monkeypatch.setattr(
         module, "MAX_BATCH_TOKENS", 20
     )  # longer texts have room of their own, and many parts are shared out
@@ -167,7 +167,7 @@ def test_no_texts_and_integers_of_any_width(model, texts):
         ([1.0, 2.0], [2], ParameterError, "tokens must be a row of integers, got float64"),
     ],
 )
-def test_what_does_not_fit_is_refused(model, tokens, lengths, error, message):
+def test_invalid_tokens_and_lengths_are_refused(model, tokens, lengths, error, message):
     with pytest.raises(error, match=message):
         Compiled(model)(np.array(tokens), np.array(lengths))
 

@@ -236,7 +236,7 @@ def way(request, monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_computes_the_definition(random, texts, name, way):
+def test_machine_code_computes_each_family_as_defined(random, texts, name, way):
     model = model_of(random, **MODELS[name])
     assert compiles(model)
     expected, actual = defined(model, *texts), Compiled(model)(*texts)

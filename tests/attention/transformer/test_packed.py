@@ -91,7 +91,7 @@ def test_threads_may_share_it(packed, texts):
         ([[1, 2]], [2], ParameterError, r"tokens must be a row of integers, .* shape \(1, 2\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(packed, tokens, lengths, error, message):
+def test_invalid_tokens_and_lengths_are_refused(packed, tokens, lengths, error, message):
     with pytest.raises(error, match=message):
         packed(np.array(tokens), np.array(lengths))
 

@@ -47,6 +47,6 @@ def test_to_torch_and_back():
     )
 
 
-def test_initial_parameters_are_those_of_their_seed():
+def test_initial_parameters_follow_from_their_seed():
     for (name, one), (_, other) in zip(arrays(model()), arrays(model()), strict=True):
         np.testing.assert_array_equal(one, other, err_msg=name)

@@ -14,7 +14,7 @@ def padded(library, random):
     return x, lengths, library(np.where(mask[..., None], x, np.nan)), library(mask)
 
 
-def test_padding_is_not_read_even_where_it_is_nan(padded):
+def test_padding_is_not_read_even_if_it_is_nan(padded):
     x, lengths, filled, mask = padded
     for name, expected in {
         "mean": [row[:n].mean(0) for row, n in zip(x, lengths, strict=True)],

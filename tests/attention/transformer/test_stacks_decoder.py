@@ -31,7 +31,7 @@ def in_steps(decoder, x, memory, sizes, mask=None, memory_mask=None):
 
 
 @pytest.mark.parametrize("steps", [[1] * M, [3, 1, 7], [10, 1], [M]])
-def test_steps_give_what_all_at_once_gives(decoder, x, memory, steps):
+def test_steps_give_the_output_of_one_pass(decoder, x, memory, steps):
     np.testing.assert_allclose(in_steps(decoder, x, memory, steps), decoder(x, memory), atol=1e-5)
 
 
@@ -43,11 +43,11 @@ def test_steps_with_padding_in_target_and_memory(decoder, x, memory, library):
     np.testing.assert_allclose(np.asarray(whole)[:1], decoder(x[:1], memory[:1, :2]), atol=1e-5)
 
 
-def test_a_position_does_not_see_what_comes_after(decoder, x, memory):
+def test_a_position_does_not_see_later_ones(decoder, x, memory):
     np.testing.assert_allclose(np.asarray(decoder(x, memory))[:, :5], decoder(x[:, :5], memory), atol=1e-5)
 
 
-def test_a_position_does_see_what_came_before(decoder, x, memory):
+def test_a_position_sees_earlier_ones(decoder, x, memory):
     before = np.asarray(decoder(x, memory))
     x[:, 0] = x[:, 1]
     assert np.abs(np.asarray(decoder(x, memory)) - before)[:, -1].max() > 1e-3

@@ -31,11 +31,11 @@ def test_a_causal_mask_hides_the_future(encoder, x):
     np.testing.assert_allclose(np.asarray(encoder(x, mask))[:, :3], encoder(x[:, :3], mask[:3, :3]), atol=1e-5)
 
 
-def test_what_is_padding_everywhere_stays_finite(encoder, x, library):
+def test_a_sequence_of_padding_only_stays_finite(encoder, x, library):
     assert np.isfinite(np.asarray(encoder(x, padding(library(np.array([0, 3])), N)))).all()
 
 
-def test_steps_end_in_the_output_and_hold_what_attend_computes(encoder, x):
+def test_steps_end_in_the_output_and_hold_the_arrays_of_attend(encoder, x):
     steps = list(encoder.steps(x))
     assert len(steps) == 3
     last = steps[-1].output if encoder.norm is None else encoder.norm(steps[-1].output)

@@ -49,7 +49,7 @@ def test_padding_of_the_source_is_not_read(model, source, lengths, library):
     np.testing.assert_allclose(model(source, target, lengths), model(library(other), target, lengths), atol=1e-5)
 
 
-def test_what_is_looked_at_is_what_the_logits_come_from(model, source, lengths, library):
+def test_the_steps_lead_to_the_logits_and_hold_the_weights(model, source, lengths, library):
     target = library(np.arange(15).reshape(5, 3))
     looked = model.steps(source, target, lengths)
     np.testing.assert_allclose(looked.logits, model(source, target, lengths), atol=1e-5)

@@ -58,7 +58,7 @@ def accuracy(model: EncoderDecoder, days) -> float:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(1800)
-def test_it_learns_to_read_dates():
+def test_an_encoder_decoder_learns_to_read_dates():
     random = np.random.default_rng(0)
     days = random.permutation((LAST - FIRST).days + 1)
     seen, unseen = days[256:], days[:256]

@@ -31,7 +31,7 @@ def test_the_parts_belong_together(sentence_encoder, tokens):
         np.testing.assert_allclose(np.asarray(traced.weights).sum(-1), 1, atol=1e-6)
 
 
-def test_layers_and_heads_come_in_the_order_asked_for(sentence_encoder, tokens):
+def test_layers_and_heads_come_in_the_requested_order(sentence_encoder, tokens):
     everything = trace(sentence_encoder, tokens, layers=range(3))
     chosen = trace(sentence_encoder, tokens, layers=[-1, 0], heads=[3, -5])
     assert [(traced.layer, traced.heads) for traced in chosen] == [(2, (3, 0)), (0, (3, 0))]
@@ -69,7 +69,7 @@ def test_the_types_of_a_pair_matter(sentence_encoder, tokens, library):
     assert np.abs(np.asarray(plain.weights) - np.asarray(pair.weights)).max() > 1e-4
 
 
-def test_what_is_not_there_is_named(sentence_encoder, tokens, library):
+def test_a_missing_layer_or_head_is_named(sentence_encoder, tokens, library):
     with pytest.raises(ParameterError, match="layer must lie from 0 to 2, or from −3 to −1, got 3"):
         trace(sentence_encoder, tokens, layers=[0, 3])
     with pytest.raises(ParameterError, match="head must lie from 0 to 4, or from −5 to −1, got -6"):

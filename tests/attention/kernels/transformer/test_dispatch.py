@@ -37,12 +37,12 @@ def test_before_the_compiler_is_there_the_processor_says_whether_it_is(monkeypat
     assert multiplies_bfloat16() == (name in ("amx", "avx512-bf16"))
 
 
-def test_the_columns_of_a_panel_are_those_that_registers_or_tiles_hold():
+def test_the_columns_of_a_panel_fit_the_registers_or_tiles():
     assert {columns_of(way) for way in (TILES, THREE)} == {PANEL}
     assert {columns_of(way) for way in (FLOAT32, BFLOAT16)} == {products.COLUMNS}
     registers = products.COLUMNS // (16 if products.WIDE else 8)
     assert products.MAX_ROWS * registers + registers + 1 <= (32 if products.WIDE else 16)
 
 
-def test_this_processor_has_what_is_chosen():
+def test_tiles_are_usable_if_the_processor_and_the_system_allow_them():
     assert products.usable() == (products.HAS_UNIT and amx.allowed())

@@ -38,7 +38,7 @@ def test_products_of_any_number_of_rows(way, depth):
         np.testing.assert_array_equal(result[:rows], together[:rows])  # a row does not notice its neighbours
 
 
-def test_sums_that_go_on_are_those_of_one_product(way):
+def test_sums_over_parts_of_the_depth_equal_one_product(way):
     random = np.random.default_rng(2)
     across = columns_of(way)
     a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((21, 96), (96, across)))
@@ -55,7 +55,7 @@ def test_sums_that_go_on_are_those_of_one_product(way):
         np.testing.assert_array_equal(sums[: len(a), :across], product(way, a, b)[: len(a), :across])
 
 
-def test_lanes_leave_what_is_behind_the_rows(way):
+def test_lanes_do_not_write_behind_the_rows(way):
     a, b = np.ones((5, 32), np.float32), np.ones((32, COLUMNS), np.float32)
     result = product(way, a, b)
     assert (result[:5] == 32).all()

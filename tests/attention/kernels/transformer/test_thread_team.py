@@ -83,7 +83,7 @@ def test_two_threads_part_the_rows(crew):
     assert all(len(log.threads(stage)) == 2 for stage in range(3))
 
 
-def test_who_does_not_come_is_not_waited_for(crew):
+def test_a_busy_thread_is_not_waited_for(crew):
     free = threading.Event()
     for _ in range(8):
         crew.submit(free.wait)
@@ -95,7 +95,7 @@ def test_who_does_not_come_is_not_waited_for(crew):
     assert {thread for *_, thread in log.begun} == {threading.get_ident()}
 
 
-def test_who_comes_late_leaves(crew):
+def test_a_late_thread_leaves(crew):
     team = thread_team._Team(Log(), 2, 24, 2, 12)
     team.work()
     before = list(team._stage.begun)
@@ -105,7 +105,7 @@ def test_who_comes_late_leaves(crew):
 
 @pytest.mark.parametrize("failing", ["here", "there"])
 @pytest.mark.parametrize("index", [0, 1])
-def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, index):
+def test_an_error_is_raised_without_waiting_for_the_failed_thread(crew, failing, index):
     thread_id, both = threading.get_ident(), threading.Barrier(2, timeout=PATIENCE)
 
     def stage(number, first, last):
@@ -119,7 +119,7 @@ def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, index):
     assert crew.submit(lambda: 1).result(timeout=PATIENCE) == 1
 
 
-def test_what_others_do_is_done_and_their_errors_are_told(crew):
+def test_work_runs_in_idle_threads_and_their_errors_are_raised(crew):
     both = threading.Barrier(2, timeout=PATIENCE)
     run_with_idle_threads(both.wait, 2)
 

@@ -71,7 +71,7 @@ def test_bounds_say_something():
     assert share_error(weights / 2, 0.1) == pytest.approx(0.25)
 
 
-def test_where_the_weights_may_be_nothing_nothing_is_certain():
+def test_weights_that_may_all_be_zero_give_no_certainty():
     numbers, weights = np.array([1.0, 2.0]), np.array([0.1, 0.1])
     assert weighted_mean(numbers, weights, 0.3).error is None
     assert share_error(weights, 0.3) is None

@@ -59,7 +59,7 @@ def test_copies_are_known_as_if_they_had_been_read():
     assert rows.max_log_mass(0.1) - rows.min_log_mass(0.1) < 0.05
 
 
-def test_what_is_not_finite_bounds_no_more_than_the_upper_end():
+def test_infinite_summaries_give_only_the_upper_bound():
     keys = np.full((4, 3), 1e38, dtype=np.float32)
     rows = MissingRows.of(KeySummary.of("dot", keys), np.array([1.0, 0.0, 0.0]))
     assert rows.max_log_mass(1e38) == pytest.approx(math.log(4) + math.sqrt(3), rel=1e-6)

@@ -60,7 +60,7 @@ def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head,
 
 @settings(deadline=None)
 @given(seed=SEEDS, temperature=st.floats(0.02, 3), listed=st.integers(0, 60), most=st.floats(0.01, 1))
-def test_what_a_tail_can_turn(seed, temperature, listed, most):
+def test_a_tail_moves_the_output_by_at_most_its_bounds(seed, temperature, listed, most):
     """Errors and projections within their sums and maxima, as bad as chance and as the worst order make them."""
     random = np.random.default_rng(seed)
     similarities = np.sort(random.random(200))[::-1]

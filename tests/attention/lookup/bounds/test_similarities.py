@@ -78,7 +78,7 @@ def test_the_worst_order_of_summation_comes_within_a_few_roundings_of_it(width):
     )
 
 
-def test_it_grows_with_the_vectors_where_the_similarity_does():
+def test_the_slack_scales_with_the_vectors_like_the_similarity():
     query = np.array([3.0, 4.0])
     for name, times in (("dot", 8), ("scaled_dot", 8), ("cosine", 1), ("gaussian", 1)):
         one, other = similarity_slack(name, query, 1.0), similarity_slack(name, 2 * query, 4.0)
@@ -125,7 +125,7 @@ def test_the_bounds_hold_for_every_row_and_for_all_together(view, count):
 
 
 @pytest.mark.parametrize("fine", [True, False])
-def test_what_a_query_s_own_code_leaves_out_is_counted(view, fine):
+def test_the_residual_of_a_query_is_counted(view, fine):
     vectors = RANDOM.standard_normal((3, 30))
     nothing = np.zeros((3, 30), dtype=np.int16)  # a code that leaves out everything
     lengths = np.linalg.norm(vectors, axis=1)

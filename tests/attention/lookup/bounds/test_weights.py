@@ -170,7 +170,7 @@ def test_rows_of_a_tail_that_are_counted_exactly(seed, temperature, error, head,
     assert moved <= bound_exact_documents(sharper) + 1e-12
 
 
-def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone():
+def test_ties_shared_by_a_bias_are_certain_only_for_copies_without_neighbours():
     slack, similarities = Slack(1e-9, 0.0), np.array([0.5, 1.0, 1.0, 0.9])
     assert bound_ties(similarities, None, slack, alike=True) < 1e-13
     assert bound_ties(similarities, 0.9, slack, alike=True) < 1e-13
@@ -180,7 +180,7 @@ def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone
     assert bound_ties(similarities, 2.0, slack, alike=False) < 1e-13
 
 
-def test_copies_whose_biases_were_rounded_alike_are_within_what_is_told():
+def test_rounding_of_equal_biases_is_within_its_bound():
     addends = np.array([1e15 + 0.05, 1e15])  # equal in float64
     exact = 1 / (1 + math.exp(-0.05))
     assert addends[0] == addends[1]

@@ -66,7 +66,7 @@ def test_nothing_is_not_moved(normaliser):
     assert total_variation(result, normaliser, np.empty(0), -np.inf, Slack(1.0, 0.0), 0, lambda: True) == 0
 
 
-def test_whether_rows_are_copies_is_asked_only_where_it_matters():
+def test_copies_are_compared_only_if_it_matters():
     def never():
         raise AssertionError
 
@@ -120,7 +120,7 @@ def test_quantisation_moves_no_distribution_further(seed, temperature, error, li
     listed=st.integers(0, 30),
     more=st.integers(0, 150),
 )
-def test_looking_so_many_rows_up_proves_no_less(seed, temperature, error, listed, more):
+def test_looking_up_more_rows_proves_at_least_as_much(seed, temperature, error, listed, more):
     similarities = np.sort(np.random.default_rng(seed).random(200))[::-1]
 
     def mixture(known_weights, candidates):
@@ -136,6 +136,6 @@ def test_looking_so_many_rows_up_proves_no_less(seed, temperature, error, listed
     assert more > 20 or temperature < 5 or least > error / 50  # where weights are even, it says much
 
 
-def test_where_no_tail_has_weight_quantisation_moves_nothing():
+def test_without_a_tail_quantisation_moves_nothing():
     evidence = softmax(np.array([0.5]), None, 0.0).evidence
     assert tail_variation(mixture_without_tail(np.ones(1), evidence, 0), QuantisationError(np.inf, np.inf, 0.0)) == 0

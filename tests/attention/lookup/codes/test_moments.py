@@ -49,7 +49,7 @@ def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_what_values_spread_in_the_usual_direction_is_between_the_mean_and_the_most(pieces):
+def test_the_typical_spread_lies_between_the_mean_and_the_largest(pieces):
     lengths = np.array([3.0, 1.0, 0.0])
     vectors = (5 + np.random.default_rng(3).standard_normal((900, 3)) * lengths).astype(np.float32)
     result = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
@@ -80,7 +80,7 @@ def test_values_beyond_float32_have_no_spread(scale):
     more=st.lists(st.integers(1, 40), min_size=1, max_size=8),
     far=st.sampled_from([1.0, 100.0]),
 )
-def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale, shift, more, far):
+def test_values_added_later_are_bounded_with_or_without_a_look_at_them(seed, scale, shift, more, far):
     random = np.random.default_rng(seed)
     pieces = [random.standard_normal((300, 5)) + shift, *(random.standard_normal((n, 5)) * far for n in more)]
     pieces = [(part * scale).astype(np.float32) for part in pieces]
@@ -161,13 +161,13 @@ def test_a_write_to_the_last_block_takes_one_sum_and_a_removal_none():
     assert Counted.added == 4
 
 
-def test_what_is_not_finite_bounds_nothing():
+def test_infinite_grams_bound_nothing():
     running = RunningGrams()
     assert running.of([np.full((2, 2, 2), np.inf), matrices(1, 2)]) is None
     assert running.of([matrices(0, 2), matrices(1, 2)]) is not None
 
 
-def test_views_share_what_their_blocks_add_up_to():
+def test_views_share_the_sums_of_their_blocks():
     memory, random = Memory("dot", limits=Limits(block_rows=16)), np.random.default_rng(0)
     memory.publish(add=Rows(np.arange(50), random.standard_normal((50, 4))))
     before = memory.view.grams

@@ -116,7 +116,7 @@ def test_grams_are_of_the_residuals_and_of_the_vectors(directions, scale):
 
 
 @pytest.mark.parametrize("off", [0.0, 2.0**-24, 2.0**-11, 2.0**-9])
-def test_grams_of_directions_are_never_below_what_they_are_and_hardly_above(off):
+def test_grams_of_directions_are_never_below_the_true_ones_and_hardly_above(off):
     random = np.random.default_rng(4)
     vectors = random.standard_normal((1500, 6))
     expected = 1 + off * random.uniform(-1, 1, 1500)
@@ -147,7 +147,7 @@ def test_vectors_too_wide_for_them_have_no_grams():
     assert ValueCodes.allocate(1, MAX_GRAM_WIDTH + 1).moments is None
 
 
-def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
+def test_vectors_near_the_end_of_float32_have_infinite_grams():
     stored = Codes.allocate(2, 3)
     write(stored, 0, np.full((2, 3), 3e38, dtype=np.float32))
     assert not np.isfinite(stored.grams[1]).all()

@@ -29,7 +29,7 @@ def vectors(similarity, keys):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
-def test_sums_are_those_of_all_rows_however_they_are_added_up(similarity, keys, monkeypatch):
+def test_sums_cover_all_rows_in_any_grouping(similarity, keys, monkeypatch):
     monkeypatch.setattr(summary, "BATCH_ROWS", 64)
     parts = [KeySummary.of(similarity, chunk, documents=len(chunk) // 2) for chunk in np.split(keys, [1, 200, 430])]
     output = KeySummary.empty(similarity, 12)
@@ -62,7 +62,7 @@ def test_a_message_brings_it_home(similarity, keys):
     np.testing.assert_array_equal(sent.gram.astype(np.float32), result.gram)
 
 
-def test_what_does_not_belong_together_is_refused(keys):
+def test_summaries_that_do_not_fit_are_refused(keys):
     one = KeySummary.of("dot", keys)
     with pytest.raises(ShapeError, match="summaries of one collection"):
         one + KeySummary.of("cosine", keys)

@@ -57,7 +57,7 @@ def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewher
             assert number not in expected or addend == np.float32(expected[number])
 
 
-def test_where_nothing_is_added_nothing_is_kept():
+def test_a_segment_without_addends_stores_none():
     vectors = RANDOM.standard_normal((Limits().block_rows + 50, 2))
     view = Memory.of(vectors).view
     assert len(view.segments) > 1

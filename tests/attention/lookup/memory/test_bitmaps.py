@@ -13,7 +13,7 @@ some = st.integers(0, 300).flatmap(lambda count: st.lists(st.booleans(), min_siz
 
 
 @given(passes=some, start=st.integers(0, 300), more=some, dense=st.booleans())
-def test_bits_are_what_was_packed(passes, start, more, dense):
+def test_a_bitmap_returns_its_packed_bits(passes, start, more, dense):
     passes, more = np.array(passes, dtype=bool), np.array(more, dtype=bool)
     if not dense:
         passes &= np.arange(len(passes)) % 70 == 3

@@ -43,7 +43,7 @@ def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, s
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
 @pytest.mark.parametrize("own_values", [True, False])
-def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, segment_of, similarity, own_values):
+def test_a_grown_block_equals_one_written_in_one_step(rows_of, segment_of, similarity, own_values):
     rows = rows_of(np.arange(3000), own_values)
     seen = segment_of(rows.part(0, 70), similarity)
     grown, at_once = seen.append(rows.part(70, 3000), BlockFormat(similarity)), segment_of(rows, similarity)
@@ -65,7 +65,7 @@ def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, seg
     np.testing.assert_allclose(moments.total, other_moments.total)
 
 
-def test_an_append_leaves_what_others_see_as_it_was(rows_of, segment_of):
+def test_an_append_leaves_earlier_views_unchanged(rows_of, segment_of):
     seen = segment_of(rows_of(np.arange(10)), room=40)
     before = seen.keys.copy()
     after = seen.append(rows_of(np.arange(10, 30), seed=1), BlockFormat("dot"))
@@ -114,7 +114,7 @@ def test_a_block_has_room_for_at_most_twice_its_rows():
         (BlockFormat("cosine", codes_later=True), 384, False),
     ],
 )
-def test_keys_have_codes_where_these_say_something_and_are_wanted_now(layout, width, coded):
+def test_keys_have_codes_if_they_are_wide_enough_and_codes_are_wanted(layout, width, coded):
     assert layout.codes(width) is coded
 
 
@@ -138,7 +138,7 @@ def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
         assert (threads == {threading.current_thread()}) == in_this_thread
 
 
-def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monkeypatch):
+def test_no_chunk_is_being_written_after_one_has_failed(monkeypatch):
     begun, ended = [], []
 
     def write(first, _):
@@ -185,7 +185,7 @@ def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_only_what_lies_in_a_file_is_read_ahead(tmp_path):
+def test_only_originals_in_a_file_are_read_ahead(tmp_path):
     in_memory, filed = allocate_originals(900, 384, None, 0), allocate_originals(900, 384, tmp_path, 0)
     assert (bytes_in_file(in_memory), bytes_in_file(filed)) == (0, 900 * 384 * 4)
     in_memory[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]

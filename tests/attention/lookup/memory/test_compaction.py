@@ -86,7 +86,7 @@ def test_rows_removed_meanwhile_stay_removed():
     assert last is now.segments[-1]
 
 
-def test_where_nothing_is_left_of_a_block_its_replacement_comes_too_late():
+def test_a_replacement_for_a_block_without_rows_comes_too_late():
     memory = of_blocks(20, 20, 5)
     made = compact(memory.view, DOT)
     now = memory.publish(remove=np.setdiff1d(np.arange(5, 45), [10, 30]))
@@ -160,7 +160,7 @@ def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(
         assert memory.view.n == 5
 
 
-def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_one():
+def test_rows_written_during_compaction_follow_the_new_block():
     memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     before = memory.publish(remove=np.arange(20))
@@ -174,7 +174,7 @@ def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_o
     np.testing.assert_array_equal(segment.keys[alive], keys_of(expected))
 
 
-def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted():
+def test_a_write_staged_before_a_compaction_keeps_the_compacted_rows():
     memory = Memory("dot", limits=LAST_TOO)
     memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
     memory.publish(remove=np.arange(20))

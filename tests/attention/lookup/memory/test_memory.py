@@ -180,7 +180,7 @@ def test_no_row_comes_between_the_rows_of_another_document():
     assert (after.n, after.documents) == (8, 5)
 
 
-def test_no_row_comes_into_a_document_where_it_is_cut():
+def test_a_row_cannot_be_inserted_into_a_document():
     memory = Memory("dot", limits=Limits(block_rows=2))
     memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 10, 10]))
     with pytest.raises(ParameterError, match="row number 25 lies between rows of document 10"):

@@ -62,7 +62,7 @@ def test_before_they_have_codes_answers_are_exact():
     assert abs(answer.weights - expected.weights).sum() <= 2 * expected.certificate.total_variation
 
 
-def test_codes_that_come_later_are_those_of_rows_that_had_them_at_once():
+def test_codes_made_later_equal_those_made_with_the_rows():
     memory = bare()
     memory.code()
     same(memory.view, at_once().view)
@@ -89,7 +89,7 @@ def test_a_write_that_was_staged_before_and_is_shown_after_loses_no_codes(first)
     same(memory.view, at_once().view)
 
 
-def test_what_is_removed_meanwhile_stays_removed():
+def test_rows_removed_while_codes_are_made_stay_removed():
     memory = bare()
     staged = memory.stage(remove=np.arange(100))
     memory.code()
@@ -158,7 +158,7 @@ def test_a_second_block_gives_codes_to_the_first():
     assert not memory.view.bare
 
 
-def test_codes_do_not_change_what_a_small_memory_answers():
+def test_codes_do_not_change_the_answers_of_a_small_memory():
     memory, coded = Memory("cosine", codes_from=256 * WIDTH), Memory("cosine")
     memory.publish(add=part(0, 100))
     coded.publish(add=part(0, 100))

@@ -94,7 +94,7 @@ def test_there_is_an_owner_for_each_row():
         Rows(np.arange(2), np.ones((2, 1)), owners=np.array([0.0, 0.0]))
 
 
-def test_what_was_checked_before_is_put_in_order_and_a_document_may_be_there_in_part():
+def test_checked_rows_are_sorted_and_may_be_a_part_of_a_document():
     rows = Rows.without_checks(np.array([7, 4, 5]), np.array([[7.0], [4], [5]], np.float32), None, np.array([7, 3, 3]))
     assert (rows.numbers.tolist(), rows.owners.tolist(), rows.keys.ravel().tolist()) == (
         [4, 5, 7],
@@ -137,7 +137,9 @@ def test_ranges_hold_all_rows_of_a_document_that_passes(sizes, data):
 
 @pytest.mark.parametrize("limit", [1, 3])
 @given(sizes=SIZES, cut=st.integers(0, 5), data=st.data())
-def test_the_longest_are_one_more_than_are_kept_and_what_begins_elsewhere(limit, sizes, cut, data):
+def test_the_longest_documents_are_one_more_than_the_limit_and_those_that_begin_in_another_segment(
+    limit, sizes, cut, data
+):
     numbers, owners = (owner[min(cut, sizes[0] - 1) :] for owner in owners_of(sizes))
     dead = data.draw(st.sets(st.sampled_from(owners.tolist())))
     live = ~np.isin(owners, list(dead))

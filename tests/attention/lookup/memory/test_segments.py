@@ -20,7 +20,7 @@ WIDTH = 5
     asked=st.sets(st.integers(-60, 60), max_size=40),
     removed=st.sets(st.integers(0, 39), max_size=10),
 )
-def test_positions_are_those_of_the_rows_that_live(rows_of, segment_of, numbers, asked, removed):
+def test_positions_are_found_for_live_rows_only(rows_of, segment_of, numbers, asked, removed):
     segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
     gone = np.array(sorted(position for position in removed if position < len(numbers)), dtype=np.intp)
     segment = segment.without(gone)

@@ -39,7 +39,7 @@ def test_without_values_of_their_own_the_keys_are_the_values():
     assert (facts.value_dimension, facts.key_norm, facts.value_norm) == (2, 5.0, 5.0)
 
 
-def test_of_nothing_there_is_nothing_to_say():
+def test_an_empty_view_has_empty_statistics():
     facts = Memory("cosine").view.facts
     assert (facts.n, facts.value_dimension, facts.key_norm, facts.value_norm, facts.blocks) == (0, None, 0.0, 0.0, 0)
     assert facts.value_spread is None
@@ -59,7 +59,7 @@ def test_a_spread_is_known_only_where_that_of_every_block_is():
     assert too_far.value_spread is None
 
 
-def test_a_view_counts_every_row_it_shows_and_those_removed():
+def test_a_view_counts_every_row_it_shows_and_the_removed_ones():
     random = np.random.default_rng(3)
     values = random.standard_normal((300, 5)).astype(np.float32)
     memory = Memory("cosine")
@@ -97,7 +97,7 @@ def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they
     assert facts.most_keys <= np.sort(alive)[-4]
 
 
-def test_where_each_row_is_a_document_there_is_nothing_to_say_of_their_length():
+def test_documents_of_one_row_have_no_statistics_of_length():
     memory = Memory("dot", limits=SMALL_BLOCKS)
     plain = memory.publish(add=Rows(np.arange(100), np.ones((100, 2)), owners=np.arange(100))).facts
     assert (plain.documents, plain.several, plain.longest.tolist(), plain.most_keys) == (100, False, [], 1)
@@ -124,7 +124,7 @@ def gathered(values=VALUES):
 
 
 @pytest.mark.parametrize("passing", [np.arange(0, N, 5), np.arange(7, N), np.array([0]), np.arange(N)])
-def test_a_mask_knows_those_of_the_rows_that_pass(running, passing):
+def test_a_mask_sums_the_residuals_of_its_rows(running, passing):
     view = gathered().view
     residuals = view.mask(passing).value_residuals
     assert residuals.count == len(passing)
@@ -162,7 +162,7 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
     np.testing.assert_allclose(actual.total, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):
+def test_a_removed_row_is_read_once_for_all_views(monkeypatch):
     read, reading = [], residuals.sum_row_residuals
     monkeypatch.setattr(
         residuals, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)

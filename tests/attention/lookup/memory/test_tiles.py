@@ -55,7 +55,7 @@ def test_rows_side_by_side_are_read_without_gathering_them():
 
 @settings(deadline=None)
 @given(data=st.data(), n=st.integers(1, 120), removed=places_of, tile_rows=st.integers(1, 50))
-def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, tile_rows):
+def test_positions_lead_to_their_rows_in_any_order(data, n, removed, tile_rows):
     view = filled(n, removed)
     passing = PassingRows(view, None, tile_rows)
     positions = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[

@@ -48,14 +48,14 @@ def deciding(candidates, known_values, limit):
     return None if counts[1] < 0 else counts[1]
 
 
-def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
+def test_the_first_lookups_are_the_heavy_ones_and_those_near_the_end_of_the_head():
     assert at_first(listed(1), 0, 100) == [1, 2, 1]  # 0.8 may be better than 0.9
     assert at_first(listed(1), 4, 100) == [1, 4, 1]
     assert at_first(listed(1), 4, 3) == [1, 3, 1]  # of the heavy ones no more than that
     assert at_first(listed(7), 4, 100) == [1, 0, 1]
 
 
-def test_where_nothing_is_listed_nothing_is_looked_up():
+def test_an_empty_list_has_no_lookups():
     nothing = Candidates(
         np.array([1]), np.zeros(1), np.zeros(2, dtype=np.int64), np.empty(0, np.int64), np.empty(0), *np.zeros((2, 1))
     )

@@ -58,7 +58,7 @@ def test_all_sums_are_weights_times_values(running, view, allowed):
 
 
 @pytest.mark.parametrize("heavy", [0, 10**6])
-def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, view, monkeypatch, heavy):
+def test_listed_similarities_match_each_query_and_its_row(running, oracle, view, monkeypatch, heavy):
     monkeypatch.setattr(originals, "LISTED_PER_LOOKUP", heavy)  # in one thread, or in all
     passing, numbers = passing_of(view, "all")
     random = np.random.default_rng(2)

@@ -61,7 +61,7 @@ def test_a_share_of_1_is_every_weight_above_zero_however_small():
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 999), k=st.integers(1, 60), slack=st.sampled_from([1e-12, 1e-3, 0.5]))
-def test_a_head_is_decided_by_what_is_summed_alike_whatever_was_scanned(filled, seed, k, slack):
+def test_a_head_is_decided_by_the_rescored_similarities(filled, seed, k, slack):
     random = np.random.default_rng(seed)
     keys = random.integers(-2, 3, (50, 2)).astype(np.float32)
     view, query = filled("dot", keys), np.array([1.0, 0.5])
@@ -153,7 +153,7 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
         assert grouping.log_sums(values)[position] == pytest.approx(math.log(math.fsum(np.exp(own_values))), abs=1e-14)
 
 
-def test_of_no_rows_there_are_no_documents():
+def test_no_rows_have_no_documents():
     grouping, nothing = DocumentGrouping(np.empty(0, np.int64)), np.empty(0)
     arrays = [
         grouping.numbers,
@@ -176,7 +176,7 @@ def test_logarithms_of_sums_neither_overflow_nor_vanish():
 
 
 @pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.1, 5.0, np.inf])
-def test_log_parts_are_what_the_other_keys_add_to_the_best(temperature):
+def test_log_weights_of_other_parts_compare_the_other_keys_with_the_best(temperature):
     grouping, similarities = (
         DocumentGrouping(np.array([7, 7, 7, 8, 9, 9])),
         np.array([0.5, 0.4, 0.5, 0.9, -0.3, -0.30001]),

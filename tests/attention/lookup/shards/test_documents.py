@@ -152,7 +152,7 @@ def test_many_mediocre_keys_outweigh_a_good_one(scanned, count):
     np.testing.assert_array_equal(swept.weights[2], [1, 0])
 
 
-def test_where_weights_vanish_similarity_decides():
+def test_similarity_decides_if_weights_vanish():
     """After the best, 40 keys just below 0.7 have more mass together than one at 0.7; but no weight is left of it."""
     view, query = crowd(0.6998, 40)
     keys = view.segments[0].keys.astype(np.float64)
@@ -197,7 +197,7 @@ def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(run
     assert decided >= 4
 
 
-def test_what_cannot_be_told_apart_is_left_to_the_exact_path():
+def test_undecided_documents_are_left_to_the_exact_path():
     keys, values, owners = rows_of(KINDS["few keys each"])
     view = Memory.of(keys, values, owners=owners, limits=LIMITS).view
     (query,) = queries_of(view, 1)
@@ -208,7 +208,7 @@ def test_what_cannot_be_told_apart_is_left_to_the_exact_path():
     assert quantised_sweep(wide, Question(query, 0.02), [0.02]) is None
 
 
-def test_evidence_and_output_are_those_of_keys_that_are_documents_by_themselves():
+def test_evidence_and_output_do_not_depend_on_grouping_keys_into_documents():
     keys, values, owners = rows_of(KINDS["few keys each"])
     view, alone = (
         Memory.of(keys, values, owners=owners, limits=LIMITS).view,

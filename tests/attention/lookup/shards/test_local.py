@@ -40,7 +40,7 @@ def passing(view, mask):
     return np.concatenate([np.empty(0, np.int64), *(s.numbers[allowed] for s, allowed in view.passing(mask))])
 
 
-def test_it_says_how_many_rows_pass_and_which_they_are(view, mask):
+def test_a_shard_counts_its_passing_rows_and_knows_their_numbers(view, mask):
     part = LocalShard(view, mask)
     assert part.documents == len(passing(view, mask))
     assert part.facts is view.facts
@@ -50,13 +50,13 @@ def test_it_says_how_many_rows_pass_and_which_they_are(view, mask):
     assert part.fits(1e35 * QUERIES[0]) == (view.similarity == "cosine")
 
 
-def test_rows_are_alike_where_they_are_copies(view):
+def test_copies_of_a_row_are_alike(view):
     part = LocalShard(view, None)
     assert part.alike(np.array([20, 1500]))
     assert not part.alike(np.array([20, 1499, 1500]))
 
 
-def test_similarities_and_values_are_those_of_the_originals(running, oracle, view):
+def test_similarities_and_values_match_the_originals(running, oracle, view):
     part, positions, query_numbers = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
     result = part.similarities_at(QUERIES, positions, query_numbers)
     expected = [
@@ -108,7 +108,7 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
     assert gathered.outputs.shape == (3, 5)
 
 
-def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, view):
+def test_rows_lie_within_the_width_of_their_bin(running, coded, view):
     gathered = LocalShard(view, None).gather(ScanRequest(QUERIES, KS, listed=128, max_lookups=30, temperatures=None))
     similarities = coded(view, code_queries(view.similarity, QUERIES, outputs=False))
     assert gathered.outputs is None

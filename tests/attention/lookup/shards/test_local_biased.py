@@ -175,7 +175,7 @@ def answers_masked(question):
     return [question if allowed is None else replace(question, mask=question.mask & allowed)]
 
 
-def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces):
+def test_addends_too_large_for_float32_are_added_in_float64(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
     huge = Bias.of(view, [5], [1e31])

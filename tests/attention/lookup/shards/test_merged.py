@@ -24,7 +24,7 @@ def gathered(expected):
     return [LocalShard(view, None, facts=facts).gather(expected, thresholds) for view in views]
 
 
-def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
+def test_lists_are_sorted_and_known_similarities_are_not_computed_again():
     queries = RANDOM.standard_normal((4, 16))
     request = ScanRequest(queries, [5] * 4, 200, 512, np.full(4, 0.1))
     actual = list(gathered(request))
@@ -56,7 +56,7 @@ def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
     np.testing.assert_allclose(one.errors[:, 1], np.sum([each.errors[:, 1] for each in actual], axis=0))
 
 
-def test_a_row_that_was_looked_up_stands_by_what_it_is():
+def test_a_looked_up_row_keeps_its_exact_similarity():
     request = ScanRequest(RANDOM.standard_normal((1, 16)), [5], 200, 512, np.array([0.1]))
     (result, *_) = gathered(request)
     actual, count = candidate_similarities(result), len(result.exact_similarities(0))

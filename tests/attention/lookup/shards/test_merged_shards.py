@@ -73,7 +73,7 @@ def test_copies_are_alike_in_whichever_parts_they_stand(views):
     assert not part.alike(np.sort([positions[2_500], positions[2_501], positions[5]]))  # not even those of one part
 
 
-def test_copies_are_alike_where_they_have_one_bias():
+def test_copies_are_alike_if_they_have_one_bias():
     many = View.merged([view_of(np.flatnonzero(part == WHOSE)) for part in range(3)])
     for addends, expected in (([1.0, 1.0], True), ([1.0, 2.0], False), ([0.0, -0.0], True)):
         bias = Bias.of(many, [5, 5_999], addends)
@@ -82,7 +82,7 @@ def test_copies_are_alike_where_they_have_one_bias():
 
 
 @pytest.mark.parametrize("temperature", [0.5, None])
-def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
+def test_merged_shards_gather_the_rows_of_one_shard(running, views, temperature):
     one, many = LocalShard(views[0], None), joined_of(views[1])
     warmth = None if temperature is None else np.full(3, temperature)
     outputs = temperature is not None
@@ -112,7 +112,7 @@ def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
         assert error.squares <= 1.01 * expected.error(query).squares
 
 
-def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
+def test_similarities_known_to_a_part_are_not_computed_again(views, monkeypatch):
     def refused(*_):
         raise AssertionError("asked a second time")
 
@@ -122,7 +122,7 @@ def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
     assert (np.diff(gathered.known_starts) >= 10).all()
 
 
-def test_a_part_whose_rows_do_not_pass_is_not_asked(views, monkeypatch):
+def test_a_part_without_passing_rows_is_not_scanned(views, monkeypatch):
     one, many = views
     allowed = np.flatnonzero(WHOSE == 2)
     calls = []
@@ -135,7 +135,7 @@ def test_a_part_whose_rows_do_not_pass_is_not_asked(views, monkeypatch):
     np.testing.assert_array_equal(actual.numbers, expected.numbers)
 
 
-def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):
+def test_copies_that_tie_across_parts_keep_the_bound_of_one_part(views):
     query = KEYS[5].astype(np.float64)
     for normaliser, temperature in (("softmax", 0.0), ("softmax", 1e-30), ("one_hot", 1.0)):
         for view in views:
@@ -146,7 +146,7 @@ def test_where_copies_tie_across_parts_the_bound_is_that_of_one_part(views):
             assert result.certificate.total_variation < 1e-14
 
 
-def test_a_list_of_views_is_asked_as_one():
+def test_a_list_of_views_answers_as_one_merged_view():
     views = [view_of(np.flatnonzero(part == WHOSE)) for part in range(3)]
     result = answers(views, [Question(query, 0.05) for query in QUERIES])
     expected = answers(View.merged(views), [Question(query, 0.05) for query in QUERIES])

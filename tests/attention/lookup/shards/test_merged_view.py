@@ -30,7 +30,7 @@ def test_parts_without_rows_are_left_out(merged):
     assert (nothing.n, nothing.parts, nothing.dimension) == (0, (), None)
 
 
-def test_what_cannot_be_one_is_refused():
+def test_views_that_do_not_fit_are_not_merged():
     with pytest.raises(ParameterError, match="at least one view, got none"):
         View.merged([])
     with pytest.raises(ParameterError, match="one similarity, got cosine and dot: ask each by itself"):
@@ -39,7 +39,7 @@ def test_what_cannot_be_one_is_refused():
         View.merged([view_of([0]), view_of([1], width=3)])
 
 
-def test_a_mask_of_all_is_cut_into_those_of_the_parts(merged):
+def test_a_mask_of_a_merged_view_is_cut_into_masks_of_its_parts(merged):
     mask = merged.mask(np.array([2, 3, 10]))
     masks = mask.runs
     assert [part_mask.n for part_mask in masks] == [1, 1, 1]
@@ -50,7 +50,7 @@ def test_a_mask_of_all_is_cut_into_those_of_the_parts(merged):
         open_shard(merged, merged.parts[0].mask(np.array([0])))
 
 
-def test_a_bias_of_all_is_cut_into_those_of_the_parts(merged):
+def test_a_bias_of_a_merged_view_is_cut_into_biases_of_its_parts(merged):
     bias = Bias.of(merged, [3, 10, 1], [2.0, -5.0, -np.inf])
     biases = bias.runs
     assert [biase.view is part for biase, part in zip(biases, merged.parts, strict=True)] == [True] * 3
@@ -61,7 +61,7 @@ def test_a_bias_of_all_is_cut_into_those_of_the_parts(merged):
     assert bias.runs is biases
 
 
-def test_facts_are_those_of_all_parts():
+def test_statistics_of_a_merged_view_cover_all_parts():
     first, second = view_of([0, 1, 2, 5], owners=np.array([0, 0, 0, 5])), view_of([7, 8], owners=np.array([7, 7]))
     facts = View.merged([first, second]).facts
     assert (facts.n, facts.documents, facts.several, facts.most_keys) == (6, 3, True, 1)

@@ -41,7 +41,7 @@ def worker(thresholds, inverse, similarities, values):
     temperature=st.sampled_from([0.05, 0.3, 5.0]),
     data=st.data(),
 )
-def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature, data):
+def test_sums_of_several_workers_equal_the_sum_of_one(seed, workers, temperature, data):
     random, inverse = np.random.default_rng(seed), [1 / temperature] * 2
     drawn = [data.draw(st.sampled_from([-1.0, 0.0, 0.25, 1.5])) for _ in range(2 * workers)]
     thresholds = np.array(drawn, dtype=np.float64).reshape(workers, 2)
@@ -68,7 +68,7 @@ def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature
     np.testing.assert_allclose(accumulators.value_errors, one.value_errors, rtol=1e-5, atol=1e-300)
 
 
-def test_a_worker_that_summed_nothing_does_not_say_what_the_others_are_relative_to():
+def test_an_idle_worker_does_not_set_the_level_of_the_sums():
     idle = Accumulator(np.array([NO_THRESHOLD, 9.0], np.float32), np.ones(2, np.float32), 64, None, None)
     busy = Accumulator(np.array([NO_THRESHOLD, 0.5], np.float32), np.ones(2, np.float32), 64, None, None)
     busy.sums[1] = 2.0, -1.0, 1.5
@@ -119,7 +119,7 @@ def sent(gathered):
 
 
 @pytest.mark.parametrize("blended", [True, False])
-def test_it_holds_arrays_and_numbers_only(clusters, view, blended):
+def test_a_result_holds_only_arrays_and_numbers(clusters, view, blended):
     for temperatures in (np.array([0.1, 0.5]), None):
         gathered = gathered_of(view, clusters[2][:2], temperatures, blended)
         for name, value in vars(gathered).items():

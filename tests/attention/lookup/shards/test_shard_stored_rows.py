@@ -14,7 +14,7 @@ VALUES = RANDOM.standard_normal((50, 2)).astype(np.float32)
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_it_reads_those_that_pass(masked):
+def test_the_shard_reads_the_rows_that_pass(masked):
     view = Memory.of(KEYS, VALUES).view
     shard = open_shard(view, view.mask(np.array([3, 9])) if masked else None)
     at = np.array([3, 9]) if masked else np.arange(50)
@@ -27,7 +27,7 @@ def test_it_reads_those_that_pass(masked):
     np.testing.assert_array_equal(shard.order(shard.rows), at)
 
 
-def test_rows_of_parts_are_told_apart_by_their_numbers():
+def test_rows_of_merged_parts_are_ordered_by_their_numbers():
     memories = Memory("cosine"), Memory("cosine")
     for memory, arange in zip(memories, (np.arange(1, 50, 2), np.arange(0, 50, 2)), strict=True):
         memory.publish(add=Rows(arange, KEYS[arange], VALUES[arange]))

@@ -32,7 +32,7 @@ def bare(similarity):
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
 @pytest.mark.parametrize("temperature", [0, 1e-30, 0.07, 3.3, np.inf])
 @pytest.mark.parametrize("masked", [False, True])
-def test_it_answers_as_the_exact_path_and_as_sure(similarity, temperature, masked):
+def test_uncoded_rows_are_answered_like_the_exact_path_with_its_certificate(similarity, temperature, masked):
     view, _ = bare(similarity)
     mask = view.mask(np.arange(10, N, 3)) if masked else None
     questions = [Question(query, temperature, null=0.2, mask=mask, top_k=7) for query in QUERIES]

@@ -58,7 +58,7 @@ def test_softmax_at_its_limits_is_the_best_and_the_mean(similarities, null):
 
 
 @given(similarities=SIMILARITIES, null=PLAIN_NULLS, temperature=st.sampled_from([0.0, 0.7, np.inf]))
-def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, temperature):
+def test_one_hot_shares_evenly_among_the_best(similarities, null, temperature):
     everything = np.append(similarities, -np.inf if null is None else null.similarity)
     if temperature == np.inf:
         everything = np.where(np.isinf(everything), everything, 0)
@@ -79,7 +79,7 @@ def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, 
     temperature=st.sampled_from([0.02, 0.3, 1.0, 50.0, np.inf]),
     normaliser=st.sampled_from(sorted(SUPPORT)),
 )
-def test_sparse_weights_are_what_lies_above_one_threshold(similarities, null, temperature, normaliser):
+def test_sparse_weights_lie_above_one_threshold(similarities, null, temperature, normaliser):
     result = sparse(similarities, null, temperature, normaliser)
     power = SUPPORT[normaliser]
     everything = np.append(similarities, [] if null is None else [null.similarity])
@@ -161,7 +161,7 @@ def test_auto_reaches_its_effective_documents(n, target, seed, scale, steep):
     assert effective == pytest.approx(target, rel=1e-2)
 
 
-def test_auto_is_zero_where_more_tie_than_are_wanted():
+def test_auto_is_zero_if_more_documents_tie_than_wanted():
     assert solve_temperature(np.array([1.0] * 9 + [0.0] * 50), 8) == 0
     assert solve_temperature(np.array([1.0] * 7 + [0.0] * 50), 8) > 0
     assert solve_temperature(np.array([1.0]), 8) == 0

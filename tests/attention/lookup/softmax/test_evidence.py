@@ -23,7 +23,7 @@ NORMALISERS = ("sparsemax", "entmax15", "one_hot")
     temperature=st.floats(1e-6, 1e6),
     documents=st.integers(0, 10**9),
 )
-def test_it_weighs_what_so_many_normal_similarities_do_on_average(mean, deviation, temperature, documents):
+def test_the_null_key_weighs_as_much_as_n_normal_similarities_on_average(mean, deviation, temperature, documents):
     n, frozen = max(documents, 2), 0.45 * deviation
     result = Background(mean, deviation).null_key(temperature, documents).level(temperature)
     warmth = max(temperature, frozen)
@@ -32,7 +32,7 @@ def test_it_weighs_what_so_many_normal_similarities_do_on_average(mean, deviatio
 
 
 @given(mean=st.floats(-2, 2), deviation=st.floats(0.01, 3), documents=st.integers(0, 10**9), at=st.floats(0.01, 100))
-def test_its_similarity_is_continuous_in_the_temperature(mean, deviation, documents, at):
+def test_the_null_similarity_is_continuous_in_the_temperature(mean, deviation, documents, at):
     background = Background(mean, deviation)
     for temperature in (at, 0.45 * deviation):
         near = [temperature * (1 - 1e-9), temperature, temperature * (1 + 1e-9)]
@@ -83,7 +83,7 @@ def test_hot_it_has_half_of_the_weight_and_no_number_says_its_similarity(filled)
     assert math.isinf(result.evidence.null_similarity)
 
 
-def test_it_counts_the_documents_that_pass(filled):
+def test_the_null_key_counts_the_documents_that_pass(filled):
     view = filled("cosine", np.random.default_rng(1).standard_normal((500, 7)))
     mask = view.mask(np.arange(100, 120))
     result = answer(view, Question(np.ones(7), 0.5, Background(0, 0.3), mask=mask))

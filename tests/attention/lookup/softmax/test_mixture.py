@@ -23,7 +23,7 @@ def _parts(seed):
 
 
 @pytest.mark.parametrize("null", [None, 0.2, 1.3])
-def test_parts_weigh_what_all_rows_weigh_together(null):
+def test_parts_weigh_as_much_as_all_rows_together(null):
     similarities, head, listed, tail_sums = _parts(1)
     nulls = [None if null is None else NullKey(null)] * len(TEMPERATURES)
     for mixed, temperature in zip(mix(head, listed, tail_sums, nulls, TEMPERATURES), TEMPERATURES, strict=True):

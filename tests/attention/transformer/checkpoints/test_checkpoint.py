@@ -17,7 +17,7 @@ import attention.transformer
 from attention.transformer import CheckpointError, Packed, UnsupportedModelError, arrays, load
 
 
-def test_it_gives_the_embeddings_of_sentence_transformers(folder):
+def test_a_checkpoint_gives_the_embeddings_of_sentence_transformers(folder):
     texts = ["the dog chased the cat across the street", "", "the street", "cat " * 40]
     reference = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     checkpoint = load(folder)
@@ -237,7 +237,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"default_prompt_name": "title"}, "default_prompt_name must be one of .* got 'title'"),
     ],
 )
-def test_prompts_that_are_none_are_refused(folder, change, fields, message):
+def test_invalid_prompts_are_refused(folder, change, fields, message):
     change(folder / "config_sentence_transformers.json", **fields)
     with pytest.raises(CheckpointError, match=message):
         load(folder)

@@ -37,7 +37,7 @@ def test_an_index_names_files_of_its_folder(folder, weight_map):
         load(folder)
 
 
-def test_what_is_written_to_a_parameter_does_not_reach_the_file(folder):
+def test_writing_to_a_parameter_does_not_change_the_file(folder):
     before = (folder / "model.safetensors").read_bytes()
     load(folder).model.embeddings.tokens[:] = 7
     assert (folder / "model.safetensors").read_bytes() == before

@@ -50,7 +50,7 @@ def test_modules_of_another_package_are_unsupported(folder):
         ({"model_kwargs": "none"}, "model_kwargs must be empty"),
     ],
 )
-def test_what_else_the_transformer_may_be_asked_for_is_unsupported(folder, change, fields, message):
+def test_unsupported_options_of_the_transformer_are_refused(folder, change, fields, message):
     change(folder / "sentence_bert_config.json", model_args={"add_pooling_layer": False})
     assert load(folder).max_tokens == 17
     change(folder / "sentence_bert_config.json", **fields)

@@ -56,7 +56,7 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, output):
     assert max(rounds) <= 2
 
 
-def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere):
+def test_values_are_requested_if_rows_are_weighed_differently(elsewhere):
     question = Question(query(), 0.3, normaliser="sparsemax")
     made, (actual,) = calls(elsewhere, [question])
     assert made["values"] > 0
@@ -65,7 +65,7 @@ def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere):
     assert np.linalg.norm(actual.output - expected.output) <= together
 
 
-def test_how_many_are_listed_does_not_grow_with_the_holders():
+def test_the_number_of_listed_rows_does_not_grow_with_the_holders():
     listed = []
     for parts in (1, 8):
         views = []

@@ -27,7 +27,7 @@ def views(similarity, owners):
 
 @pytest.mark.parametrize("owners", [np.arange(400), OWNERS], ids=["rows", "documents"])
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-def test_it_answers_as_one_view_does(similarity, owners):
+def test_a_remote_view_answers_like_a_local_one(similarity, owners):
     memory = Memory(similarity)
     whole = memory.publish(add=Rows(np.arange(400), KEYS, VALUES, owners))
     elsewhere = afar(views(similarity, owners), sampled=False)

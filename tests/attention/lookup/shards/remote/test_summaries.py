@@ -14,7 +14,7 @@ VALUES = RANDOM.standard_normal((3_000, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
-def test_it_is_that_of_all_rows_that_were_written(similarity):
+def test_a_summary_covers_all_rows_ever_written(similarity):
     memory = Memory(similarity)
     for first in (0, 1_000, 1_500):
         last = {0: 1_000, 1_000: 1_500, 1_500: 3_000}[first]
@@ -40,5 +40,5 @@ def test_rows_are_read_once(monkeypatch):
     assert read == [100, 30]
 
 
-def test_of_nothing():
+def test_the_summary_of_an_empty_view_is_empty():
     assert summary_of(Memory("dot").view).n == 0

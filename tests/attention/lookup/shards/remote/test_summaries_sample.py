@@ -13,7 +13,7 @@ KEYS = RANDOM.standard_normal((40_000, 12)).astype(np.float32)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-def test_about_as_many_rows_lie_above_as_are_wanted(similarity):
+def test_about_the_wanted_number_of_rows_lie_above_the_threshold(similarity):
     queries = RANDOM.standard_normal((20, 12))
     sample = SampleKeys(similarity, KEYS[::5])
     thresholds = sample.thresholds(queries, len(KEYS), 400)
@@ -31,6 +31,6 @@ def test_about_as_many_rows_lie_above_as_are_wanted(similarity):
     assert thresholds.dtype == np.float32
 
 
-def test_where_few_rows_are_drawn_all_are_listed():
+def test_a_small_sample_lists_all_rows():
     sample = SampleKeys("cosine", KEYS[:12])
     assert (sample.thresholds(KEYS[:3].astype(np.float64), 12, 400) == NO_THRESHOLD).all()

@@ -24,7 +24,7 @@ def views(parts=3):
     return views_of_parts
 
 
-def test_it_tells_of_all_rows_what_one_view_would():
+def test_a_remote_view_has_the_statistics_of_one_local_view():
     whole, remote = Memory.of(KEYS, VALUES).view, afar(views(), sampled=True)
     assert (remote.n, remote.documents, remote.dimension, remote.value_dimension) == (600, 600, 8, 3)
     assert remote.facts.key_norm == whole.facts.key_norm
@@ -32,7 +32,7 @@ def test_it_tells_of_all_rows_what_one_view_would():
     assert not remote.bare
 
 
-def test_a_condition_lets_through_what_the_holders_find():
+def test_a_condition_passes_the_rows_that_its_holders_select():
     result = afar(views(), sampled=False)
     passing = RANDOM.choice(600, 200, replace=False)
     mask = result.where(json.dumps(passing.tolist()))

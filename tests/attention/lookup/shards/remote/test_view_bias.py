@@ -70,7 +70,7 @@ def check(actual, expected):
 @pytest.mark.parametrize("limits", [Limits(), SCANNED], ids=["exact", "scanned"])
 @pytest.mark.parametrize("owners", [np.arange(N), SEVERAL], ids=["rows", "documents"])
 @pytest.mark.parametrize("similarity", ["cosine", thorough("dot"), thorough("gaussian")])
-def test_it_answers_as_one_view_does(similarity, owners, limits):
+def test_a_remote_bias_answers_like_a_local_one(similarity, owners, limits):
     whole, parts = views(similarity, owners, limits)
     remote = afar(parts, sampled=True)
     documents = np.unique(owners)
@@ -163,7 +163,7 @@ def test_documents_that_hold_a_word_are_counted_by_their_holders():
     assert other.restrict(mask) is other.restrict(mask) is other.restrict(other.restrict(mask))
 
 
-def test_what_is_no_bias_of_this_view_is_refused():
+def test_a_bias_that_does_not_fit_the_view_is_refused():
     _, parts = views("cosine", np.arange(N), SCANNED)
     one, other = afar(parts, sampled=False), afar(parts, sampled=False)
     with pytest.raises(ParameterError, match="another view"):

@@ -87,7 +87,7 @@ def test_facts_of_rows_whose_values_are_not_bounded_come_back():
     assert statistics.n == 2
 
 
-def test_what_was_gathered_comes_back_with_what_was_looked_up():
+def test_a_scan_result_survives_the_wire_with_its_exact_similarities():
     memory, keys = _memory()
     request = ScanRequest(keys[:3].astype(np.float64), [5, 5, 5], 64, 64, np.array([0.05, 0.2, 1.0]), outputs=True)
     gathered = LocalShard(memory.view, None).gather(request)
