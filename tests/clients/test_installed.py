@@ -69,13 +69,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]
         yield running
 
 
-def test_it_imports_without_the_service_and_is_small(client: Environment, extra: str) -> None:
+def test_the_client_imports_without_the_service_and_is_small(client: Environment, extra: str) -> None:
     program = "from importlib.util import find_spec as find; import softkv; print(find('service'), find('attention'))"
     assert client.run("python", "-c", program) == "None None\n"
     assert client.megabytes() <= MOST_MEGABYTES[extra]
 
 
-def test_a_script_without_its_extra_says_what_to_install(client: Environment, extra: str) -> None:
+def test_a_script_without_its_extra_names_the_package_to_install(client: Environment, extra: str) -> None:
     for script, needed in (("softkv", "[cli]"), ("softkv-mcp", "[mcp]")):
         ended = client.end(script, "--help")
         if needed == extra:
@@ -86,7 +86,7 @@ def test_a_script_without_its_extra_says_what_to_install(client: Environment, ex
 
 
 @pytest.mark.parametrize("extra", ["[cli]"], indirect=True)
-def test_its_commands_reach_a_service(client: Environment, served: RunningService) -> None:
+def test_the_commands_of_the_client_reach_a_service(client: Environment, served: RunningService) -> None:
     where = ("--url", served.url, "--json")
     attended = client.end("softkv", "attend", "letters", "[1, 0]", "--vector", *where)
     assert json.loads(attended.stdout)["matches"][0]["value"] == "first", attended.stderr
@@ -105,7 +105,7 @@ def test_its_commands_reach_a_service(client: Environment, served: RunningServic
 
 
 @pytest.mark.parametrize("extra", ["[mcp]"], indirect=True)
-def test_its_mcp_server_reaches_a_service(client: Environment, served: RunningService) -> None:
+def test_the_mcp_server_of_the_client_reaches_a_service(client: Environment, served: RunningService) -> None:
     server = StdioServerParameters(command=str(client.scripts / "softkv-mcp"), args=["--url", served.url])
 
     async def talk() -> list[str]:

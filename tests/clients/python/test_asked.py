@@ -19,7 +19,7 @@ def test_they_are_many_and_of_all_calls():
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_python_gets_what_the_service_says(service, client, file):
+def test_the_python_client_returns_the_answers_of_the_service(service, client, file):
     story, http = cases(file), OverHttp(client)
     http.clear(story)
     expected = [http.ask(case) for case in story]

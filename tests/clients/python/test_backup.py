@@ -17,7 +17,7 @@ from softkv import Client
 from tests.clients.python.scripted import Said, Scripted
 
 
-def test_a_backup_is_what_it_says(softkv_client: Any, made: Any, tmp_path: Path) -> None:
+def test_a_backup_reports_its_length_and_checksum(softkv_client: Any, made: Any, tmp_path: Path) -> None:
     made(encoder=None, dimension=2).write([{"id": "a", "key_vector": [1, 0]}])
     progress: list[tuple[int, int]] = []
     backup = softkv_client.backup(tmp_path / "all", progress=lambda done, of: progress.append((done, of)))
@@ -45,7 +45,7 @@ HEAD = json.dumps({"softkv_backup": 1, "made": "then", "length": 3, "sha256": sh
 
 
 @pytest.mark.parametrize("content", [b"", b"{}\nabc", HEAD + b"\nab", HEAD + b"\nabd", b"no backup", b"x" * 10_000])
-def test_what_is_not_as_it_was_sent_leaves_what_was_there(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_backup_leaves_the_old_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "all").write_bytes(b"of yesterday")
     with Scripted(Said(200, content)).running() as server, Client(server.url) as client, pytest.raises(softkv.Refused):
         client.backup(tmp_path / "all")

@@ -9,7 +9,7 @@ import softkv
 from softkv.sending import http_options
 
 
-def test_the_service_says_what_it_is(softkv_client):
+def test_info_describes_the_service(softkv_client):
     info = softkv_client.info()
     assert info.encoder == "all-MiniLM-L6-v2"
     assert info.limits["queries"] == 64
@@ -27,7 +27,7 @@ def test_models(softkv_client):
         softkv_client.model("a/b")
 
 
-def test_texts_become_an_array_with_what_was_made_of_each(softkv_client):
+def test_encode_returns_an_array_with_counts_for_each_text(softkv_client):
     encoded = softkv_client.encode(["a cat", "word " * 400], purpose="query", tokens=True)
     assert encoded.shape == (2, 384)
     assert encoded.dtype == np.float32

@@ -7,7 +7,7 @@ import pytest
 import softkv
 
 
-def test_it_is_made_looked_at_changed_listed_and_dropped(softkv_client):
+def test_a_collection_can_be_created_changed_listed_and_dropped(softkv_client):
     collection = softkv_client.collection("client-life")
     made = collection.create(encoder=None, similarity="dot", dimension=3, temperature=0.5, null=False)
     assert (made.similarity, made.dimension, made.encoder, made.null) == ("dot", 3, None, False)
@@ -21,7 +21,7 @@ def test_it_is_made_looked_at_changed_listed_and_dropped(softkv_client):
     assert refused.value.request_id
 
 
-def test_one_that_is_there_is_taken_only_where_that_was_said(made, softkv_client):
+def test_an_existing_collection_is_used_only_with_exist_ok(made, softkv_client):
     collection = made(encoder=None, similarity="dot")
     with pytest.raises(softkv.Conflict, match="exist_ok"):
         collection.create(encoder=None, similarity="dot")

@@ -20,7 +20,7 @@ def test_every_name_stands_there():
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_everything_of_it_is_told(kind):
+def test_every_public_name_is_documented(kind):
     of_all = set(dir(Record)) | set(dir(Exception)) | set(dir(tuple)) | set(dir(list))
     names = {name for item in kind.__mro__ if item.__module__.startswith("softkv") for name in item.__dict__}
     names |= {name for item in kind.__mro__ for name in getattr(item, "__annotations__", ())}

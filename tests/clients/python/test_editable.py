@@ -34,7 +34,7 @@ def unpack(project: Path, site: Path) -> None:
     ZipFile(wheel).extractall(site)
 
 
-def test_it_is_a_folder_in_a_pth_file_and_no_import_hook(project: Path, tmp_path: Path) -> None:
+def test_an_editable_install_is_a_folder_in_a_pth_file_without_an_import_hook(project: Path, tmp_path: Path) -> None:
     unpack(project, tmp_path)
     assert [path.read_text().splitlines() for path in tmp_path.glob("*.pth")] == [[str(project)]]
     assert list(tmp_path.glob("*.py")) == []

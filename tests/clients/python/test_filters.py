@@ -55,12 +55,12 @@ def compared(field, operator, value, **operands):
     ],
     ids=repr,
 )
-def test_a_comparison_is_what_the_service_reads(expression, wire):
+def test_a_comparison_has_the_wire_form_of_the_service(expression, wire):
     assert expression.wire() == wire
 
 
 @pytest.mark.parametrize("duration", ["7", "7y", "-7d", "now-7d", 7, None])
-def test_what_is_not_a_duration_is_refused(duration):
+def test_an_invalid_duration_is_refused(duration):
     with pytest.raises(softkv.Invalid, match="wanted a duration such as 7d"):
         ago(duration)
 
@@ -129,7 +129,7 @@ def test_a_field_inside_an_object_is_written_in_brackets():
         (lambda: F.n.is_in(range(5001)), compared("metadata.n", "in", list(range(5001)))),
     ],
 )
-def test_what_a_field_cannot_be_is_refused_as_the_service_refuses_it(make, wire, client, collection):
+def test_an_invalid_field_is_refused_in_the_words_of_the_service(make, wire, client, collection):
     with pytest.raises(softkv.Invalid) as refused:
         make()
     path = collection(encoder=None)
@@ -139,7 +139,7 @@ def test_what_a_field_cannot_be_is_refused_as_the_service_refuses_it(make, wire,
     assert f"/filter{refused.value.errors[0].pointer}" == answer["errors"][0]["pointer"]
 
 
-def test_what_nests_too_deep_or_compares_too_much_is_refused_as_the_service_refuses_it(client, collection):
+def test_too_deep_and_too_large_filters_are_refused_in_the_words_of_the_service(client, collection):
     path = collection(encoder=None)
 
     def answered(wire):
@@ -158,7 +158,7 @@ def test_what_nests_too_deep_or_compares_too_much_is_refused_as_the_service_refu
     assert refused.value.detail == answered({"operator": "AND", "conditions": [halve.wire() for halve in halves]})
 
 
-def test_what_is_no_filter_at_all_is_refused(silent):
+def test_an_object_that_is_not_a_filter_is_refused(silent):
     with pytest.raises(softkv.Invalid, match="wanted a filter such as"):
         silent().collection("a").attend("cats", where="year > 3")
 

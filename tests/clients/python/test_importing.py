@@ -39,7 +39,7 @@ def test_the_service_comes_with_a_local_client_only():
     assert not {name for name in loaded("import softkv.local") if name.partition(".")[0] in ("service", "attention")}
 
 
-def test_a_local_client_without_the_service_says_what_to_install():
+def test_a_local_client_without_the_service_names_the_package_to_install():
     program = (
         "import importlib.metadata, softkv\n"
         "importlib.metadata.entry_points = lambda group: {'softkv.local': ()}[group]\n"
@@ -51,12 +51,12 @@ def test_a_local_client_without_the_service_says_what_to_install():
     assert "pip install 'softkv-client[server]'" in done.stdout
 
 
-def test_its_version_is_that_of_its_distribution():
+def test_the_version_of_the_package_equals_that_of_its_distribution():
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == VERSION
     assert [dependency.split(">")[0] for dependency in project["dependencies"]] == ["httpx2", "numpy"]
 
 
 @pytest.mark.parametrize("name", sorted(__import__("softkv").__all__))
-def test_the_face_has_what_it_says(name):
+def test_every_name_of_the_face_exists(name):
     assert hasattr(__import__("softkv"), name)

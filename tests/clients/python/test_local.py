@@ -90,7 +90,7 @@ def test_a_directory_that_has_gone_before_is_not_missed(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_quiet_and_leaves_the_program_s_logging_as_it_was(capfd, tmp_path):
+def test_a_local_service_prints_nothing_and_leaves_the_logging_of_the_program(capfd, tmp_path):
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     with Client.local(tmp_path, encoder=None) as client:
@@ -109,7 +109,7 @@ def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypat
         assert list(client.collections()) == []
 
 
-def test_a_list_goes_in_parts_of_what_the_service_takes(tmp_path):
+def test_a_long_list_of_queries_is_sent_in_parts(tmp_path):
     with Client.local(tmp_path, encoder=None, max_queries=3) as client:
         collection = client.collection("a")
         collection.create(similarity="dot")
@@ -174,7 +174,7 @@ def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_its_thread_ends_with_it(tmp_path):
+def test_the_thread_of_a_local_service_ends_with_it(tmp_path):
     def threads() -> int:
         return [thread.name for thread in threading.enumerate()].count("softkv")
 

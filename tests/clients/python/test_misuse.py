@@ -93,13 +93,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_it_says_what_was_wanted_and_what_to_do(silent, name):
+def test_a_mistake_is_refused_with_the_expected_type_and_advice(silent, name):
     wrong, words = WRONG[name]
     with pytest.raises(softkv.Invalid, match=words):
         wrong(silent().collection("a"))
 
 
-def test_of_calls_without_a_collection_too(silent):
+def test_a_mistake_without_a_collection_is_refused_with_the_expected_type(silent):
     client = silent()
     for wrong, words in (
         (lambda: client.compare("a", rows=3), "^/rows: wanted a list, got 3"),
@@ -165,7 +165,7 @@ def test_ctrl_c_says_how_far_it_was(service):
     assert "1,000 acknowledged>. Pass its Report as resume= to continue." in stopped.value.__notes__[0]
 
 
-def test_one_id_is_no_list_of_characters(shelf):
+def test_one_id_may_stand_for_a_list(shelf):
     assert [document.id for document in shelf.get_many("codd")] == ["codd"]
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
@@ -177,7 +177,7 @@ def test_an_unknown_option_is_a_type_error(shelf):
         list(shelf.attend_stream([1.0, 0.0], topk=3))
 
 
-def test_a_missing_collection_is_told_in_python_s_words_with_those_there_are(shelf, softkv_client):
+def test_a_missing_collection_is_answered_with_the_existing_names_and_a_call(shelf, softkv_client):
     with pytest.raises(softkv.NotFound) as missing:
         softkv_client.collection("no-such").attend("a")
     detail = missing.value.detail

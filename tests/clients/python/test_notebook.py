@@ -25,7 +25,7 @@ def outputs(notebook, logged_as_before):
     return notebook.run()
 
 
-def test_every_cell_shows_what_is_stored(notebook, outputs):
+def test_every_cell_prints_its_stored_output(notebook, outputs):
     for cell, shown in zip(notebook.cells, outputs, strict=True):
         source = "".join(cell["source"])
         assert [parts(item).keys() for item in shown] == [parts(output).keys() for output in cell["outputs"]], source
@@ -50,7 +50,7 @@ def alike(kind, came, stored, source):
     assert next(numbers) == pytest.approx(next(numbers), rel=2e-3, abs=1.5e-3), source
 
 
-def test_it_shows_answers_a_table_and_plots(notebook):
+def test_the_notebook_shows_answers_a_table_and_plots(notebook):
     kinds = [kind for cell in notebook.cells for output in cell["outputs"] for kind in output.get("data", ())]
     assert kinds.count("image/png") == 3
     assert kinds.count("text/html") == 4
@@ -58,7 +58,7 @@ def test_it_shows_answers_a_table_and_plots(notebook):
     assert [cell["execution_count"] for cell in notebook.cells] == list(range(1, len(notebook.cells) + 1))
 
 
-def test_it_is_a_notebook_as_jupyter_reads_one(notebook):
+def test_the_notebook_is_valid_for_jupyter(notebook):
     content = notebook.content
     assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
     ids = [cell["id"] for cell in content["cells"]]

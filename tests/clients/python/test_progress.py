@@ -31,7 +31,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")])
 @pytest.mark.parametrize("total", [2500, None])
-def test_it_is_drawn_on_standard_error(capfd, without, missing, total):
+def test_progress_is_drawn_on_standard_error(capfd, without, missing, total):
     without(*missing)
     with progress_callback(True, total) as tell:
         tell(acknowledged(1000))
@@ -41,7 +41,7 @@ def test_it_is_drawn_on_standard_error(capfd, without, missing, total):
     assert "2500" in drawn.err.replace(",", "")
 
 
-def test_nothing_is_drawn_unless_it_is_asked_for(capfd, without):
+def test_progress_is_drawn_only_on_request(capfd, without):
     with progress_callback(False, None) as tell:
         tell(acknowledged(1))
     assert capfd.readouterr() == ("", "")

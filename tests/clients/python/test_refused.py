@@ -93,13 +93,13 @@ def test_settings_that_none_can_have(silent, client, settings):
         ({"a": 1}, "wanted a text, a vector, a list of these, or a matrix with a row a query"),
     ],
 )
-def test_what_is_no_query(silent, query, words):
+def test_an_invalid_query_is_refused(silent, query, words):
     with pytest.raises(softkv.Invalid) as refused:
         silent().collection("a").attend(query)
     assert refused.value.detail.endswith(words)
 
 
-def test_what_is_no_json(silent):
+def test_an_invalid_json_value_is_refused(silent):
     for value, words in (
         (float("inf"), "no NaN and no Infinity"),
         (object(), "got object"),
@@ -109,13 +109,13 @@ def test_what_is_no_json(silent):
             silent().collection("a").put("b", value=value)
 
 
-def test_one_text_is_no_list_of_texts(silent):
+def test_one_text_instead_of_a_list_is_refused(silent):
     with pytest.raises(softkv.Invalid, match=r"encode\(\[text\]\)\[0\]"):
         silent().encode("a text")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://[::1"])
-def test_what_is_no_address(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(softkv.Invalid, match=r"give one such as http://127\.0\.0\.1:8000"):
         softkv.Client(url)
 

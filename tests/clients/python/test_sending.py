@@ -70,7 +70,7 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
         (Said(404, b"<html>"), softkv.NotFound),
     ],
 )
-def test_what_will_not_change_is_not_asked_again(calling, message, kind):
+def test_a_permanent_refusal_is_not_retried(calling, message, kind):
     with Scripted(message).running() as server, pytest.raises(softkv.Refused) as refused:
         calling(server.url).info()
     assert type(refused.value) is kind
@@ -78,7 +78,7 @@ def test_what_will_not_change_is_not_asked_again(calling, message, kind):
     assert refused.value.status == message.status
 
 
-def test_a_lost_answer_is_asked_for_again_under_the_same_name(calling):
+def test_a_lost_answer_is_retried_with_the_same_idempotency_key(calling):
     with Scripted(LOST, WRITTEN).running() as server:
         calling(server.url).collection("a").put("b", "text")
     first, second = server.heard
@@ -102,7 +102,7 @@ def test_a_calibration_that_is_applied_is_not_sent_twice(calling):
     assert len(server.heard) == 2
 
 
-def test_no_more_often_than_was_said(calling):
+def test_retries_end_after_the_configured_number(calling):
     with Scripted(LOST).running() as server, pytest.raises(softkv.Unreachable) as failed:
         calling(server.url, retries=1).info()
     assert len(server.heard) == 2
@@ -120,19 +120,19 @@ def test_time_that_ran_out_is_not_spent_again(calling):
     assert len(server.heard) == 1
 
 
-def test_nobody_there(calling):
+def test_an_unreachable_service_is_reported_with_advice(calling):
     with pytest.raises(softkv.Unreachable, match="softkv serve"):
         calling("http://127.0.0.1:9", retries=0).info()
 
 
-def test_a_closed_client_says_so(calling):
+def test_a_closed_client_reports_that_it_is_closed(calling):
     client = calling("http://127.0.0.1:9")
     client.close()
     with pytest.raises(softkv.Unreachable, match="closed"):
         client.info()
 
 
-def test_the_key_and_the_address_are_the_environment_s_unless_they_are_said(calling, monkeypatch):
+def test_key_and_address_come_from_the_environment_unless_passed(calling, monkeypatch):
     with Scripted(INFO).running() as server:
         monkeypatch.setenv("SOFTKV_URL", server.url)
         monkeypatch.setenv("SOFTKV_KEY", "secret")

@@ -279,7 +279,7 @@ def test_every_described_call_is_a_method_of_both():
         assert described == {where_defined(build) for build in built}
 
 
-def test_a_method_says_what_comes_back():
+def test_a_method_declares_its_result_and_documents_its_arguments():
     for method, result in (
         (Collection.get, "Document"),
         (AsyncCollection.get, "Document"),

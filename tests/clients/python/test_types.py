@@ -17,7 +17,7 @@ WRONG = re.compile(r"# wrong: ([\w-]+)$")
 
 
 @pytest.mark.thorough
-def test_it_knows_what_comes_back_and_what_is_no_argument():
+def test_a_type_checker_knows_results_and_rejects_wrong_arguments():
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--show-error-codes", "--no-error-summary", str(TYPED)],
         capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT / "clients" / "python")},

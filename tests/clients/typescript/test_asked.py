@@ -22,7 +22,7 @@ def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_typescript_gets_what_the_service_says_and_what_python_gets(checkout, service, client, file):
+def test_the_typescript_client_returns_the_answers_of_the_service_and_of_python(checkout, service, client, file):
     story, http = cases(file), OverHttp(client)
     http.clear(story)
     expected = [http.ask(case) for case in story]

@@ -21,7 +21,7 @@ def test_calls_compile(checkout):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_is_wrong_does_not(checkout):
+def test_wrong_calls_do_not_compile(checkout):
     file = checkout / HERE.relative_to(ROOT) / "calls.mts"
     calls = file.read_text(encoding="utf-8")
     allowed, expected = re.subn(r"^ *// @ts-expect-error.*$", "//", calls, flags=re.MULTILINE)

@@ -35,7 +35,7 @@ def installed(checkout: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_typescript_prints_what_its_comments_say(page, installed, library):
+def test_examples_in_typescript_print_their_comments(page, installed, library):
     blocks = [text.replace(SHOWN_URL, library.url) for language, text in page.blocks if language == "ts"]
     assert blocks
     file = installed / "documented.mts"
@@ -48,7 +48,7 @@ def test_typescript_prints_what_its_comments_say(page, installed, library):
         assert came.strip() == "\n".join(line[3:] for line in text.splitlines() if line.startswith("// ")), text
 
 
-def test_every_class_and_function_is_told_of():
+def test_every_class_and_function_is_documented():
     exported = re.findall(r"^export \{([^}]+)\}", INDEX, re.MULTILINE)
     names = {name.strip() for item in exported for name in item.split(",")} - {"", "VERSION"}
     assert {"Client", "Pages", "F"} <= names
@@ -56,7 +56,7 @@ def test_every_class_and_function_is_told_of():
 
 
 @pytest.mark.parametrize("file", ["client.ts", "collection.ts"])
-def test_every_method_is_told_of(file):
+def test_every_method_is_documented(file):
     text = (ROOT / CLIENT / "src" / file).read_text(encoding="utf-8")
     methods = set(re.findall(r"^  (?:async )?\*?([a-z]\w*)(?:<[^(]*>)?\(", text, re.MULTILINE)) - {"constructor"}
     assert len(methods) > 15

@@ -46,7 +46,7 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("name", CHECKED_IN, ids=str)
-def test_what_is_checked_in_is_what_is_made(project, name):
+def test_checked_in_files_equal_the_built_ones(project, name):
     made = (project / name).read_text(encoding="utf-8")
     checked_in = CHECKED_IN[name].read_text(encoding="utf-8")
     assert made == checked_in, f"{CHECKED_IN[name]} is of other sources: make typescript"
@@ -58,7 +58,7 @@ def test_the_bundle_is_small_and_asks_for_nothing(project):
     assert b"import" not in text.replace(b"important", b"")
 
 
-def test_nothing_is_required_and_what_makes_it_is_pinned_and_of_no_registry():
+def test_the_package_has_no_dependencies_and_its_tools_are_pinned():
     assert not {"dependencies", "peerDependencies", "optionalDependencies"} & PACKAGE.keys()
     assert all(version[0].isdigit() for version in PACKAGE["devDependencies"].values())
     packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
@@ -66,7 +66,7 @@ def test_nothing_is_required_and_what_makes_it_is_pinned_and_of_no_registry():
     assert not any("resolved" in value for value in packages.values())
 
 
-def test_its_version_is_that_of_the_service():
+def test_the_version_of_the_package_equals_that_of_the_service():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert (PACKAGE["version"], PACKAGE["license"]) == (project["version"], project["license"])
 
@@ -81,13 +81,13 @@ def test_publint_finds_nothing(project, packed):
     assert (done.returncode, "All good!" in done.stdout) == (0, True), said(done)
 
 
-def test_its_types_are_found_by_all_who_may_import_it(project, packed):
+def test_the_types_are_found_by_each_kind_of_import(project, packed):
     done = node(project, "node_modules/@arethetypeswrong/cli/dist/index.js", packed, "--profile", "esm-only")
     assert done.returncode == 0, said(done)
 
 
 @pytest.mark.parametrize("module", ["nodenext", "preserve"])
-def test_who_installs_it_compiles(project, packed, tmp_path, module):
+def test_a_program_that_uses_the_package_compiles(project, packed, tmp_path, module):
     modules = tmp_path / "node_modules"
     modules.mkdir()
     with tarfile.open(packed) as archive:

@@ -30,20 +30,20 @@ def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_simi
 
 
 @pytest.mark.parametrize("verdict", ["one", "several", "none"])
-def test_it_is_true_where_one_document_stands_out_and_that_is_the_best(verdict):
+def test_an_answer_is_true_if_one_document_stands_out_and_that_is_the_best(verdict):
     result = answer(verdict=verdict)
     assert result.verdict == result.evidence.verdict == verdict
     assert bool(result) is (verdict == "one")
     assert result.best == (result[0] if verdict == "one" else None)
 
 
-def test_there_is_no_best_where_no_match_was_asked_for():
+def test_an_answer_without_matches_has_no_best():
     result = answer(matches=[])
     assert (bool(result), result.best) == (True, None)
 
 
 @pytest.mark.parametrize("of", [lambda found: found, lambda found: found.evidence])
-def test_what_it_had_says_what_to_write_instead(of):
+def test_a_renamed_attribute_names_its_successor(of):
     with pytest.raises(
         AttributeError, match=r"gave way to verdict: write answer\.verdict != 'none', or bool\(answer\)"
     ):
@@ -55,13 +55,13 @@ def test_what_it_had_says_what_to_write_instead(of):
 @pytest.mark.parametrize(
     ("name", "instead"), [("score", "write weight, .*, or similarity"), ("text", "write key, .*, or")]
 )
-def test_what_other_libraries_call_otherwise_says_what_to_write_of_a_match(name, instead):
+def test_a_match_answers_other_libraries_names_with_its_own(name, instead):
     assert not hasattr(answer()[0], name)
     with pytest.raises(AttributeError, match=f"a match has no {name}: {instead}"):
         getattr(answer()[0], name)
 
 
-def test_it_says_of_how_much_it_was_made_where_that_was_asked():
+def test_coverage_counts_the_documents_if_the_service_sent_it():
     assert answer().coverage is None
     result = answer(coverage={"documents": 1200, "total": 1500, "max_missing_weight": 0.25}).coverage
     assert (result.documents, result.total, result.max_missing_weight) == (1200, 1500, 0.25)
@@ -83,7 +83,7 @@ def test_an_old_name_in_the_coverage_is_refused_with_the_new_one(old, new):
         getattr(coverage, old)
 
 
-def test_it_is_a_sequence_of_its_matches():
+def test_an_answer_is_a_sequence_of_its_matches():
     result = answer()
     assert len(result) == 2
     assert [document.id for document in result] == result.ids == ["<b>", "c"]
@@ -95,13 +95,13 @@ def test_it_is_a_sequence_of_its_matches():
         result[2]
 
 
-def test_what_is_above_none_of_these():
+def test_above_null_lists_matches_above_the_null_similarity():
     assert [item.id for item in answer().above_null] == ["<b>"]
     assert len(answer(null_similarity=None).above_null) == 2
     assert answer(null_similarity=0.9).above_null == []
 
 
-def test_its_sum_is_told_line_by_line():
+def test_to_text_lists_the_weights_and_their_sum():
     assert answer().to_text().splitlines() == [
         "  0.5000  <b>                    <script>alert(1)",
         '  0.2500  c                      {"any": ["JSON"]}',
@@ -113,7 +113,7 @@ def test_its_sum_is_told_line_by_line():
     assert surely.to_text().startswith("  0.7500  a                      confidence 0.5000\n  0.1250  1,199 other")
 
 
-def test_its_line_fits_a_line():
+def test_the_repr_of_an_answer_fits_a_line():
     assert repr(answer()) == "<Answer: one document stands out, 2 of 1,200 documents, '<b>' 0.500, null 0.125>"
     assert repr(answer(verdict="several")).startswith("<Answer: several share it, 2 of")
     nothing = repr(answer(verdict="none", certain=False))
@@ -167,7 +167,7 @@ def test_tables():
     assert list(bare.to_pandas().columns) == ["id", "weight", "similarity", "logit"]
 
 
-def test_what_is_not_installed_is_named(monkeypatch):
+def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):
         answer().to_pandas()

@@ -25,7 +25,7 @@ def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_si
     return Answer(content)
 
 
-def test_it_is_what_the_service_says_with_the_warnings():
+def test_explain_returns_the_reason_and_the_warnings():
     assert answer(reason="Why.").explain() == answer(reason="Why.").reason == "Why."
     assert answer(reason="Why.", warnings=["One.", "Two."]).explain() == "Why.\nOne.\nTwo."
     assert "Why: 1 &lt; 2." in answer(reason="Why: 1 < 2.")._repr_html_()
@@ -43,7 +43,7 @@ def test_the_sum_ends_with_the_verdict(fields, expected):
     assert answer(**fields).to_text().splitlines()[-1].endswith(f"  {expected}")
 
 
-def test_what_was_added_stands_below_a_match():
+def test_addends_are_listed_below_their_match():
     addends = [
         {"of": "full_text", "rank": 6.4514, "addend": 0.64514},
         {"of": "bias", "field": "metadata.year", "value": 1995, "addend": -0.8664},
@@ -66,7 +66,7 @@ def test_what_was_added_stands_below_a_match():
     ]
 
 
-def test_it_is_true_of_answers_that_were_given(made):
+def test_the_explanation_fits_answers_of_the_service(made):
     random = np.random.default_rng(0)
     shelf = made(encoder=None, similarity="dot", temperature=1.0, null=0.2)
     shelf.write([{"id": "east", "key_vector": [1, 0], "metadata": {"n": 2}}, {"id": "north", "key_vector": [0, 1]}])

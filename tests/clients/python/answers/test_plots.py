@@ -78,7 +78,7 @@ def test_a_name_is_a_text_and_no_formula():
 
 
 @pytest.mark.parametrize("drawn", [answer, swept])
-def test_without_matplotlib_it_says_what_to_install(monkeypatch, drawn):
+def test_a_plot_without_matplotlib_names_the_package_to_install(monkeypatch, drawn):
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match="this needs matplotlib, which is not here: pip install matplotlib"):

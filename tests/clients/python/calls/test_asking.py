@@ -11,7 +11,7 @@ from softkv import F
 from softkv.answers.info import describe_gain
 
 
-def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
+def test_an_answer_lists_the_matches_and_the_weight_of_the_rest(shelf):
     answer = shelf.attend([1.0, 0.0], top_k=2, include=["key", "value", "metadata", "explanation"])
     assert answer.ids == ["codd", "hopper"]
     assert answer.weights == pytest.approx([match.weight for match in answer])
@@ -44,7 +44,7 @@ def test_a_list_of_any_length_is_answered_in_order(shelf):
         assert answers[index].output == pytest.approx(shelf.attend(queries[index], include=["output"]).output, rel=1e-5)
 
 
-def test_the_output_is_what_the_weights_blend(shelf):
+def test_the_output_is_the_weighted_sum_of_the_values(shelf):
     answer = shelf.attend([1.0, 0.0], include=["output", "key_vector", "value_vector"])
     assert answer.output.dtype == np.float32
     blended = sum(match.weight * match.value_vector for match in answer)
@@ -52,7 +52,7 @@ def test_the_output_is_what_the_weights_blend(shelf):
     assert answer[0].key_vector.tolist() == [1.0, 0.0]
 
 
-def test_at_temperature_0_what_has_no_weight_has_a_logit_of_minus_infinity(shelf):
+def test_at_temperature_0_documents_without_weight_have_a_logit_of_minus_infinity(shelf):
     answer = shelf.attend([2.0, 1.0], temperature=0)
     assert answer.weights.tolist() == [0.0, 0.0, 1.0][::-1]
     assert answer[-1].logit == -np.inf
@@ -106,7 +106,7 @@ def test_a_sweep_is_arrays(shelf):
     assert swept.weights[3] == pytest.approx(at_one.weights, rel=1e-6)
 
 
-def test_a_width_is_refused_before_it_is_sent_where_it_is_known(shelf, softkv_client):
+def test_a_wrong_width_is_refused_before_sending_if_the_width_is_known(shelf, softkv_client):
     with pytest.raises(softkv.Invalid) as refused:
         shelf.attend([1.0, 0.0, 0.0])
     assert refused.value.request_id
@@ -118,7 +118,7 @@ def test_a_width_is_refused_before_it_is_sent_where_it_is_known(shelf, softkv_cl
     assert seen.value.errors[0].pointer == "/queries/1"
 
 
-def test_what_is_known_of_a_width_may_have_changed(made, softkv_client):
+def test_a_recreated_collection_accepts_queries_of_another_width(made, softkv_client):
     collection = made(encoder=None, dimension=2)
     collection.info()
     other = softkv_client.collection(collection.name)
@@ -138,7 +138,7 @@ def labelled(shelf):
     ]
 
 
-def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelled):
+def test_a_calibration_is_shown_as_a_table_with_the_argument_that_applies_it(shelf, labelled):
     result = shelf.calibrate(labelled)
     assert (result.applied, result.would_apply) == (False, True)
     head, *table, fell, last_line = result.explain().splitlines()
@@ -157,7 +157,7 @@ def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelle
     shelf.change(calibration=None)
 
 
-def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
+def test_a_calibration_is_returned_stored_and_removed(shelf, labelled):
     result = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
     assert result.labels == {"present": 31, "absent": 30}
     assert result.gained["label_loss"]["error"] > 0
@@ -182,7 +182,7 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     assert shelf.attend([1.0, 0.0])[0].confidence is None
 
 
-def test_what_is_no_labelled_question_is_not_sent(shelf):
+def test_an_invalid_labelled_question_is_not_sent(shelf):
     for wrong in ([{"id": "codd"}], ["a text"]):
         with pytest.raises(softkv.Invalid, match="wanted a question"):
             shelf.calibrate(wrong)

@@ -43,7 +43,7 @@ def test_waits_grow_to_a_limit_and_scatter():
     ],
     ids=repr,
 )
-def test_only_what_is_safe_is_sent_again(error, safe, unsafe):
+def test_only_safe_requests_are_sent_again(error, safe, unsafe):
     assert (ALWAYS.delay(SAFE, error, 1) is not None) == safe
     assert (ALWAYS.delay(UNSAFE, error, 1) is not None) == unsafe
 
@@ -53,7 +53,7 @@ def test_a_service_is_given_the_time_it_asks_for():
     assert ALWAYS.delay(SAFE, Busy("full", code="queue_full", status=429, retry_after=61.0), 1) is None
 
 
-def test_the_codes_are_those_of_the_page_of_errors():
+def test_retryable_codes_match_the_page_of_errors():
     rows = [line.split("|") for line in Page("docs/reference/errors.md").text.splitlines() if line.startswith("| `")]
     again = {row[1].strip(" `") for row in rows if row[3].strip() == "yes"}
     assert again | {"rate_limit_exceeded"} == RETRYABLE_CODES

@@ -49,7 +49,7 @@ def test_a_long_text_is_split(made):
     assert collection.info().keys > 1
 
 
-def test_what_is_not_there(shelf):
+def test_a_missing_document_is_reported_by_each_call(shelf):
     with pytest.raises(softkv.NotFound) as missing:
         shelf.get("nobody")
     assert missing.value.code == "document_not_found"
@@ -62,7 +62,7 @@ def test_what_is_not_there(shelf):
     assert shelf.exists("codd")
 
 
-def test_many_come_in_the_order_asked(shelf):
+def test_get_many_returns_documents_in_the_requested_order(shelf):
     result = shelf.get_many(["noether", "nobody", "codd", "noether"], include=["key_vector"])
     assert [document and document.id for document in result] == ["noether", None, "codd", "noether"]
     assert result[2].key_vector.tolist() == [1.0, 0.0]

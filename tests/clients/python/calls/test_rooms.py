@@ -52,7 +52,7 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     assert error.value.code == "room_over"
 
 
-def test_who_listens_hears_what_others_send_until_it_is_enough(service: RunningService) -> None:
+def test_a_listener_hears_events_until_it_returns_true(service: RunningService) -> None:
     heard: list[tuple[str, Any]] = []
     with Client(service.url) as client:
         opened = client.open_room()

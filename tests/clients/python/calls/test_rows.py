@@ -116,6 +116,6 @@ def test_awaited_rows(softkv_client, made):
         ({"rows": pa.table({"name": ["a"]})}, "the table has no column 'id', its columns are name"),
     ],
 )
-def test_what_are_no_rows(silent, rows_argument, words):
+def test_invalid_rows_are_refused(silent, rows_argument, words):
     with pytest.raises(softkv.Invalid, match=words):
         silent().collection("a").upsert(**rows_argument)

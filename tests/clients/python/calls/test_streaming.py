@@ -27,7 +27,7 @@ def large(softkv_client, service, monkeypatch):
     collection.drop()
 
 
-def test_parts_come_first_and_the_last_is_what_attend_answers(large):
+def test_partial_answers_come_first_and_the_last_equals_attend(large):
     *parts, last = large.attend_stream([1.0, 0.0, 0.5], **ASKED)
     assert parts
     for part in parts:
@@ -41,7 +41,7 @@ def test_parts_come_first_and_the_last_is_what_attend_answers(large):
     assert whole.final
 
 
-def test_what_is_refused_is_raised_when_it_is_gone_through(large):
+def test_an_invalid_stream_raises_when_it_is_iterated(large):
     with pytest.raises(Invalid, match="query has width 2"):
         list(large.attend_stream([1.0, 0.0]))
     with pytest.raises(Invalid, match="one temperature from first to last"):
@@ -50,7 +50,7 @@ def test_what_is_refused_is_raised_when_it_is_gone_through(large):
         large.attend_stream([1.0, 0.0, 0.0], top_k=-1)
 
 
-def test_who_has_enough_stops(large):
+def test_a_stream_can_be_left_early(large):
     stream = iter(large.attend_stream([1.0, 0.0, 0.5], **ASKED))
     assert not next(stream).final
     del stream

@@ -134,7 +134,7 @@ def test_a_width_that_is_known_is_not_sent(losing, name):
     assert len(transport.sent) == 2
 
 
-def test_what_is_remembered_of_a_collection_that_was_made_anew_refuses_nothing(service):
+def test_a_recreated_collection_accepts_another_width(service):
     with Client(service.url) as client, Client(service.url) as other:
         collection = client.collection("anew")
         collection.create(encoder=None, dimension=2)
@@ -182,7 +182,7 @@ def test_an_answer_that_was_lost_leaves_a_report_to_go_on_from(losing, name, on_
 
 
 @pytest.mark.parametrize("on_conflict", ["replace", "skip"])
-def test_refused_rows_and_those_before_them_are_told_once(losing, name, on_conflict):
+def test_refused_rows_are_reported_once_after_a_resume(losing, name, on_conflict):
     client, _ = losing("row-03005")
     collection = client.collection(name)
     documents = list(rows(3500))
@@ -206,7 +206,7 @@ def test_an_id_that_is_taken_ends_all_that_comes_after_it(made):
     assert (done.upserted, done.skipped) == (4999, ["row-01500"])
 
 
-def test_rows_that_break_off_have_what_was_sent_of_them_in_a_report_of_one_s_own(made):
+def test_rows_that_break_off_leave_a_report_that_can_be_resumed(made):
     collection = made(encoder=None, dimension=2)
     report = Report()
     with pytest.raises(BrokenRowsError) as broken:

@@ -19,7 +19,7 @@ def test_all_or_none(shelf):
     assert not shelf.exists("new")
 
 
-def test_what_becomes_of_an_id_that_is_taken(shelf):
+def test_on_conflict_decides_about_an_existing_id(shelf):
     rows = [{"id": "codd", "value": 1}, {"id": "new", "key_vector": [1, 2]}]
     with pytest.raises(softkv.Conflict) as refused:
         shelf.write(rows, on_conflict="fail")
@@ -86,6 +86,6 @@ def test_nothing_is_written_of_nothing(shelf):
     assert shelf.upsert([]).rows == 0
 
 
-def test_what_is_no_row_says_so(shelf):
+def test_an_invalid_row_is_refused_with_its_type(shelf):
     with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
         shelf.upsert([{"id": "a"}, 3])

@@ -33,7 +33,7 @@ def test_the_weights_that_are_shown_sum_to_one(softkv: Softkv, options: list[str
     assert sum(shown) == pytest.approx(1, abs=len(shown) * 5e-5)
 
 
-def test_it_finds_what_it_is_asked_for(softkv: Softkv) -> None:
+def test_attend_shows_the_matching_document(softkv: Softkv) -> None:
     shown = softkv("attend", "library", QUESTION)
     assert shown.exit_code == 0
     assert "artificial intelligence" in shown.stdout
@@ -42,13 +42,13 @@ def test_it_finds_what_it_is_asked_for(softkv: Softkv) -> None:
     assert "of 110 documents" in shown.stdout
 
 
-def test_it_says_so_when_nothing_matches(softkv: Softkv) -> None:
+def test_attend_reports_that_nothing_matches(softkv: Softkv) -> None:
     ended = softkv("attend", "library", "xyzzy frobnicate plugh")
     assert ended.exit_code == 0
     assert "Nothing here is about that: “none of these” has" in ended.stdout
 
 
-def test_it_says_which_fields_there_are_when_a_filter_names_another(softkv: Softkv) -> None:
+def test_a_filter_by_an_unknown_field_lists_the_fields(softkv: Softkv) -> None:
     shown = softkv("attend", "library", "cats", "--filter", '{"field": "metadata.yeer", "operator": ">", "value": 1}')
     assert "no document has metadata.yeer; there are metadata.author" in " ".join(shown.stdout.split())
 
@@ -76,7 +76,7 @@ def test_every_option_reaches_the_service(softkv: Softkv) -> None:
     assert answer["evidence"]["effective_documents"] == pytest.approx(3, rel=0.01)
 
 
-def test_what_may_be_missing_reaches_the_service(softkv: Softkv) -> None:
+def test_allow_missing_reaches_the_service(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "--allow-missing", "--json").stdout)
     assert answer["coverage"] == {"documents": 110, "total": 110, "max_missing_weight": 0.0}
     assert "coverage" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
@@ -116,7 +116,7 @@ def test_colours_are_for_terminals_that_want_them(softkv: Softkv) -> None:
     assert "\x1b" not in dumb.stdout
 
 
-def test_it_shows_the_defaults_of_the_collection(softkv: Softkv, service: RunningService) -> None:
+def test_attend_shows_the_defaults_of_the_collection(softkv: Softkv, service: RunningService) -> None:
     with service.client() as client:
         client.patch("/v1/collections/library", json={"defaults": {"top_k": 1, "include": ["output"]}})
         shown = softkv("attend", "library", QUESTION).stdout

@@ -40,7 +40,7 @@ def test_a_table_shows_before_and_after_and_json_has_all_of_it(softkv: Softkv, l
 
 
 @pytest.mark.parametrize(("line", "says"), [("{", "line 2 of"), ('{"id": "a"}', "is not a question")])
-def test_a_line_that_is_no_question_is_named(softkv: Softkv, tmp_path: Path, line: str, says: str) -> None:
+def test_an_invalid_line_is_named(softkv: Softkv, tmp_path: Path, line: str, says: str) -> None:
     path = tmp_path / "labelled.jsonl"
     path.write_text(f'{{"query": "a", "id": null}}\n{line}\n')
     refused = softkv("calibrate", str(path), "-c", "compass")
@@ -49,7 +49,7 @@ def test_a_line_that_is_no_question_is_named(softkv: Softkv, tmp_path: Path, lin
 
 
 @pytest.mark.parametrize("begins", ["", "\ufeff"])
-def test_a_line_ends_where_the_file_says_so(softkv: Softkv, labelled: Path, begins: str) -> None:
+def test_only_line_feeds_end_a_line(softkv: Softkv, labelled: Path, begins: str) -> None:
     # Separators that are lines to Python, and no others, may stand in a text.
     path = labelled.with_name("separated.jsonl")
     path.write_text(begins + '{"query": "a\u2028b\x85c", "id": null}\n' + labelled.read_text(), encoding="utf-8")
@@ -58,7 +58,7 @@ def test_a_line_ends_where_the_file_says_so(softkv: Softkv, labelled: Path, begi
     assert f"line 1 of {path}: the query is a text" in refused.stderr
 
 
-def test_what_is_wrong_with_a_question_is_told_of_its_line(softkv: Softkv, labelled: Path) -> None:
+def test_an_error_of_a_question_names_its_line(softkv: Softkv, labelled: Path) -> None:
     questions = labelled.read_text().splitlines()
     labelled.write_text("\n\n" + "\n".join([*questions, json.dumps({"query": [1.0] * 8, "id": "nope"})]))
     refused = softkv("calibrate", str(labelled), "-c", "compass")

@@ -15,7 +15,7 @@ from softkv.commands.remote import connect
 from tests.running import RunningService
 
 
-def test_a_service_that_is_full_is_asked_again(tmp_path: Path) -> None:
+def test_a_busy_service_is_called_again(tmp_path: Path) -> None:
     """All places are taken, until a moment after the client asked first."""
     with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full, connect(full.url) as client:
         with ExitStack() as stack:
@@ -37,7 +37,7 @@ def test_a_service_that_is_not_there_is_not_waited_for(monkeypatch: pytest.Monke
         pytest.fail("it was taken for a service")
 
 
-def test_what_the_client_raises_ends_the_command(service: RunningService) -> None:
+def test_an_error_of_the_client_ends_the_command(service: RunningService) -> None:
     with pytest.raises(Refused, match="there is no collection 'atlantis'"), connect(service.url) as client:
         client.collection("atlantis").info()
     with pytest.raises(ZeroDivisionError), connect(service.url):

@@ -114,7 +114,7 @@ def test_a_line_number_is_that_of_the_file(tmp_path: Path) -> None:
         (b"id,key\na,\xff\n", "not CSV in UTF-8"),
     ],
 )
-def test_a_csv_file_that_is_none(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_an_invalid_csv_file_is_refused_with_a_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "books.csv"
     path.write_bytes(content)
     with pytest.raises(CommandError, match=reason):
@@ -137,7 +137,7 @@ def test_a_parquet_table_is_the_same_documents(tmp_path: Path) -> None:
         open_source(path, ColumnNames())
 
 
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CommandError, match="pip install pyarrow"):
         open_source(tmp_path / "books.parquet", ColumnNames())
@@ -170,7 +170,7 @@ def test_vectors_beside_their_documents(tmp_path: Path) -> None:
         (np.array([{}, {}]), "not an array in .npy format"),
     ],
 )
-def test_vectors_that_are_none(tmp_path: Path, array: np.ndarray[Any, Any], reason: str) -> None:
+def test_invalid_vectors_are_refused_with_a_reason(tmp_path: Path, array: np.ndarray[Any, Any], reason: str) -> None:
     np.save(tmp_path / "books.npy", array, allow_pickle=True)
     (tmp_path / "books.ids.txt").write_text("a\nb\n")
     with pytest.raises(CommandError, match=reason):

@@ -110,7 +110,7 @@ def test_an_empty_file_is_an_empty_array(softkv: Softkv, tmp_path: Path) -> None
         ("t.txt", b"a\n", ["--purpose", "fun"], 2, "purpose"),
     ],
 )
-def test_what_cannot_be_encoded(
+def test_an_encode_that_fails_writes_no_file(
     softkv: Softkv, tmp_path: Path, name: str, content: bytes, options: list[str], code: int, reason: str
 ) -> None:
     (tmp_path / name).write_bytes(content)

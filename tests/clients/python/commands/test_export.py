@@ -94,7 +94,7 @@ VECTORS = [
         ),
     ],
 )
-def test_the_same_collection_comes_back(
+def test_an_exported_collection_is_loaded_unchanged(
     softkv: Softkv, client: httpx.Client, tmp_path: Path, made: Any, documents: Any, query: Any
 ) -> None:
     write(client, made, documents)
@@ -165,7 +165,9 @@ def test_a_failure_leaves_the_old_file_alone(softkv: Softkv, tmp_path: Path) -> 
     ("file", "code", "reason"),
     [("/nowhere/e.ndjson", 1, "cannot be written"), ("e.xlsx", 2, "has another extension than")],
 )
-def test_where_nothing_can_be_written(softkv: Softkv, client: httpx.Client, file: str, code: int, reason: str) -> None:
+def test_an_export_to_an_unwritable_file_is_refused(
+    softkv: Softkv, client: httpx.Client, file: str, code: int, reason: str
+) -> None:
     write(client, {"encoder": None}, [{"id": "a"}])
     ended = softkv("export", "exported", file)
     assert ended.exit_code == code

@@ -27,7 +27,7 @@ SETTINGS = {
         (0.062, "calibrated", {}),
     ],
 )
-def test_what_is_of_a_calibration_is_left_out(temperature, null, settings_kept):
+def test_settings_of_a_calibration_are_left_out(temperature, null, settings_kept):
     head = ExportHead.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
     assert head.settings == {
         "similarity": "cosine",

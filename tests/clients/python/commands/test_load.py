@@ -111,9 +111,7 @@ def test_a_collection_that_is_another_is_not_written_to(softkv: Softkv, client: 
     assert stored(client) == []
 
 
-def test_loading_twice_is_loading_once_and_writes_what_changed(
-    softkv: Softkv, client: httpx.Client, tmp_path: Path
-) -> None:
+def test_loading_a_file_again_writes_only_its_changes(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
     changed = [BOOKS[0], BOOKS[1] | {"value": "another"}]
     write_lines(tmp_path / "books.ndjson", changed)
@@ -148,7 +146,7 @@ def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: 
     ]
 
 
-def test_resume_sends_what_is_not_there(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+def test_resume_sends_only_missing_documents(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     documents = [document | {"id": f"{document['id']}/x\u00a0 "} for document in vectors(700)]
     softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
     # Documents that the service has are not sent again, whatever the file contains now.
@@ -169,7 +167,7 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_service_keeps_the_acknowledged_rows(tmp_path: Path) -> None:
     """Killed between two thousands; started again, --resume writes the rest."""
     source = open_source(write_lines(tmp_path / "books.ndjson", vectors(6000)), ColumnNames())
     with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
@@ -224,7 +222,7 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
     assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + 2 * 1000
 
 
-def test_what_ends_it_is_told_with_the_line_that_it_came_to(tmp_path: Path) -> None:
+def test_an_error_names_the_line_that_an_upload_reached(tmp_path: Path) -> None:
     """A collection that is dropped meanwhile takes no further rows; what was acknowledged before is counted."""
     source = open_source(write_lines(tmp_path / "books.ndjson", vectors(3000)), ColumnNames())
     with serving(tmp_path / "data") as running, Client(running.url) as client:

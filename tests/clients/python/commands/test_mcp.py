@@ -20,14 +20,14 @@ def ended(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("url", ["library", thorough("")])
 @pytest.mark.parametrize(("name", "command"), [("softkv", [*COMMAND, "mcp"]), ("softkv-mcp", [sys.executable, *ALONE])])
-def test_an_address_that_is_none_is_exit_code_2(name: str, command: list[str], url: str) -> None:
+def test_an_invalid_address_ends_with_exit_code_2(name: str, command: list[str], url: str) -> None:
     end = ended(*command, "--url", url)
     assert (end.returncode, end.stdout) == (2, "")
     assert end.stderr.startswith(f"{name}: --url ")
     assert "http://127.0.0.1:8000" in end.stderr
 
 
-def test_without_its_library_it_says_what_to_install() -> None:
+def test_mcp_without_its_library_names_the_package_to_install() -> None:
     program, code = COMMAND[:2], COMMAND[2]
     end = ended(*program, WITHOUT + code, "mcp")
     assert (end.returncode, end.stdout) == (1, "")
@@ -41,7 +41,7 @@ def test_the_rest_of_softkv_needs_no_such_library() -> None:
     assert end.returncode == 0
 
 
-def test_its_help_says_what_it_is_for(bare: Softkv) -> None:
+def test_the_help_of_mcp_names_the_protocol_and_its_options(bare: Softkv) -> None:
     help_ = bare("mcp", "--help").output
     for word in ("Model Context Protocol", "--collection", "--read-only", "--url", "--api-key"):
         assert word in help_

@@ -18,7 +18,7 @@ def names(program: typer.Typer) -> set[str]:
     return set(commands)
 
 
-def test_the_client_alone_knows_all_commands_and_has_those_that_call_a_service() -> None:
+def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
     client = names(cli.client_program())
     assert client == names(app)
     assert client - cli.OF_THE_SERVICE.keys() == {
@@ -28,14 +28,14 @@ def test_the_client_alone_knows_all_commands_and_has_those_that_call_a_service()
 
 @pytest.mark.parametrize("name", cli.OF_THE_SERVICE)
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("--port", "80", "more")], ids=" ".join)
-def test_a_command_of_the_service_says_what_to_install(name: str, arguments: tuple[str, ...]) -> None:
+def test_a_command_of_the_service_names_the_package_to_install(name: str, arguments: tuple[str, ...]) -> None:
     ended = CliRunner().invoke(cli.client_program(), [name, *arguments])
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"softkv: `softkv {name}` comes with the service")
     assert "pip install softkv" in ended.stderr
 
 
-def test_help_and_version_of_the_client_alone_say_what_it_is() -> None:
+def test_help_and_version_of_the_client_alone_name_the_client() -> None:
     ended = CliRunner().invoke(cli.client_program(), ["--help"])
     assert "Commands of the service: pip install softkv" in ended.stdout
     assert CliRunner().invoke(cli.client_program(), ["--version"]).stdout.startswith("softkv-client ")

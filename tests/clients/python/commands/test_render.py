@@ -59,7 +59,7 @@ def test_an_id_is_cut_only_if_it_and_the_texts_need_the_space(width: int, value:
     assert line.split()[3] == expected
 
 
-def test_what_is_missing_is_told() -> None:
+def test_missing_documents_are_shown_with_their_weight() -> None:
     fields = {"coverage": {"documents": 1200, "total": 1200, "max_missing_weight": 0.0}}
     assert shown(answer() | fields) == shown(answer())
     partly = {"coverage": {"documents": 1200, "total": 1500, "max_missing_weight": 0.255}}
@@ -88,7 +88,7 @@ def test_without_a_null_key_there_is_no_row_and_no_level() -> None:
     assert "none of these" not in text.lower()
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_numbers_are_left_out() -> None:
     """Other normalisers have no log-partition, an empty answer has no effective documents."""
     text = shown(answer(log_partition=None, effective_documents=None))
     assert "log-partition" not in text
@@ -112,7 +112,7 @@ def test_markup_and_control_characters_of_documents_are_inert() -> None:
     assert "\u202e" not in text
 
 
-def test_a_terminal_that_knows_ascii_only_shows_what_it_can() -> None:
+def test_an_ascii_terminal_shows_replacement_characters() -> None:
     code = (
         "from softkv.commands.console import show_answer; from softkv.commands.console import output;"
         f"show_answer({answer(key='naïve 猫')!r}, output())"

@@ -43,7 +43,7 @@ def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: d
     assert expected in http.refused("ask", collection=library, question="cats", **arguments)
 
 
-def test_null_for_what_may_be_left_out_is_left_out(http: Way, library: str) -> None:
+def test_null_for_an_optional_argument_is_ignored(http: Way, library: str) -> None:
     assert len(http.call("ask", collection=library, question="cats", top_k=None, where=None)["matches"]) == 5
     assert "/question: expected a text, got null" in http.refused("ask", collection=library, question=None)
 
@@ -58,7 +58,7 @@ def test_too_many_and_too_long(http: Way, library: str) -> None:
     assert "/text: expected at most 2000 characters, got 2001" in http.refused("trace", text="a" * 2001)
 
 
-def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, library: str) -> None:
+def test_a_refusal_of_the_service_is_worded_for_the_tool(http: Way, library: str) -> None:
     fields = [{"field": "id", "operator": "!=", "value": "x"}, {"field": "year", "operator": "<", "value": 1900}]
     message = http.refused("ask", collection=library, question="cats", where=fields)
     assert message == "/where/1/field: there is no field 'year': use id, key, or metadata. and a name"
@@ -66,7 +66,7 @@ def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, librar
     assert "/cursor" in message
 
 
-def test_a_question_with_nothing_to_read_is_told_what_was_seen(http: Way, library: str) -> None:
+def test_a_question_without_known_tokens_is_refused_with_its_text(http: Way, library: str) -> None:
     message = http.refused("ask", collection=library, question="猫")
     assert message == (
         "/question: Expected a question with something to read, got '猫', of which all-MiniLM-L6-v2 knows no token "
@@ -75,7 +75,7 @@ def test_a_question_with_nothing_to_read_is_told_what_was_seen(http: Way, librar
 
 
 @pytest.mark.parametrize("name", ["atlantis", "a library?"])
-def test_a_collection_that_is_not_there_comes_with_those_that_are(http: Way, library: str, name: str) -> None:
+def test_a_missing_collection_is_answered_with_the_existing_names(http: Way, library: str, name: str) -> None:
     message = http.refused("ask", collection=name, question="cats")
     assert message.startswith(f"there is no collection {name!r}: use one of these names: ")
     assert library in message

@@ -23,30 +23,30 @@ def answer(named: list[float], rest: float, null: float, *, verdict: str, **fiel
     return Answer({"matches": matches, "rest_weight": rest, "evidence": evidence, "documents": 1000 if named else 0})
 
 
-def test_what_is_known_is_to_be_answered_from_the_first_match() -> None:
+def test_one_document_that_stands_out_is_to_be_answered_from() -> None:
     assert advice(answer([0.8, 0.1], 0.05, 0.05, verdict="one")) == "Answer from the first match, and name its id."
     unsure = answer([0.8, 0.1], 0.05, 0.05, verdict="one", confidence=0.3)
     assert advice(unsure).startswith("The first match is more likely wrong than right: ")
 
 
-def test_where_no_document_has_half_no_match_is_sure() -> None:
+def test_without_half_of_the_weight_no_match_is_called_certain() -> None:
     assert advice(answer([0.3, 0.18], 0.45, 0.07, verdict="several")).startswith("No single match is sure: say so")
 
 
-def test_where_most_of_the_weight_is_beyond_the_matches_it_says_so() -> None:
+def test_weight_beyond_the_matches_advises_a_larger_top_k() -> None:
     sentence = advice(answer([0.1, 0.1], 0.7, 0.1, verdict="several"))
     assert "lies on 998 other documents" in sentence
     assert "larger top_k" in sentence
 
 
-def test_what_is_not_known_is_to_be_said() -> None:
+def test_an_answer_of_none_advises_to_name_the_missing_answer() -> None:
     assert advice(answer([0.01, 0.01], 0.28, 0.7, verdict="none")).startswith("Say that the collection holds no answer")
     assert advice(answer([], 0.0, 1.0, verdict="none")).startswith("There is nothing to answer from")
 
 
-def test_a_collection_that_always_answers_is_no_judge() -> None:
+def test_a_collection_without_a_null_key_advises_to_judge_by_the_text() -> None:
     assert "judge for yourself" in advice(answer([0.9], 0.1, 0.0, verdict="one", level=None))
 
 
-def test_a_question_of_unknown_words_is_not_answered_from_what_outweighs() -> None:
+def test_a_question_of_unknown_words_advises_to_rephrase_it() -> None:
     assert advice(answer([0.7], 0.1, 0.2, verdict="several")) == "Ask in other words before you answer."

@@ -86,7 +86,7 @@ def test_the_page_names_every_tool_and_its_arguments() -> None:
     }
 
 
-def test_hints_say_what_a_tool_may_do(http: Way) -> None:
+def test_hints_declare_the_effects_of_a_tool(http: Way) -> None:
     async def talking(speaker: Speaker) -> None:
         for name, tool in (await speaker.tools()).items():
             hints = tool.annotations

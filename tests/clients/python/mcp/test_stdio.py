@@ -71,7 +71,7 @@ def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
 
 
 @pytest.mark.thorough
-def test_who_does_not_listen_any_more_is_no_error() -> None:
+def test_a_client_that_closes_its_output_causes_no_traceback() -> None:
     process = started("--url", "http://127.0.0.1:9")
     assert process.stdin is not None
     assert process.stdout is not None

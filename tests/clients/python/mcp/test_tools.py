@@ -25,7 +25,7 @@ def notes(service: RunningService) -> Iterator[str]:
         client.delete("/v1/collections/mcp-notes")
 
 
-def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: str) -> None:
+def test_ask_takes_conditions_and_weighs_only_passing_documents(http: Way, library: str) -> None:
     where = [
         {"field": "metadata.year", "operator": ">=", "value": 1900},
         {"field": "metadata.topics", "operator": "contains", "value": "animals"},
@@ -47,7 +47,7 @@ def test_ask_takes_conditions_and_weighs_only_what_passes(http: Way, library: st
     assert advice.endswith("metadata.year. Correct where, and ask again.")
 
 
-def test_list_collections_says_what_can_be_asked_for(http: Way, library: str) -> None:
+def test_list_collections_describes_fields_with_examples(http: Way, library: str) -> None:
     listed = http.call("list_collections")["collections"]
     (result,) = (item for item in listed if item["name"] == library)
     assert (result["documents"], result["takes_texts"]) == (110, True)
@@ -74,7 +74,7 @@ def test_find_goes_through_all_that_pass_page_by_page(http: Way, library: str) -
     assert ids == sorted(ids)
 
 
-def test_get_keeps_the_order_and_names_what_is_missing(http: Way, library: str) -> None:
+def test_get_keeps_the_order_and_names_missing_documents(http: Way, library: str) -> None:
     result = http.call("get", collection=library, ids=["silent-spring", "nobody", "dune"])
     assert [item["id"] for item in result["documents"]] == ["silent-spring", "dune"]
     assert result["missing"] == ["nobody"]
@@ -103,7 +103,7 @@ def test_trace_stays_small_however_long_the_text(http: Way) -> None:
     assert len(json.dumps(long)) < 12_000
 
 
-def test_what_is_remembered_is_found_and_what_is_forgotten_is_not(http: Way, notes: str) -> None:
+def test_remembered_documents_are_found_and_forgotten_ones_are_not(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         stored = await speaker.call(
             "remember", collection=notes, text="The key of the shed hangs behind the door", metadata={"about": "house"}
@@ -122,7 +122,7 @@ def test_what_is_remembered_is_found_and_what_is_forgotten_is_not(http: Way, not
     http.speak(talking)
 
 
-def test_a_new_fact_names_what_it_may_supersede_and_takes_its_place(http: Way, notes: str) -> None:
+def test_a_new_fact_lists_similar_documents_and_supersedes_them(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         for name, fact in (("berlin", "Anna lives in Berlin"), ("tea", "Bernd drinks green tea in the morning")):
             first = await speaker.call("remember", collection=notes, text=fact, id=name)
@@ -145,7 +145,7 @@ def test_a_new_fact_names_what_it_may_supersede_and_takes_its_place(http: Way, n
     http.speak(talking)
 
 
-def test_what_expires_says_so_and_is_gone_then(http: Way, notes: str) -> None:
+def test_an_expiring_document_shows_its_instant_and_disappears(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         await speaker.call(
             "remember", collection=notes, text="The museum is closed", id="past", expires="2001-01-01T00:00:00Z"
@@ -169,7 +169,7 @@ def test_what_expires_says_so_and_is_gone_then(http: Way, notes: str) -> None:
     http.speak(talking)
 
 
-def test_conditions_delete_only_what_was_counted_before(http: Way, notes: str) -> None:
+def test_conditions_delete_only_the_expected_number_of_documents(http: Way, notes: str) -> None:
     where = [{"field": "metadata.about", "operator": "==", "value": "Anna"}]
 
     async def talking(speaker: Speaker) -> None:

@@ -29,7 +29,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("mode", VERSIONS)
 @pytest.mark.parametrize("way", ["http", "stdio"])
-def test_it_is_answered(project: Path, service: RunningService, library: str, way: str, mode: str) -> None:
+def test_the_official_typescript_client_gets_answers(
+    project: Path, service: RunningService, library: str, way: str, mode: str
+) -> None:
     started = {"command": sys.executable, "args": [*COMMAND, "--url", service.url]}
     target = {"url": f"{service.url}/mcp"} if way == "http" else started
     words = ("speak.mjs", way, mode, json.dumps(target), library)
