@@ -1,4 +1,4 @@
-"""Uses of the client for mypy in `test_types.py`; this file is never run."""
+"""Uses of the client for mypy in `test_softkv_types.py`; this file is never run."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ receives their results, for example for batches of rows. `softkv.methods` builds
 function, with its arguments and docstring. `Sender` and `AsyncSender` run calls and plans, and retry them. So only
 `softkv.sending` differs between the blocking and the asynchronous client.
 
-A new call is one function here and a line for each client in `softkv.client`. `tests/clients/python/test_surface.py`
+A new call is one function here and a line for each client in `softkv.client`. `tests/clients/python/test_methods.py`
 requires both as soon as the API's description has the call.
 
 Rows become the batches of an `Upload` (`writing.py`), which adds each result to its report, in order. Two batches are

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from tests.clients.python.answers.test_answer import answer
-from tests.clients.python.answers.test_swept import swept
+from tests.clients.python.answers.test_answer_swept import swept
 
 matplotlib.use("agg")
 

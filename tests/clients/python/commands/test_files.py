@@ -1,10 +1,11 @@
-"""Files of documents: each kind gives the same documents, and another kind is refused with a reason."""
+"""Files of documents: each format gives the same documents, and errors name the file and the reason."""
 
 from __future__ import annotations
 
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softkv.commands.command_line import CommandError, Misused
-from softkv.commands.files import ColumnNames, open_source
+from softkv.commands.files import ColumnNames, Entry, ExportHead, batches, open_source
 from softkv.wire import decode_array
 
 BOOKS = [
@@ -185,3 +186,52 @@ def test_files_that_make_no_sense(tmp_path: Path) -> None:
         open_source(tmp_path / "books.xlsx", ColumnNames())
     with pytest.raises(Misused, match="leave it out"):
         open_source(tmp_path / "books.csv", ColumnNames(), tmp_path / "ids.txt")
+
+
+SETTINGS = {
+    "similarity": "cosine",
+    "dimension": 2,
+    "value_dimension": None,
+    "encoder": None,
+    "value_from": "value",
+    "defaults": {"top_k": 5},
+    "expire_after": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("temperature", "null", "settings_kept"),
+    [
+        (0.3, "strict", {"temperature": 0.3, "null": "strict"}),
+        (0.3, False, {"temperature": 0.3, "null": False}),
+        (0.062, "calibrated", {}),
+    ],
+)
+def test_settings_of_a_calibration_are_left_out(temperature, null, settings_kept):
+    head = ExportHead.of(SimpleNamespace(name="c", **SETTINGS, temperature=temperature, null=null))
+    assert head.settings == {
+        "similarity": "cosine",
+        "dimension": 2,
+        "encoder": None,
+        "value_from": "value",
+        "defaults": {"top_k": 5},
+        **settings_kept,
+    }
+
+
+@pytest.mark.parametrize("content", [b"1", b"[]", b'"a"', b"{}", b'{"id": 1}', b"{", b"\xff"])
+def test_a_line_without_an_id_has_none(content: bytes) -> None:
+    assert Entry(1, content).id is None
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 7))
+def test_batches_hold_every_entry_in_order(contents: list[bytes], size: int) -> None:
+    entries = [Entry(number, content) for number, content in enumerate(contents)]
+    made = list(batches(entries, size))
+    assert [entry for batch in made for entry in batch] == entries
+    assert all(1 <= len(batch) <= size for batch in made)
+
+
+def test_a_batch_of_long_lines_is_short() -> None:
+    entries = [Entry(number, b"x" * 3_000_000) for number in range(3)]
+    assert [len(batch) for batch in batches(entries, 100)] == [1, 1, 1]
