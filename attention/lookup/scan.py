@@ -425,14 +425,14 @@ def scan(
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     max_height = min(TILE_CELLS // query_count, view.n // (workers() * TILES_PER_WORKER), view.limits.max_tile_rows)
     height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
-    alone = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
+    single_worker = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
     inverse, limit = np.ones(query_count), None
     if temperatures is not None:
         inverse = 1 / np.maximum(temperatures, 1e-30)
     else:
         limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
     lists, accumulators = make_accumulators(
-        1 if alone else workers(),
+        1 if single_worker else workers(),
         thresholds,
         inverse.astype(np.float32),
         max(8 * listed, MIN_LIST_CAPACITY),
@@ -440,9 +440,11 @@ def scan(
         None if limit is None else limit.astype(np.float32),
     )
     # Weights a little wider than a power of 2: rows a power of 2 apart would share the same few lines of a cache.
-    room = (query_count, height + PANEL) if outputs else (0, 0)
+    weights_shape = (query_count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
-    return ScanState(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
+    return ScanState(
+        partial(_work, tiles, bias, running, packed, queries.fine, weights_shape, rows), accumulators, lists
+    )
 
 
 def all_rows(view: View) -> RowIndices:
@@ -466,12 +468,12 @@ def _work(
     running: Kernels,
     packed: Any,
     fine: bool,
-    room: tuple[int, int],
+    weights_shape: tuple[int, int],
     rows: RowIndices,
     accumulator: Accumulator,
 ) -> None:
     """Scan tiles (runs of rows) until the shared iterator is empty, and add their rows to one thread's accumulator."""
-    weights = np.empty(room, dtype=np.float32)
+    weights = np.empty(weights_shape, dtype=np.float32)
     for tile, allowed in tiles:
         codes = tile.segment.block.codes
         assert codes is not None

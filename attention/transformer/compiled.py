@@ -174,9 +174,9 @@ class Compiled:
         arguments = (self._way, self._network, self._design, tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, room: Activations) -> None:
+        def run(begin: int, end: int, first: int, last: int, activations: Activations) -> None:
             scratch = self._take_scratch(len(tokens))
-            encode(*arguments, room, scratch, first, last, begin, end, out)
+            encode(*arguments, activations, scratch, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_scratches.append(scratch)
 
@@ -325,9 +325,9 @@ def choose_way(model: SentenceEncoder, design: Design, precision: str) -> int:
     For float32, sums of three products of bfloat16 are within 1e-5 of the definition for layers as in BERT with
     embeddings of length 1. Other layers, and longer embeddings, have larger errors, so they are multiplied as float32.
     """
-    way = way_of(precision)
+    multiplication = way_of(precision)
     like_bert = not (design.gated or design.turned or design.norm_first or model.encoder.bias or model.dense)
-    return FLOAT32 if way == THREE and not (like_bert and model.unit_length) else way
+    return FLOAT32 if multiplication == THREE and not (like_bert and model.unit_length) else multiplication
 
 
 def network(model: SentenceEncoder, way: int) -> Network:

@@ -166,8 +166,8 @@ class SentenceEncoder:
     def dimension(self) -> int:
         """The width of an embedding."""
         pooled = int(self.embeddings.tokens.shape[-1]) * len(self.poolings)
-        whole = int(self.dense[-1].linear.weight.shape[1]) if self.dense else pooled
-        return whole if self.truncation is None else min(whole, self.truncation)
+        dimension = int(self.dense[-1].linear.weight.shape[1]) if self.dense else pooled
+        return dimension if self.truncation is None else min(dimension, self.truncation)
 
     def __call__(self, tokens: Array, lengths: Array, types: Array | None = None) -> Array:
         """Return the embeddings of padded sequences.

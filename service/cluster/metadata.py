@@ -390,16 +390,16 @@ class RoutedShards:
             [max(shard_stop(first_row), statistics[first_row].end) for first_row in self._first_rows.tolist()]
         )
 
-    def ask_all(self, message: Message, beside: DocumentArrays | None = None) -> Sequence[Message]:
+    def ask_all(self, message: Message, document_arrays: DocumentArrays | None = None) -> Sequence[Message]:
         """Send one message about all rows to the servers, and return all replies."""
 
         def message_for(first_rows: Sequence[int]) -> Message:
-            return _add_arrays(message, beside, first_rows)
+            return _add_arrays(message, document_arrays, first_rows)
 
         return [answer for _, answer in self._router.ask(self._version, self._first_rows.tolist(), message_for)]
 
     def ask_about(
-        self, numbers: I64, message: Callable[[Index], Message], beside: DocumentArrays | None = None
+        self, numbers: I64, message: Callable[[Index], Message], document_arrays: DocumentArrays | None = None
     ) -> Sequence[tuple[Index, Message]]:
         """Send messages only to the servers that hold the rows or documents with these numbers, and return the
         replies.
@@ -413,19 +413,19 @@ class RoutedShards:
             return np.sort(np.concatenate([positions[first_row] for first_row in first_rows]))
 
         def message_for(first_rows: Sequence[int]) -> Message:
-            return _add_arrays(message(positions_in(first_rows)), beside, first_rows)
+            return _add_arrays(message(positions_in(first_rows)), document_arrays, first_rows)
 
         replies = self._router.ask(self._version, list(positions), message_for)
         return [(positions_in(first_rows), answer) for first_rows, answer in replies]
 
 
-def _add_arrays(message: Message, beside: DocumentArrays | None, first_rows: Sequence[int]) -> Message:
+def _add_arrays(message: Message, document_arrays: DocumentArrays | None, first_rows: Sequence[int]) -> Message:
     """Return a message with the elements of the documents in these shards."""
-    if beside is None:
+    if document_arrays is None:
         return message
     starts = sorted(first_rows)
-    begins = np.searchsorted(beside.documents, starts)
-    ends = np.searchsorted(beside.documents, [shard_stop(first_row) for first_row in starts])
+    begins = np.searchsorted(document_arrays.documents, starts)
+    ends = np.searchsorted(document_arrays.documents, [shard_stop(first_row) for first_row in starts])
     positions = [np.arange(begin, end) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
     fields, arrays = message
-    return fields, {**arrays, **beside.at(np.concatenate(positions))}
+    return fields, {**arrays, **document_arrays.at(np.concatenate(positions))}

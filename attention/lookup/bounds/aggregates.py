@@ -124,9 +124,9 @@ def weighted_quantiles(numbers: F64, weights: F64, levels: F64, total_variation:
     numbers, below = numbers[order], np.cumsum(weights[order])
     below /= below[-1]
     share = share_error(weights, total_variation)
-    room = 1.0 if share is None else share
+    margin = 1.0 if share is None else share
     # If a number holds the share exactly, the last bit of a sum must not decide.
     reached = levels * (1 - 1e-12)
-    indices = [np.searchsorted(below, shares) for shares in (reached, reached - room, levels + room)]
+    indices = [np.searchsorted(below, shares) for shares in (reached, reached - margin, levels + margin)]
     values, lows, highs = (numbers[np.minimum(index, len(numbers) - 1)].tolist() for index in indices)
     return [Quantile(*limits) for limits in zip(values, lows, highs, strict=True)]

@@ -60,15 +60,19 @@ class MissingRows:
             mean = float(np.einsum("i,i", vector, summary.total)) / summary.n
             # Not through BLAS, whose threads would wait for a busy core.
             square = float(np.einsum("i,i", np.einsum("ij,j->i", summary.gram, vector), vector)) / summary.n
-            lost = GRAM_ERROR * size * size * float(np.trace(summary.gram)) / summary.n
-            room = SUM_ERROR * (size * key + abs(offset))
-            variance = max(0.0, square - mean * mean) + lost + 2 * abs(mean) * room + room * room
-        if not math.isfinite(variance + mean + room):
+            gram_error = GRAM_ERROR * size * size * float(np.trace(summary.gram)) / summary.n
+            sum_error = SUM_ERROR * (size * key + abs(offset))
+            variance = max(0.0, square - mean * mean) + gram_error + 2 * abs(mean) * sum_error + sum_error * sum_error
+        if not math.isfinite(variance + mean + sum_error):
             highest = highest if math.isfinite(highest) else math.inf
             return cls(summary.n, highest, -math.inf, math.inf, math.inf)
-        farthest = mean + offset + room + math.sqrt((summary.n - 1) * variance) * (1 + 1e-9)
+        farthest = mean + offset + sum_error + math.sqrt((summary.n - 1) * variance) * (1 + 1e-9)
         return cls(
-            summary.n, min(highest + room, farthest), mean + offset - room, mean + offset + room, variance * (1 + 1e-9)
+            summary.n,
+            min(highest + sum_error, farthest),
+            mean + offset - sum_error,
+            mean + offset + sum_error,
+            variance * (1 + 1e-9),
         )
 
     def max_log_mass(self, temperature: float) -> float:
@@ -118,8 +122,8 @@ def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, 
     if summary.similarity == "cosine":
         return query / length, 1.0, 0.0, 1.0
     if summary.similarity == "gaussian":
-        apart = max(0.0, length - key)
-        return np.append(query, 1.0), math.hypot(key, key * key / 2), -0.5 * length * length, -0.5 * apart * apart
+        distance = max(0.0, length - key)
+        return np.append(query, 1.0), math.hypot(key, key * key / 2), -0.5 * length * length, -0.5 * distance * distance
     if summary.similarity == "scaled_dot":
         query, length = query / math.sqrt(query.size), length / math.sqrt(query.size)
     return query, key, 0.0, length * key * (1 + 1e-9)

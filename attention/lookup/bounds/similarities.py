@@ -129,9 +129,9 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     squares = np.full(len(lengths), np.inf)
     if (grams := view.grams) is not None:
         decoded = queries.codes * queries.scales[:, None]
-        lost = sum(segment.block.capacity for segment in view.segments) * decoded.shape[1] * 2.0**-125
+        underflow = sum(segment.block.capacity for segment in view.segments) * decoded.shape[1] * 2.0**-125
         parts = [
-            _bound_forms(vectors, gram, trace, lost, exact=exact)
+            _bound_forms(vectors, gram, trace, underflow, exact=exact)
             for vectors, gram, trace, exact in zip(
                 (decoded, queries.residuals), grams.unit, grams.traces, (True, not queries.fine), strict=True
             )
@@ -165,21 +165,21 @@ def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) ->
     return errors + extra[:, None] * (1.0, 0.0, 1.0)
 
 
-def _bound_forms(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: bool) -> F64:
+def _bound_forms(vectors: F64, unit_gram: F32, trace: float, underflow: float, *, exact: bool) -> F64:
     """Return float64[q], upper bounds of the quadratic form xᵀ·M·x for each vector x, with a Gram matrix M.
 
     If `exact` is false, only the trace of M is used. M was summed in float32, up to 1,024 rows at a time. So its error
-    is at most γ₁₀₂₄ of the trace, plus the underflow of the elements, `lost` in all. Its largest eigenvalue is at most
-    its trace, and so is that of the matrix of its elements' sizes. The form is computed in float32 too, from vectors of
-    length 1 and M over its trace: its error is γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
+    is at most γ₁₀₂₄ of the trace, plus `underflow`, that of all elements. Its largest eigenvalue is at most its trace,
+    and so is that of the matrix of its elements' sizes. The form is computed in float32 too, from vectors of length 1
+    and M over its trace: its error is γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
 
     Args:
         vectors: float64[q, d], the x.
         unit_gram, trace: float32[d, d], M divided by its trace, and the trace.
-        lost: a bound on what underflow took from M.
+        underflow: a bound on what underflow took from M.
         exact: whether to compute the form, instead of a bound from the trace alone.
     """
     if not exact:
-        return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + lost))
+        return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + underflow))
     squares, forms = kernels().quadratic_forms(vectors, unit_gram)
-    return np.asarray(squares * (trace * (forms + 1.01 * 2.0**-13) + lost))
+    return np.asarray(squares * (trace * (forms + 1.01 * 2.0**-13) + underflow))

@@ -61,17 +61,17 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
         alike: whether all documents that tie for the best are copies of one vector.
     """
     best = float(similarities.max())
-    room = slack.at(best)
+    error = slack.at(best)
     closer = 1 - slack.relative
     if null is not None and null > best:
-        return min(1.0, _mass((similarities - null) * closer + room, temperature) + UNIT_ROUNDOFF)
+        return min(1.0, _mass((similarities - null) * closer + error, temperature) + UNIT_ROUNDOFF)
     if not alike:
         return 1.0
     ties = similarities == best
     count = int(np.count_nonzero(ties))
-    rest = _mass((similarities[~ties] - best) * closer + 2 * room, temperature)
+    rest = _mass((similarities[~ties] - best) * closer + 2 * error, temperature)
     if null is not None:
-        rest += _mass(np.array([null - best + room]), temperature)
+        rest += _mass(np.array([null - best + error]), temperature)
     return min(1.0, rest / count + count * UNIT_ROUNDOFF)
 
 

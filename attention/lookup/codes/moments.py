@@ -254,10 +254,10 @@ class Spread:
         count = sum(item.count for item in moments)
         mean = np.sum([item.total for item in moments], axis=0) / max(count, 1)
         bounds = _spread_bounds(moments)
-        apart = np.sum((np.stack([item.mean for item in moments]) - mean) ** 2, axis=1)
+        squared_distances = np.sum((np.stack([item.mean for item in moments]) - mean) ** 2, axis=1)
         around = sum(
-            bound.spread + bound.added + item.count * far
-            for item, bound, far in zip(moments, bounds, apart.tolist(), strict=True)
+            bound.spread + bound.added + item.count * squared_distance
+            for item, bound, squared_distance in zip(moments, bounds, squared_distances.tolist(), strict=True)
         )
         residuals = Residuals(count, np.sum([item.residual_total for item in moments], axis=0))
         residual_spread = sum(bound.residual_spread + bound.residual_added for bound in bounds)
@@ -276,10 +276,13 @@ class Spread:
         """
         count = sum(item.count for item in spreads)
         mean = np.sum([item.count * item.mean for item in spreads], axis=0) / max(count, 1)
-        apart = np.sum((np.stack([item.mean for item in spreads]) - mean) ** 2, axis=1)
+        squared_distances = np.sum((np.stack([item.mean for item in spreads]) - mean) ** 2, axis=1)
         # A little more, because the means were rounded: an error in one adds to every distance from it.
-        far = [(1 + 1e-9) * item.count * distance for item, distance in zip(spreads, apart.tolist(), strict=True)]
-        around = sum(item.around_mean + distance for item, distance in zip(spreads, far, strict=True))
+        shifts = [
+            (1 + 1e-9) * item.count * distance
+            for item, distance in zip(spreads, squared_distances.tolist(), strict=True)
+        ]
+        around = sum(item.around_mean + distance for item, distance in zip(spreads, shifts, strict=True))
         residuals = reduce(add, [item.residuals for item in spreads])
         residual_spread = sum(item.residual_spread for item in spreads)
         if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):

@@ -52,17 +52,17 @@ class Codes:
     grams: F64 | None
 
     @classmethod
-    def allocate(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
+    def allocate(cls, rows: int, dimension: int, allocator: Room = private, *, grams: bool = True) -> Codes:
         """Allocate empty codes for up to `rows` vectors of width `dimension`.
 
         Args:
-            room: allocates an array of a shape and a type.
+            allocator: allocates an array of a shape and a type.
             grams: whether to keep the Gram matrices, if the vectors are not too wide.
         """
         return cls(
-            rows_room(rows, dimension, room),
-            room((rows,), np.float32),
-            room((rows,), np.float32),
+            rows_room(rows, dimension, allocator),
+            allocator((rows,), np.float32),
+            allocator((rows,), np.float32),
             np.zeros((2, dimension, dimension)) if grams and dimension <= MAX_GRAM_WIDTH else None,
         )
 
@@ -122,16 +122,16 @@ class ValueCodes:
     moments: Moments | None
 
     @classmethod
-    def allocate(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
+    def allocate(cls, rows: int, dimension: int, allocator: Room = private) -> ValueCodes:
         """Allocate empty codes for up to `rows` values of width `dimension`.
 
         Args:
-            room: allocates an array of a shape and a type.
+            allocator: allocates an array of a shape and a type.
         """
         return cls(
-            columns_room(-(-rows // CHUNK), CHUNK, dimension, room),
-            room((rows,), np.float32),
-            room((rows,), np.float32),
+            columns_room(-(-rows // CHUNK), CHUNK, dimension, allocator),
+            allocator((rows,), np.float32),
+            allocator((rows,), np.float32),
             dimension,
             Moments.empty(dimension) if dimension <= MAX_GRAM_WIDTH else None,
         )

@@ -91,9 +91,9 @@ def apply_replacements(
             now = current.get(id(old.block))
             if now is None or (now.count != old.count and len(replacement.old) > 1):
                 return None
-            gone = _live_rows(old) & ~_live_rows(now)[: old.count]
-            if gone.any():
-                new = new.without(new.positions(np.unique(old.owners[gone])))
+            removed = _live_rows(old) & ~_live_rows(now)[: old.count]
+            if removed.any():
+                new = new.without(new.positions(np.unique(old.owners[removed])))
             if now.count > old.count:
                 new = _append_later_rows(new, now, old.count, layout)
         first = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)

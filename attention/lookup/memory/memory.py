@@ -283,13 +283,13 @@ def _append_rows(segments: list[Segment], rows: Rows, layout: BlockFormat, expec
         if not (segments and _fits(segments[-1], rows.part(start, start + 1), limits.block_rows)):
             to_come = expected - sum(segment.count for segment in segments)
             # A power of two, as a block has that grew to it: what is written later finds room.
-            room = max(len(rows) - start, limits.first_rows, 1 << max(to_come - 1, 0).bit_length())
-            room, dimension = min(room, limits.block_rows), rows.keys.shape[1]
+            capacity = max(len(rows) - start, limits.first_rows, 1 << max(to_come - 1, 0).bit_length())
+            capacity, dimension = min(capacity, limits.block_rows), rows.keys.shape[1]
             width = None if rows.values is None else rows.values.shape[1]
             if segments:
                 segments = [_with_codes_of(segment, layout) for segment in segments]
-            form = layout if segments else layout.of_only_block(room, dimension)
-            segments = [*segments, Segment(Block.allocate(room, dimension, width, form), 0)]
+            form = layout if segments else layout.of_only_block(capacity, dimension)
+            segments = [*segments, Segment(Block.allocate(capacity, dimension, width, form), 0)]
         stop = min(len(rows), start + limits.block_rows - segments[-1].count)
         segments = [*segments[:-1], segments[-1].append(rows.part(start, stop), layout)]
         start = stop

@@ -211,9 +211,9 @@ class Segment:
         """
         count, block = self.count + len(rows), self.block
         if count > block.capacity:
-            room = min(max(2 * block.capacity, count), layout.limits.block_rows)
-            grown = layout.of_only_block(room, block.dimension) if block.bare else layout
-            block = block.reallocate(self.count, room, grown)
+            capacity = min(max(2 * block.capacity, count), layout.limits.block_rows)
+            grown = layout.of_only_block(capacity, block.dimension) if block.bare else layout
+            block = block.reallocate(self.count, capacity, grown)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live, self.several or rows.owners is not None)

@@ -141,13 +141,13 @@ def sum_residuals(passing: Iterable[tuple[Segment, Bools | None]], width: int) -
     """
     total = Residuals(0, np.zeros(width))
     for segment, live in passing:
-        whole = _moments(segment).residuals
+        block_residuals = _moments(segment).residuals
         if live is None:
-            total += whole
+            total += block_residuals
         elif 2 * segment.n <= segment.count:
             total += _read_residuals(segment, live)
         else:
-            total += whole - _sum_removed(segment, live)
+            total += block_residuals - _sum_removed(segment, live)
     return total
 
 
@@ -170,8 +170,10 @@ def sum_masked_residuals(segment: Segment, bits: Bitmap) -> Residuals:
             )
             bits.earlier = None
             return bits.residuals
-    whole = _moments(segment).residuals
-    residuals = _read_residuals(segment, passes) if fewer == bits.n else whole - _read_residuals(segment, ~passes)
+    block_residuals = _moments(segment).residuals
+    residuals = (
+        _read_residuals(segment, passes) if fewer == bits.n else block_residuals - _read_residuals(segment, ~passes)
+    )
     if residuals.count == bits.n:  # and of no rows that were written since
         bits.residuals = residuals
     return residuals
@@ -195,15 +197,15 @@ def _sum_removed(segment: Segment, live: Bools) -> Residuals:
         segment: the segment.
         live: bool[count], False for removed rows.
     """
-    gone = ~live
+    removed = ~live
     total = Residuals(0, np.zeros(segment.block.value_dimension))
     before, cached = _last_removed.get(segment.block, (live[:0], total))
     # A removed row never lives again. So if one does, this view is older than that of the last call.
-    older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
+    older = len(before) > len(live) or bool((removed[: len(before)] < ~before).any())
     if not older:
         total = cached
-        gone[: len(before)] &= before
-    rows = np.flatnonzero(gone)
+        removed[: len(before)] &= before
+    rows = np.flatnonzero(removed)
     if len(rows):
         total += Residuals(len(rows), _sum_positions(segment, rows))
     if not older:

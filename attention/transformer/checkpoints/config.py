@@ -246,9 +246,9 @@ class Tensors:
             CheckpointError: a file is missing or damaged, or has another checksum.
             UnsupportedModelError: a tensor has a type that NumPy lacks, as in a quantised model.
         """
-        whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-        if sha256 is not None or whole.exists() or not index.exists():
-            return cls.read(whole, sha256=sha256)
+        path, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+        if sha256 is not None or path.exists() or not index.exists():
+            return cls.read(path, sha256=sha256)
         files = Config.read(index).fields.get("weight_map")
         names = sorted({str(name) for name in files.values()}) if isinstance(files, dict) else []
         if not names or any(Path(name).name != name for name in names):

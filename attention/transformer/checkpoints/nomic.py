@@ -180,10 +180,10 @@ def side_by_side(tensors: Tensors, names: list[str], joined: str, d_in: int, d_o
         d_in, d_out: the widths of each map.
         bias: whether each has a bias.
     """
-    whole = f"{names[0].rpartition('.')[0]}.{joined}"
-    if f"{whole}.weight" not in tensors.named:
+    joined_name = f"{names[0].rpartition('.')[0]}.{joined}"
+    if f"{joined_name}.weight" not in tensors.named:
         return [tensors.linear(name, d_in, d_out, bias=bias) for name in names]
-    return split(tensors.linear(whole, d_in, len(names) * d_out, bias=bias), len(names))
+    return split(tensors.linear(joined_name, d_in, len(names) * d_out, bias=bias), len(names))
 
 
 def split(joined: Linear, parts: int) -> list[Linear]:

@@ -379,16 +379,16 @@ class RemoteShard:
         call: str,
         fields: Mapping[str, Any],
         arrays: Mapping[str, Array],
-        beside: DocumentArrays | None = None,
+        document_arrays: DocumentArrays | None = None,
     ) -> Sequence[Message]:
-        return self._hosts.ask_all(({"call": call, **selection_of(self._mask), **fields}, arrays), beside)
+        return self._hosts.ask_all(({"call": call, **selection_of(self._mask), **fields}, arrays), document_arrays)
 
     def _ask_about(
         self,
         call: str,
         numbers: I64,
         arrays_for: Callable[[Index], Mapping[str, Array]],
-        beside: DocumentArrays | None = None,
+        document_arrays: DocumentArrays | None = None,
         **more_fields: Any,
     ) -> list[tuple[Index, Mapping[str, Array]]]:
         """Send each host, a process with some rows, a message about its rows or documents among `numbers`.
@@ -398,7 +398,7 @@ class RemoteShard:
             numbers: int64[m], of rows or documents.
             arrays_for: returns the arrays that a message carries besides the numbers, for the numbers at some
                 positions.
-            beside: further arrays with an element for each document; each host gets those of its documents.
+            document_arrays: further arrays with an element for each document; each host gets those of its documents.
             more_fields: further JSON fields of each message.
 
         Returns:
@@ -409,7 +409,9 @@ class RemoteShard:
         def message(positions: Index) -> Message:
             return fields, {**arrays_for(positions), "numbers": numbers[positions]}
 
-        return [(positions, arrays) for positions, (_, arrays) in self._hosts.ask_about(numbers, message, beside)]
+        return [
+            (positions, arrays) for positions, (_, arrays) in self._hosts.ask_about(numbers, message, document_arrays)
+        ]
 
 
 class BiasedRemoteShard(RemoteShard):

@@ -52,23 +52,23 @@ class ShardHosts(Protocol):
     A row is identified by its number, and one host answers for it.
     """
 
-    def ask_all(self, message: Message, beside: DocumentArrays | None = None) -> Sequence[Message]:
+    def ask_all(self, message: Message, document_arrays: DocumentArrays | None = None) -> Sequence[Message]:
         """Send the same message to all hosts, each about its own rows, and return their replies.
 
         Args:
             message: the JSON fields and arrays.
-            beside: further arrays with an element for each document; each host gets those of its documents.
+            document_arrays: further arrays with an element for each document; each host gets those of its documents.
         """
 
     def ask_about(
-        self, numbers: I64, message: Callable[[Index], Message], beside: DocumentArrays | None = None
+        self, numbers: I64, message: Callable[[Index], Message], document_arrays: DocumentArrays | None = None
     ) -> Sequence[tuple[Index, Message]]:
         """Send each host a message about its rows or documents among `numbers`.
 
         Args:
             numbers: int64[m], of the rows or documents, in any order.
             message: returns the message about the numbers at the given positions, which ascend.
-            beside: further arrays with an element for each document; each host gets those of its documents.
+            document_arrays: further arrays with an element for each document; each host gets those of its documents.
 
         Returns:
             For each host that got a message, the positions of its numbers in `numbers`, and its reply.
@@ -174,8 +174,8 @@ class RemoteView:
             mask: of this view; None for all rows.
         """
         assert mask is None or isinstance(mask, RemoteMask)
-        beside = DocumentArrays("numbers", numbers, {})
-        replies = self.hosts.ask_all(({"call": "documents among", **selection_of(mask)}, {}), beside)
+        document_arrays = DocumentArrays("numbers", numbers, {})
+        replies = self.hosts.ask_all(({"call": "documents among", **selection_of(mask)}, {}), document_arrays)
         return sum(reply["documents"] for reply, _ in replies)
 
 

@@ -62,22 +62,25 @@ class InHand:
     def __init__(self, holders):
         self.holders = holders
 
-    def ask_all(self, message, beside=None):
-        return [self._ask(holder, message, beside) for holder in self.holders]
+    def ask_all(self, message, document_arrays=None):
+        return [self._ask(holder, message, document_arrays) for holder in self.holders]
 
-    def ask_about(self, numbers, message, beside=None):
+    def ask_about(self, numbers, message, document_arrays=None):
         replies = []
         for holder in self.holders:
             indices = np.flatnonzero(np.isin(numbers, holder.numbers))
             if len(indices):
-                replies.append((indices, self._ask(holder, message(indices), beside)))
+                replies.append((indices, self._ask(holder, message(indices), document_arrays)))
         return replies
 
     @staticmethod
-    def _ask(holder, message, beside):
+    def _ask(holder, message, document_arrays):
         fields, arrays = message
-        if beside is not None:
-            arrays = {**arrays, **beside.at(np.flatnonzero(np.isin(beside.documents, holder.numbers)))}
+        if document_arrays is not None:
+            arrays = {
+                **arrays,
+                **document_arrays.at(np.flatnonzero(np.isin(document_arrays.documents, holder.numbers))),
+            }
         return of_bytes(holder.answer(to_bytes(fields, arrays)))
 
 
