@@ -6,15 +6,12 @@ import logging
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECONDS_BETWEEN = 2.0
 UNQUOTED = re.compile(r"[^\s=\"']+")  # printable values that need no quotes between other fields
 
 
@@ -28,19 +25,6 @@ class _StandardError(logging.StreamHandler[TextIO]):
     @stream.setter
     def stream(self, _: TextIO) -> None:
         pass
-
-
-def progress(work: str) -> Callable[[int, int], None]:
-    """Return a function that logs the progress of long work, every two seconds."""
-    last_report = time.monotonic()
-
-    def report(done: int, of: int) -> None:
-        nonlocal last_report
-        if done == of or time.monotonic() - last_report > SECONDS_BETWEEN:
-            last_report = time.monotonic()
-            structlog.get_logger("softkv").info(work, done=done, of=of)
-
-    return report
 
 
 class _LineLogger:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import logs
 from service.settings import Settings
 from service.storage import (
     BALLAST_BYTES,
@@ -86,7 +85,7 @@ def open_in_background(settings: Settings, limits: Limits | None = None, wait_se
 
 
 def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stopped: Event) -> Catalogue:
-    """Return the collections of the settings' store; if its file has to be rewritten, log the progress."""
+    """Return the collections of the settings' store."""
     from attention.kernels import use_numpy_until_ready
 
     # Keys are read before `MachineCode` has chosen the processor and the directory of the machine code.
@@ -101,7 +100,7 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
         if settings.vector_storage == "files":
             settings.data_dir.mkdir(PRIVATE, parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoders(settings, shared), _originals(settings), limits or Limits())
-    store = SQLiteStore.open(settings.data_dir, logs.progress("rewriting the store"), BALLAST_BYTES, soon=True)
+    store = SQLiteStore.open(settings.data_dir, BALLAST_BYTES, soon=True)
     # Imported here, beside the imports of the main thread.
     from attention.lookup import Limits
     from service.retrieval.collections import Catalogue

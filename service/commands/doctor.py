@@ -363,16 +363,8 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
     try:
         standing = inspect_shared(address)
         where = f"{standing.name}, PostgreSQL {standing.server}"
-        if not standing.migrations:
+        if not standing.schema_version:
             yield Check(name, "note", f"{where}, has no tables of softkv yet: `softkv serve` creates them")
-            return
-        if standing.migrations < standing.known:
-            yield Check(
-                name,
-                "note",
-                f"{where}, has schema version {standing.migrations}, this softkv has {standing.known}: the next "
-                "`softkv serve` brings it there; then its rows can be checked",
-            )
             return
         with closing(open_shared(address)) as store:
             findings = list(store.check())
@@ -390,7 +382,8 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
     else:
         yield from (Check(name, "broken", finding) for finding in findings)
         if not findings:
-            yield Check(name, "ok", _summarise(f"{where}, schema version {standing.migrations},", collections, size))
+            located = f"{where}, schema version {standing.schema_version},"
+            yield Check(name, "ok", _summarise(located, collections, size))
         if shards is not None:
             yield shards
 

@@ -41,6 +41,7 @@ from service.storage.errors import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
+    DatabaseTooOld,
     DirectoryLocked,
     DirectoryTaken,
     DirectoryUnusable,

@@ -17,8 +17,6 @@ AS_BYTES = "surrogateescape"
 """The codec error handler that turns damaged UTF-8 into text, and back."""
 
 CHECKSUM_BYTES = 8
-FIRST_SETTINGS = 10
-"""The number of columns of a collection's settings in the first schema with checksums; later ones may be missing."""
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
 _SEPARATOR = b"\xff"
 
@@ -38,9 +36,7 @@ def document_checksum(
     keys: int,
     expires: int | None = None,
 ) -> int:
-    """Return the checksum of a row of the table `documents`; `expires` is included only if it is set, as older rows
-    have none.
-    """
+    """Return the checksum of a row of the table `documents`."""
     numbers = b"%d %d %d" % (row, collection, keys)
     if expires is not None:
         numbers += b" %d" % expires
@@ -86,13 +82,7 @@ def vectors_checksums(
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
-    """Return the checksum of a row of the table `collections`, over all columns but the counts.
-
-    Settings that later schemas added are included only up to the last that is set, so that older rows keep their
-    checksum.
-    """
-    while len(settings) > FIRST_SETTINGS and settings[-1] is None:
-        settings = settings[:-1]
+    """Return the checksum of a row of the table `collections`, over all columns but the counts."""
     texts = (value.hex() if isinstance(value, bytes) else value for value in settings)
     encoded = (_NONE if text is None else _bytes(str(text)) for text in texts)
     return _checksum(_SEPARATOR.join((_bytes(name), *encoded)))

@@ -181,6 +181,20 @@ class DatabaseTooNew(StorageError):
         self.latest = latest
 
 
+class DatabaseTooOld(StorageError):
+    """A build before the first release of softkv wrote the file or the tables."""
+
+    def __init__(self, path: Path | str, version: int, oldest: int) -> None:
+        super().__init__(
+            f"{path} has schema version {version}, of a build before the first release; this softkv reads versions "
+            f"from {oldest} on. It was left as it is: `softkv export` each collection with that build and "
+            "`softkv load` it here, or choose another place"
+        )
+        self.path = path
+        self.version = version
+        self.oldest = oldest
+
+
 class CollectionExists(StorageError):
     """A collection of that name exists."""
 

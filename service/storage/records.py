@@ -33,7 +33,7 @@ class CollectionSettings:
     `dimension` and `value_dimension` are None until the first committed write sets them.
     `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
     `calibration` is the calibration from labelled queries, as JSON.
-    `encoder_model` is the model that the name `encoder` meant; None in collections of earlier versions.
+    `encoder_model` is the model that the name `encoder` meant; None if it is not known.
     `expire_after` is the time in microseconds after which new documents expire; None for never.
     `defaults` are options of questions that do not send their own, as JSON.
     """
@@ -59,14 +59,12 @@ class DatabaseInfo:
     Attributes:
         name: the address, without a password.
         server: the version of the server.
-        migrations: the version of the schema; 0 if there is none.
-        known: the schema version of this softkv.
+        schema_version: the version of the tables; 0 if there are none.
     """
 
     name: str
     server: str
-    migrations: int
-    known: int
+    schema_version: int
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ class CollectionRecord:
 
     `documents` is the number of documents, `keyless` how many of these have no key vector and cannot be attended to.
     Expired documents count until they are deleted. Before `first_expiry`, in microseconds of Unix time, no document
-    expires; None if none ever does. `low_bit` is whether an earlier version stored low-bit codes of its keys, which
-    this one does not use.
+    expires; None if none ever does.
     """
 
     id: int
@@ -84,7 +81,6 @@ class CollectionRecord:
     settings: CollectionSettings
     documents: int = 0
     keyless: int = 0
-    low_bit: bool = False
     first_expiry: int | None = None
 
     def has_expired(self, now: int) -> bool:

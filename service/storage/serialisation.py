@@ -172,15 +172,13 @@ def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
             yield row.value
 
 
-# In the order of CollectionSettings, plus `basis` and `thin_seed`, which an earlier version used for low-bit codes.
-# The checksum covers them, so they are read, and written as for a collection without such codes.
+# In the order of CollectionSettings.
 SETTINGS_COLUMNS = (
-    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
-    "calibration, encoder_model, expire_after, defaults"
+    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key, calibration, "
+    "encoder_model, expire_after, defaults"
 )
 ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
 FEEDBACK_COLUMNS = "id, query, document, correct, at, observed, checksum"
-PROVEN = "proven"
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
@@ -213,8 +211,7 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
     similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults = astuple(settings)
     null_key = json_text(null if named else float(null), "null")
-    later = calibration, encoder_model, expire_after, defaults
-    return similarity, float(temperature), *middle, PROVEN, null_key, None, *later
+    return similarity, float(temperature), *middle, null_key, calibration, encoder_model, expire_after, defaults
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -222,10 +219,9 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, first_expiry, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, basis, null, thin_seed, calibration, encoder_model, expire_after, defaults = columns
+    *settings, null, calibration, encoder_model, expire_after, defaults = columns
     settings += [json.loads(null), calibration, encoder_model, expire_after, defaults]
-    low_bit = (basis, thin_seed) != (PROVEN, None)
-    return CollectionRecord(number, name, CollectionSettings(*settings), documents, keyless, low_bit, first_expiry)
+    return CollectionRecord(number, name, CollectionSettings(*settings), documents, keyless, first_expiry)
 
 
 def measurements_of(encoder: str, row: tuple[str, str, int] | None) -> EncoderMeasurements | None:

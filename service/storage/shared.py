@@ -140,7 +140,8 @@ def open_shared(address: str) -> SharedStore:
         StorageFailed: psycopg is not installed, or the address or the database is unsuitable.
         StoreRefused: the server refuses this user, password or database.
         StoreUnavailable: the server is unreachable now.
-        DatabaseTooNew: a later softkv wrote the tables.
+        DatabaseTooNew: a later softkv created the tables.
+        DatabaseTooOld: a build before the first release created the tables.
     """
     with _require_psycopg():
         from service.storage.postgres.store import PostgresStore

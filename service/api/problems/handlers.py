@@ -68,8 +68,6 @@ RENAMED = {
     "answer_if": "answer_if is called min_confidence now: send that",
     "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
 }
-REMOVED = {"basis": "low-bit codes were removed, and basis with them: leave it out"}
-"""Removed fields, which a collection had as well as a question."""
 QUESTION = {"query", "queries", "questions"}
 """Fields that mark a body as a question. Only in questions are old names of fields explained."""
 
@@ -91,8 +89,6 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
         if error["type"] == "extra_forbidden" and in_document:
             return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1]))
-        if error["type"] == "extra_forbidden" and path[-1] in REMOVED:
-            return REMOVED[path[-1]]
         return (is_question and _rename_hint(error)) or words_of(error)
 
     return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]

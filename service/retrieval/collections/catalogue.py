@@ -161,8 +161,6 @@ class Catalogue:
             made = self._unread(record) if record.id in unread else self._of(record, ready=False)
             self._collections[record.name] = made
         self._shadows |= {number: self._of(record, ready=False) for number, record in shadows.items()}
-        if low_bit := [collection.name for collection in self._collections.values() if collection.record.low_bit]:
-            log.info("low-bit codes were removed; these collections are answered from 8-bit codes", collections=low_bit)
         if sealed is not None:
             SealedBlocks.remove_others(sealed, [*(record.id for record in records), *shadows])
 

@@ -23,7 +23,7 @@ from service.storage.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from service.storage.postgres.schema.migrations import count_migrations, files, migrate, refuse_unfit
+from service.storage.postgres.schema.version import prepare_schema, read_version, refuse_unfit
 from service.storage.records import DatabaseInfo
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
@@ -155,9 +155,9 @@ def work_memory(connection: Connection[Any]) -> Iterator[None]:
 
 
 def prepare(address: str, name: str) -> None:
-    """Bring the database to the latest schema."""
+    """Create the tables in a database without them; raises as `prepare_schema` does."""
     with _connect(address) as connection:
-        migrate(connection, name)
+        prepare_schema(connection, name)
 
 
 def inspect_database(address: str) -> DatabaseInfo:
@@ -167,13 +167,14 @@ def inspect_database(address: str) -> DatabaseInfo:
         StorageFailed: the address is invalid, or is not a suitable PostgreSQL.
         StoreRefused: the server refuses this user, password or database.
         StoreUnavailable: the server is unreachable now.
-        DatabaseTooNew: a later softkv wrote the tables.
+        DatabaseTooNew: a later softkv created the tables.
+        DatabaseTooOld: a build before the first release created the tables.
     """
     address, name = parse_address(address), redact_address(address)
     with translate_errors(name), _connect(address) as connection:
         refuse_unfit(connection, name)
         server = str(connection.info.parameter_status("server_version"))
-        return DatabaseInfo(name, server, count_migrations(connection, name), max(files()))
+        return DatabaseInfo(name, server, read_version(connection, name))
 
 
 class Connections:

@@ -69,7 +69,8 @@ class PostgresStore:
     def open(cls, address: str) -> PostgresStore:
         """Open the store in the database at `address`, postgresql://…, and create its tables if they are missing.
 
-        Raises: StorageFailed if the address is invalid; StoreRefused; StoreUnavailable; DatabaseTooNew.
+        Raises: StorageFailed if the address is invalid; StoreRefused; StoreUnavailable; DatabaseTooNew;
+        DatabaseTooOld.
         """
         address, name = parse_address(address), redact_address(address)
         with translate_errors(name):

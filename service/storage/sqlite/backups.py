@@ -19,7 +19,7 @@ from service.storage.directory import Directory, sync_directory
 from service.storage.errors import BackupDamaged, BackupUnsupported, DirectoryTaken
 from service.storage.interface import Store
 from service.storage.sqlite.connections import connect, require_sound, translate_errors
-from service.storage.sqlite.schema.migrations import MIGRATIONS, SCHEMA, check, migrate
+from service.storage.sqlite.schema.version import SCHEMA, check
 from service.storage.sqlite.store import SQLiteStore
 
 FORMAT = 1
@@ -131,7 +131,7 @@ def restore(source: BinaryIO, directory: Path) -> BackupHeader:
         OSError: the file cannot be read, or the disk has no space for the store.
         DirectoryTaken: the directory has a store, which stays as it is.
         BackupDamaged: the content of the backup differs from its checksum, or is truncated.
-        DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as when a store is opened.
+        DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseTooOld, DatabaseAltered: as when a store is opened.
     """
     data = Directory(directory)
     data.acquire()
@@ -171,11 +171,8 @@ def _copy(source: BinaryIO, header: BackupHeader, target: Path) -> None:
 
 
 def _verify(path: Path) -> None:
-    """Check that this version of softkv can open the restored database at `path`, and bring it to the latest schema."""
+    """Check that this version of softkv can open the restored database at `path`."""
     with translate_errors(path), closing(connect(path)) as connection:
-        version = check(connection, path)
-        if version == 0:
+        if check(connection, path) == 0:
             raise BackupDamaged("the backup holds no store")
         require_sound(connection, path)
-        if version in MIGRATIONS:  # compares the whole schema only afterwards
-            migrate(connection, path, version)

@@ -12,19 +12,8 @@ from pathlib import Path
 from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseBusy, DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
 from service.storage.fields import casefold
-from service.storage.sqlite.recovery import require_closed
-from service.storage.sqlite.schema.migrations import (
-    MIGRATIONS,
-    REWRITES,
-    SCHEMA,
-    Report,
-    check,
-    create,
-    log_path,
-    migrate,
-    rewrite,
-    rewrite_path,
-)
+from service.storage.sqlite.recovery import log_path, require_closed
+from service.storage.sqlite.schema.version import check, create
 
 # With less free space than this, an input/output error is taken for a full disk. SQLite has no code for
 # ENOSPC when it grows its shared memory or syncs.
@@ -73,41 +62,34 @@ CHECKED_AT_OPEN = 2**28
 """Bytes: a smaller file is checked in a few tenths of a second, so always before it is opened."""
 
 
-def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
-    """Open the database and bring it to the latest schema.
+def open_database(path: Path, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
+    """Open the database, or create its tables if it is empty.
 
     Returns the writing connection, and whether pages were checked.
 
     Args:
-        report: receives how many documents are written anew, and how many there are.
-        soon: do not check a large file of the latest schema. The caller has to call `require_sound` before any write.
+        soon: do not check a large file. The caller has to call `require_sound` before any write.
 
-    Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered, DatabaseTooNew or LogMissing before anything is written.
+    Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered, DatabaseTooNew, DatabaseTooOld or LogMissing before
+    anything is written.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
     _check_header(path)
-    rewrite_path(path).unlink(missing_ok=True)
     has_log = log_path(path).exists()
     connection = connect(path)
     try:
         version = check(connection, path)
-        checked = not soon or version != SCHEMA or path.stat().st_size <= CHECKED_AT_OPEN
+        checked = not soon or path.stat().st_size <= CHECKED_AT_OPEN
         if checked:
             require_sound(connection, path)
-        if version and version not in REWRITES and not has_log:  # version 1 has no such mark
+        if version and not has_log:
             require_closed(connection, path)
         if version == 0:
             create(connection)
-        if version in MIGRATIONS:
-            migrate(connection, path, version)
     except BaseException:
         connection.close()
         raise
-    if version in REWRITES:
-        connection.close()  # writes the log back
-        rewrite(path, version, report)
-        connection = connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     # Some builds overwrite all deleted data with zeros: do so only in pages that are written anyway.

@@ -18,7 +18,11 @@ from sqlite3 import Connection, OperationalError
 from service.storage.errors import LogMissing
 from service.storage.interface import UncleanShutdown
 from service.storage.re_encoding import HIDDEN
-from service.storage.sqlite.schema.migrations import log_path
+
+
+def log_path(path: Path) -> Path:
+    """Return the path of SQLite's write-ahead log: commits that are not yet in the file at `path`."""
+    return path.with_name(f"{path.name}-wal")
 
 
 def require_closed(connection: Connection, path: Path) -> None:

@@ -25,8 +25,8 @@ from service.storage.sqlite import document_rows
 from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate_errors
 from service.storage.sqlite.integrity import BackgroundPageCheck, find_damage
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.recovery import ShutdownProbe, mark_closed, mark_open
-from service.storage.sqlite.schema.migrations import Report, create, log_path
+from service.storage.sqlite.recovery import ShutdownProbe, log_path, mark_closed, mark_open
+from service.storage.sqlite.schema.version import create
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.vacuum import VacuumThread, checkpoint, is_worthwhile, log_bytes, shrink
 from service.storage.sqlite.writer import Writer, refuse_answered
@@ -62,19 +62,16 @@ class SQLiteStore:
         atexit.register(self.close)
 
     @classmethod
-    def open(
-        cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0, *, soon: bool = False
-    ) -> SQLiteStore:
-        """Open the store in `directory`, or create it; a file of schema 1 is written anew.
+    def open(cls, directory: Path, ballast_bytes: int = 0, *, soon: bool = False) -> SQLiteStore:
+        """Open the store in `directory`, or create it.
 
         Args:
-            report: receives how many documents are written anew, and how many there are.
             ballast_bytes: disk space to reserve for deletions, if the disk has it.
             soon: let readers use a large file before all its pages are checked, since all rows have checksums. Writers
                 wait for the check, and fail if the file is damaged; see `troubles`.
 
         Raises DirectoryLocked if another process has it open; DatabaseDamaged, DatabaseForeign, DatabaseAltered,
-        DatabaseTooNew or LogMissing, with the file left as it is.
+        DatabaseTooNew, DatabaseTooOld or LogMissing, with the file left as it is.
         """
         data = Directory(Path(directory))
         data.acquire()
@@ -84,7 +81,7 @@ class SQLiteStore:
                 ballast.release()
             with translate_errors(data.database):
                 probe = ShutdownProbe(data.database)
-                connection, checked = open_database(data.database, report, soon=soon)
+                connection, checked = open_database(data.database, soon=soon)
                 unclean = probe.unclean_shutdown(connection)
                 if checked:
                     mark_open(connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlite3 import Connection, OperationalError
 from threading import Lock, Thread
 
-from service.storage.sqlite.schema.migrations import log_path
+from service.storage.sqlite.recovery import log_path
 
 _STEP_PAGES = 64  # half a megabyte: some tens of milliseconds
 _SPARE_PAGES = 128  # stay in the file, so that it can grow again without asking the disk

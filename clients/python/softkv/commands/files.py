@@ -19,7 +19,6 @@ import orjson
 from numpy.typing import NDArray
 
 from softkv.commands.command_line import CommandError, Misused
-from softkv.commands.console import messages
 
 # Far below the limit of a request, whatever the length of the lines.
 _BATCH_BYTES = 4 * 2**20
@@ -185,8 +184,6 @@ def read_head(entry: Entry) -> ExportHead | None:
             f"the file begins as an export of version {document[_MARK]}, and this softkv reads version {VERSION}: "
             "read it with the version that wrote it, or leave out its first line"
         )
-    if "basis" in settings:
-        messages().print("low-bit codes were removed from softkv: the collection's basis is left out")
     return ExportHead(name, {name: settings[name] for name in settings if name in _SETTINGS})
 
 

@@ -1,1 +1,1 @@
-"""The tables of the PostgreSQL store, as numbered SQL files that run in order."""
+"""The tables of the PostgreSQL store, and their version."""

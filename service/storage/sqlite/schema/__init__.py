@@ -1,1 +1,1 @@
-"""The tables of the SQLite store, and the migrations of older files."""
+"""The tables of the SQLite store, and the checks that a file has them."""

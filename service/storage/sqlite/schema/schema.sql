@@ -1,4 +1,4 @@
--- Schema 7. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
 -- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -10,8 +10,6 @@ CREATE TABLE collections (
     encoder TEXT,
     precision TEXT,
     value_from TEXT NOT NULL CHECK (value_from IN ('value', 'key')),
-    basis TEXT NOT NULL DEFAULT 'proven' CHECK (basis IN ('proven', 'measured')),
-    thin_seed BLOB CHECK (length(thin_seed) = 32), -- secret; NULL: its keys have no thin codes
     null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", "calibrated", a number or false
     calibration TEXT, -- JSON: what labelled questions said of it
     encoder_model TEXT, -- the model that the encoder's name meant

@@ -19,47 +19,30 @@ _TOKEN = re.compile(
     r"""(?:--[^\n]*|/\*.*?(?:\*/|\Z)|\s)+|('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|\w+|.)""", re.DOTALL
 )
 _QUOTED = re.compile(r'"(\w+)"')
-# A migrated file has these columns last, because ALTER TABLE appended them.
-_ADDED = ("basis", "thin_seed", "calibration", "encoder_model", "expire_after", "defaults", "first_expiry", "expires")
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
-
-_FULL_TEXT = {
-    None: f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections",
-    1: "SELECT id, FALSE FROM collections",
-}
-"""For a version, its collections, and whether each may be without a full-text index."""
 
 Schema: TypeAlias = Mapping[tuple[str, str], str]
 """(type, name) → its CREATE statement; without the indexes of constraints, which have no statement."""
 
-Form: TypeAlias = tuple[tuple[str, ...], ...]
-"""A statement in the form that is compared: the tokens before the definitions, of each definition, and after."""
+
+def read_script() -> str:
+    """Read the statements that create the tables."""
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 
 
-def read_script(version: int | None = None) -> str:
-    """Read the statements that create the tables of an older version; None: of the latest."""
-    name = "schema.sql" if version is None else f"schema_{version}.sql"
-    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+def require_own_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise DatabaseAltered if the schema of a file is not softkv's.
 
-
-def require_own_schema(connection: sqlite3.Connection, path: Path, version: int | None = None) -> None:
-    """Raise DatabaseAltered if the schema of a file is not that of a version of softkv; None: of the latest.
-
-    Full-text tables must match the collections of the file, and are compared by their names. A small collection of the
-    latest version may have none.
+    Full-text tables must match the collections of the file, and are compared by their names. A small collection may
+    have none.
     """
     actual = _read_schema(connection)
-    differences = list(_differences(actual, _softkv_schema(version)))
+    differences = list(_differences(actual, _softkv_schema()))
     if not differences:  # only then is `collections` certainly a table
-        differences = list(_full_text_differences(actual, connection.execute(_FULL_TEXT[version])))
+        collections = connection.execute(f"SELECT id, documents <= {full_text.MAX_UNINDEXED} FROM collections")
+        differences = list(_full_text_differences(actual, collections))
     if differences:
-        raise DatabaseAltered(path, differences)
-
-
-def require_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise DatabaseAltered if a file has a view, a trigger, or anything but tables and indexes."""
-    if differences := [_foreign(*name) for name in _read_schema(connection) if name[0] not in {"table", "index"}]:
         raise DatabaseAltered(path, differences)
 
 
@@ -75,9 +58,9 @@ def _read_schema(connection: sqlite3.Connection) -> Schema:
     return schema
 
 
-def _softkv_schema(version: int | None) -> Schema:
+def _softkv_schema() -> Schema:
     with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(read_script(version))
+        connection.executescript(read_script())
         return _read_schema(connection)
 
 
@@ -110,25 +93,10 @@ def _foreign(kind: str, name: str) -> str:
     return f"{kind if kind.isalpha() else repr(kind)} {name!r} is not softkv's"
 
 
-def form(sql: str) -> Form:
-    """Normalise a statement: without comments and blanks, with columns in the order of a new file.
+def form(sql: str) -> tuple[str, ...]:
+    """Split a statement into tokens, without comments, blanks and the quotes of names.
 
     >>> form('CREATE TABLE "a" (b TEXT) -- of c') == form("CREATE TABLE a(b  TEXT)")
     True
     """
-    tokens = [_QUOTED.sub(r"\1", match[1]) for match in _TOKEN.finditer(sql) if match[1] is not None]
-    if tokens[:2] != ["CREATE", "TABLE"] or "(" not in tokens:
-        return (tuple(tokens),)
-    start = tokens.index("(")
-    definitions: list[list[str]] = [[]]
-    depth, end = 0, start
-    for end, token in enumerate(tokens[start:], start):
-        depth += (token == "(") - (token == ")")
-        if depth == 0:
-            break
-        if depth == 1 and token == ",":
-            definitions.append([])
-        elif end > start:
-            definitions[-1].append(token)
-    definitions.sort(key=lambda tokens: _ADDED.index(tokens[0]) if tokens and tokens[0] in _ADDED else -1)
-    return tuple(tokens[:start]), *map(tuple, definitions), tuple(tokens[end:])
+    return tuple(_QUOTED.sub(r"\1", match[1]) for match in _TOKEN.finditer(sql) if match[1] is not None)

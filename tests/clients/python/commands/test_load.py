@@ -234,15 +234,6 @@ def test_an_error_names_the_line_that_an_upload_reached(tmp_path: Path) -> None:
         assert upload.upserts == 1000
 
 
-def test_an_export_with_a_basis_loads_with_a_warning(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    settings = {"similarity": "dot", "encoder": None, "value_from": "value", "basis": "measured"}
-    head = {"softkv_export": 1, "collection": "books", "settings": settings}
-    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", [head, *vectors(3)])))
-    assert (ended.exit_code, ended.stdout) == (0, "books: 3 documents written\n"), ended.stderr
-    assert ended.stderr.count("low-bit codes were removed") == 1
-    assert client.get(PATH).json()["similarity"] == "dot"
-
-
 def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:
     long = [{"id": "long", "key": "word " * 1000}, {"id": "short", "key": "word"}]
     ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", long)))

@@ -20,8 +20,8 @@ from service.retrieval.documents.re_encoding import JobOver
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first two end `softkv restore`, the next six a start, before there are requests; the catalogue never provokes one;
-# the next is answered like the write; a shard server refuses with two; and the last ends a job in the background.
+# The first two end `softkv restore`, the next seven a start, before there are requests; the catalogue never provokes
+# one; the next is answered like the write; a shard server refuses with two; and the last ends a job in the background.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,
@@ -30,6 +30,7 @@ NOT_OVER_HTTP = {
     storage.DatabaseAltered,
     storage.DatabaseForeign,
     storage.DatabaseTooNew,
+    storage.DatabaseTooOld,
     storage.LogMissing,
     storage.CollectionFixed,
     storage.WriteAnswered,

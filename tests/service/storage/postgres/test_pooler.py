@@ -130,7 +130,7 @@ def assert_ok(response: httpx.Response) -> dict[str, Any]:
 
 def test_what_pgbouncer_says_is_told_apart() -> None:
     with running() as server, closing(server.pooler(server.database())) as pooler:
-        assert inspect_shared(pooler.address).migrations == 0
+        assert inspect_shared(pooler.address).schema_version == 0
         with closing(open_shared(pooler.address)) as store:
             with pytest.raises(StoreRefused, match="no such database"):
                 open_shared(pooler.address + "_missing")

@@ -18,16 +18,16 @@ from service.storage import (
     CollectionMissing,
     Comparison,
     DatabaseTooNew,
+    DatabaseTooOld,
     DocumentDamaged,
     StorageError,
     StorageFailed,
     StoreClosed,
     StoreRefused,
     StoreUnavailable,
+    inspect_shared,
     open_shared,
 )
-from service.storage.fields import INSTANT
-from service.storage.postgres.schema.migrations import add_instants
 from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document
 from tests.waiting import until
@@ -57,26 +57,28 @@ def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str)
             pass
 
 
-def test_schema_6_adds_the_instants_of_dates(address: str) -> None:
-    fields = (
-        "SELECT collection, field, element, kind, number, text, row FROM softkv.fields ORDER BY 1, 2, 3, 4, 5, 6, 7"
-    )
-    dates = ["2026-11-01", "20261101T00Z", "2026", "soon", ["2026-11-01"], None]
+@pytest.mark.parametrize(
+    ("statement", "kind", "message"),
+    [
+        ("UPDATE softkv.state SET schema_version = 99", DatabaseTooNew, "has schema version 99"),
+        (
+            "ALTER TABLE softkv.state RENAME schema_version TO migrations; UPDATE softkv.state SET migrations = 6",
+            DatabaseTooOld,
+            "has schema version 6, of a build before the first release",
+        ),
+    ],
+    ids=["later", "unreleased"],
+)
+def test_tables_of_another_version_are_left_as_they_are(
+    address: str, statement: str, kind: type[StorageError], message: str
+) -> None:
     with open_shared(address) as store:  # type: ignore[attr-defined]
-        collection(store, [document(str(i), metadata={"x": date}) for i, date in enumerate(dates)])
-        with store.writing() as writer:
-            connection = writer._connection
-            rows = connection.execute(fields).fetchall()
-            assert connection.execute("DELETE FROM softkv.fields WHERE element = %s", (INSTANT,)).rowcount == 2
-            add_instants(connection)
-            assert connection.execute(fields).fetchall() == rows
-
-
-def test_a_database_of_a_later_softkv_is_left_as_it_is(address: str) -> None:
-    with open_shared(address) as store:  # type: ignore[attr-defined]
-        execute(store, "UPDATE softkv.state SET migrations = 99")
-    with pytest.raises(DatabaseTooNew, match="99"):
-        open_shared(address)
+        execute(store, statement)
+        for _ in range(2):
+            with pytest.raises(kind, match=message):
+                open_shared(address)
+        with pytest.raises(kind, match=message):
+            inspect_shared(address)
 
 
 def test_an_address_that_is_none_or_leads_nowhere(address: str) -> None:

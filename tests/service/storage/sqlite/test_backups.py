@@ -19,17 +19,17 @@ from service.storage import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
+    DatabaseTooOld,
     DirectoryLocked,
     DirectoryTaken,
     DirectoryUnusable,
     DiskFull,
     SQLiteStore,
-    StorageFailed,
     StoreClosed,
     restore,
 )
 from service.storage import backup as backed_up
-from service.storage.sqlite.schema.migrations import SCHEMA
+from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document, plain
 
 PATH_MAX = 4096  # of Linux
@@ -175,7 +175,7 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQ
         ("CREATE TRIGGER evil AFTER INSERT ON documents BEGIN SELECT 1; END", DatabaseAltered),
         ("PRAGMA application_id = 7", DatabaseForeign),
         ("PRAGMA user_version = 99", DatabaseTooNew),
-        ("PRAGMA user_version = 3", StorageFailed),  # a migration begins, and finds another schema
+        ("PRAGMA user_version = 3", DatabaseTooOld),
         ("PRAGMA journal_mode = WAL", None),
     ],
 )

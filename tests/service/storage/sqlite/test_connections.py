@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,14 @@ from service.storage import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
+    DatabaseTooOld,
     SQLiteStore,
     StorageError,
     StorageFailed,
     StoreClosed,
 )
 from service.storage.sqlite import connections, integrity
-from service.storage.sqlite.schema.migrations import SCHEMA
+from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document
 
 
@@ -154,6 +156,17 @@ def test_a_newer_version(tmp_path: Path) -> None:
     connection.close()
     message = refuse_and_keep(tmp_path, DatabaseTooNew)
     assert f"version {SCHEMA + 1}" in message
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA))
+def test_a_file_of_a_build_before_the_first_release_is_refused(tmp_path: Path, version: int) -> None:
+    with SQLiteStore.open(tmp_path) as store:
+        collection(store, [document("a")])
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    message = refuse_and_keep(tmp_path, DatabaseTooOld)
+    assert f"schema version {version}, of a build before the first release" in message
+    assert "`softkv export`" in message
 
 
 def test_another_programs_database(tmp_path: Path) -> None:

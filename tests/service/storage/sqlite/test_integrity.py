@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from service.storage import Comparison, DocumentDamaged, DocumentRecord, SQLiteStore, StorageError
 from service.storage.sqlite.full_text import MAX_UNINDEXED
-from tests.service.storage.making import collection, document, plain
+from tests.service.storage.making import SETTINGS, collection, document, plain
 
 N = 100
 
@@ -236,3 +238,13 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
         offset = sound.index(content) + chosen.randrange(len(content))
         with opened(tmp_path, flipped(sound, offset, chosen.randrange(8))) as store:
             assert list(store.check()), f"a bit at {offset} was not named"
+
+
+@pytest.mark.parametrize("change", ["calibration = '{\"version\":2}'", "calibration = NULL", "expire_after = 5"])
+def test_a_setting_that_a_disk_has_changed_is_named(tmp_path: Path, change: str) -> None:
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        writer.create_collection("c", replace(SETTINGS, calibration='{"version":1}'))
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection, connection:
+        connection.execute(f"UPDATE collections SET {change}")
+    with SQLiteStore.open(tmp_path) as store:
+        assert any("settings" in line for line in store.check())

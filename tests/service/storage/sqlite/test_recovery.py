@@ -12,7 +12,7 @@ import pytest
 from service.commands.doctor import examination
 from service.settings import Settings
 from service.storage import LogMissing, SQLiteStore
-from service.storage.sqlite.schema.migrations import log_path
+from service.storage.sqlite.recovery import log_path
 from tests.service.storage.making import SETTINGS, collection, document
 
 ROOT = Path(__file__).parents[4]

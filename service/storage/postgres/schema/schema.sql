@@ -1,11 +1,10 @@
--- Schema 1. Everything lies in the schema `softkv` of the database; texts are ordered by code point.
+-- Everything lies in the schema `softkv` of the database; texts are ordered by code point.
 -- A checksum is of the row that it stands in (service/storage/checksums.py).
 CREATE TABLE softkv.state (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    migrations integer NOT NULL,          -- how many of these files were run
+    schema_version integer NOT NULL,      -- of these tables (version.py)
     catalogue bigint NOT NULL DEFAULT 0   -- counts what happened to collections, but for their documents
 );
-INSERT INTO softkv.state (migrations) VALUES (0);
 
 -- A collection's row is the lock of who writes its documents.
 CREATE TABLE softkv.collections (
@@ -18,14 +17,70 @@ CREATE TABLE softkv.collections (
     encoder text,
     precision text,
     value_from text NOT NULL CHECK (value_from IN ('value', 'key')),
-    basis text NOT NULL CHECK (basis IN ('proven', 'measured')),
-    thin_seed bytea CHECK (length(thin_seed) = 32), -- secret; NULL: its keys have no thin codes
-    null_key text NOT NULL, -- JSON: "auto", "lenient", "strict", a number or false
+    null_key text NOT NULL, -- JSON: "auto", "lenient", "strict", "calibrated", a number or false
+    calibration text, -- JSON: what labelled questions said of it
+    encoder_model text, -- the model that the encoder's name meant
+    expire_after bigint CHECK (expire_after > 0), -- microseconds that new documents live; NULL: for ever
+    defaults text, -- JSON: options of questions that do not send their own
     checksum bigint NOT NULL,
     documents bigint NOT NULL DEFAULT 0, -- how many there are,
     keyless bigint NOT NULL DEFAULT 0,   -- and of these without a key vector
+    first_expiry bigint, -- microseconds of Unix time before which no document expires; NULL: none ever does
     version bigint NOT NULL DEFAULT 0,   -- counts the writes
     next_row bigint NOT NULL DEFAULT 1   -- a row number is never given twice
+);
+
+-- Other names of collections. No collection has the name of an alias.
+CREATE TABLE softkv.aliases (
+    alias text COLLATE "C" PRIMARY KEY,
+    collection bigint NOT NULL REFERENCES softkv.collections ON DELETE CASCADE,
+    checksum bigint NOT NULL
+);
+CREATE INDEX aliases_by_collection ON softkv.aliases (collection);
+
+-- The last job of a collection that moves it to another encoder (service/storage/re_encoding.py).
+CREATE TABLE softkv.re_encodings (
+    collection bigint PRIMARY KEY REFERENCES softkv.collections ON DELETE CASCADE,
+    shadow bigint,      -- the collection that the job fills; NULL: it has ended
+    job text NOT NULL,  -- JSON
+    owner text COLLATE "C",  -- the process that works on it,
+    renewed timestamptz      -- and when it last said so
+);
+
+-- The document that each document of a shadow was made from.
+CREATE TABLE softkv.copied_rows (
+    shadow bigint NOT NULL,
+    source bigint NOT NULL, -- the row number of the original
+    "row" bigint NOT NULL,  -- and of its copy
+    PRIMARY KEY (shadow, source)
+);
+
+-- What callers said of answers, oldest first.
+CREATE TABLE softkv.feedback (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    collection bigint NOT NULL REFERENCES softkv.collections ON DELETE CASCADE,
+    query text NOT NULL,          -- JSON: a text or a vector
+    document text COLLATE "C",    -- the id of a document; NULL: the collection has no answer
+    correct boolean NOT NULL,     -- whether that is right
+    at bigint NOT NULL,           -- microseconds of Unix time
+    observed text,                -- JSON: what the calibration of that time expected
+    checksum bigint NOT NULL
+);
+CREATE INDEX feedback_by_collection ON softkv.feedback (collection, id);
+
+-- What was measured of encoders behind a URL, so that a start need not measure it again.
+CREATE TABLE softkv.encoder_measurements (
+    encoder text COLLATE "C" PRIMARY KEY,
+    model text NOT NULL,
+    measurements text NOT NULL,
+    checksum bigint NOT NULL
+);
+
+-- The servers of a cluster that hold shards in memory (service/cluster/).
+CREATE TABLE softkv.cluster_plan (
+    number bigint GENERATED ALWAYS AS IDENTITY, -- ascends with every change
+    names text[] NOT NULL,                      -- of the servers
+    copies integer NOT NULL
 );
 
 -- A row is a fact of the versions from `born` on and before `died`; what it says never changes.
@@ -43,6 +98,7 @@ CREATE TABLE softkv.documents (
     folded_key text COLLATE "C",
     born bigint NOT NULL,
     died bigint, -- NULL: it lives
+    expires bigint, -- microseconds of Unix time from which on it is absent; NULL: never
     -- A tsvector holds 1 MiB at most, which so many characters never fill.
     words tsvector GENERATED ALWAYS AS (to_tsvector('simple', left(coalesce(key, ''), 200000))) STORED,
     PRIMARY KEY (collection, "row"),
@@ -51,6 +107,7 @@ CREATE TABLE softkv.documents (
 CREATE INDEX documents_by_key ON softkv.documents USING hash (key); -- a b-tree refuses texts over a third of a page
 CREATE INDEX documents_by_words ON softkv.documents USING gin (words);
 CREATE INDEX documents_by_hash ON softkv.documents (collection, id_hash) WHERE keys > 0;
+CREATE INDEX documents_by_expiry ON softkv.documents (collection, expires) WHERE expires IS NOT NULL AND died IS NULL;
 CREATE INDEX documents_that_died ON softkv.documents (collection, died) WHERE died IS NOT NULL;
 
 CREATE TABLE softkv.vectors (
@@ -68,7 +125,8 @@ CREATE TABLE softkv.vectors (
 ALTER TABLE softkv.vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
 CREATE INDEX vectors_by_document ON softkv.vectors (collection, document);
 
--- The metadata once more, a row a scalar (service/storage/fields.py).
+-- The metadata once more, a row a scalar (service/storage/fields.py). A text that is a date has one more row, with
+-- element 2: its instant.
 CREATE TABLE softkv.fields (
     collection bigint NOT NULL,
     field bytea NOT NULL,      -- a digest of its name, which may be long
