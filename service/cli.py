@@ -13,13 +13,13 @@ from service.commands.distributions import find_conflicts
 from service.commands.doctor import doctor
 from service.commands.key import key
 from service.commands.page import page
-from service.commands.serve import serve
+from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
 from softkv.cli import add_remote_commands, create_program
 from softkv.commands.command_line import OPERATE, START, Command, CommandError, Misused
 
 
-class ServiceCommand(Command):
+class ServiceCommand(ServeCommand):
     """A command whose options are the service's settings.
 
     If an option has an old name, the error gives the new name.

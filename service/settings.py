@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from service.networks import is_loopback
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from service.encoding import EncodersFile
 
 # A source of a Content-Security-Policy; the keywords 'self' and 'none' need their quotes.
@@ -41,6 +44,19 @@ UNIX = "unix"
 """The trusted proxy that connects to the Unix socket, where connections have no address."""
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
+
+
+@dataclass(frozen=True)
+class Group:
+    """A heading of docs/reference/settings.md and of `softkv serve --help`."""
+
+    name: str
+
+
+START, ACCESS, NETWORK, STORAGE = map(Group, ("Start", "Access", "Network", "Storage"))
+COMPUTATION, LIMITS, OPERATION = map(Group, ("Computation", "Limits", "Logs and shutdown"))
+SECRET = object()
+"""The mark of a setting without an option, because other users of a machine can read its command lines."""
 RENAMED = {
     "head_seconds": "header_timeout",
     "body_seconds": "body_timeout",
@@ -57,51 +73,184 @@ REMOVED = {
 
 
 class Settings(BaseSettings):
-    """The settings of a service. Each field is read from the environment variable `SOFTKV_<NAME>`."""
+    """The settings of a service. Each field is read from the environment variable `SOFTKV_<NAME>`.
+
+    Each has a group and a description in Markdown, with links from docs/reference/settings.md. The tables of that page
+    and of docker/README.md, and the options of `softkv serve`, are made from them.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SOFTKV_", frozen=True, hide_input_in_errors=True)
 
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
-    unix_socket: Path | None = None
-    trusted_proxies: Names = ()
-    root_path: str = ""
-    data_dir: Path = Path("data")
-    store: str | None = Field(None, repr=False)  # it may hold a password
-    api_keys: Names = ()
-    read_keys: Names = ()
-    keys_file: Path | None = None
-    allow_anonymous: Literal["read", "write"] | None = None
-    allowed_hosts: Names = ()
-    encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
-    encoders: Path | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int | None = Field(None, ge=1)
-    frame_ancestors: str = "'self'"
-    cors_origins: Names = ()
-    max_body_bytes: int = Field(33_554_432, ge=1024)
-    max_queries: int = Field(64, ge=1)
-    max_documents: int = Field(10_000, ge=1)
-    max_queue: int = Field(256, ge=1)
-    max_loaded_collections: int = Field(1000, ge=1)
-    max_connections: int = Field(1000, ge=1)
-    header_timeout: float = Field(10, gt=0)
-    body_timeout: float = Field(30, gt=0)
-    min_transfer_rate: int = Field(1024, ge=1)
-    keepalive_timeout: float = Field(30, gt=0)
-    drain_seconds: float = Field(1.0, ge=0, le=3600)
-    shards: str | None = None
-    vector_storage: Literal["memory", "files"] = "memory"
-    cache_dir: Path = Field(default_factory=lambda: _user_cache())
-    lab: Literal["writers", "readers"] = "writers"
-    log_format: Literal["console", "json"] = "console"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    slow_request_ms: float = Field(1000, ge=0)
-    access_log: Path | None = None
-    access_log_bytes: int = Field(16_777_216, ge=4096)
-    access_log_files: int = Field(10, ge=1, le=1000)
-    traces: Literal["none", "otlp"] = "none"
-    demo: Names = ()
+    host: Annotated[str, START] = Field(
+        "127.0.0.1",
+        description="the address to listen on. An address that other machines can reach needs keys or "
+        "`ALLOW_ANONYMOUS`",
+    )
+    port: Annotated[int, START] = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free port")
+    data_dir: Annotated[Path, START] = Field(
+        Path("data"), description="the directory of the collections; only one process may use it"
+    )
+    demo: Annotated[Names, START] = Field(
+        (),
+        description="demo collections to load, separated by commas: library, videos, python, unicode. Calls to them "
+        "get a 503 [until they are loaded](../operate/lifecycle.md#demo-collections)",
+    )
+    encoder: Annotated[str, START] = Field(
+        "all-MiniLM-L6-v2",
+        min_length=1,
+        description="the name or path of [a model](../guide/encoding.md#models) that encodes texts, or `none`",
+    )
+    encoders: Annotated[Path | None, START] = Field(
+        None, description="a TOML file of [several encoders](../guide/encoders.md), instead of `ENCODER`"
+    )
+
+    api_keys: Annotated[Names, ACCESS, SECRET] = Field(
+        (), description="keys that may read and write, separated by commas"
+    )
+    read_keys: Annotated[Names, ACCESS, SECRET] = Field((), description="keys that may read, separated by commas")
+    keys_file: Annotated[Path | None, ACCESS] = Field(
+        None,
+        description="a file of [keys with names and scopes](../operate/access.md), made by `softkv key`. The service "
+        "reads it again when it changes",
+    )
+    allow_anonymous: Annotated[Literal["read", "write"] | None, ACCESS] = Field(
+        None,
+        description="the rights of callers without a key: `read` or `write`. If unset: `write` on a service without "
+        "keys, else none",
+    )
+    allowed_hosts: Annotated[Names, ACCESS] = Field(
+        (),
+        description="further host names under which callers without a key are answered, besides those of the machine, "
+        "separated by commas; `*` allows any name",
+    )
+    cors_origins: Annotated[Names, ACCESS] = Field(
+        (),
+        description="origins whose pages may [call the API from a browser](#pages-of-other-origins), such as "
+        "`https://app.example`, separated by commas; `*` allows any origin",
+    )
+    frame_ancestors: Annotated[str, ACCESS] = Field(
+        "'self'",
+        description="origins whose pages may show the service's page in a frame, separated by spaces, such as `'self' "
+        "https://lms.example`",
+    )
+    lab: Annotated[Literal["writers", "readers"], ACCESS] = Field(
+        "writers",
+        description="callers that may train models in the [lab](../guide/lab.md#access): `writers`, or `readers` for "
+        "every caller that may read",
+    )
+
+    unix_socket: Annotated[Path | None, NETWORK] = Field(
+        None,
+        description="a [Unix socket](../operate/proxy.md#a-unix-socket) to listen on, instead of `HOST` and `PORT`",
+    )
+    trusted_proxies: Annotated[Names, NETWORK] = Field(
+        (),
+        description="addresses and networks of [proxies](../operate/proxy.md) whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` the service believes, separated by commas; `unix` for a proxy at the Unix socket",
+    )
+    root_path: Annotated[str, NETWORK] = Field(
+        "",
+        description="the [path](../operate/proxy.md#a-path-of-its-own) below which a proxy serves the service, such as "
+        "`/softkv`",
+    )
+
+    store: Annotated[str | None, STORAGE] = Field(
+        None,
+        repr=False,  # it may hold a password
+        description="the [PostgreSQL](../operate/stores.md) database of the collections, which several processes may "
+        "share, such as `postgresql://user@host:5432/database`; needs `softkv[postgres]`. If unset, collections are in "
+        "`DATA_DIR`",
+    )
+    shards: Annotated[str | None, STORAGE] = Field(
+        None,
+        description="the Ray cluster whose [servers](../operate/cluster.md) hold the keys: `auto` for the cluster of "
+        "this machine, the head's `HOST:PORT`, or `ray://HOST:PORT`; needs `softkv[cluster]` and `STORE`",
+    )
+    vector_storage: Annotated[Literal["memory", "files"], STORAGE] = Field(
+        "memory",
+        description="keeps the float32 vectors of large collections in `memory`, or in `files` on disk",
+    )
+
+    precision: Annotated[Literal["float32", "bfloat16"], COMPUTATION] = Field(
+        "float32",
+        description="the numbers of the model. `bfloat16` is faster and [less "
+        "exact](../guide/encoding.md#precision); refused on a processor without AVX512_BF16 and AMX",
+    )
+    threads: Annotated[int | None, COMPUTATION] = Field(
+        None, ge=1, description="the number of threads that compute; if unset, one for each core"
+    )
+    cache_dir: Annotated[Path, COMPUTATION] = Field(
+        default_factory=lambda: _user_cache(),
+        description="the directory of compiled [machine code](../operate/operating.md#machine-code), at most 16 "
+        "folders; `softkv` in `XDG_CACHE_HOME` if that is set",
+    )
+
+    max_body_bytes: Annotated[int, LIMITS] = Field(
+        33_554_432, ge=1024, description="the most bytes of a request body, or of a line of NDJSON"
+    )
+    max_documents: Annotated[int, LIMITS] = Field(10_000, ge=1, description="the most documents in a JSON body")
+    max_queries: Annotated[int, LIMITS] = Field(64, ge=1, description="the most queries of an `attend`")
+    max_queue: Annotated[int, LIMITS] = Field(
+        256, ge=1, description="the most [running calls](limits.md#requests-at-once) of each kind"
+    )
+    max_loaded_collections: Annotated[int, LIMITS] = Field(
+        1000, ge=1, description="the most [small collections in memory](../operate/sizing.md#many-collections) at once"
+    )
+    max_connections: Annotated[int, LIMITS] = Field(
+        1000, ge=1, description="the most [open connections](limits.md#slow-clients)"
+    )
+    header_timeout: Annotated[float, LIMITS] = Field(
+        10, gt=0, description="seconds to send the request line and headers"
+    )
+    body_timeout: Annotated[float, LIMITS] = Field(
+        30,
+        gt=0,
+        description="seconds that a body, or a client that reads an answer, may fall behind `MIN_TRANSFER_RATE`",
+    )
+    min_transfer_rate: Annotated[int, LIMITS] = Field(
+        1024, ge=1, description="bytes per second that keep a body or an answer on time"
+    )
+    keepalive_timeout: Annotated[float, LIMITS] = Field(
+        30, gt=0, description="seconds from an answer to the next request on the same connection"
+    )
+
+    log_format: Annotated[Literal["console", "json"], OPERATION] = Field(
+        "console", description="the form of log lines: `json` writes a JSON object on each line"
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], OPERATION] = Field(
+        "info",
+        description="the lowest level that is logged: `debug`, `info`, `warning` or `error`. Requests have `info`, "
+        "those of probes `debug`",
+    )
+    slow_request_ms: Annotated[float, OPERATION] = Field(
+        1000,
+        ge=0,
+        description="a request that takes longer, in milliseconds, gets [a line of the "
+        "log](../operate/operating.md#the-log) with the time of each stage; 0 turns this off",
+    )
+    access_log: Annotated[Path | None, OPERATION] = Field(
+        None,
+        description="a file that gets a line for [each change and each refusal by a "
+        "key](../operate/access.md#the-access-log)",
+    )
+    access_log_bytes: Annotated[int, OPERATION] = Field(
+        16_777_216, ge=4096, description="the size in bytes at which the access log is rotated"
+    )
+    access_log_files: Annotated[int, OPERATION] = Field(
+        10, ge=1, le=1000, description="the rotated files of the access log that are kept"
+    )
+    traces: Annotated[Literal["none", "otlp"], OPERATION] = Field(
+        "none",
+        description="the export of requests: `otlp` sends [spans](../operate/operating.md#traces) and needs "
+        "`softkv[otel]`",
+    )
+    drain_seconds: Annotated[float, OPERATION] = Field(
+        1.0,
+        ge=0,
+        le=3600,
+        description="seconds for which `/readyz` fails before a service that got SIGTERM "
+        "[stops](../operate/lifecycle.md#stop)",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -297,6 +446,20 @@ class Settings(BaseSettings):
     def encoder_name(self) -> str | None:
         """The name of the encoder to load, or None if the setting is `none`."""
         return None if self.encoder.lower() == "none" else self.encoder
+
+
+def setting_group(field: FieldInfo) -> Group:
+    """Return the group of a setting."""
+    return next(mark for mark in field.metadata if isinstance(mark, Group))
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a setting as help and documentation show it; empty if the setting is unset."""
+    default = field.get_default(call_default_factory=True)
+    if default in (None, ()):
+        return ""
+    home = os.path.expanduser("~")
+    return str(default).replace(home, "~", 1) if isinstance(default, Path) else str(default)
 
 
 def _user_cache() -> Path:

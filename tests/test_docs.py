@@ -6,13 +6,13 @@ import ast
 import json
 import re
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
 from service.api.keyring import line_of
 from service.api.problems.table import OF_STATUS, TABLE
 from service.settings import Settings
+from tests import settings_tables
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
 
@@ -136,13 +136,12 @@ def test_every_invariant_names_checks_that_exist():
     assert [check for check in checks if check not in targets and not exists(check)] == []
 
 
-def test_every_setting_is_told_of_with_its_default():
-    defaults = dict(
-        re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/reference/settings.md").text, re.MULTILINE)
-    )
-    assert defaults == {
-        name.upper(): shown(field.get_default(call_default_factory=True))
-        for name, field in Settings.model_fields.items()
+def test_the_tables_of_settings_are_those_of_the_code():
+    page, container = Page("docs/reference/settings.md").text, Page("docker/README.md").text
+    assert settings_tables.with_tables(page) == page, "run make openapi"
+    assert settings_tables.with_container_rows(container) == container, "run make openapi"
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == {
+        name.upper() for name in Settings.model_fields
     }
 
 
@@ -155,7 +154,3 @@ def test_every_code_is_told_of_with_its_status_and_whether_to_repeat_the_request
     assert codes == {code: (refusal.status, refusal.repeat) for code, refusal in TABLE.items()} | {
         code: (status, False) for status, code in OF_STATUS.items()
     }
-
-
-def shown(default):
-    return "" if default in ((), None) else str(default).replace(str(Path.home()), "~")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import inspect
+import re
 import signal
 import socket
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import partial, wraps
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
+from annotated_types import Ge, Le
 
 from service.commands.distributions import find_conflicts
-from softkv.commands.command_line import CommandError
+from softkv.commands.command_line import Command, CommandError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -22,247 +26,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 
-ACCESS, NETWORK, DATA, COMPUTATION = "Access", "Network", "Data", "Computation"
-LIMITS, OPERATION = "Limits", "Logs and shutdown"
-"""The groups of options in `softkv serve --help`; those without a group come first."""
-
-
-def serve(
-    host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port; 0 chooses a free one.", show_default="8000")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The directory of the collections.", show_default="data")
-    ] = None,
-    demo: Annotated[
-        str | None,
-        typer.Option(
-            help="Demo collections to load, comma-separated: library, videos, python, unicode.", show_default="none"
-        ),
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
-    ] = None,
-    encoders: Annotated[
-        Path | None, typer.Option(help="A TOML file of several encoders, instead of --encoder.", show_default="none")
-    ] = None,
-    keys_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of API keys; each line is the output of `softkv key`.",
-            show_default="none",
-            rich_help_panel=ACCESS,
-        ),
-    ] = None,
-    allow_anonymous: Annotated[
-        Literal["read", "write"] | None,
-        typer.Option(
-            help="Allow callers on other machines to read or write without a key.",
-            show_default="nothing",
-            rich_help_panel=ACCESS,
-        ),
-    ] = None,
-    allowed_hosts: Annotated[
-        str | None,
-        typer.Option(
-            help="More host names under which callers without a key are answered, comma-separated; * for any.",
-            show_default="none",
-            rich_help_panel=ACCESS,
-        ),
-    ] = None,
-    frame_ancestors: Annotated[
-        str | None,
-        typer.Option(help="Sites that may show the page in a frame.", show_default="'self'", rich_help_panel=ACCESS),
-    ] = None,
-    cors_origins: Annotated[
-        str | None,
-        typer.Option(
-            help="Sites that may call the API from a browser, comma-separated; * for any.",
-            show_default="none",
-            rich_help_panel=ACCESS,
-        ),
-    ] = None,
-    lab: Annotated[
-        Literal["writers", "readers"] | None,
-        typer.Option(
-            help="Callers that may train small models in the lab.", show_default="writers", rich_help_panel=ACCESS
-        ),
-    ] = None,
-    unix_socket: Annotated[
-        Path | None,
-        typer.Option(
-            help="Listen on this Unix socket, instead of host and port.", show_default="none", rich_help_panel=NETWORK
-        ),
-    ] = None,
-    trusted_proxies: Annotated[
-        str | None,
-        typer.Option(
-            help="The addresses or networks of proxies whose X-Forwarded headers are believed.",
-            show_default="none",
-            rich_help_panel=NETWORK,
-        ),
-    ] = None,
-    root_path: Annotated[
-        str | None,
-        typer.Option(
-            help="The path below which a proxy serves this service.", show_default="none", rich_help_panel=NETWORK
-        ),
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="Keep the collections in this database, postgresql://….",
-            show_default="SQLite in data-dir",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    shards: Annotated[
-        str | None,
-        typer.Option(
-            help="The Ray cluster whose servers hold the keys: auto, or HOST:PORT.",
-            show_default="none",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    vector_storage: Annotated[
-        Literal["memory", "files"] | None,
-        typer.Option(
-            help="Keep the float32 vectors of large collections in memory or in files.",
-            show_default="memory",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    precision: Annotated[
-        Literal["float32", "bfloat16"] | None,
-        typer.Option(
-            help="The numbers of the model; bfloat16 is faster and less exact.",
-            show_default="float32",
-            rich_help_panel=COMPUTATION,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="The number of compute threads.", show_default="all cores", rich_help_panel=COMPUTATION
-        ),
-    ] = None,
-    cache_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="The directory for compiled machine code.", show_default="~/.cache/softkv", rich_help_panel=COMPUTATION
-        ),
-    ] = None,
-    max_body_bytes: Annotated[
-        int | None,
-        typer.Option(help="The largest body of a request, in bytes.", show_default="33554432", rich_help_panel=LIMITS),
-    ] = None,
-    max_queries: Annotated[
-        int | None, typer.Option(help="The most queries in a request.", show_default="64", rich_help_panel=LIMITS)
-    ] = None,
-    max_documents: Annotated[
-        int | None, typer.Option(help="The most documents in a request.", show_default="10000", rich_help_panel=LIMITS)
-    ] = None,
-    max_queue: Annotated[
-        int | None,
-        typer.Option(help="The most calls of each kind at the same time.", show_default="256", rich_help_panel=LIMITS),
-    ] = None,
-    max_loaded_collections: Annotated[
-        int | None,
-        typer.Option(
-            help="The most small collections whose keys are in memory at the same time.",
-            show_default="1000",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    max_connections: Annotated[
-        int | None, typer.Option(help="The most open connections.", show_default="1000", rich_help_panel=LIMITS)
-    ] = None,
-    header_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds for the head of a request to arrive.", show_default="10", rich_help_panel=LIMITS),
-    ] = None,
-    body_timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds that a body or an answer may fall behind --min-transfer-rate.",
-            show_default="30",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    min_transfer_rate: Annotated[
-        int | None,
-        typer.Option(
-            help="The slowest transfer of a body or an answer, in bytes per second.",
-            show_default="1024",
-            rich_help_panel=LIMITS,
-        ),
-    ] = None,
-    keepalive_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds until an idle connection is closed.", show_default="30", rich_help_panel=LIMITS),
-    ] = None,
-    log_format: Annotated[
-        Literal["console", "json"] | None,
-        typer.Option(
-            help="The form of log lines: console for people, json for programs.",
-            show_default="console",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"] | None,
-        typer.Option(
-            help="The lowest level of log lines; debug adds the requests of probes.",
-            show_default="info",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-    slow_request_ms: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Log requests that take longer, in milliseconds; 0 logs none.",
-            show_default="1000",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-    access_log: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a line for each change and each refusal by a key to this file.",
-            show_default="none",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-    access_log_bytes: Annotated[
-        int | None,
-        typer.Option(
-            min=4096,
-            help="The size at which the access log is rotated.",
-            show_default="16777216",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-    access_log_files: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="The most rotated files of the access log.", show_default="10", rich_help_panel=OPERATION
-        ),
-    ] = None,
-    traces: Annotated[
-        Literal["none", "otlp"] | None,
-        typer.Option(help="Export a span for each request.", show_default="none", rich_help_panel=OPERATION),
-    ] = None,
-    drain_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="After SIGTERM, seconds in which /readyz fails before the service stops.",
-            show_default="1",
-            rich_help_panel=OPERATION,
-        ),
-    ] = None,
-) -> None:
+def serve(**options: Any) -> None:
     """Run the service; Ctrl-C stops it.
 
     Each option can also be set in the environment: --max-queries is
@@ -272,8 +36,6 @@ def serve(
 
     softkv serve --demo library
     """
-    options = {name: value for name, value in locals().items() if value is not None}
-
     from service import logs
     from service.server.process import (
         ExitDeadline,
@@ -284,7 +46,7 @@ def serve(
     )
 
     limit_heaps()
-    settings = read_settings(options)
+    settings = read_settings({name: value for name, value in options.items() if value is not None})
     logs.configure(settings.log_format, settings.log_level)
     listener = _listen(settings)
     port = settings.port if settings.unix_socket else listener.getsockname()[1]
@@ -301,6 +63,80 @@ def serve(
     finally:
         remove_unix_socket(listener)
         listener.close()
+
+
+serve.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+
+
+class ServeCommand(Command):
+    """The command `softkv serve`, whose options are the settings. They are read when the command is used, because
+    pydantic takes longer to import than other commands need to start.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of the command."""
+        if not self.params:
+            program = typer.Typer(add_completion=False)
+            program.command()(_with_options(serve))
+            command = typer.main.get_command(program)
+            self.params, self.callback = command.params, command.callback
+        return super().get_params(ctx)
+
+
+def _with_options(run: Callable[..., None]) -> Callable[..., None]:
+    """Return a function whose signature has an option of typer for each setting."""
+    from service.settings import SECRET, START, Settings, default_text, setting_group
+
+    @wraps(run)
+    def command(**options: Any) -> None:
+        run(**options)
+
+    parameters = []
+    for name, field in Settings.model_fields.items():
+        if SECRET in field.metadata:
+            continue
+        group = setting_group(field)
+        bounds = {side: bound for mark in field.metadata for side, bound in _bounds(mark)}
+        option = typer.Option(
+            _flag(name),
+            help=_help(field.description or ""),
+            show_default=default_text(field) or "none",
+            rich_help_panel=None if group is START else group.name,
+            **bounds,
+        )
+        kind: Any = str if get_origin(field.annotation) is tuple else field.annotation
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _bounds(mark: object) -> Iterator[tuple[str, Any]]:
+    """Yield the bounds that typer checks, as arguments of its option."""
+    if isinstance(mark, Ge):
+        yield "min", mark.ge
+    elif isinstance(mark, Le):
+        yield "max", mark.le
+
+
+def _flag(name: str) -> str:
+    """Return the option of `softkv serve` that sets a setting."""
+    return "--" + name.replace("_", "-")
+
+
+def _help(description: str) -> str:
+    """Return the description of a setting as plain text, in which other settings are named by their options."""
+    from service.settings import Settings
+
+    def named(match: re.Match[str]) -> str:
+        name = match[1].lower()
+        return _flag(name) if match[1].isupper() and name in Settings.model_fields else match[1]
+
+    text = re.sub(r"`([^`]+)`", named, re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", description))
+    return f"{text[0].upper()}{text[1:]}.".replace("[", r"\[")  # a bracket would begin markup of rich
 
 
 def read_settings(options: dict[str, Any]) -> Settings:

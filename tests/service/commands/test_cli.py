@@ -44,7 +44,7 @@ def test_help_groups_the_commands_in_the_order_of_their_use(bare: Softkv) -> Non
 def test_help_of_serve_has_groups_and_choices_and_no_type_of_a_flag(bare: Softkv) -> None:
     help_ = bare("serve", "--help", COLUMNS="120").output
     groups = [line.strip("╭─╮ ") for line in help_.splitlines() if line.startswith("╭─")]
-    assert groups == ["Options", "Access", "Network", "Data", "Computation", "Limits", "Logs and shutdown"]
+    assert groups == ["Options", "Access", "Network", "Storage", "Computation", "Limits", "Logs and shutdown"]
     for choices in ("read|write", "memory|files", "float32|bfloat16", "debug|info|warning|error", "none|otlp"):
         assert choices in help_
     for command in ("serve", "attend", "load", "cluster"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -224,8 +225,27 @@ def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
-    assert refused("--max-queries", "0").startswith("softkv: --max-queries: ")
+    assert refused("--header-timeout", "0").startswith("softkv: --header-timeout: ")
     assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
+
+
+def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
+    lines = bare("serve", "--help", COLUMNS="200").output
+    options = set(re.findall(r"^│ --([a-z-]+) ", lines, re.MULTILINE)) - {"help"}
+    secrets = {"api-keys", "read-keys"}
+    assert options | secrets == {name.replace("_", "-") for name in Settings.model_fields}
+    assert not options & secrets
+    assert "[default: (8000)]" in lines
+    assert "needs softkv[postgres]. If unset, collections are in --data-dir." in " ".join(
+        lines.replace("│", "").split()
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "many"])
+def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
+    ended = bare("serve", "--max-queries", value)
+    assert ended.exit_code == 2
+    assert "--max-queries" in ended.stderr
 
 
 def test_a_store_that_is_no_postgresql() -> None:
