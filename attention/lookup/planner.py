@@ -201,6 +201,7 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
             scanned[index] = question
     if auto:
         for index, solution in zip(auto, solve_temperatures(view, [questions[i] for i in auto]), strict=True):
+            # None: a histogram leaves the temperature open. Without an answer: T is known, but not within `max_error`.
             if solution is None:
                 exact.append(index)
             elif solution.answer is None:
@@ -208,12 +209,14 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
             else:
                 answers[index] = solution.answer
     if scanned:
+        # Back in the order of the questions: those of `Auto` were added last.
         indices = sorted(scanned)
         for index, answer in zip(indices, quantised_answers(view, [scanned[i] for i in indices]), strict=True):
             answers[index] = answer
             if answer is None:
                 exact.append(index)
     if exact:
+        # The undecided ones were added last.
         exact.sort()
         for index, answer in zip(exact, exact_answers(view, [questions[i] for i in exact]), strict=True):
             answers[index] = answer
@@ -259,6 +262,7 @@ def sweep(
     temperatures = [check_temperature(temperature) for temperature in temperatures]
     (question,) = mask_forbidden([question])
     with pin_kernels():
+        # A histogram serves all temperatures, but needs codes, and no bias: s/T + bias has another order at each T.
         exact = question.bias is not None or view.bare or reads_exactly(view, question)
         scanned = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if scanned is None else scanned
@@ -273,16 +277,21 @@ def reads_exactly(view: AnyView, question: Question) -> bool:
     path does not depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
+        # `UncodedShard` sums rows as it reads them, but only for plain questions.
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
         if not plain:
             return True
+    # Until the scan is compiled, NumPy reads float32 faster than codes. Keys on a disk are the exception: their codes
+    # are a quarter of the bytes.
     elif not kernels().SCANS and not view.beyond_memory:
         return True
     passing, masked = view.n, 0
     if question.mask is not None:
+        # A scan reads whole panels. Rows of them that do not pass cost it time, so the exact path may read more.
         passing, masked = question.mask.n, question.mask.scanned - question.mask.n
     width, limits = view.dimension or 1, view.limits
     limit = limits.exact_max_components + masked * width / limits.rows_scanned_per_exact_row
     if question.max_error is not None and question.max_error < TIGHT_ERROR:
+        # A scan that fails is wasted, so more rows are worth reading at once.
         limit *= TIGHT_ERROR_FACTOR
     return passing * width <= limit

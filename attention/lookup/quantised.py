@@ -41,6 +41,8 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
         shard = shard_of(view, questions[group[0]])
         pending = [index for index in group if fits_scan(shard, questions[index])]
         scanned = {index: scan_question(shard, questions[index]) for index in pending}
+        # Each round answers what the one before left open: the same lists in 16 bits, then longer lists. A question
+        # leaves at once if no scan can answer it.
         for width in view.limits.scan_widths:
             wider: list[int] = []
             for fine in (False, True):
@@ -129,6 +131,7 @@ def _answer_batch(
             yield answer
             continue
         if output is not None and output.coarse:
+            # Errors of weights in 8 bits show in a short output. If those in 16 bits show too, only float64 helps.
             yield NextStep.FINER if estimates.scan.bits == 8 else NextStep.EXACT
             continue
         estimate = estimates[index]
@@ -138,6 +141,7 @@ def _answer_batch(
         elif estimate is None or question.max_error is None:
             yield NextStep.WIDER
         else:
+            # Do not scan again for a `max_error` that even the widest scan cannot prove.
             lookups = shard.limits.scan_widths[-1].lookups
             least = least_variation(estimate.mixture, estimates.scan.error(index), shard.keys, lookups)
             provable = estimate.rounding_variation + least <= question.max_error

@@ -112,6 +112,7 @@ class Accumulator:
         capacity = self.lists.places.shape[1]
         for query in np.flatnonzero(self.lists.counts + needed > capacity):
             similarities = self.lists.similarities[query, : self.lists.counts[query]]
+            # Keep the best quarter, so that a list that has been full does not fill up again at once.
             kth = len(similarities) - capacity // 4
             threshold = np.partition(similarities, kth)[kth]
             # If copies of one row fill the list, all of them have to leave it.
@@ -125,11 +126,13 @@ class Accumulator:
         similarities = all_similarities[query, : counts[query]].copy()
         inverse = float(self.inverse[query])
         if self.sums[query, 0] > 0:
+            # Sums are relative to the threshold. If it rises, all terms shrink by one factor.
             shift = (float(thresholds[query]) - float(threshold)) * inverse
             self.sums[query] = shift_sums(self.sums[query], shift)
             self.value_errors[query] *= np.exp(shift * ERROR_DEGREES)
             if self.outputs is not None:
                 self.outputs[query] *= np.exp(shift)
+                # The terms of the current tile are yet to be multiplied with values.
                 weights[query] *= np.float32(np.exp(shift))
         below = similarities < threshold
         if self.histogram is not None:
@@ -141,6 +144,7 @@ class Accumulator:
         terms = np.exp(logits)
         self.sums[query] += terms.sum(), (terms * logits).sum(), (terms * terms).sum()
         if self.outputs is not None:
+            # Ascending, so that each tile is read once.
             order = np.argsort(indices[below])
             for part, tile in rows.iterate_ascending(indices[below][order]):
                 self.outputs[query] += terms[order[part]] @ tile.values()
@@ -288,6 +292,8 @@ def merge_thresholds(samples: Sequence[tuple[F32, int]], count: int) -> F32:
     """
     seen = sum(rows for _, rows in samples)
     best = np.concatenate([best for best, _ in samples], axis=1)
+    # Too few sampled rows pass to estimate a quantile. All rows are listed until a list is full, and then the threshold
+    # rises.
     if seen < 4 * count:
         return np.full(len(best), NO_THRESHOLD)
     kth = best.shape[1] - count
@@ -378,6 +384,7 @@ class ScanState:
     ) -> None:
         self.lists = lists
         self._work, self._accumulators = work, accumulators
+        # The calling thread works too, in `finish`, with the first accumulator.
         self._futures = [pool().submit(work, accumulator) for accumulator in accumulators[1:]]
 
     def finish(self) -> Sequence[Accumulator]:
@@ -428,6 +435,7 @@ def scan(
     single_worker = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
     inverse, limit = np.ones(query_count), None
     if temperatures is not None:
+        # T = 0 as its limit: rows below the threshold then weigh next to nothing.
         inverse = 1 / np.maximum(temperatures, 1e-30)
     else:
         limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
@@ -452,6 +460,7 @@ def all_rows(view: View) -> RowIndices:
 
     The result is cached, so that all callers share it.
     """
+    # The keys are weak, so an entry ends with its view.
     if view in _ALL_ROWS:
         return _ALL_ROWS[view]
     tiles, start_index = [], 0
@@ -481,6 +490,7 @@ def _work(
         assert isinstance(span, slice)
         addends = NO_ADDENDS if bias is None else addends_for(bias, tile.segment, span)
         keys = CodedKeys(codes.codes[span.start // LANES :], codes.scales[span], allowed, tile.start, addends)
+        # A pass ends early if a list is full. It goes on where it stopped, with a higher threshold.
         done = 0
         while (done := _run_pass(running, accumulator, keys, done, packed, weights)) < row_count:
             accumulator.raise_thresholds(PANEL, rows, weights[:, :done])

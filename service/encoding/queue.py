@@ -1,4 +1,4 @@
-"""The encoder's queue: the order of texts, their batches, and a cache of recent vectors."""
+"""The queue of one encoder's texts: their order, their batches, and a cache of recent vectors."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class EmbeddingCache:
         self._text_characters = text_characters
         self._recent: OrderedDict[CacheKey, EncodedText] = OrderedDict()
         self._in_use: OrderedDict[CacheKey, EncodedText] = OrderedDict()
+        # Guards both halves: a text is in at most one of them, and neither is above its capacity.
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -61,6 +62,7 @@ class EmbeddingCache:
             for text, row in encoded.items():
                 key = (purpose, text)
                 if len(text) <= self._text_characters and key not in self._in_use:
+                    # A row of a batch would keep the array of the whole batch alive.
                     self._put(self._recent, key, row._replace(vector=row.vector.copy()))
 
     def _use(self, key: CacheKey) -> EncodedText | None:
@@ -121,7 +123,7 @@ Batch = dict[Pending, list[int]]  # the positions of each request's texts that r
 
 
 class EncodingQueue:
-    """A queue that feeds one encoder from one event loop; the encoder runs in other threads, or elsewhere.
+    """A queue that feeds one encoder from one event loop; it runs in other threads, or at a provider.
 
     - Texts that arrive while all lanes run a batch form the next ones; no text waits for a timer.
     - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
@@ -152,6 +154,7 @@ class EncodingQueue:
         self._queries: FairQueue[Pending] = FairQueue()
         self._documents: FairQueue[Pending] = FairQueue()
         self._own_documents: FairQueue[Pending] = FairQueue()  # which the service itself loads
+        # In order of precedence: a lane takes from the first that has texts.
         self._waiting: tuple[tuple[Purpose, FairQueue[Pending]], ...] = (
             ("query", self._queries),
             ("document", self._documents),
@@ -210,6 +213,7 @@ class EncodingQueue:
         cached = self.cache.find(texts, purpose)
         if missing := [text for text in dict.fromkeys(texts) if text not in cached]:
             encoded = await self._take_turns(missing, purpose)
+            # From this call, not from the cache, which may have dropped them already.
             encoded_texts = dict(zip(missing, encoded.texts(), strict=True))
             self.cache.keep(encoded_texts, purpose)
             cached |= encoded_texts
@@ -234,6 +238,7 @@ class EncodingQueue:
     def _start_lane(self) -> None:
         """Start another lane if one is free and requests wait."""
         if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
+            # A lane is a task of the event loop, and nothing here awaits: the set of lanes needs no lock.
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
@@ -253,6 +258,7 @@ class EncodingQueue:
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
+        # `began` is compared with the requests' times, so it is of their clock.
         start_time, began = self._clock(), time.monotonic()
         assert self._threads is not None
         try:
@@ -268,6 +274,8 @@ class EncodingQueue:
             return
         except Exception as error:  # any error belongs to the callers of this batch
             unavailable = error if isinstance(error, ProviderUnavailable) else None
+            # An unavailable provider would fail every request alone, too. Otherwise one request may be at fault, so
+            # each runs alone.
             if len(batch) == 1 or (unavailable is not None and not unavailable.may_be_a_text):
                 for pending in batch:
                     pending.fail(error)
@@ -277,6 +285,7 @@ class EncodingQueue:
             for pending, positions in batch.items():
                 await self._encode({pending: positions}, purpose)
             return
+        # The batch has the texts of each request side by side, in the order of `texts`.
         start = 0
         for pending, positions in batch.items():
             rows = slice(start, start + len(positions))
@@ -290,6 +299,7 @@ class EncodingQueue:
             began: the time at which the batch began that has failed.
             error: its error.
         """
+        # A success resets it. Until then all failures count as one outage.
         if self._failing_since is None:
             self._failing_since = began
         for _, waiting in self._waiting:
@@ -331,6 +341,7 @@ async def _wait_for(work: Future[Encoded], batch: Batch) -> Encoded:
         return await asyncio.wrap_future(work)
     except asyncio.CancelledError:
         lane = asyncio.current_task()
+        # Either this lane was cancelled, as when the event loop ends, or the work. Only the first ends the lane.
         if lane is not None and lane.cancelling():
             raise
         raise BatchAbandoned from None
@@ -350,15 +361,18 @@ def _next_batch(waiting: FairQueue[Pending], limits: BatchLimits) -> Batch:
     texts = size = 0
     while (turn := waiting.next()) is not None:
         _, pending = turn
+        # A cancelled request is taken out below, even if its next text would not fit.
         if not pending.future.done() and not limits.fits(texts, size, pending.texts[pending.unencoded[-1]]):
             break
         caller, pending = waiting.take() or turn
         if pending.future.done():
             continue
+        # The shortest text that is left, see `Pending`.
         position = pending.unencoded.pop()
         batch.setdefault(pending, []).append(position)
         texts, size = texts + 1, size + limits.size_of(pending.texts[position])
         if pending.unencoded:
+            # At the end of the round: callers take turns text by text, and so do requests of one caller.
             waiting.put(caller, pending)
     return batch
 

@@ -71,7 +71,9 @@ def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
     low, high = float(numbers.min()), float(numbers.max())
     shares = weights / weights.sum()
     mean = min(max(float((shares * numbers).sum()), low), high)
+    # Halves first, because the difference of two large numbers of opposite signs would overflow.
     half_gaps = numbers / 2 - mean / 2
+    # Squares are taken relative to the largest gap, so that they neither overflow nor vanish.
     size = float(np.abs(half_gaps).max()) or 1.0
     deviation = size * (2 * math.sqrt(float((shares * (half_gaps / size) ** 2).sum())))
     shift = _bound_shift(weights, total_variation)
@@ -79,6 +81,7 @@ def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
         return Mean(mean, deviation, None)
     rounding = (64 + 2 * math.log2(len(numbers) + 1)) * UNIT_ROUNDOFF * float((shares * np.abs(numbers)).sum())
     error = shift * 2 * (high / 2 - low / 2) + rounding
+    # The true mean lies between the extremes, however wrong the weights are.
     return Mean(mean, deviation, min(error, max(high - mean, mean - low) + rounding))
 
 

@@ -70,10 +70,12 @@ def total_variation(
     if not similarities.size:
         return 0.0
     temperature, null = distribution.evidence.temperature, distribution.evidence.null_similarity
+    # At T = 0 and for one_hot only the best rows have weight: the question is whether they are truly the best.
     cold = temperature == 0 or normaliser == "one_hot"
     if normaliser in SUPPORT and not cold:
         return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
     bound = 1.0 if cold else bound_rounding(slack, best, temperature, distribution.mean_gap, documents)
+    # The second bound calls `alike`, which may read rows, so a first bound that is tight is enough.
     if bound > TIGHT:
         separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
         bound = min(bound, separated)

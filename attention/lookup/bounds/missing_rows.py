@@ -61,9 +61,12 @@ class MissingRows:
             # Not through BLAS, whose threads would wait for a busy core.
             square = float(np.einsum("i,i", np.einsum("ij,j->i", summary.gram, vector), vector)) / summary.n
             gram_error = GRAM_ERROR * size * size * float(np.trace(summary.gram)) / summary.n
+            # Σx is off in proportion to n·max‖x‖, so its mean is off in proportion to max‖x‖.
             sum_error = SUM_ERROR * (size * key + abs(offset))
+            # E[s²] − E[s]² may cancel. With the errors of both terms added, it stays an upper bound.
             variance = max(0.0, square - mean * mean) + gram_error + 2 * abs(mean) * sum_error + sum_error * sum_error
         if not math.isfinite(variance + mean + sum_error):
+            # Sums that overflowed bound nothing. The largest similarity follows from lengths alone.
             highest = highest if math.isfinite(highest) else math.inf
             return cls(summary.n, highest, -math.inf, math.inf, math.inf)
         farthest = mean + offset + sum_error + math.sqrt((summary.n - 1) * variance) * (1 + 1e-9)
@@ -86,13 +89,16 @@ class MissingRows:
         exp(−y/T) on y ≥ 0. And p = 1 − α·y + β·y² with α, β ≥ 0. Its mean is the value above, and does not grow if the
         true ν is larger, or the true S smaller, than the one that was used.
         """
+        # Limits of ν. The bound takes the smallest ν and the largest S, and the true ones only lower it.
         nearest, widest = self.highest - self.mean_high, self.highest - self.mean_low
         if not (nearest > 0 and math.isfinite(self.variance)):
+            # The mean may be as large as the maximum, and then every row may have it.
             share, steps = 0.0, 0.0
         else:
             spread = self.variance + (widest - nearest) * (widest + nearest)
             square = nearest * nearest + spread
             steps = (nearest + spread / nearest) / temperature
+            # 1 − (ν²/S)·(1 − exp(−z)) as the logarithm of two terms, because exp(−z) may vanish beside 1.
             share = float(np.logaddexp(_log(spread / square), _log(nearest * nearest / square) - steps))
         level = self.highest / temperature
         return level + share + math.log(self.n) + _rounding(abs(level) + steps)

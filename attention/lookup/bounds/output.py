@@ -60,6 +60,7 @@ def bound_quantised_output(
         variation: a bound on the total variation between true and computed weights.
         exact: the part of `variation` that does not come from the tail.
     """
+    # This holds for any two distributions over values of at most this length.
     simple = 2 * variation * value_norm
     if mixture.tail == 0 or spread is None or residuals is None:
         return simple + sum(value_errors[:3])
@@ -72,6 +73,8 @@ def bound_quantised_output(
         mixture.tail_gap,
         mean / temperature if math.isfinite(mean) else math.inf,
         [
+            # Two centres: ô itself, and the mean of all values, around which they spread least. ō is within code_error
+            # of ô.
             Centre(
                 bound_directional_shift(mixture, error, square, value_norm + length) / temperature,
                 distance + code_error,
@@ -84,6 +87,7 @@ def bound_quantised_output(
         value_norm,
         length + code_error,
     )
+    # The codes of values move ô by up to code_error whichever bound the weights have.
     return min(simple, 2 * exact * value_norm + shift) + code_error
 
 
@@ -140,6 +144,7 @@ def bound_tail_output(
     moved_mass = bound_moved_mass(b, tail, mean_error)
     from_centres = (centre.directional_shift * largest_slope(b) + moved_mass * centre.distance for centre in centres)
     shift = min([moved_mass * (longest + length), *from_centres])
+    # A term may truly be exp(b) times as large as computed, and its rounding with it.
     terms, sums = math.exp(b) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
     least_mean = 1 - min(-tail * math.expm1(-b), moved_mass) - terms - sums  # at most E[Y]
     return (shift + terms * (longest + length) + sums * length) / least_mean if least_mean > 0 else math.inf
@@ -162,9 +167,11 @@ def bound_directional_shift(mixture: Mixture, error: QuantisationError, square: 
     """
     if error.largest == 0 or longest == 0:
         return 0.0
+    # The most rows that can have the largest error until the sum of squares is used up.
     rows = min(error.squares / error.largest**2, MAX_ROWS)
     bounds = [error.largest * _root(mixture.heaviest(rows)) * _root(square)]
     if math.isfinite(error.squares):
+        # This is the other bound, with the roles of ε and p exchanged.
         bounds.append(longest * _root(mixture.heaviest(square / longest**2)) * _root(error.squares))
     return 1.001 * (min(bounds) + error.uniform * _root(mixture.tail_square) * _root(square))
 
@@ -195,6 +202,7 @@ def bound_value_codes(
     """
     left_out, residual, rounding, mass, rounding_square = value_errors
     mean = mass / max(residuals.count, 1)
+    # Σ(a − ā)² = Σa² − ā·Σa cancels. So the first term is rounded up, and the second down.
     deviations = max(1.0001 * mixture.summed_square - (1 - 2e-4) * mean * mass, 0.0)
     residual_error = _root(deviations) * _root(spread.residual_spread)
     scale_error = mixture.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))

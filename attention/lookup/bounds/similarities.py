@@ -60,8 +60,10 @@ def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
     """
     d = query.size
     if similarity == "gaussian":
+        # Terms of one sign do not cancel, so the error is relative.
         return Slack(0.0, _gamma(d + 4))
     if similarity == "cosine":
+        # Relative to ‖q‖·‖k‖, which the product is divided by.
         return Slack(_gamma(2 * d + 8), 0.0)
     absolute = _gamma(d + 2) * float(np.sqrt((query * query).sum())) * key_norm * (1 + _gamma(2 * d))
     return Slack(absolute / math.sqrt(d) if similarity == "scaled_dot" else absolute, 0.0)
@@ -122,13 +124,17 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
         queries: q queries as integer codes.
     """
     residual = max(segment.key_residual for segment in view.segments)
+    # Codes of cosine stand for keys of length 1.
     key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
+    # ‖q̂‖ ≤ ‖q‖ + ‖q − q̂‖.
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
     squares = np.full(len(lengths), np.inf)
     if (grams := view.grams) is not None:
         decoded = queries.codes * queries.scales[:, None]
+        # Each of n products in an element of the Gram matrix may lose up to 2⁻¹²⁶ to underflow, and a form over a unit
+        # vector has up to d times as much.
         underflow = sum(segment.block.capacity for segment in view.segments) * decoded.shape[1] * 2.0**-125
         parts = [
             _bound_forms(vectors, gram, trace, underflow, exact=exact)
@@ -136,6 +142,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
                 (decoded, queries.residuals), grams.unit, grams.traces, (True, not queries.fine), strict=True
             )
         ]
+        # Minkowski. A form may be slightly below 0 by rounding.
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
     return np.stack([largest, squares, uniform], axis=1)
 
@@ -159,8 +166,10 @@ def widen_for_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) ->
     """
     ends = np.append(logits, 0.0)
     first, last = (ends[np.clip(index, 0, len(logits))] for index in (starts[:-1], starts[1:] - 1))
+    # The best listed row is first and the worst is last, so |z| is largest at one of the two.
     listed = np.where(starts[1:] > starts[:-1], np.maximum(np.abs(first), np.abs(last)), 0.0)
     level = np.maximum(listed, np.abs(np.where(np.isfinite(thresholds), thresholds, 0.0))) + 128
+    # The columns `largest` and `uniform` are errors of single rows; `squares` excludes the part of float32.
     extra = errors[:, 2] / 4 + 2.0**-22 * (level + errors[:, 0]) + 1e-28
     return errors + extra[:, None] * (1.0, 0.0, 1.0)
 

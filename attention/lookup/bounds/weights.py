@@ -37,8 +37,11 @@ def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: floa
         n: the number of rows.
     """
     shift = math.tanh(slack.at(best) / temperature / 2)
+    # 1.001 pays for a, the mean of exp(ε) − 1, being linear in ε only to first order.
     drift = 1.001 * ((3 * UNIT_ROUNDOFF + slack.relative) * mean_gap + 8 * UNIT_ROUNDOFF)
+    # 24 + log₂ n for the sum over the keys, log₂ n for the ln n of the null key, and 8 to spare.
     sums = (32 + 2 * math.log2(n + 1)) * UNIT_ROUNDOFF
+    # Half of Σ|w − ŵ| ≤ 2a/(1 − a). If a is not clearly below 1, that proves nothing.
     return min(1.0, shift + (drift / (1 - drift) if drift < 0.5 else 1.0) + sums)
 
 
@@ -62,9 +65,12 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
     """
     best = float(similarities.max())
     error = slack.at(best)
+    # A gap of computed similarities shrinks by this factor before it is surely a true one.
     closer = 1 - slack.relative
+    # The null key has no error, so a gap to it is off by one slack. A gap between two documents is off by two.
     if null is not None and null > best:
         return min(1.0, _mass((similarities - null) * closer + error, temperature) + UNIT_ROUNDOFF)
+    # Different vectors that tie as computed may truly differ, and at T = 0 one of them then has all the weight.
     if not alike:
         return 1.0
     ties = similarities == best
@@ -72,6 +78,7 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
     rest = _mass((similarities[~ties] - best) * closer + 2 * error, temperature)
     if null is not None:
         rest += _mass(np.array([null - best + error]), temperature)
+    # R/t of the docstring, and the rounding of 1/count in each of the shares.
     return min(1.0, rest / count + count * UNIT_ROUNDOFF)
 
 
@@ -127,8 +134,10 @@ def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperatur
     """
     with_null = similarities if null is None else np.append(similarities, null)
     best = float(with_null.max())
+    # Logits that matter lie within `support` of the largest, so a relative error is at most that share of it.
     error = slack.at(best) / temperature + support * (slack.relative + 4 * UNIT_ROUNDOFF)
     near = int(np.count_nonzero((with_null - best) / temperature >= -(support + 2 * error)))
+    # A single key in reach has all the weight, truly and as computed.
     if near == 1:
         return UNIT_ROUNDOFF
     arithmetic = (16.0 + near) * near * UNIT_ROUNDOFF
@@ -166,6 +175,7 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
     rounding = 5e-6 * tail + 2.0**-22 * tail_gap
     # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
     moved_mass = math.exp(min(log_tail + b, 1.0)) if b > 1 else bound_moved_mass(b, tail, mean_error)
+    # E[Y] is smallest if every error of the tail is −b.
     least_mean = 1 + tail * math.expm1(-b)
     return min(1.0, math.tanh(b / 2), moved_mass / least_mean if least_mean > 0 else 1.0) + rounding
 
@@ -201,6 +211,7 @@ def bound_exact_documents(tail_bound: float) -> float:
 
 def largest_slope(b: float) -> float:
     """Return the largest |exp(ε) − 1| / |ε| over all ε with |ε| ≤ b."""
+    # (exp(ε) − 1)/ε grows with ε, so its largest value is at b. expm1 keeps the digits of a small b.
     return math.expm1(b) / b if b > 0 else 1.0
 
 
@@ -224,6 +235,7 @@ def _mass(gaps: F64, temperature: float) -> float:
     """
     if temperature == 0:
         return float(np.count_nonzero(gaps >= 0))
+    # exp overflows above 709. A mass of e⁷⁰⁰ already makes every bound 1.
     return float(np.exp(np.minimum(gaps / temperature, 700.0)).sum())
 
 
@@ -267,8 +279,10 @@ def least_variation(mixture: Mixture, error: QuantisationError, keys: int, rows:
         keys: the number of rows that pass the mask.
         rows: the number of rows that may be looked up.
     """
+    # A row below the threshold weighs at most the factor: exp((s − threshold)/T) is at most 1.
     tail = mixture.tail - float(mixture.candidates.sum()) - rows * float(mixture.factors.max(initial=0.0))
     if tail <= 0:
         return 0.0
+    # Among all tails with this weight, an even one has the smallest Σŵ², and so the smallest bound.
     uniform = replace(mixture, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
     return tail_variation(uniform, error)

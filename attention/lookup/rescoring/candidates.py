@@ -145,6 +145,7 @@ class Candidates:
         """
         similarities = self.similarities.copy()
         _, indices, _ = self.first_rows(np.maximum(counts, 0))
+        # `first_rows` selects in the order in which `exact` is concatenated.
         similarities[indices] = exact
         return RescoredQueries(self, similarities, counts)
 

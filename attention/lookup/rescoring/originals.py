@@ -51,8 +51,10 @@ def compute_all_similarities(
         part = similarities[:, tile.start : tile.stop]
         if similarity == "gaussian":
             keys = tile.keys()
+            # The differences themselves: ‖q‖² + ‖k‖² − 2·q·k would cancel for near vectors.
             part[:] = [gaussian_similarities(vector, keys) for vector in vectors]
             return
+        # Products of many rows in blocks are fast, but the order of a sum depends on the place of its row in a block.
         products = np.empty(part.shape)
         running.all_products(tile.load_keys(), tile.indices, vectors, products)
         part[:] = scale_products(similarity, products, lengths, tile.norms, vectors.shape[1])
@@ -76,10 +78,12 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
         if beyond_memory and not isinstance(tile.rows, slice):
             tile.prefetch_values()
         sums = np.zeros((len(weights), width))
+        # The kernel takes contiguous arrays only.
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
         running.all_sums(tile.load_values(), tile.indices, share, sums)
         return sums
 
+    # The sums of tiles are added in their order, so the result does not depend on which thread was first.
     return np.sum(_map_tiles(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
 
 
@@ -101,6 +105,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
     def look_up(tile: Tile, tile_queries: I64) -> F64:
         if similarity == "gaussian":
             return gaussian_similarities(vectors[tile_queries], tile.keys())
+        # Each pair by itself, in one order, so that copies of a row tie to the last bit.
         products = running.row_products(tile.load_keys(), tile.indices, vectors, tile_queries)
         return scale_products(similarity, products, lengths[tile_queries], tile.norms, vectors.shape[1])
 
@@ -139,6 +144,7 @@ def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs
     if len(indices) <= SINGLE_THREAD_ROWS:
         add_part(slice(0, len(indices)))
     else:  # no two threads add to one query's output
+        # Cut where a query begins, so that each output is summed by one thread in one order.
         edges = np.searchsorted(queries, [queries[part.start] for part in _split_evenly(len(indices), workers())])
         parts = [slice(int(first), int(last)) for first, last in pairwise([*edges, len(indices)])]
         list(pool().map(add_part, parts))
@@ -170,6 +176,7 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
     Returns:
         float64[r].
     """
+    # NumPy sums each row of a contiguous array in the same pairs, however many rows there are.
     differences = keys - query
     return np.asarray(-0.5 * np.multiply(differences, differences, out=differences).sum(axis=1))
 
@@ -185,6 +192,7 @@ def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, 
     """
     if similarity == "cosine":
         products /= query_norm * norms
+        # Rounding may carry the cosine of two parallel vectors slightly beyond 1.
         return np.clip(products, -1.0, 1.0, out=products)
     if similarity == "scaled_dot":
         products /= np.sqrt(dimension)

@@ -28,6 +28,7 @@ class DocumentGrouping:
     """
 
     def __init__(self, owners: I64) -> None:
+        # The sums need the rows of a document side by side. A stable sort keeps their order, and so that of additions.
         self._order = None if (owners[1:] >= owners[:-1]).all() else np.argsort(owners, kind="stable")
         grouped = owners if self._order is None else owners[self._order]
         begins = np.append(np.ones(min(len(owners), 1), dtype=np.bool_), grouped[1:] != grouped[:-1])
@@ -60,6 +61,7 @@ class DocumentGrouping:
         """Return int64[m], for each document the index of its first row with the largest of `values` float64[n]."""
         values = self._group(values)
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
+        # Every document has a hit, so the first one from its start on is its own.
         first_hits = hits[np.searchsorted(hits, self._starts)]
         return first_hits if self._order is None else self._order[first_hits]
 
@@ -106,6 +108,7 @@ def log_weight_of_other_parts(grouping: DocumentGrouping, similarities: F64, tem
             all, at least 0.
     """
     if temperature > 0:
+        # Relative to the best key of each document, whose term is 1, so that the sum does not vanish.
         document_best = grouping.best(similarities)[grouping.index]
         return np.log(grouping.sums(np.exp((similarities - document_best) / temperature)))
     ties = grouping.sums((similarities == similarities.max(initial=-np.inf)).astype(np.float64))
@@ -140,6 +143,7 @@ def refine_similarities(
     levels = similarities if logits is None else logits
     n = levels.size
     kth = levels.min() if k >= n else np.partition(levels, n - k)[n - k]
+    # 4·slack: see the docstring. The k best rows are among these before and after the replacement.
     rows = np.flatnonzero(levels >= kth - 4 * slack)
     queries = np.zeros(len(rows), dtype=np.int64)
     similarities[rows] = compute_similarities(similarity, passing.row_indices, query[None, :], rows, queries)
@@ -176,6 +180,7 @@ def select_top(similarities: F64, cap: int, order: I64 | None = None) -> TopRows
     rows = np.flatnonzero(similarities >= last)
     if order is not None:
         rows = rows[np.argsort(order[rows])]
+    # Stable, so that ties stay in the order of `order`, or of the rows.
     return TopRows(rows[np.argsort(-similarities[rows], kind="stable")], k, True)
 
 
@@ -197,6 +202,7 @@ def select_heaviest(weights: F64, similarities: F64, cap: int, order: I64 | None
     if heaviest.matches == 0:
         return heaviest
     last = weights[heaviest.indices[-1]]
+    # Rows above the last weight are all in. Of those at the last weight, the most similar ones are.
     above = heaviest.indices[weights[heaviest.indices] > last]
     above = above[np.lexsort((-similarities[above], -weights[above]))]
     level = heaviest.indices[len(above) :]
@@ -232,6 +238,7 @@ def truncate_top_p(
         return TopRows(head.indices, head.matches, False)
     matches = int(enough[0]) + 1
     last = head.indices[matches - 1]
+    # Documents that tie with the last one have the same claim to be listed.
     is_included = similarities[head.indices] >= similarities[last]
     if by_weight:
         is_tied = is_included & (weights[head.indices] == weights[last])

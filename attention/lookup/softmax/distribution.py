@@ -45,12 +45,14 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     if temperature == 0:
         return one_hot(similarities, null, 0.0, log_partition=True)
     logits = (similarities - best) / temperature
+    # Relative to the best, the largest term is 1: nothing overflows, and the sum does not vanish.
     masses = np.exp(logits)
     mass = float(masses.sum())
     log_mass = float(np.log(mass))
     # Not through BLAS, whose threads would wait for a busy core.
     mean_gap = -float(np.einsum("i,i", masses, logits)) / mass
     null_logit = -np.inf if null is None else null.logit(best, temperature)
+    # A quotient of masses would be ∞/∞ if the null key is far above the documents.
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
     log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
@@ -66,6 +68,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
         effective_documents=float(np.exp(entropy)),
     )
     if null is not None:
+        # Gaps are measured from the largest logit, which may be that of the null key.
         mean_gap = (1 - null_weight) * (mean_gap + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
     return Distribution(weights, evidence, mean_gap)
 
@@ -126,6 +129,7 @@ def sparse(similarities: F64, null: NullKey | None, temperature: float, normalis
     shares = (sparsemax if normaliser == "sparsemax" else entmax15)(with_null)
     weights = np.zeros(similarities.size)
     weights[near] = shares[: len(near)]
+    # Evidence leaves the null key out. If it has all weight, there is nothing to renormalise.
     positive = weights[weights > 0] / max(weights.sum(), np.finfo(np.float64).tiny)
     entropy = float(-(positive * np.log(positive)).sum())
     evidence = Evidence(
@@ -270,12 +274,14 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
     if similarities.size == 0:
         return 0.0
     counts = np.ones(similarities.size) if counts is None else counts
+    # The entropy nears ln n only as T → ∞, so a larger target would have no upper end of the bracket.
     target = min(target, float(counts.sum()) / 2)
     gaps = similarities.max() - similarities
     if counts[gaps == 0].sum() >= target:
         return 0.0
     # If all logits lie within 1/2, the divergence from uniform is below 1/2: more than n/2 effective documents.
     low, high = np.log(SMALLEST_TEMPERATURE), np.log(max(2 * float(gaps.max()), 2 * SMALLEST_TEMPERATURE))
+    # The start: at a T of the mean gap of the 2·target best rows, the weight is spread over a group of about that size.
     near = min(int(2 * target), gaps.size - 1)
     nearest = np.partition(gaps, near)[: near + 1]
     log_temperature = float(np.clip(np.log(max(float(nearest.mean()), SMALLEST_TEMPERATURE)), low, high))
@@ -288,6 +294,7 @@ def solve_temperature(similarities: F64, target: float, counts: F64 | None = Non
         excess = np.log(mass) - mean - goal
         if abs(excess) < TOLERANCE or high - low < 1e-14 * abs(log_temperature):
             break
+        # The entropy grows with T: if it is too small, T is too low.
         low, high = (log_temperature, high) if excess < 0 else (low, log_temperature)
         variance = (masses @ (logits * logits)) / mass - mean * mean
         with np.errstate(over="ignore"):  # an infinite step is outside the bracket, as it should be

@@ -76,6 +76,7 @@ class Verdict:
         if heaviest > HALF:
             return cls("one", heaviest - variation > HALF)
         has_null = evidence.null_similarity is not None
+        # "several" is certain if neither the null key nor any one document can truly have half.
         outweighed = not has_null or null + variation < HALF
         return cls("several", outweighed and max(heaviest, at_most or 0.0) + variation <= HALF)
 
@@ -160,7 +161,9 @@ class Background:
         """
         coldest, log_count = MIN_WARMTH * self.deviation, math.log(max(documents, 2))
         warmth = max(temperature, coldest)
+        # σ·(σ/2t) instead of σ²/2t, which could overflow or vanish.
         tilted = self.mean + (self.deviation * (self.deviation / (2 * warmth)) if warmth > 0 else 0.0)
+        # Below the coldest temperature s₀ is fixed: ln n, times that temperature, becomes part of the similarity.
         if temperature > 0 and temperature >= coldest:
             return NullKey(tilted, log_count)
         return NullKey(tilted + warmth * log_count)

@@ -111,6 +111,7 @@ class Mixture:
         level, above, up_to = self._heavy_candidates
         first = float(up_to[int(min(math.ceil(rows), above))])
         rest = self.summed_square + float(up_to[-1] - up_to[above])
+        # No count of rows has more than all of the rest.
         return first + min(max(rows - above, 0.0) * level, rest)
 
     @cached_property
@@ -122,6 +123,7 @@ class Mixture:
         """
         level = float(self.factors.max(initial=0.0)) ** 2
         squares = self.candidates * self.candidates
+        # Candidates come best first, so they are usually sorted.
         if (squares[1:] > squares[:-1]).any():
             squares = np.sort(squares)[::-1]
         above = int(np.searchsorted(-squares, -level))
@@ -158,6 +160,7 @@ def mix_cases(
         nulls: the null key ("none of these") of each case, or None.
         temperatures: float64[c], above 0.
     """
+    # The compiled kernel takes contiguous arrays only.
     thresholds, sums = np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
     weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
     totals = np.empty((len(nulls), TOTALS))
@@ -165,6 +168,7 @@ def mix_cases(
     null_keys = null_keys.reshape(-1, 2)  # even for zero cases
     running = kernels()
 
+    # Each case writes only its own elements, so threads share the arrays without a lock.
     def weigh(first: int, last: int) -> None:
         running.softmax_weights(
             *(runs.values, runs.starts, runs.counts, temperatures, thresholds, sums, null_keys),

@@ -1,4 +1,4 @@
-"""Queue of the lookups of one collection: queries that arrive during a scan form the next batch."""
+"""The queue of one collection's lookups: their order, their batches, and one version of the collection for each."""
 
 from __future__ import annotations
 
@@ -94,12 +94,16 @@ class ScannedBatch:
 
 
 class LookupQueue:
-    """A queue of one collection's scans, which run off the event loop; it never waits for a batch to fill up.
+    """A queue that feeds the scans of one collection from one event loop; they run in other threads.
 
-    It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
-
-    A batch uses one version of the collection, taken when it begins: after every write that was acknowledged before any
-    of its queries arrived. A cancelled query leaves the queue. An error fails only its own query.
+    - Queries that arrive during a scan form the next batch; no query waits for a timer.
+    - Callers take turns, lookup by lookup.
+    - A cancelled lookup leaves the queue.
+    - A lookup that makes a batch fail fails alone.
+    - A batch uses one version of the collection, taken when it begins: after every write that was acknowledged before
+      any of its queries arrived.
+    - It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
+      A lookup that reads many documents has threads of its own.
 
     Attributes:
         times: the number of questions that were answered, and the times of their calls.
@@ -150,6 +154,7 @@ class LookupQueue:
         began = time.perf_counter()
         pending = PendingLookup(questions, finish, size, read, asyncio.get_running_loop().create_future())
         self._waiting.put(CALLER.get(), pending)
+        # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
@@ -161,10 +166,12 @@ class LookupQueue:
             while batch := self._next_batch():
                 scanned = await self._scan_batch(batch)
                 if _is_long(batch) and not isinstance(scanned, list):
+                    # A long batch has threads of its own, so the next batch does not wait for it.
                     finishing = asyncio.create_task(self._finish(batch, scanned))
                     self._long.add(finishing)
                     finishing.add_done_callback(self._long.discard)
                     continue
+                # One batch is finished while one is scanned, and no more, so snapshots do not pile up.
                 if self._finishing is not None:
                     await self._finishing
                 if isinstance(scanned, list):
@@ -184,10 +191,12 @@ class LookupQueue:
         while (head := self._waiting.next()) is not None:
             _, pending = head
             size, read = size + pending.size, read + pending.read
+            # The first lookup is taken whatever its size, so that one that is too large alone is still answered.
             if batch and not pending.future.done() and (size > MAX_BATCH_QUESTIONS or read > MAX_BATCH_DOCUMENTS):
                 break
             self._waiting.take()
             if pending.future.done():
+                # The caller has gone: the lookup leaves the queue and does not count.
                 size, read = size - pending.size, read - pending.read
             else:
                 batch.append(pending)
@@ -215,6 +224,7 @@ class LookupQueue:
         """Retry each lookup of a failed batch alone, so that only the one at fault fails."""
         if len(batch) == 1:
             return [error]
+        # The error does not say whose it is. Alone, each lookup gets its own error or result.
         return [outcome for one in batch for outcome in await self._finish_batch([one], await self._scan_batch([one]))]
 
     def _scan(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
@@ -231,6 +241,7 @@ class LookupQueue:
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
                 all_answers = answers(snapshot.view, all_questions)
             _report(batch, snapshot, all_answers)
+            # Answers come in the order of questions, so each lookup takes the next ones.
             remaining = iter(all_answers)
             work = [
                 partial(self._run_guarded, pending.finishing, snapshot, list(islice(remaining, len(questions))))
@@ -238,6 +249,7 @@ class LookupQueue:
                 else partial(_return_outcome, questions)
                 for pending, questions in zip(batch, batches, strict=True)
             ]
+            # The snapshot now belongs to the batch. An error before this line closes it.
             scanned = ScannedBatch(work, stack.pop_all())
         # If nothing else waits, finish in this thread and save the switch to another one.
         return scanned if self._waiting or _is_long(batch) else scanned.finish()
