@@ -32,7 +32,7 @@ VERSIONS = (
     ("pyproject.toml", r"softkv-(?:client|core|kernels)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("clients/*/pyproject.toml", r'^version = "@"'),
-    ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)~=@"'),
+    ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)==@"'),
     ("clients/python/pyproject.toml", r'"softkv==@"'),
     ("clients/python/softkv/settings.py", r'^VERSION = "@"'),
     ("clients/typescript/package.json", r'^  "version": "@"'),

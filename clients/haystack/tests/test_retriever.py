@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import runpy
 import sys
 
@@ -68,10 +67,13 @@ def test_documents_are_handed_on_where_the_verdict_is_accepted(run):
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
-    how = AttendOptions.__annotations__.keys() - BESIDES
-    expected = how | {"filters", "accept", "score", "evidence"}
-    for item in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
-        assert expected <= inspect.signature(item).parameters.keys()
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", library())
+    sockets = pipeline.inputs()["retriever"]
+    assert sockets.keys() == AttendOptions.__annotations__.keys() - BESIDES | {
+        *("query", "query_embedding", "filters", "accept", "score", "evidence")
+    }
+    assert not [name for name, socket in sockets.items() if socket["is_mandatory"]]
 
 
 def test_a_default_that_is_none_is_refused(run):

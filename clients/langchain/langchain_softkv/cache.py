@@ -18,7 +18,7 @@ from typing_extensions import override
 from langchain_softkv.inputs import convert_errors
 from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.errors import NotFound
-from softkv.integrations.connection import Connection
+from softkv.integrations import Connection
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 from softkv.wire import OMITTED, OmittedType
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_core.embeddings import Embeddings
 
 from langchain_softkv.inputs import convert_errors
-from softkv.integrations.connection import Connection
+from softkv.integrations import Connection
 
 if TYPE_CHECKING:
     from softkv.client import AsyncClient, Client

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, create_model
 from typing_extensions import override
 
 from langchain_softkv.inputs import convert_errors
 from langchain_softkv.search import ATTEND_OPTIONS, SearchRequest, build_request
 from langchain_softkv.store import SoftkvVectorStore
-from softkv.calls.collections import Null
-from softkv.calls.options import Bias, IgnoredDefaults
-from softkv.calls.queries import MatchField, Normaliser
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
-from softkv.integrations.retrieval import Accept, Content
+from softkv.integrations import RETRIEVER_OPTIONS, Accept, Content
 from softkv.problems import invalid_value
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 
-_SEARCH_OPTIONS = (*ATTEND_OPTIONS, "accept", "evidence")
+_FIELD_NAMES = ATTEND_OPTIONS - {"filter"}
 _ALIASES = {"k": "top_k"}
 
+if TYPE_CHECKING:
+    _AttendFields = BaseRetriever
+else:
+    _AttendFields = create_model(
+        "_AttendFields",
+        __base__=BaseRetriever,
+        __doc__="A retriever with a field for each option of `attend`, as `configurable_fields` needs them.",
+        **{
+            name: (RETRIEVER_OPTIONS[name] | None, None)
+            for name in RETRIEVER_OPTIONS
+            if name in _FIELD_NAMES and name != "top_k"
+        },
+        top_k=(int | None, Field(default=None, validation_alias=AliasChoices("top_k", "k"))),
+    )
 
-class SoftkvRetriever(BaseRetriever):
+
+class SoftkvRetriever(_AttendFields):
     """A retriever over a collection. Every argument of `attend` is an attribute, and may be passed to `invoke`, too.
 
     Attributes:
@@ -57,21 +69,7 @@ class SoftkvRetriever(BaseRetriever):
     async_client: AsyncClient | None = None
     content: Content = "value"
 
-    temperature: float | Literal["auto"] | None = None
-    effective_documents: float | None = None
-    top_k: int | None = Field(default=None, validation_alias=AliasChoices("top_k", "k"))
-    top_p: float | None = None
     filter: Filter | Mapping[str, Any] | None = None
-    normaliser: Normaliser | None = None
-    null: Null | None = None
-    max_error: float | None = None
-    full_text: float | Literal["auto"] | None = None
-    bias: Bias | None = None
-    min_confidence: float | None = None
-    conformal: float | None = None
-    ignore_defaults: IgnoredDefaults = False
-    include: Sequence[MatchField] = ()
-
     accept: Accept = "several"
     evidence: bool = False
 
@@ -121,6 +119,6 @@ class SoftkvRetriever(BaseRetriever):
 
     def _build_request(self, options: Mapping[str, Any]) -> SearchRequest:
         """Return the search request for these arguments of `invoke`."""
-        defaults = {name: getattr(self, name) for name in _SEARCH_OPTIONS}
+        defaults = {name: getattr(self, name) for name in (*ATTEND_OPTIONS, "accept", "evidence")}
         overrides = {_ALIASES.get(name, name): option for name, option in options.items()}
         return build_request(None, defaults | overrides)

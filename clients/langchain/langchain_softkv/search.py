@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
@@ -12,12 +12,14 @@ from typing_extensions import override
 from langchain_softkv.inputs import convert_errors, convert_filter
 from softkv import validation
 from softkv.calls.call import CollectionRef, ServiceCache
-from softkv.calls.queries import AttendOptions
-from softkv.integrations.connection import Connection
-from softkv.integrations.retrieval import (
+from softkv.integrations import (
     ACCEPTED_VERDICTS,
+    EVIDENCE_FIELD,
+    RETRIEVER_OPTIONS,
     Accept,
+    Connection,
     Content,
+    Score,
     confidence_fields,
     document_text,
     select_by_mmr,
@@ -36,12 +38,9 @@ if TYPE_CHECKING:
     from softkv.client import AsyncClient, AsyncCollection, Client, Collection
 
 
-Score: TypeAlias = Literal["weight", "similarity"]
-EVIDENCE_FIELD = "softkv"
-"""The metadata field for the service's details of a match."""
-
-ATTEND_OPTIONS = frozenset(AttendOptions.__annotations__) - {"where", "allow_missing", "read"} | {"filter"}
 _SEARCH_DEFAULTS: dict[str, Any] = {"score": "weight", "accept": "any", "evidence": False}
+ATTEND_OPTIONS = RETRIEVER_OPTIONS.keys() - _SEARCH_DEFAULTS.keys() | {"filter"}
+"""The arguments of a search that `attend` has, too."""
 _REQUIRED_FIELDS = ("key", "value", "metadata")
 
 

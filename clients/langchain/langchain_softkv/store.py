@@ -14,7 +14,7 @@ from langchain_softkv.inputs import convert_errors, convert_filter
 from langchain_softkv.search import SearchableStore
 from softkv.answers.documents import Report
 from softkv.errors import Conflict, NotFound
-from softkv.integrations.retrieval import document_text
+from softkv.integrations import document_text
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from langgraph.store.base import IndexConfig, InvalidNamespaceError, Item, Searc
 from softkv.answers.documents import Document, Match
 from softkv.errors import Invalid
 from softkv.filters import METADATA, Combination, Comparison, Filter
-from softkv.integrations.retrieval import document_text
+from softkv.integrations import document_text
 from softkv.problems import INVALID_CONTENT
 from softkv.validation import check_document_id
 

@@ -29,8 +29,7 @@ from softkv.calls import documents as calls
 from softkv.calls.call import Call, Page, Plan
 from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter
-from softkv.integrations.connection import CollectionSource, collect_pages
-from softkv.integrations.retrieval import ACCEPTED_VERDICTS, RetrievalOptions
+from softkv.integrations import ACCEPTED_VERDICTS, CollectionSource, Retrieval, collect_pages
 from softkv.problems import COLLECTION_NOT_FOUND, Reply
 
 _PAGE_SIZE = 1000
@@ -39,19 +38,19 @@ _FIELDS: Any = ["key", "value", "metadata"]
 
 
 class StoreSource(CollectionSource):
-    """The collection of a store, with the options of its searches.
+    """The collection of a store, with what its searches need.
 
     Attributes:
         defaults: settings of a new collection that are not required of an existing one.
         index: the texts that are embedded; None for a store without searches by text.
-        options: the options of a search by text.
+        retrieval: how a search by text asks.
         encodes: whether the service encodes the texts.
         clock: returns the present time in UTC.
     """
 
     defaults: Mapping[str, Any] = {}
     index: conversion.ItemIndex | None = None
-    options: RetrievalOptions = RetrievalOptions()
+    retrieval: Retrieval = Retrieval()
     encodes: bool = True
     clock: Callable[[], datetime] = staticmethod(lambda: datetime.now(UTC))
 
@@ -231,19 +230,19 @@ def _search(
     where = _join(conversion.within(op.namespace_prefix), condition.where)
     if not condition.exact:
         where = _one_of((yield from _list(source, op, condition)))
-    options = source.options.adjust({"top_k": op.offset + op.limit})
+    retrieval = source.retrieval.adjust({"top_k": op.offset + op.limit})
     query = vectors.queries.get(op.query, op.query)
-    answer = yield from options.ask(source, query, where)
-    if answer.documents and answer.verdict not in ACCEPTED_VERDICTS[options.accept]:
+    answer = yield from retrieval.ask(source, query, where)
+    if answer.documents and answer.verdict not in ACCEPTED_VERDICTS[retrieval.accept]:
         return [], []
-    matches = yield from _by_similarity(source, answer, query, where, options)
+    matches = yield from _by_similarity(source, answer, query, where, retrieval.options)
     page = matches[op.offset :]
     items = [StoredItem.read(match) for match in page]
     result: list[SearchItem] = [
-        item.search_item(options.score_of(match), match.weight, match.similarity, match.confidence)
+        item.search_item(retrieval.score_of(match), match.weight, match.similarity, match.confidence)
         for item, match in zip(items, page, strict=True)
     ]
-    if len(result) < op.limit and (answer.evidence.null_similarity is None or options.accept == "any"):
+    if len(result) < op.limit and (answer.evidence.null_similarity is None or retrieval.accept == "any"):
         unindexed = Comparison(METADATA + conversion.INDEXED, "==", False)
         unscored = (yield from _list(source, op, condition, unindexed))[: op.limit - len(result)]
         items += unscored
@@ -252,20 +251,20 @@ def _search(
 
 
 def _by_similarity(
-    source: StoreSource, answer: Answer, query: Any, where: Filter | None, options: RetrievalOptions
+    source: StoreSource, answer: Answer, query: Any, where: Filter | None, options: Mapping[str, Any]
 ) -> Plan[list[Match]]:
     """Return the matches in the order of their best text, as LangGraph's stores do.
 
     An answer is in the order of weights, and an item with several texts has the weight of all of them.
     """
-    if answer.keys == answer.documents or options.full_text is not None or options.bias is not None:
+    if answer.keys == answer.documents or "full_text" in options or "bias" in options:
         return answer.matches
     swept = yield from queries.sweep(
         source.place,
         query,
         [answer.temperature],
-        top_k=options.top_k,
-        null=options.null,
+        top_k=options["top_k"],
+        null=options.get("null"),
         where=where,
         include=_FIELDS,
     )

@@ -10,8 +10,7 @@ from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig, 
 
 from langgraph_store_softkv.conversion import ItemIndex
 from langgraph_store_softkv.operations import NO_VECTORS, Batch, StoreSource, Vectors, prepare, run_batch
-from softkv.integrations.connection import Connection
-from softkv.integrations.retrieval import RetrievalOptions
+from softkv.integrations import Connection, Retrieval
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from softkv.calls.collections import Null
     from softkv.calls.options import Bias
     from softkv.client import AsyncClient, Client
-    from softkv.integrations.retrieval import Accept, Score
+    from softkv.integrations import Accept, Score
 
 
 class SoftkvStore(BaseStore):
@@ -81,14 +80,16 @@ class SoftkvStore(BaseStore):
         if config is not None and embed is not None:
             width = {"dimension": config["dims"]} if "dims" in config else {}
             self._source.defaults = {"encoder": None, "null": "auto", **width}
-        self._source.options = RetrievalOptions(
-            temperature=temperature,
-            null=null,
-            full_text=full_text,
-            bias=bias,
-            min_confidence=min_confidence,
-            accept=accept,
-            score=score,
+        self._source.retrieval = Retrieval(
+            {
+                "temperature": temperature,
+                "null": null,
+                "full_text": full_text,
+                "bias": bias,
+                "min_confidence": min_confidence,
+                "accept": accept,
+                "score": score,
+            }
         )
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:

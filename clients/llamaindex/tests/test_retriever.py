@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import runpy
 import sys
 
@@ -15,13 +14,10 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
 from llama_index.vector_stores.softkv import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
-from softkv.calls.queries import AttendOptions
 from tests.examples import ROOT
 
 EXAMPLE = ROOT / "clients" / "llamaindex" / "examples" / "rag.py"
 CATS, NONSENSE = "pets that purr", "flurb zindle quax"
-
-BESIDES = {"where", "allow_missing", "read"}
 
 
 @pytest.fixture(params=["waited for", "awaited"])
@@ -60,10 +56,9 @@ def test_nodes_are_handed_on_where_the_verdict_is_accepted(retrieve):
     assert retrieve(library(accept="one", **shared), CATS) == []
 
 
-def test_every_option_of_attend_is_one_of_the_retriever():
-    options = inspect.signature(SoftkvRetriever).parameters
-    how = AttendOptions.__annotations__.keys() - BESIDES
-    assert how | {"filters"} <= options.keys()
+def test_an_argument_of_another_name_is_refused():
+    with pytest.raises(ValueError, match=r"a question has temperature, .*, not threshold"):
+        library(threshold=0.5)
 
 
 def test_a_default_that_is_none_is_refused(retrieve):

@@ -15,7 +15,7 @@ from typing_extensions import override
 from langchain_softkv import SoftkvVectorStore
 from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter, Where
-from softkv.integrations.retrieval import Accept
+from softkv.integrations import Accept
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
 if TYPE_CHECKING:

@@ -1,1 +1,55 @@
-"""Code shared by the modules for LangChain, LangGraph, LlamaIndex and Haystack. It imports none of these frameworks."""
+"""What packages for frameworks share: a store's connection and collection, and how a retriever asks.
+
+`sync_store_method` and `async_store_method` make both forms of a store's method from one plan, and `Retrieval` makes
+documents of an answer. No framework is imported here.
+"""
+
+from __future__ import annotations
+
+from softkv.integrations.connection import (
+    CollectionSource,
+    Connection,
+    async_store_method,
+    collect_pages,
+    sync_store_method,
+)
+from softkv.integrations.retrieval import (
+    ACCEPTED_VERDICTS,
+    EVIDENCE_FIELD,
+    RETRIEVER_OPTIONS,
+    Accept,
+    Content,
+    Retrieval,
+    RetrieverOptions,
+    Score,
+    confidence_fields,
+    document_text,
+    evidence_fields,
+    key_vector_list,
+    output_list,
+    select_by_mmr,
+    select_key,
+)
+
+__all__ = [
+    "ACCEPTED_VERDICTS",
+    "EVIDENCE_FIELD",
+    "RETRIEVER_OPTIONS",
+    "Accept",
+    "CollectionSource",
+    "Connection",
+    "Content",
+    "Retrieval",
+    "RetrieverOptions",
+    "Score",
+    "async_store_method",
+    "collect_pages",
+    "confidence_fields",
+    "document_text",
+    "evidence_fields",
+    "key_vector_list",
+    "output_list",
+    "select_by_mmr",
+    "select_key",
+    "sync_store_method",
+]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_type_hints
 
 import numpy as np
 
@@ -13,13 +14,10 @@ from softkv.answers.answer import Answer, Verdict
 from softkv.answers.documents import Match
 from softkv.calls import queries
 from softkv.calls.call import Plan
-from softkv.calls.collections import Null
-from softkv.calls.options import Bias, IgnoredDefaults
-from softkv.calls.queries import Normaliser
+from softkv.calls.queries import ATTEND_OPTIONS, AttendOptions, MatchField
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
 from softkv.problems import invalid_value
-from softkv.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 Accept: TypeAlias = Literal["one", "several", "any"]
 Score: TypeAlias = Literal["weight", "similarity"]
-Extra: TypeAlias = Literal["key_vector", "value_vector", "output", "explanation"]
 EVIDENCE_FIELD = "softkv"  # the metadata field for evidence
 ACCEPTED_VERDICTS: Mapping[Accept, Sequence[Verdict]] = {
     "one": ("one",),
@@ -37,55 +34,66 @@ ACCEPTED_VERDICTS: Mapping[Accept, Sequence[Verdict]] = {
     "any": ("one", "several", "none"),
 }
 """The verdicts whose matches are returned."""
-_RETRIEVER_OPTIONS = ("accept", "score", "evidence", "include")
 _REQUIRED_FIELDS = ("key", "value", "metadata")
+_FIELDS = get_args(MatchField)
 
 
-class RetrievalOptions(Record):
-    """Options of a retriever. None leaves the choice to the collection.
+class RetrieverOptions(AttendOptions, total=False):
+    """Keyword arguments of a retriever: those of `attend`, and three for the documents that it makes of an answer.
+
+    A retriever refuses `where`, of which each framework has its own form. It refuses `allow_missing` and `read`: what
+    these two add to an answer is not in its documents.
 
     Attributes:
-        accept: which verdicts give matches: "one"; "several", which includes "one"; or "any".
-        score: the score of a document: its weight, or the similarity of its key and the query.
+        accept: which verdicts give documents: "several", which includes "one", if left out; "one"; or "any".
+        score: the score of a document: its weight, if left out, or the similarity of its key and the query.
         evidence: whether each document's metadata has a field `softkv` with its weight and the answer's evidence.
-        ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out.
-        include: further fields of a match; those of a document are put into its metadata, too.
-
-    Raises:
-        Invalid: an option has an unknown value.
     """
 
-    temperature: float | Literal["auto"] | None = None
-    effective_documents: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    normaliser: Normaliser | None = None
-    null: Null | None = None
-    max_error: float | None = None
-    full_text: float | Literal["auto"] | None = None
-    bias: Bias | None = None
-    min_confidence: float | None = None
-    conformal: float | None = None
-    ignore_defaults: IgnoredDefaults | None = None
-    include: Sequence[Extra] | None = None
-    accept: Accept = "several"
-    score: Score = "weight"
-    evidence: bool = False
+    accept: Accept | None
+    score: Score | None
+    evidence: bool | None
 
-    def _post_init(self) -> None:
+
+RETRIEVER_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        name: hint
+        for name, hint in get_type_hints(RetrieverOptions).items()
+        if name not in ("where", "allow_missing", "read")
+    }
+)
+"""The types of a retriever's options, by name."""
+_OWN_OPTIONS = RETRIEVER_OPTIONS.keys() - ATTEND_OPTIONS.keys()
+
+
+class Retrieval:
+    """How a retriever asks a collection, and what it makes of the answer.
+
+    Attributes:
+        options: the `RetrieverOptions` that are not None. The collection chooses the others.
+
+    Raises:
+        Invalid: an option is unknown, or its value.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options = {name: option for name, option in (options or {}).items() if option is not None}
+        if unknown := sorted(self.options.keys() - RETRIEVER_OPTIONS.keys()):
+            raise invalid_value("", f"a question has {', '.join(RETRIEVER_OPTIONS)}, not {', '.join(unknown)}")
+        self.accept: Accept = self.options.get("accept", "several")
+        self.score: Score = self.options.get("score", "weight")
+        self.include: Sequence[MatchField] = self.options.get("include", ())
         _require_choice("accept", [self.accept], get_args(Accept))
         _require_choice("score", [self.score], get_args(Score))
-        _require_choice("include", self.include or (), get_args(Extra))
+        _require_choice("include", self.include, _FIELDS)
 
-    def adjust(self, changes: Mapping[str, Any]) -> RetrievalOptions:
+    def adjust(self, changes: Mapping[str, Any]) -> Retrieval:
         """Return a copy with other options; None keeps the old one.
 
         Raises:
-            Invalid: an option is unknown.
+            Invalid: an option is unknown, or its value.
         """
-        if unknown := sorted(changes.keys() - set(self._names)):
-            raise invalid_value("", f"a question has {', '.join(self._names)}, not {', '.join(unknown)}")
-        return self.copy_with(**{name: option for name, option in changes.items() if option is not None})
+        return Retrieval(self.options | {name: option for name, option in changes.items() if option is not None})
 
     def ask(
         self, source: CollectionSource, query: Any, where: Where | None, required: Iterable[str] = ()
@@ -96,9 +104,9 @@ class RetrievalOptions(Record):
             required: further fields that the matches must have.
         """
         yield from source.info()
-        options = {name: option for name, option in self._fields().items() if name not in _RETRIEVER_OPTIONS}
-        include: Any = [*dict.fromkeys([*_REQUIRED_FIELDS, *required, *(self.include or ())])]
-        answer = yield from queries.attend(source.place, query, where=where, include=include, **options)
+        options: Any = {name: option for name, option in self.options.items() if name not in _OWN_OPTIONS}
+        options["include"] = [*dict.fromkeys([*_REQUIRED_FIELDS, *required, *self.include])]
+        answer = yield from queries.attend(source.place, query, where=where, **options)
         assert isinstance(answer, Answer)  # of one query
         return answer
 
@@ -115,7 +123,7 @@ class RetrievalOptions(Record):
         options request.
         """
         metadata, details = dict(match.metadata or {}), _match_details(match)
-        if self.evidence:
+        if self.options.get("evidence"):
             details |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite_or_none(match.logit)}
             details |= confidence_fields(match) | evidence_fields(answer)
         return {**metadata, EVIDENCE_FIELD: details} if details else metadata

@@ -10,14 +10,17 @@ import pytest
 
 import softkv
 from softkv import Client, Document
-from softkv.calls.queries import AttendOptions
-from softkv.integrations.connection import CollectionSource, Connection
-from softkv.integrations.retrieval import Accept, RetrievalOptions, evidence_fields, key_vector_list, output_list
+from softkv.integrations import (
+    Accept,
+    CollectionSource,
+    Connection,
+    Retrieval,
+    evidence_fields,
+    key_vector_list,
+    output_list,
+)
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
-
-BESIDES = {"where", "allow_missing", "read", "ignore_defaults"}
-
 
 TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in spring", "bread from a wood oven"]
 
@@ -36,9 +39,10 @@ def asked(source, asking, query=KNOWN, where=None):
     return source.run(asking.ask(source, query, where))
 
 
-def test_every_option_of_attend_is_one():
-    # Frameworks pass on documents, which cannot say that others were missing.
-    assert AttendOptions.__annotations__.keys() - BESIDES <= set(RetrievalOptions._names)
+@pytest.mark.parametrize("name", ["where", "allow_missing", "read"])
+def test_an_option_that_documents_cannot_show_is_refused(name):
+    with pytest.raises(softkv.Invalid, match=f"a question has temperature, .*, not {name}"):
+        Retrieval({name: True})
 
 
 # Five texts are too few for the background to tell, so the null key's similarity is said.
@@ -51,17 +55,15 @@ def test_every_option_of_attend_is_one():
     ],
 )
 def test_an_answer_is_handed_on_where_its_verdict_is_accepted(source, query, how, verdict, expected):
-    answer = asked(source, RetrievalOptions(**how), query)
+    answer = asked(source, Retrieval(how), query)
     assert (answer.verdict, len(answer)) == (verdict, 5)
-    handed_on = {
-        accept: RetrievalOptions(**how).adjust({"accept": accept}).matches(answer) for accept in get_args(Accept)
-    }
+    handed_on = {accept: Retrieval(how).adjust({"accept": accept}).matches(answer) for accept in get_args(Accept)}
     assert handed_on == {accept: answer.matches if accept in expected else [] for accept in get_args(Accept)}
-    assert RetrievalOptions().accept == "several"
+    assert Retrieval().accept == "several"
 
 
 def test_options_of_a_call_go_before_its_own(source):
-    asking = RetrievalOptions(top_k=3, temperature=0.1).adjust({"top_k": 2, "temperature": None})
+    asking = Retrieval({"top_k": 3, "temperature": 0.1}).adjust({"top_k": 2, "temperature": None})
     answer = asked(source, asking)
     assert (len(answer), answer.temperature) == (2, 0.1)
     with pytest.raises(softkv.Invalid, match="not threshold"):
@@ -84,12 +86,12 @@ def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
         query = labelled[0]["query"]
         (first, *_) = collection.attend(query)
         for least, handed_on in ((first.confidence - 0.01, True), (first.confidence + 0.01, False)):
-            asking = RetrievalOptions(min_confidence=least, null=False, accept="one", evidence=True)
+            asking = Retrieval({"min_confidence": least, "null": False, "accept": "one", "evidence": True})
             answer = asked(calibrated, asking, query)
             assert bool(asking.matches(answer)) is handed_on
             assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == pytest.approx(first.confidence)
         assert (
-            asked(calibrated, RetrievalOptions(conformal=0.9), query).ids == collection.attend(query, conformal=0.9).ids
+            asked(calibrated, Retrieval({"conformal": 0.9}), query).ids == collection.attend(query, conformal=0.9).ids
         )
         collection.drop()
 
@@ -98,12 +100,17 @@ def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
 def test_other_words_are_refused(wrong):
     ((name, _),) = wrong.items()
     with pytest.raises(softkv.Invalid, match=f"{name}: wanted"):
-        RetrievalOptions(**wrong)
+        Retrieval(wrong)
 
 
 def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
-    asking = RetrievalOptions(
-        top_k=1, temperature=0, evidence=True, include=["explanation", "value_vector", "key_vector", "output"]
+    asking = Retrieval(
+        {
+            "top_k": 1,
+            "temperature": 0,
+            "evidence": True,
+            "include": ["explanation", "value_vector", "key_vector", "output"],
+        }
     )
     answer = asked(source, asking, where={"field": "metadata.year", "operator": "!=", "value": 1904})
     metadata = asking.metadata(answer, answer[0])["softkv"]
@@ -116,7 +123,7 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
     assert evidence_fields(answer).items() <= metadata.items()
     assert np.float32(key_vector_list(answer[0])) == pytest.approx(answer[0].key_vector)
     assert output_list(answer) == pytest.approx(list(answer.output))
-    plain = RetrievalOptions(score="similarity")
+    plain = Retrieval({"score": "similarity"})
     answer = asked(source, plain)
     assert plain.metadata(answer, answer[0]) == answer[0].metadata
     assert plain.score_of(answer[0]) == answer[0].similarity

@@ -9,7 +9,7 @@ import pytest
 
 import softkv
 from softkv import AsyncClient, Client
-from softkv.integrations.connection import Connection
+from softkv.integrations import Connection
 
 
 def test_both_clients_reach_the_service(service):

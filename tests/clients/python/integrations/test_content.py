@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softkv import Document
-from softkv.integrations.retrieval import document_text
+from softkv.integrations import document_text
 
 
 @pytest.mark.parametrize(

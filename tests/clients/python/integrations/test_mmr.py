@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import softkv
-from softkv.integrations.retrieval import select_by_mmr
+from softkv.integrations import select_by_mmr
 
 
 def cosine(one, other):

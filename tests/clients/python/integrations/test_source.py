@@ -11,7 +11,7 @@ import softkv
 from softkv import Client, Document
 from softkv.calls import documents
 from softkv.calls.call import Plan
-from softkv.integrations.connection import (
+from softkv.integrations import (
     CollectionSource,
     Connection,
     async_store_method,

@@ -18,7 +18,7 @@ from softkv.answers.answer import Answer
 from softkv.answers.documents import Match
 from softkv.errors import Conflict, Invalid, TooLarge
 from softkv.filters import METADATA, Combination, Comparison, Filter
-from softkv.integrations.retrieval import RetrievalOptions, document_text, key_vector_list
+from softkv.integrations import Retrieval, document_text, key_vector_list
 
 _DOCUMENTS_EXIST = "documents_exist"
 
@@ -196,13 +196,13 @@ def to_document(row: Row) -> Document:
     return _build_document(row, meta=dict(row.metadata), embedding=vector)
 
 
-def to_matched_document(options: RetrievalOptions, answer: Answer, match: Match) -> Document:
+def to_matched_document(retrieval: Retrieval, answer: Answer, match: Match) -> Document:
     """Convert a match to a Haystack document, with its score and the metadata that the options request."""
     return _build_document(
         match,
-        meta=options.metadata(answer, match),
+        meta=retrieval.metadata(answer, match),
         embedding=key_vector_list(match),
-        score=options.score_of(match),
+        score=retrieval.score_of(match),
     )
 
 

@@ -20,7 +20,7 @@ from softkv.calls import documents as calls
 from softkv.calls.call import Call, CollectionRef, Plan
 from softkv.calls.writing import OnConflict
 from softkv.filters import METADATA, Combination
-from softkv.integrations.connection import CollectionSource, collect_pages
+from softkv.integrations import CollectionSource, collect_pages
 
 P = ParamSpec("P")
 T = TypeVar("T")

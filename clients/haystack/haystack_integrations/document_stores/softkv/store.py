@@ -11,7 +11,7 @@ from haystack.utils import Secret
 from haystack_integrations.document_stores.softkv import operations
 from haystack_integrations.document_stores.softkv.operations import DocumentSource
 from softkv.client import Client
-from softkv.integrations.connection import Connection, async_store_method, sync_store_method
+from softkv.integrations import Connection, async_store_method, sync_store_method
 
 
 class SoftkvDocumentStore:

@@ -15,7 +15,7 @@ from softkv import Document
 from softkv.answers.documents import Match
 from softkv.errors import Conflict, Invalid, TooLarge
 from softkv.filters import METADATA, Combination, Comparison, Filter
-from softkv.integrations.retrieval import EVIDENCE_FIELD, document_text
+from softkv.integrations import EVIDENCE_FIELD, document_text
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import PrivateAttr
 
 from softkv.client import AsyncClient, Client
-from softkv.integrations.connection import Connection
+from softkv.integrations import Connection
 
 
 class SoftkvEmbedding(BaseEmbedding):

@@ -17,8 +17,7 @@ from softkv.calls import arrays
 from softkv.calls import documents as calls
 from softkv.calls.call import Plan
 from softkv.filters import Combination, Comparison, Where
-from softkv.integrations.connection import CollectionSource, collect_pages
-from softkv.integrations.retrieval import RetrievalOptions, key_vector_list, select_by_mmr, select_key
+from softkv.integrations import CollectionSource, Retrieval, collect_pages, key_vector_list, select_by_mmr, select_key
 
 _MATCH_ALL = Combination("AND", ())
 _BATCH_ROWS = 1000
@@ -124,7 +123,7 @@ def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -
 
     Args:
         query: with an embedding, or a text for the collection's encoder.
-        kwargs: arguments of `SoftkvRetriever` from `temperature` to `score`, where `accept` defaults to "any"; and
+        kwargs: `softkv.integrations.RetrieverOptions`, where `accept` defaults to "any"; and
             `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
 
     Raises:
@@ -140,18 +139,18 @@ def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -
     if query.mmr_threshold is not None:
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
-        options = RetrievalOptions(accept="any", top_k=query.similarity_top_k).adjust(kwargs)
-        answer, matches = yield from select_matches(source, options, question, where, query.mode, **mmr)
+        retrieval = Retrieval({"accept": "any", "top_k": query.similarity_top_k}).adjust(kwargs)
+        answer, matches = yield from select_matches(source, retrieval, question, where, query.mode, **mmr)
     return VectorStoreQueryResult(
-        nodes=[to_matched_node(options, answer, match) for match in matches],
-        similarities=[options.score_of(match) for match in matches],
+        nodes=[to_matched_node(retrieval, answer, match) for match in matches],
+        similarities=[retrieval.score_of(match) for match in matches],
         ids=[match.id for match in matches],
     )
 
 
 def select_matches(
     source: CollectionSource,
-    options: RetrievalOptions,
+    retrieval: Retrieval,
     question: str | list[float],
     where: Where | None,
     mode: VectorStoreQueryMode = VectorStoreQueryMode.DEFAULT,
@@ -171,15 +170,15 @@ def select_matches(
         ValueError: the mode is not supported.
     """
     if mode is VectorStoreQueryMode.DEFAULT:
-        answer = yield from options.ask(source, question, where)
-        return answer, options.matches(answer)
+        answer = yield from retrieval.ask(source, question, where)
+        return answer, retrieval.matches(answer)
     if mode is not VectorStoreQueryMode.MMR:
         raise ValueError(f"expected the mode default or mmr, got {mode!r}")
-    top_k = 10 if options.top_k is None else options.top_k
+    top_k = retrieval.options.get("top_k", 10)
     factor = _MMR_FACTOR if mmr_prefetch_factor is None else mmr_prefetch_factor
     prefetch_k = max(top_k, round(top_k * factor) if mmr_prefetch_k is None else mmr_prefetch_k)
-    answer = yield from options.copy_with(top_k=prefetch_k).ask(source, question, where, required=["key_vector"])
-    if not (matches := options.matches(answer)):
+    answer = yield from retrieval.adjust({"top_k": prefetch_k}).ask(source, question, where, required=["key_vector"])
+    if not (matches := retrieval.matches(answer)):
         return answer, []
     relevance = _MMR_RELEVANCE if mmr_threshold is None else mmr_threshold
     vector = yield from _query_vector(source, question)
@@ -196,7 +195,7 @@ def _query_vector(source: CollectionSource, question: str | list[float]) -> Plan
     return vector
 
 
-def to_matched_node(options: RetrievalOptions, answer: Answer, match: Match) -> BaseNode:
+def to_matched_node(retrieval: Retrieval, answer: Answer, match: Match) -> BaseNode:
     """Convert a match to a node, with its embedding if it was requested."""
-    vector = key_vector_list(match) if "key_vector" in (options.include or ()) else None
-    return conversion.to_node(match, options.metadata(answer, match), vector)
+    vector = key_vector_list(match) if "key_vector" in retrieval.include else None
+    return conversion.to_node(match, retrieval.metadata(answer, match), vector)

@@ -10,7 +10,7 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.vector_stores.softkv import operations
 from llama_index.vector_stores.softkv.conversion import as_value_error
 from softkv.client import AsyncClient, Client
-from softkv.integrations.connection import CollectionSource, Connection, async_store_method, sync_store_method
+from softkv.integrations import CollectionSource, Connection, async_store_method, sync_store_method
 
 
 class SoftkvVectorStore(BasePydanticVectorStore):
