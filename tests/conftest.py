@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -12,10 +13,10 @@ from pathlib import Path
 import httpx
 import hypothesis
 import pytest
-from _pytest.mark.expression import Expression
 
 from attention.kernels.machine_code import configure
 from tests.machine_code import KEPT
+from tests.marks import selects
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
@@ -67,11 +68,12 @@ def _logging() -> Generator[None, object, object]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what takes long to collect, where the marks that are asked for leave it out anyway."""
-    expected = config.option.markexpr
-    if collection_path.name != "test_schemathesis.py" or not expected:
+    """Leave out files of which `-m` selects no test: some take seconds to import, and others import much."""
+    expression = config.option.markexpr
+    if not expression or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
         return None
-    return not Expression.compile(expected).evaluate(lambda name, **_: name == "thorough") or None
+    marks = frozenset(re.split(r"\W", line)[0] for line in config.getini("markers"))
+    return None if selects(expression, collection_path, marks) else True
 
 
 @pytest.fixture(scope="session")

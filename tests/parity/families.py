@@ -9,9 +9,6 @@ from typing import Any
 
 import torch
 import transformers
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 WORDS = ["the", "dog", "chased", "a", "cat", "across", "street", "and", "of", "to", "in", "water", "river", "mountain"]
@@ -219,6 +216,11 @@ def save(name: str, folder: Path, sizes: Sizes = SMALL, *, seed: int = 0) -> Pat
         sizes: the sizes.
         seed: the seed of its parameters.
     """
+    # These take seconds to import.
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
     family = FAMILIES[name]
     tokenizer, special = family.tokenizer()
     torch.manual_seed(seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 
 from attention.kernels import prepare_transformer
 from attention.transformer import Config, Packed, Tensors, trace
@@ -36,6 +35,8 @@ def encoder(folder):
 
 @pytest.fixture(scope="module")
 def reference(folder):
+    from sentence_transformers import SentenceTransformer  # takes seconds to import
+
     return SentenceTransformer(
         str(folder), device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "eager"}
     )

@@ -8,7 +8,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from attention.kernels import prepare_transformer
 from attention.transformer import load
@@ -47,6 +46,8 @@ def mpnet(tmp_path_factory):
 
 @pytest.mark.thorough
 def test_all_mpnet_base_v2_is_computed_as_by_sentence_transformers(mpnet):
+    from sentence_transformers import SentenceTransformer  # takes seconds to import
+
     prepare_transformer()
     encoder = load_encoder(mpnet)
     assert encoder.runs_on == "attention/transformer"

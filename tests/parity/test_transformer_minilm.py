@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 from attention.transformer import Packed, load, map_arrays
@@ -44,6 +43,8 @@ def checkpoint(folder):
 
 @pytest.fixture(scope="module")
 def reference(folder):
+    from sentence_transformers import SentenceTransformer  # takes seconds to import
+
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 

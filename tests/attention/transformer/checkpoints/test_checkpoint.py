@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 import attention.transformer
@@ -18,6 +17,8 @@ from attention.transformer import CheckpointError, Packed, UnsupportedModelError
 
 
 def test_a_checkpoint_gives_the_embeddings_of_sentence_transformers(folder):
+    from sentence_transformers import SentenceTransformer  # takes seconds to import
+
     texts = ["the dog chased the cat across the street", "", "the street", "cat " * 40]
     reference = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     checkpoint = load(folder)
