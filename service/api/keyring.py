@@ -7,13 +7,15 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from service.storage import Condition, InvalidCondition, Restriction, condition_digest, parse_condition
 
@@ -21,16 +23,10 @@ log = structlog.get_logger("softkv")
 
 Level = Literal["none", "read", "feedback", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "feedback", "write")  # each includes those before it
-SCOPES: Mapping[str, Level] = {"read": "read", "feedback": "feedback", "write": "write"}
 CHANGING: frozenset[Level] = frozenset({"feedback", "write"})
 """The levels of calls that change something."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-DIGEST = re.compile(r"[0-9a-f]{64}")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-FIELDS = ("name", "scope", "collections", "sha256")
-QUOTAS = ("requests_per_minute", "documents", "bytes")
-OPTIONAL_FIELDS = ("filter", *QUOTAS, "expires")
 MAX_FILTER_DEPTH, MAX_FILTER_VALUES = 8, 1000  # of a key's filter; that of a request is joined to it
 MAX_REQUESTS_PER_MINUTE = 1_000_000  # the time of each request in the last minute is kept in memory
 MAX_QUOTA = 2**53  # JSON readers keep larger numbers only roughly
@@ -108,6 +104,94 @@ def new_key() -> str:
     return "softkv_" + secrets.token_urlsafe(32)
 
 
+def _parse_prefixes(collections: Any) -> tuple[str, ...]:
+    """Return the prefixes of a list with commas; empty for all collections."""
+    if not isinstance(collections, str):
+        raise ValueError
+    prefixes = tuple(collections.split(",")) if collections else ()
+    if not all(PREFIX.fullmatch(prefix) for prefix in prefixes):
+        raise ValueError
+    return prefixes
+
+
+def _parse_filter(tree: Any) -> Condition:
+    try:
+        condition = parse_condition(tree)
+    except InvalidCondition as error:
+        position = f" at {error.pointer}" if error.pointer else ""
+        raise PydanticCustomError("filter", f"filter is not a filter of documents{position}") from None
+    if condition.depth > MAX_FILTER_DEPTH or condition.operands > MAX_FILTER_VALUES:
+        raise PydanticCustomError(
+            "filter",
+            f"a filter nests at most {MAX_FILTER_DEPTH} deep and compares with at most {MAX_FILTER_VALUES} values",
+        )
+    return condition
+
+
+def _parse_instant(text: Any) -> datetime:
+    if not isinstance(text, str) or not RFC3339.fullmatch(text):
+        raise ValueError
+    return datetime.fromisoformat(text.upper())
+
+
+class KeyLine(BaseModel):
+    """A line of the key file. The description of a field is the error for an invalid one, which never shows the line's
+    content.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$",
+        description="a name is 1 to 64 letters, digits, dots, underscores, dashes or @",
+    )
+    scope: Literal["read", "feedback", "write"] = Field(description="a scope is read, feedback or write")
+    collections: Annotated[tuple[str, ...], PlainValidator(_parse_prefixes, json_schema_input_type=str)] = Field(
+        description="collections is what their names begin with, several with commas between; or empty for all of them"
+    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="sha256 is 64 hexadecimal digits")
+    filter: Annotated[Any, PlainValidator(_parse_filter)] = Field(None, description="filter is a filter of documents")
+    requests_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_REQUESTS_PER_MINUTE,
+        description=f"requests_per_minute is a whole number from 1 to {MAX_REQUESTS_PER_MINUTE}",
+    )
+    documents: int | None = Field(
+        None, ge=1, le=MAX_QUOTA, description=f"documents is a whole number from 1 to {MAX_QUOTA}"
+    )
+    bytes: int | None = Field(None, ge=1, le=MAX_QUOTA, description=f"bytes is a whole number from 1 to {MAX_QUOTA}")
+    expires: Annotated[datetime | None, PlainValidator(_parse_instant)] = Field(
+        None, description="expires is an instant as RFC 3339 writes it, such as 2027-01-31T18:00:00Z"
+    )
+
+    @field_validator("requests_per_minute", "documents", "bytes", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError
+        return value
+
+    @property
+    def entry(self) -> KeyEntry:
+        """The key's digest and its holder."""
+        restriction = None
+        if (self.filter, self.documents, self.bytes) != (None, None, None):
+            restriction = Restriction(self.filter, self.collections, self.documents, self.bytes)
+        # A key that replaces another has the same caller. A key with another filter has not: it gets no replays.
+        filtered = "" if self.filter is None else f" filter {condition_digest(self.filter).hex()}"
+        holder = Holder(
+            self.name,
+            self.scope,
+            self.collections,
+            hashlib.sha256(f"name {self.name}{filtered}".encode()).hexdigest(),
+            restriction,
+            self.requests_per_minute,
+            self.expires,
+        )
+        return bytes.fromhex(self.sha256), holder
+
+
 def line_of(name: str, scope: str, collections: str, key: str, **limits: Any) -> str:
     """Return the line that describes a key in the key file.
 
@@ -119,7 +203,7 @@ def line_of(name: str, scope: str, collections: str, key: str, **limits: Any) ->
     Raises:
         KeysUnusable: a field is invalid.
     """
-    required = dict(zip(FIELDS, (name, scope, collections, digest_of(key).hex()), strict=True))
+    required = {"name": name, "scope": scope, "collections": collections, "sha256": digest_of(key).hex()}
     line = json.dumps(required | limits, ensure_ascii=False)
     _read_line(line, "the key")
     return line
@@ -151,85 +235,25 @@ def read_keys(content: bytes) -> list[KeyEntry]:
 
 def _read_line(line: str, where: str) -> KeyEntry:
     try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        record = None
-    if not isinstance(record, dict):
-        raise KeysUnusable(f"{where} is not a JSON object: wanted {WANTED}")
-    if not record.keys() >= set(FIELDS) or record.keys() - {*FIELDS, *OPTIONAL_FIELDS}:
-        raise KeysUnusable(
-            f"{where} wants the fields {', '.join(FIELDS)}, may have {', '.join(OPTIONAL_FIELDS)}, and no others"
-        )
-    if not all(isinstance(record[name], str) for name in FIELDS):
-        raise KeysUnusable(f"{where}: {', '.join(FIELDS)} are strings")
-    name, scope, collections, digest = (record[name] for name in FIELDS)
-    if not NAME.fullmatch(name):
-        raise KeysUnusable(f"{where}: a name is 1 to 64 letters, digits, dots, underscores, dashes or @")
-    if scope not in SCOPES:
-        raise KeysUnusable(f"{where}: a scope is read, feedback or write")
-    if not DIGEST.fullmatch(digest):
-        raise KeysUnusable(f"{where}: sha256 is 64 hexadecimal digits")
-    prefixes = _read_prefixes(collections, where)
-    quotas = {name: _read_quota(name, record[name], where) for name in QUOTAS if name in record}
-    requests_per_minute = quotas.pop("requests_per_minute", None)
-    condition = _read_filter(record["filter"], where) if "filter" in record else None
-    restriction = None
-    if condition is not None or quotas:
-        restriction = Restriction(condition, prefixes, quotas.get("documents"), quotas.get("bytes"))
-    # A key that replaces another has the same caller. A key with another filter has not: it gets no replays.
-    caller = f"name {name}" if condition is None else f"name {name} filter {condition_digest(condition).hex()}"
-    holder = Holder(
-        name,
-        SCOPES[scope],
-        prefixes,
-        hashlib.sha256(caller.encode()).hexdigest(),
-        restriction,
-        requests_per_minute,
-        _read_expiry(record["expires"], where) if "expires" in record else None,
-    )
-    return bytes.fromhex(digest), holder
+        return KeyLine.model_validate_json(line).entry
+    except ValidationError as error:
+        raise KeysUnusable(f"{where}{_describe(error)}") from None
 
 
-def _read_prefixes(collections: str, where: str) -> tuple[str, ...]:
-    """Return the prefixes of a list with commas; empty for all collections."""
-    prefixes = tuple(collections.split(",")) if collections else ()
-    if not all(PREFIX.fullmatch(prefix) for prefix in prefixes):
-        raise KeysUnusable(
-            f"{where}: collections is what their names begin with, several with commas between; or empty for all of "
-            "them"
-        )
-    return prefixes
-
-
-def _read_quota(name: str, value: Any, where: str) -> int:
-    limit = MAX_REQUESTS_PER_MINUTE if name == "requests_per_minute" else MAX_QUOTA
-    if type(value) is not int or not 1 <= value <= limit:
-        raise KeysUnusable(f"{where}: {name} is a whole number from 1 to {limit}")
-    return value
-
-
-def _read_filter(tree: Any, where: str) -> Condition:
-    try:
-        condition = parse_condition(tree)
-    except InvalidCondition as error:
-        position = f" at {error.pointer}" if error.pointer else ""
-        raise KeysUnusable(f"{where}: filter is not a filter of documents{position}") from None
-    if condition.depth > MAX_FILTER_DEPTH or condition.operands > MAX_FILTER_VALUES:
-        raise KeysUnusable(
-            f"{where}: a filter nests at most {MAX_FILTER_DEPTH} deep and compares with at most {MAX_FILTER_VALUES} "
-            "values"
-        )
-    return condition
-
-
-def _read_expiry(value: Any, where: str) -> datetime:
-    message = f"{where}: expires is an instant as RFC 3339 writes it, such as 2027-01-31T18:00:00Z"
-    if not isinstance(value, str) or not RFC3339.fullmatch(value):
-        raise KeysUnusable(message)
-    try:
-        return datetime.fromisoformat(value.upper())
-    except ValueError:
-        raise KeysUnusable(message) from None
+def _describe(error: ValidationError) -> str:
+    """Return what a line lacks or the first field that is invalid, without its content."""
+    flaws = error.errors(include_url=False, include_context=False, include_input=False)
+    kinds = {flaw["type"] for flaw in flaws}
+    if kinds & {"json_invalid", "model_type"}:
+        return f" is not a JSON object: wanted {WANTED}"
+    if kinds & {"missing", "extra_forbidden"}:
+        fields = KeyLine.model_fields
+        required = ", ".join(name for name, field in fields.items() if field.is_required())
+        optional = ", ".join(name for name, field in fields.items() if not field.is_required())
+        return f" wants the fields {required}, may have {optional}, and no others"
+    flaw = flaws[0]
+    field = KeyLine.model_fields[str(flaw["loc"][0])]
+    return f": {flaw['msg'] if flaw['type'] == 'filter' else field.description}"
 
 
 @dataclass
