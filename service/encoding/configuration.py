@@ -21,23 +21,20 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pydantic
+from pydantic import ConfigDict, Field, ValidationError
 
 from service.encoding.errors import EncodingError
 from service.encoding.models.network import Precision
-from service.encoding.remote import InvalidRemoteSettings, RemoteSettings
+from service.encoding.remote import RemoteSettings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_BYTES = 1_048_576
 NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
-LOCAL_FIELDS = ("model", "precision", "query_prefix", "document_prefix")
-REMOTE_TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("url", "model", "api_key_env", "query_prefix", "document_prefix"), (str,)),
-    **dict.fromkeys(("dimensions", "batch_texts", "batch_tokens", "concurrency", "requests_per_minute"), (int,)),
-    "timeout_seconds": (int, float),
-}
-TYPE_NAMES = {str: "a text", int: "a whole number", float: "a number"}
-
 Position = tuple[str, ...]
 """The keys on the way from the top of the file to a value."""
 
@@ -46,7 +43,7 @@ class EncodersUnusable(ValueError):
     """The file of encoders is unreadable or invalid."""
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True))
 class LocalSettings:
     """The settings of an encoder of this machine.
 
@@ -59,7 +56,7 @@ class LocalSettings:
     """
 
     name: str
-    model: str
+    model: Annotated[str, Field(min_length=1)]
     precision: Precision
     query_prefix: str | None = None
     document_prefix: str | None = None
@@ -78,6 +75,12 @@ class LocalSettings:
         """
         changes = {f"{purpose}_prefix": prefix for purpose, prefix in self.prompts.items()}
         return f"{model} {json.dumps(changes, ensure_ascii=False)}" if changes else model
+
+
+LOCAL_SETTINGS = tuple(field.name for field in fields(LocalSettings) if field.name != "name")
+REMOTE_SETTINGS = tuple(
+    {"api_key": "api_key_env"}.get(field.name, field.name) for field in fields(RemoteSettings) if field.name != "name"
+)
 
 
 @dataclass(frozen=True)
@@ -161,40 +164,42 @@ def _read_encoder(
         raise _Flaw(f"the name of an encoder is 1 to 64 letters, digits and ._-/, it is {name!r}", *position)
     if not isinstance(table, dict):
         raise _Flaw(f"an encoder is a table: write [encoders.{name}]", *position)
-    if "url" in table:
-        return _read_remote(name, table, key_of)
-    if unfit := [key for key in table if key in REMOTE_TYPES and key not in LOCAL_FIELDS]:
+    if "url" not in table and (unfit := [key for key in table if key in REMOTE_SETTINGS and key not in LOCAL_SETTINGS]):
         raise _Flaw(f"{unfit[0]} is for an encoder with a url, and {name} has none", *position, unfit[0])
-    _require_known(table, LOCAL_FIELDS, f"an encoder without a url, {name},", *position)
-    model, chosen = table.get("model"), table.get("precision", precision)
-    if not isinstance(model, str) or not model:
-        raise _Flaw(f"model of {name} is the name or the path of a model on this machine", *position, "model")
-    if chosen not in PRECISIONS:
-        raise _Flaw(f"precision of {name} is one of {', '.join(PRECISIONS)}, it is {chosen!r}", *position, "precision")
-    for key in ("query_prefix", "document_prefix"):
-        if not isinstance(table.get(key, ""), str):
-            raise _Flaw(f"{key} of {name} is a text, it is {table[key]!r}", *position, key)
-    return LocalSettings(name, model, chosen, table.get("query_prefix"), table.get("document_prefix"))
-
-
-def _read_remote(name: str, table: Mapping[str, Any], key_of: Callable[[str], str]) -> RemoteSettings:
-    position = ("encoders", name)
-    _require_known(table, tuple(REMOTE_TYPES), f"an encoder with a url, {name},", *position)
-    for key, value in table.items():
-        if type(value) not in REMOTE_TYPES[key]:
-            raise _Flaw(f"{key} of {name} is {TYPE_NAMES[REMOTE_TYPES[key][-1]]}, it is {value!r}", *position, key)
-    required = {field.name for field in fields(RemoteSettings) if field.default is MISSING} - {"name"}
-    if missing := sorted(required - table.keys()):
-        raise _Flaw(f"{name} has a url and no {missing[0]}", *position)
-    values = {key: value for key, value in table.items() if key != "api_key_env"}
+    settings, owner = (REMOTE_SETTINGS, "with") if "url" in table else (LOCAL_SETTINGS, "without")
+    _require_known(table, settings, f"an encoder {owner} a url, {name},", *position)
     try:
-        if "api_key_env" in table:
-            values["api_key"] = key_of(table["api_key_env"])
-        return RemoteSettings(name, **values)
-    except InvalidRemoteSettings as error:
-        raise _Flaw(f"{error.field} of {name}: {error}", *position, error.field) from None
+        if "url" not in table:
+            return LocalSettings(name, **{"precision": precision, **table})
+        values = {key: value for key, value in table.items() if key != "api_key_env"}
+        return RemoteSettings(name, api_key=_read_key(name, table, key_of), **values)
+    except ValidationError as error:
+        flaw = error.errors(include_url=False, include_context=False)[0]
+        key = str(flaw["loc"][0]).replace("api_key", "api_key_env")
+        raise _Flaw(_describe(name, key, flaw, "url" in table), *position, key) from None
+
+
+def _read_key(name: str, table: Mapping[str, Any], key_of: Callable[[str], str]) -> str | None:
+    """Return the key of a provider from the variable that its table names; None if it names none."""
+    variable = table.get("api_key_env")
+    if variable is None:
+        return None
+    try:
+        if not isinstance(variable, str):
+            raise ValueError(f"Input should be a valid string, it is {variable!r}")
+        return key_of(variable)
     except ValueError as error:
-        raise _Flaw(f"api_key_env of {name}: {error}", *position, "api_key_env") from None
+        raise _Flaw(f"api_key_env of {name}: {error}", "encoders", name, "api_key_env") from None
+
+
+def _describe(name: str, key: str, flaw: ErrorDetails, is_remote: bool) -> str:
+    """Return the message for a setting that is missing or invalid. It shows no address and no key, which may be
+    secrets.
+    """
+    if flaw["type"] == "missing":
+        return f"{name} has {'a url and ' if is_remote else ''}no {key}: add it"
+    shown = "" if flaw["type"] == "setting" or key in ("url", "api_key_env") else f", it is {flaw['input']!r}"
+    return f"{key} of {name}: {flaw['msg']}{shown}"
 
 
 def _require_known(table: Mapping[str, Any], settings: tuple[str, ...], owner: str, *position: str) -> None:

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 from service.encoding.remote.encoder import RemoteEncoder, load_remote
-from service.encoding.remote.settings import InvalidRemoteSettings, RemoteSettings
+from service.encoding.remote.settings import RemoteSettings

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from service.encoding.background import TOPICS
 
@@ -19,19 +23,41 @@ KEY_CHARACTERS = re.compile(r"[\x21-\x7e]+")
 """The characters of a key: all of them can stand in a header."""
 
 
-class InvalidRemoteSettings(ValueError):
-    """A setting of an encoder behind a URL is invalid.
+def _check_url(url: str) -> str:
+    """Check that a text is a base URL without secrets, which logs and errors may show."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
+        raise _flaw("Expected a URL such as http://127.0.0.1:11434/v1, with http or https and a host.")
+    if parts.username is not None or parts.password is not None:
+        raise _flaw("The URL holds a user or a password. Put a key into a variable, and name that with api_key_env.")
+    if parts.query or parts.fragment:
+        raise _flaw("The URL has a part after ? or #. Leave it out.")
+    if parts.path.rstrip("/").endswith(f"/{ENDPOINT}"):
+        raise _flaw(f"The URL ends in /{ENDPOINT}, which is added to it. Leave that out.")
+    return url
 
-    Attributes:
-        field: the name of the setting.
-    """
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+def _check_model(model: str) -> str:
+    if not model or not model.isprintable():
+        raise _flaw(f"Expected the name of the provider's model, got {model!r}.")
+    return model
 
 
-@dataclass(frozen=True)
+def _check_key(key: str | None) -> str | None:
+    if key is not None and not KEY_CHARACTERS.fullmatch(key):
+        raise _flaw("Expected a key of visible ASCII characters, without spaces and line breaks.")
+    return key
+
+
+def _flaw(message: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{message}", {"message": message})
+
+
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True))
 class RemoteSettings:
     """The settings of an encoder that a provider computes, behind an OpenAI-compatible URL.
 
@@ -49,44 +75,21 @@ class RemoteSettings:
         timeout_seconds: the time within which a call is answered, with all its repetitions.
 
     Raises:
-        InvalidRemoteSettings: a value is outside its range.
+        ValidationError: a value is outside its range; the error does not show it.
     """
 
     name: str
-    url: str
-    model: str
-    api_key: str | None = field(default=None, repr=False)
-    dimensions: int | None = None
+    url: Annotated[str, AfterValidator(_check_url)]
+    model: Annotated[str, AfterValidator(_check_model)]
+    api_key: Annotated[str | None, AfterValidator(_check_key)] = field(default=None, repr=False)
+    dimensions: Annotated[int, Field(ge=1, le=MAX_DIMENSIONS)] | None = None
     query_prefix: str = ""
     document_prefix: str = ""
-    batch_texts: int = 32
-    batch_tokens: int = 8192
-    concurrency: int = 4
-    requests_per_minute: int | None = None
-    timeout_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Check every value.
-
-        Raises:
-            InvalidRemoteSettings: a value is outside its range.
-        """
-        _check_url(self.url)
-        if not self.model or not self.model.isprintable():
-            raise InvalidRemoteSettings("model", f"Expected the name of the provider's model, got {self.model!r}.")
-        if self.api_key is not None and not KEY_CHARACTERS.fullmatch(self.api_key):
-            raise InvalidRemoteSettings(
-                "api_key_env", "Expected a key of visible ASCII characters, without spaces and line breaks."
-            )
-        _check_range("dimensions", self.dimensions, 1, MAX_DIMENSIONS)
-        _check_range("batch_texts", self.batch_texts, 1, MAX_BATCH_TEXTS)
-        _check_range("batch_tokens", self.batch_tokens, 1, 10_000_000)
-        _check_range("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
-        _check_range("requests_per_minute", self.requests_per_minute, 1, 1_000_000)
-        if not (math.isfinite(self.timeout_seconds) and 0 < self.timeout_seconds <= 3600):
-            raise InvalidRemoteSettings(
-                "timeout_seconds", f"Expected a number of seconds up to 3600, got {self.timeout_seconds}."
-            )
+    batch_texts: Annotated[int, Field(ge=1, le=MAX_BATCH_TEXTS)] = 32
+    batch_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 8192
+    concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] = 4
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 60.0
 
     @property
     def endpoint(self) -> str:
@@ -112,29 +115,3 @@ class RemoteSettings:
         """The text that a measurement belongs to: another one means that the encoder has to be measured again."""
         topics = hashlib.blake2b(repr(TOPICS).encode(), digest_size=8).hexdigest()
         return f"{self.model_identity} topics {topics}"
-
-
-def _check_url(url: str) -> None:
-    """Raise InvalidRemoteSettings unless a text is a base URL without secrets, which logs and errors may show."""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or not url.isprintable() or " " in url:
-        raise InvalidRemoteSettings(
-            "url", "Expected a URL such as http://127.0.0.1:11434/v1, with http or https and a host."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise InvalidRemoteSettings(
-            "url", "The URL holds a user or a password. Put a key into a variable, and name that with api_key_env."
-        )
-    if parts.query or parts.fragment:
-        raise InvalidRemoteSettings("url", "The URL has a part after ? or #. Leave it out.")
-    if parts.path.rstrip("/").endswith(f"/{ENDPOINT}"):
-        raise InvalidRemoteSettings("url", f"The URL ends in /{ENDPOINT}, which is added to it. Leave that out.")
-
-
-def _check_range(field: str, value: int | None, low: int, high: int) -> None:
-    if value is not None and not (type(value) is int and low <= value <= high):
-        raise InvalidRemoteSettings(field, f"Expected a whole number from {low} to {high}, got {value!r}.")

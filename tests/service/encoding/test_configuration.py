@@ -89,21 +89,36 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         ),
         ('colour = "red"\n' + ONE, 1, "the top of the file has no setting 'colour'"),
         (ONE + "dimensions = 3", 3, "dimensions is for an encoder with a url, and a has none"),
-        (ONE + 'precision = "float16"', 3, "one of float32, bfloat16, it is 'float16'"),
-        (ONE + "query_prefix = 3", 3, "query_prefix of a is a text, it is 3"),
-        ("[encoders.a]\nmodel = 3", 2, "model of a is the name or the path"),
-        ("[encoders.a]", 1, "model of a is the name or the path"),
+        (ONE + 'precision = "float16"', 3, "precision of a: Input should be 'float32' or 'bfloat16', it is 'float16'"),
+        (ONE + "query_prefix = 3", 3, "query_prefix of a: Input should be a valid string, it is 3"),
+        ("[encoders.a]\nmodel = 3", 2, "model of a: Input should be a valid string, it is 3"),
+        ("[encoders.a]", 1, "a has no model: add it"),
+        ('[encoders.a]\nmodel = ""', 2, "model of a: String should have at least 1 character"),
         ('default = "b"\n' + ONE, 1, r"one of the encoders \(a\), it is 'b'"),
         (ONE + '[encoders.b]\nmodel = "n"', 1, r"one of the encoders \(a, b\), it is missing"),
         ("[encoders]\na = 1", 2, r"write \[encoders.a\]"),
         ('[encoders."a b"]\nmodel = "m"', 1, "1 to 64 letters, digits"),
         (REMOTE, 1, "a has a url and no model"),
         (REMOTE + 'model = "m"\ncolour = 1', 4, "no setting 'colour'"),
-        (REMOTE + 'model = "m"\nbatch_texts = "3"', 4, "batch_texts of a is a whole number, it is '3'"),
-        (REMOTE + 'model = "m"\nbatch_texts = true', 4, "batch_texts of a is a whole number, it is True"),
-        (REMOTE + 'model = "m"\n\nbatch_texts = 0', 5, "batch_texts of a: "),
-        ('[encoders.a]\nmodel = "m"\nurl = "ftp://a"', 3, "url of a: "),
-        (REMOTE + 'model = "m"\napi_key_env = "NONE"', 4, "api_key_env of a: "),
+        (REMOTE + 'model = "m"\nbatch_texts = "3"', 4, "batch_texts of a: Input should be a valid integer, it is '3'"),
+        (
+            REMOTE + 'model = "m"\nbatch_texts = true',
+            4,
+            "batch_texts of a: .* valid integer, it is True",
+        ),
+        (
+            REMOTE + 'model = "m"\n\nbatch_texts = 0',
+            5,
+            "batch_texts of a: .*or equal to 1, it is 0",
+        ),
+        ('[encoders.a]\nmodel = "m"\nurl = "ftp://a"', 3, "url of a: Expected a URL such as"),
+        (REMOTE + 'model = "m"\napi_key_env = "NONE"', 4, "api_key_env of a: NONE is not set"),
+        (REMOTE + 'model = "m"\napi_key_env = 3', 4, "api_key_env of a: Input should be a valid string, it is 3"),
+        (
+            REMOTE + 'model = "m"\napi_key = "secret"',
+            4,
+            "no setting 'api_key': its settings are url, model,",
+        ),
     ],
 )
 def test_a_flaw_is_told_with_its_line(tmp_path: Path, text: str, line: int, told: str) -> None:
@@ -125,6 +140,18 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read(tmp_path, b"\xff")
     with pytest.raises(EncodersUnusable, match="more than 1048576 bytes"):
         read(tmp_path, b"#" * (MAX_BYTES + 1))
+
+
+def test_an_invalid_key_or_address_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "encoders.toml"
+    path.write_text(REMOTE + 'model = "m"\napi_key_env = "KEY"')
+    with pytest.raises(EncodersUnusable, match="line 4: api_key_env of a: Expected a key of visible ASCII") as refusal:
+        read_encoders(path, "float32", lambda _: "a secret")
+    assert "secret" not in str(refusal.value)
+    path.write_text('[encoders.a]\nmodel = "m"\nurl = "https://user:secret@host/v1"')
+    with pytest.raises(EncodersUnusable, match="line 3: url of a: The URL holds a user or a password") as refusal:
+        read_encoders(path, "float32", str)
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_key_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
