@@ -16,24 +16,11 @@ from service.commands.page import page
 from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
 from softkv.cli import add_remote_commands, create_program
-from softkv.commands.command_line import OPERATE, START, Command, CommandError, Misused
+from softkv.commands.command_line import OPERATE, START, Command, CommandError
 
 
 class ServiceCommand(ServeCommand):
-    """A command whose options are the service's settings.
-
-    If an option has an old name, the error gives the new name.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options of a command; raise an error that gives the new name for a renamed option."""
-        from service.settings import RENAMED
-
-        for argument in args:
-            option = argument.partition("=")[0]
-            if option.startswith("--") and (new := RENAMED.get(option[2:].replace("-", "_"))):
-                raise Misused(f"{option} is called --{new.replace('_', '-')} now: write that")
-        return super().parse_args(ctx, args)
+    """A command whose options are the service's settings."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; if it cannot import something, name distributions that have files in softkv's folders."""

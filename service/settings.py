@@ -57,19 +57,6 @@ START, ACCESS, NETWORK, STORAGE = map(Group, ("Start", "Access", "Network", "Sto
 COMPUTATION, LIMITS, OPERATION = map(Group, ("Computation", "Limits", "Logs and shutdown"))
 SECRET = object()
 """The mark of a setting without an option, because other users of a machine can read its command lines."""
-RENAMED = {
-    "head_seconds": "header_timeout",
-    "body_seconds": "body_timeout",
-    "body_rate": "min_transfer_rate",
-    "idle_seconds": "keepalive_timeout",
-    "originals": "vector_storage",
-    "slow_ms": "slow_request_ms",
-}
-"""New names of settings by their old ones, which are refused."""
-REMOVED = {
-    name: f"`softkv cluster up` takes --{option}" for name, option in (("slots", "servers"), ("copies", "copies"))
-}
-"""Replacements of settings that were removed."""
 
 
 class Settings(BaseSettings):
@@ -251,17 +238,6 @@ class Settings(BaseSettings):
         description="seconds for which `/readyz` fails before a service that got SIGTERM "
         "[stops](../operate/lifecycle.md#stop)",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_old_names(cls, values: Any) -> Any:
-        for name in os.environ:
-            prefix, _, old = name.upper().partition("_")
-            if prefix == "SOFTKV" and (new := RENAMED.get(old.lower())):
-                raise ValueError(f"{name} is called SOFTKV_{new.upper()} now: set that instead")
-            if prefix == "SOFTKV" and (instead := REMOVED.get(old.lower())):
-                raise ValueError(f"{name} was removed: leave it out, {instead}")
-        return values
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "demo", mode="before")
     @classmethod

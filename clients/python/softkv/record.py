@@ -6,21 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 
-class RenamedAttributes:
-    """Base of classes whose removed attributes raise an error that names the replacement."""
-
-    _instead: ClassVar[Mapping[str, str]] = {}
-
-    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
-
-        def __getattr__(self, name: str) -> Any:
-            if name in self._instead:
-                raise AttributeError(self._instead[name])
-            return super().__getattribute__(name)  # raises Python's own AttributeError
-
-
 @dataclass_transform(frozen_default=True)
-class Record(RenamedAttributes):
+class Record:
     """The base of small immutable classes with named fields: a frozen dataclass without generated code.
 
     The client has about thirty records. Generating the code of thirty dataclasses takes as long as importing the HTTP
@@ -29,6 +16,15 @@ class Record(RenamedAttributes):
 
     _names: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
+    _instead: ClassVar[Mapping[str, str]] = {}
+    """Messages for attributes of other libraries, each of which names the record's own."""
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self._instead:
+                raise AttributeError(self._instead[name])
+            return super().__getattribute__(name)  # raises Python's own AttributeError
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -100,27 +100,6 @@ test("one document stands out, several share the weight, or there is nothing", a
   assert.equal((await compass.attend([1, 0], { null: false, top_k: 0 })).best, undefined);
 });
 
-test("what was called answered is no field, and says what is", async (t) => {
-  const compass = await collection<string>(t, VECTORS, COMPASS);
-  const answer = await compass.attend([1, 0]);
-  const swept = await compass.sweep([1, 0], [0.5]);
-  const streamed = [];
-  for await (const each of compass.attendStream([1, 0])) streamed.push(each);
-  const answers: object[] = [answer, answer.evidence, ...streamed, ...streamed.map((each) => each.evidence)];
-  const swepts: object[] = swept.temperatures.map((each) => each.evidence);
-  assert.ok(streamed.length && swepts.length);
-  for (const each of [...answers, ...swepts] as { answered?: unknown }[]) {
-    assert.throws(() => each.answered, /^TypeError: answered gave way to verdict: write answer\.verdict !== "none"/);
-  }
-  assert.deepEqual(JSON.parse(JSON.stringify(answer.evidence)), { ...answer.evidence });
-  assert.equal("answered" in { ...answer.evidence }, false);
-  await assert.rejects(compass.attend([1, 0], { answer_if: 0.5 } as never), (error) => {
-    assert.ok(error instanceof Invalid);
-    assert.match(error.message, /min_confidence/);
-    return true;
-  });
-});
-
 test("texts are asked in words", async (t) => {
   const { encoder } = await client.info();
   if (encoder === null) return t.skip("this service has no encoder");

@@ -32,8 +32,6 @@ export async function asking(maybe: AbortSignal | undefined): Promise<void> {
   await books.attend("cats", { topK: 3 });
   // @ts-expect-error: how vectors come back is the client's own matter
   await books.attend("cats", { vector_format: "numbers" });
-  // @ts-expect-error: it is min_confidence
-  await books.attend("cats", { answer_if: 0.5 });
   // @ts-expect-error: what is to be left out is left out
   await books.attend("cats", { temperature: null });
   await books.attend("cats", { filter: null, top_k: null });

@@ -64,12 +64,6 @@ NO_FIELD_OF_A_DOCUMENT = (
     "a document has no field {name}: a field of your own goes into `metadata`, and the text that is searched is `key`"
 )
 SHOWN = 60
-RENAMED = {
-    "answer_if": "answer_if is called min_confidence now: send that",
-    "answered": "answered gave way to verdict, which the evidence of every answer has: leave it out",
-}
-QUESTION = {"query", "queries", "questions"}
-"""Fields that mark a body as a question. Only in questions are old names of fields explained."""
 
 
 def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
@@ -81,7 +75,6 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         of_document: whether the body is one document or a patch of one. Other bodies have their documents in
             `documents`.
     """
-    is_question = isinstance(body, dict) and not QUESTION.isdisjoint(body)
 
     def words(error: Mapping[str, Any]) -> str:
         path = error["loc"]
@@ -89,7 +82,7 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
         if error["type"] == "extra_forbidden" and in_document:
             return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1]))
-        return (is_question and _rename_hint(error)) or words_of(error)
+        return words_of(error)
 
     return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
 
@@ -99,14 +92,6 @@ def words_of(error: Mapping[str, Any]) -> str:
     if error["type"] not in WORDS:
         return str(error["msg"])
     return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _short_text(error.get("input"))})
-
-
-def _rename_hint(error: Mapping[str, Any]) -> str | None:
-    """Return a hint with the new name if the error is about a renamed field or entry of `include`, else None."""
-    if error["type"] == "extra_forbidden":
-        return RENAMED.get(str(error["loc"][-1]))
-    named = error["type"] == "literal_error" and "include" in error["loc"] and error.get("input")
-    return RENAMED.get(named) if isinstance(named, str) else None
 
 
 def _short_text(value: Any) -> str:

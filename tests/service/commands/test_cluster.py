@@ -46,13 +46,6 @@ def test_a_value_outside_the_choices_is_a_mistake_of_usage(bare: Softkv) -> None
     assert "'disk' is not one of 'memory', 'files'" in " ".join(ended.stderr.replace("│", " ").split())
 
 
-@pytest.mark.parametrize(("name", "option"), [("SLOTS", "servers"), ("COPIES", "copies")])
-def test_a_setting_that_is_gone_is_refused_with_what_took_its_place(bare: Softkv, name: str, option: str) -> None:
-    ended = bare("cluster", *UP, "--store", STORE, **{f"SOFTKV_{name}": "2"})
-    assert ended.exit_code == 1
-    assert f"SOFTKV_{name} was removed: leave it out, `softkv cluster up` takes --{option}" in ended.stderr
-
-
 @pytest.mark.parametrize("arguments", [("up",), ("up", "--servers", "0"), (*UP, "--copies", "9"), ("shard",)])
 def test_misuse_has_its_own_exit_code(bare: Softkv, arguments: tuple[str, ...]) -> None:
     assert bare("cluster", *arguments).exit_code == 2

@@ -39,12 +39,6 @@ def refused(*options: str, **environment: str) -> str:
     return lines[0]
 
 
-def test_an_old_name_of_a_setting_is_refused_with_the_new_one(bare: Softkv) -> None:
-    assert "SOFTKV_ORIGINALS is called SOFTKV_VECTOR_STORAGE now" in refused(SOFTKV_ORIGINALS="files")
-    ended = bare("serve", "--slow-ms=5")
-    assert (ended.exit_code, ended.stderr) == (2, "softkv: --slow-ms is called --slow-request-ms now: write that\n")
-
-
 @pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
 def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running:

@@ -17,7 +17,7 @@ from softkv.answers.rendering import (
     to_arrow_table,
     to_data_frame,
 )
-from softkv.record import Record, RenamedAttributes
+from softkv.record import Record
 from softkv.wire import decode_array
 
 if TYPE_CHECKING:
@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 
 
 Verdict: TypeAlias = Literal["one", "several", "none"]
-REMOVED_ATTRIBUTES = {
-    "answered": "answered gave way to verdict: write answer.verdict != 'none', or bool(answer) for one document that "
-    "stands out"
-}
-"""Messages for attributes that were removed."""
-RENAMED_IN_COVERAGE = {
-    "of": "coverage.of is called total now: write coverage.total",
-    "missing_weight_at_most": "it is called max_missing_weight now: write coverage.max_missing_weight",
-}
-"""Messages for attributes of the coverage that were renamed."""
 
 
 class Evidence(Record):
@@ -47,8 +37,6 @@ class Evidence(Record):
 
     docs/guide/asking.md explains each field.
     """
-
-    _instead = REMOVED_ATTRIBUTES
 
     verdict: Verdict
     verdict_certain: bool
@@ -75,8 +63,6 @@ class Coverage(Record):
 
     The page docs/guide/asking.md explains it.
     """
-
-    _instead = RENAMED_IN_COVERAGE
 
     documents: int
     total: int
@@ -110,7 +96,7 @@ class Read(Record):
     quantiles: list[dict[str, Any]] | None = None
 
 
-class Answer(RenamedAttributes, Sequence[Match]):
+class Answer(Sequence[Match]):
     """The answer to a query: its matches, ordered by weight.
 
     In a condition, an answer is true if its `verdict` is "one", so one document stands out.
@@ -125,7 +111,6 @@ class Answer(RenamedAttributes, Sequence[Match]):
             without any.
     """
 
-    _instead = REMOVED_ATTRIBUTES
     applied: Mapping[str, Any] | None
 
     def __init__(

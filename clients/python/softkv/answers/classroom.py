@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from softkv.answers.answer import REMOVED_ATTRIBUTES, Verdict
+from softkv.answers.answer import Verdict
 from softkv.answers.info import Background, parse_background
 from softkv.record import Record
 from softkv.wire import decode_array
@@ -135,8 +135,6 @@ class RoomMatch(Record):
 
 class RoomAnswer(Record):
     """The answer of a room's rows, ordered by weight."""
-
-    _instead = REMOVED_ATTRIBUTES
 
     matches: list[RoomMatch]
     null_weight: float

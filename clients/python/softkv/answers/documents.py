@@ -196,12 +196,6 @@ class Part(Record):
     end: int | None = None
 
 
-RENAMED_IN_EXPLANATION = {
-    "log_parts": "log_parts is called log_weight_of_other_parts now: write explanation.log_weight_of_other_parts"
-}
-"""Messages for attributes of the explanation that were renamed."""
-
-
 class Explanation(Record):
     """The steps of the computation from a match's similarity to its weight.
 
@@ -211,8 +205,6 @@ class Explanation(Record):
         addends: the terms that full-text search and the bias added, as the service names them; None if neither was
             requested.
     """
-
-    _instead = RENAMED_IN_EXPLANATION
 
     similarity: float
     temperature: float

@@ -42,14 +42,9 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
   /** The id of the request in the service's log. */
   readonly requestId: string | undefined;
 
-  static {
-    refuseAnswered(this.prototype);
-  }
-
   constructor(content: SchemaAttendAnswer, requestId?: string) {
     const matches = content.matches.map((match) => decodeFields<Match<Value>>(match));
     Object.assign(this, content, { matches }, content.output && { output: incoming(content.output) });
-    refuseAnswered(this.evidence);
     this.requestId = requestId;
   }
 
@@ -94,7 +89,6 @@ export type Comparison<Value = unknown> = Omit<SchemaCompareAnswer, "attention" 
 
 /** Convert a sweep from the wire. */
 export function readSweep<Value>(content: SchemaSweepAnswer, requestId: string): Swept<Value> {
-  for (const { evidence } of content.temperatures) refuseAnswered(evidence);
   return { ...content, matches: content.matches.map((match) => decodeFields<SweptMatch<Value>>(match)), requestId };
 }
 
@@ -106,13 +100,4 @@ export function readComparison<Value>(content: SchemaCompareAnswer, requestId: s
     top_k: { ...top_k, matches: top_k.matches.map((match) => decodeFields<SweptMatch<Value>>(match)) },
     attention: new Answer<Value>(attention, requestId),
   };
-}
-
-/** Make a read of `answered` throw. No type has this field, and undefined would count as false. */
-export function refuseAnswered(content: object): void {
-  Object.defineProperty(content, "answered", { get: noAnswered });
-}
-
-function noAnswered(): never {
-  throw new TypeError('answered gave way to verdict: write answer.verdict !== "none", or answer.best for one document that stands out');
 }

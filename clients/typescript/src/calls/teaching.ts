@@ -1,6 +1,5 @@
 /** Calls for lessons: rooms that a class shares, and models of the lab. */
 
-import { refuseAnswered } from "./answer.ts";
 import { events } from "../wire/events.ts";
 import type { ServiceEvent } from "../wire/events.ts";
 import type {
@@ -45,10 +44,7 @@ export class Rooms {
 
   /** Return the content of a room: its rows, the question that is shown, and the questions that wait. */
   get(code: string, how?: How): Promise<SchemaRoom> {
-    return this.#sender.get(pathOf(code), how, (room: SchemaRoom) => {
-      if (room.question) checkQuestion(room.question);
-      return room;
-    });
+    return this.#sender.get(pathOf(code), how);
   }
 
   /** Close a room and delete its content. */
@@ -100,7 +96,7 @@ export class Rooms {
 
   /** Close the guesses, compute the answer of the rows, and show it to all. */
   reveal(code: string, question: number, secret: string, how?: How): Promise<SchemaRoomQuestion> {
-    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS, read: checkQuestion });
+    return this.#send("POST", pathOf(code, "reveal"), { question }, secret, how, { limit: WRITE_MS });
   }
 
   /** Show all participants the answer of a question at another temperature, for the presenter. */
@@ -167,12 +163,6 @@ export class Lab {
     });
     return this.#sender.ask("/v1/lab/decode", request, how, read, WRITE_MS);
   }
-}
-
-/** Return a question whose answer explains renamed fields. */
-function checkQuestion(question: SchemaRoomQuestion): SchemaRoomQuestion {
-  if (question.answer) refuseAnswered(question.answer);
-  return question;
 }
 
 function pathOf(code: string, ...below: string[]): string {
