@@ -209,9 +209,9 @@ def blend(weights: Array, value: Array) -> Array:
     if n <= BLOCK:
         return weights @ value
     blocks = n // BLOCK
-    whole = blocks * BLOCK
-    rows = xp.reshape(weights[..., :whole], (*weights.shape[:-2], m, blocks, BLOCK))
-    columns = xp.reshape(value[..., :whole, :], (*value.shape[:-2], blocks, BLOCK, d_v))
+    blocked_rows = blocks * BLOCK
+    rows = xp.reshape(weights[..., :blocked_rows], (*weights.shape[:-2], m, blocks, BLOCK))
+    columns = xp.reshape(value[..., :blocked_rows, :], (*value.shape[:-2], blocks, BLOCK, d_v))
     sums = xp.moveaxis(rows, -2, -3) @ columns  # [..., blocks, m, d_v]
-    rest = weights[..., whole:] @ value[..., whole:, :]
+    rest = weights[..., blocked_rows:] @ value[..., blocked_rows:, :]
     return xp.astype(xp.sum(sums, axis=-3, dtype=xp.float64) + rest, weights.dtype, copy=False)

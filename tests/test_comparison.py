@@ -54,13 +54,13 @@ def similar(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("feature", "quoted"), rows("softkv has"))
-def test_what_softkv_has_is_in_its_api(feature, quoted):
+def test_features_that_softkv_has_are_in_its_api(feature, quoted):
     assert quoted
     assert set(quoted) - API == set()
 
 
 @pytest.mark.parametrize(("feature", "quoted"), rows("softkv lacks"))
-def test_what_softkv_lacks_is_not_in_its_api(feature, quoted):
+def test_features_that_softkv_lacks_are_not_in_its_api(feature, quoted):
     assert quoted
     assert [name for lack in quoted for name in similar(lack)] == []
 

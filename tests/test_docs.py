@@ -54,7 +54,7 @@ def test_commands_are_answered_as_the_page_shows(page, library):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page not in (*FRAMEWORKS, TENANTS)], ids=lambda page: page.name
 )
-def test_python_prints_what_its_comments_say(page, library):
+def test_examples_in_python_print_their_comments(page, library):
     run_python(page, library.url)
 
 
@@ -145,7 +145,7 @@ def test_the_tables_of_settings_are_those_of_the_code():
     }
 
 
-def test_every_code_is_told_of_with_its_status_and_whether_to_repeat_the_request():
+def test_every_code_is_documented_with_its_status_and_whether_to_repeat_the_request():
     rows = re.findall(
         r"^\| `(\w+)` \| (\d+) \| (yes|no) \| .+ \|$", Page("docs/reference/errors.md").text, re.MULTILINE
     )

@@ -8,6 +8,8 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 OWN = [
     path
@@ -38,6 +40,9 @@ BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, ty
 SQL = {"execute", "executemany", "executescript"}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
 
+# Where the tests of a package are: each folder mirrors one of the product.
+MIRRORS = {"tests/attention": "attention", "tests/clients/python": "clients/python/softkv"}
+
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
@@ -57,8 +62,31 @@ def test_there_is_something_to_check():
     assert len(OWN) > 50
 
 
-def test_a_file_has_a_name_that_says_what_it_is():
+def test_no_file_has_a_vague_name():
     assert [name(path) for path in OWN if path.stem in VAGUE] == []
+
+
+def is_named_after_a_module(test: Path, mirrored: Path) -> bool:
+    """Return whether a test file's name begins with the name of a module or package in the mirrored folder.
+
+    Tests of several modules begin with the name of the folder.
+    """
+    modules = {path.stem for path in mirrored.glob("*.py")} | {
+        path.name for path in mirrored.iterdir() if path.is_dir()
+    }
+    subject = test.stem.removeprefix("test_")
+    return any(subject == name or subject.startswith(f"{name}_") for name in modules | {mirrored.name})
+
+
+@pytest.mark.parametrize(("tests", "product"), MIRRORS.items())
+def test_a_test_file_is_named_after_its_module(tests: str, product: str) -> None:
+    files = sorted((ROOT / tests).rglob("test_*.py"))
+    assert len(files) > 30
+    assert [
+        name(file)
+        for file in files
+        if not is_named_after_a_module(file, ROOT / product / file.parent.relative_to(ROOT / tests))
+    ] == []
 
 
 def test_only_settings_reads_the_environment():

@@ -53,7 +53,7 @@ def site(tmp_path, kept, monkeypatch):
     cache.package_directory.cache_clear()
 
 
-def test_its_name_says_what_it_fits(tmp_path, site):
+def test_the_name_of_the_wheel_declares_its_python_and_platform(tmp_path, site):
     (wheel,) = (tmp_path / "dist").iterdir()
     name, version, _, (tag,) = parse_wheel_filename(wheel.name)
     assert (name, str(version)) == ("softkv-kernels", PROJECT["version"])
@@ -71,7 +71,7 @@ def test_its_name_says_what_it_fits(tmp_path, site):
         (["linux_aarch64"], "linux_aarch64"),
     ],
 )
-def test_it_runs_wherever_numba_s_own_wheel_does(monkeypatch, tags, oldest):
+def test_the_wheel_runs_on_the_platforms_of_numba(monkeypatch, tags, oldest):
     class Numba:
         def read_text(self, name):
             return "Wheel-Version: 1.0\n" + "".join(f"Tag: cp311-cp311-{tag}\n" for tag in tags)
@@ -80,7 +80,7 @@ def test_it_runs_wherever_numba_s_own_wheel_does(monkeypatch, tags, oldest):
     assert kernels_wheel.platform() == oldest
 
 
-def test_what_is_installed_is_loaded_and_not_made(site):
+def test_installed_machine_code_is_loaded_and_not_compiled(site):
     assert cache.package_directory() == site / cache.PACKAGE / cache.key()
     installed = doubled()
     assert installed(3, 0.5) == 3
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_ignored_with_one_line_and_made_anew(site, caplog):
     assert [path.name for path in cache.folder().iterdir()] == [file.name]
 
 
-def test_what_was_made_by_other_versions_is_ignored_with_one_line(site, caplog):
+def test_machine_code_of_other_versions_is_ignored_with_one_line(site, caplog):
     package = site / cache.PACKAGE
     (package / cache.key()).rename(package / ("0" * 32))
     with caplog.at_level(logging.WARNING):

@@ -30,7 +30,7 @@ def described(openapi):
     return Description(openapi)
 
 
-def test_the_page_is_what_the_description_says(openapi):
+def test_the_page_matches_the_description(openapi):
     assert FILE.read_text(encoding="utf-8") == page(openapi), f"docs/{FILE.name} is out of date: run make openapi"
 
 
@@ -47,13 +47,13 @@ def test_every_name_of_the_description_is_explained_and_no_other(described):
     assert not rows - names, "tests/names.py names these, which no request and no answer has"
 
 
-def test_every_row_says_where_it_is_used_and_what_it_means(described):
+def test_every_row_names_its_uses_and_its_meaning(described):
     for name, row in (described.fields | described.headers).items():
         assert row.sent or row.answered, name
         assert row.means(), name
 
 
-def test_a_meaning_is_said_for_each_tag_if_they_differ():
+def test_a_name_with_several_meanings_has_one_for_each_tag():
     schema = {"properties": {"n": {"description": "Left out: 1. The number. More of it."}, "m": {"$ref": "#/a/b/M"}}}
     file = {
         "components": {"securitySchemes": {}, "schemas": {}, "b": {"M": {"description": "A mode.", "enum": [1, 2]}}},

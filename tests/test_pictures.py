@@ -24,7 +24,7 @@ def numbers() -> dict[str, Any]:
     return content
 
 
-def test_each_file_is_what_the_program_draws(numbers: dict[str, Any]) -> None:
+def test_each_file_matches_its_program(numbers: dict[str, Any]) -> None:
     drawn = pictures.draw(numbers)
     assert {path.name for path in pictures.FOLDER.glob("*.svg")} == drawn.keys()
     for name, content in drawn.items():

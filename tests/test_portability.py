@@ -13,7 +13,7 @@ from attention.lookup.memory.blocks import machine_memory
 from service.storage.directory import Ballast
 
 
-def test_it_starts_without_what_only_posix_has() -> None:
+def test_the_packages_start_without_modules_of_posix() -> None:
     command = [sys.executable, "-m", "tests.portability"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert finished.returncode == 0, finished.stderr

@@ -60,7 +60,7 @@ def test_a_page_explains_the_placeholder_as_long_as_it_is_one(name):
 
 @pytest.mark.skipif(PLACEHOLDER not in CLONE, reason="softkv is published")
 @pytest.mark.parametrize("page", [page for page in LINKING if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
-def test_no_page_installs_by_name_what_is_not_published(page):
+def test_no_page_installs_an_unpublished_package_by_name(page):
     installing = [part for part in page.text.split("\n\n") if BY_NAME.search(part)]
     assert [part for part in installing if "--find-links" not in part and "published" not in part] == []
 
@@ -70,7 +70,7 @@ def test_a_chinese_page_has_the_code_of_the_english_one(english):
     assert CHINESE[english].blocks == english.blocks
 
 
-def test_the_tutorial_shows_what_a_first_start_prints():
+def test_the_tutorial_shows_the_lines_of_a_first_start():
     """Each line of the block comes from a start with the demo collections of `make run`, in the same order."""
     names = re.findall(r"^DEMO \?= (.+)$", Page("Makefile").text, re.MULTILINE)[0].split(",")
     demos = {name: Progress(name) for name in names}
@@ -101,7 +101,7 @@ def count(name: str) -> int:
     return sum(1 for _ in DEMOS[name].documents())
 
 
-def test_the_tutorial_shows_what_the_command_prints(tmp_path, monkeypatch):
+def test_the_tutorial_shows_the_output_of_the_command(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     from softkv.cli import program

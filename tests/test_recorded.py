@@ -33,7 +33,7 @@ def test_each_recording_has_its_file():
 
 
 @pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
-def test_the_beginning_of_a_training_is_what_was_recorded(name):
+def test_the_beginning_of_a_training_matches_the_record(name):
     recorded, again = read(name), learn(name, last=STEPS, models=("transformer", "gru_attention"))
     assert recorded["sources"] == [{**source, "tokens": list(source["tokens"])} for source in again["sources"]]
     for model, run in again["runs"].items():
@@ -73,7 +73,7 @@ def test_the_recorded_translation_crosses():
 
 
 @pytest.mark.thorough
-def test_the_beginning_of_the_captions_is_what_was_recorded():
+def test_the_beginning_of_the_captions_matches_the_record():
     recorded, again = read("pictures"), pictures(last=STEPS)
     n = len(again["moments"])
     np.testing.assert_allclose(
@@ -92,7 +92,7 @@ def test_recorded_captions_are_right():
     assert sum(right) >= SHOWN - 1
 
 
-def test_the_beginning_of_the_pairs_is_what_was_recorded():
+def test_the_beginning_of_the_pairs_matches_the_record():
     recorded, again = read("pairs"), pairs(last=STEPS - 1)
     n = len(recorded["pairs"])
     before = [unpack_weights(data["before"], n, n) for data in (recorded, again)]

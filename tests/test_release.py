@@ -125,7 +125,7 @@ def test_a_release_is_a_commit_and_a_tag_that_states_one_version_everywhere(chec
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_it_pushes_nothing_and_says_what_to_push(checkout: Path) -> None:
+def test_a_release_pushes_nothing_and_prints_the_command_to_push(checkout: Path) -> None:
     origin = checkout.parent / "origin"
     lines = make_release(checkout, "VERSION=0.1.0").stdout.splitlines()
     assert git(origin, "tag") == ""
@@ -158,7 +158,7 @@ def test_the_next_release_has_its_own_changes_and_date(checkout: Path) -> None:
         ("0.0.9", "Expected VERSION 0.1.0 or later, as pyproject.toml says, got 0.0.9."),
     ],
 )
-def test_a_version_that_is_none_changes_nothing(checkout: Path, version: str, message: str) -> None:
+def test_an_invalid_version_changes_nothing(checkout: Path, version: str, message: str) -> None:
     before = state(checkout)
     command = [sys.executable, "-m", "tests.release", version]
     refused = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
@@ -285,7 +285,7 @@ def test_no_change_is_listed_twice() -> None:
     assert [change for change in changes if changes.count(change) > 1] == []
 
 
-def test_packages_say_who_made_them_and_for_what() -> None:
+def test_packages_have_authors_keywords_and_addresses() -> None:
     projects = [
         tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         for path in (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml"))

@@ -55,7 +55,7 @@ def test_an_action_is_pinned_by_its_commit_and_says_its_version(name: str) -> No
 
 
 @each
-def test_a_job_makes_only_what_the_makefile_has(name: str) -> None:
+def test_a_job_runs_only_targets_of_the_makefile(name: str) -> None:
     rules = re.findall(r"^([\w -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     targets = {target for rule in rules for target in rule.split()}
     commands = [step["run"] for job in jobs(name).values() for step in job["steps"] if "run" in step]
@@ -93,7 +93,7 @@ def test_every_distribution_is_published_from_an_environment_of_its_own() -> Non
     assert [project for project in published if f"`{project}`" not in RELEASING] == []
 
 
-def test_every_job_that_publishes_says_what_it_needs() -> None:
+def test_every_publishing_job_documents_its_requirements() -> None:
     publishing = {
         name for name, job in jobs("release.yml").items() if {"id-token", "packages"} & set(job.get("permissions", {}))
     }

@@ -330,13 +330,13 @@ def choose_way(model: SentenceEncoder, design: Design, precision: str) -> int:
     return FLOAT32 if multiplication == THREE and not (like_bert and model.unit_length) else multiplication
 
 
-def network(model: SentenceEncoder, way: int) -> Network:
+def network(model: SentenceEncoder, multiplication: int) -> Network:
     """Return the model's parameters in the layout that the kernels read."""
     layers, embeddings = model.encoder.layers, model.embeddings
-    columns = columns_of(way)
+    columns = columns_of(multiplication)
     d_model = int(embeddings.tokens.shape[1])
     affine = (projection, output, partial(inner, columns=columns), outer)
-    matrices, biases = zip(*(pack_maps(layers, map_, way, columns) for map_ in affine), strict=True)
+    matrices, biases = zip(*(pack_maps(layers, map_, multiplication, columns) for map_ in affine), strict=True)
     norms = normalisations(model)
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
@@ -366,7 +366,7 @@ def network(model: SentenceEncoder, way: int) -> Network:
 
 
 def pack_maps(
-    layers: Sequence[EncoderLayer], map_of: Callable[[EncoderLayer], Linear], way: int, columns: int
+    layers: Sequence[EncoderLayer], map_of: Callable[[EncoderLayer], Linear], multiplication: int, columns: int
 ) -> tuple[Words, F32]:
     """Return the panels of one affine map of each layer, flat, and its biases [l, n].
 
@@ -380,7 +380,7 @@ def pack_maps(
             biases.append(bias(linear))
             yield to_float32(linear.weight)
 
-    return pack_panels(matrices(), len(layers), way, columns).reshape(-1), np.stack(biases)
+    return pack_panels(matrices(), len(layers), multiplication, columns).reshape(-1), np.stack(biases)
 
 
 def position_vectors(model: SentenceEncoder) -> F32:

@@ -187,9 +187,9 @@ class MetadataCache:
                 self._expire(changed, returned=returned)
                 self._version, self._expired_until = extent.version, expiry.start
         while True:
-            lost = self._fetch_statistics(first_rows, version)
+            lost_shards = self._fetch_statistics(first_rows, version)
             with suppress(ShardsLost):
-                return self._build_metadata(record, version, expiry, first_rows, lost)
+                return self._build_metadata(record, version, expiry, first_rows, lost_shards)
 
     def _read_expiry(self, collection: int, now: int) -> tuple[CollectionRecord, Extent, ExpirySpan, RowNumbers]:
         """Read a collection and its documents that expire, all at the same moment.
@@ -217,10 +217,10 @@ class MetadataCache:
         version: CollectionVersion,
         expiry: ExpirySpan,
         first_rows: Sequence[int],
-        lost: frozenset[int],
+        lost_shards: frozenset[int],
     ) -> CollectionMetadata:
         present = {
-            row: self._statistics[row] for row in first_rows if row not in lost and self._statistics[row].facts.n
+            row: self._statistics[row] for row in first_rows if row not in lost_shards and self._statistics[row].facts.n
         }
         view = self._view(record, version, present)
         return CollectionMetadata(
@@ -229,8 +229,8 @@ class MetadataCache:
             record.keyless,
             expiry,
             view,
-            lost,
-            self._sum_missing(record, view, lost),
+            lost_shards,
+            self._sum_missing(record, view, lost_shards),
         )
 
     def summarise(self, record: CollectionRecord) -> None:
@@ -291,12 +291,12 @@ class MetadataCache:
 
         Return the first rows of shards for which no server answers.
         """
-        lost = self._router.find_lost_shards(version.collection).intersection(first_rows)
-        while missing := [row for row in first_rows if row not in self._statistics and row not in lost]:
+        lost_shards = self._router.find_lost_shards(version.collection).intersection(first_rows)
+        while missing := [row for row in first_rows if row not in self._statistics and row not in lost_shards]:
             try:
                 answers = self._router.ask(version, missing, lambda _: ({"call": "facts"}, {}))
             except ShardsLost as error:
-                lost |= error.first_rows
+                lost_shards |= error.first_rows
                 continue
             for rows, answer in answers:
                 for first_row, (fields, arrays) in zip(rows, unpack_messages(*answer), strict=True):
@@ -304,7 +304,7 @@ class MetadataCache:
                     self._statistics[first_row] = ShardStatistics(
                         facts, fields["dimension"], fields["end"], fields["coded"]
                     )
-        return lost
+        return lost_shards
 
     def _view(
         self, record: CollectionRecord, version: CollectionVersion, statistics: dict[int, ShardStatistics]
@@ -332,19 +332,21 @@ class MetadataCache:
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 
-    def _sum_missing(self, record: CollectionRecord, view: RemoteView, lost: frozenset[int]) -> KeySummary | None:
+    def _sum_missing(
+        self, record: CollectionRecord, view: RemoteView, lost_shards: frozenset[int]
+    ) -> KeySummary | None:
         """Add up the summaries of the lost shards.
 
         If one of them is not current, the bounds of the sum are infinite.
         """
         documents = record.attendable - view.documents
-        if not lost or documents <= 0:
+        if not lost_shards or documents <= 0:
             return None
         width = record.settings.dimension or 0
-        if not all(map(self._has_current_summary, lost)):
-            rows = sum(shard_rows(row) + MAX_KEYS for row in lost)
+        if not all(map(self._has_current_summary, lost_shards)):
+            rows = sum(shard_rows(row) + MAX_KEYS for row in lost_shards)
             return _infinite_summary(record.settings.similarity, width, documents, rows)
-        summaries = [self._summaries[row].summary for row in sorted(lost)]
+        summaries = [self._summaries[row].summary for row in sorted(lost_shards)]
         total = reduce(add, summaries, KeySummary.empty(record.settings.similarity, width))
         return replace(total, documents=documents)
 

@@ -76,15 +76,15 @@ class Router:
 
     def find_lost_shards(self, collection: int) -> frozenset[int]:
         """Return the first rows of a collection's shards that had no answer and that no server has reported since."""
-        lost = self._lost.get(collection)
-        if not lost:
+        rounds = self._lost.get(collection)
+        if not rounds:
             return frozenset()
         now = self.roster.number
-        for first_row, since in list(lost.items()):
+        for first_row, since in list(rounds.items()):
             # The round that was under way at the loss may have asked before it.
             if now > since + 1 and self.roster.is_held((collection, first_row)):
-                lost.pop(first_row, None)
-        return frozenset(lost)
+                rounds.pop(first_row, None)
+        return frozenset(rounds)
 
     def ask(
         self, version: CollectionVersion, first_rows: Sequence[int], message: Callable[[Sequence[int]], Message]
@@ -110,8 +110,8 @@ class Router:
                     raise
                 return gather.run(first_rows)
         except ShardsLost as error:
-            lost = self._lost.setdefault(version.collection, {})
-            lost.update(dict.fromkeys(error.first_rows, self.roster.number))
+            rounds = self._lost.setdefault(version.collection, {})
+            rounds.update(dict.fromkeys(error.first_rows, self.roster.number))
             raise
 
     def _holders_changed(self, collection: int, first_rows: Iterable[int], round_number: int) -> bool:
@@ -254,16 +254,16 @@ class ScatterGather:
 
     def _group_by_server(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
         """Choose a server that was not tried yet for each shard, and return the shards by server."""
-        chosen, lost = defaultdict[str, list[int]](list), list[int]()
+        chosen, lost_shards = defaultdict[str, list[int]](list), list[int]()
         for first_row in first_rows:
             names = self._router.holders(self._version.collection, first_row)
             untried = [name for name in names if name not in tried[first_row]]
             if untried:
                 chosen[untried[0]].append(first_row)
             else:
-                lost.append(first_row)
-        if lost:
-            raise ShardsLost(lost, self._reasons or ["no server holds them"])
+                lost_shards.append(first_row)
+        if lost_shards:
+            raise ShardsLost(lost_shards, self._reasons or ["no server holds them"])
         return chosen
 
     def _take(self, call: _Call, future: Future[bytes]) -> None:

@@ -127,8 +127,8 @@ def copy(
             progress(messages()) as bar,
         ):
             totals = {record.name: record.documents for record in reader.collections()}
-            behind = dict(reader.aliases())
-            for name in dict.fromkeys(behind.get(name, name) for name in collections or totals):
+            targets = dict(reader.aliases())
+            for name in dict.fromkeys(targets.get(name, name) for name in collections or totals):
                 copied.append(copy_collection(reader, target_store, name, _add_task(bar, name, totals.get(name))))
             copy_encoder_measurements(source_store, target_store)
             aliases = copy_aliases(reader, target_store, [summary.name for summary in copied])

@@ -156,11 +156,11 @@ def strip_signatures(docstring: str) -> str:
     If nothing follows them and they name a result, they are the description and stay: "random() -> x in the interval
     [0, 1)." Parameters alone describe nothing, so the result is then empty.
     """
-    whole = inspect.cleandoc(docstring).strip()
-    text = whole
+    cleaned = inspect.cleandoc(docstring).strip()
+    text = cleaned
     while (cut := _SIGNATURE.sub("", text, count=1).strip()) != text:
         text = cut
-    return text or (whole if "->" in whole else "")
+    return text or (cleaned if "->" in cleaned else "")
 
 
 def first_sentence(text: str, limit: int = 200) -> str:

@@ -122,12 +122,12 @@ class DistinctValues:
 
         The slice is empty if no row has that value.
         """
-        return slice(self._position(operand), self._position(operand, behind=True))
+        return slice(self._position(operand), self._position(operand, after=True))
 
     def compare(self, operator: str, operand: EncodedValue) -> slice:
         """Return the codes of values for which `value operator operand` holds, among texts or among numbers."""
         first, last = kind_range(operand.kind)
-        edge = self._position(operand, behind=operator in (">", "<="))
+        edge = self._position(operand, after=operator in (">", "<="))
         if operator in (">", ">="):
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
@@ -161,14 +161,14 @@ class DistinctValues:
         kind, value = self.value(code)
         return None if kind > Kind.TEXT else decode_scalar(kind, value)
 
-    def _position(self, operand: EncodedValue, *, behind: bool = False) -> int:
+    def _position(self, operand: EncodedValue, *, after: bool = False) -> int:
         """Return the index of the operand among the values, or the index at which it would be inserted.
 
-        With `behind`, return the index after the operand.
+        With `after`, return the index after the operand.
         """
         kind, value = operand
         compared = value.encode() if isinstance(value, str) else value
-        find = bisect_right if behind else bisect_left
+        find = bisect_right if after else bisect_left
         return self._starts[kind] + find(self._values.get(kind, []), compared)
 
 

@@ -70,8 +70,8 @@ def parse_duration(text: str) -> int | None:
     match = _DURATION.fullmatch(text)
     if match is None:
         return None
-    whole, _, fraction = match[1].partition(".")
-    duration = int(whole) * _UNITS[match[2]] + int(fraction or 0) * _UNITS[match[2]] // 10 ** len(fraction)
+    units, _, fraction = match[1].partition(".")
+    duration = int(units) * _UNITS[match[2]] + int(fraction or 0) * _UNITS[match[2]] // 10 ** len(fraction)
     return duration if duration <= MAX_DURATION else None
 
 
@@ -116,5 +116,5 @@ class Instant:
             return {"datetime": "now"}
         sign, distance = "-" if self.microseconds < 0 else "+", abs(self.microseconds)
         unit = next((unit for unit in "dhm" if distance % _UNITS[unit] == 0), "s")
-        whole, fraction = divmod(distance, _UNITS[unit])
-        return {"datetime": f"now{sign}{whole}{f'.{fraction:06}' if fraction else ''}{unit}"}
+        units, fraction = divmod(distance, _UNITS[unit])
+        return {"datetime": f"now{sign}{units}{f'.{fraction:06}' if fraction else ''}{unit}"}

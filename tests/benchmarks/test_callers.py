@@ -73,7 +73,7 @@ def test_every_request_has_its_turn_and_its_own_answer():
     assert calls.errors == 0
 
 
-def test_the_turns_begin_where_they_are_told_to():
+def test_requests_begin_at_the_given_turn():
     sent_requests = []
 
     def reply(body):
@@ -85,7 +85,7 @@ def test_the_turns_begin_where_they_are_told_to():
     assert sent_requests[:6] == [3, 4, 0, 1, 2, 3]
 
 
-def test_what_comes_in_the_time_is_counted_and_what_is_under_way_is_waited_for():
+def test_answers_in_the_span_are_counted_and_later_ones_waited_for():
     sent_requests = []
 
     def reply(body):
@@ -122,7 +122,7 @@ def test_slow_answers_are_waited_for_up_to_a_limit():
     assert len(hasty.milliseconds) == 2  # sent in that time, answered later
 
 
-def test_refusals_are_counted_and_told_of():
+def test_refusals_are_counted_with_their_message():
     def reply(body):
         return answer(b"busy", "503 Service Unavailable") if int(body) % 3 == 0 else answer(body)
 
@@ -142,7 +142,7 @@ def test_a_lost_connection_is_an_error_and_is_made_anew():
     assert calls.error == "the connection was lost: the server closed it"
 
 
-def test_what_is_never_answered_is_an_error(monkeypatch):
+def test_a_missing_answer_is_an_error(monkeypatch):
     monkeypatch.setattr("benchmarks.callers.PATIENCE", 0.2)
     with serving(lambda body: b"HTTP/1.1 200 OK\r\n") as address:
         calls = call(address, Http(), requests(1), 3, Span(0.05, least=3, most=0.1))
@@ -156,7 +156,7 @@ def test_an_answer_in_pieces_is_one_answer():
     assert "length" in Http().verdict(b"HTTP/1.1 200 OK\r\n\r\n")
 
 
-def test_where_nobody_listens_it_is_said():
+def test_an_address_without_a_server_is_refused():
     with pytest.raises(CallRefused, match="cannot be called"):
         call(("127.0.0.1", free_port()), Http(), requests(1), 1, BRIEFLY)
 

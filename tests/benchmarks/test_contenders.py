@@ -65,7 +65,7 @@ def test_no_question_comes_twice():
     assert len(set(questions(5000))) == 5000
 
 
-def test_an_answer_of_postgresql_ends_where_it_is_ready_and_not_before():
+def test_an_answer_of_postgresql_ends_with_ready_for_query():
     row = message(b"D", pack("!hi", 2, 3), b"abc", pack("!i", len(READY) + 1), READY + b"I")
     whole = row + row + message(b"C", postgres.text("SELECT 2")) + READY + b"I"
     wire = Postgres([])
@@ -112,7 +112,7 @@ def test_an_answer_without_its_text_is_no_answer(documents):
 
 
 @pytest.mark.thorough
-def test_the_benchmark_tells_who_is_left_out_and_keeps_what_is_loaded(tmp_path):
+def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
     command = [sys.executable, "-m", "benchmarks.http", "--size", str(COUNT), "--others", tmp_path / "nobody"]
     command += ["--seconds", "0.05", "--rounds", "1", "--starts", "1", "--texts", "0", "--connections", "1", "4"]
     command += ["--data", tmp_path / "data"]

@@ -43,7 +43,7 @@ def spread(angle: float, count: int = 40):
     return straight, np.cos(angle) * straight + np.sin(angle) * np.eye(2 * count)[count:]
 
 
-def test_texts_are_the_same_every_time_and_as_long_as_is_said(model):
+def test_texts_are_reproducible_and_have_the_declared_lengths(model):
     library = tokenizer(model)
     for column, tokens in zip(texts.columns(), (10, 10, 145, 145), strict=True):
         lengths = [len(encoding.ids) for encoding in library.encode_batch(list(column.texts))]
@@ -76,7 +76,7 @@ def test_batches_have_the_longest_first_and_vectors_the_order_of_their_texts(mod
     assert vectors[:, 0].tolist() == [2 + len(text.split()) for text in sentences]
 
 
-def test_what_is_padded_has_a_mask():
+def test_padded_tokens_have_a_mask():
     tokens, mask = padded([[5, 6, 7], [8]])
     assert tokens.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
@@ -113,7 +113,7 @@ def test_engines_are_chosen_by_parts_of_their_names():
         chosen(["llama"])
 
 
-def test_who_cannot_be_had_is_left_out_with_the_reason(monkeypatch, tmp_path):
+def test_an_unavailable_engine_is_left_out_with_the_reason(monkeypatch, tmp_path):
     with pytest.raises(Refused, match=r"nobody_has_this not installed: pip install 'softkv\[bench\]'"):
         require("numpy", "nobody_has_this")
 
@@ -238,7 +238,7 @@ print(compiled_for(), compiles_for("avx2"), compiles_for("avx512f"))
 """
 
 
-def test_machine_code_is_made_for_the_kind_of_processor_that_is_asked_for(monkeypatch):
+def test_machine_code_is_compiled_for_the_requested_processor(monkeypatch):
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx2": True})
     with pytest.raises(ValueError, match=r"has no .*avx512f.* cannot run machine code for amx"):
         encoder.compile_for(TARGETS["amx"])

@@ -39,7 +39,7 @@ DATA = r"""  1 This software
 """
 
 
-def test_a_package_is_asked_for_without_its_name():
+def test_a_question_about_a_package_leaves_out_its_name():
     first, second = packages(DESCRIPTIONS)
     assert first == Pair(
         "tuna-meter", "measures tuna", "The - is an instrument that weighs fish of every size on a boat."
@@ -47,14 +47,14 @@ def test_a_package_is_asked_for_without_its_name():
     assert second == Pair("anchor", "heavy thing", "")
 
 
-def test_a_page_is_asked_for_without_its_names():
+def test_a_question_about_a_page_leaves_out_its_names():
     pair = pair_of_page("fish.1", PAGE)
     assert pair is not None
     assert pair.key == "count fish in a pond"
     assert pair.question == "reads a pond from standard input and prints how many it has."
 
 
-def test_a_page_without_a_description_is_none():
+def test_a_page_without_a_description_is_skipped():
     assert pair_of_page("fish.1", PAGE.replace("DESCRIPTION", "USAGE")) is None
     assert pair_of_page("fish.1", PAGE.replace(r"\-", ",")) is None
 
@@ -71,7 +71,7 @@ def test_a_meaning_is_its_words_and_its_definition():
     assert [pair.key for pair in meanings(DATA.splitlines(), {"00"})] == ["able"]
 
 
-def test_a_sentence_of_an_unusual_length_is_no_question():
+def test_a_sentence_of_an_unusual_length_is_not_used():
     assert question("This one is too short.", ()) == ""
     assert question("word " * 41, ()) == ""
 

@@ -30,14 +30,14 @@ def writer() -> Writer:
     return made
 
 
-def test_what_was_acknowledged_has_to_be_there() -> None:
+def test_acknowledged_writes_must_be_present() -> None:
     writer().settle({"w-1": 1, "v-1": 9})
     for counts in ({}, {"w-1": 2}, {"w-1": 1, "w-2": 1}, {"w-1": 1, "w-3": 3}):
         with pytest.raises(AssertionError, match="writer w"):
             writer().settle(counts)
 
 
-def test_what_was_under_way_may_be_there_as_a_whole_and_not_by_half() -> None:
+def test_an_unacknowledged_write_may_be_present_only_as_a_whole() -> None:
     for counts in ({"w-1": 1}, {"w-1": 2, "w-3": 2}):
         one = writer()
         one.under_way = [one.known | {"w-1": 2, "w-3": 2}]

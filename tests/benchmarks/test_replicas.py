@@ -94,7 +94,7 @@ def replica(status: int, log: list[str], *, again: bool = True) -> Iterator[str]
         thread.join()
 
 
-def test_what_one_puts_off_is_sent_to_the_other_under_the_same_key() -> None:
+def test_a_deferred_write_is_sent_to_the_other_replica_under_its_key() -> None:
     messages, done = list[str](), list[Acknowledged]()
     with replica(503, messages) as down, replica(200, messages) as up:
         either = Either([down, up], random.Random(1), done, threading.Event(), repeats=True)
@@ -107,7 +107,7 @@ def test_what_one_puts_off_is_sent_to_the_other_under_the_same_key() -> None:
     assert "" not in messages
 
 
-def test_without_repeating_what_is_put_off_was_not_answered_and_a_refusal_is() -> None:
+def test_without_repeats_a_deferred_write_is_unanswered_but_a_refusal_is_an_answer() -> None:
     messages, done = list[str](), list[Acknowledged]()
     with replica(503, messages) as down:
         either = Either([down], random.Random(1), done, threading.Event(), repeats=False)

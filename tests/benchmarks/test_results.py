@@ -27,14 +27,14 @@ def file(tmp_path):
     return path
 
 
-def test_what_was_printed_stands_under_its_benchmark(file):
+def test_a_record_is_written_below_its_benchmark(file):
     keep(file, ONE, NAMES_HERE)
     assert file.read_text(encoding="utf-8") == HEAD + (
         "\n## lookup\n\n### 2 cores of One, commit abc\n\n```text\n| rows | ms |\n|---|---|\n| 7 | 1.5 |\n```\n"
     )
 
 
-def test_the_same_machine_has_its_last_figures_and_others_keep_theirs(file):
+def test_a_machine_has_its_latest_figures_beside_other_machines(file):
     other = replace(ONE, machine="2 cores of One, AMX", printed="other")
     for figures in (ONE, other, replace(ONE, commit="def", printed="new")):
         keep(file, figures, NAMES_HERE)
@@ -54,7 +54,7 @@ def test_benchmarks_stand_in_their_order_whichever_was_first(file):
     assert headings == ["## questions", "## lookup", "## page"]
 
 
-def test_what_holds_a_fence_has_a_longer_one(file):
+def test_a_record_with_a_fence_gets_a_longer_fence(file):
     keep(file, replace(ONE, printed="```sh\ncurl\n```"), NAMES_HERE)
     keep(file, replace(ONE, name="page"), NAMES_HERE)
     assert "````text\n```sh\ncurl\n```\n````\n" in file.read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def test_a_machine_is_its_cores_its_processor_and_its_instructions(tmp_path, mon
     assert machine(tmp_path / "nowhere") != "2 cores of "
 
 
-def test_a_commit_is_told_apart_from_one_with_changes(tmp_path):
+def test_a_commit_with_changes_is_marked(tmp_path):
     def git(*arguments):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
         subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
@@ -97,7 +97,7 @@ def test_a_commit_is_told_apart_from_one_with_changes(tmp_path):
     assert commit(tmp_path) == f"{clean} with changes"
 
 
-def test_recording_shows_and_keeps_what_ends_well(tmp_path):
+def test_only_successful_runs_are_recorded(tmp_path):
     """The real command, in a repository whose benchmarks are made up."""
     folder = tmp_path / "benchmarks"
     folder.mkdir()

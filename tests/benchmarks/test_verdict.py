@@ -46,7 +46,7 @@ def test_a_set_that_is_too_small_makes_no_collection():
     assert list(collections(LABELS, 8, 10)) == []
 
 
-def test_every_null_key_is_asked_of_every_collection(vectors):
+def test_every_null_key_is_tried_on_every_collection(vectors):
     result = results_by_null(LABELS, 6, 6, ["what is the capital of France"], ["zorp", "xyzzy"], vectors)
     assert list(result) == list(NULLS)
     for one in result.values():
@@ -58,7 +58,7 @@ def test_every_null_key_is_asked_of_every_collection(vectors):
     assert auto.by_cosine[0] >= auto.by_verdict - 0.25
 
 
-def test_what_is_said_is_what_the_service_says(vectors):
+def test_the_verdicts_match_the_service(vectors):
     asking = Asking({name: name for name in THINGS}, vectors)
     assert asking.own.short
     verdicts = asking.ask(["what purrs and catches mice?", "zorp"], "auto")

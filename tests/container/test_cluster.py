@@ -126,7 +126,7 @@ def test_all_members_have_one_image_with_ray_and_the_driver():
     assert [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]] == ["psycopg", "ray"]
 
 
-def test_the_extra_is_pinned_to_what_is_tested_and_what_the_operator_is_told():
+def test_the_extra_has_the_tested_version_of_ray():
     pins = dict(line.split("==") for line in (ROOT / "constraints-cluster.txt").read_text().splitlines())
     assert f"ray=={pins['ray']}" in EXTRAS["cluster"]
     assert RAY["rayVersion"] == pins["ray"]
@@ -150,7 +150,7 @@ def test_only_the_proxy_is_in_a_network_that_leads_outside():
     assert [name for name, service in SERVICES.items() if outside & set(service["networks"])] == ["proxy"]
 
 
-def test_who_joins_is_in_one_network():
+def test_members_are_in_one_network():
     """Without a route outside, Ray takes a node's address from its name, which in two networks has two."""
     assert [name for name, member in OURS.items() if member["networks"] != ["inside"]] == []
 
@@ -321,7 +321,7 @@ def test_one_worker_and_one_process_at_a_time_are_taken_away():
     assert rule["labelSelector"]["matchLabels"].items() <= TEMPLATES["workers"]["metadata"]["labels"].items()
 
 
-def test_the_api_is_asked_where_it_answers(paths):
+def test_the_service_and_its_probes_reach_the_api(paths):
     [service] = [manifest for manifest in KUBERAY if manifest["kind"] == "Service"]
     labels = TEMPLATES["api"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items()

@@ -26,7 +26,7 @@ def test_the_label_has_the_version_of_the_project():
     assert re.findall(r'image\.licenses="(.*)"', DOCKERFILE) == [project["license"]]
 
 
-def test_what_the_build_runs_and_imports_is_there():
+def test_modules_that_the_build_runs_and_imports_exist():
     rehearsal = ast.parse((ROOT / "docker" / "rehearsal.py").read_text(encoding="utf-8"))
     imported = [node.module for node in ast.walk(rehearsal) if isinstance(node, ast.ImportFrom)]
     run = re.findall(r"python -m ((?:attention|service)\.[\w.]+)", DOCKERFILE)
@@ -63,7 +63,7 @@ def test_in_production_callers_have_keys_from_a_secret_and_the_container_has_lim
     assert PRODUCTION["build"] == SERVICE["build"]
 
 
-def test_replicas_are_alike_but_for_their_names_and_get_what_one_in_production_gets():
+def test_replicas_differ_by_name_only_and_have_the_settings_of_production():
     replica = REPLICAS["softkv-1"]
     assert REPLICAS["softkv-2"] == replica
     own_fields = {"environment", "volumes", "ports", "build"}
@@ -99,7 +99,7 @@ def test_replicas_have_the_driver_of_the_database_that_they_share():
     assert password.startswith("${POSTGRES_PASSWORD:?")
 
 
-def test_the_proxy_asks_every_replica_and_one_alone_for_what_is_in_the_memory_of_one():
+def test_the_proxy_spreads_requests_except_those_about_the_memory_of_one_replica():
     upstreams = {
         name: re.findall(r"server ([\w-]+):8000", body)
         for name, body in re.findall(r"upstream (\w+) {(.*?)}", PROXY, re.DOTALL)

@@ -25,7 +25,7 @@ def weights(client: httpx.Client) -> dict[str, float]:
     return {match["id"]: match["weight"] for match in answer.json()["matches"]}
 
 
-def test_as_compose_runs_it_the_data_survives_a_restart(tool, image, name, volume, port):
+def test_data_survives_a_restart_of_the_composed_service(tool, image, name, volume, port):
     with (
         tool.container(name, image, *run_options(port=port, volume=volume)) as container,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
@@ -60,7 +60,7 @@ def test_without_a_network_it_answers_by_meaning(tool, image, name, volume):
         assert answer["evidence"]["verdict"] == "one"
 
 
-def test_it_refuses_to_start_until_someone_says_who_may_call(tool, image):
+def test_a_container_without_permissions_refuses_to_start(tool, image):
     refused = tool.run("run", "--rm", "--network", "none", image)
     assert refused.returncode == 1
     assert "SOFTKV_API_KEYS" in refused.stderr
@@ -124,7 +124,7 @@ def test_a_second_container_of_the_same_data_is_refused(tool, image, name, volum
         assert "in use" in refused.stderr
 
 
-def test_one_that_cannot_get_ready_is_alive_but_not_healthy(tool, image, name, port):
+def test_a_container_that_cannot_get_ready_is_alive_but_not_healthy(tool, image, name, port):
     publish = ("--publish", f"127.0.0.1:{port}:8000")
     failing = ("--env", "SOFTKV_ALLOW_ANONYMOUS=read", "--env", "SOFTKV_ENCODER=no-such-model")
     with (

@@ -58,7 +58,7 @@ def looked(tool: Tool, image: str) -> dict[str, Any]:
     return report
 
 
-def test_it_is_small_and_without_torch(tool, image, looked):
+def test_the_image_is_small_and_without_torch(tool, image, looked):
     assert tool.inspect(image)["Size"] < LARGEST_BYTES
     assert not looked["distributions"].keys() & {"torch", "sentence-transformers", "transformers"}
 
@@ -83,14 +83,14 @@ def test_the_full_one_has_the_cpu_build_of_torch_and_loads_it(tool, image):
     )
 
 
-def test_it_holds_the_service_and_its_bytecode_and_no_tools_of_its_making(looked):
+def test_the_image_holds_the_service_with_bytecode_and_no_build_tools(looked):
     assert {"softkv", "softkv-core", "softkv-client", "softkv-model-minilm"} <= looked["distributions"].keys()
     assert not looked["distributions"].keys() & {"pip", "pytest", "mypy", "ruff", "hypothesis", "statsmodels"}
     assert looked["uncompiled"] == []
     assert looked["found"] == []
 
 
-def test_its_user_has_no_rights_and_may_write_to_the_data_alone(tool, image):
+def test_the_user_of_the_image_may_write_to_the_data_only(tool, image):
     config = tool.inspect(image)["Config"]
     assert config["User"] == "10001:10001"
     assert list(config["Volumes"]) == ["/data"]
@@ -100,7 +100,7 @@ def test_its_user_has_no_rights_and_may_write_to_the_data_alone(tool, image):
     assert set(writable) <= {"/data", "/tmp", "/var/tmp", "/run/lock"}
 
 
-def test_its_machine_code_is_found_and_not_made(tool, image):
+def test_the_machine_code_of_the_image_is_loaded_and_not_compiled(tool, image):
     loaded = json.loads(inside(tool, image, "python", "-c", LOAD))
     if loaded["target"] is None:
         pytest.skip("the image brings machine code for common processors, and this is none")
@@ -110,7 +110,7 @@ def test_its_machine_code_is_found_and_not_made(tool, image):
 
 @pytest.mark.thorough
 @pytest.mark.skipif("PROCESSORS" in os.environ, reason="the image is built for the processors that PROCESSORS names")
-def test_its_machine_code_is_for_every_kind_of_processor(tool, image):
+def test_the_image_has_machine_code_for_every_kind_of_processor(tool, image):
     folders = inside(tool, image, "ls", "/opt/softkv/machine-code/kernels").split()
     assert len(folders) == len(targets_of(platform.machine()))
     with pytest.raises(RuntimeError, match="PROCESSORS must be every or this, got some"):
@@ -124,7 +124,7 @@ def test_nothing_is_left_of_its_making(tool, image):
     assert tool(*root) == ""
 
 
-def test_it_lists_what_it_holds(tool, image, looked):
+def test_the_image_lists_its_distributions(tool, image, looked):
     listed = json.loads(inside(tool, image, "cat", "/opt/softkv/sbom.cdx.json"))
     assert listed["bomFormat"] == "CycloneDX"
     versions = {component["name"].lower(): component["version"] for component in listed["components"]}
@@ -134,7 +134,7 @@ def test_it_lists_what_it_holds(tool, image, looked):
     )
 
 
-def test_its_labels_say_what_it_is(tool, image):
+def test_the_labels_of_the_image_have_title_and_version(tool, image):
     labels = tool.inspect(image)["Config"]["Labels"]
     version = inside(tool, image, "softkv", "--version").removeprefix("softkv ")
     assert labels["org.opencontainers.image.title"] == "softkv"

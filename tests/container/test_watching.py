@@ -75,7 +75,7 @@ def meets(matcher: Matcher, values: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
-def test_it_asks_for_what_there_is(expression, exported):
+def test_a_query_uses_only_exported_metrics_and_labels(expression, exported):
     query = read(expression)
     assert query.selectors
     labels = set[str]()
@@ -103,15 +103,15 @@ def test_it_asks_for_what_there_is(expression, exported):
         'rate(softkv_refusals_total{code=~"disk_fool|x"}[5m])',
     ],
 )
-def test_what_there_is_not_is_found(expression, exported):
+def test_a_query_about_missing_metrics_is_detected(expression, exported):
     with pytest.raises(AssertionError):
-        test_it_asks_for_what_there_is(expression, exported)
+        test_a_query_uses_only_exported_metrics_and_labels(expression, exported)
 
 
 @pytest.mark.parametrize(
     "expression", ["rate(softkv_ready", "softkv_ready)", "nap(softkv_ready)", "softkv_ready{a=1}", "§"]
 )
-def test_what_is_no_promql_is_refused(expression):
+def test_invalid_promql_is_refused(expression):
     with pytest.raises(ValueError, match=r"bracket|function|compared|PromQL"):
         read(expression)
 
@@ -151,7 +151,7 @@ def family(name: str) -> str:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_an_alert_has_a_section_that_says_what_to_do(rule):
+def test_an_alert_has_a_section_with_its_remedy(rule):
     path, _, heading = rule["annotations"]["runbook"].partition("#")
     assert (path, heading) == (RUNBOOK.name, rule["alert"].lower())
     assert len(RUNBOOK.sections[heading]) > 80

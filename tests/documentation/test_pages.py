@@ -75,7 +75,7 @@ def test_a_page_that_moves_keeps_its_links():
     )
 
 
-def test_what_github_shows_as_a_list_or_code_is_one_on_the_site():
+def test_lists_and_code_of_github_stay_lists_and_code_on_the_site():
     page = "Text:\n- one\n- two\n\n```\na\n- b\n```\n| `a \\| b` | c \\| d |"
     assert as_python_markdown(page) == "Text:\n\n- one\n- two\n\n```\na\n- b\n```\n| `a | b` | c \\| d |"
 

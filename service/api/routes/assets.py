@@ -64,10 +64,10 @@ class Assets:
     def __init__(self, folder: Path) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(OF_TOOLS))
         self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
-        whole = sha256()
+        checksum = sha256()
         for name, asset in self.files.items():
-            whole.update(f"{name}\n{len(asset.content)}\n".encode() + asset.content)
-        self.digest = whole.hexdigest()[:16]
+            checksum.update(f"{name}\n{len(asset.content)}\n".encode() + asset.content)
+        self.digest = checksum.hexdigest()[:16]
 
     def text(self, name: str) -> str:
         """Return the text of a file."""

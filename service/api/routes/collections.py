@@ -246,9 +246,9 @@ async def delete_collection(name: NameInPath, request: Request, running: Running
     The collection is named by its own name: an alias answers 409.
     """
     holder: Holder = request.state.holder
-    if (behind := running.catalogue.aliases.find(name, holder.reaches)) is not None:
+    if (target := running.catalogue.aliases.find(name, holder.reaches)) is not None:
         raise AliasConflict(
-            f"{name!r} is an alias of {behind!r}: delete that collection by its own name, or the alias with DELETE "
+            f"{name!r} is an alias of {target!r}: delete that collection by its own name, or the alias with DELETE "
             f"/v1/aliases/{name}"
         )
 

@@ -217,11 +217,11 @@ class CollectionReplicas:
 
         Raises StorageError; replicas may then be at different versions.
         """
-        behind = defaultdict[int, list[Replica]](list)
+        by_version = defaultdict[int, list[Replica]](list)
         for replica in self._ranges.values():
             if replica.versions.newest < extent.version:
-                behind[replica.versions.newest].append(replica)
-        for version, group in behind.items():
+                by_version[replica.versions.newest].append(replica)
+        for version, group in by_version.items():
             now = clock()
             log_entries = self._store.change_log(self.record.id, version)
             if log_entries is None:

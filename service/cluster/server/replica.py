@@ -113,8 +113,8 @@ class Versions:
     def at(self, version: int) -> VersionView | None:
         """Return the view of a version; None if the version was dropped, or is not reached yet."""
         with self._lock:
-            behind = self._newest - version
-            return self._views[-1 - behind] if 0 <= behind < len(self._views) else None
+            age = self._newest - version
+            return self._views[-1 - age] if 0 <= age < len(self._views) else None
 
     def follow(self, view: View, since: float, expirations: Expirations = NEVER) -> None:
         """Append the view of the next version, which replaced the one before it at the time `since`."""

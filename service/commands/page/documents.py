@@ -52,8 +52,8 @@ def write_documents(assets: Assets, address: str | None) -> dict[str, bytes]:
 
 def _document(assets: Assets, source: str, name: str, address: str | None) -> str:
     """Return a document with links into `assets/`, and with the words of every language."""
-    first, *others = LANGUAGES
-    for language in others:
+    first, *other_languages = LANGUAGES
+    for language in other_languages:
         render_page(assets, source, language)  # also writes the words of that language
     text = render_page(assets, source, first).content.decode()
     text = _BASE.sub('data-exported data-assets="assets/"', text)
@@ -61,7 +61,7 @@ def _document(assets: Assets, source: str, name: str, address: str | None) -> st
     text = text.replace('href="scenes"', 'href="scenes.html"').replace('href="./"', 'href="index.html"')
     scripts = ""
     if match := _WORDS.search(text):
-        for language in others:
+        for language in other_languages:
             words = assets.text(f"words/{match[1]}.{language}.json")
             scripts += f'  <script type="application/json" class="words" lang="{language}">{words}</script>\n'
     if address is not None and 'property="og:title"' in text:

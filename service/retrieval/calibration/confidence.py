@@ -139,8 +139,8 @@ def _features(logits: Array, leads: Array) -> Array:
         logits, leads: float64[q], x and z of each question, see `Curve`.
     """
     below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
-    behind, ahead = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
-    return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
+    negative_leads, positive_leads = np.clip(leads, -_MAX_LOGIT, 0.0), np.clip(leads, 0.0, _MAX_LOGIT)
+    return np.stack([below, above, negative_leads, positive_leads, np.ones(len(logits))], axis=1)
 
 
 def _fit_logistic(features: Array, offsets: Array, right: Array, expected: Array, deviation: Array) -> Array:

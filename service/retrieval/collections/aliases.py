@@ -50,8 +50,8 @@ class Aliases:
 
     def find(self, alias: str, sees: Sees) -> str | None:
         """Return the name of the collection behind an alias, or None if the caller sees no such alias."""
-        behind = self._behind.get(alias)
-        return behind if behind is not None and sees(behind) else None
+        target = self._behind.get(alias)
+        return target if target is not None and sees(target) else None
 
     def get(self, alias: str, sees: Sees) -> AliasRecord:
         """Read an alias from the store; raises AliasNotFound."""
@@ -101,9 +101,9 @@ class Aliases:
             try:
                 previous = writer.put_alias(alias, collection)
             except CollectionMissing:
-                if (behind := self.find(collection, sees)) is not None:
+                if (target := self.find(collection, sees)) is not None:
                     raise InvalidContent.at(
-                        "/collection", f"{collection!r} is an alias itself, of {behind!r}: name that collection"
+                        "/collection", f"{collection!r} is an alias itself, of {target!r}: name that collection"
                     ) from None
                 raise CollectionNotFound(collection) from None
             if previous is not None and not sees(previous):
@@ -132,7 +132,7 @@ class Aliases:
 
     def forget(self, collection: str) -> None:
         """Leave out the aliases of a collection that was deleted."""
-        self._without(lambda _, behind: behind == collection)
+        self._without(lambda _, target: target == collection)
 
     def _without(self, leaves: Callable[[str, str], bool]) -> None:
-        self.replace((alias, behind) for alias, behind in self._behind.items() if not leaves(alias, behind))
+        self.replace((alias, target) for alias, target in self._behind.items() if not leaves(alias, target))

@@ -45,8 +45,8 @@ def read_column(
             size = connection.execute(_SIZE, parameters).fetchone()
             if size is not None and (size[0] or 0) > most_bytes:
                 return None
-        for element, kind, number, whole, text, rows in cursor.execute(_GROUPS, parameters):
-            groups[element].add(*decode_value(kind, number, whole, text), rows)
+        for element, kind, number, is_integer, text, rows in cursor.execute(_GROUPS, parameters):
+            groups[element].add(*decode_value(kind, number, is_integer, text), rows)
     return Column(*(group.entries() for group in groups))
 
 
@@ -149,7 +149,7 @@ def read_facts(
         after: list the values after this one.
         living: SQL that is true for existing documents.
     """
-    among = _LIVING.format(living=living) if rows is None else _AMONG
+    condition = _LIVING.format(living=living) if rows is None else _AMONG
     parameters = {
         "collection": collection,
         "field": digest(field),
@@ -160,14 +160,14 @@ def read_facts(
     groups: list[tuple[Any, ...]] = []
     listed: list[FieldValue] = []
     with work_memory(connection):
-        rows_read = connection.execute(_FACTS.format(among=among), parameters).fetchall()
+        rows_read = connection.execute(_FACTS.format(among=condition), parameters).fetchall()
     for is_value, *row in rows_read:
         if is_value:
-            kind, whole, times, _, number, _, text, _ = row
-            listed.append(FieldValue(decode_scalar(*decode_value(kind, number, whole, text)), times))
+            kind, is_integer, times, _, number, _, text, _ = row
+            listed.append(FieldValue(decode_scalar(*decode_value(kind, number, is_integer, text)), times))
         else:
             groups.append(tuple(row))
-    types = {_type(kind, whole) for kind, whole, *_ in groups}
+    types = {_type(kind, is_integer) for kind, is_integer, *_ in groups}
     least, greatest = _extremes(groups)
     return FieldFacts(
         types=tuple(name for name in get_args(FieldType) if name in types),
@@ -179,8 +179,8 @@ def read_facts(
     )
 
 
-def _type(kind: int, whole: bool | None) -> FieldType:
-    return _TYPES.get(kind) or ("integer" if whole else "number")
+def _type(kind: int, is_integer: bool | None) -> FieldType:
+    return _TYPES.get(kind) or ("integer" if is_integer else "number")
 
 
 def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
@@ -198,8 +198,8 @@ def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
     return None, None
 
 
-def _number(number: Decimal, whole: bool) -> Scalar:
-    return decode_scalar(*decode_value(_NUMBER, number, whole, None))
+def _number(number: Decimal, is_integer: bool) -> Scalar:
+    return decode_scalar(*decode_value(_NUMBER, number, is_integer, None))
 
 
 def _position(after: FieldValue | None) -> dict[str, Any]:
@@ -209,6 +209,6 @@ def _position(after: FieldValue | None) -> dict[str, Any]:
         return position
     kind, encoded = encode_value(after.value)
     if is_number(kind):
-        number, whole = number_entry(kind, encoded)
-        return {**position, "times": after.count, "kind": kind_of(kind), "number": number, "real": not whole}
+        number, is_integer = number_entry(kind, encoded)
+        return {**position, "times": after.count, "kind": kind_of(kind), "number": number, "real": not is_integer}
     return {**position, "times": after.count, "kind": int(kind), "held": encoded}

@@ -401,8 +401,8 @@ class Reader:
             first, last: the range of row numbers to read.
         """
         rows = self.rows_where(collection, first=first, last=last)
-        whole = not first and last is None and self._now is None
-        if whole and len(rows) != (count := self.count(collection)):
+        is_complete = not first and last is None and self._now is None
+        if is_complete and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
         rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)

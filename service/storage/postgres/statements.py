@@ -90,14 +90,14 @@ def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
     return (*begin, None, None, text, fold_case(text) if field.kind == Kind.TEXT else None, row)
 
 
-def decode_value(kind: int, number: Decimal | None, whole: bool | None, text: str | None) -> EncodedValue:
+def decode_value(kind: int, number: Decimal | None, is_integer: bool | None, text: str | None) -> EncodedValue:
     """Decode a value of the table to the form of `encode_value`."""
     if number is None:
         return EncodedValue(Kind(kind), text or "")
     if kind != Kind.NUMBER:
         return EncodedValue(Kind(kind), int(number))
     if -(2**63) <= number < 2**63:
-        return EncodedValue(Kind.NUMBER, int(number) if whole else float(number))
+        return EncodedValue(Kind.NUMBER, int(number) if is_integer else float(number))
     return encode_value(int(number))
 
 

@@ -1,15 +1,24 @@
-"""One connection for blocking and asynchronous callers in any event loop."""
+"""Connections of blocking and asynchronous callers, and the collection of a store."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 
 import pytest
 
 import softkv
-from softkv import AsyncClient, Client
-from softkv.integrations import Connection
+from softkv import AsyncClient, Client, Document
+from softkv.calls import documents
+from softkv.calls.call import Plan
+from softkv.integrations import (
+    CollectionSource,
+    Connection,
+    async_store_method,
+    collect_pages,
+    sync_store_method,
+)
 
 
 def test_both_clients_reach_the_service(service):
@@ -35,7 +44,7 @@ def test_each_event_loop_has_a_client_of_its_own(service):
         assert first.run(own()) is not second.run(own())
 
 
-def test_a_client_s_key_and_options_are_those_of_the_other_too(monkeypatch):
+def test_the_async_client_has_the_key_and_options_of_the_client(monkeypatch):
     monkeypatch.setenv("SOFTKV_KEY", "of the environment")
     connection = Connection(client=Client("http://127.0.0.1:9", key="own", timeout=3, retries=0))
 
@@ -48,7 +57,7 @@ def test_a_client_s_key_and_options_are_those_of_the_other_too(monkeypatch):
     assert (made._sender.options.timeout, made._sender.options.retry_policy.retries) == (3, 0)
 
 
-def test_of_an_awaited_client_follows_one_that_is_waited_for(service):
+def test_the_client_has_the_key_and_address_of_the_async_client(service):
     async_client = AsyncClient(service.url, key="own")
     connection = Connection(async_client=async_client)
     assert connection.async_client is async_client
@@ -69,13 +78,97 @@ def test_a_local_service_is_reached_by_both():
         assert client.alive()
 
 
-def test_what_is_no_address_is_refused_at_once():
+def test_an_invalid_address_is_refused_immediately():
     with pytest.raises(softkv.Invalid, match="not an http address"):
         Connection("nowhere")
 
 
-def test_what_it_gave_outlives_it(service):
+def test_a_client_outlives_its_connection(service):
     """A store that only needs the name of its collection opens no connection."""
     client = Connection(service.url).client
     gc.collect()
     assert client.info().version
+
+
+def all_ids(source: CollectionSource, /, *, page: int = 2) -> Plan[list[str]]:
+    """The ids of all documents."""
+    yield from source.info()
+    pages = yield from collect_pages(documents.find(source.place, page=page))
+    return [document.id for document in pages]
+
+
+class Shelf:
+    def __init__(self, source):
+        self._source = source
+
+    ids = sync_store_method(all_ids)
+    aids = async_store_method(all_ids)
+
+
+@pytest.fixture
+def client(service):
+    with Client(service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def source(client):
+    source = CollectionSource(
+        "integrations-source", lambda: Connection(client=client), {"encoder": None, "similarity": "dot"}
+    )
+    yield source
+    if source._info is not None:
+        client.collection("integrations-source").drop()
+
+
+def test_a_missing_collection_is_created_and_queried_in_both_ways(source):
+    shelf = Shelf(source)
+    assert shelf.ids() == asyncio.run(shelf.aids()) == []
+    assert source.run(source.info()).similarity == "dot"
+    rows = [Document(f"n{n}", metadata={"n": n}) for n in range(5)]
+    assert asyncio.run(source.run_async(source.write(rows))).upserted == 5
+    assert shelf.ids(page=2) == asyncio.run(shelf.aids(page=3)) == ["n0", "n1", "n2", "n3", "n4"]
+    assert list(inspect.signature(shelf.ids).parameters) == ["page"]
+    assert shelf.ids.__doc__ == "The ids of all documents."
+
+
+def test_an_existing_collection_is_used_unless_settings_differ(source, client):
+    source.run(source.info())
+    same = CollectionSource("integrations-source", lambda: Connection(client=client))
+    assert same.run(same.info()).encoder is None
+    other = CollectionSource("integrations-source", lambda: Connection(client=client), {"similarity": "cosine"})
+    with pytest.raises(softkv.Conflict, match="integrations-source"):
+        other.run(other.info())
+
+
+def test_a_large_batch_is_written_in_parts(source):
+    rows = [Document(f"l{n}", "x" * 4_000_000) for n in range(9)]
+    written = source.run(source.write(rows, "skip"))
+    assert (written.upserted, written.skipped) == (9, [])
+    assert sorted(source.run(source.write(rows, "skip")).skipped) == [row.id for row in rows]
+    with pytest.raises(softkv.TooLarge):
+        source.run(source.write([Document("one", "x" * 40_000_000)]))
+
+
+def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):
+    source.run(source.write([Document("a", key_vector=[1, 0])]))
+    source.run(source.recreate())
+    source.run(source.write([Document("a", key_vector=[1, 0, 0])]))
+    assert source.run(documents.count(source.place)) == 1
+    source.run(source.recreate())
+    assert source.run(documents.count(source.place)) == 0
+
+
+def test_settings_may_be_all_those_of_a_collection(client):
+    settings = {"encoder": None, "defaults": {"top_k": 3}, "expire_after": "30d"}
+    source = CollectionSource("integrations-settings", lambda: Connection(client=client), settings)
+    for _ in range(2):
+        info = source.run(source.info())
+        assert (info.defaults, info.expire_after) == ({"top_k": 3}, 30 * 86_400)
+        source.run(source.recreate())
+    client.collection("integrations-settings").drop()
+
+
+def test_settings_that_no_collection_has_are_refused():
+    with pytest.raises(softkv.Invalid, match=r"not encoders, metric"):
+        CollectionSource("a", lambda: Connection(), {"encoders": None, "metric": "l2"})

@@ -1,4 +1,4 @@
-"""Retrieval options: every option of attend, and the conversion of answers."""
+"""Retrieval: every option of attend, the conversion of answers and texts, and maximal marginal relevance."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import softkv
 from softkv import Client, Document
@@ -15,9 +17,11 @@ from softkv.integrations import (
     CollectionSource,
     Connection,
     Retrieval,
+    document_text,
     evidence_fields,
     key_vector_list,
     output_list,
+    select_by_mmr,
 )
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
@@ -70,7 +74,7 @@ def test_options_of_a_call_go_before_its_own(source):
         asking.adjust({"threshold": 0.5})
 
 
-def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
+def test_a_calibrated_collection_returns_only_confident_matches(source, service):
     random = np.random.default_rng(0)
     keys, gone = random.normal(size=(2, 120, 12))
     with Client(service.url) as client:
@@ -103,7 +107,7 @@ def test_other_words_are_refused(wrong):
         Retrieval(wrong)
 
 
-def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
+def test_evidence_is_in_the_metadata_on_request(source):
     asking = Retrieval(
         {
             "top_k": 1,
@@ -128,3 +132,75 @@ def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
     assert plain.metadata(answer, answer[0]) == answer[0].metadata
     assert plain.score_of(answer[0]) == answer[0].similarity
     assert (key_vector_list(answer[0]), output_list(answer)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("document", "value", "key"),
+    [
+        (Document("a", "the key", "the value"), "the value", "the key"),
+        (Document("a", "the key", {"é": [1, None]}), '{"é": [1, null]}', "the key"),
+        (Document("a", "the key", None), "the key", "the key"),
+        (Document("a", None, "the value"), "the value", ""),
+        (Document("a", "", ""), "", ""),
+        (Document("a", None, False), "false", ""),
+        (Document("a"), "", ""),
+    ],
+)
+def test_a_text_stays_and_others_are_json(document, value, key):
+    assert document_text(document) == value
+    assert document_text(document, "key") == key
+
+
+def cosine(one, other):
+    lengths = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(np.dot(one, other)) / lengths if lengths else 0.0
+
+
+def plainly(query, keys, k, relevance):
+    """Return the score of each choice, and the best possible score; the choice among ties is arbitrary."""
+
+    def score(index, chosen):
+        nearest = max(cosine(keys[index], keys[other]) for other in chosen) if chosen else 0
+        weight = relevance if chosen else 1
+        return weight * cosine(query, keys[index]) - (1 - relevance) * nearest
+
+    return score
+
+
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 12),
+    st.integers(0, 15),
+    st.one_of(st.sampled_from([0, 1]), st.floats(0, 1)),
+)
+def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
+    generator = np.random.default_rng(seed)
+    query, keys = generator.normal(size=4), generator.normal(size=(n, 4))
+    keys[generator.random(n) < 0.2] = 0
+    chosen = select_by_mmr(query, list(keys), k, relevance)
+    assert len(chosen) == len(set(chosen)) == min(k, n)
+    score = plainly(query, keys, k, relevance)
+    for many, position in enumerate(chosen):
+        left = set(range(n)) - set(chosen[:many])
+        assert score(position, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
+
+
+def test_with_relevance_alone_they_are_in_the_order_of_similarity():
+    keys = [[0, 1], [1, 0], [1, 1]]
+    assert select_by_mmr([2, 0], keys, 3, 1) == [1, 2, 0]
+
+
+def test_the_like_of_a_chosen_one_comes_later():
+    keys = [[1, 0], [0.99, 0.01], [0.5, 0.5]]
+    assert select_by_mmr([1, 0], keys, 2, 1.0) == [0, 1]
+    assert select_by_mmr([1, 0], keys, 2, 0.3) == [0, 2]
+
+
+def test_mmr_of_no_documents_selects_nothing():
+    assert select_by_mmr([1, 0], [], 3, 0.5) == []
+
+
+@pytest.mark.parametrize("relevance", [-0.1, 1.1, float("nan")])
+def test_a_weight_outside_of_0_to_1_is_refused(relevance):
+    with pytest.raises(softkv.Invalid, match="a number from 0 to 1"):
+        select_by_mmr([1], [[1]], 1, relevance)
