@@ -38,7 +38,7 @@ def test_a_package_reads_no_worse_than_its_limits(package):
 
 
 # Names of tests are a sentence each: the thing, and what holds of it. The number may only fall.
-MAX_MARKED_TEST_NAMES = 596
+MAX_MARKED_TEST_NAMES = 109
 
 
 def test_names_of_tests_are_plain_sentences():

@@ -23,7 +23,7 @@ def log():
     return structlog.get_logger("softkv")
 
 
-def test_a_line_has_its_time_its_level_and_what_belongs_to_it(log, capsys):
+def test_a_line_has_its_time_level_and_fields(log, capsys):
     with structlog.contextvars.bound_contextvars(request_id="mine"):
         log.info("request", status=200, path="/v1", took_ms=1.25)
     line = capsys.readouterr().err
@@ -39,7 +39,7 @@ def test_a_line_has_its_time_its_level_and_what_belongs_to_it(log, capsys):
         *("\u202egnp", "\u2066a", "\u200ba", "a\u2028b", "\ufeffa", "\ue000"),
     ],
 )
-def test_what_could_be_taken_for_something_else_stands_in_quotes(log, capsys, value):
+def test_an_ambiguous_value_is_quoted(log, capsys, value):
     log.warning("told", value=value, last=1)
     line = capsys.readouterr().err
     assert line.endswith(f" last=1 value={value!r}\n")
@@ -66,7 +66,7 @@ def test_the_line_is_the_one_that_structlog_has_for_consoles(log, capsys):
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_an_error_has_its_traceback_whoever_logs_it(capsys, log_format):
+def test_an_error_has_its_traceback_from_any_logger(capsys, log_format):
     logs.configure(log_format)
     try:
         raise ValueError("on purpose")
@@ -82,7 +82,7 @@ def test_an_error_has_its_traceback_whoever_logs_it(capsys, log_format):
         assert output.count("\nValueError: on purpose\n") == 2
 
 
-def test_what_is_below_information_is_not_told(log, capsys):
+def test_lines_below_the_level_are_not_logged(log, capsys):
     log.debug("nothing")
     logging.getLogger("uvicorn").debug("nothing")
     logging.getLogger("another").info("nothing")
@@ -148,7 +148,7 @@ def test_every_request_has_its_line(tmp_path, capfd, log_format):
         ]
 
 
-def test_a_line_that_the_disk_does_not_take_fails_nobody(monkeypatch):
+def test_a_line_that_the_disk_refuses_fails_no_caller(monkeypatch):
     full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails, too
     monkeypatch.setattr("sys.stderr", full)
     logs.configure("console")

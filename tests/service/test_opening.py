@@ -55,14 +55,14 @@ def test_keys_are_read_while_nothing_else_is_there_yet(directory):
         catalogue.store.close()
 
 
-def test_what_no_application_takes_is_let_go(directory):
+def test_a_cancelled_start_frees_its_directory(directory):
     opening = open_in_background(Settings(data_dir=directory, encoder="none"))
     opening.cancel()
     with SQLiteStore.open(directory) as store:  # by itself: the directory is free
         assert store.troubles() == []
 
 
-def test_who_waits_for_the_keys_hears_why_the_store_could_not_be_opened(tmp_path):
+def test_a_caller_that_waits_for_the_keys_gets_the_error_of_the_store(tmp_path):
     (tmp_path / "softkv.sqlite3").write_bytes(b"no database" * 1000)
     opening = open_in_background(Settings(data_dir=tmp_path, encoder="none"))
     with pytest.raises(StorageError) as first:
@@ -82,7 +82,7 @@ def away() -> Iterator[Settings]:
         yield Settings(store=address, encoder="none")
 
 
-def test_a_start_waits_for_its_database_with_one_line_and_then_says_what_to_check(away):
+def test_a_start_waits_for_its_database_with_one_line_and_then_gives_advice(away):
     with capture_logs() as lines:
         opening = open_in_background(away, wait_seconds=0.4)
         with pytest.raises(StoreUnavailable) as raised:

@@ -64,7 +64,7 @@ def test_a_request_that_comes_in_parts_waits_once_and_is_in_the_stage_as_often()
     assert timing.seconds < timing.ended - timing.began
 
 
-def test_a_batch_that_fails_is_no_batch():
+def test_a_failed_batch_records_no_stage():
     (trace,) = traces(1)
     with use_trace(trace):
         turn = Wait("encode")
@@ -92,7 +92,7 @@ def test_in_tasks_and_threads_each_has_its_own():
     assert [trace.timings["storage"].times for trace in (one, two)] == [2, 2]
 
 
-def test_who_is_not_followed_leaves_no_trail():
+def test_a_stage_outside_a_trace_is_not_recorded():
     (trace,) = traces(1)
     with use_trace(trace):
         pass

@@ -24,7 +24,7 @@ def test_callers_take_turns_and_each_one_s_stay_in_order():
     assert turns.take() is None
 
 
-def test_nobody_has_more_than_his_share_under_way():
+def test_a_caller_has_at_most_its_share_in_progress():
     turns = FairQueue[int](share=2)
     for number in range(4):
         turns.put("a", number)
@@ -59,7 +59,7 @@ async def test_a_flood_of_one_caller_leaves_a_thread_to_another():
 
 
 @in_a_loop
-async def test_who_waits_behind_a_flood_waits_for_one_of_it():
+async def test_a_caller_behind_a_flood_waits_for_one_item_of_it():
     threads, done = FairThreads("test", 1), list[str]()
     first = threading.Event()
     tasks = [asyncio.create_task(as_caller("flood", threads, partial(first.wait, 120)))]
@@ -74,7 +74,7 @@ async def test_who_waits_behind_a_flood_waits_for_one_of_it():
 
 
 @in_a_loop
-async def test_what_is_given_up_before_its_turn_is_not_done():
+async def test_cancelled_work_is_not_done():
     threads, go_on, done = FairThreads("test", 1), threading.Event(), list[int]()
     running = asyncio.create_task(as_caller("a", threads, partial(go_on.wait, 120)))
     waiting = [asyncio.create_task(as_caller("a", threads, partial(done.append, number))) for number in range(5)]

@@ -59,7 +59,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cli
         yield client, path
 
 
-def test_a_line_says_who_did_what_and_has_no_key(logged: Logged) -> None:
+def test_a_line_has_the_key_name_and_the_call_but_no_secret(logged: Logged) -> None:
     client, path = logged
     answer = client.put("/v1/collections/docs-a/documents/a/b", json=ROW, headers={"x-request-id": "mine"})
     assert answer.status_code == 201
@@ -248,7 +248,7 @@ def test_a_change_whose_line_cannot_be_written_is_not_acknowledged(
         assert [line["ids"] for line in entries(path)[1:]] == [["a"], ["c"]]  # the line left over comes first
 
 
-def test_what_a_key_forces_is_logged_under_its_name(tmp_path: Path) -> None:
+def test_limits_of_a_key_are_logged_under_its_name(tmp_path: Path) -> None:
     team = {"field": "metadata.team", "operator": "==", "value": "a"}
     keys: dict[str, tuple[str, dict[str, Any]]] = {
         "part": ("write", {"filter": team}),
@@ -287,7 +287,7 @@ def test_what_a_key_forces_is_logged_under_its_name(tmp_path: Path) -> None:
     ]
 
 
-def test_it_is_off_by_default(tmp_path: Path) -> None:
+def test_the_access_log_is_off_by_default(tmp_path: Path) -> None:
     with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
         client.put("/v1/collections/c", json={})
         assert running.app.state.access_log is None
@@ -303,7 +303,7 @@ def entry(number: int) -> dict[str, Any]:
     return dict.fromkeys(FIELDS, "x") | {"at": f"{number:08}"}
 
 
-def test_it_is_rotated_by_size_and_keeps_a_number_of_files(tmp_path: Path) -> None:
+def test_the_log_is_rotated_by_size_and_keeps_a_number_of_files(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = AccessLog(path, max_bytes=1000, old_files=2)
     futures = [log.submit(entry(number), durable=True) for number in range(60)]

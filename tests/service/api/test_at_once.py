@@ -68,7 +68,7 @@ def test_a_scroll_sees_each_lasting_document_once_while_others_come_and_go(servi
             assert max(seen.values()) == 1
 
 
-def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, client, collection):
+def test_each_document_is_written_by_one_of_many_skipping_callers(service, client, collection):
     path, writers = collection(encoder=None), range(4)
     ids = [f"d{i:02}" for i in range(60)]
     answers: dict[int, list[dict[str, object]]] = {writer: [] for writer in writers}

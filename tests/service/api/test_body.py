@@ -32,7 +32,7 @@ def read(*declared: str) -> str:
         ("application/x-ndjson+json", "application/x-ndjson+json"),
     ],
 )
-def test_what_is_well_formed_is_read_without_parameters_and_case(declared, kind):
+def test_a_valid_media_type_is_read_without_parameters_and_case(declared, kind):
     assert read(declared) == kind
 
 
@@ -46,11 +46,11 @@ def test_what_is_well_formed_is_read_without_parameters_and_case(declared, kind)
         "application/json\x00", "application/json\nx", "*/ *", "application/json; a=(b)",
     ],
 )  # fmt: skip
-def test_what_is_malformed_is_none(declared):
+def test_a_malformed_media_type_is_empty(declared):
     assert read(declared) == ""
 
 
-def test_several_declarations_are_none():
+def test_several_media_types_are_empty():
     assert read("application/json", "application/json") == read("application/json", "application/x-ndjson") == ""
     assert read() == ""
 
@@ -62,7 +62,7 @@ def test_a_long_header_is_read_in_linear_time():
     assert time.thread_time() - started < 1
 
 
-def test_the_framework_reads_the_same_type_where_there_is_one():
+def test_the_framework_reads_the_same_media_type():
     """FastAPI asks the standard library whether a body is JSON, after we did."""
     pieces = [
         "application",
@@ -94,7 +94,7 @@ def test_the_framework_reads_the_same_type_where_there_is_one():
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"NaN", b'{"temperature": NaN}', b'{"a": Infinity}', b"\xff", b"[" * 100_000]
 )
-def test_what_is_not_json_is_a_400(client, body):
+def test_a_body_that_is_not_json_is_a_400(client, body):
     answer = client.put("/v1/collections/refused", content=body, headers=JSON)
     assert answer.status_code == 400
     assert answer.json()["code"] == "malformed_json"

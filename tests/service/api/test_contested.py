@@ -62,7 +62,7 @@ class Connection:
 
 
 @pytest.mark.thorough
-def test_a_collection_changed_while_another_takes_its_name_is_told_as_it_is_on_disk(service: RunningService) -> None:
+def test_a_collection_changed_while_another_takes_its_name_equals_the_stored_one(service: RunningService) -> None:
     """Four PATCH beside DELETE and PUT in one piece: of a thousand such rounds thirty once told what was not stored."""
     random, together, seen = Random(0), threading.Barrier(CHANGERS + 1), Counter[int]()
     database = (service.settings.data_dir / "softkv.sqlite3").resolve().as_uri()

@@ -47,7 +47,7 @@ def of_a_collection() -> list[str]:
     return sorted(route.name for route in routes if declared_reach(route) == "collection" and route.include_in_schema)
 
 
-def test_every_call_about_it_says_so_and_when_to_come_back(tmp_path, slow) -> None:
+def test_every_call_about_a_loading_collection_is_refused_with_a_time_to_retry(tmp_path, slow) -> None:
     with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
         names = of_a_collection()
         assert {"attend", "put_collection", "get_collection", "delete_collection", "put_document"} <= set(names)
@@ -77,7 +77,7 @@ def test_every_call_about_a_collection_is_described_so() -> None:
         assert "collection_loading" in refused["content"]["application/problem+json"]["examples"], name
 
 
-def test_one_that_is_there_from_an_earlier_start_is_asked_meanwhile(tmp_path, slow) -> None:
+def test_a_demo_of_an_earlier_start_answers_while_it_is_checked(tmp_path, slow) -> None:
     slow.door.set()
     with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running:
         running.wait_until_ready()

@@ -56,7 +56,7 @@ SAYING = (
 COMPARED = {"Equality.value", "Membership.value", "Containment.value"}  # with null too
 
 
-def test_the_file_is_what_fastapi_derives():
+def test_the_openapi_file_equals_the_derived_one():
     assert FILE.read_text(encoding="utf-8") == described(), f"{FILE.name} is out of date: run make openapi"
 
 
@@ -234,7 +234,7 @@ def test_integers_are_found_in_every_room():
 @pytest.mark.parametrize(
     ("call", "schema_path"), PLACES, ids=lambda each: told(each) if isinstance(each, Call) else str(each)
 )
-def test_what_is_no_whole_number_is_no_integer(stocked, call, schema_path):
+def test_an_integer_field_accepts_whole_numbers_only(stocked, call, schema_path):
     for other in (470.5, True, "470", [470]):
         answer = Call(call.operation, with_other(call.body, schema_path, other), call.values).send(stocked, DESCRIBED)
         assert answer.status_code in (400, 422), answer.text  # OpenAI's calls say 400
@@ -293,7 +293,7 @@ def test_a_method_that_a_path_does_not_take_is_a_documented_problem(client, path
         assert not DESCRIBED.flaws({"$ref": PREFIX + schema}, answer.json())
 
 
-def test_what_is_nowhere_is_a_documented_problem(client):
+def test_an_unknown_path_is_a_documented_problem(client):
     answer = client.get("/v1/nothing")
     assert answer.json()["code"] == "not_found"
     assert not DESCRIBED.flaws({"$ref": f"{PREFIX}Problem"}, answer.json())

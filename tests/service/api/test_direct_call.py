@@ -120,7 +120,7 @@ BODIES: list[Any] = [
 
 @pytest.mark.parametrize("path", ["a/b", "a/b%2Fc/d", "-/b", "a/%2E%2E", "%20/%2E"])
 @pytest.mark.parametrize("body", BODIES, ids=str)
-def test_it_is_called_with_the_same_and_refuses_the_same(client, path, body):
+def test_a_direct_call_accepts_and_refuses_the_same_arguments(client, path, body):
     direct, solved = (client.post(f"/v1/{way}/echo/{path}", json=body) for way in ("direct", "solved"))
     assert (direct.status_code, direct.content) == (solved.status_code, solved.content)
     assert direct.headers["content-type"] == solved.headers["content-type"]
@@ -128,7 +128,7 @@ def test_it_is_called_with_the_same_and_refuses_the_same(client, path, body):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff", b"[" * 2000])
 @pytest.mark.parametrize("kind", ["application/json", "application/x+json; charset=utf-8", "text/plain", None])
-def test_a_body_that_is_no_json_is_refused_the_same(client, content, kind):
+def test_a_direct_call_refuses_invalid_json_in_the_same_way(client, content, kind):
     headers = {} if kind is None else {"content-type": kind}
     direct, solved = (
         client.post(f"/v1/{way}/echo/a/b", content=content, headers=headers) for way in ("direct", "solved")
@@ -137,7 +137,7 @@ def test_a_body_that_is_no_json_is_refused_the_same(client, content, kind):
     assert direct.status_code in (400, 415, 422)
 
 
-def test_it_may_take_the_request_or_nothing_at_all(client):
+def test_a_direct_call_may_take_the_request_or_no_argument(client):
     for way in ("direct", "solved"):
         assert client.post(f"/v1/{way}/whole", json={"top_k": 3}).json() == {"method": "POST", "top_k": 3, "again": 3}
         answer = client.get(f"/v1/{way}/nothing")
@@ -157,7 +157,7 @@ def test_whatever_takes_or_answers_more_goes_fastapis_way(endpoint):
     assert not is_direct(endpoint)
 
 
-def test_a_dependency_that_nobody_else_sees_to_is_not_skipped():
+def test_an_unknown_dependency_prevents_a_direct_call():
     assert is_direct(nothing)
     assert is_direct(nothing, dependencies=[requires("write")])
     assert not is_direct(nothing, dependencies=[Depends(forbidding)])

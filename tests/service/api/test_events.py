@@ -50,7 +50,7 @@ def test_silence_is_broken_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("stops", "code"), [(True, "stopping"), (False, "queue_full")])
-def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
+def test_an_error_is_the_last_event(stops: bool, code: str):
     closed = []
 
     async def told(draining: Shutdown) -> AsyncGenerator[Event]:
@@ -76,7 +76,7 @@ def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
 
 
 @pytest.mark.parametrize("error", [StopAsyncIteration, QueueFull("too late")])
-def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsyncIteration] | QueueFull):
+def test_a_client_that_hangs_up_during_the_last_event_hears_nothing_more(error: type[StopAsyncIteration] | QueueFull):
     """Like the end of a generator: the work to cancel ends or fails instead."""
     closed = []
 
@@ -102,7 +102,7 @@ def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsy
     assert closed
 
 
-def test_after_the_last_event_not_even_the_end_of_the_service_is_told():
+def test_no_event_follows_the_last_one_at_the_end_of_the_service():
     async def told(draining: Shutdown) -> AsyncGenerator[Event]:
         yield Event("answer", 1, last=True)
         draining.begin()

@@ -50,7 +50,7 @@ def test_a_database_that_turns_read_only_refuses_writes_and_no_reads(tmp_path: P
         assert ids(client) == ["after", "before"]
 
 
-def test_what_the_disk_does_not_take_is_a_503_and_not_there(tmp_path: Path) -> None:
+def test_a_write_that_the_disk_refuses_is_a_503_and_not_stored(tmp_path: Path) -> None:
     with RunningService(data_dir=tmp_path, encoder="none") as service, service.client() as client:
         service.wait_until_ready()
         client.put(PATH, json={"encoder": None}).raise_for_status()

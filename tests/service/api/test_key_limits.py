@@ -107,7 +107,7 @@ def test_a_key_supersedes_only_documents_of_its_own(client: httpx.Client) -> Non
     assert ids(client, "shared") == ["new", "theirs"]
 
 
-def test_of_ndjson_only_the_lines_outside_are_left_out(client: httpx.Client) -> None:
+def test_lines_of_an_upload_outside_the_filter_are_refused(client: httpx.Client) -> None:
     write(client, "b", "shared", "theirs", tenant="b")
     lines = documents("1", "theirs") + documents("2", tenant="b") + documents("3")
     answer = client.post(
@@ -166,7 +166,9 @@ def test_a_refused_write_is_not_kept_as_an_answer(client: httpx.Client) -> None:
         ("GET", "/v1/lab"),
     ],
 )
-def test_what_is_about_whole_collections_is_refused(client: httpx.Client, method: str, path: str) -> None:
+def test_calls_about_whole_collections_are_refused_for_a_filtered_key(
+    client: httpx.Client, method: str, path: str
+) -> None:
     answer = client.request(method, path, headers=as_("a"), json=None if method == "GET" else {})
     assert code(answer) == (403, "forbidden")
     assert "use a key without a filter" in answer.json()["detail"]
@@ -188,7 +190,7 @@ def test_a_quota_of_documents_counts_all_collections_of_the_key(client: httpx.Cl
     assert write(client, "small", "small-a", "1").status_code == 200
 
 
-def test_a_quota_of_documents_counts_what_passes_the_filter(client: httpx.Client) -> None:
+def test_a_quota_counts_the_documents_that_pass_the_filter(client: httpx.Client) -> None:
     write(client, "b", "shared", "1", "2", "3", tenant="b")
     assert write(client, "part", "shared", "4", "5").status_code == 200
     assert code(write(client, "part", "shared", "6")) == (429, "quota_exceeded")

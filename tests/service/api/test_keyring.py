@@ -69,7 +69,7 @@ def test_a_line_may_limit_its_key():
         ("a,b", "c", None),
     ],
 )
-def test_a_list_of_collections_begins_with_both_a_prefix_of_the_key_and_what_was_asked(own, asked, listed):
+def test_listed_collections_match_the_key_and_the_requested_prefix(own, asked, listed):
     ((_, holder),) = read_keys(other(collections=own).encode())
     assert holder.prefixes_within(asked) == listed
 
@@ -135,14 +135,14 @@ def test_keys_of_one_name_with_different_filters_are_different_callers():
         ("\n".join(other(sha256=f"{i:064x}") for i in range(MAX_KEYS + 1)), f"it holds {MAX_KEYS + 1} keys"),
     ],
 )
-def test_what_is_wrong_is_said_without_what_stands_there(content, message):
+def test_an_invalid_key_file_is_reported_without_its_content(content, message):
     with pytest.raises(KeysUnusable, match=message) as refused:
         read_keys(content.encode())
     assert KEY not in str(refused.value)
     assert SAID["sha256"] not in str(refused.value)
 
 
-def test_what_is_not_utf_8_is_no_file_of_keys():
+def test_a_key_file_that_is_not_utf_8_is_refused():
     with pytest.raises(KeysUnusable, match="not UTF-8"):
         read_keys(b"\xff" + LINE.encode())
 
@@ -168,7 +168,7 @@ def test_a_new_file_counts_at_the_second_look(tmp_path: Path):
 
 
 @pytest.mark.parametrize("broken", [b"", b"no keys", b"\xff", b" " * (1 << 21), None], ids=str)
-def test_a_broken_file_keeps_the_keys_and_says_so_once(tmp_path: Path, broken: bytes | None):
+def test_a_broken_key_file_keeps_the_old_keys_and_is_logged_once(tmp_path: Path, broken: bytes | None):
     path = tmp_path / "keys"
     path.write_text(LINE)
     file = KeyFile.open(path)
@@ -218,7 +218,7 @@ def test_keys_of_settings_have_the_names_of_their_places():
     assert len({ring.holder(key).caller for key in ("w", "both", "r")}) == 3
 
 
-def test_a_key_that_a_setting_and_a_file_have_may_do_what_either_allows(tmp_path: Path):
+def test_a_key_in_a_setting_and_a_file_has_the_permissions_of_both(tmp_path: Path):
     path = tmp_path / "keys"
     path.write_text(line_of("app", "write", "", "k"))
     ring = Keyring(write_keys=(), read_keys=("k",), file=KeyFile.open(path))

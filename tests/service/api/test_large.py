@@ -47,7 +47,7 @@ def test_a_body_in_parts_is_the_body(monkeypatch, seed):
 
 
 @pytest.mark.parametrize("seed", some(5, of=20))
-def test_what_is_not_json_in_one_piece_is_none_in_parts(monkeypatch, seed):
+def test_invalid_json_is_refused_in_parts_as_in_one_piece(monkeypatch, seed):
     monkeypatch.setattr(large, "PART_BYTES", 8)
     chance = random.Random(seed)
     for _ in range(200):
@@ -86,7 +86,7 @@ def test_more_values_than_can_be_held_are_refused(monkeypatch, element):
     parse(b'{"texts":["' + b",".join([element] * 9000) + b'"]}')
 
 
-def test_what_is_freed_is_gone():
+def test_released_content_is_empty():
     content = {"a": list(range(100_000)), "b": 1}
     release(content)
     assert content == {"a": [], "b": 1}
@@ -122,6 +122,6 @@ def test_an_answer_in_parts_is_the_answer(content):
     assert max(map(len, parts)) < 1_000_000
 
 
-def test_a_light_answer_is_told_from_a_heavy_one():
+def test_the_estimated_size_distinguishes_light_and_heavy_answers():
     assert estimate_size({"a": [1] * 10, "b": "text", "c": None}) < 100
     assert estimate_size({"a": [{"vector": np.zeros(384)}] * 100}) > 38_400

@@ -120,7 +120,7 @@ def prepare_job(client: httpx.Client, service: RunningService, call: Call) -> No
 
 
 @pytest.mark.parametrize("call", EXAMPLES, ids=told)
-def test_every_example_does_what_it_shows(stocked, service, call):
+def test_every_example_succeeds(stocked, service, call):
     prepare_job(stocked, service, call)
     if call.operation == "put_collection":
         stocked.delete("/v1/collections/library")

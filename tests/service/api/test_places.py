@@ -134,7 +134,7 @@ def test_a_flood_of_one_kind_refuses_that_kind_and_no_other(tight, client, kind)
     assert ask(client, kind).status_code != 429
 
 
-def test_who_is_refused_and_what_is_nowhere_take_no_place(tight, client):
+def test_refused_callers_and_unknown_paths_take_no_slot(tight, client):
     with full(tight, client, "read"):
         assert client.get("/v1/collections", headers={"x-api-key": "x"}).status_code == 401
         assert client.get("/v1/nothing").status_code == 404
@@ -202,7 +202,7 @@ def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
     assert tight.app.state.admission.refused[kind, "share"]
 
 
-def test_callers_without_a_key_are_told_apart_by_their_address():
+def test_callers_without_a_key_are_distinguished_by_address():
     callers = [
         caller_of({"state": {"caller": ANONYMOUS}, "client": (f"10.0.0.{host}", port)}) for host, port in CLIENTS
     ]
@@ -223,7 +223,7 @@ def test_however_many_callers_come_the_next_one_finds_a_place(limit):
     assert callers >= min(limit, 2)
 
 
-def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path):
+def test_a_reading_call_ends_when_its_client_hangs_up_but_a_write_does_not(tmp_path):
     running = RunningService(data_dir=tmp_path, encoder="none", max_queue=3 * MOST)
     router, events = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute), list[str]()
     go_on = asyncio.Event()
@@ -266,7 +266,7 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
         assert 'status="500"' not in counted
 
 
-def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
+def test_texts_of_a_client_that_has_gone_are_not_encoded(service):
     body = json.dumps({"texts": [f"text {number} that nobody waits for" for number in range(9000)]}).encode()
     encoder = service.app.state.parts.catalogue.encoders.default
     with socket.create_connection(("127.0.0.1", service.port)) as raw:

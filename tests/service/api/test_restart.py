@@ -48,7 +48,7 @@ def left_behind(tmp_path_factory):
         return directory, client.post("/v1/collections/books/attend", json=ASKED).json()["matches"]
 
 
-def test_it_answers_as_before(left_behind):
+def test_a_restarted_service_answers_as_before(left_behind):
     directory, before = left_behind
     with RunningService(data_dir=directory) as running, running.client() as client:
         running.wait_until_ready()

@@ -28,7 +28,7 @@ def keyed(tmp_path_factory):
         yield running
 
 
-def test_every_route_declares_what_it_asks():
+def test_every_route_declares_its_required_permission():
     levels = {}
     for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
         route = context.original_route
@@ -116,7 +116,7 @@ def test_every_call_declares_the_kind_of_its_place():
     assert reads == DESCRIBED.operations.keys() - OPEN - set().union(*KINDS.values())
 
 
-def test_what_declares_no_kind_takes_the_place_of_a_write_and_a_probe_none():
+def test_a_route_without_a_kind_takes_a_slot_for_writes_and_a_probe_none():
     router = APIRouter(dependencies=[requires("read"), takes("read")], route_class=GuardedRoute)
     bare = APIRouter(route_class=GuardedRoute)
 
@@ -216,7 +216,7 @@ def test_a_final_newline_makes_no_reader_a_writer(tmp_path, settings, path, cont
         assert [document["id"] for document in page["documents"]] == ["a"]
 
 
-def test_who_may_not_write_is_told_before_the_body_is_read(keyed):
+def test_a_caller_without_write_permission_is_refused_before_the_body_is_read(keyed):
     with keyed.client(headers=READ) as client:
         client.put("/v1/collections/c", json={}, headers=WRITE)
         for headers in (JSON, NDJSON):
@@ -232,7 +232,7 @@ def test_without_a_key_an_unknown_place_is_a_401(keyed, path):
     assert httpx.options(f"{keyed.url}/v1/{path}").status_code in (404, 405)
 
 
-def test_a_reader_is_told_of_what_is_not_there_as_anyone_is(keyed):
+def test_a_reader_gets_ordinary_problems_for_unknown_paths(keyed):
     with keyed.client(headers=READ) as client:
         assert client.put("/v1/nothing", json={}).status_code == 404
         assert client.delete("/v1/collections").status_code == 405

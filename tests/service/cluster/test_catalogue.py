@@ -106,7 +106,7 @@ def test_a_question_sees_no_document_that_has_expired(catalogue, alone):
         assert collection.keys == 60 - max(20, now[0] - 1000)
 
 
-def test_what_expires_in_a_lost_shard_is_not_counted(catalogue, alone, servers):
+def test_expired_documents_of_a_lost_shard_are_not_counted(catalogue, alone, servers):
     collection, now = create(catalogue, 60), [1000]
     collection._clock = lambda: now[0]
     collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
@@ -258,7 +258,7 @@ def test_no_query_is_refused_while_servers_join_and_leave(
     assert len(asked) > 20
 
 
-def test_the_status_says_what_each_server_holds(catalogue: ShardedCatalogue, servers: LocalServers) -> None:
+def test_the_status_lists_the_shards_of_each_server(catalogue: ShardedCatalogue, servers: LocalServers) -> None:
     collection = create(catalogue)
     assert (catalogue.shards().ranges, catalogue.shards().whole) == (0, 0)
     collection.write([document(f"{seed}", seed) for seed in range(200)])

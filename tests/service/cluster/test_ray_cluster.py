@@ -94,7 +94,7 @@ def test_a_wrong_token_or_database_is_named(fleet: Fleet) -> None:
     assert line.startswith("softkv: PostgreSQL at postgresql://127.0.0.1:")
 
 
-def test_a_service_without_a_ray_cluster_says_so_and_ends(fleet: Fleet, tmp_path) -> None:
+def test_a_service_without_a_ray_cluster_ends_with_a_reason(fleet: Fleet, tmp_path) -> None:
     address = f"127.0.0.1:{free_port()}"
     with Service(fleet.ray.environment, tmp_path / "log", fleet.store, address) as service:
         assert service.wait() == 1
@@ -158,7 +158,7 @@ def test_an_interrupt_ends_only_the_waiting(fleet: Fleet) -> None:
     fleet.up(2, 2)
 
 
-def test_down_leaves_nothing_in_ray_and_services_say_so(fleet: Fleet) -> None:
+def test_down_leaves_nothing_in_ray_and_services_report_missing_shards(fleet: Fleet) -> None:
     fleet.up(2, 2)
     assert fleet.command("down").stdout == "2 servers ended\n"
     assert in_ray(fleet) == ([], [])

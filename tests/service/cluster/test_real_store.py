@@ -41,7 +41,7 @@ def skip_rows(store: Any, number: int, rows: int) -> None:
         connection.execute("UPDATE softkv.collections SET next_row = next_row + %s WHERE id = %s", (rows, number))
 
 
-def test_every_answer_is_of_its_version_whoever_writes(run_servers: Any, address: str) -> None:
+def test_every_answer_is_of_one_version_during_writes(run_servers: Any, address: str) -> None:
     servers = run_servers(3, 2)
     numbers = [collection(servers.store, [document(f"{i}", i) for i in range(40)], name) for name in ("c", "d")]
     skip_rows(servers.store, numbers[0], 4096)

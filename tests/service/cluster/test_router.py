@@ -84,7 +84,7 @@ def test_each_shard_is_covered_by_one_answer_of_a_server_that_holds_it() -> None
     assert len(servers.asked) == 2  # one message for all shards of a server
 
 
-def test_a_server_beyond_the_plan_is_asked_while_it_alone_holds_a_shard() -> None:
+def test_a_server_beyond_the_plan_is_queried_while_it_alone_holds_a_shard() -> None:
     servers = Servers({A: FIRST_ROWS[:1], B: FIRST_ROWS[:1], "softkv-3": FIRST_ROWS[1:]})
     router = Router(servers, Roster(servers, servers, ["softkv-3"]))  # type: ignore[arg-type]
     leaving = dict.fromkeys(FIRST_ROWS[1:], "softkv-3")
@@ -97,11 +97,11 @@ def test_a_server_beyond_the_plan_is_asked_while_it_alone_holds_a_shard() -> Non
 
 
 @pytest.mark.parametrize("answer", ["lost", {"missing": [0]}, {"behind": 6}, {"failed": "no memory"}])
-def test_the_other_copy_is_asked_if_a_server_is_lost_or_refuses(answer: Any) -> None:
+def test_the_other_copy_is_queried_if_a_server_is_lost_or_refuses(answer: Any) -> None:
     assert set(ask(Servers(softkv_0=answer).router(seconds=0.5)).values()) <= {B, C}
 
 
-def test_the_other_copy_is_asked_if_a_server_is_slow_and_then_preferred_for_a_while() -> None:
+def test_the_other_copy_is_queried_if_a_server_is_slow_and_then_preferred_for_a_while() -> None:
     servers = Servers(softkv_0="silent")
     router = servers.router(seconds=4.5)
     assert set(ask(router).values()) <= {B, C}

@@ -112,7 +112,7 @@ def test_close_waits_for_the_sync_that_is_under_way(run_servers: Any, monkeypatc
     assert ended
 
 
-def test_a_report_says_what_a_server_holds_and_will_load(run_servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_lists_loaded_shards_and_those_to_load(run_servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     stepped = Stepped(run_servers, 20, 1, 1)
     report = stepped.servers.servers[A].report
     assert (report.plan, report.ready, report.coming) == (0, frozenset(), 1)  # before it knows its shards

@@ -93,7 +93,7 @@ def test_a_torn_line_is_passed_over_and_named(bare: Softkv, path: Path) -> None:
     assert f"passed over a torn line: {path}, line 2" in ended.stderr
 
 
-def test_it_follows_over_a_rotation(path: Path) -> None:
+def test_follow_continues_over_a_rotation(path: Path) -> None:
     command = [*COMMAND, "access-log", str(path), "--follow", "--json", "--collection", "new"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -113,13 +113,13 @@ def test_it_follows_over_a_rotation(path: Path) -> None:
         ([], 2, "Missing argument"),
     ],
 )
-def test_what_cannot_be_read_is_said(bare: Softkv, arguments: list[str], code: int, message: str) -> None:
+def test_an_unreadable_log_is_reported(bare: Softkv, arguments: list[str], code: int, message: str) -> None:
     ended = bare("access-log", *arguments, COLUMNS="200")
     assert ended.exit_code == code
     assert message in (ended.stderr or str(ended.exception))
 
 
-def test_it_reads_what_a_service_wrote_and_doctor_looks_at_it(bare: Softkv, tmp_path: Path) -> None:
+def test_the_command_reads_the_log_of_a_service_and_doctor_checks_it(bare: Softkv, tmp_path: Path) -> None:
     path = tmp_path / "log"
     with serving(tmp_path / "data", "--access-log", str(path), "--access-log-files", "3") as running:
         assert httpx.put(f"{running.url}/v1/collections/c", json={}, timeout=60).status_code == 201

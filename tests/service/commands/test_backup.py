@@ -37,7 +37,7 @@ def made(bare: Softkv, tmp_path: Path) -> Path:
     return file
 
 
-def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, made: Path, tmp_path: Path) -> None:
+def test_a_service_on_a_restored_backup_answers_like_the_first(bare: Softkv, made: Path, tmp_path: Path) -> None:
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 0, result.output
     (line,) = result.stdout.splitlines()  # a log gets whole lines
@@ -64,9 +64,7 @@ def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(("keep", "message"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
-def test_what_is_no_whole_backup_is_refused(
-    bare: Softkv, made: Path, tmp_path: Path, keep: float, message: str
-) -> None:
+def test_an_incomplete_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, message: str) -> None:
     content = made.read_bytes()
     made.write_bytes(content[: int(len(content) * keep)])
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
@@ -111,7 +109,7 @@ def test_a_store_that_is_there_stays(bare: Softkv, made: Path, tmp_path: Path) -
     assert (tmp_path / "first" / "softkv.sqlite3").read_bytes() == before
 
 
-def test_without_a_service_or_a_place_to_write_it_says_so(bare: Softkv, tmp_path: Path) -> None:
+def test_a_missing_service_or_directory_is_reported(bare: Softkv, tmp_path: Path) -> None:
     assert bare("backup", str(tmp_path / "a"), "--url", "http://127.0.0.1:9").exit_code == 3
     with serving(tmp_path / "first") as service:
         result = bare("backup", str(tmp_path / "no" / "a"), "--url", service.url)

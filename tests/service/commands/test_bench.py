@@ -11,7 +11,7 @@ from service.commands import bench
 from tests.service.commands.conftest import COMMAND, Softkv
 
 
-def test_what_follows_is_for_the_benchmarks(tmp_path: Path) -> None:
+def test_further_arguments_go_to_the_benchmarks(tmp_path: Path) -> None:
     """A repository whose benchmarks only print their arguments."""
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").touch()  # without it, the package of this checkout comes first
@@ -30,7 +30,7 @@ def test_what_follows_is_for_the_benchmarks(tmp_path: Path) -> None:
     assert "the benchmarks ended with 1" in failed.stderr
 
 
-def test_an_installed_package_says_where_they_are(
+def test_an_installed_package_names_the_place_of_the_benchmarks(
     bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "_REPOSITORY", tmp_path)

@@ -17,7 +17,7 @@ from tests.service.commands.conftest import COMMAND, Softkv, serving
 NOBODY = "http://127.0.0.1:9"
 
 
-def test_the_command_starts_without_what_a_command_needs() -> None:
+def test_the_command_starts_without_heavy_imports() -> None:
     heavy = [
         "torch",
         "numpy",
@@ -155,13 +155,13 @@ def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv, options: list[str])
         assert f"/{option.removeprefix('--').replace('-', '_')}" in ended.stderr
 
 
-def test_where_the_service_is_may_be_said_by_the_environment(service: RunningService, bare: Softkv) -> None:
+def test_the_address_of_the_service_may_come_from_the_environment(service: RunningService, bare: Softkv) -> None:
     assert bare("attend", "atlantis", "cats", SOFTKV_URL=service.url).exit_code == 1
     assert bare("attend", "atlantis", "cats", SOFTKV_URL=NOBODY).exit_code == 3
     assert bare("attend", "atlantis", "cats", "--url", service.url, SOFTKV_URL=NOBODY).exit_code == 1
 
 
-def test_something_else_than_softkv_is_told_apart() -> None:
+def test_another_web_server_is_recognised() -> None:
     """The service's own root is not the API: any other web server looks like this."""
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()

@@ -70,7 +70,7 @@ def test_the_address_of_a_ray_cluster_has_its_port(options: str, expected: str |
 
 @pytest.mark.postgres
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is here")
-def test_without_ray_it_says_what_to_install(bare: Softkv, postgres: PostgresServer) -> None:
+def test_without_ray_the_package_to_install_is_named(bare: Softkv, postgres: PostgresServer) -> None:
     ended = bare(
         "cluster", *UP, "--store", postgres.database(), "--shards", "head", SOFTKV_HOST="0.0.0.0"
     )  # as in the image

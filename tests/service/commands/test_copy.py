@@ -46,7 +46,7 @@ def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Pat
         assert "in use" in taken.stderr or "another process" in taken.stderr, taken.stderr
 
 
-def test_some_collections_and_what_differs(bare: Softkv, filled: Path, tmp_path: Path) -> None:
+def test_chosen_collections_are_copied_and_differences_reported(bare: Softkv, filled: Path, tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path / "second") as store:
         collection(store, [document("x", 1), document("y")], "one")
     result = bare("copy", str(filled), str(tmp_path / "second"), "-c", "one", "--verify")
@@ -65,7 +65,7 @@ def test_some_collections_and_what_differs(bare: Softkv, filled: Path, tmp_path:
         ("first", "second -c none", 1, "none"),
     ],
 )
-def test_what_cannot_be_copied_is_refused(bare, filled, tmp_path, monkeypatch, source, target, code, message):
+def test_an_invalid_copy_is_refused(bare, filled, tmp_path, monkeypatch, source, target, code, message):
     monkeypatch.chdir(tmp_path)
     result = bare("copy", source, *target.split())
     assert result.exit_code == code

@@ -27,7 +27,7 @@ def test_loading_twice_is_loading_once(softkv: Softkv, client: httpx.Client) -> 
     assert softkv("demo", "videos").stdout == f"videos: {VIDEOS} documents, complete already\n"
 
 
-def test_what_is_missing_is_loaded(softkv: Softkv, client: httpx.Client) -> None:
+def test_missing_documents_are_loaded(softkv: Softkv, client: httpx.Client) -> None:
     softkv("demo", "videos")
     first = next(iter(DEMOS["videos"].documents()))["id"]
     path = "/v1/collections/videos/documents"

@@ -231,7 +231,7 @@ def own_model(directory: Path, **settings: object) -> Path:
     return link_default_model(directory, {"config_sentence_transformers.json": json.dumps(settings)})
 
 
-def test_what_one_should_know_of_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
+def test_a_remark_about_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
     model = own_model(tmp_path / "model", similarity_fn_name="manhattan")
     code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
     assert (code, report["model"]["state"]) == (0, "note")
@@ -245,7 +245,7 @@ def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path:
     assert "holds a sparse encoder" in report["model"]["detail"]
 
 
-def test_a_bad_setting_is_told_before_anything_is_looked_at(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_reported_before_any_check(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOFTKV_THREADS", "none")
     ended = bare("doctor")
     assert ended.exit_code == 1

@@ -76,13 +76,13 @@ def test_a_line_may_have_limits():
         (["app", "--expires", "tomorrow"], "expires is an instant as RFC 3339"),
     ],
 )
-def test_what_cannot_be_is_refused(arguments, message):
+def test_an_invalid_key_is_refused(arguments, message):
     ended = subprocess.run([*COMMAND, "key", *arguments], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert message in ended.stderr
 
 
-def test_a_file_that_is_none_stops_the_start(tmp_path):
+def test_an_invalid_key_file_stops_the_start_without_showing_a_key(tmp_path):
     (tmp_path / "keys").write_text("my-secret-key")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         subprocess.run(

@@ -111,7 +111,7 @@ def test_attention_on_matrices_is_the_service_s(page: Any, service: RunningServi
         compare(ours, answer.raise_for_status().json(), json.dumps({**body, "query": "", "key": "", "value": ""}))
 
 
-def test_searches_find_what_the_database_finds_and_show_its_statements(page: Any) -> None:
+def test_searches_match_the_database_and_show_its_statements(page: Any) -> None:
     rows = list(library())
     found = 0
     for (query, condition), ours in zip(product(QUERIES, FILTERS), page["searches"], strict=True):
@@ -133,7 +133,7 @@ def test_searches_find_what_the_database_finds_and_show_its_statements(page: Any
     assert found > 20
 
 
-def test_the_null_key_stands_on_what_the_service_says(page: Any, service: RunningService) -> None:
+def test_the_null_key_has_the_background_of_the_service(page: Any, service: RunningService) -> None:
     asked = product(("kitten", "which animal purrs and catches mice?"), CHOICES)
     for (query, choice), ours in zip(asked, page["backgrounds"], strict=True):
         body = {"query": query, "rows": ROWS, "null": choice}

@@ -110,7 +110,7 @@ def test_vectors_are_those_of_the_service(encoder: Encoder, page: Any, encoded: 
 
 
 @pytest.mark.parametrize("number", range(len(TRACED)))
-def test_each_layer_computes_what_it_does_in_the_service(encoder: Encoder, page: Any, number: int) -> None:
+def test_each_layer_computes_the_numbers_of_the_service(encoder: Encoder, page: Any, number: int) -> None:
     asked, trace = TRACED[number], page["traces"][number]
     tokens = read_pair(encoder, asked["text"], asked["pair"])
     assert trace["spans"] == [token._asdict() for token in tokens.tokens]

@@ -40,7 +40,9 @@ def refused(*options: str, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
-def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
+def test_serve_answers_at_its_announced_address_and_ends_cleanly_after_a_signal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with serving(tmp_path) as running:
         assert running.announced == f"softkv listens on {running.url} (Ctrl-C stops it)\n"
         assert httpx.get(f"{running.url}/livez", timeout=60).status_code == 200
@@ -52,7 +54,7 @@ def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, nu
         assert httpx.get(f"{again.url}/v1/collections/kept", timeout=60).status_code == 200
 
 
-def test_it_gets_ready_before_a_first_request_with_the_machine_code_of_its_directory(
+def test_serve_gets_ready_with_the_machine_code_of_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path / "data") as running:
@@ -211,14 +213,14 @@ def test_a_data_directory_that_another_process_has(tmp_path: Path) -> None:
     )
 
 
-def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_invalid_database_is_left_unchanged(tmp_path: Path) -> None:
     database = tmp_path / "softkv.sqlite3"
     database.write_bytes(b"not a database" * 1000)
     assert "is damaged" in refused("--port", "0", "--encoder", "none", "--data-dir", str(tmp_path))
     assert database.read_bytes() == b"not a database" * 1000
 
 
-def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
+def test_an_invalid_flag_differs_from_an_invalid_variable() -> None:
     assert refused("--header-timeout", "0").startswith("softkv: --header-timeout: ")
     assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
 
@@ -242,7 +244,7 @@ def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
     assert "--max-queries" in ended.stderr
 
 
-def test_a_store_that_is_no_postgresql() -> None:
+def test_a_store_that_is_not_postgresql_is_refused() -> None:
     assert refused("--store", "mysql://a").startswith(
         "softkv: --store: expected the address of a PostgreSQL database such as postgres"
     )
@@ -252,13 +254,13 @@ def test_an_open_address_needs_a_decision() -> None:
     assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
 
 
-def test_an_allowed_host_that_is_no_name() -> None:
+def test_an_invalid_allowed_host_is_refused() -> None:
     line = refused("--allowed-hosts", "http://softkv.example:8000")
     assert line.startswith("softkv: --allowed-hosts: expected host names without scheme and port")
     assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: expected host names")
 
 
-def test_an_origin_that_is_none() -> None:
+def test_an_invalid_origin_is_refused() -> None:
     line = refused("--cors-origins", "https://ok.example,app.example")
     assert line.startswith("softkv: --cors-origins: expected origins (scheme, name, optional port) or * for any")
     assert refused(SOFTKV_CORS_ORIGINS="https://a.example/").startswith("softkv: SOFTKV_CORS_ORIGINS: expected origins")
@@ -271,7 +273,7 @@ def test_a_frame_ancestor_that_would_be_another_directive() -> None:
 
 
 @pytest.mark.parametrize("value", ["proxy.example", "*", "10.0.0.1/8", "10.0.0.1:80", "127.0.0.1,::1]"])
-def test_a_proxy_that_is_no_address(value: str) -> None:
+def test_an_invalid_proxy_address_is_refused(value: str) -> None:
     line = refused("--trusted-proxies", value, "--allow-anonymous", "read")
     assert line.startswith("softkv: --trusted-proxies: expected addresses and networks separated by commas")
     assert repr(value.split(",")[-1]) in line
@@ -283,7 +285,7 @@ def test_behind_a_proxy_callers_need_a_decision() -> None:
 
 
 @pytest.mark.parametrize("value", ["softkv", "/a//b", "/..", "/a b", "https://softkv.example/a", "/a?b"])
-def test_a_root_path_that_is_no_path(value: str) -> None:
+def test_an_invalid_root_path_is_refused(value: str) -> None:
     assert refused("--root-path", value).startswith("softkv: --root-path: expected a path of letters, digits and -._~")
 
 
@@ -291,7 +293,7 @@ def test_a_root_path_of_the_service_itself() -> None:
     assert "begins like a path of the service itself" in refused(SOFTKV_ROOT_PATH="/v1/search")
 
 
-def test_a_log_level_that_is_none() -> None:
+def test_an_invalid_log_level_is_refused() -> None:
     line = refused(SOFTKV_LOG_LEVEL="loud")
     assert line.startswith("softkv: SOFTKV_LOG_LEVEL: Input should be 'debug', 'info',")
 

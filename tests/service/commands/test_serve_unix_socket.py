@@ -62,7 +62,9 @@ def client(path: Path) -> httpx.Client:
 
 
 @pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
-def test_it_answers_and_a_signal_is_a_clean_end(tmp_path: Path, path: Path, number: signal.Signals) -> None:
+def test_serve_answers_at_its_socket_and_ends_cleanly_after_a_signal(
+    tmp_path: Path, path: Path, number: signal.Signals
+) -> None:
     with serving(tmp_path, path) as process:
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
         with client(path) as calling:
@@ -84,7 +86,7 @@ def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path, path: P
 
 
 @pytest.mark.parametrize("kind", ["in use", "a file", "no directory", "too long"])
-def test_what_cannot_be_a_socket_is_left_as_it_is(path: Path, kind: str) -> None:
+def test_an_unusable_socket_path_is_left_unchanged(path: Path, kind: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         if kind == "in use":
             listener.bind(str(path))

@@ -8,7 +8,7 @@ FOUND = [("smiling cat", set("😺😸")), ("infinite", {"∞"}), ("crying loudl
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(("query", "found"), FOUND)
-def test_characters_are_found_by_what_they_mean(query, found, signs, encoder):
+def test_characters_are_found_by_their_meaning(query, found, signs, encoder):
     characters, keys = signs
     similarity = keys @ encoder.encode([query], "query").vectors[0]
     assert characters[int(np.argmax(similarity))] in found

@@ -21,7 +21,7 @@ def test_the_four_collections_in_their_order():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_documents_are_what_the_service_takes(name, documents):
+def test_demo_documents_are_valid_for_the_service(name, documents):
     made = documents[name]
     assert len(made) >= SMALLEST[name]
     assert len({document["id"] for document in made}) == len(made)
@@ -61,7 +61,7 @@ def test_making_them_prints_nothing_warns_of_nothing_and_imports_no_library_modu
     assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
 
 
-def test_nothing_is_made_before_it_is_asked_for(monkeypatch):
+def test_nothing_is_made_before_the_first_document(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an interpreter was started")
 
@@ -71,7 +71,7 @@ def test_nothing_is_made_before_it_is_asked_for(monkeypatch):
         next(iterator)
 
 
-def test_videos_carry_what_a_video_search_filters_on(documents):
+def test_videos_carry_the_fields_of_a_video_search(documents):
     for document in documents["videos"]:
         metadata, value = document["metadata"], document["value"]
         assert document["key"].startswith(value["title"])

@@ -40,6 +40,6 @@ def test_first_sentence(text, sentence):
     assert first_sentence(text) == sentence
 
 
-def test_shortened_cuts_between_words_and_says_so():
+def test_shorten_cuts_between_words_with_an_ellipsis():
     assert shorten("one two three", 13) == "one two three"
     assert shorten("one two three", 12) == "one two…"

@@ -67,7 +67,7 @@ def test_a_text_that_was_changed_has_none(encoder):
     assert load_vectors("library", encoder.checksum).of(f"{text}.") is None
 
 
-def test_the_same_vectors_make_the_same_bytes(tmp_path):
+def test_equal_vectors_make_equal_bytes(tmp_path):
     vectors = {"a": np.array([0.6, 0.8], np.float32), "b": np.array([1, 0], np.float32)}
     for directory in ("one", "two"):
         (tmp_path / directory).mkdir()

@@ -55,7 +55,7 @@ def test_second_names_are_left_out(name, by_id):
     assert name not in by_id
 
 
-def test_what_acts_on_import_is_left_out(by_id):
+def test_modules_that_act_on_import_are_left_out(by_id):
     modules = {document["metadata"]["module"].split(".")[0] for document in by_id.values()}
     assert not modules & {"antigravity", "this", "idlelib", "turtledemo", "test", "lib2to3", "turtle", "tkinter"}
 
@@ -65,7 +65,7 @@ def test_no_value_depends_on_where_the_interpreter_put_things(by_id):
 
 
 @pytest.mark.thorough
-def test_values_are_what_the_encoder_reads(by_id, encoder):
+def test_values_fit_the_limit_of_the_encoder(by_id, encoder):
     assert max(len(document["value"]) for document in by_id.values()) <= 600
     longest = sorted((document["value"] for document in by_id.values()), key=len)[-16:]
     assert np.median(encoder.encode(longest, "document").token_counts) < encoder.max_tokens

@@ -121,7 +121,7 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         ),
     ],
 )
-def test_a_flaw_is_told_with_its_line(tmp_path: Path, text: str, line: int, told: str) -> None:
+def test_a_flaw_is_reported_with_its_line(tmp_path: Path, text: str, line: int, told: str) -> None:
     def key_of(variable: str) -> str:
         raise ValueError(f"{variable} is not set")
 
@@ -162,5 +162,5 @@ def test_a_key_is_in_no_text_of_the_settings(tmp_path: Path) -> None:
     ("position", "line"),
     [(("a",), 1), (("b",), 5), (("b", "c"), 6), (("b", "x"), 5), (("d",), 1), ((), 1)],
 )
-def test_the_line_of_a_value_is_the_one_where_it_is_complete(position: tuple[str, ...], line: int) -> None:
+def test_a_value_is_located_at_its_last_line(position: tuple[str, ...], line: int) -> None:
     assert find_line('a = 1\nlong = """\n\n"""\n[b]\nc = 2\n', position) == line

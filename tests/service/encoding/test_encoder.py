@@ -84,7 +84,7 @@ def test_unknown_tokens_are_counted_beyond_the_truncation_too(encoder):
     np.testing.assert_array_equal(encoded.unknown_tokens, [1, 2, 0, 1])
 
 
-def test_what_lies_beyond_the_truncation_does_not_count(encoder):
+def test_text_beyond_the_truncation_does_not_count(encoder):
     vectors = encoder.encode(["word " * 254, "word " * 254 + "something else"], "document").vectors
     assert np.abs(vectors[0] - vectors[1]).max() <= 1e-6
 
@@ -107,13 +107,13 @@ def test_a_megabyte_of_one_word_does_not_take_long(encoder):
         ("one text", None, "wanted a list of texts"),
     ],
 )
-def test_what_is_no_text_is_refused_by_position(encoder, texts, position, message):
+def test_an_invalid_text_is_refused_with_its_position(encoder, texts, position, message):
     with pytest.raises(InvalidText, match=message) as refusal:
         encoder.encode(texts, "document")
     assert refusal.value.position == position
 
 
-def test_no_texts_are_no_vectors(encoder):
+def test_an_empty_list_gives_no_vectors(encoder):
     encoded = encoder.encode([], "query")
     assert encoded.vectors.shape == (0, 384)
     assert encoded.token_counts.shape == encoded.truncated.shape == encoded.unknown_tokens.shape == (0,)

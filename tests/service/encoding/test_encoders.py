@@ -40,7 +40,7 @@ def test_a_collection_finds_its_encoder_by_name_and_model() -> None:
     assert Encoders().default is None
 
 
-def test_it_is_loaded_by_the_first_text_and_again_after_it_was_unloaded(encoder: Encoder) -> None:
+def test_a_lazy_encoder_is_loaded_by_the_first_text_and_again_after_unloading(encoder: Encoder) -> None:
     loads = []
 
     def load() -> Encoder:
@@ -88,7 +88,7 @@ def test_the_memory_of_an_unloaded_encoder_is_freed() -> None:
     until(is_gone)  # the thread that encoded lets go of its last call a moment after its result
 
 
-def test_only_what_the_start_loads_decides_whether_the_service_is_ready() -> None:
+def test_only_encoders_loaded_at_the_start_decide_readiness() -> None:
     async def run() -> None:
         lazy, remote, first = named("a", lazy=True), named("b", remote=True), named("c")
         encoders = Encoders([lazy, remote, first], "c")
@@ -102,7 +102,7 @@ def test_only_what_the_start_loads_decides_whether_the_service_is_ready() -> Non
     asyncio.run(run())
 
 
-def test_only_a_provider_that_failed_is_asked_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
+def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
     monkeypatch.setattr("service.encoding.loading.RETRY_SECONDS", 0.0)
     answers: list[Encoder | None] = [None, encoder]
 

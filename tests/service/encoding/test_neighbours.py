@@ -62,7 +62,7 @@ def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
         ("BertConfig", {"num_attention_heads": 1}),
     ],
 )
-def test_other_models_run_in_batches_and_nothing_is_said(random_model, config, options, precision):
+def test_other_models_run_in_batches_without_notes(random_model, config, options, precision):
     encoder = load_encoder(str(random_model(config, **options)), precision=precision)
     assert encoder.batched
     assert encoder.notes == []

@@ -61,7 +61,7 @@ def unit(random, n, d, spread):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("precision", ["float32", ROUGH])
-def test_the_default_models_is_what_it_was_trained_at(precision):
+def test_the_temperature_of_the_default_model_matches_its_training(precision):
     encoder = load_encoder("all-MiniLM-L6-v2", precision=precision)
     assert encoder.temperature == Temperature(0.05, "measured")
     questions = encoder.encode([topic.question for topic in TOPICS], "query").vectors
@@ -146,7 +146,7 @@ def test_a_model_card_says_it_in_the_parameters_of_a_loss(tmp_path, form, loss, 
     assert card(tmp_path, form.format(loss=loss, parameters=parameters)) == expected
 
 
-def test_what_a_card_says_in_words_is_not_read(tmp_path):
+def test_a_temperature_in_the_prose_of_a_card_is_ignored(tmp_path):
     assert card(tmp_path, "We train with a temperature of 0.01, that is scale=100.\n\n`scale: 20.0`") is None
     assert card_temperature(tmp_path / "nowhere") is None
 

@@ -9,7 +9,7 @@ from service.encoding.tracing import read_pair, trace_layers, traceable
 from tests.bfloat16 import needs_bfloat16
 
 
-def test_only_what_runs_on_the_core_can_be_traced(random_model):
+def test_only_models_on_the_core_can_be_traced(random_model):
     encoder = load_encoder(str(random_model("MegatronBertConfig")))
     with pytest.raises(Untraceable, match="runs on sentence-transformers"):
         traceable(encoder)

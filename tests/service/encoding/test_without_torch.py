@@ -88,7 +88,7 @@ def test_a_static_model_needs_no_torch(static_model):
     np.testing.assert_array_equal(report, load_encoder(directory).encode(TEXTS, "document").vectors.tolist())
 
 
-def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):
+def test_a_model_that_needs_torch_is_refused_with_its_install_command(random_model):
     message = run(BLOCKED + OTHER, str(random_model("MegatronBertConfig")))
     assert (
         "computed by sentence-transformers and torch, and this installation has no torch: install both with" in message

@@ -56,7 +56,7 @@ def test_a_child_sends_events_and_its_network_is_kept(trained):
 @pytest.mark.parametrize(
     "model", ["gru_attention", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("transformer", "gru"))]
 )
-def test_what_is_decoded_is_what_the_network_writes(model):
+def test_decoded_tokens_match_the_output_of_the_network(model):
     lab = Lab()
     train(lab, NetworkJob(Plan(TASKS["numbers"], model, 3), 30, 1))
     trained_model = lab.models[0]

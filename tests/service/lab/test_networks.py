@@ -19,13 +19,13 @@ def test_each_has_as_many_parameters_as_the_transformer(task, model):
     assert abs(count / expected - 1) < 0.02
 
 
-def test_the_same_plan_is_the_same_network_and_another_seed_is_not():
+def test_a_plan_determines_its_network_and_another_seed_changes_it():
     first, same, different = [dict(arrays(build_network(Plan(TASKS["dates"], "gru", seed)))) for seed in (1, 1, 2)]
     assert all(np.array_equal(first[name], same[name]) for name in first)
     assert not any(np.array_equal(first[name], different[name]) for name in first)
 
 
-def test_what_was_learned_is_restored():
+def test_learned_parameters_are_restored():
     plan, other = (Plan(TASKS["copy"], "lstm_attention", seed) for seed in (1, 2))
     event = TrainingEvent("trained", {"numbers": pack_parameters(build_network(plan))})
     restored = restore_network(other, TrainingEvent.parse(event.line()).data["numbers"])
@@ -41,7 +41,7 @@ def test_positions_are_not_learned():
     assert names == ["source.positions.table", "target.positions.table"]
 
 
-def test_pictures_are_no_sequence_for_recurrent_networks():
+def test_recurrent_networks_do_not_take_pictures():
     with pytest.raises(NotLearnable, match="gru reads one token after the other, and pictures have none"):
         Plan(TASKS["pictures"], "gru", 0)
 

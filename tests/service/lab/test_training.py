@@ -42,7 +42,7 @@ def reports(task: str, model: str, budget: Budget, seed: int = 0) -> list[Step |
         *(pytest.param(name, marks=pytest.mark.thorough) for name in ("gru", "lstm", "lstm_attention")),
     ],
 )
-def test_the_same_seed_and_steps_learn_the_same(model):
+def test_equal_seeds_and_steps_learn_equally(model):
     first, again = (reports("copy", model, Budget(60, 3), seed=5)[-1] for _ in range(2))
     assert first.evaluation.lengths == again.evaluation.lengths
     assert first.evaluation.step == 3
@@ -89,7 +89,7 @@ def test_a_transformer_learns_to_translate_and_its_weights_cross():
     assert noun > colour
 
 
-def test_it_ends_when_its_seconds_are_spent():
+def test_training_ends_after_its_seconds():
     *_, last = reports("dates", "gru", Budget(2))
     assert isinstance(last, TrainingResult)
     assert last.aligned_share is None
@@ -118,7 +118,7 @@ def test_pairs_become_a_diagonal_but_those_held_out():
     assert last.right_held_out < 0.9  # nothing relates these pairs but chance
 
 
-def test_what_pairs_have_in_common_is_learned_for_those_held_out_too():
+def test_a_common_projection_is_learned_for_held_out_pairs_too():
     """Each key is its query with its columns shifted by one: one pair of projections undoes that for all pairs."""
     random = np.random.default_rng(0)
     query = random.standard_normal((60, 16)).astype(np.float32)

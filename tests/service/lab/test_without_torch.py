@@ -30,7 +30,7 @@ print(json.dumps({"best": answer["matches"][0]["id"], "verdict": answer["evidenc
 """
 
 
-def test_a_service_without_torch_answers_and_says_what_training_needs():
+def test_a_service_without_torch_answers_and_names_the_install_command_for_training():
     ended = subprocess.run([sys.executable, "-c", SERVED], capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
     answers = json.loads(ended.stdout.splitlines()[-1])

@@ -39,7 +39,7 @@ def test_each_hears_all_in_order_and_the_end():
     assert asyncio.run(run()) == [[1, 2, 3]] * 3
 
 
-def test_who_is_too_slow_is_dropped_and_nobody_else():
+def test_only_a_slow_listener_is_dropped():
     async def run() -> None:
         listeners = Listeners(2, 4)
         slow, quick = listeners.add(), listeners.add()

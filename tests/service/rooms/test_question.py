@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.rooms import Answer, Question, Share
 
 
-def test_what_was_guessed_is_told_with_the_answer_only():
+def test_guesses_are_shown_with_the_answer_only():
     question = Question(3, "kitten", guesses={"a": "cats", "b": None, "c": "cats", "d": "gone"})
     assert question.public_state() == {"number": 3, "query": "kitten", "guesses": 4}
     question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, "one", True)
@@ -26,7 +26,7 @@ def test_what_was_guessed_is_told_with_the_answer_only():
     }
 
 
-def test_the_temperature_that_is_asked_for_is_told_before():
+def test_a_requested_temperature_is_shown_before_the_answer():
     assert Question(1, "kitten", 0.0).public_state()["temperature"] == 0.0
 
 

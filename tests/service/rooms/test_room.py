@@ -37,7 +37,7 @@ def test_a_row_is_its_sender_s_and_the_presenter_s():
         open_room.remove("a", open_room.secret)
 
 
-def test_no_secret_is_ever_told():
+def test_public_state_holds_no_secret():
     open_room = room()
     open_room.put("a", "cats", "purr", "a-secret-of-its-own")
     question = open_room.ask("kitten", None, open_room.secret)
@@ -65,7 +65,7 @@ def test_rows_and_bytes_beyond_the_limit_are_refused_and_change_nothing():
     open_room.put("b", "k", "v" * 90, open_room.secret)
 
 
-def test_questions_take_room_too_and_give_it_back_when_they_are_asked():
+def test_waiting_questions_take_space_and_free_it_when_they_are_shown():
     open_room = room()
     for _ in range(5):
         open_room.wait("w" * 40)
@@ -189,7 +189,7 @@ def test_the_heaviest_row_that_is_still_there_is_explained_and_no_row_that_came_
             open_room.find_row_of_answer(number, row)
 
 
-def test_who_listens_hears_all_of_it_first_and_then_what_changes():
+def test_a_listener_hears_the_whole_state_first_and_then_changes():
     async def run() -> list[Update]:
         open_room = room()
         open_room.put("a", "k", "v", None)
@@ -208,7 +208,7 @@ def test_who_listens_hears_all_of_it_first_and_then_what_changes():
     assert versions == sorted(set(versions))
 
 
-def test_who_goes_is_counted_no_more():
+def test_a_listener_that_leaves_is_not_counted():
     async def run() -> None:
         open_room = room()
         first, second = open_room.listen(), open_room.listen()
@@ -259,7 +259,7 @@ def test_long_texts_of_one_caller_leave_room_for_others_texts():
     open_room.put("a", "k", "v" * 600, "mine", "one phone")  # shorter than before
 
 
-def test_who_presents_has_no_share_and_may_fill_a_room():
+def test_the_presenter_has_no_share_and_may_fill_a_room():
     open_room = room(SHARED)
     open_room.fill([(str(i), "k", "v") for i in range(4)], open_room.secret)
     for i in range(4, 8):
@@ -268,7 +268,7 @@ def test_who_presents_has_no_share_and_may_fill_a_room():
         open_room.put("8", "k", "v", open_room.secret, "one phone")
 
 
-def test_who_presents_takes_all_rows_out_at_once():
+def test_the_presenter_removes_all_rows_in_one_call():
     async def tried() -> None:
         open_room = room(SHARED)
         for i in range(3):

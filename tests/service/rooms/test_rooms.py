@@ -39,7 +39,7 @@ def test_a_code_that_is_taken_is_refused_until_its_room_is_closed():
     assert len(rooms) == 1
 
 
-def test_what_does_not_fit_opens_no_room():
+def test_rows_that_do_not_fit_open_no_room():
     rooms = Rooms(Limits(rows=1))
     with pytest.raises(RoomFull):
         rooms.open("a", "MATH", [("1", "k", "v"), ("2", "k", "v")])
@@ -58,7 +58,7 @@ def test_a_caller_has_a_share_and_all_have_a_limit():
         rooms.open("a fourth")
 
 
-def test_a_room_that_nobody_uses_ends():
+def test_an_unused_room_ends():
     clock = Clock()
     rooms = Rooms(Limits(seconds=10), clock)
     rooms.open("a", "MATH")
@@ -72,7 +72,7 @@ def test_a_room_that_nobody_uses_ends():
     assert len(rooms) == 1
 
 
-def test_a_code_that_never_was_is_told_from_one_whose_room_is_over_for_some_time():
+def test_an_unknown_code_differs_from_a_recently_ended_one():
     clock = Clock()
     rooms = Rooms(Limits(ended=2, ended_seconds=10), clock)
     with pytest.raises(RoomNotFound, match="no room ZZZZ: check the letters"):
@@ -90,7 +90,7 @@ def test_a_code_that_never_was_is_told_from_one_whose_room_is_over_for_some_time
         rooms.find("CCCC")
 
 
-def test_it_ends_though_nobody_asks_and_whoever_listens_is_told():
+def test_a_room_ends_by_itself_and_its_listeners_hear_it():
     async def run() -> list[str]:
         rooms = Rooms(Limits(seconds=0.05))
         room = rooms.open("a")

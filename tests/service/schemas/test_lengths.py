@@ -42,21 +42,21 @@ def test_a_list_of_wrong_elements_is_refused_by_its_first_part(model, field, wro
 
 @pytest.mark.parametrize(("model", "field", "wrong", "besides"), [each for each in LISTS if each[1] in GOOD])
 @pytest.mark.parametrize("position", [0, PART - 1, PART, MANY - 3])
-def test_a_flaw_is_said_to_be_where_it_is(model, field, wrong, besides, position):
+def test_a_flaw_is_reported_at_its_position(model, field, wrong, besides, position):
     elements = [GOOD[field]] * MANY
     elements[position] = wrong
     assert {flaw["loc"][:2] for flaw in flaws(model, besides | {field: elements})} == {(field, position)}
 
 
 @pytest.mark.parametrize("length", [1, PART, PART + 1, MANY])
-def test_what_is_right_is_taken_in_its_order(length):
+def test_valid_elements_keep_their_order(length):
     texts = [str(number) for number in range(length)]
     assert EncodeRequest.model_validate({"texts": texts}).texts == texts
     with pytest.raises(ValidationError):
         DocumentBatch.model_validate({"documents": []})
 
 
-def test_of_very_many_unknown_fields_some_are_named():
+def test_some_of_very_many_unknown_fields_are_named():
     unknown = {f"field {number}": 1 for number in range(MANY)}
     problems = flaws(Document, {"id": "a", **unknown})
     assert [flaw["type"] for flaw in problems] == ["extra_forbidden"] * PART

@@ -78,7 +78,7 @@ def test_a_log_for_programs_has_them_as_a_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
-def test_a_loopback_address_is_nobody_else_s(host: str) -> None:
+def test_a_loopback_address_is_not_announced_to_the_network(host: str) -> None:
     assert machine.network_urls(host, 8000) == []
     assert startup.announcement(host, 8000, terminal()).count("\n") == 0
 
@@ -106,7 +106,9 @@ def test_a_terminal_that_cannot_show_a_code_gets_none(networks: list[str], encod
     assert startup.announcement("0.0.0.0", 8000, terminal(**encoding)).count("\n") == 1
 
 
-def test_without_a_network_and_in_a_container_it_says_so(networks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_network_and_a_container_are_announced(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no network address" in startup.announcement("0.0.0.0", 8000, terminal())
     monkeypatch.setattr(startup, "in_a_container", lambda: True)
     networks += ["172.17.0.2"]

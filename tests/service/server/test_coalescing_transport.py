@@ -70,13 +70,13 @@ def test_two_writes_are_one_and_a_single_one_goes_with_the_turn(turns, written):
     assert joined(*turns).written == written
 
 
-def test_it_closes_what_it_wraps_and_is_it_in_all_else():
+def test_the_transport_closes_its_inner_one_and_forwards_everything_else():
     sink = joined([b"a", None])
     assert sink.closed
     assert CoalescingTransport(sink, asyncio.new_event_loop()).get_extra_info("peer") == "the peer"
 
 
-def test_what_waits_for_a_connection_that_is_lost_goes_nowhere():
+def test_bytes_that_wait_on_a_lost_connection_are_dropped():
     async def run() -> list[bytes]:
         sink: Any = Sink()
         CoalescingTransport(sink, asyncio.get_running_loop()).write(b"a")

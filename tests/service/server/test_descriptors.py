@@ -36,7 +36,7 @@ def test_half_of_the_descriptors_are_for_files():
     assert [limit_connections(1000, available) for available in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
 
 
-def test_a_lack_of_descriptors_is_said_once_and_without_a_traceback(capfd):
+def test_a_lack_of_descriptors_is_logged_once_without_a_traceback(capfd):
     loop, handler = asyncio.new_event_loop(), LoopErrorHandler()
     try:
         for _ in range(100):

@@ -46,7 +46,7 @@ def test_threads_share_few_heaps():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
-def test_who_chose_for_himself_is_left_alone():
+def test_an_environment_with_its_own_choice_is_left_alone():
     printed, arenas = heaps("few", MALLOC_ARENA_MAX="5")
     assert printed == "False"
     assert 2 < arenas <= 5

@@ -43,14 +43,14 @@ def chunked(body: bytes, size: int = 3) -> bytes:
 
 
 @pytest.mark.parametrize("number", [3, 40, 3000])
-def test_what_is_sent_ahead_is_answered_in_its_order(service, number):
+def test_pipelined_requests_are_answered_in_their_order(service, number):
     replies = asked(service, b"".join(map(nowhere, range(number))) + LAST)
     details = [json.loads(answer.content)["detail"] for answer in replies[:-1]]
     assert [int(detail.split("/")[3].split(":")[0]) for detail in details] == list(range(number))
     assert replies[-1].status == 200
 
 
-def test_bodies_sent_ahead_are_told_apart(service):
+def test_pipelined_bodies_are_separated(service):
     lengths = PUT + b"Content-Length: %d\r\n\r\n" % len(DOCUMENT) + DOCUMENT
     chunks = PUT + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(DOCUMENT)
     replies = asked(service, (lengths + chunks) * 10 + LAST)
@@ -69,13 +69,13 @@ def test_a_large_body_arrives_as_it_is(service, body):
     assert json.loads(replies.content)["value"] == "0123456789abcdef" * 20_000
 
 
-def test_what_follows_the_last_request_is_not_answered(service):
+def test_bytes_after_the_last_request_are_not_answered(service):
     assert len(asked(service, LAST + LIVEZ * 5)) == 1
     assert len(asked(service, LIVEZ.replace(b"HTTP/1.1", b"HTTP/1.0") + LIVEZ * 5)) == 1
     assert len(asked(service, LAST + b"\x00\x00 no request")) == 1
 
 
-def test_trailers_are_no_headers(service):
+def test_trailers_are_not_headers(service):
     trailers = b"Authorization: Bearer x\r\nX-Request-ID: trailed\r\nIdempotency-Key: trailed\r\n\r\n"
     chunks = PUT + b"Transfer-Encoding: chunked\r\nTrailer: X-Request-ID\r\n\r\n" + chunked(DOCUMENT)[:-2] + trailers
     replies = asked(service, chunks + LAST)
@@ -85,7 +85,7 @@ def test_trailers_are_no_headers(service):
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"a, b"])
 @pytest.mark.parametrize("pieces", [1, 2, 9])
-def test_who_asks_for_another_protocol_is_answered_in_this_one(service, protocol, pieces):
+def test_a_request_for_another_protocol_is_answered_in_http_1_1(service, protocol, pieces):
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\nHTTP2-Settings: AAMAAABk\r\n"
     upgrade += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     plain = LIVEZ[:-2] + upgrade + b"\r\n"
@@ -98,7 +98,7 @@ def test_who_asks_for_another_protocol_is_answered_in_this_one(service, protocol
     assert all("upgrade" not in answer.headers for answer in replies)
 
 
-def test_a_body_behind_an_upgrade_is_no_request(service):
+def test_a_body_behind_an_upgrade_is_not_a_request(service):
     smuggled = b"DELETE /v1/collections/c HTTP/1.1\r\n" + HOST + b"\r\n"
     upgrade = LIVEZ[:-2].replace(b"GET /livez", b"POST /v1/nothing") + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
     replies = asked(service, upgrade + b"Content-Length: %d\r\n\r\n" % len(smuggled) + smuggled + LAST)
@@ -138,7 +138,7 @@ def test_head_has_no_body(service):
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
-def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
+def test_a_client_that_expects_100_continue_gets_it_in_1_1(service, version):
     head = PUT.replace(b"HTTP/1.1", b"HTTP/" + version) + b"Expect: 100-continue\r\nConnection: close\r\n"
     head += b"Content-Length: %d\r\n\r\n" % len(DOCUMENT)
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
@@ -149,7 +149,7 @@ def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
     assert [answer.status // 100 for answer in replies] == ([1, 2] if version == b"1.1" else [2])
 
 
-def test_what_is_refused_for_its_head_is_not_told_to_go_on(service):
+def test_a_request_refused_for_its_head_gets_no_100_continue(service):
     head = PUT.replace(b"application/json", b"text/plain") + b"Expect: 100-continue\r\nContent-Length: 99\r\n\r\n"
     with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(head)
@@ -178,7 +178,7 @@ def test_empty_lines_before_a_request_are_nothing(service):
     assert [answer.status for answer in asked(service, b"\r\n" + LIVEZ + b"\r\n" + LAST)] == [200, 200]
 
 
-def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
+def test_endless_pipelined_bytes_are_not_buffered(service, tmp_path):
     """While a request is being answered the service stops reading, and so its caller has to stop sending."""
     answer_now = threading.Event()
 
@@ -210,7 +210,7 @@ def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
         assert received.index(b"late") < received.index(b"alive")
 
 
-def test_a_caller_who_hangs_up_ends_its_request(service):
+def test_a_client_that_hangs_up_ends_its_request(service):
     with service.client() as client, socket.create_connection(("127.0.0.1", service.port)) as raw:
         before = under_way(client)
         raw.sendall(PUT + b"Content-Length: 100\r\n\r\n{")

@@ -98,7 +98,7 @@ def nothing_made(service: RunningService):
         *((item, "malformed_host") for item in HOSTS),
     ],
 )
-def test_it_is_a_problem_in_its_turn_and_ends_the_connection(service, request_, code, ahead):
+def test_a_malformed_request_is_a_problem_in_its_turn_and_ends_the_connection(service, request_, code, ahead):
     before = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * ahead
     *good, refused = answers(sent(service, before + request_ + SMUGGLED))
     assert [answer.status for answer in good] == [200] * ahead
@@ -116,7 +116,7 @@ def test_it_is_a_problem_in_its_turn_and_ends_the_connection(service, request_, 
 
 @pytest.mark.usefixtures("nothing_made")
 @pytest.mark.parametrize("request_", [LENGTHS[2], LENGTHS[3], HEADS[12], HEADS[-1], BODIES[0], BODIES[4]])
-def test_it_is_the_same_however_it_comes_in_pieces(service, request_):
+def test_a_malformed_request_is_refused_alike_in_any_pieces(service, request_):
     whole = answers(sent(service, request_))
     pieces = [request_[i : i + 7] for i in range(0, len(request_), 7)]
     parts = answers(sent(service, *pieces))
@@ -137,7 +137,7 @@ def test_it_is_the_same_however_it_comes_in_pieces(service, request_):
         b"get / HTTP/1.1\r\n" + HOST + b"\r\n",
     ],
 )
-def test_what_other_parsers_are_lenient_about_is_refused(service, request_):
+def test_requests_that_other_parsers_accept_leniently_are_refused(service, request_):
     (refused,) = answers(sent(service, request_))
     assert json.loads(refused.content)["code"] == "malformed_request"
 
@@ -177,7 +177,7 @@ def test_a_head_has_a_bound(service, where):
 
 @pytest.mark.usefixtures("nothing_made")
 @pytest.mark.parametrize("padding", [b"2;" + b"a" * 100_000, b"2\r\n{}\r\n0\r\nA: " + b"a" * 100_000])
-def test_what_stands_around_chunks_has_a_bound(service, padding):
+def test_extensions_and_trailers_of_chunks_are_bounded(service, padding):
     (refused,) = answers(sent(service, CHUNKED + b"\r\n" + padding))
     assert refused.status in (400, 431)
 

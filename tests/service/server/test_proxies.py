@@ -87,7 +87,7 @@ def test_a_trusted_proxy_says_the_address_and_the_scheme(trusting, sent, address
     assert seen == {"address": address, "scheme": "https", "caller": f"anonymous at {address}"}
 
 
-def test_of_a_chain_of_proxies_only_the_trusted_ones_are_skipped(trusting):
+def test_only_trusted_proxies_of_a_chain_are_skipped(trusting):
     with small_proxy(trusting.port) as url, httpx.Client(base_url=url) as client:
         chain = {"X-Forwarded-For": f"{LIAR}, {CLIENT}", "X-Test-Address": "10.1.0.9"}
         assert caller(client, **chain)["address"] == CLIENT

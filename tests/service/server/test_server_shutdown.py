@@ -35,7 +35,7 @@ BATCH = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % number for number in 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
-def test_it_is_red_for_a_moment_in_which_it_answers_and_waits_for_no_body(tmp_path: Path) -> None:
+def test_a_stopping_service_is_red_for_a_moment_and_waits_for_no_body(tmp_path: Path) -> None:
     with stoppable(tmp_path, "--drain-seconds", "3") as running:
         running.client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
         body = head("PUT /v1/collections/c/documents/a", "application/json", "Content-Length: 30")
@@ -72,7 +72,7 @@ def wait_until_red(running: Stopped) -> None:
 
 
 @pytest.mark.thorough
-def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
+def test_listeners_hear_of_the_stop_and_training_ends(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
         body = {"task": "copy", "seconds": 100}
         with running.client.stream("POST", "/v1/lab/train", json=body) as answer:
@@ -148,7 +148,7 @@ def test_texts_that_wait_for_the_encoder_are_refused_and_streams_of_them_end(tmp
 
 
 @pytest.mark.thorough
-def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> None:
+def test_an_unread_backup_is_cut_and_uploads_end(tmp_path: Path) -> None:
     with stoppable(tmp_path) as running:
         running.client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
         value = "x" * 20_000
@@ -173,7 +173,7 @@ def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> No
 
 
 @pytest.mark.thorough
-def test_a_start_after_an_unclean_stop_says_what_it_found(tmp_path: Path) -> None:
+def test_a_start_after_an_unclean_stop_reports_the_recovered_log(tmp_path: Path) -> None:
     with stoppable(tmp_path, "--log-format", "json") as running:
         running.client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
         running.client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]}).raise_for_status()

@@ -36,7 +36,7 @@ def lines(starting, standing=LOADS):
     return [message.line for message in starting.messages(standing)]
 
 
-def test_a_start_says_each_step_once_and_last_what_to_try():
+def test_a_start_reports_each_step_once_and_ends_with_a_command_to_try():
     library, python = Progress("library"), Progress("python")
     service = Service(library, python)
     starting = service.starting()
@@ -69,21 +69,21 @@ def test_a_start_without_demos_proposes_nothing_that_writes():
     assert lines(starting, READY) == [f"ready: open {ADDRESS}"]
 
 
-def test_an_address_that_commands_do_not_take_by_themselves_is_said():
+def test_an_address_that_commands_need_is_announced():
     service = Service(Progress("library", 3, 3))
     service.machine_code.ready = True
     (*_, last) = lines(service.starting("http://127.0.0.1:9000"), READY)
     assert "--url http://127.0.0.1:9000 library" in last
 
 
-def test_the_first_line_names_what_is_loading_and_counts_the_rest():
+def test_the_first_line_names_parts_that_load_and_counts_the_rest():
     parts = [f"collection {number}" for number in range(LISTED + 3)]
     (first,) = Service().starting().messages(ReadinessReport(parts, []))
     assert first.line == f"loading {', '.join(parts[:LISTED])} and 3 more"
     assert first.fields == {"loading": parts}
 
 
-def test_what_to_try_names_the_command_as_the_shell_finds_it():
+def test_the_suggested_command_has_the_name_that_the_shell_finds():
     service = Service(Progress("library", 110, 110))
     service.machine_code.ready = True
     *_, last = lines(service.starting(command=".venv/bin/softkv"), READY)
@@ -107,7 +107,7 @@ def test_the_command_is_a_path_if_the_shell_would_not_find_the_name(tmp_path, mo
     assert softkv_command() == "softkv"
 
 
-def test_a_start_that_failed_says_so_and_why():
+def test_a_failed_start_reports_its_reason():
     broken = Progress("library", failure="no such file")
     starting = Service(broken).starting()
     (message,) = starting.messages(ReadinessReport([], ["library: no such file"]))
@@ -116,7 +116,7 @@ def test_a_start_that_failed_says_so_and_why():
     assert starting.finished
 
 
-def test_programs_are_told_names_and_numbers():
+def test_messages_carry_names_and_numbers_for_programs():
     starting = Service(Progress("library", 110, 110)).starting()
     first, message = starting.messages(LOADS)
     assert (first.event, first.fields) == ("loading", {"loading": ["something"]})

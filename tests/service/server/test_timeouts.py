@@ -75,7 +75,7 @@ def test_a_head_gets_no_more_time_by_coming_in_drops(hasty):
 
 
 @pytest.mark.parametrize("before", [b"", LIVEZ])
-def test_who_sends_nothing_is_hung_up_on(hasty, before):
+def test_a_silent_client_is_disconnected(hasty, before):
     with connected(hasty) as raw:
         raw.sendall(before)
         assert [answer.status for answer in answers(rest(raw))] == [200] * bool(before)
@@ -112,7 +112,7 @@ def in_parts(hasty) -> tuple[int | None, float]:
     return None, longest
 
 
-def test_a_stream_that_stalls_is_ended_and_what_it_wrote_stays(hasty):
+def test_a_stalled_stream_ends_and_keeps_its_written_rows(hasty):
     line = b'{"id": "%d", "key_vector": [1, 2]}\n'
     lines = b"".join(line % number for number in range(1001))
     with connected(hasty) as raw:
@@ -130,7 +130,7 @@ def test_a_refused_body_that_goes_on_in_drops_is_not_heard_out(hasty):
         assert rest(raw) == b""
 
 
-def test_an_answer_that_nobody_takes_is_given_up(hasty):
+def test_an_answer_that_the_client_does_not_read_is_given_up(hasty):
     big = json.dumps({"query": [[1.0]] * 400, "key": [[1.0]] * 400, "value": [[1.0]] * 400, "intermediates": True})
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -27,7 +27,7 @@ asked = (
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(scalars | lists, min_size=1, max_size=12), st.lists(asked, min_size=1, max_size=12), st.integers(0, 9))
-def test_a_column_keeps_what_a_comparison_says(
+def test_a_column_agrees_with_the_stored_field(
     shared: Store, given: list[Any], asked: list[Comparison], first: int
 ) -> None:
     documents = [document(str(i), metadata={"x": value, "y": 1}) for i, value in enumerate(given)]

@@ -29,7 +29,7 @@ DAY = 86_400_000_000  # microseconds
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(keys, metadata), min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
-def test_a_filter_keeps_what_it_says(
+def test_a_filter_keeps_the_documents_of_its_definition(
     shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
 ) -> None:
     documents = [document(str(i), key=key, metadata=value) for i, (key, value) in enumerate(given)]
@@ -157,7 +157,7 @@ def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
         ("metadata.\ud800", "==", 1, "field"),
     ],
 )
-def test_what_is_no_comparison_is_pointed_at(field: Any, how: Any, value: Any, pointer: str) -> None:
+def test_an_invalid_comparison_is_refused_with_a_pointer(field: Any, how: Any, value: Any, pointer: str) -> None:
     with pytest.raises(InvalidCondition) as refused:
         Comparison(field, how, value)
     assert refused.value.pointer == pointer
@@ -198,7 +198,7 @@ def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
     assert parse_condition({"field": "metadata.x", "operator": "==", "value": 1, "ignore_case": False}) == same
 
 
-def test_an_unknown_combination_says_what_is_allowed() -> None:
+def test_an_unknown_combination_names_the_allowed_ones() -> None:
     with pytest.raises(InvalidCondition, match="AND, OR, NOT") as refused:
         Combination("XOR", ())
     assert refused.value.pointer == "operator"
@@ -238,7 +238,7 @@ def test_an_unknown_combination_says_what_is_allowed() -> None:
         ({"field": "metadata.x", "operator": "in", "value": ["a", {"datetime": "soon"}]}, "value/1/datetime"),
     ],
 )
-def test_what_is_no_filter_is_pointed_at(tree: Any, pointer: str) -> None:
+def test_an_invalid_filter_is_refused_with_a_pointer(tree: Any, pointer: str) -> None:
     with pytest.raises(InvalidCondition) as refused:
         parse_condition(tree)
     assert refused.value.pointer == pointer

@@ -72,7 +72,7 @@ def test_a_collection_keeps_its_settings(store, other):
         assert target.collection("c").settings == settings
 
 
-def test_what_was_stopped_goes_on_where_it_was(store, other):
+def test_an_interrupted_copy_continues_at_its_end(store, other):
     collection(store, [document(f"{i:04}", i) for i in range(PAGE + 40)])
 
     def stops(done: int) -> None:
@@ -86,7 +86,7 @@ def test_what_was_stopped_goes_on_where_it_was(store, other):
     assert verdict(store, other).same
 
 
-def test_what_differs_is_named_and_copied_again(store, other):
+def test_differences_are_named_and_copied_again(store, other):
     number = collection(store, [document("a"), document("b"), document("c"), document("d")])
     target = collection(other, [document("b"), document("c", value="c"), document("e")])
     result = verdict(store, other)

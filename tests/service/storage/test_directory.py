@@ -28,7 +28,7 @@ def from_another_process(directory: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
-def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:
+def test_a_second_process_learns_the_directory_and_the_first_process(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path):
         message = from_another_process(tmp_path)
     assert str(tmp_path) in message

@@ -9,7 +9,7 @@ from service.storage import EncoderMeasurements, SQLiteStore, Store, copy_encode
 MEASURED = EncoderMeasurements("nomic-embed-text", '{"unit_length": true}')
 
 
-def test_what_was_kept_is_read_again_and_replaced(store: Store) -> None:
+def test_stored_measurements_are_read_and_replaced(store: Store) -> None:
     assert store.encoder_measurements("nomic") is None
     store.keep_encoder_measurements("nomic", *MEASURED)
     store.keep_encoder_measurements("other", "x", "{}")
@@ -19,7 +19,7 @@ def test_what_was_kept_is_read_again_and_replaced(store: Store) -> None:
     assert store.measured_encoders() == ["nomic", "other"]
 
 
-def test_it_is_there_after_a_restart(tmp_path) -> None:
+def test_measurements_remain_after_a_restart(tmp_path) -> None:
     with SQLiteStore.open(tmp_path) as store:
         store.keep_encoder_measurements("nomic", *MEASURED)
     with SQLiteStore.open(tmp_path) as store:

@@ -28,7 +28,7 @@ def test_the_order_of_conditions_does_not_change_their_name(left: Any, right: An
     assert condition_digest(Combination("AND", (left, Combination("NOT", (left,))))) != condition_digest(left)
 
 
-def test_only_what_means_the_same_has_one_name() -> None:
+def test_only_equivalent_filters_have_one_name() -> None:
     x = "metadata.x"
     same = [
         (Comparison(x, "in", [1, 2, True]), Comparison(x, "in", [True, 2.0, 1.0, 1])),

@@ -33,7 +33,7 @@ def read(store: Store, number: int) -> list[FeedbackRecord]:
         return reader.feedback(number, limit=1000)
 
 
-def test_it_is_read_page_by_page_as_it_was_written(store: Store) -> None:
+def test_feedback_is_read_in_pages_as_it_was_written(store: Store) -> None:
     number, other = collection(store), collection(store, name="other")
     records = [said(i) for i in range(10)]
     write(store, number, *records[:4])
@@ -77,7 +77,7 @@ def test_some_or_all_are_deleted(store: Store) -> None:
     assert read(store, other) == [said(99)]
 
 
-def test_it_ends_with_its_collection(store: Store) -> None:
+def test_feedback_is_deleted_with_its_collection(store: Store) -> None:
     number = collection(store)
     write(store, number, said(1))
     with store.writing() as writer:

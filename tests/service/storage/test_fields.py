@@ -66,7 +66,7 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(meaning.metadata, max_size=8), st.none() | meaning.conditions, st.integers(1, 4))
-def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size):
+def test_facts_agree_with_a_plain_count(store: Store, given, condition, size):
     documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]
     name = f"c{store_number(store)}"
     number = collection(store, documents, name)
@@ -126,7 +126,7 @@ def test_four_values_that_look_alike_are_four(store: Store) -> None:
     assert other == FieldFacts()
 
 
-def test_an_element_counts_once_a_document_and_a_list_is_no_value(store: Store) -> None:
+def test_a_repeated_element_counts_once_and_a_list_is_not_a_value(store: Store) -> None:
     number = collection(
         store,
         [
@@ -145,7 +145,7 @@ def test_an_element_counts_once_a_document_and_a_list_is_no_value(store: Store) 
 
 
 @pytest.mark.parametrize("name", meaning.NAMES)
-def test_any_name_of_a_field_is_told(store: Store, name: str) -> None:
+def test_any_name_of_a_field_is_listed(store: Store, name: str) -> None:
     number = collection(store, [document("a", metadata={name: 1})])
     with store.reading() as reader:
         assert reader.field_names(number, limit=2) == [name]

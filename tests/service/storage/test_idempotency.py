@@ -61,7 +61,7 @@ def test_a_write_that_was_answered_is_not_done_again(store: Store) -> None:
     assert ids(store, number) == ["a"]
 
 
-def test_it_is_answered_after_a_restart(tmp_path) -> None:
+def test_a_stored_answer_is_found_after_a_restart(tmp_path) -> None:
     with SQLiteStore.open(tmp_path) as store:
         number = collection(store)
         write(store, number, "a")
@@ -129,7 +129,7 @@ def test_an_answer_is_given_for_a_day_and_then_dropped(store: Store) -> None:
     assert ids(store, number) == ["a", "b", "c", "d"]
 
 
-def test_of_two_that_wait_for_the_writer_one_writes(store: Store) -> None:
+def test_one_of_two_waiting_writers_with_one_key_writes(store: Store) -> None:
     """Both have found no answer before; the second look is under the writer's lock."""
     number = collection(store)
     outcomes: list[type[Exception] | None] = []

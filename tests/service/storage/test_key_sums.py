@@ -13,7 +13,7 @@ def with_keys(identity: str, count: int, seed: int = 0):
     return document(identity, seed, keys=keys, key=None)
 
 
-def test_sums_are_of_what_is_told_row_by_row(store: Store) -> None:
+def test_sums_equal_the_checksums_added_row_by_row(store: Store) -> None:
     counts = [1, 0, 3, 1, 7, 0, 2, 1]
     number = collection(store, [with_keys(f"{i}", count, i) for i, count in enumerate(counts)])
     with store.reading() as reader:

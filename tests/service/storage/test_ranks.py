@@ -105,6 +105,6 @@ def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, m
         writer.delete_collection("c")
 
 
-def test_rows_that_are_only_asked_about_rank_too() -> None:
+def test_an_empty_search_ranks_nothing() -> None:
     with temporary_search([]) as search:
         assert search.ranks("cat")[0].tolist() == []

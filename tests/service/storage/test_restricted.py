@@ -58,7 +58,7 @@ def made(contents: dict[str, tuple[dict[str, Any], str | None]]) -> list[Documen
 
 @settings(max_examples=30, deadline=None)
 @given(documents, st.sampled_from(CONDITIONS), st.sampled_from([None, *CONDITIONS]))
-def test_a_reader_sees_what_a_store_of_the_part_alone_has(
+def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
     shared: Store, contents: dict[str, tuple[dict[str, Any], str | None]], condition: Condition, asked: Condition | None
 ) -> None:
     empty(shared)

@@ -19,7 +19,7 @@ from tests.service.storage.meaning import readings
 @pytest.mark.parametrize(
     "value", [float("nan"), [float("inf")], {"a": {1, 2}}, 10**5000], ids=["nan", "inf", "set", "5001 digits"]
 )
-def test_what_is_not_json_is_refused(store: Store, value: Any) -> None:
+def test_values_that_are_not_json_are_refused(store: Store, value: Any) -> None:
     number = collection(store, [document("a", 1)])
     with store.writing() as writer, pytest.raises(Unstorable, match="'b'"):
         writer.upsert(number, [document("a", 2), document("b", value=value)])
@@ -105,7 +105,7 @@ def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[
     }
 
 
-def test_a_path_and_a_name_with_a_dot_are_told_apart(store: Store) -> None:
+def test_a_path_differs_from_a_name_with_a_dot(store: Store) -> None:
     all_metadata = [
         {"loc": {"page": 1}},
         {"loc.page": 1},

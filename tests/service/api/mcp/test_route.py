@@ -144,7 +144,7 @@ def test_older_revisions_shake_hands_and_are_answered_without_a_session(open_: h
     assert {tool["name"] for tool in result["tools"]} >= WRITING
 
 
-def test_what_a_page_sends_without_asking_first_is_no_message(open_: httpx.Client) -> None:
+def test_simple_requests_of_a_web_page_are_refused_by_media_type(open_: httpx.Client) -> None:
     """A browser asks beforehand for a JSON body, and sends these at once."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         for headers in (NEW, ACCEPT):
@@ -181,7 +181,7 @@ def metrics(running: RunningService) -> dict[str, float]:
     return values
 
 
-def test_it_has_its_request_s_name_and_key_in_the_log(tmp_path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_log_has_the_id_and_key_of_the_request(tmp_path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "keys").write_text(line_of("night", "write", "", "the-key") + "\n")
     call = {**LIST, "method": "tools/call", "params": {"_meta": META, "name": "list_collections", "arguments": {}}}
     headers = NEW | {"x-api-key": "the-key", "x-request-id": "of-the-test", "mcp-method": "tools/call"}
@@ -209,7 +209,7 @@ def test_no_message_takes_a_place_of_its_own(keyed: RunningService) -> None:
     assert set(keyed.app.state.admission.slots_in_use.values()) == {0}
 
 
-def test_without_the_library_it_is_a_501_that_says_what_to_install(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_library_mcp_is_a_501_with_the_install_command(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [module for module in sys.modules if module.startswith(("service.mcp", "softkv.mcp"))]:
         monkeypatch.delitem(sys.modules, name)
     for name in ("mcp", "mcp_types"):

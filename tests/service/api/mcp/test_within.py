@@ -83,7 +83,7 @@ def stalled(tmp_path) -> Iterator[Stalled]:
 
 
 @pytest.mark.parametrize("version", ["2026-07-28", "2025-11-25"])
-def test_who_hangs_up_gives_the_place_back_but_a_write_goes_on(stalled: Stalled, version: str) -> None:
+def test_a_client_that_hangs_up_frees_its_slot_but_a_write_goes_on(stalled: Stalled, version: str) -> None:
     admission = stalled.running.app.state.admission
     with stalled.post(LIST, version):
         until(lambda: admission.slots_in_use["read"] == 1)

@@ -79,7 +79,7 @@ def test_a_refusal_comes_before_the_body_is_read(keyed):
 
 
 @pytest.mark.parametrize(("level", "status"), [("read", 403), ("write", 201)])
-def test_anonymous_callers_may_do_what_was_said(tmp_path, level, status):
+def test_anonymous_callers_have_the_configured_permission(tmp_path, level, status):
     with RunningService(data_dir=tmp_path, encoder="none", allow_anonymous=level) as running:
         answer = httpx.put(f"{running.url}/v1/collections/a", json={}, timeout=60)
         assert answer.status_code == status
@@ -108,13 +108,13 @@ def test_other_names_are_not(host):
 
 
 @pytest.mark.parametrize("host", MALFORMED)
-def test_what_is_no_host_is_refused_whatever_is_allowed(host):
+def test_a_malformed_host_is_refused_under_any_setting(host):
     for hosts in (HOSTS, Hosts(names=(), allowed=("*",))):
         with pytest.raises(MalformedHost):
             hosts.check(header(host))
 
 
-def test_several_are_refused_and_none_is_no_name_of_ours():
+def test_several_hosts_are_malformed_and_a_missing_one_is_refused():
     for pair in (("localhost", "localhost"), ("localhost", "evil.example"), ("evil.example", "localhost")):
         with pytest.raises(MalformedHost):
             HOSTS.check(header(*pair))
@@ -189,7 +189,7 @@ def test_a_valid_key_is_never_refused_for_its_host(tmp_path):
 
 
 @pytest.mark.parametrize("key", [{}, {"x-api-key": "x"}], ids=["none", "unknown"])
-def test_where_keys_are_needed_the_rest_is_answered_under_our_names(tmp_path, key):
+def test_with_keys_other_routes_check_the_host_name(tmp_path, key):
     """A caller of /v1 without a key hears that first, under any host name."""
     names = {"allowed_hosts": "kb.example"}
     with (

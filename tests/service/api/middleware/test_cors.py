@@ -90,7 +90,7 @@ def test_answers_and_refusals_say_that_the_page_may_read_them(keyed):
         assert "Origin" in answer.headers["vary"]
 
 
-def test_an_unexpected_error_says_so_too(tmp_path):
+def test_an_unexpected_error_has_cors_headers_too(tmp_path):
     running = service(tmp_path, cors_origins=LISTED)
 
     @running.app.get("/v1/broken")
@@ -104,7 +104,7 @@ def test_an_unexpected_error_says_so_too(tmp_path):
         assert failed.json()["code"] == "internal_error"
 
 
-def test_a_body_over_the_limit_says_so_too(tmp_path):
+def test_a_body_over_the_limit_has_cors_headers_too(tmp_path):
     with service(tmp_path, cors_origins=LISTED, max_body_bytes=1024) as running, running.client() as client:
         refused = client.put(C, json={"x": "x" * 2000}, headers={"origin": LISTED})
         assert (refused.status_code, refused.headers[ALLOW]) == (413, LISTED)

@@ -55,7 +55,7 @@ def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
     assert "softkv_slow_requests_total 0.0" not in counted
 
 
-def test_without_stages_it_says_what_kept_the_process_busy(tmp_path, capfd):
+def test_a_slow_request_without_stages_names_the_work_of_the_process(tmp_path, capfd):
     settings = {"encoder": "none", "slow_request_ms": 0.001, "log_format": "json"}
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
         running.wait_until_ready()
@@ -69,7 +69,7 @@ def test_without_stages_it_says_what_kept_the_process_busy(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("slow_request_ms", [0, 60_000])
-def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_request_ms):
+def test_a_fast_request_is_not_logged_as_slow(tmp_path, capfd, slow_request_ms):
     settings = {"encoder": "none", "slow_request_ms": slow_request_ms, "log_format": "json"}
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
         client.put("/v1/collections/c", json={})
@@ -79,7 +79,7 @@ def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_request_ms):
     assert lines(log, "slow request") == []
 
 
-def test_how_long_somebody_listened_is_nobodys_slowness(tmp_path, capfd):
+def test_the_time_of_a_listener_does_not_count_as_slow(tmp_path, capfd):
     with (
         RunningService(data_dir=tmp_path, encoder="none", slow_request_ms=0.001) as running,
         running.client() as client,

@@ -116,7 +116,7 @@ def test_a_body_over_the_limit_is_a_413_declared_or_streamed(tmp_path):
         assert streamed.json()["code"] == "body_too_large"
 
 
-def test_a_content_length_that_is_none_does_not_get_through(service):
+def test_an_invalid_content_length_is_refused(service):
     with socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(b"PUT /v1/collections/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n{}")
         assert raw.recv(100).split()[1] in (b"400", b"411")

@@ -77,7 +77,7 @@ def test_an_id_that_cannot_be_is_replaced(keyed):
     assert failed.headers["x-request-id"] in failed.json()["detail"]
 
 
-def test_whoever_may_frame_the_page_is_a_setting(tmp_path):
+def test_allowed_frame_ancestors_are_a_setting(tmp_path):
     sources = "'self' https://lms.example"
     with (
         RunningService(data_dir=tmp_path, encoder="none", frame_ancestors=sources) as running,
@@ -112,6 +112,6 @@ def test_sources_are_kept(sources, expected):
         "lös", '"self"', "https://user@lms.example", "'self'\u2028", "https://lms.example/path?q",
     ],
 )  # fmt: skip
-def test_what_is_no_source_is_refused_at_start(wrong):
+def test_an_invalid_frame_source_is_refused_at_the_start(wrong):
     with pytest.raises(ValidationError, match="expected 'none', or sources separated by a space"):
         Settings(frame_ancestors=wrong)

@@ -68,7 +68,7 @@ def routes() -> dict[str, GuardedRoute]:
 ROUTES = routes()
 
 
-def test_every_route_declares_what_of_the_store_it_is_about():
+def test_every_route_declares_its_part_of_the_store():
     for name, route in ROUTES.items():
         assert name in OPEN or declared_reach(route) is not None, f"{name} declares nothing: give it a reaches()"
         assert (route.reach == "collection") == ("{name}" in route.path), name
@@ -101,7 +101,7 @@ def test_a_key_for_some_collections_is_kept_to_them(client, name):
         assert own_status.status_code not in (401, 500)
 
 
-def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
+def test_collections_of_other_keys_are_refused_whether_they_exist_or_not(client):
     existing, missing = (client.get(f"/v1/collections/{name}", headers=as_("docs")) for name in ("other", "nosuch"))
     assert existing.status_code == missing.status_code == 403
     assert existing.json()["detail"].replace("other", "nosuch") == missing.json()["detail"]
@@ -119,7 +119,7 @@ def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
         ({"limit": 1}, ["docs-a"]),
     ],
 )
-def test_it_lists_only_its_own(client, key, prefix, listed):
+def test_a_key_lists_only_its_own_collections(client, key, prefix, listed):
     answer = client.get("/v1/collections", params=prefix, headers=as_(key)).json()
     assert [collection["name"] for collection in answer["collections"]] == listed
     assert answer["access"] == ("write" if key == "docs" else "read")
@@ -204,7 +204,7 @@ def test_keys_are_exchanged_while_it_runs(tmp_path):
         assert "softkv_keys_file_usable 1.0" in client.get("/metrics").text
 
 
-def test_the_log_names_who_called_and_has_no_key(tmp_path, capfd):
+def test_the_log_names_the_key_of_a_call_and_shows_no_secret(tmp_path, capfd):
     logging.getLogger("softkv").setLevel(logging.INFO)
     with service(tmp_path, api_keys=("given-key",)) as running, running.client() as client:
         client.put("/v1/collections/docs-x", json={}, headers=as_("docs"))

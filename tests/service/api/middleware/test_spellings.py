@@ -88,7 +88,7 @@ def send_all(data: Path, settings: dict[str, Any], keys: list[Key], sent: Iterab
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_not_write_writes_nothing(data, caller):
+def test_a_caller_without_write_permission_writes_nothing(data, caller):
     settings, keys = CALLERS[caller]
     statuses = send_all(data, settings, keys, spellings(NUMBER))
     assert max(statuses) < 500

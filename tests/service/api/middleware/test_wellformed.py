@@ -52,7 +52,7 @@ def test_two_lengths_are_a_400_and_end_the_connection(service, operation, length
 
 
 @pytest.mark.parametrize("lengths", TWO_LENGTHS)
-def test_what_was_smuggled_behind_two_lengths_is_not_done(service, client, lengths):
+def test_a_request_smuggled_behind_two_lengths_is_not_executed(service, client, lengths):
     exchange(service, PUT_A + lengths + b"\r\n" + CHUNKED + PUT_B)
     for name in ("smuggled", "after"):
         assert client.get(f"/v1/collections/{name}").status_code == 404
@@ -86,7 +86,7 @@ def test_a_control_character_in_a_path_is_a_400(client, control):
 @pytest.mark.parametrize(
     "operation", [described for described in OPERATIONS if "{" in described.path], ids=lambda each: each.id
 )
-def test_it_is_an_answer_of_every_call_with_a_name_or_an_id_in_its_path(client, operation):
+def test_a_malformed_name_is_a_documented_400_of_every_call_with_one(client, operation):
     for name in ("a\nb", "a\x85", "a\n"):
         path = operation.to(name=name, alias=name, id=name, code=name, encoder=name)
         answer = client.request(operation.method, path, json={} if operation.contents else None)
@@ -95,7 +95,7 @@ def test_it_is_an_answer_of_every_call_with_a_name_or_an_id_in_its_path(client, 
 
 
 @pytest.mark.parametrize("bytes_", ["%FF", "%80", "%C3", "%ED%A0%80", "%F8%88%80%80%80", "%c0%af"])
-def test_what_is_not_utf_8_is_a_400(client, bytes_):
+def test_a_path_that_is_not_utf_8_is_a_400(client, bytes_):
     answer = client.put(f"/v1/collections/a/documents/x{bytes_}", json={"key_vector": [1, 2]})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_path")
 

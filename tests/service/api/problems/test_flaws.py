@@ -24,7 +24,7 @@ JSON = {"content-type": "application/json"}
         ('{"a/b~": 1}', "/a~1b~0", "there is no such field here: leave it out"),
     ],
 )
-def test_a_flaw_says_where_it_is_what_was_wanted_and_what_came(client, body, pointer, detail):
+def test_a_flaw_has_a_pointer_the_expected_and_the_received_value(client, body, pointer, detail):
     answer = client.post("/v1/collections/any/sweep", content=body.encode(), headers=JSON)
     assert answer.status_code == 422
     assert detail in {flaw["pointer"]: flaw["detail"] for flaw in answer.json()["errors"]}[pointer]

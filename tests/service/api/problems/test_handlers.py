@@ -9,7 +9,7 @@ from service.api.problems import handlers
 JSON = {"content-type": "application/json"}
 
 
-def test_a_body_that_is_no_object_is_a_422(client):
+def test_a_body_that_is_not_an_object_is_a_422(client):
     answer = client.put("/v1/collections/refused", json=[])
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == ""
@@ -49,7 +49,7 @@ def test_another_method_is_a_405_that_names_those_there_are(client, method, path
     assert answer.json()["detail"] == f"{path} takes {allowed}, not {method}"
 
 
-def test_of_a_hundred_thousand_flaws_those_that_are_shown_are_put_into_words(client, monkeypatch):
+def test_only_the_shown_flaws_of_a_hundred_thousand_are_worded(client, monkeypatch):
     put = []
     words_of = handlers.words_of
     monkeypatch.setattr(handlers, "words_of", lambda error: put.append(error) or words_of(error))

@@ -95,7 +95,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     "operation", [described for described in OPERATIONS if described.contents], ids=lambda each: each.id
 )
 @pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
-def test_what_is_not_json_is_a_400(client, operation, body):
+def test_a_body_that_is_not_json_is_a_400(client, operation, body):
     path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     refused(client.request(operation.method, path, content=body, headers=JSON), 400)
 
@@ -121,7 +121,7 @@ def test_a_key_that_reads_writes_nothing(keyed, operation):
 
 
 @each(404)
-def test_what_is_not_there_is_a_404(client, operation):
+def test_a_missing_resource_is_a_404(client, operation):
     call = first(DESCRIBED, operation)
     if "model" in (*DESCRIBED.resolved(call_schema(operation))[1].get("properties", ()), *(call.body or ())):
         call = replace(call, body={**call.body, "model": "another"})
@@ -177,7 +177,7 @@ def test_a_call_over_the_queue_is_a_429(tight):
 
 
 @pytest.mark.parametrize("name", CONFLICTS)
-def test_what_is_there_already_is_a_409(client, name):
+def test_an_existing_resource_is_a_409(client, name):
     client.put("/v1/collections/taken", json={"encoder": None})
     client.put("/v1/aliases/alias", json={"collection": "taken"})
     client.put("/v1/collections/taken/documents/a", json={"key_vector": [1]})
@@ -234,13 +234,13 @@ def test_a_second_training_is_a_409(client):
         (overwritten, NEEDS_THE_FILE),
     ],
 )
-def test_what_cannot_be_done_now_is_a_503(tmp_path, missing: Callable[..., Any], calls):
+def test_an_unavailable_part_is_a_503(tmp_path, missing: Callable[..., Any], calls):
     with missing(tmp_path) as client:
         for call in calls.values():
             refused(call.send(client, DESCRIBED), 503)
 
 
-def test_what_the_installation_has_no_library_for_is_a_501(tmp_path, monkeypatch):
+def test_a_missing_library_is_a_501(tmp_path, monkeypatch):
     with without_its_library(tmp_path, monkeypatch) as client:
         (failed,) = client.get("/readyz").json()["failed"]
         assert "has no sentence_transformers" in failed
@@ -250,7 +250,7 @@ def test_what_the_installation_has_no_library_for_is_a_501(tmp_path, monkeypatch
 
 
 @pytest.mark.postgres
-def test_a_backup_of_what_lies_in_postgresql_is_a_501(postgres, tmp_path):
+def test_a_backup_from_postgresql_is_a_501(postgres, tmp_path):
     settings = {"data_dir": tmp_path, "encoder": "none", "store": postgres.database()}
     with RunningService(**settings) as running, running.client() as client:
         refused(client.get("/v1/backup"), 501)
@@ -304,7 +304,7 @@ def test_every_documented_status_is_provoked_above():
 
 
 @each(201)
-def test_what_is_made_is_a_201_and_what_was_there_a_200(client, operation):
+def test_a_created_resource_is_a_201_and_an_existing_one_a_200(client, operation):
     path = "/v1/collections/library"
     if operation.id != "put_collection":
         client.put(path, json={})

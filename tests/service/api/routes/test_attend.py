@@ -247,14 +247,14 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
         ({"query": {"base64": "AAAA!"}}, "/query"),
     ],
 )
-def test_what_cannot_be_asked_is_pointed_at(client, collection, options, pointer):
+def test_invalid_options_are_refused_with_a_pointer(client, collection, options, pointer):
     path = fill(client, collection(encoder=None))
     answer = client.post(f"{path}/attend", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-def test_of_how_much_an_answer_was_made_is_said_where_it_was_asked(client, collection):
+def test_coverage_is_returned_on_request(client, collection):
     path = fill(client, collection(encoder=None))
     plain, with_coverage = (
         client.post(f"{path}/attend", json={"queries": [QUERY.tolist()] * 2, **more}).json()["results"]

@@ -45,7 +45,7 @@ def asked(client, path, **options):
 
 @pytest.mark.parametrize("document_filter", [None, {"field": "metadata.year", "operator": "<", "value": 2000}])
 @pytest.mark.parametrize(("full_text", "bias"), [(0.5, None), (None, BIAS), (0.1, BIAS), (2, BIAS[0])])
-def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, document_filter):
+def test_addends_enter_the_softmax(client, path, full_text, bias, document_filter):
     options = {"filter": document_filter} if document_filter else {}
     plain = asked(client, path, **options)
     added_terms = {name: term for name, term in {"full_text": full_text, "bias": bias}.items() if term is not None}
@@ -94,7 +94,7 @@ def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, 
     assert several[0]["matches"] == asked(client, path, **terms)["matches"]
 
 
-def test_nothing_that_was_not_asked_is_told(client, path):
+def test_addends_are_returned_only_if_requested(client, path):
     plain = asked(client, path)
     assert asked(client, path, full_text=0, bias=[]) | {"took_ms": 0} == plain | {"took_ms": 0}
     assert "full_text" not in plain
@@ -114,7 +114,7 @@ def test_nothing_that_was_not_asked_is_told(client, path):
         ({"bias": {"filter": {"field": "year", "operator": "==", "value": 1}, "addend": 1}}, "/bias/filter/field"),
     ],
 )
-def test_what_cannot_be_added_is_pointed_at(client, path, terms, pointer):
+def test_invalid_addends_are_refused_with_a_pointer(client, path, terms, pointer):
     answer = client.post(f"{path}/attend", json={"query": QUERY, **terms})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -66,7 +66,7 @@ def test_always_top_k_matches_weight_zero_included(client, path):
 
 
 @pytest.mark.parametrize("include", [[], ["explanation"], ["output"], ["key_vector"]])
-def test_what_is_included_changes_neither_the_matches_nor_their_numbers(client, path, include):
+def test_include_changes_neither_the_matches_nor_their_numbers(client, path, include):
     tied = client.post(f"{path}/attend", json={"query": [0.0] * D, "top_k": 5}).json()["matches"]
     assert len(tied) == 5
     body = {"query": [0.0] * D, "top_k": 5, "include": include}

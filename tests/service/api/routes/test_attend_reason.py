@@ -88,11 +88,11 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
         ),
     ],
 )
-def test_it_says_who_has_the_weight_and_what_the_best_match_is(client, shelf, asked, expected):
+def test_the_reason_names_the_heaviest_part_and_the_best_match(client, shelf, asked, expected):
     assert reason(client, shelf, **asked) == expected
 
 
-def test_a_verdict_within_the_error_says_so(client, shelf):
+def test_a_verdict_within_the_error_bound_is_marked_in_the_reason(client, shelf):
     assert reason(client, shelf, [1, 1], null=False).endswith(SETTLED)
     assert SETTLED not in reason(client, shelf, **ONE)
 

@@ -55,7 +55,7 @@ def test_temperature_and_null_have_defaults_that_fit(client, collection, setting
     assert (made["null"] is False) == (null is False)
 
 
-def test_put_confirms_what_is_equal_and_refuses_what_is_not(client, collection):
+def test_put_confirms_equal_settings_and_refuses_others(client, collection):
     path = collection(similarity="dot")
     assert client.put(path, json={}).status_code == 200
     assert client.put(path, json={"similarity": "dot", "temperature": 0.05}).status_code == 200
@@ -106,7 +106,7 @@ def test_list_and_delete(client, collection):
         ({"nul": 0.4}, "/nul"),
     ],
 )
-def test_what_does_not_fit_is_a_422_that_points_at_it(client, settings, pointer):
+def test_invalid_settings_are_refused_with_a_pointer(client, settings, pointer):
     path = "/v1/collections/refused"
     answer = client.put(path, json=settings)
     assert answer.status_code == 422
@@ -175,7 +175,7 @@ def test_a_limit_of_0_lists_no_collections_and_leads_nowhere(named):
     [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}],
     ids=str,
 )
-def test_what_is_no_page_of_collections(named, parameters):
+def test_an_invalid_page_of_collections_is_refused(named, parameters):
     refused = named.get("/v1/collections", params=parameters)
     assert refused.status_code == 422
     assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [""]

@@ -82,7 +82,7 @@ def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client,
     assert ids == (["cat", "same"] if operator in ("!=", "not in") else [])
 
 
-def test_attention_is_what_attend_answers(client, stored):
+def test_the_attention_of_a_comparison_equals_attend(client, stored):
     compared = client.post(f"{stored}/compare", json={"query": "kitten", "temperature": 0.1, "top_k": 3}).json()
     body = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}
     attended = client.post(f"{stored}/attend", json=body).json()
@@ -93,7 +93,7 @@ def test_attention_is_what_attend_answers(client, stored):
 
 
 @pytest.mark.parametrize("null", ["auto", "lenient", "strict"])
-def test_a_null_with_a_name_shows_what_it_stands_on(client, stored, null):
+def test_a_named_null_shows_its_background(client, stored, null):
     for path, sent in ((stored, {}), ("/v1", {"rows": ROWS})):
         temperatures = {}
         for temperature in (0.3, 0.6):
@@ -150,7 +150,7 @@ def test_no_rows_at_all(client):
         ({"query": "a", "rows": [], "temperature": -1}, "/temperature"),
     ],
 )
-def test_what_cannot_be_compared_is_pointed_at(client, options, pointer):
+def test_an_invalid_comparison_is_refused_with_a_pointer(client, options, pointer):
     answer = client.post("/v1/compare", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -19,7 +19,7 @@ from tests.service.retrieval.making import numbered
 COLLECTIONS, LOADED = 200, 20
 
 
-def test_the_description_tells_what_a_collection_costs(client, collection):
+def test_the_description_of_a_collection_has_its_costs(client, collection):
     path = collection(encoder=None)
     assert client.get(path).json()["costs"] == {"memory_bytes": 0, "disk_bytes": 0, "asked": 0, "p99_ms": None}
     client.put(f"{path}/documents/a", json={"key_vector": [1, 2], "value": "a text"})

@@ -164,7 +164,7 @@ def test_the_filter_of_a_key_moves_with_time(tmp_path):
         ),
     ],
 )
-def test_what_is_not_a_date_is_pointed_at(client, dated, call, body, pointer):
+def test_an_invalid_date_is_refused_with_a_pointer(client, dated, call, body, pointer):
     refused = client.post(f"{dated}/{call}", json=body)
     assert refused.status_code == 422
     assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [pointer]

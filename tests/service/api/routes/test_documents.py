@@ -84,7 +84,7 @@ def test_bulk_writes_all_or_nothing(client, collection):
     assert client.get(path).json()["documents"] == 2
 
 
-def test_mode_skip_leaves_what_exists_and_names_it(client, collection):
+def test_mode_skip_leaves_existing_documents_and_names_them(client, collection):
     path = collection()
     client.put(f"{path}/documents/cats", json={"key": "cats"})
     before = client.get(f"{path}/documents/cats", params={"include": ["key", "value", "metadata", "key_vector"]}).json()

@@ -26,7 +26,7 @@ def read(sent):
     return np.frombuffer(base64.b64decode(sent["base64"]), dtype="<f4").reshape(sent["shape"])
 
 
-def test_a_vector_a_text_and_what_the_model_made_of_it(client):
+def test_encode_returns_a_vector_and_counts_for_each_text(client):
     answer = encode(client, MIXED)
     assert (answer["model"], answer["dimension"]) == ("all-MiniLM-L6-v2", 384)
     assert np.shape(answer["embeddings"]) == (len(MIXED), 384)
@@ -61,7 +61,7 @@ def test_base64_is_the_same_float32(client):
     np.testing.assert_array_equal(read(sent), numbers)
 
 
-def test_no_texts_are_no_vectors(client):
+def test_an_empty_list_gives_no_vectors(client):
     answer = encode(client, [])
     assert answer["embeddings"] == answer["token_counts"] == answer["truncated"] == answer["unknown_tokens"] == []
     assert encode(client, [], vector_format="base64")["embeddings"] == {"base64": "", "shape": [0, 384]}
@@ -145,7 +145,7 @@ def test_an_empty_stream_is_its_last_line(client):
         ({"texts": ["a"], "text": "b"}, "/text"),
     ],
 )
-def test_what_cannot_be_encoded_is_pointed_at(client, body, pointer):
+def test_an_invalid_text_is_refused_with_a_pointer(client, body, pointer):
     answer = client.post("/v1/encode", json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer

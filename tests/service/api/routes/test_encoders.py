@@ -96,7 +96,7 @@ def test_a_collection_keeps_the_encoder_that_it_names(client: httpx.Client) -> N
         assert answer["matches"][0]["id"] == "cats"
 
 
-def test_an_unknown_encoder_and_another_width_are_refused_with_what_there_is(client: httpx.Client) -> None:
+def test_an_unknown_encoder_and_another_width_are_refused_with_the_existing_ones(client: httpx.Client) -> None:
     refused = client.put("/v1/collections/new", json={"encoder": "large"})
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
     assert "minilm, small" in refused.text

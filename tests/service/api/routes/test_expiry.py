@@ -48,7 +48,7 @@ def test_an_expired_document_is_absent_from_every_answer(memory):
     assert described["expired"] in (0, 1)  # the sweep may have deleted it by now
 
 
-def test_the_instant_is_returned_where_it_is_set(memory):
+def test_an_instant_of_expiry_is_returned_with_its_document(memory):
     listed = memory.post("/v1/collections/memory/documents/query", json={}).json()["documents"]
     assert [document.get("expires") for document in listed] == [FUTURE, None]
     (match, other) = memory.post("/v1/collections/memory/attend", json={"query": [1, 0]}).json()["matches"]
@@ -99,7 +99,7 @@ def test_any_other_instant_is_refused(memory, sent):
     ("sent", "said"),
     [(True, "or seconds since 1970, got true"), (1893456000000, "in seconds, not milliseconds, since 1970, got 18934")],
 )
-def test_a_refused_instant_says_what_was_wanted_and_what_came(memory, sent, said):
+def test_an_invalid_instant_is_refused_with_the_expected_form(memory, sent, said):
     assert said in put(memory, expires=sent).json()["detail"]
 
 

@@ -29,7 +29,7 @@ def facts(client, path, **parameters):
     return answer.json()
 
 
-def test_all_fields_are_told_in_the_order_of_their_names(client, path):
+def test_all_fields_are_listed_in_the_order_of_their_names(client, path):
     answer = facts(client, path)
     assert list(answer["fields"]) == ["metadata.loc.page", "metadata.mark", "metadata.topics", "metadata.year"]
     assert answer["next_cursor"] is None
@@ -44,7 +44,7 @@ def test_all_fields_are_told_in_the_order_of_their_names(client, path):
     }
 
 
-def test_four_values_that_look_alike_are_told_apart(client, path):
+def test_four_similar_values_are_distinguished(client, path):
     answer = client.post(f"{path}/documents/fields", json={"fields": ["metadata.mark"], "values": True})
     assert answer.text.count('"value":') == 4
     for written in ("1", "1.0", '"1"', "true"):
@@ -115,7 +115,7 @@ def of(parts):
         *(({"cursor": of(["a", 1, value])}, "/cursor") for value in ([], {}, "\ud800", float("inf"))),
     ],
 )
-def test_what_cannot_be_asked_is_pointed_at(client, path, parameters, pointer):
+def test_invalid_parameters_are_refused_with_a_pointer(client, path, parameters, pointer):
     answer = client.post(f"{path}/documents/fields", json=parameters)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -82,7 +82,7 @@ def both(client: httpx.Client, collection: Callable[..., str]) -> Callable[..., 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
 @pytest.mark.parametrize("temperature", [0, thorough(1e-30), 0.01, thorough(0.3), 1, 1e6])
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-def test_its_weight_is_the_sum_of_what_its_parts_would_weigh(
+def test_the_weight_of_a_document_is_the_sum_over_its_parts(
     client: httpx.Client, both: Callable[..., tuple[str, str]], similarity: str, temperature: float, normaliser: str
 ) -> None:
     one, other = both(similarity=similarity)
@@ -154,7 +154,9 @@ def test_a_sweep_agrees_with_attend_at_each_temperature(
     assert parts == {match["id"]: match.get("part") for match in ask(client, one)["matches"]}
 
 
-def test_it_is_read_replaced_patched_and_deleted_as_one(client: httpx.Client, collection: Callable[..., str]) -> None:
+def test_a_document_of_several_keys_is_read_replaced_patched_and_deleted_as_one(
+    client: httpx.Client, collection: Callable[..., str]
+) -> None:
     path = collection(encoder=None)
     keys = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]
     parts = [{"start": 0, "end": 3}, {"start": 4, "end": 7}, {"start": 8, "end": 11}]

@@ -52,7 +52,7 @@ def test_calls_are_counted_by_route(client, collection):
     assert value(series, "document_keys") >= value(series, "documents")
 
 
-def test_a_question_moves_what_it_goes_through(client, collection, moved):
+def test_a_question_moves_the_metrics_of_its_stages(client, collection, moved):
     path = collection()
     client.put(f"{path}/documents/a", json={"key": "a text that nobody has encoded before"})
     assert moved("encoder_texts_total") == 1
@@ -93,7 +93,7 @@ def test_the_disk_is_weighed(client, service):
     assert ("softkv_storage_bytes", (("part", "log"),)) in series
 
 
-def test_it_says_what_readyz_says(tmp_path):
+def test_the_metrics_agree_with_readyz(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="nothing-of-this-name") as running, running.client() as client:
         while client.get("/readyz").json()["status"] == "loading":
             pass

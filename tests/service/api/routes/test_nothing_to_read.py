@@ -55,7 +55,7 @@ def said(seen: str) -> str:
 
 
 @pytest.mark.parametrize(("query", "seen"), NOTHING.items(), ids=ascii)
-def test_a_question_with_nothing_to_read_is_refused_and_told_what_was_seen(client, short, query, seen):
+def test_a_question_without_known_tokens_is_refused_with_its_text(client, short, query, seen):
     assert refusal(client.post(f"{short}/attend", json={"query": query})) == {"/query": said(seen)}
 
 
@@ -97,7 +97,7 @@ def test_labels_are_refused_by_pointer(client, short):
     assert problem == {"/questions/7/query": said(NOTHING["[UNK]"]), "/questions/30/query": said(NOTHING["\u200b"])}
 
 
-def test_a_room_is_not_asked_it(client):
+def test_a_question_without_known_tokens_does_not_enter_a_room(client):
     opened = client.post("/v1/rooms", json={}).json()
     path, presents = f"/v1/rooms/{opened['code']}", {SECRET: opened["secret"]}
     try:
@@ -112,7 +112,7 @@ def test_a_room_is_not_asked_it(client):
 
 
 @pytest.mark.parametrize(("query", "unknown"), (SIGNS | READ).items(), ids=ascii)
-def test_what_can_be_read_is_answered_and_told_what_is_unknown(client, short, query, unknown):
+def test_a_readable_question_is_answered_with_its_unknown_tokens(client, short, query, unknown):
     body = {"query": query, "temperature": 0.1}
     answer = client.post(f"{short}/attend", json=body).json()
     swept = client.post(f"{short}/sweep", json={"query": query, "temperatures": [0.1]}).json()

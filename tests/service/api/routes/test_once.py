@@ -178,7 +178,7 @@ def test_a_write_that_was_refused_may_be_corrected_under_its_key(client, path):
 
 @pytest.mark.parametrize("name", ["put_document, new", "post_documents, create", "delete_document", "patch_document",
                                   "update_documents", "delete_collection", "put_collection"])  # fmt: skip
-def test_of_many_at_once_one_writes_and_all_are_answered_alike(service, client, path, name):
+def test_one_of_many_concurrent_repeats_writes_and_all_get_its_answer(service, client, path, name):
     """None of them finds an answer before the writer is theirs: it is held until all of them wait for it."""
     creating = Write("PUT", "-other", {"encoder": None}), 201, None
     write, status, _ = WRITES.get(name, creating)

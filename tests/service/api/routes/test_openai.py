@@ -131,7 +131,7 @@ def test_a_lone_surrogate_is_refused(client):
     assert "surrogate" in answer.json()["error"]["message"]
 
 
-def test_what_is_not_json_is_a_400_and_another_media_type_a_415(client):
+def test_a_body_that_is_not_json_is_a_400_and_another_media_type_a_415(client):
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/embeddings", content=b'{"input": NaN}', headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
@@ -150,7 +150,7 @@ def test_the_official_client_raises_its_own_errors(api):
     assert wrong.value.param == "dimensions"
 
 
-def test_a_wrong_method_or_place_is_said_as_openai_does(client):
+def test_a_wrong_method_has_the_error_form_of_openai(client):
     answer = client.get("/v1/embeddings")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["error"]["type"] == "invalid_request_error"
@@ -177,7 +177,7 @@ def keyed(tmp_path_factory):
         yield running
 
 
-def test_a_key_is_asked_for_as_openai_does(keyed):
+def test_an_invalid_key_has_the_error_form_of_openai(keyed):
     with openai.OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0) as api:
         with pytest.raises(openai.AuthenticationError) as refused:
             api.models.list()

@@ -66,7 +66,7 @@ def test_a_new_collection_is_compared_as_its_maker_does(own_client: httpx.Client
         ({"encoder": None, "similarity": "dot"}, "dot", 1),
     ],
 )
-def test_what_is_asked_for_goes_first(own_client, settings, similarity, temperature) -> None:
+def test_settings_of_the_request_precede_those_of_the_model(own_client, settings, similarity, temperature) -> None:
     made = own_client.put("/v1/collections/asked", json=settings).json()
     own_client.delete("/v1/collections/asked")
     assert made["similarity"] == similarity
@@ -103,7 +103,7 @@ def test_rows_that_come_with_a_question_are_compared_alike(own_client: httpx.Cli
 
 
 @pytest.mark.thorough
-def test_a_collection_keeps_what_it_was_made_with(model: Path, tmp_path: Path) -> None:
+def test_a_collection_keeps_its_settings_after_a_change_of_the_model(model: Path, tmp_path: Path) -> None:
     changed = tmp_path / "model"
     shutil.copytree(model, changed, symlinks=True)
     options = {"data_dir": tmp_path / "data", "encoder": str(changed)}

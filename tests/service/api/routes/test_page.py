@@ -77,7 +77,7 @@ def test_another_content_or_another_name_is_another_digest(tmp_path):
     assert digest(a="1", b="2") == digests[0]
 
 
-def test_texts_are_compressed_for_who_takes_that_and_the_same(client):
+def test_files_are_compressed_if_accepted_without_changes(client):
     for path in ("/", *linked(client.get("/"))):
         plain = client.get(path, headers={"accept-encoding": "identity"})
         assert "content-encoding" not in plain.headers
@@ -141,7 +141,7 @@ def test_words_that_there_are_not_are_found_at_the_start(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["the same value", "a large answer, as of a thousand rows" * 200])
-def test_comparisons_are_compressed_for_who_takes_that(client, value):
+def test_comparisons_are_compressed_if_accepted(client, value):
     rows = [{"key": f"number {i}", "value": value} for i in range(40)]
     body = {"query": "number 7", "rows": rows, "top_k": 40}
     answers = [
@@ -172,7 +172,7 @@ def test_the_room_is_found_under_its_old_ending(client):
     assert (answer.status_code, answer.headers["location"]) == (308, "/room")
 
 
-def test_what_is_not_there_is_a_problem(client):
+def test_a_missing_page_is_a_problem(client):
     for path in ("/nothing", "/../settings.py", "/js/", "/v1/nothing", "/assets/"):
         answer = client.get(path)
         assert answer.status_code == 404

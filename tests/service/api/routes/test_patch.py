@@ -140,7 +140,7 @@ def test_an_empty_patch_changes_nothing_and_a_missing_document_is_a_404(client, 
         ({"colour": "red"}, "/colour"),
     ],
 )
-def test_what_does_not_fit_changes_nothing(client, document, change, pointer):
+def test_an_invalid_patch_changes_nothing(client, document, change, pointer):
     before = read(client, document)
     answer = client.patch(document, json=change)
     assert answer.status_code == 422
@@ -161,7 +161,7 @@ def test_patches_at_once_are_all_kept(service, client, document):
     assert {f"field{i}" for i in range(6)} <= read(client, document)["metadata"].keys()
 
 
-def test_what_leaves_a_split_text_leaves_what_the_output_blends(client, collection):
+def test_a_patch_that_keeps_a_split_text_keeps_its_output(client, collection):
     path = collection()
     text, _ = essay(300)
     body = {"query": "an insect", "include": ["output"], "null": False, "temperature": 0.05}

@@ -177,7 +177,7 @@ def test_they_are_set_confirmed_changed_and_removed(client, collection):
         ([], ["/defaults"]),
     ],
 )
-def test_an_invalid_default_is_refused_where_it_is_set(client, collection, defaults, pointers):
+def test_an_invalid_default_is_refused_by_put_and_patch(client, collection, defaults, pointers):
     path = collection(encoder=None)
     for refused in (
         client.patch(path, json={"defaults": defaults}),
@@ -188,7 +188,7 @@ def test_an_invalid_default_is_refused_where_it_is_set(client, collection, defau
     assert client.get(path).json()["defaults"] is None
 
 
-def test_a_filter_that_is_too_large_with_the_default_says_so(client, collection):
+def test_a_filter_too_large_beside_the_default_names_the_default(client, collection):
     many = {"field": "metadata.i", "operator": "in", "value": list(range(3000))}
     path = numbered(client, collection(encoder=None, similarity="dot"), {"filter": many})
     refused = client.post(f"{path}/attend", json={"query": QUERY, "filter": many})
@@ -200,7 +200,7 @@ def test_a_filter_that_is_too_large_with_the_default_says_so(client, collection)
     assert wrong.json()["errors"][0]["pointer"] == "/filter/field"
 
 
-def test_a_default_is_no_confidence_of_another_question(client, collection):
+def test_a_default_does_not_carry_the_confidence_of_another_question(client, collection):
     path = collection(encoder=None, null=0.3)
     documents = [
         {"id": f"{i}", "key_vector": key.tolist(), "metadata": {"i": i}} for i, key in enumerate(vectors(N, 0))

@@ -127,7 +127,7 @@ def test_a_collection_moves_and_stays_the_same_to_its_callers(
     assert (over.status_code, over.json()["code"]) == (409, "re_encoding_over")
 
 
-def test_a_refusal_says_what_to_do(client: httpx.Client, path: str) -> None:
+def test_a_refused_re_encoding_gives_advice(client: httpx.Client, path: str) -> None:
     unknown = client.post(f"{path}/re-encode", json={"encoder": "other"})
     assert unknown.status_code == 422
     assert "old, new" in unknown.json()["detail"]

@@ -80,7 +80,7 @@ def test_each_of_several_queries_has_its_own(client, shelf):
     assert results[0]["read"]["value"] != results[1]["read"]["value"]
 
 
-def test_what_nobody_has_is_null(client, shelf):
+def test_a_field_that_no_document_has_is_null(client, shelf):
     sent = {"query": QUERY, "read": {"field": "metadata.none", "as": "quantile"}}
     assert client.post(f"{shelf}/attend", json=sent).json()["read"] == {
         "field": "metadata.none",
@@ -106,7 +106,7 @@ def test_what_nobody_has_is_null(client, shelf):
         ({"read": {"field": "metadata.odd", "as": "vote"}, "allow_missing": True}, "/read"),
     ],
 )
-def test_what_cannot_be_read_is_refused(client, shelf, sent, pointer):
+def test_an_invalid_aggregate_is_refused(client, shelf, sent, pointer):
     answer = client.post(f"{shelf}/attend", json={"query": QUERY, **sent})
     assert answer.status_code == 422
     assert pointer in [error["pointer"] for error in answer.json()["errors"]]

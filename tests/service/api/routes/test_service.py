@@ -122,7 +122,7 @@ def small(tmp_path_factory):
         yield client
 
 
-def test_it_says_what_it_is(client):
+def test_the_description_has_version_encoder_and_limits(client):
     answer = client.get("/v1").json()
     limits = answer.pop("limits")
     expected = {"version": version("softkv"), "encoder": "all-MiniLM-L6-v2", "keys_required": False, "shards": None}
@@ -131,7 +131,7 @@ def test_it_says_what_it_is(client):
     assert all(type(limit) is int and limit > 0 for limit in limits.values())
 
 
-def test_a_limit_is_what_the_service_was_set_to(small):
+def test_a_limit_equals_its_setting(small):
     answer = small.get("/v1").json()
     assert answer["encoder"] is None
     limits = answer["limits"]
@@ -155,7 +155,7 @@ def test_at_a_limit_is_taken_and_above_it_refused(small, limit):
     assert taken.status_code < 400 or str(limit_value) not in taken.text, taken.text[:500]
 
 
-def test_a_trace_takes_so_many_characters(client):
+def test_a_trace_refuses_too_many_characters(client):
     limit_value = client.get("/v1").json()["limits"]["trace_characters"]
     assert "characters came" not in client.post("/v1/trace", json={"text": "a" * (limit_value - 1), "pair": "b"}).text
     refused = client.post("/v1/trace", json={"text": "a" * limit_value, "pair": "b"})

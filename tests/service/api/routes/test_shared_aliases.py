@@ -109,7 +109,7 @@ def test_questions_are_answered_while_collections_are_deleted_after_the_move(
     assert counts[0] > 25
 
 
-def test_of_two_processes_one_gets_a_name(two: tuple[httpx.Client, httpx.Client]) -> None:
+def test_one_of_two_processes_gets_a_name(two: tuple[httpx.Client, httpx.Client]) -> None:
     fill(two[0], "wanted")
     for turn in range(30):
         name, barrier, statuses = f"name-{turn}", threading.Barrier(2), dict[str, int]()

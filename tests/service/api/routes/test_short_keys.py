@@ -27,7 +27,7 @@ def words(client):
 
 
 @pytest.mark.parametrize("null", ["auto", "lenient"])
-def test_meaningless_strings_are_none_of_these(client, words, null):
+def test_meaningless_strings_match_nothing(client, words, null):
     answers = client.post(f"{words}/attend", json={"queries": NONSENSE, "null": null}).json()["results"]
     weights = {query: answer["evidence"]["null_weight"] for query, answer in zip(NONSENSE, answers, strict=True)}
     assert [query for query, weight in weights.items() if weight < 0.5] == []
@@ -40,7 +40,7 @@ def test_short_and_long_questions_of_short_keys_are_answered(client, words):
         assert answer["matches"][0]["id"] == right
 
 
-def test_the_background_tells_what_short_questions_stand_on(client, words):
+def test_the_background_describes_short_questions_too(client, words):
     background = client.get(words).json()["background"]
     assert background["short"]["mean"] > background["mean"] + 0.03
     for query, stood_on in (("fiddle", background["short"]), ("what is a fiddle?", {})):

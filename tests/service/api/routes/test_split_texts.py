@@ -97,7 +97,7 @@ def test_the_parts_are_encoded_as_texts_of_their_own(client: httpx.Client, colle
         ({"key": "x " * 30_000, "split": {"tokens": 3, "overlap": 0}}, "/split"),
     ],
 )
-def test_what_cannot_be_split_is_refused_with_its_place(
+def test_an_invalid_split_is_refused_with_a_pointer(
     client: httpx.Client, collection: Callable[..., str], document: dict[str, Any], pointer: str
 ) -> None:
     encoder = {} if "split" in document else {"encoder": None}

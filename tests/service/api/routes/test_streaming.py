@@ -94,7 +94,7 @@ def test_a_small_collection_has_no_parts(client, collection):
     assert [name for name, _ in streamed(client, path, top_k=1)] == ["answer"]
 
 
-def test_what_goes_wrong_before_the_first_part_is_refused_as_ever(client, shelf):
+def test_an_error_before_the_first_part_is_an_ordinary_problem(client, shelf):
     answer = client.post(f"{shelf}/attend", json={"query": [1, 0], "stream": True})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query")
     answer = client.post("/v1/collections/nowhere/attend", json={"query": [1, 0], "stream": True})
@@ -110,13 +110,13 @@ def test_what_goes_wrong_before_the_first_part_is_refused_as_ever(client, shelf)
         ({"query": [1, 0, 0, 0], "temperature": "auto"}, "/temperature"),
     ],
 )
-def test_what_is_not_for_a_stream_is_refused(client, shelf, sent, pointer):
+def test_an_option_that_a_stream_lacks_is_refused(client, shelf, sent, pointer):
     answer = client.post(f"{shelf}/attend", json={"stream": True, **sent})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_who_hangs_up_frees_his_place_and_others_are_answered(client, shelf):
+def test_a_client_that_hangs_up_frees_its_slot(client, shelf):
     sent = {"query": QUERY.tolist(), "stream": True, "top_k": 300}
     for _ in range(5):
         with client.stream("POST", f"{shelf}/attend", json=sent) as answer:

@@ -45,7 +45,7 @@ def test_a_refused_write_deletes_nothing(client, path):
     assert ids(client, path) == (["a", "b", "c"], {"a", "b", "c"})
 
 
-def test_one_that_is_skipped_deletes_all_the_same(client, path):
+def test_a_skipped_document_still_supersedes_others(client, path):
     answer = write(client, path, "b", mode="skip", delete=["a"])
     assert answer.json() == {"upserted": 0, "skipped": ["b"], "deleted": 1, "truncated": []}
     assert ids(client, path) == (["b", "c"], {"b", "c"})

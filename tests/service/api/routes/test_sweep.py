@@ -29,7 +29,7 @@ def test_every_temperature_answers_as_attend_does(client, collection, null):
         ] == pytest.approx(1, abs=1e-6)
 
 
-def test_a_filter_and_the_fields_asked_for(client, collection):
+def test_a_sweep_takes_a_filter_and_included_fields(client, collection):
     path = fill(client, collection(encoder=None))
     below = {"field": "metadata.i", "operator": "<", "value": 4}
     body = {"query": QUERY.tolist(), "temperatures": [0.05], "filter": below, "include": ["metadata"]}
@@ -49,7 +49,7 @@ def test_a_filter_and_the_fields_asked_for(client, collection):
         ({"query": [1] * (D - 1), "temperatures": [1]}, "/query"),
     ],
 )
-def test_what_cannot_be_swept_is_pointed_at(client, collection, options, pointer):
+def test_an_invalid_sweep_is_refused_with_a_pointer(client, collection, options, pointer):
     answer = client.post(f"{fill(client, collection(encoder=None))}/sweep", json=options)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -125,7 +125,7 @@ def test_every_text_has_a_trace(client, text):
         ({"text": "a", "token": 1}, "/token"),
     ],
 )
-def test_what_cannot_be_traced_is_pointed_at(client, options, pointer):
+def test_an_invalid_trace_is_refused_with_a_pointer(client, options, pointer):
     answer = client.post("/v1/trace", json=options)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer

@@ -91,7 +91,7 @@ def test_lines_that_are_long_together_are_a_batch_before_they_are_a_thousand(tmp
         assert last == {"done": True, "upserted": 30, "refused": 0}
 
 
-def test_a_line_over_the_limit_ends_the_stream_and_keeps_what_came_before(tmp_path):
+def test_a_line_over_the_limit_ends_the_stream_and_keeps_earlier_lines(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=2048) as running, running.client() as client:
         client.put("/v1/collections/a", json={})
         lines = [json.dumps({"id": str(i), "key_vector": [1, i]}) for i in range(5)]

@@ -172,7 +172,7 @@ def test_fastapi_sends_nothing_of_its_own(tmp_path, monkeypatch):
     assert exporter.get_finished_spans() == ()
 
 
-def test_it_sends_them_where_the_environment_says(tmp_path):
+def test_spans_go_to_the_configured_collector(tmp_path):
     came: list[tuple[str, bytes]] = []
     arrived = threading.Event()
 
@@ -202,7 +202,7 @@ def test_it_sends_them_where_the_environment_says(tmp_path):
     assert b"PUT /v1/collections/{name}" in b"".join(body for _, body in came)
 
 
-def test_without_the_packages_it_says_what_to_install(tmp_path):
+def test_without_its_packages_tracing_names_the_install_command(tmp_path):
     code = (
         "import sys; sys.modules['opentelemetry.exporter.otlp.proto.http.trace_exporter'] = None; "
         "from service.cli import main; main()"

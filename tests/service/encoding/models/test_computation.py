@@ -36,7 +36,7 @@ def test_until_there_is_machine_code_the_definition_answers_in_float32(
     np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
 
 
-def test_where_there_is_neither_the_definition_answers(encoder, texts):
+def test_packed_and_compiled_networks_agree_with_the_definition(encoder, texts):
     model = encoder.network.model
     result = embed_by_definition(model, *texts)
     np.testing.assert_allclose(result, Packed(model)(*texts), rtol=0, atol=1e-6)
@@ -44,7 +44,7 @@ def test_where_there_is_neither_the_definition_answers(encoder, texts):
 
 
 @pytest.mark.usefixtures("machine_code")
-def test_it_computes_in_as_many_threads_as_it_is_told(encoder):
+def test_computation_uses_the_configured_number_of_threads(encoder):
     compute = Computation(encoder.network.model, "float32", threads=1)
     compute(np.array([101, 102]), np.array([2]))
     assert compute._settled.threads == 1

@@ -33,13 +33,13 @@ def test_bfloat16_is_near_and_not_the_same(encoder):
     assert np.sum(encoded * expected, axis=1).min() >= 0.99995
 
 
-def test_bfloat16_is_refused_where_it_is_slower_and_says_what_to_do(monkeypatch):
+def test_slow_bfloat16_is_refused_with_advice(monkeypatch):
     monkeypatch.setattr(compiled, "multiplies_bfloat16", lambda: False)
     with pytest.raises(ModelUnusable, match=r"slower than float32 on this processor, .*: say PRECISION=float32"):
         load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
 
 
-def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_model):
+def test_bfloat16_without_machine_code_is_refused_with_advice(random_model):
     with pytest.raises(ModelUnusable, match=r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"):
         load_encoder(str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)), precision="bfloat16")
 
@@ -53,7 +53,7 @@ def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_mod
         ("1_Pooling/config.json", {"pooling_mode": "mean_sqrt_len_tokens"}),
     ],
 )
-def test_what_the_core_would_read_otherwise_is_left_to_the_library(random_model, file, fields):
+def test_a_model_that_the_core_would_read_differently_is_left_to_the_library(random_model, file, fields):
     from sentence_transformers import SentenceTransformer
 
     directory = random_model("BertConfig")

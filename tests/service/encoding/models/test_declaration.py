@@ -68,7 +68,7 @@ def test_a_truncation_beyond_the_width_keeps_all(model, truncate_dim, dimension)
 
 @pytest.mark.parametrize("config", ["BertConfig", "ElectraConfig"])
 @pytest.mark.parametrize("truncate_dim", [0, -3, "16", 2.5, True])
-def test_a_truncation_that_is_no_width_is_refused(random_model, change, config, truncate_dim):
+def test_an_invalid_truncation_is_refused(random_model, change, config, truncate_dim):
     directory = random_model(config)
     change(directory / "config_sentence_transformers.json", truncate_dim=truncate_dim)
     with pytest.raises(ModelUnusable, match="truncate_dim must be a whole number from 1 on"):
@@ -133,7 +133,7 @@ def test_arguments_of_the_transformer_are_left_to_the_library(random_model, chan
         ),
     ],
 )
-def test_what_the_transformer_is_asked_for_is_not_passed_over(random_model, change, fields, reason):
+def test_unsupported_options_of_the_transformer_are_refused(random_model, change, fields, reason):
     directory = random_model("BertConfig")
     change(directory / "sentence_bert_config.json", **fields)
     with pytest.raises(ModelUnusable, match=reason):

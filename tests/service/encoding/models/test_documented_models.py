@@ -130,7 +130,7 @@ def test_a_model_runs_as_the_page_says_and_as_exactly(row, saved_as):
 
 
 @pytest.mark.parametrize("own", ["architecture", "module"])
-def test_a_model_that_brings_its_own_code_is_refused_with_what_to_do(own, tmp_path, random_model, change):
+def test_a_model_with_its_own_code_is_refused_with_advice(own, tmp_path, random_model, change):
     directory = random_model("BertConfig")
     (directory / "theirs.py").write_text("raise SystemExit('this code was run')")
     if own == "architecture":

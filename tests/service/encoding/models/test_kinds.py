@@ -74,7 +74,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_other_kinds_are_refused_with_what_they_are_and_what_to_do(bare_model, saved, make):
+def test_other_kinds_of_models_are_refused_with_their_kind_and_advice(bare_model, saved, make):
     directory = saved(make(bare_model))
     for weights in directory.rglob("*.safetensors"):
         weights.unlink()  # so the reason cannot come from them

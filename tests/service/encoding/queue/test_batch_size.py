@@ -19,7 +19,7 @@ def settled(characters_a_second, size=None, batches=20):
     ("characters_a_second", "expected"),
     [(1e9, MAX_CHARACTERS), (40_960, MAX_CHARACTERS), (20_000, 2000), (4_000, 400), (10, MIN_CHARACTERS)],
 )
-def test_full_batches_come_to_take_a_tenth_of_a_second(characters_a_second, expected):
+def test_full_batches_approach_a_tenth_of_a_second(characters_a_second, expected):
     assert settled(characters_a_second).characters == pytest.approx(expected, abs=1)
 
 
@@ -29,13 +29,13 @@ def test_a_batch_that_took_too_long_makes_the_next_one_smaller_at_once():
     assert size.characters == MAX_CHARACTERS // 4
 
 
-def test_one_that_was_soon_done_makes_it_twice_as_large_at_most():
+def test_a_fast_batch_at_most_doubles_the_size():
     size = BatchSize()
     size.learn(FIRST_CHARACTERS, 1e-9)
     assert size.characters == 2 * FIRST_CHARACTERS
 
 
-def test_a_batch_that_was_not_full_says_nothing_where_it_was_soon_done():
+def test_a_fast_partial_batch_changes_nothing():
     size = settled(20_000)
     size.learn(20, 0.05)  # 400 characters a second, most of it what any batch takes
     assert size.characters == pytest.approx(2000, abs=1)

@@ -33,7 +33,7 @@ def test_a_kept_vector_is_a_copy():
     assert cache.find(["a"], "query")["a"].vector.base is None  # it does not hold the batch in memory
 
 
-def test_it_is_bounded_and_forgets_the_oldest_first():
+def test_the_cache_is_bounded_and_drops_the_oldest_first():
     cache = EmbeddingCache(texts=10)
     for i in range(100):
         cache.keep(answers(f"text {i}"), "document")
@@ -50,7 +50,7 @@ def test_long_texts_are_not_kept():
 
 
 @pytest.mark.parametrize("uploaded", [50, 5000])
-def test_an_upload_does_not_drive_out_what_was_asked_for_twice(uploaded):
+def test_an_upload_does_not_displace_texts_in_use(uploaded):
     cache = EmbeddingCache(texts=100)
     in_use = [f"row {i}" for i in range(40)]
     cache.keep(answers(*in_use), "document")
@@ -60,7 +60,7 @@ def test_an_upload_does_not_drive_out_what_was_asked_for_twice(uploaded):
     assert cache.find(in_use, "document").keys() == set(in_use)
 
 
-def test_what_is_kept_again_while_in_use_stays_one_text():
+def test_a_text_cached_again_while_in_use_counts_once():
     cache = EmbeddingCache(texts=4)
     for _ in range(3):
         cache.keep(answers("a"), "query")

@@ -102,7 +102,7 @@ def test_texts_of_several_callers_share_a_call(stub, door):
     assert [len(call.body["input"]) for call in stub.calls] == [1, 5]
 
 
-def test_a_caller_who_goes_away_ends_the_call(stub, door):
+def test_a_cancelled_call_leaves_the_queue_and_its_lane(stub, door):
     async def scenario(queue):
         task = ask(queue, ["first"])
         await until(lambda: stub.in_flight == 1)
@@ -177,7 +177,7 @@ def test_an_invalid_vector_fails_its_own_caller_only(stub, door):
     assert "not finite" in str(bad)
 
 
-def test_while_a_provider_hangs_all_who_wait_are_told_soon_and_the_queue_is_empty_again(stub, door):
+def test_callers_of_a_hanging_provider_fail_soon_and_the_queue_empties(stub, door):
     async def scenario(queue):
         async def one(number):
             with pytest.raises(ProviderUnavailable, match="did not answer in time"):

@@ -28,7 +28,7 @@ def start(directory, capsys):
 
 
 @pytest.mark.parametrize(("similarity", "notes"), [("cosine", 0), ("euclidean", 1)])
-def test_what_one_should_know_is_logged_when_it_has_loaded(random_model, change, capsys, similarity, notes):
+def test_notes_about_a_model_are_logged_after_loading(random_model, change, capsys, similarity, notes):
     directory = random_model("BertConfig")
     change(directory / "config_sentence_transformers.json", similarity_fn_name=similarity)
     loading, lines = start(directory, capsys)
@@ -39,7 +39,7 @@ def test_what_one_should_know_is_logged_when_it_has_loaded(random_model, change,
     assert len(lines) == notes
 
 
-def test_a_refusal_is_kept_for_those_who_ask_and_logged(random_model, change, capsys):
+def test_a_refused_model_is_stored_for_callers_and_logged(random_model, change, capsys):
     directory = random_model("BertConfig")
     change(directory / "config_sentence_transformers.json", model_type="SparseEncoder")
     loading, (line,) = start(directory, capsys)

@@ -212,7 +212,7 @@ def test_a_cancelled_request_leaves_the_queue(gate):
     assert gate.batches == [("document", ["first"]), ("document", ["other"])]
 
 
-def test_cancelling_what_already_runs_harms_nobody_else(gate):
+def test_cancelling_a_running_text_does_not_affect_others(gate):
     async def scenario(queue):
         first = ask(queue, ["first"])
         await gate.reached()
@@ -246,7 +246,7 @@ def test_a_request_that_makes_a_batch_fail_fails_alone(encoder):
     assert first.vectors.shape == good.vectors.shape == fine.vectors.shape == (1, 384)
 
 
-def test_what_is_no_text_is_refused_before_it_waits(gate):
+def test_an_invalid_text_is_refused_before_it_waits(gate):
     async def scenario(queue):
         with pytest.raises(InvalidText, match=r"texts\[1\]"):
             await queue.encode(["fine", "\ud800"], "query")
@@ -256,7 +256,7 @@ def test_what_is_no_text_is_refused_before_it_waits(gate):
     assert gate.batches == []
 
 
-def test_closing_ends_what_runs_and_refuses_what_waits(gate, monkeypatch):
+def test_closing_ends_running_batches_and_refuses_waiting_texts(gate, monkeypatch):
     monkeypatch.setattr(queue_module, "CLOSING_SECONDS", 60.0)  # a busy machine may take long over one text
 
     async def scenario():

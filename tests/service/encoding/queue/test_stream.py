@@ -34,7 +34,7 @@ def test_the_parts_are_the_whole_in_order(encoder):
     np.testing.assert_array_equal(np.concatenate([part.token_counts for part in parts]), expected.token_counts)
 
 
-def test_no_texts_are_no_parts(encoder):
+def test_an_empty_list_yields_no_parts(encoder):
     async def scenario(queue):
         return [part async for part in encode_stream(queue, [], "document")]
 

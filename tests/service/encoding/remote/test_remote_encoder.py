@@ -54,7 +54,7 @@ def test_tokens_of_a_text_are_unknown_and_its_content_is_not(encoder_at):
     assert encoded.texts()[0].token_count is None
 
 
-def test_what_needs_tokens_is_refused(encoder_at):
+def test_operations_on_tokens_are_refused_for_a_remote_encoder(encoder_at):
     encoder = encoder_at()
     for call in (
         lambda: encoder.tokens(TEXTS, "query"),
@@ -74,7 +74,7 @@ def test_each_purpose_has_its_prefix(stub, encoder_at):
     assert stub.texts == ["search_query: cats", "search_document: cats"]
 
 
-def test_the_width_that_was_asked_for_is_checked(stub, encoder_at):
+def test_the_configured_width_is_checked(stub, encoder_at):
     encoder = encoder_at(dimensions=16)
     assert encoder.encode(TEXTS, "query").vectors.shape == (3, 16)
     assert encoder.dimension == 16
@@ -109,7 +109,7 @@ def test_texts_are_cut_into_batches_by_count_and_by_tokens(stub, encoder_at):
     assert sorted(len(call.body["input"]) for call in stub.calls) == [1, 2]
 
 
-def test_at_most_so_many_calls_are_in_flight(stub, encoder_at):
+def test_concurrent_calls_stay_within_the_limit(stub, encoder_at):
     stub.behaviour = lambda call: time.sleep(0.05)
     encoder_at(batch_texts=1, concurrency=3).encode([f"text {i}" for i in range(12)], "document")
     assert stub.most_in_flight == 3
@@ -208,7 +208,7 @@ def test_a_batch_that_is_too_large_for_the_provider_is_halved(stub, encoder_at):
     )
 
 
-def test_a_provider_that_does_not_know_base64_is_asked_without_it(stub, encoder_at):
+def test_a_provider_without_base64_is_called_without_it(stub, encoder_at):
     unknown = Reply(422, {"detail": [{"loc": ["body", "encoding_format"], "msg": "Extra inputs are not permitted"}]})
     stub.behaviour = lambda call: unknown if "encoding_format" in call.body else None
     encoder = encoder_at()
@@ -217,7 +217,7 @@ def test_a_provider_that_does_not_know_base64_is_asked_without_it(stub, encoder_
     assert [("encoding_format" in call.body) for call in stub.calls] == [True, False, False]
 
 
-def test_an_account_without_credit_is_not_asked_again(stub, encoder_at):
+def test_an_account_without_credit_is_not_called_again(stub, encoder_at):
     always(stub, Reply(429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}))
     with pytest.raises(ProviderUnavailable, match="exceeded your current quota"):
         encoder_at().encode(TEXTS, "query")
@@ -306,7 +306,7 @@ def test_a_provider_that_is_too_slow_is_given_up_in_time(stub, encoder_at):
         assert time.monotonic() - began < 10
 
 
-def test_if_the_time_ends_in_a_repetition_the_failure_before_it_is_told_too(stub, encoder_at):
+def test_a_timeout_during_a_retry_reports_the_earlier_failure_too(stub, encoder_at):
     with (
         FaultyProxy(stub.port, lambda number: Harm(delay=30) if number else Harm(drop=True)).running() as proxy,
         pytest.raises(ProviderUnavailable, match=r"did not answer in time .* before failed, too: .* broke off"),
@@ -364,7 +364,7 @@ def settings_of(stub, **fields):
     return RemoteSettings(**(usual | fields))
 
 
-def test_it_is_measured_once_and_again_when_the_model_changes(stub, tmp_path):
+def test_an_encoder_is_measured_once_and_again_after_a_change_of_model(stub, tmp_path):
     with SQLiteStore.open(tmp_path) as store:
         first = load_remote(settings_of(stub), store)
         assert first.dimension == WIDTH

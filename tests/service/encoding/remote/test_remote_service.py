@@ -79,7 +79,7 @@ def test_documents_and_questions_are_encoded_by_the_provider(stub, start):
         }
 
 
-def test_what_the_provider_does_not_tell_is_null_and_what_needs_it_is_refused(stub, start):
+def test_unknown_numbers_of_a_provider_are_null_and_calls_that_need_them_are_refused(stub, start):
     with start(stub.url) as client:
         encoded = client.post("/v1/encode", json={"texts": ["cats", "dogs"]}).json()
         assert (encoded["token_counts"], encoded["truncated"], encoded["unknown_tokens"]) == (None, None, None)

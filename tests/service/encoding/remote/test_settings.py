@@ -59,7 +59,7 @@ def test_the_key_is_not_shown():
     assert KEY not in str(settings(api_key=KEY))
 
 
-def test_what_changes_vectors_is_the_identity_and_the_url_is_not():
+def test_the_identity_of_a_model_covers_settings_that_change_vectors_only():
     plain = settings()
     assert plain.model_identity == "nomic-embed-text"
     assert settings(url="http://elsewhere/v1", api_key=KEY, batch_texts=1).model_identity == plain.model_identity

@@ -50,7 +50,7 @@ def test_special_unknown_and_blank_tokens_say_nothing_whatever_the_prompt(tokeni
         } == dict.fromkeys(texts, content)
 
 
-def test_only_what_the_model_reads_says_something(tokenizer):
+def test_only_tokens_within_the_limit_count_as_content(tokenizer):
     assert tokenizer.read(["😺 " * 6 + "cat", "😺 " * 5 + "cat"]).content.tolist() == [Content.NOTHING, Content.WORDS]
 
 

@@ -63,7 +63,7 @@ def test_every_text_has_tokens_that_come_back_or_are_refused(tokenizer, text):
         ([101, 2075, 102], "no text has these tokens"),
     ],
 )
-def test_what_is_not_the_models_is_refused(tokenizer, ids, message):
+def test_unknown_token_ids_are_refused(tokenizer, ids, message):
     with pytest.raises(InvalidTokens, match=message) as refusal:
         decode(tokenizer, ids)
     assert "send the text itself" in str(refusal.value)

@@ -52,7 +52,7 @@ WORDS = st.lists(
 
 @given(WORDS, st.integers(3, 30), st.data())
 @settings(deadline=None)
-def test_parts_cover_a_text_and_share_what_was_asked_for(
+def test_parts_cover_a_text_with_the_requested_overlap(
     tokenizer: ModelTokenizer, words: list[str], tokens: int, data: st.DataObject
 ) -> None:
     overlap = data.draw(st.integers(0, room(tokenizer, tokens) - 1))

@@ -31,7 +31,7 @@ def draw_examples(task, n=300, *, held_out=False, longer=False, seed=3):
 
 
 @pytest.mark.parametrize("task", TEXTS, ids=lambda task: task.name)
-def test_what_is_held_out_is_never_trained_on(task):
+def test_held_out_examples_are_never_trained_on(task):
     trained, unseen = (
         {example.source for example in draw_examples(task, 3000, held_out=held_out)} for held_out in (False, True)
     )
@@ -58,7 +58,7 @@ def test_a_batch_says_its_examples_again(task):
 
 
 @pytest.mark.parametrize("task", TEXTS, ids=lambda task: task.name)
-def test_what_is_shown_is_read_again(task):
+def test_a_formatted_example_is_read_back(task):
     for example in draw_examples(task):
         assert task.tokenise(task.format(example.source)) == example.source
 
@@ -71,7 +71,7 @@ def test_letters_are_copied_and_reversed():
             assert [example.source[position] for (position,) in example.alignment] == list(example.target)
 
 
-def test_dates_are_what_the_standard_library_reads():
+def test_dates_can_be_read_by_the_standard_library():
     task, forms = TASKS["dates"], ("%d %B %Y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y", "%d. %B %Y", "%d. %b %Y",
                                    "%Y %B %d", "%Y %b %d", "%d/%m/%Y")  # fmt: skip
     forms_read = set()
@@ -184,7 +184,7 @@ def test_a_picture_is_taken_apart_and_put_together():
     np.testing.assert_array_equal(join_patches(patches), pixels)
 
 
-def test_pictures_show_what_is_said_of_them():
+def test_pictures_match_their_descriptions():
     """The ink lies in the named quarter, and a large shape has more ink than a small one of its kind."""
     ink: dict[tuple[str, str], list[float]] = {}
     for example in draw_examples(PICTURES, 600):
@@ -214,7 +214,7 @@ def test_pictures_show_what_is_said_of_them():
         ("translation", "The red bicycle.", "'bicycle' is not a token"),
     ],
 )
-def test_what_a_task_does_not_have_is_named(task, source, message):
+def test_an_unknown_input_of_a_task_is_named(task, source, message):
     from service.lab.tasks import Example
 
     task = TASKS[task]

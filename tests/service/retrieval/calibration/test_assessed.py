@@ -55,14 +55,14 @@ def test_words_are_taken_where_they_gain():
     assert evaluate(PROFILES, ORDER, 0.0).words is None
 
 
-def test_a_fit_to_what_is_calibrated_already_gains_nothing():
+def test_a_fit_to_a_calibrated_collection_gains_nothing():
     # The current weights are the chances by which the right ones were drawn, and the null key's is a half.
     profiles = drawn(120, 9, own=0.06)
     fit = Fit.of(profiles, (0, profiles.own_index), few=False)
     assert not evaluate(profiles, ORDER[:120], fit.log_count).gains
 
 
-def test_before_is_what_a_kept_calibration_says():
+def test_the_figures_before_a_fit_are_those_of_the_stored_calibration():
     stored = Fit.of(PROFILES, (0, PROFILES.own_index), few=False)
     evaluation = evaluate(PROFILES, ORDER, stored.log_count, stored.variant)
     outcomes = stored.predict(PROFILES, 0.9)
@@ -112,20 +112,20 @@ def test_a_fit_that_gains_only_on_a_bad_calibration_is_not_worth_storing():
             assert "beside the collection without any calibration" in _explain_no_gain(evaluation)
 
 
-def test_of_few_labels_the_curve_has_two_parameters():
+def test_a_curve_from_few_labels_has_two_parameters():
     for n, few in ((98, True), (100, False)):
         curve = evaluate(drawn(n, 4), np.arange(n), 0.0).plain.variant.curve
         alike = curve.slope == curve.slope_above and curve.lead_slope == curve.lead_slope_above == 0
         assert alike is few
 
 
-def test_sets_of_folds_that_have_none_are_told_of_as_nothing():
+def test_empty_folds_have_no_coverage():
     profiles = drawn(50, 3)
     few = np.concatenate([np.flatnonzero(profiles.present)[:10], np.flatnonzero(~profiles.present)])
     assert evaluate(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == (None, None)
 
 
-def test_the_calibration_error_does_not_depend_on_the_order_of_what_is_equally_sure():
+def test_the_calibration_error_does_not_depend_on_the_order_of_ties():
     confidence, right = np.full(100, 0.5), np.arange(100) < 50
     assert calibration_error(confidence, right) == calibration_error(confidence, right[::-1]) == 0
     assert calibration_error(confidence, np.arange(100) < 80) == pytest.approx(0.3)

@@ -12,7 +12,7 @@ from service.retrieval.calibration.confidence import MIN_SLOPE
 @pytest.mark.parametrize(
     "curve", [Curve(1.0, 1.0, 0.0, 0.0, 0.0), Curve(0.7, 0.2, 0.5, 0.1, -0.8), Curve(1.5, 0.5, 0.2, 1.2, 1.0)]
 )
-def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
+def test_a_fit_recovers_the_curve_that_made_the_outcomes(curve):
     random = np.random.default_rng(0)
     logits = random.normal(0, 3, 20_000)
     leads = 0.5 * logits + random.normal(0, 3, 20_000)
@@ -28,7 +28,7 @@ def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -1.2), (0.01, 0.4)])
-def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
+def test_a_fit_to_few_labels_recovers_slope_and_offset(slope, offset):
     random = np.random.default_rng(1)
     logits = random.normal(0, 3, 20_000)
     right = random.random(20_000) < Curve(slope, slope, 0.0, 0.0, offset)(logits, logits)
@@ -51,13 +51,13 @@ def test_more_weight_and_more_lead_are_never_less_confidence(right):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
+def test_equal_weights_get_the_share_of_right_answers(share):
     # As in a collection of one document: every slope fits equally well, and the steps to it are long.
     curve = Curve.fit(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
     assert float(curve(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
 
 
-def test_of_what_stands_out_alike_the_lead_decides():
+def test_equal_weights_are_ranked_by_their_lead():
     # As in a collection of one document, whose weight is 1 for every question.
     leads = np.random.default_rng(2).normal(0, 6, 200)
     curve = Curve.fit(np.full(200, 40.0), leads, leads > 0)

@@ -44,7 +44,7 @@ def test_the_quantile_weighs_ranks_by_a_beta_distribution():
     ("n", "promise"),
     [(10, 0.9), thorough(20, 0.95), thorough(50, 0.98), thorough(99, 0.99)],
 )
-def test_of_few_labels_too(law, n, promise):
+def test_a_set_from_few_labels_keeps_its_promise(law, n, promise):
     random = np.random.default_rng(3)
     drawn = DRAWS[law](random, (4000, n + 1))
     covered = [row[n] >= fit_thresholds(row[:n])[promise] for row in drawn]
@@ -56,6 +56,6 @@ def test_equal_weights_are_all_in(n):
     assert all(threshold <= -1.25 for threshold in fit_thresholds(np.full(n, -1.25)).values())
 
 
-def test_a_promise_needs_so_many_labels():
+def test_a_promise_needs_a_minimum_of_labels():
     assert [min_labels(p) for p in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
     assert list(fit_thresholds(np.zeros(19))) == [p for p in COVERAGES if p <= 0.95]

@@ -13,7 +13,7 @@ WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
 KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (0.05, "auto"))
 
 
-def test_it_is_read_as_it_was_written():
+def test_a_calibration_is_read_as_it_was_written():
     assert Calibration.read(KEPT.text()) == KEPT
     assert Calibration.read(None) is None
 
@@ -22,7 +22,7 @@ def test_one_of_another_version_is_as_none():
     assert Calibration.read(json.dumps(json.loads(KEPT.text()) | {"version": 3})) is None
 
 
-def test_it_holds_for_the_shares_of_words_that_were_fitted():
+def test_a_calibration_holds_for_its_fitted_shares_of_words():
     assert (KEPT.variant(0.0), KEPT.variant(0.1), KEPT.variant(0.15)) == (PLAIN, WORDS, None)
 
 

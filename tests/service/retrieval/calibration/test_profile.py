@@ -44,7 +44,7 @@ def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(former):
     right=st.sets(st.sampled_from([0, 2, 4, 6]), min_size=1),
     own=st.sampled_from([0.02, 0.05, 1.0]),
 )
-def test_every_cell_is_what_the_definition_says(similarities, several, relevant, right, own):
+def test_every_cell_of_a_profile_matches_its_definition(similarities, several, relevant, right, own):
     owners = [0, 0, 2, 2, 4, 4, 6, 6] if several else list(range(8))
     profiles = profile(similarities, owners, relevant, sorted(right), own)
     assert profiles.temperatures[profiles.own_index] == own

@@ -27,7 +27,7 @@ steps = st.lists(
 @pytest.mark.parametrize("held_in_memory", [True, False], ids=["in columns", "by SQL"])
 @settings(max_examples=20, deadline=None)
 @given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
-def test_a_filter_keeps_what_it_says_after_any_writes(held_in_memory, steps, asked):
+def test_a_filter_keeps_its_documents_after_any_writes(held_in_memory, steps, asked):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
         patch.setattr(columns, "PART_RATIO", 1)  # so that there are parts of few documents, too
         if not held_in_memory:
@@ -76,7 +76,7 @@ def test_a_column_of_removed_rows_is_read_again(collection):
     assert sum(len(part.column.present) for part in cached.parts) == 51
 
 
-def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(collection, monkeypatch, columns_read):
+def test_old_columns_are_dropped_for_space_and_too_large_ones_are_not_cached(collection, monkeypatch, columns_read):
     def passing(field, value):
         with collection.snapshot() as snapshot:
             return snapshot.mask(Comparison(f"metadata.{field}", "!=", value)).n

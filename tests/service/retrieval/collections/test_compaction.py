@@ -10,7 +10,7 @@ from service.retrieval.collections import maintenance as compaction
 from service.retrieval.collections.maintenance import Compaction, retry_forever
 
 
-def test_who_asks_while_it_runs_has_it_go_on():
+def test_a_request_during_a_compaction_continues_it():
     begun, wait, steps = Event(), Event(), []
 
     def step():

@@ -38,7 +38,7 @@ def documents(count: int, width: int, words: int, value_width: int | None, field
     ("count", "width", "words", "value_width", "fields"),
     [(2000, 384, 30, None, 2), (3000, 64, 0, None, 0), (2000, 2, 60, 3, 5), (600, 768, 20, 768, 3)],
 )
-def test_bytes_on_disk_are_near_what_the_file_grew_by(
+def test_the_estimated_bytes_are_near_the_growth_of_the_file(
     tmp_path: Path, count: int, width: int, words: int, value_width: int | None, fields: int
 ) -> None:
     with SQLiteStore.open(tmp_path):

@@ -25,5 +25,5 @@ def test_a_makers_distance_has_a_temperature_too():
 
 
 @pytest.mark.parametrize(("similarity", "expected"), [("cosine", 0.05), ("dot", 1), ("scaled_dot", 1), ("gaussian", 1)])
-def test_without_an_encoder_it_is_what_is_usual(similarity, expected):
+def test_without_an_encoder_the_temperature_is_the_usual_one_of_the_similarity(similarity, expected):
     assert default_temperature(similarity, encoder=None, dimension=13) == expected

@@ -374,7 +374,7 @@ def test_writers_readers_and_a_clock_that_goes_on(tmp_path):
                 done.result()
 
 
-def test_the_sweep_deletes_what_has_expired_in_every_collection(tmp_path):
+def test_the_sweep_deletes_expired_documents_of_every_collection(tmp_path):
     clock = SetClock()
     with SQLiteStore.open(tmp_path) as store:
         catalogue = Catalogue(store, None, clock=clock)

@@ -99,7 +99,7 @@ def test_a_large_collection_is_read_at_the_start_and_stays(
     assert asked.loaded
 
 
-def test_what_comes_back_is_what_left(catalogue: Catalogue) -> None:
+def test_a_collection_returns_to_memory_unchanged(catalogue: Catalogue) -> None:
     collection = catalogue.collection(name(3))
     catalogue.change(name(3), {"null": 0.75, "temperature": 0.5})
     collection.write([*numbered(90), replace(*numbered(91), keys=np.array([[3, -1]], np.float32))])

@@ -68,7 +68,7 @@ async def waiting(collection, count):
         await asyncio.sleep(0.001)
 
 
-def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held_scan):
+def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue, held_scan):
     gate, sizes = held_scan
     queries = RNG.normal(size=(20, 4)).astype(np.float32)
 
@@ -89,7 +89,7 @@ def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held_sc
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
 
 
-def test_one_that_cannot_be_answered_fails_alone(catalogue, held_scan):
+def test_an_invalid_question_fails_alone(catalogue, held_scan):
     gate, _ = held_scan
 
     async def run():
@@ -195,7 +195,7 @@ def wide(snapshot):
     ],
     ids=["made", "finished", "scanned"],
 )
-def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, held_scan, refused):
+def test_a_question_refused_by_the_core_is_invalid_content_for_its_caller(catalogue, held_scan, refused):
     gate, _ = held_scan
 
     async def run():
@@ -234,7 +234,7 @@ def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalo
     assert len(collection.damage.report()) == isinstance(error, DocumentDamaged)
 
 
-def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, held_scan):
+def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deletion(catalogue, held_scan):
     gate, _ = held_scan
 
     async def run():
@@ -252,7 +252,7 @@ def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, 
     assert [type(error) for error in rest] == [CollectionNotFound] * 2
 
 
-def test_a_deleted_collection_is_let_go_though_it_was_asked(catalogue):
+def test_a_deleted_collection_is_freed_after_questions(catalogue):
     async def run():
         collection, _ = await catalogue.create("passing", {})
         await attend_collection(collection, [KEYS[0]], Options(), ["/query"])
@@ -278,7 +278,7 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
     assert sizes == [1, 1]
 
 
-def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, held_scan):
+def test_a_lookup_that_fails_unexpectedly_is_retried_alone(catalogue, held_scan):
     gate, sizes = held_scan
 
     def breaks(snapshot, outcomes):

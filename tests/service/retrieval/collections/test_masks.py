@@ -24,7 +24,7 @@ def held(collection):
     return {cached.mask.view for cached in collection._masks._kept.values() if cached.mask is not None}
 
 
-def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
+def test_an_equal_filter_gets_the_same_mask(collection, columns_read):
     tidied(collection)
     both = Combination("AND", (ODD, LARGE))
     turned = Combination("AND", (Comparison("metadata.i", ">=", 30.0), ODD, ODD))
@@ -121,7 +121,7 @@ def test_after_a_write_a_filter_looks_at_new_rows_only(collection, looked_at):
         assert len(looked_at) == 2
 
 
-def test_a_reader_from_before_a_removal_is_not_told_what_was_found_after_it(collection):
+def test_a_reader_from_before_a_removal_keeps_its_own_mask(collection):
     tidied(collection)
     with collection.snapshot() as before:
         collection.delete(ids=["001"])
@@ -148,7 +148,7 @@ def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked
     made.store.close()
 
 
-def test_the_masks_not_asked_for_lately_go(collection, monkeypatch):
+def test_the_least_recently_used_masks_are_dropped(collection, monkeypatch):
     tidied(collection)
     monkeypatch.setattr(masks, "MAX_MASKS", 4)
     filters = [Comparison("metadata.i", "<", i) for i in range(1, 8)]
@@ -233,7 +233,7 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
     assert together[0] is not together[1]
 
 
-def test_many_who_filter_while_one_writes_never_see_another_view(collection):
+def test_concurrent_filters_during_writes_see_one_view(collection):
     """Each generation replaces all documents; every reader sees one generation, by mask as by SQL."""
     done, have_read = threading.Event(), [threading.Event() for _ in range(4)]
     conditions = [ODD, LARGE, Combination("OR", (LARGE, ODD)), Comparison("metadata.generation", "<", 20)]

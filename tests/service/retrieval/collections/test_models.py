@@ -33,7 +33,7 @@ def test_another_name_or_no_model_at_all_is_refused():
         find_model(Encoders(), None)
 
 
-def test_one_that_failed_is_unavailable_and_says_why():
+def test_a_failed_encoder_is_unavailable_with_its_reason():
     async def run():
         loading = LoadingEncoder("small", refuse)
         await loading.start()

@@ -157,7 +157,7 @@ def test_each_name_stands_on_its_own():
     assert (backgrounds["auto"].mean, backgrounds["auto"].deviation) == pytest.approx((0.09, 0.13))
 
 
-def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
+def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
     texts = ["cats", "red deer", None]
     assert KeyBackground.measure("cosine", unrelated(3), texts).short
     assert not KeyBackground.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
@@ -181,7 +181,7 @@ def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
-def test_of_few_keys_the_own_one_counts_in_part(keys):
+def test_the_background_of_few_keys_counts_in_part(keys):
     own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     share = min(1.0, keys / 30)
     strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own_background, ENCODER)
@@ -192,7 +192,7 @@ def test_of_few_keys_the_own_one_counts_in_part(keys):
     )
 
 
-def test_where_one_is_missing_all_stand_on_the_other():
+def test_a_missing_background_is_replaced_by_the_other():
     own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
     for name in ("auto", "lenient", "strict"):
         assert (

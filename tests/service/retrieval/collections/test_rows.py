@@ -35,7 +35,7 @@ def test_batches_come_in_order_and_the_next_is_read_while_one_is_used():
     assert received == list(range(12))
 
 
-def test_what_reading_raises_is_raised_where_the_rows_are_used():
+def test_an_error_of_the_reading_thread_is_raised_by_its_consumer():
     def batches():
         yield batch(0)
         raise MemoryError("none left")
@@ -46,7 +46,7 @@ def test_what_reading_raises_is_raised_where_the_rows_are_used():
         next(rows)
 
 
-def test_who_goes_leaves_no_thread_behind():
+def test_a_closed_iterator_leaves_no_thread():
     before = set(threading.enumerate())
     rows = prefetch_rows(batch(number) for number in range(9))
     next(rows)

@@ -49,7 +49,7 @@ def read(monkeypatch):
 
 
 @pytest.mark.parametrize("keys", [1, 4], ids=["one key", "up to four"])
-def test_a_start_reads_what_lies_in_no_file(tmp_path, tmp_path_factory, read, keys):
+def test_a_start_reads_only_rows_outside_the_files(tmp_path, tmp_path_factory, read, keys):
     written(tmp_path, documents(0, 150, keys=keys), documents(150, 400, keys=keys))
     assert len(files(tmp_path)) >= 6
     read.clear()
@@ -63,7 +63,7 @@ def test_a_start_reads_what_lies_in_no_file(tmp_path, tmp_path_factory, read, ke
     same(tmp_path, tmp_path_factory)
 
 
-def test_what_changed_while_there_were_no_files_is_noticed(tmp_path, tmp_path_factory, read):
+def test_changes_made_without_the_files_are_noticed(tmp_path, tmp_path_factory, read):
     written(tmp_path, documents(0, 300))
     before = files(tmp_path)
     with opened(tmp_path, files=False) as made:

@@ -40,7 +40,7 @@ def unhurried(monkeypatch):
     monkeypatch.setattr(sealed.SealedBlocks, "check_next_originals", lambda self, view: False)
 
 
-def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_factory, unhurried):
+def test_a_damaged_original_is_noticed_by_its_reader(tmp_path, tmp_path_factory, unhurried):
     written(tmp_path, documents(0, 200))
     (path, *other_paths) = files(tmp_path)
     flipped(path, place=5 * 4 * WIDTH)
@@ -89,7 +89,7 @@ def test_all_originals_are_checked_soon_after_a_start(tmp_path, tmp_path_factory
     same(tmp_path, tmp_path_factory)
 
 
-def test_what_is_to_stand_behind_a_wrong_original_is_refused_whole(tmp_path, tmp_path_factory, unhurried):
+def test_a_write_behind_a_damaged_original_is_refused_as_a_whole(tmp_path, tmp_path_factory, unhurried):
     written_with_room_behind(tmp_path)
     last = files(tmp_path)
     assert len(last) == 2
@@ -123,7 +123,7 @@ def test_a_start_that_copies_a_wrong_original_reads_its_rows_from_the_store(tmp_
     same(tmp_path, tmp_path_factory)
 
 
-def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(tmp_path, tmp_path_factory, unhurried):
+def test_compaction_that_meets_a_damaged_original_copies_nothing(tmp_path, tmp_path_factory, unhurried):
     written(tmp_path, documents(0, 200))
     (path, *_) = files(tmp_path)
     flipped(path, place=9 * 4 * WIDTH)
@@ -140,7 +140,7 @@ def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(tmp_path, t
     same(tmp_path, tmp_path_factory)
 
 
-def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path, unhurried, monkeypatch):
+def test_a_write_in_progress_during_a_reload_is_included(tmp_path, unhurried, monkeypatch):
     written(tmp_path, documents(0, 200))
     (path, *_) = files(tmp_path)
     flipped(path)

@@ -55,7 +55,7 @@ def found(collection: Any, seed: int, condition: Comparison | None = None) -> li
         return [(snapshot.version, texts[0].value if texts else None)]
 
 
-def test_what_one_writes_the_other_answers_with(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+def test_a_write_of_one_process_is_in_the_answers_of_the_other(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
     one, other = two
     create(one)
     with pytest.raises(CollectionNotFound):
@@ -73,7 +73,9 @@ def test_what_one_writes_the_other_answers_with(two: tuple[SharedCatalogue, Shar
     assert other.collection("c").keys == 5
 
 
-def test_what_becomes_of_collections_is_seen_by_the_other(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+def test_created_changed_and_deleted_collections_are_seen_by_the_other_process(
+    two: tuple[SharedCatalogue, SharedCatalogue],
+) -> None:
     one, other = two
     create(one)
     one.collection("c").write([document("a", 1)])
@@ -97,7 +99,7 @@ def test_what_becomes_of_collections_is_seen_by_the_other(two: tuple[SharedCatal
         one.collection("c")
 
 
-def test_who_creates_what_the_other_created_a_moment_ago_confirms_it(
+def test_creating_a_collection_of_the_other_process_confirms_it(
     two: tuple[SharedCatalogue, SharedCatalogue],
 ) -> None:
     one, other = two
@@ -108,7 +110,7 @@ def test_who_creates_what_the_other_created_a_moment_ago_confirms_it(
         asyncio.run(other.create("c", {"similarity": "dot"}))
 
 
-def test_a_vector_that_is_damaged_is_no_part_of_an_answer(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+def test_a_damaged_vector_is_not_part_of_an_answer(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
     one, other = two
     create(one)
     one.collection("c").write([document("a", 1), document("b", 2)])
@@ -122,7 +124,7 @@ def test_a_vector_that_is_damaged_is_no_part_of_an_answer(two: tuple[SharedCatal
     assert found(other.collection("c"), 3) == [(2, "3")]
 
 
-def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+def test_a_process_too_far_behind_reloads(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
     one, other = two
     create(one)
     other.look()

@@ -18,7 +18,7 @@ def vector(*numbers):
     return np.array(numbers, np.float32)
 
 
-def test_pages_meet_and_count_what_passes(collection):
+def test_pages_meet_and_count_the_passing_documents(collection):
     odd = parse_filter({"field": "metadata.odd", "operator": "==", "value": True})
     seen, after = [], None
     while True:
@@ -47,7 +47,7 @@ def test_a_document_that_is_not_there_is_named(collection):
         store.get(collection, "000")
 
 
-def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
+def test_existing_documents_are_skipped_without_being_encoded(tmp_path, encoder):
     read = []
 
     async def run():

@@ -27,7 +27,7 @@ def flaws(record, *documents):
     return [flaw.pointer for flaw in refused.value.flaws]
 
 
-def test_all_flaws_of_one_kind_are_told_at_once():
+def test_all_flaws_of_one_kind_are_reported_together():
     both = SentDocument("b", key_vector=vector(1, 2), key_vectors=[vector(1, 2)])
     assert flaws(record(), SentDocument("a", key_vectors=[]), both) == ["/0/key_vectors", "/1/key_vectors"]
     document = SentDocument("a", key_vector=vector(1, 2))
@@ -51,7 +51,7 @@ def test_parts_go_with_key_vectors_and_lie_in_the_key_text(parts):
 
 
 @pytest.mark.parametrize("of", [{}, {"encoder": "e"}])
-def test_what_has_neither_a_text_to_encode_nor_a_vector_is_keyless(of):
+def test_a_document_without_text_or_vector_is_keyless(of):
     sent = [SentDocument("a"), SentDocument("b", value="a text", value_vector=vector(7))]
     if not of:
         sent.append(SentDocument("c", key="a text"))
@@ -79,7 +79,7 @@ def test_a_zero_key_is_refused_where_cosines_are_compared_only():
 
 
 @pytest.mark.parametrize(("value_from", "texts"), [("value", ["a dog", "a hound"]), ("key", ["a dog"])])
-def test_a_text_is_encoded_once_and_only_where_it_is_needed(encoder, value_from, texts):
+def test_a_text_is_encoded_once_and_only_if_needed(encoder, value_from, texts):
     encoded = []
 
     async def run():

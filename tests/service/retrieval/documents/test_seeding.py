@@ -42,7 +42,7 @@ def catalogue(tmp_path):
     made.store.close()
 
 
-def test_only_what_is_missing_is_written(catalogue):
+def test_only_missing_documents_are_written(catalogue):
     asyncio.run(Seeding(catalogue, [Seed("demo", ("a", "b"))]).run())
     collection = catalogue.collection("demo")
     with collection.reading() as (record, reader):
@@ -57,7 +57,7 @@ def test_only_what_is_missing_is_written(catalogue):
         assert reader.document(record.id, "c") is not None
 
 
-def test_one_that_fails_is_told_and_the_next_one_loads(catalogue):
+def test_a_failed_demo_is_reported_and_the_next_one_loads(catalogue):
     seeds = [Seed("broken", ("a", "unreadable")), Seed("c", ("a",), {"similarity": "cosine"}), Seed("whole", ("a",))]
     seeding = Seeding(catalogue, seeds)
     asyncio.run(seeding.run())
@@ -101,7 +101,7 @@ def refusal(seeding, name):
     return None
 
 
-def test_what_is_being_loaded_is_refused_until_it_is_complete(catalogue):
+def test_a_loading_collection_is_refused_until_it_is_complete(catalogue):
     refusals = []
 
     class Watched(Seed):
@@ -135,7 +135,7 @@ def test_a_stop_is_not_an_error_and_the_next_start_loads_the_rest(catalogue):
     assert (again.failures(), again.loading()) == ([], [])
 
 
-def test_what_failed_is_refused_no_longer(catalogue):
+def test_a_failed_demo_is_not_refused_any_more(catalogue):
     seeding = Seeding(catalogue, [Seed("broken", ("unreadable",))])
     assert refusal(seeding, "broken") is not None
     asyncio.run(seeding.run())

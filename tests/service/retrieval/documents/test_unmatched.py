@@ -56,7 +56,7 @@ def told(store, tree, name="unmatched"):
         (("loc", "==", "x"), "metadata.loc holds objects in every document that has it, and is compared with a text"),
     ],
 )
-def test_a_comparison_that_no_document_can_pass_is_told_of(filled, comparison, warning):
+def test_a_comparison_that_no_document_can_pass_gives_a_warning(filled, comparison, warning):
     assert told(filled, asked(*comparison)) == [warning]
 
 
@@ -79,11 +79,11 @@ def test_a_comparison_that_no_document_can_pass_is_told_of(filled, comparison, w
         ("mixed", ">", "z"),
     ],
 )
-def test_one_that_another_document_could_pass_is_not(filled, comparison):
+def test_a_comparison_that_another_document_could_pass_gives_no_warning(filled, comparison):
     assert told(filled, asked(*comparison)) == []
 
 
-def test_conditions_are_looked_through_but_not_what_is_negated(filled):
+def test_conditions_are_searched_for_warnings_except_negated_ones(filled):
     viewz, views = asked("viewz", "==", 1), asked("views", "==", "x")
     joined = {"operator": "OR", "conditions": [viewz, {"operator": "AND", "conditions": [viewz, views]}]}
     assert [warning.split()[0] for warning in told(filled, joined)] == ["no", "metadata.views"]

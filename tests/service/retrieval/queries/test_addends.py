@@ -181,7 +181,7 @@ def expected(model: Model, query: Any, options: dict[str, Any], ranking: str) ->
 
 @settings(max_examples=50, deadline=None)
 @given(writes, asked, st.lists(small, min_size=WIDTH, max_size=WIDTH))
-def test_what_is_added_is_in_the_softmax_over_any_history(
+def test_addends_enter_the_softmax_over_any_history(
     catalogue: Any, history: list[Any], asked: dict[str, Any], query: list[float]
 ) -> None:
     collection = catalogue.collection("c")
@@ -237,7 +237,7 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         ([[0.5, 0.0], [3.0, 1.0]], 1e-13),
     ],
 )
-def test_the_certificate_of_copies_is_of_the_addends_as_they_are_told(tmp_path, addends, bound, temperature):
+def test_the_certificate_of_copies_covers_the_rounding_of_addends(tmp_path, addends, bound, temperature):
     names = [f"f{i}" for i in range(len(addends))]
     documents = [
         DocumentRecord(name, None, i, np.ones((1, WIDTH), np.float32), metadata=dict(zip(names, values, strict=True)))

@@ -73,7 +73,7 @@ def attended(collection: Collection, queries: list[Any], **options: Any) -> Any:
 
 @pytest.mark.parametrize("temperature", [0.02, 0.1, 2.0])
 @pytest.mark.parametrize("condition", [None, Comparison("metadata.year", ">", 1930)])
-def test_a_certificate_of_what_was_scanned_holds(scanned: Collection, temperature: float, condition: Any) -> None:
+def test_a_certificate_of_a_scan_with_addends_holds(scanned: Collection, temperature: float, condition: Any) -> None:
     i = np.arange(MANY)
     for query in keys(MANY)[:3]:
         with scanned.snapshot() as snapshot:
@@ -132,7 +132,7 @@ def test_requests_share_a_soft_filter_until_its_instant_passes_a_date(few: Colle
     assert biases[1] is not biases[2] is biases[3] is biases[4]
 
 
-def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
+def test_a_bias_follows_the_documents_after_a_write(few: Collection) -> None:
     for year in (2000, 2100):
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
         for text, weight in (("word0", 0.1), (None, 0)):
@@ -169,7 +169,7 @@ def test_attend_and_sweep_say_the_same_and_explain_it(few: Collection) -> None:
                 assert logit == pytest.approx(match.logit, abs=1e-9)
 
 
-def test_at_temperature_0_what_ties_shares_by_what_is_added(tmp_path: Any) -> None:
+def test_at_temperature_0_ties_share_by_their_addends(tmp_path: Any) -> None:
     tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
     catalogue = opened(tmp_path, [*tied, worse])
@@ -196,7 +196,7 @@ def test_the_largest_number_is_of_documents_that_can_be_attended_to(few: Collect
         assert match.addends[0]["addend"] == pytest.approx(-np.log(2) * (1939 - 1900 - int(match.id)) / 7.0)
 
 
-def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
+def test_an_older_version_keeps_its_own_bias(few: Collection) -> None:
     with few.snapshot() as before:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
         (later,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, top_k=1)
@@ -226,7 +226,7 @@ def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pyte
         ({"bias": {}}, "/bias", "one of filter, half_life"),
     ],
 )
-def test_what_cannot_be_added_is_refused_before_anything_is_read(
+def test_invalid_addends_are_refused_before_any_reading(
     few: Collection, options: dict[str, Any], pointer: str, message: str
 ) -> None:
     with pytest.raises(InvalidContent, match=message) as refused:
@@ -237,7 +237,7 @@ def test_what_cannot_be_added_is_refused_before_anything_is_read(
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2)])
-def test_terms_that_cancel_leave_what_is_left_of_them(few: Collection, order: tuple[int, ...]) -> None:
+def test_terms_that_cancel_leave_the_rest_exact(few: Collection, order: tuple[int, ...]) -> None:
     large, small = {"field": "metadata.large", "factor": 1}, {"field": "metadata.small", "factor": 3}
     terms = [large, small, large | {"factor": -1}]
     few.write(
@@ -252,7 +252,7 @@ def test_terms_that_cancel_leave_what_is_left_of_them(few: Collection, order: tu
     assert logits["b"] == pytest.approx(0, abs=1e-12)
 
 
-def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_bias_holds_no_reference_to_its_columns(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
     monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 1)
     read: list[weakref.ref[Any]] = []

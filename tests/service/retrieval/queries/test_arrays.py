@@ -50,7 +50,7 @@ def test_everything_that_is_computed_counts(monkeypatch, arrays, numbers):
         (Arrays(ROWS, ROWS, ROWS, hopfield_steps=1, normaliser="sparsemax"), "/normaliser"),
     ],
 )
-def test_what_does_not_go_together_is_pointed_at(arrays, pointer):
+def test_mismatched_arrays_are_refused_with_a_pointer(arrays, pointer):
     with pytest.raises(InvalidContent) as refused:
         attend_arrays(arrays)
     assert [flaw.pointer for flaw in refused.value.flaws] == [pointer]

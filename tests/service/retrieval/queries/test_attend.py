@@ -30,12 +30,12 @@ def asked(names: str, **options):
     return result(RECORD, EncodedQuery(ONES, ONES), outcome, documents, Options())
 
 
-def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():
+def test_documents_that_tie_at_the_cut_are_chosen_by_id():
     for names in ("dcba", "badc"):
         assert [match.id for match in asked(names, top_k=2).matches] == ["a", "b"]
 
 
-def test_what_is_not_matched_is_the_rest():
+def test_the_rest_weight_covers_documents_outside_the_matches():
     result = asked("dcba", top_k=3, null=2.0)
     weights = sum(match.weight for match in result.matches)
     assert weights == pytest.approx(3 / 5)
@@ -48,7 +48,7 @@ def test_nothing_is_an_answer_of_the_right_width():
     np.testing.assert_array_equal(result.output, np.zeros(3))
 
 
-def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
+def test_an_answer_with_ids_only_reads_no_document(tmp_path):
     catalogue = opened(tmp_path, [document("b"), document("a")])
     asking = attend_collection(
         catalogue.collection("c"), [np.ones(2, np.float32)], Options(reads="ids", temperature=0), ["/query"]
@@ -72,7 +72,7 @@ def partly(tmp_path):
         catalogue.store.close()
 
 
-def test_what_is_missing_is_refused_unless_it_is_allowed(partly):
+def test_missing_shards_are_refused_unless_they_are_allowed(partly):
     present, _ = partly
     query = np.ones(2, np.float32)
     errors = r"only 25 of the 40 documents of collection 'c' can be asked now: try again in a moment, or attend with"
@@ -84,7 +84,7 @@ def test_what_is_missing_is_refused_unless_it_is_allowed(partly):
             asyncio.run(asking)
 
 
-def test_where_it_is_allowed_the_certificate_is_true_of_all(partly):
+def test_the_certificate_of_a_partial_answer_covers_all_documents(partly):
     present, whole = partly
     for temperature in (0.0, 0.5, 30.0):
         options = Options(temperature=temperature, top_k=40, allow_missing=True, output=True)

@@ -19,7 +19,7 @@ def ids(timed):
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_what_is_written_between_sql_and_attention_is_seen_by_both(tmp_path, encoder, monkeypatch, written):
+def test_a_write_between_sql_and_attention_is_seen_by_both(tmp_path, encoder, monkeypatch, written):
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog") as collection:
             searches, real = [], type(collection).snapshot
@@ -52,7 +52,7 @@ def test_sql_gives_as_many_rows_as_attention(tmp_path, encoder):
         assert len(ids(compared.sql)) == len(ids(compared.full_text)) == len(compared.attention.matches) == rows
 
 
-def test_what_is_missing_is_refused(tmp_path, encoder):
+def test_missing_shards_are_refused(tmp_path, encoder):
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog") as collection:
             with collection.snapshot() as snapshot:
@@ -63,6 +63,6 @@ def test_what_is_missing_is_refused(tmp_path, encoder):
         asyncio.run(run())
 
 
-def test_rows_are_not_asked_without_an_encoder():
+def test_rows_are_not_compared_without_an_encoder():
     with pytest.raises(InvalidContent, match="ENCODER=none"):
         asyncio.run(compare_rows(Encoders(), [SentDocument("a", "a cat")], "cat", Options()))

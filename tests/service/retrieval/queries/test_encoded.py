@@ -35,7 +35,7 @@ def test_without_an_encoder_no_question_is_refused_for_its_words():
     asyncio.run(check_readable(Encoders(), "", "/query"))
 
 
-def test_no_document_stands_out_for_unknown_words_and_it_is_told_whether_that_is_certain():
+def test_unknown_words_never_single_out_a_document_and_the_verdict_has_a_certainty():
     shares = [0.0, 0.2, 0.4, 0.49, 0.5, 0.6]
     for null, heaviest, variation in product(shares, [0.1, 0.3, 0.5, 0.6, 0.9], [0.0, 0.05, 0.2]):
         evidence = Evidence(1.0, null, 0.1, 0.0, 0.5, 1.6)
@@ -53,7 +53,7 @@ def test_without_a_null_key_it_is_always_several():
     assert verdict == Verdict("several", certain=True)
 
 
-def test_where_a_word_is_known_the_weights_decide():
+def test_weights_decide_if_a_word_is_known():
     evidence = Evidence(1.0, 0.1, 0.1, 0.0, 0.5, 1.6)
     for verdict in (Verdict("one", certain=True), Verdict("several", certain=False)):
         assert EncodedQuery("猫 cat", QUERY, 1).verdict(verdict, evidence, 0.0) == verdict

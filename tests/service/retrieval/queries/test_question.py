@@ -30,11 +30,11 @@ def record(similarity: str = "dot", encoder: str | None = None) -> CollectionRec
         (Options(temperature="auto", effective_documents=2), Auto(2)),
     ],
 )
-def test_a_temperature_is_the_one_asked_or_the_collections(options, temperature):
+def test_the_temperature_comes_from_the_options_or_the_collection(options, temperature):
     assert question(record(), QUERY, options, None).temperature == temperature
 
 
-def test_what_is_asked_reaches_the_core_under_the_same_name():
+def test_options_reach_the_core_under_their_names():
     options = Options(top_k=3, top_p=0.5, normaliser="softmax", max_error=0.1, output=True)
     made = question(record(), QUERY, options, 0.5)
     for name in ("top_k", "top_p", "normaliser", "max_error", "output"):

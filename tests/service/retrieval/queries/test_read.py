@@ -115,7 +115,7 @@ def check(actual, how, weighed):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_what_is_read_is_what_the_definition_says(seed):
+def test_aggregates_match_their_definition(seed):
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         made = opened(Path(folder), [])
@@ -162,7 +162,7 @@ def test_each_query_has_its_own(forty):
     assert result[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
 
 
-def test_of_a_temperature_that_is_found_it_is_read_there(forty):
+def test_an_aggregate_uses_the_solved_temperature(forty):
     (result,) = read_of(forty, [0.5, 0.1], read=Aggregation("metadata.i", "mean"), temperature="auto")
     assert result["weight"] == pytest.approx(1)
     assert result["error"] < 1e-9
@@ -184,7 +184,7 @@ def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkey
         read_of(forty, [1, 0], read=read)
 
 
-def test_of_an_older_version_its_own_documents_are_read(forty):
+def test_an_older_version_reads_its_own_documents(forty):
     with forty.snapshot() as old:
         forty.write(numbered(40, 41))
         with forty.snapshot() as new:
@@ -198,7 +198,7 @@ def rows_of_mask(snapshot):
     return snapshot.mask(Comparison("metadata.i", ">=", 0)).documents
 
 
-def test_what_cannot_be_read_is_refused(forty):
+def test_an_invalid_aggregate_is_refused(forty):
     with pytest.raises(InvalidContent, match="a vote has no quantiles"):
         Aggregation("metadata.i", "vote", [0.5])
     with pytest.raises(InvalidContent, match="leave allow_missing out"):

@@ -44,7 +44,7 @@ async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], Ba
     return counts, results[0]
 
 
-def test_who_fails_beside_a_stream_does_not_have_it_told_again(few: Collection) -> None:
+def test_a_failing_question_does_not_repeat_a_stream_beside_it(few: Collection) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError("of another")
 

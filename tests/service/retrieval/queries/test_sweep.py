@@ -14,7 +14,7 @@ from service.retrieval.queries import Options, attend_collection, sweep_collecti
 QUERY = np.array([1, 2], np.float32)
 
 
-def test_matches_that_tie_stand_by_id_and_weigh_what_they_weigh_alone(collection):
+def test_matches_that_tie_are_ordered_by_id_with_the_weights_of_attend(collection):
     async def run():
         options = Options(top_k=3, null=False)
         swept = await sweep_collection(collection, QUERY, [0.0, 0.5, 2.0], options)
@@ -32,7 +32,7 @@ def test_matches_that_tie_stand_by_id_and_weigh_what_they_weigh_alone(collection
         assert temperature.weights.sum() + temperature.rest_weight == pytest.approx(1)
 
 
-def test_where_nothing_passes_nothing_is_left_over(collection):
+def test_a_filter_without_documents_leaves_no_rest(collection):
     nobody = {"field": "id", "operator": "==", "value": "nobody"}
     swept = asyncio.run(sweep_collection(collection, QUERY, [0.0, 1.0], Options(filter=nobody)))
     assert (swept.matches, swept.documents) == ([], 0)

@@ -75,7 +75,7 @@ def added(term: dict[str, Any], *values: Any, largest: float = 0.0) -> list[floa
         ({"filter": FILTER, "addend": 1, "missing": 1}, "/bias/missing"),
     ],
 )
-def test_what_says_nothing_is_pointed_at(sent: Any, pointer: str) -> None:
+def test_an_empty_bias_term_is_refused_with_a_pointer(sent: Any, pointer: str) -> None:
     with pytest.raises(InvalidContent) as refused:
         parse_bias(sent)
     assert [flaw.pointer for flaw in refused.value.flaws] == [pointer]
@@ -165,7 +165,7 @@ def test_a_prior_of_nothing_forbids() -> None:
     np.testing.assert_array_equal(added({**prior, "factor": 0}, -1, 0, 1), [math.nan, 0, 0])
 
 
-def test_values_are_texts_and_what_json_writes_so() -> None:
+def test_values_in_weights_are_texts_or_json_of_the_same_spelling() -> None:
     texts = ["1993", "1993.0", "1.5e1", "true", "null", "NaN", "Infinity", " 7", "007", "[1]", "9" * 5000, '"a"', "-0"]
     for text in texts:
         (term,) = parse_bias({**YEAR, "weights": {text: 1}})

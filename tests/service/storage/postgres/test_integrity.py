@@ -29,7 +29,7 @@ def filled(store: Any) -> Any:
     return store
 
 
-def test_what_was_written_is_sound(filled: Any) -> None:
+def test_a_filled_store_passes_its_integrity_check(filled: Any) -> None:
     assert list(filled.check()) == []
 
 

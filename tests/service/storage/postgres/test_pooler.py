@@ -128,7 +128,7 @@ def assert_ok(response: httpx.Response) -> dict[str, Any]:
     return response.json()  # type: ignore[no-any-return]
 
 
-def test_what_pgbouncer_says_is_told_apart() -> None:
+def test_refusals_of_pgbouncer_differ_from_its_absence() -> None:
     with running() as server, closing(server.pooler(server.database())) as pooler:
         assert inspect_shared(pooler.address).schema_version == 0
         with closing(open_shared(pooler.address)) as store:

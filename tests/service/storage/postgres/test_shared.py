@@ -28,7 +28,7 @@ def test_a_plan_replaces_the_one_before_and_has_a_higher_number(store: Any, addr
         assert other.set_cluster_plan(["softkv-5"], 1).number > second.number
 
 
-def test_the_log_lists_what_each_version_changed(store: Any) -> None:
+def test_the_log_lists_the_changes_of_each_version(store: Any) -> None:
     number = collection(store, [document("a"), document("b")])
     with store.writing() as writer:
         writer.upsert(number, [document("a", 2), document("c", 3, keys=np.ones((3, 3), np.float32))])

@@ -40,7 +40,7 @@ def execute(store: Any, statement: str, *parameters: Any) -> None:
         writer._connection.execute(statement, parameters)
 
 
-def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str) -> None:
+def test_several_processes_create_the_tables_of_a_new_database_once(address: str) -> None:
     opened: list[Any] = []
     threads = [threading.Thread(target=lambda: opened.append(open_shared(address))) for _ in range(4)]
     for thread in threads:
@@ -81,7 +81,7 @@ def test_tables_of_another_version_are_left_as_they_are(
             inspect_shared(address)
 
 
-def test_an_address_that_is_none_or_leads_nowhere(address: str) -> None:
+def test_an_invalid_or_unreachable_address_is_refused_without_its_secret(address: str) -> None:
     with pytest.raises(StorageFailed, match="postgresql://user@host"):
         open_shared("postgresql://%%%")
     with pytest.raises(StoreUnavailable) as refused:
@@ -151,7 +151,7 @@ def refusal(address: str) -> str:
         ("reader:right", "postgres?options=-c%20no_such_setting%3D1", "unrecognized configuration parameter"),
     ],
 )
-def test_a_server_that_refuses_is_told_from_one_that_is_away(
+def test_a_refusing_server_differs_from_an_unreachable_one(
     strict: PostgresServer, user: str, database: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PGPASSWORD", raising=False)
@@ -170,7 +170,7 @@ def test_a_server_without_a_free_connection_refuses_only_for_now(strict: Postgre
     assert not isinstance(raised.value, StoreRefused)
 
 
-def test_a_refusal_in_another_language_is_known_by_the_password_that_was_asked_for() -> None:
+def test_a_refusal_in_another_language_is_recognised_by_the_requested_password() -> None:
     """PostgreSQL translates its messages, and libpq hands on no code of such an error."""
     import psycopg
 
@@ -185,7 +185,7 @@ def test_a_refusal_in_another_language_is_known_by_the_password_that_was_asked_f
         assert type(raised.value) is kind
 
 
-def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psycopg_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("service.storage.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -238,7 +238,7 @@ def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> 
     assert store.changes_since(number, last) is None
 
 
-def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(store: Any) -> None:
+def test_old_changes_are_deleted_and_a_reader_too_far_behind_is_refused(store: Any) -> None:
     number = collection(store, [document(str(i)) for i in range(5)])
     for seed in range(3):
         with store.writing() as writer:
@@ -294,7 +294,7 @@ def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: An
     other.close()
 
 
-def test_who_reads_a_collection_that_is_deleted_is_told_that_it_is_missing(store: Any) -> None:
+def test_a_reader_of_a_deleted_collection_learns_that_it_is_missing(store: Any) -> None:
     number = collection(store, [document("a")])
     _, version = store.latest(number)
     with store.reading_at(version) as reader:
@@ -306,7 +306,7 @@ def test_who_reads_a_collection_that_is_deleted_is_told_that_it_is_missing(store
         store.latest(number)
 
 
-def test_a_server_that_is_killed_is_unavailable_and_what_it_acknowledged_is_there() -> None:
+def test_a_killed_server_is_unavailable_and_keeps_acknowledged_writes() -> None:
     with running(durable=True) as server:
         store = open_shared(server.database())
         number = collection(store)

@@ -52,7 +52,7 @@ def left_in(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
 
 
-def test_what_is_restored_is_what_was_stored(store: SQLiteStore, tmp_path: Path) -> None:
+def test_a_restored_store_equals_the_original(store: SQLiteStore, tmp_path: Path) -> None:
     collection(store, [document(str(i), i) for i in range(300)])
     copy = copy_of(store)
     head = restore(io.BytesIO(copy), tmp_path / "elsewhere")
@@ -223,7 +223,7 @@ def test_a_restore_without_room_leaves_nothing(store: SQLiteStore, small_disk: P
     assert list_files(small_disk) == []
 
 
-def test_a_refused_restore_leaves_what_was_in_its_directory(store: SQLiteStore, tmp_path: Path) -> None:
+def test_a_refused_restore_leaves_the_files_of_its_directory(store: SQLiteStore, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     (target / "notes").write_text("of somebody else")

@@ -119,7 +119,7 @@ def test_a_large_file_whose_pages_cannot_be_looked_at_is_not_written(
     assert large.read_bytes() == before
 
 
-def test_who_waits_to_write_as_a_store_is_closed_writes_nothing(large: Path) -> None:
+def test_a_writer_that_waits_while_a_store_closes_writes_nothing(large: Path) -> None:
     store = SQLiteStore.open(large.parent, soon=True)
     store._pages.stop()
     with pytest.raises(StoreClosed), store.writing():

@@ -166,7 +166,7 @@ def test_the_error_of_a_damaged_document_hides_no_later_write(tmp_path: Path, so
         del kept
 
 
-def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_path: Path, sound: bytes) -> None:
+def test_a_damaged_key_can_be_compared_but_is_not_served(tmp_path: Path, sound: bytes) -> None:
     offset = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
     comparison = Comparison("key", "contains", "TEXT 0", ignore_case=True)
     with opened(tmp_path, flipped(sound, offset, 7)) as store, store.reading() as reader:
@@ -205,7 +205,7 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
     assert named > 10
 
 
-def test_doctor_names_a_bit_in_what_filters_read(tmp_path: Path, sound: bytes) -> None:
+def test_doctor_names_a_flipped_bit_in_filtered_fields(tmp_path: Path, sound: bytes) -> None:
     chosen = random.Random(3)
     for i in range(0, N, 5):
         content = f"shelf number {i:03}".encode()

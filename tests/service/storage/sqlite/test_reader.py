@@ -54,7 +54,7 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
         assert reader.count(number, condition=Comparison("id", "<", "a")) == 3
 
 
-def test_texts_come_as_the_json_that_is_stored_and_reads_as_what_was_written(store: Store) -> None:
+def test_texts_return_the_stored_json_of_the_written_values(store: Store) -> None:
     values = [
         None,
         True,

@@ -40,7 +40,7 @@ def documents(store: SQLiteStore) -> int:
         return sum(record.documents for record in reader.collections())
 
 
-def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) -> None:
+def test_a_killed_store_with_its_log_loses_nothing_and_reports_nothing(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 500
@@ -82,7 +82,7 @@ def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
         assert documents(store) == 500
 
 
-def test_who_has_no_log_goes_on_with_an_empty_one(tmp_path: Path) -> None:
+def test_a_store_without_its_log_continues_with_an_empty_one(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     path = tmp_path / "softkv.sqlite3"
     log_path(path).unlink()
@@ -111,7 +111,7 @@ def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
         assert closed.unclean_shutdown is None
 
 
-def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) -> None:
+def test_a_program_that_ends_without_closing_leaves_no_unclean_shutdown(tmp_path: Path) -> None:
     write(tmp_path, "ends")
     assert not log_path(tmp_path / "softkv.sqlite3").exists()
     with SQLiteStore.open(tmp_path) as store:

@@ -121,7 +121,7 @@ def test_a_checkup_calls_it_broken(path: Path) -> None:
         "ALTER TABLE collections RENAME COLUMN documents TO d; ALTER TABLE collections RENAME COLUMN d TO documents",
     ],
 )
-def test_what_an_operator_may_have_done_changes_nothing(path: Path, statements: str) -> None:
+def test_harmless_changes_by_an_operator_are_accepted(path: Path, statements: str) -> None:
     edit(path, statements)
     with SQLiteStore.open(path.parent) as store:
         assert list(store.check()) == []
@@ -141,5 +141,5 @@ def test_what_an_operator_may_have_done_changes_nothing(path: Path, statements: 
         ("CREATE INDEX a ON b (c)", "CREATE INDEX a ON b (c) WHERE c > 0", False),
     ],
 )
-def test_forms_leave_out_what_makes_no_difference(first: str, second: str, same: bool) -> None:
+def test_forms_of_statements_ignore_irrelevant_differences(first: str, second: str, same: bool) -> None:
     assert (form(first) == form(second)) is same

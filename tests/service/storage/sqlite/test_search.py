@@ -180,7 +180,7 @@ def test_no_question_breaks_it(question: str) -> None:
         rows.equal(question, 3)
 
 
-def test_what_rows_and_questions_may_not_be() -> None:
+def test_invalid_rows_and_queries_are_refused() -> None:
     with pytest.raises(DocumentsRepeated), temporary_search([SearchRow("a", "k", 1), SearchRow("a", "l", 2)]):
         pass
     with pytest.raises(Unstorable), temporary_search([SearchRow("a", "\ud800", 1)]):

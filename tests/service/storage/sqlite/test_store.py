@@ -94,7 +94,7 @@ def test_no_reader_begins_between_a_commit_and_its_callbacks(store: SQLiteStore)
         assert readers[0].result() == (1, 1)
 
 
-def test_no_commit_comes_between_a_snapshot_and_what_is_gathered(store: SQLiteStore) -> None:
+def test_no_commit_falls_between_a_snapshot_and_its_memory(store: SQLiteStore) -> None:
     number = collection(store)
     view = 0
 
@@ -164,7 +164,7 @@ def test_a_gather_that_fails_leaves_the_store_usable(store: SQLiteStore) -> None
         assert (reader.gathered, reader.count(number)) == ("view", 0)
 
 
-def test_a_thread_that_writes_is_told_not_to_begin_again(store: SQLiteStore) -> None:
+def test_a_writing_thread_cannot_begin_a_second_write(store: SQLiteStore) -> None:
     with store.writing() as writer:
         with pytest.raises(StorageFailed, match="writing already"), store.writing():
             pass
@@ -203,7 +203,7 @@ def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> N
         assert [future.result() for future in [pool.submit(read) for _ in range(20)]] == [1] * 20
 
 
-def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+def test_written_documents_remain_after_reopening(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [document("a", 1)])
     with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
@@ -211,7 +211,7 @@ def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
         assert reader.count(number) == 1
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
+def test_a_closed_store_reports_that_it_is_closed(tmp_path: Path) -> None:
     store = SQLiteStore.open(tmp_path)
     store.close()
     store.close()

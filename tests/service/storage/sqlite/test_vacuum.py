@@ -130,13 +130,13 @@ def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Pa
     assert not path.exists()
 
 
-def test_it_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
+def test_the_ballast_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
     ballast = Ballast(disk / "ballast", 1 << 30)
     ballast.reserve()
     assert (disk / "ballast").stat().st_size == 1 << 24
 
 
-def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteStore) -> None:
+def test_deleted_space_returns_to_the_disk_during_other_writes(store: SQLiteStore) -> None:
     number, other_number = collection(store), collection(store, name="kept")
     write(store, number, batch(0, 1000))
     full = used(store)
@@ -163,7 +163,7 @@ def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteS
     assert list(store.check()) == []
 
 
-def test_few_free_pages_stay_for_what_is_written_next(store: SQLiteStore) -> None:
+def test_a_few_free_pages_stay_for_the_next_writes(store: SQLiteStore) -> None:
     number = collection(store)
     write(store, number, batch(0, 200))
     with closing(sqlite3.connect(store.path)) as other:

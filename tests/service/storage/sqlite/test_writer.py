@@ -101,7 +101,7 @@ def test_a_document_written_again_gets_a_row_number_never_used_before(store: SQL
             assert writer.delete_ids(number, ["b", "b", "unknown", "\ud800"]).tolist() == [change.added[0]]
 
 
-def test_mode_create_names_what_is_there_and_writes_nothing(store: SQLiteStore) -> None:
+def test_mode_create_names_existing_documents_and_writes_nothing(store: SQLiteStore) -> None:
     number = collection(store, [document("a", 1), document("b", 1)])
     with store.writing() as writer, pytest.raises(DocumentsExist) as refused:
         writer.upsert(number, [document("new"), document("b", 2), document("a", 2)], mode="create")
@@ -110,7 +110,7 @@ def test_mode_create_names_what_is_there_and_writes_nothing(store: SQLiteStore) 
         assert [document.value["seed"] for document in reader.page(number)] == [1, 1]
 
 
-def test_mode_skip_writes_what_is_new_and_names_the_others(store: SQLiteStore) -> None:
+def test_mode_skip_writes_new_documents_and_names_the_others(store: SQLiteStore) -> None:
     number = collection(store, [document("a", 1), document("b", 1)])
     with store.writing() as writer:
         change = writer.upsert(number, [document("new", 2), document("b", 2), document("a", 2)], mode="skip")
@@ -156,7 +156,7 @@ def test_a_deleted_collection_leaves_no_row_of_its_own(store: SQLiteStore) -> No
     assert list(store.check()) == []
 
 
-def test_a_caller_who_goes_on_after_an_error_commits_no_half(tmp_path: Path) -> None:
+def test_a_caller_that_continues_after_an_error_commits_no_half_write(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [document("a", 1)])
         with store.writing() as writer:

@@ -36,7 +36,7 @@ def path(client, collection):
     return made
 
 
-def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client, path):
+def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
     questions = labelled(240)
     body = client.post(f"{path}/calibrate", json={"questions": questions}).json()
     assert not body["applied"]
@@ -121,7 +121,7 @@ def test_expired_documents_do_not_count(client, path):
     assert not listed["calibration"]["outgrown"]
 
 
-def test_what_it_has_outgrown_is_said(client, path):
+def test_an_outgrown_calibration_is_marked(client, path):
     assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
     client.patch(path, json={"temperature": 0.3})
     assert client.get(path).json()["calibration"]["outgrown"]

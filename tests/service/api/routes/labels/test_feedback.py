@@ -48,7 +48,7 @@ def refused(answer: httpx.Response) -> tuple[str, str]:
     return flaw["pointer"], flaw["detail"]
 
 
-def test_it_is_listed_page_by_page_as_it_came_and_deleted(client, path):
+def test_feedback_is_listed_in_pages_and_deleted(client, path):
     query = vectors(N, 0)[3].tolist()
     said = [{"query": query, "id": "3", "right": True}, {"query": query, "id": "4", "right": False}]
     said += [{"query": [1.0] * D, "id": None, "right": True}]
@@ -129,7 +129,7 @@ def test_a_repeated_request_is_kept_once(client, path):
         ({"query": [1.0] * D, "id": "3", "right": "yes"}, "/feedback/1/right", "wanted true or false"),
     ],
 )
-def test_what_cannot_be_kept_is_pointed_at(client, path, judgement, pointer, says):
+def test_invalid_feedback_is_refused_with_a_pointer(client, path, judgement, pointer, says):
     where, detail = refused(give(client, path, [{"query": [1.0] * D, "id": "3", "right": True}, judgement]))
     assert where == pointer
     assert says in detail
@@ -178,7 +178,7 @@ def test_a_calibration_from_feedback_is_that_of_the_same_labels(client, path):
     assert now["refit"] == {"mode": "auto", "tried": None, "proposed": False, "reason": None, "gained": None}
 
 
-def test_what_was_promised_is_compared_with_what_was_seen(client, path):
+def test_the_report_compares_promised_and_observed_rates(client, path):
     assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
     body = {"queries": [question["query"] for question in labelled(60)], "top_k": 1}
     answers = client.post(f"{path}/attend", json=body).json()["results"]

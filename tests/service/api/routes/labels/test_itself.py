@@ -18,7 +18,7 @@ def path(client, collection):
     return made
 
 
-def test_it_gets_confidences_and_a_verdict_without_a_label(client, path):
+def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, path):
     body = client.post(f"{path}/calibrate", json={"from": "self"}).json()
     assert (body["applied"], body["reason"], body["from"]) == (False, None, "self")
     assert client.get(path).json()["calibration"] is None
@@ -56,7 +56,7 @@ def test_labels_start_from_it_and_stay(client, path):
     assert "made of labels" in again["reason"]
 
 
-def test_what_gives_no_questions_is_said(client, collection):
+def test_a_collection_without_possible_questions_is_refused(client, collection):
     path = collection()
     client.post(f"{path}/documents", json={"documents": [{"id": f"{i}", "key": f"word{i}"} for i in range(60)]})
     response = client.post(f"{path}/calibrate", json={"from": "self"})

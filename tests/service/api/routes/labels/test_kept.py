@@ -34,7 +34,7 @@ def pointed(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["errors"][0]["pointer"]
 
 
-def test_what_was_set_meanwhile_comes_back(client, path):
+def test_settings_changed_under_a_calibration_return_after_its_removal(client, path):
     assert calibrated(client, path).json()["applied"]
     client.patch(path, json={"temperature": 0.4, "null": 0.9})
     assert calibrated(client, path).json()["applied"]
@@ -57,7 +57,7 @@ def test_a_collection_that_changed_meanwhile_keeps_its_settings(client, path, mo
     assert (now["temperature"], now["null"], now["calibration"]) == (0.7, 0.3, None)
 
 
-def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, monkeypatch):
+def test_a_snapshot_that_ends_during_a_calibration_is_taken_once_more(client, path, monkeypatch):
     real, gone, questions = calibrate._find_answer_rows, [True], np.float32([label["query"] for label in labelled(240)])
 
     def going(question: Any, rows: Any, documents: Any) -> Any:
@@ -72,7 +72,7 @@ def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, 
     assert not gone
 
 
-def test_said_twice_a_label_counts_once(client, path):
+def test_a_repeated_label_counts_once(client, path):
     once, twice = (calibrated(client, path, apply=False, questions=labelled(90) * n).json() for n in (1, 2))
     assert twice | UNTIMED == once | UNTIMED
 
@@ -85,7 +85,7 @@ def test_none_is_made_calibrated(client):
     assert client.get("/v1/collections").status_code == 200
 
 
-def test_of_equal_documents_the_first_by_id_is_the_one_that_is_sure(client, path):
+def test_the_first_of_equal_documents_by_id_has_the_confidence(client, path):
     copy = vectors(N, 0)[1].tolist()
     for name in ("zzz", "0000"):
         client.put(f"{path}/documents/{name}", json={"key_vector": copy})
@@ -119,7 +119,7 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
     assert pointed(refused) == (422, "/min_confidence")
 
 
-def test_all_that_are_asked_once_more_without_a_null_key_are_asked_together(client, path, monkeypatch):
+def test_questions_repeated_without_a_null_key_are_answered_in_one_batch(client, path, monkeypatch):
     assert calibrated(client, path).json()["applied"]
     real, batches = confident.answers, []
     monkeypatch.setattr(confident, "answers", lambda view, some: batches.append(len(some)) or real(view, some))
@@ -145,7 +145,7 @@ def test_without_keeping_it_says_why_it_would_not_be_kept(client, path):
     assert tried["reason"] == applied["reason"]
 
 
-def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
+def test_answers_to_a_repeated_question_are_merged(client, path):
     questions = labelled(90)
     both = [*questions, {"query": questions[1]["query"], "id": "7"}]
     together = [question | ({"ids": [question["id"], "7"]} if i == 1 else {}) for i, question in enumerate(questions)]
@@ -154,7 +154,7 @@ def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
     assert twice | UNTIMED == once | UNTIMED
 
 
-def test_an_empty_collection_is_asked_nothing(client, collection):
+def test_an_empty_collection_refuses_a_calibration(client, collection):
     questions = [*labelled(60), {"query": [1.0] * (D + 1), "id": None}]
     refused = client.post(f"{collection(encoder=None)}/calibrate", json={"questions": questions})
     assert pointed(refused) == (422, "/questions")
