@@ -5,7 +5,7 @@
 The sets are those of `benchmarks.verdict`; in a turned set the sentences are the documents, and short descriptions are
 the questions. A collection has at most `--documents` documents. Of 2,500 questions 1,000 have their document there, of
 1,000 it was removed, and 500 are about something else. The sets `debian`, `python` and `unicode` gave the constants of
-`service.retrieval.calibration.itself`; the others were held back.
+`service.retrieval.calibration.self_fit`; the others were held back.
 
     served     the collection as it is made: `auto` at the encoder's temperature, the first weight as confidence
     self       after `calibrate` with "from": "self", as a service does it

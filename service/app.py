@@ -31,8 +31,8 @@ from service.api.routing import DirectCall, direct_calls, require_write_by_defau
 from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, TelemetryMiddleware, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
-from service.opening import Opening
 from service.settings import Settings
+from service.startup import Opening
 from service.storage import StorageError
 
 

@@ -18,11 +18,11 @@ from service.api.keyring import KeyFile
 from service.api.state import State
 from service.api.warmup import warm
 from service.datasets import DEMOS
-from service.opening import Opening, open_in_background
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
-from service.retrieval.queries import Refits
+from service.retrieval.labels import Refits
 from service.settings import Settings
+from service.startup import Opening, open_in_background
 from service.storage import StorageError
 
 log = structlog.get_logger("softkv")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.networks import is_loopback
+from service.addresses import is_loopback
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo

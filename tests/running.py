@@ -19,10 +19,10 @@ from service.api.admission import KINDS
 from service.api.routes.page import SITE
 from service.api.telemetry import Tracing
 from service.app import create_app
-from service.opening import open_in_background
 from service.server.httptools_protocol import protocol_factory
 from service.server.server import server_config
 from service.settings import Settings
+from service.startup import open_in_background
 
 TLS_CONTEXT = httpx.create_ssl_context()
 """Shared by all clients. Each would otherwise make its own, slowly, though no test service speaks TLS."""

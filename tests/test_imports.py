@@ -46,7 +46,7 @@ ONLY = {
             "service.cli",
             "service.app",
             "service.lifespan",
-            "service.opening",
+            "service.startup",
             "service.server.**",
             "service.commands.**",
         ),

@@ -12,7 +12,7 @@ from service.api.keyring import Holder
 from service.lab import Lab
 from service.retrieval.collections import AnyCatalogue, Catalogue, MachineCode, RestrictedCatalogue
 from service.retrieval.documents import ReEncodings, Seeding
-from service.retrieval.queries import Refits
+from service.retrieval.labels import Refits
 from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
 

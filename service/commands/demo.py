@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.networks import DEFAULT_URL
+from service.addresses import DEFAULT_URL
 from softkv.commands.command_line import ApiKey, AsJSON, Misused, Url
 
 if TYPE_CHECKING:

@@ -230,7 +230,7 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     import structlog
 
     from attention.kernels import one_blas_thread
-    from service.opening import open_in_background
+    from service.startup import open_in_background
     from service.storage import StorageError
     from softkv.commands.console import messages
 
@@ -239,10 +239,10 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
         opening = open_in_background(settings)
 
         try:
+            from service.addresses import network_urls
             from service.api.keyring import KeysUnusable
             from service.api.telemetry import TracingMissing
             from service.app import UnknownDemo, create_app
-            from service.networks import network_urls
             from service.server.process import LoopErrorHandler
             from service.server.server import new_event_loop, run
             from service.server.startup import StartupMessage, announcement, browser_url, report_startup

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from service.addresses import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
 from service.api.routes.service import ReadinessReport, readiness
 from service.api.state import State
-from service.networks import DEFAULT_URL, in_a_container, is_loopback, network_urls, url
 
 BLACK_ON_WHITE, RESET = "\x1b[30;107m", "\x1b[0m"  # a scanner needs this contrast, whatever the terminal's colours are
 HALF_BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}

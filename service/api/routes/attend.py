@@ -22,10 +22,21 @@ from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
-from service.retrieval import queries as own
-from service.retrieval import queries as soft_lookup
 from service.retrieval.collections import AnyCollection
-from service.retrieval.queries import Options, sweep_collection
+from service.retrieval.queries import (
+    Aggregation,
+    Arrays,
+    FullText,
+    Match,
+    Options,
+    Result,
+    StreamedResult,
+    apply_defaults,
+    attend_collection,
+    attend_over_arrays,
+    stream_collection,
+    sweep_collection,
+)
 from service.scheduling import ARRAYS, BODIES
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
 from service.schemas.attention import AttentionAnswer, AttentionRequest
@@ -34,7 +45,7 @@ from service.schemas.wire import Wire
 from service.storage import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
-OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
+OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read"}
 MANY_MATCHES = 1000
 EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
@@ -58,21 +69,19 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     body, applied = with_defaults(body, collection.record, queries)
     if body.stream and body.queries is not None:
         raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
-    options = soft_lookup.Options(
+    options = Options(
         **{name: getattr(body, name) for name in OPTIONS},
         now=instant_of(request),
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=required_detail(body.include),
-        read=None
-        if body.read is None
-        else soft_lookup.Aggregation(body.read.field, body.read.how, body.read.quantiles),
+        read=None if body.read is None else Aggregation(body.read.field, body.read.how, body.read.quantiles),
         defaults=frozenset(applied),
     )
     await wait_if_heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
         return await _stream_answers(collection, body, options, applied, request, started)
-    results = await soft_lookup.attend_collection(collection, queries, options, pointers)
+    results = await attend_collection(collection, queries, options, pointers)
     took_ms, shared = (time.perf_counter() - started) * 1e3, shape_applied(applied) | collection_behind(request)
 
     def shape_answers() -> Any:
@@ -103,7 +112,7 @@ def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Any]) 
     if record.settings.defaults is None:
         return body, {}
     sent = {name: getattr(body, name) for name in body.model_fields_set}
-    effect = soft_lookup.apply_defaults(record, sent, type(body).model_fields.keys(), queries)
+    effect = apply_defaults(record, sent, type(body).model_fields.keys(), queries)
     return body.model_copy(update=dict(effect.options)), effect.applied
 
 
@@ -115,7 +124,7 @@ def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
 async def _stream_answers(
     collection: AnyCollection,
     body: AttendRequest,
-    options: soft_lookup.Options,
+    options: Options,
     applied: Mapping[str, Any],
     request: Request,
     started: float,
@@ -124,7 +133,7 @@ async def _stream_answers(
     shutdown = request.app.state.shutdown
     shutdown.check_streams()
     assert body.query is not None
-    results = soft_lookup.stream_collection(collection, body.query, options)
+    results = stream_collection(collection, body.query, options)
     first, shared = await anext(results), shape_applied(applied) | collection_behind(request)
 
     async def events() -> AsyncGenerator[Event]:
@@ -133,7 +142,7 @@ async def _stream_answers(
             async for result in results:
                 yield await event(result)
 
-    async def event(result: soft_lookup.StreamedResult) -> Event:
+    async def event(result: StreamedResult) -> Event:
         took_ms = (time.perf_counter() - started) * 1e3
 
         def serialise() -> orjson.Fragment:
@@ -160,9 +169,7 @@ def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str
     return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
 
 
-def shape_result(
-    result: soft_lookup.Result, include: Sequence[str], vector_format: str, took_ms: float
-) -> dict[str, Any]:
+def shape_result(result: Result, include: Sequence[str], vector_format: str, took_ms: float) -> dict[str, Any]:
     """Return the JSON of a query's result, with the requested fields.
 
     Args:
@@ -201,7 +208,7 @@ def unknown_tokens(count: int | None) -> dict[str, Any]:
     return {} if count is None else {"unknown_tokens": count}
 
 
-def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
+def full_text(added: FullText | None) -> dict[str, Any]:
     """Return the field with the effect of the query's words; empty without `full_text` in the request."""
     return {} if added is None else {"full_text": asdict(added)}
 
@@ -224,9 +231,7 @@ def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def shape_match(
-    match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
-) -> dict[str, Any]:
+def shape_match(match: Match, include: Sequence[str], vector_format: str, **numbers: float) -> dict[str, Any]:
     """Return the JSON of a match: its id, weight and other numbers, and the requested fields.
 
     Args:
@@ -240,7 +245,7 @@ def shape_match(
     return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
 
 
-def _match(match: soft_lookup.Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
+def _match(match: Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
     numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
     if match.confidence is not None:
         numbers["confidence"] = match.confidence
@@ -334,7 +339,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
 
     At most 4,000,000 logits in one request.
     """
-    arrays = own.Arrays(
+    arrays = Arrays(
         **{field: getattr(body, field) for field in ("query", "key", "value", "mask", "bias", "null", "similarity")},
         temperature=body.temperature,
         normaliser=body.normaliser,
@@ -344,7 +349,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
         intermediates=body.intermediates,
     )
     await wait_if_heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
-    attention = await ARRAYS.run(own.attend_arrays, arrays)
+    attention = await ARRAYS.run(attend_over_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {
         "output": attention.output,

@@ -14,7 +14,7 @@ from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Variant
-from service.retrieval.queries import LabelledQuestion, Seen, calibrate_collection
+from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
 from service.schemas.instants import format_time
 from service.storage import SECOND, CollectionRecord

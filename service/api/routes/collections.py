@@ -28,7 +28,8 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
-from service.retrieval.queries import format_defaults, read_defaults, read_seen
+from service.retrieval.labels import read_seen
+from service.retrieval.queries import format_defaults, read_defaults
 from service.scheduling import READS, WRITES
 from service.schemas.collection import (
     MAX_FIELDS,

@@ -13,8 +13,8 @@ from service.api.problems.table import ANSWERING, OF_A_COLLECTION, WITH_BODY, WR
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import collection_behind, filters, json_router, requires, takes
 from service.api.state import NameInPath, Running, instant_of
-from service.retrieval import queries
-from service.retrieval.queries import Judgement
+from service.retrieval import labels
+from service.retrieval.labels import Judgement
 from service.scheduling import READS, WRITES
 from service.schemas.feedback import FeedbackDelete, FeedbackDeleted, FeedbackKept, FeedbackPage, FeedbackRequest
 from service.schemas.wire import MAX_PAGE
@@ -47,7 +47,7 @@ async def give_feedback(
         return JSONAnswer({"kept": records, **collection_behind(request)})
 
     collection = running.catalogue.collection(name)
-    records = await queries.keep_feedback(collection, judgements, now=instant_of(request), once=repeatable.once(answer))
+    records = await labels.keep_feedback(collection, judgements, now=instant_of(request), once=repeatable.once(answer))
     running.refits.notice(name, records)
     return answer(records)
 
@@ -68,7 +68,7 @@ async def list_feedback(
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     """List feedback, the oldest first. It has questions of all callers, so a key needs write access."""
-    page = await READS.run(queries.page_feedback, running.catalogue.collection(name), cursor, limit)
+    page = await READS.run(labels.page_feedback, running.catalogue.collection(name), cursor, limit)
     return JSONAnswer(
         {
             "feedback": [_shape(record) for record in page.records],
@@ -83,7 +83,7 @@ def _shape(record: FeedbackRecord) -> dict[str, Any]:
     observed = None if record.observed is None else json.loads(record.observed)
     return {
         "number": record.number,
-        "query": queries.decode_query(record),
+        "query": labels.decode_query(record),
         "id": record.document,
         "right": record.correct,
         "at": format_instant(record.at),

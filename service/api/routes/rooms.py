@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Path, Request, Response
 
-from service import networks
+from service import addresses
 from service.api.events import Event, Events, event_responses
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import HOST, LOOPBACK, caller_of
@@ -89,8 +89,8 @@ def _origin(request: Request, host: str) -> str:
     match = HOST.fullmatch(host_header)
     if match is None:  # a request with a key may have any Host, even an invalid one
         host_header = f"{LOOPBACK}:{port}"
-    if match is None or networks.is_loopback(match["address"] or match["name"]):
-        urls = [] if networks.in_a_container() else networks.network_urls(host, port)
+    if match is None or addresses.is_loopback(match["address"] or match["name"]):
+        urls = [] if addresses.in_a_container() else addresses.network_urls(host, port)
         if urls:
             return urls[0]
     return f"{scheme if origin_host == host_header else request.scope['scheme']}://{host_header}"

@@ -24,7 +24,8 @@ from service.api.telemetry import Meters, SlowRequests
 from service.retrieval import RetrievalError
 from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
-from service.retrieval.queries import MAX_CHARACTERS, MAX_LABELS, MAX_LOGITS, MAX_NUMBERS, read_seen
+from service.retrieval.labels import MAX_LABELS, read_seen
+from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS
 from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attend import MAX_TEMPERATURES

@@ -1,11 +1,19 @@
-"""Calibration by labelled or made questions: the mathematics, on small tables that are independent of collections."""
+"""The mathematics of calibration by labelled or synthetic questions, on small tables that know no collection."""
 
 from __future__ import annotations
 
 from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import COVERAGES, Curve, min_labels, weight_logits
-from service.retrieval.calibration.evaluation import COVERAGE, Evaluation, Former, Gain, Metric, Metrics, evaluate
+from service.retrieval.calibration.evaluation import (
+    COVERAGE,
+    Evaluation,
+    Gain,
+    Metric,
+    Metrics,
+    PreviousWeighting,
+    evaluate,
+)
 from service.retrieval.calibration.fit import Variant, null_logit
-from service.retrieval.calibration.itself import COPY_COSINE, DOCUMENTS, MadeQuestion, evaluate_itself, make_questions
 from service.retrieval.calibration.profile import FULL_TEXT_WEIGHTS, DocumentKeys, ProfileBuilder, Profiles
 from service.retrieval.calibration.record import VERSION, Calibration, LabelSource, Promise, Refit, RefitMode
+from service.retrieval.calibration.self_fit import evaluate_itself

@@ -133,7 +133,7 @@ COVERAGE = 0.9
 
 
 @dataclass(frozen=True)
-class Former:
+class PreviousWeighting:
     """The settings of a calibrated collection from before its calibration.
 
     Attributes:
@@ -152,22 +152,22 @@ class Gain(NamedTuple):
         label_loss: the fall of the label loss.
         log_loss: the fall of the log-loss of the confidences.
         first: whether it is a gain on a collection without a calibration.
-        made: whether the questions are made of the collection itself.
+        synthetic: whether the questions are made of the collection itself.
     """
 
     label_loss: Metric
     log_loss: Metric
     first: bool = True
-    made: bool = False
+    synthetic: bool = False
 
     @classmethod
-    def between(cls, before: Outcomes, after: Outcomes, first: bool, *, made: bool = False) -> Gain:
+    def between(cls, before: Outcomes, after: Outcomes, first: bool, *, synthetic: bool = False) -> Gain:
         """Return the gain of one prediction of the same questions on another."""
         return cls(
             Metric.mean(label_losses(before) - label_losses(after)),
             Metric.mean(log_losses(before) - log_losses(after)),
             first,
-            made,
+            synthetic,
         )
 
     @property
@@ -178,11 +178,12 @@ class Gain(NamedTuple):
         confidences falls by more than its standard error, while the label loss rises by at most two. By chance alone a
         loss rises by more than one standard error in one case of six.
 
-        Of made questions only the confidences count: their null key is `auto`, which they were not asked for. They are
-        easier than people's, so most of what a first calibration gains does not show: its log-loss may not rise.
+        Of synthetic questions only the confidences count: their null key is `auto`, which they were not asked for.
+        They are easier than people's, so most of what a first calibration gains does not show. Its log-loss may not
+        rise.
         """
         (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
-        if self.made:
+        if self.synthetic:
             return surer >= 0 if self.first else surer > doubt
         return gained > error or (surer > doubt and gained > -2 * error)
 
@@ -197,7 +198,7 @@ class Evaluation:
         before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
         after, after_words: metrics of either fit on held-out questions.
         gain: the gain of the fit without full text on the collection as served.
-        former_gain: its gain on the collection before it was calibrated; None if it is not calibrated.
+        previous_gain: its gain on the collection before it was calibrated; None if it is not calibrated.
     """
 
     plain: Fit
@@ -206,17 +207,19 @@ class Evaluation:
     after: Metrics
     after_words: Metrics | None
     gain: Gain
-    former_gain: Gain | None = None
+    previous_gain: Gain | None = None
 
     @property
     def gains(self) -> bool:
         """Whether the calibration may be applied: it suffices beside what is served, and beside no calibration."""
-        return self.gain.suffices and (self.former_gain is None or self.former_gain.suffices)
+        return self.gain.suffices and (self.previous_gain is None or self.previous_gain.suffices)
 
 
-def former_outcomes(profiles: Profiles, former: Former) -> Outcomes:
+def previous_outcomes(profiles: Profiles, previous: PreviousWeighting) -> Outcomes:
     """Return the outcomes of questions in the collection before it was calibrated."""
-    return Outcomes.current(profiles, former.null_logits, COVERAGE, temperature=profiles.nearest(former.temperature))
+    return Outcomes.current(
+        profiles, previous.null_logits, COVERAGE, temperature=profiles.nearest(previous.temperature)
+    )
 
 
 def evaluate(
@@ -225,7 +228,7 @@ def evaluate(
     null_logits: float | Array,
     stored: Variant | None = None,
     prior: Variant | None = None,
-    former: Former | None = None,
+    previous: PreviousWeighting | None = None,
 ) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
@@ -238,7 +241,7 @@ def evaluate(
             scalar applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
         prior: the fit that the collection itself gave; None if it was not asked.
-        former: the collection's settings before it was calibrated; None if it is not calibrated.
+        previous: the collection's settings before it was calibrated; None if it is not calibrated.
     """
     validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior)
     plain, words = fit_all(profiles, validation, prior)
@@ -249,6 +252,6 @@ def evaluate(
         Metrics.of(served),
         Metrics.of(validation.plain),
         None if words is None else Metrics.of(validation.words),
-        Gain.between(served, validation.plain, former is None),
-        None if former is None else Gain.between(former_outcomes(profiles, former), validation.plain, True),
+        Gain.between(served, validation.plain, previous is None),
+        None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain, True),
     )

@@ -263,7 +263,7 @@ class Outcomes:
         stored: Variant | None = None,
         temperature: int | None = None,
     ) -> Outcomes:
-        """Return the outcomes of labelled questions under the collection's current settings, or under former ones.
+        """Return the outcomes of labelled questions under the collection's current settings, or under previous ones.
 
         Args:
             profiles: the profiles of the questions.

@@ -26,23 +26,23 @@ NO_TIE = np.iinfo(np.int64).max
 """The rank by id of a document that ties with no right one."""
 
 
-def temperatures_around(centre: float, former: float | None = None) -> Array:
+def temperatures_around(centre: float, previous: float | None = None) -> Array:
     """Return float64[49], the ascending temperatures to try, from 1/32 to 32 times a collection's own temperature.
 
     The own temperature is the middle one.
 
     Args:
         centre: the own temperature, above 0.
-        former: an earlier temperature, above 0, which takes the place of the nearest one; None for none.
+        previous: an earlier temperature, above 0, which takes the place of the nearest one; None for none.
     """
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
         temperatures = centre * np.concatenate([1 / above[::-1], [1.0], above])
     temperatures = np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max)
-    if former is not None and former != centre:
-        side = np.flatnonzero((temperatures > centre) == (former > centre))
+    if previous is not None and previous != centre:
+        side = np.flatnonzero((temperatures > centre) == (previous > centre))
         side = side[temperatures[side] != centre]
-        temperatures[side[np.argmin(np.abs(np.log(temperatures[side] / former)))]] = former
+        temperatures[side[np.argmin(np.abs(np.log(temperatures[side] / previous)))]] = previous
     return np.asarray(temperatures)
 
 
@@ -150,7 +150,7 @@ class ProfileBuilder:
         keys: the number of keys.
         words: the λ (weights of full text) to try; the first is 0, and the only one if documents are not ranked by full
             text.
-        former: the temperature before the collection was calibrated; None if it is not.
+        previous: the temperature before the collection was calibrated; None if it is not.
     """
 
     def __init__(
@@ -158,9 +158,9 @@ class ProfileBuilder:
         temperature: float,
         keys: int,
         words: tuple[float, ...] = FULL_TEXT_WEIGHTS,
-        former: float | None = None,
+        previous: float | None = None,
     ) -> None:
-        self._temperatures = temperatures_around(temperature, former)
+        self._temperatures = temperatures_around(temperature, previous)
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
 

@@ -1,4 +1,4 @@
-"""Queries: attend, stream, sweep, compare, leave words out, calibrate, feedback, aggregate, and trace the model.
+"""Queries: attend, stream, sweep, compare, leave words out, aggregate, and trace the model.
 
 Each query becomes a `Question` of the lookup (`question.py`). Its filter becomes a mask. Its full-text ranks and
 metadata terms (`terms.py`) become a bias. A filter is evaluated on cached columns, and after a write only
@@ -8,25 +8,21 @@ for new rows. SQL evaluates ids, fields too large for memory, and filters of rea
 from __future__ import annotations
 
 from service.retrieval.queries.aggregate import Aggregation
-from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_arrays
+from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from service.retrieval.queries.attend import StreamedResult, attend_collection, stream_collection, sweep_collection
-from service.retrieval.queries.calibrate import MAX_LABELS, CalibrationResult, LabelledQuestion, calibrate_collection
 from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
-from service.retrieval.queries.feedback import (
-    FeedbackPage,
-    Frequency,
-    Judgement,
-    Seen,
-    decode_query,
-    keep_feedback,
-    label_feedback,
-    page_feedback,
-    read_seen,
-    summarise_seen,
-)
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
-from service.retrieval.queries.question import DocumentDetail, Options, check_readable
-from service.retrieval.queries.refits import Refits
+from service.retrieval.queries.question import (
+    Array,
+    DocumentDetail,
+    Options,
+    check_complete,
+    check_queries,
+    check_readable,
+    check_texts,
+    encode_queries,
+)
 from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result
+from service.retrieval.queries.terms import fits_full_text
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

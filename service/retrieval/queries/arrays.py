@@ -49,7 +49,7 @@ class Attention:
 MAX_LOGITS = 4_000_000
 
 
-def attend_arrays(arrays: Arrays) -> Attention:
+def attend_over_arrays(arrays: Arrays) -> Attention:
     """Compute attention on the arrays of a request.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 HEAVY = {"torch", "transformers", "sentence_transformers", "huggingface_hub", "numba"}
 
 
-@pytest.mark.parametrize("face", ["service.encoding", "service.retrieval.queries"])
+@pytest.mark.parametrize("face", ["service.encoding", "service.retrieval.labels"])
 def test_a_face_costs_no_torch(face):
     script = f"import sys, {face}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()

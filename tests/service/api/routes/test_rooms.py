@@ -15,7 +15,7 @@ import httpx
 import pytest
 import segno
 
-from service import networks
+from service import addresses
 from service.rooms import Limits, Rooms
 from tests.running import RunningService
 from tests.service.commands.conftest import serving
@@ -213,8 +213,8 @@ def modules(path: str, size: int) -> list[list[bool]]:
 
 
 def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "_own_addresses", lambda version: ["192.168.1.20"] if version == 4 else [])
-    monkeypatch.setattr(networks, "in_a_container", lambda: False)
+    monkeypatch.setattr(addresses, "_own_addresses", lambda version: ["192.168.1.20"] if version == 4 else [])
+    monkeypatch.setattr(addresses, "in_a_container", lambda: False)
     settings = {"data_dir": tmp_path, "encoder": "none", "host": "0.0.0.0", "allow_anonymous": "read"}
     with RunningService(**settings) as running, running.client() as client:
         joining = client.post("/v1/rooms", json={"code": "MATH"}).json()["joining"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Former, Variant, evaluate_itself
+from service.retrieval.calibration import Calibration, Curve, PreviousWeighting, Variant, evaluate_itself
 from service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
@@ -100,8 +100,8 @@ def test_made_questions_replace_a_calibration_only_for_a_gain():
     profiles, order = drawn(200, 7, own=0.06), np.random.default_rng(0).permutation(200)
     log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
     served = np.full(200, log_counts[profiles.own_index])
-    former = Former(0.06, served)
+    previous = PreviousWeighting(0.06, served)
     stored = evaluate_itself(profiles, order, log_counts, served).plain.variant
-    assert not evaluate_itself(profiles, order, log_counts, served, stored, former).gains
+    assert not evaluate_itself(profiles, order, log_counts, served, stored, previous).gains
     bad = replace(stored, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    assert evaluate_itself(profiles, order, log_counts, served, bad, former).gains
+    assert evaluate_itself(profiles, order, log_counts, served, bad, previous).gains

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, Former, Gain, evaluate
+from service.retrieval.calibration import Curve, Gain, PreviousWeighting, evaluate
 from service.retrieval.calibration.evaluation import Metric, calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
-from service.retrieval.queries.calibrate import _explain_no_gain
+from service.retrieval.labels.calibrate import _explain_no_gain
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(400, 7)
@@ -104,8 +104,8 @@ def test_a_fit_that_gains_only_on_a_bad_calibration_is_not_worth_storing():
     temperature = float(PROFILES.temperatures[truth.cell[1]])
     bad = replace(truth.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     for logit, gains in ((truth.log_count, False), (-math.inf, True)):
-        former = Former(temperature, np.full(400, logit))
-        evaluation = evaluate(PROFILES, ORDER, truth.log_count, bad, former=former)
+        previous = PreviousWeighting(temperature, np.full(400, logit))
+        evaluation = evaluate(PROFILES, ORDER, truth.log_count, bad, previous=previous)
         assert evaluation.gain.suffices
         assert evaluation.gains is gains
         if not gains:

@@ -28,11 +28,11 @@ def profile(
     return profiling.build()
 
 
-@pytest.mark.parametrize("former", [0.05, 0.0501, 0.0499, 0.1, 0.001, 7.0])
-def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(former):
-    temperatures = temperatures_around(0.05, former)
+@pytest.mark.parametrize("previous", [0.05, 0.0501, 0.0499, 0.1, 0.001, 7.0])
+def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(previous):
+    temperatures = temperatures_around(0.05, previous)
     assert temperatures[len(temperatures) // 2] == 0.05
-    assert former in temperatures
+    assert previous in temperatures
     assert (np.diff(temperatures) > 0).all()
     assert np.count_nonzero(temperatures != temperatures_around(0.05)) <= 1
 

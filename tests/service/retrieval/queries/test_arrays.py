@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent, TooLarge
-from service.retrieval.queries import Arrays, attend_arrays
+from service.retrieval.queries import Arrays, attend_over_arrays
 from service.retrieval.queries import arrays as module
 
 ROWS = np.ones((6, 2))
@@ -35,7 +35,7 @@ ROWS = np.ones((6, 2))
 def test_everything_that_is_computed_counts(monkeypatch, arrays, numbers):
     monkeypatch.setattr(module, "MAX_LOGITS", numbers - 1)
     with pytest.raises(TooLarge, match=f"asks for {numbers} numbers, the service computes {numbers - 1}"):
-        attend_arrays(arrays)
+        attend_over_arrays(arrays)
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_everything_that_is_computed_counts(monkeypatch, arrays, numbers):
 )
 def test_mismatched_arrays_are_refused_with_a_pointer(arrays, pointer):
     with pytest.raises(InvalidContent) as refused:
-        attend_arrays(arrays)
+        attend_over_arrays(arrays)
     assert [flaw.pointer for flaw in refused.value.flaws] == [pointer]

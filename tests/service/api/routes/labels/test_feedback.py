@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from service.retrieval.collections import Catalogue
-from service.retrieval.queries import page_feedback
-from service.retrieval.queries.refits import MIN_RECORDS
+from service.retrieval.labels import page_feedback
+from service.retrieval.labels.refits import MIN_RECORDS
 from service.storage import FeedbackRecord, JSONText, SQLiteStore
 from tests.running import RunningService
 from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors

@@ -10,7 +10,7 @@ import pytest
 
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import SnapshotGone
-from service.retrieval.queries import calibrate
+from service.retrieval.labels import calibrate
 from service.retrieval.queries import confidence as confident
 from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors
 

@@ -15,7 +15,7 @@ from service.encoding import EncodingError
 from service.retrieval.calibration import Calibration, Refit
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import CollectionConflict, CollectionNotFound, InvalidContent, RetrievalError
-from service.retrieval.queries.calibrate import CalibrationResult, calibrate_collection
+from service.retrieval.labels.calibrate import CalibrationResult, calibrate_collection
 from service.scheduling import CALLER, READS, WRITES
 from service.storage import SECOND, CollectionRecord, StorageError, StoreClosed
 

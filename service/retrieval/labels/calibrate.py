@@ -38,11 +38,17 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
-from service.retrieval.queries.feedback import FeedbackLabels, read_labels
-from service.retrieval.queries.former import FormerSettings, read_former
-from service.retrieval.queries.made_questions import MadeProfiles, profile_made_questions
-from service.retrieval.queries.question import Array, check_complete, check_queries, check_texts, encode_queries
-from service.retrieval.queries.terms import fits_full_text
+from service.retrieval.labels.feedback import FeedbackLabels, read_labels
+from service.retrieval.labels.previous_settings import PreviousSettings, read_previous
+from service.retrieval.labels.synthetic_questions import SyntheticProfiles, profile_synthetic_questions
+from service.retrieval.queries import (
+    Array,
+    check_complete,
+    check_queries,
+    check_texts,
+    encode_queries,
+    fits_full_text,
+)
 from service.scheduling import ARRAYS, READS, WRITES
 from service.storage import CollectionRecord
 
@@ -145,8 +151,8 @@ async def calibrate_collection(
             "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
     if source == "self":
-        made = await profile_made_questions(collection, keys)
-        calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, made, now))
+        synthetic = await profile_synthetic_questions(collection, keys)
+        calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, synthetic, now))
     else:
         undecided = 0
         if source == "feedback":
@@ -187,24 +193,25 @@ async def _fit_labels(
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     vectors = await _encode(collection, numbered)
     backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
-    former = await FormerSettings.read(collection.encoders, record)
+    previous = await PreviousSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
-    profiling = ProfileBuilder(record.settings.temperature, keys, words, None if former is None else former.temperature)
+    earlier = None if previous is None else previous.temperature
+    profiling = ProfileBuilder(record.settings.temperature, keys, words, earlier)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
-    nulls, former_nulls = list[float | Background | None](), list[float | Background | None]()
+    nulls, previous_nulls = list[float | Background | None](), list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
-        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds, former)
-        null, former_null, similarities = await collection.lookups.ask(
+        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds, previous)
+        null, previous_null, similarities = await collection.lookups.ask(
             lambda snapshot: [], batch.look_up, size=batch_size
         )
         nulls += [null.of(question.query) for _, question in batch.asked]
-        former_nulls += [former_null.of(question.query) for _, question in batch.asked]
+        previous_nulls += [previous_null.of(question.query) for _, question in batch.asked]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
     order = np.array([_hash_order(vector) for vector in vectors])
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served, prior = _read_stored_variants(record)
-    before = None if former is None else former.beside(former_nulls, keys)
+    before = None if previous is None else previous.with_nulls(previous_nulls, keys)
     assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before))
     temperature = profiling.temperature(assessed.plain.cell)
     present = sum(bool(question.ids) for _, question in numbered)
@@ -212,13 +219,15 @@ async def _fit_labels(
     return _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior), assessed
 
 
-def _fit_itself(record: CollectionRecord, made: MadeProfiles, now: float) -> tuple[Calibration, Evaluation]:
-    """Fit a calibration to questions that are made of the collection's own keys."""
+def _fit_itself(record: CollectionRecord, synthetic: SyntheticProfiles, now: float) -> tuple[Calibration, Evaluation]:
+    """Fit a calibration to synthetic questions, which are made of the collection's own keys."""
     served, _ = _read_stored_variants(record)
-    assessed = evaluate_itself(made.profiles, made.order, made.log_counts, made.served, served, made.former)
-    present = int(np.count_nonzero(made.profiles.present))
-    labels = present, len(made.order) - present
-    temperature = float(made.profiles.temperatures[assessed.plain.cell[1]])
+    assessed = evaluate_itself(
+        synthetic.profiles, synthetic.order, synthetic.log_counts, synthetic.served, served, synthetic.previous
+    )
+    present = int(np.count_nonzero(synthetic.profiles.present))
+    labels = present, len(synthetic.order) - present
+    temperature = float(synthetic.profiles.temperatures[assessed.plain.cell[1]])
     itself = assessed.plain.variant
     return _build_calibration(record, labels, assessed, temperature, source="self", now=now, itself=itself), assessed
 
@@ -309,7 +318,7 @@ class _Batch:
     vectors: Array
     with_words: bool
     backgrounds: Backgrounds | None
-    former: FormerSettings | None
+    previous: PreviousSettings | None
 
     def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
         """Return the collection's null key, that before its calibration, and the similarities of each question.
@@ -335,7 +344,7 @@ class _Batch:
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
             results.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
         null = resolve_null(record, snapshot.own, None, self.backgrounds)
-        return null, null if self.former is None else self.former.resolve(snapshot), results
+        return null, null if self.previous is None else self.previous.resolve(snapshot), results
 
 
 def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], documents: DocumentKeys) -> Array:
@@ -412,7 +421,7 @@ def _build_calibration(
         absent=absent,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
-        was=read_former(record) or (record.settings.temperature, record.settings.null),
+        was=read_previous(record) or (record.settings.temperature, record.settings.null),
         source=source,
         at=now,
         itself=itself,
@@ -421,7 +430,7 @@ def _build_calibration(
 
 
 def _explain_labels_stay(record: CollectionRecord) -> str | None:
-    """Return why made questions may not replace the stored calibration; None if they may."""
+    """Return why synthetic questions may not replace the stored calibration; None if they may."""
     stored = Calibration.read(record.settings.calibration)
     if stored is None or stored.source == "self":
         return None
@@ -435,14 +444,14 @@ def _explain_labels_stay(record: CollectionRecord) -> str | None:
 
 def _explain_no_gain(assessed: Evaluation) -> str:
     gain, beside, advice = assessed.gain, "", "or stay with what is"
-    if gain.suffices and assessed.former_gain is not None:
-        gain, beside = assessed.former_gain, " beside the collection without any calibration"
+    if gain.suffices and assessed.previous_gain is not None:
+        gain, beside = assessed.previous_gain, " beside the collection without any calibration"
         advice = 'or remove the calibration with "calibration": null'
     changes = [
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
         for name, (fell, error) in (("label_loss", gain.label_loss.pair), ("log_loss", gain.log_loss.pair))
     ]
-    if gain.made:
+    if gain.synthetic:
         return (
             f"{changes[1]}{beside} on questions made of the collection: wanted it "
             f"{'not to rise' if gain.first else 'to fall by more than its standard error'}; send labelled questions, "

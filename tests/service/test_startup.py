@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from attention.lookup import Memory
 from service.app import create_app
-from service.opening import open_in_background
 from service.settings import Settings
+from service.startup import open_in_background
 from service.storage import SQLiteStore, StorageError, StoreClosed, StoreRefused, StoreUnavailable, open_shared
 from tests.postgres import running
 from tests.running import RunningService

@@ -19,10 +19,7 @@ from service.retrieval.calibration import COVERAGE, Calibration
 from service.retrieval.collections import AnyCollection, RestrictedCollection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.errors import Flaw, InvalidContent
-from service.retrieval.queries.attend import attend_collection
-from service.retrieval.queries.defaults import apply_defaults
-from service.retrieval.queries.question import Array, Options
-from service.retrieval.queries.results import Match
+from service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
 from service.scheduling import READS, WRITES
 from service.storage import SECOND, CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from attention.lookup import Background
 from service.encoding import Backgrounds, Encoders
-from service.retrieval.calibration import Calibration, Former, null_logit
+from service.retrieval.calibration import Calibration, PreviousWeighting, null_logit
 from service.retrieval.collections import NullChoice, NullKey, Snapshot, get_encoder_backgrounds, resolve_null
 from service.storage import CollectionRecord
 
 
-def read_former(record: CollectionRecord) -> tuple[float, NullChoice] | None:
+def read_previous(record: CollectionRecord) -> tuple[float, NullChoice] | None:
     """Return the temperature and the null key that a collection has without its calibration; None if it has none."""
     settings = record.settings
     stored = Calibration.read(settings.calibration)
@@ -22,7 +22,7 @@ def read_former(record: CollectionRecord) -> tuple[float, NullChoice] | None:
 
 
 @dataclass(frozen=True)
-class FormerSettings:
+class PreviousSettings:
     """The temperature and the null key of a collection without its calibration.
 
     Attributes:
@@ -36,25 +36,24 @@ class FormerSettings:
     backgrounds: Backgrounds | None
 
     @classmethod
-    async def read(cls, encoders: Encoders, record: CollectionRecord) -> FormerSettings | None:
-        """Return the settings that a collection has without its calibration; None if it is not calibrated.
-
-        Args:
-            encoders: the encoders of the service.
-            record: the collection's record.
-        """
-        former = read_former(record)
-        return None if former is None else cls(*former, await get_encoder_backgrounds(encoders, record, former[1]))
+    async def read(cls, encoders: Encoders, record: CollectionRecord) -> PreviousSettings | None:
+        """Return the settings that a collection has without its calibration; None if it is not calibrated."""
+        previous = read_previous(record)
+        if previous is None:
+            return None
+        return cls(*previous, await get_encoder_backgrounds(encoders, record, previous[1]))
 
     def resolve(self, snapshot: Snapshot) -> NullKey:
         """Return the null key in a version of the collection."""
         return resolve_null(snapshot.record, snapshot.own, self.null, self.backgrounds)
 
-    def beside(self, nulls: Sequence[float | Background | None], keys: int) -> Former:
-        """Return the settings beside questions.
+    def with_nulls(self, nulls: Sequence[float | Background | None], keys: int) -> PreviousWeighting:
+        """Pair the previous settings with the null key of each question.
 
         Args:
             nulls: the null key beside each question.
             keys: the number of keys that queries attend to.
         """
-        return Former(self.temperature, np.array([null_logit(null, self.temperature, keys) for null in nulls]))
+        return PreviousWeighting(
+            self.temperature, np.array([null_logit(null, self.temperature, keys) for null in nulls])
+        )

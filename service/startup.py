@@ -1,5 +1,5 @@
-"""Opening of the store, and reading of the collections' keys, in the background while the rest of the service is
-imported.
+"""Startup of the store: it is opened, and the collections' keys are read, in the background while the rest of the
+service is imported.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from service.datasets import DEMOS
-from service.retrieval.calibration import make_questions
 
 KEYS = [document["key"] for document in DEMOS["python"].documents()][:160]
 
@@ -66,14 +65,3 @@ def test_a_collection_without_possible_questions_is_refused(client, collection):
     client.post(f"{vectors}/documents", json={"documents": [{"id": "a", "key_vector": [1, 0]}]})
     response = client.post(f"{vectors}/calibrate", json={"from": "self"})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
-
-
-def test_questions_are_parts_of_keys_and_half_are_hidden():
-    made = make_questions([(f"{i}", f"the quick brown fox number {i} jumps over it") for i in range(100)])
-    assert len({question.text for question in made}) == len(made)
-    assert 0.4 < sum(question.hidden for question in made) / len(made) < 0.6
-    for question in made:
-        words = f"the quick brown fox number {question.id} jumps over it".split()
-        assert set(question.text.split()) < set(words)
-    assert make_questions([("a", "one"), ("b", "")]) == []
-    assert all(" " not in question.text for question in make_questions([("a", "东方红太阳升")]))

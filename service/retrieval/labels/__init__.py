@@ -1,0 +1,24 @@
+"""Labels: questions with known answers, and what a collection learns from them.
+
+`calibrate.py` fits a calibration to labelled questions, to feedback, or to questions that it makes of the collection's
+own keys (`synthetic_questions.py`). `feedback.py` keeps what callers say of answers, and `refits.py` fits again as it
+comes. The mathematics is `service.retrieval.calibration`.
+"""
+
+from __future__ import annotations
+
+from service.retrieval.labels.calibrate import MAX_LABELS, CalibrationResult, LabelledQuestion, calibrate_collection
+from service.retrieval.labels.feedback import (
+    FeedbackPage,
+    Frequency,
+    Judgement,
+    Seen,
+    decode_query,
+    keep_feedback,
+    label_feedback,
+    page_feedback,
+    read_seen,
+    summarise_seen,
+)
+from service.retrieval.labels.refits import Refits
+from service.retrieval.labels.synthetic_questions import make_questions

@@ -1,0 +1,264 @@
+"""Questions that are made of a collection's own keys, and the profiles of their answers.
+
+A question repeats half of a key's words, or three in a row. For every other question its document is hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from attention.lookup import Answer, Background, similarities_of
+from service.encoding import Backgrounds, Content
+from service.retrieval.calibration import (
+    FULL_TEXT_WEIGHTS,
+    DocumentKeys,
+    PreviousWeighting,
+    ProfileBuilder,
+    Profiles,
+    null_logit,
+)
+from service.retrieval.collections import (
+    AnyCollection,
+    NullKey,
+    Snapshot,
+    get_encoder_backgrounds,
+    get_encoding_queue,
+    resolve_null,
+)
+from service.retrieval.errors import InvalidContent
+from service.retrieval.labels.previous_settings import PreviousSettings
+from service.retrieval.queries import Array, check_complete
+from service.scheduling import ARRAYS
+from service.storage import DocumentDamaged
+
+MIN_QUESTIONS = 50
+"""The least number of synthetic questions."""
+
+MAX_PAIRS, MIN_DOCUMENTS = 100_000_000, 100
+"""The most pairs of a question and a key that are compared: a large collection has questions of fewer documents, but of
+at least MIN_DOCUMENTS.
+"""
+
+MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES = 16, 1 << 24
+"""The most questions whose similarities are computed at once, and the most similarities of 8 bytes each."""
+
+ENCODING_BATCH = 256
+"""Texts that are encoded at a time, so that other callers get their turn in between."""
+
+DOCUMENTS = 512
+"""The number of documents of which questions are made, two of each."""
+
+WINDOW_WORDS, ROW_WORDS = 24, 3
+"""The most words of a key from which a question is made, and the words of the shorter of its two questions."""
+
+COPY_COSINE = 0.95
+"""From this cosine on, two keys are copies: if one answers a question, so does the other."""
+
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True)
+class SyntheticQuestion:
+    """A question that is made of a document's key.
+
+    Attributes:
+        text: a part of the key.
+        id: the document.
+        hidden: whether the document is left out when the question is asked, so that it has no answer.
+    """
+
+    text: str
+    id: str
+    hidden: bool
+
+
+def make_questions(keys: Sequence[tuple[str, str]]) -> list[SyntheticQuestion]:
+    """Return two questions of each document whose key has enough words; different texts, the same every time.
+
+    Args:
+        keys: the id and key of each document, in an order that means nothing.
+    """
+    questions = dict[str, SyntheticQuestion]()
+    for i, (identity, key) in enumerate(keys):
+        joint = "" if _UNSPACED.search(key) else " "
+        words = key.split() if joint else [*"".join(key.split())]
+        random = np.random.default_rng(xxh3_64_intdigest(identity.encode()))
+        start = int(random.integers(max(1, len(words) - WINDOW_WORDS + 1)))
+        window = words[start : start + WINDOW_WORDS]
+        half = np.sort(random.permutation(len(window))[: (len(window) + 1) // 2])
+        first = int(random.integers(max(1, len(window) - ROW_WORDS + 1)))
+        parts = [window[j] for j in half], window[first : first + ROW_WORDS]
+        for part, fewest, hidden in zip(parts, (2, ROW_WORDS + 1), (i % 2 > 0, i // 2 % 2 > 0), strict=True):
+            if len(window) >= fewest:
+                text = joint.join(part)
+                questions.setdefault(text, SyntheticQuestion(text, identity, hidden))
+    return [*questions.values()]
+
+
+@dataclass(frozen=True)
+class SyntheticProfiles:
+    """The profiles of synthetic questions.
+
+    Attributes:
+        profiles: the profiles of q questions.
+        order: int64[q], a hash of each question.
+        log_counts: float64[T], the log weight of the null key `auto` at each temperature of the profiles.
+        served: float64[q], the logit of the collection's null key beside each question; −∞ without one.
+        previous: the settings from before the collection was calibrated; None if it is not.
+    """
+
+    profiles: Profiles
+    order: Array
+    log_counts: Array
+    served: Array
+    previous: PreviousWeighting | None
+
+
+async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> SyntheticProfiles:
+    """Ask a collection questions that are made of its own keys, half of them with their document hidden.
+
+    Args:
+        collection: the collection.
+        keys: the number of its keys.
+
+    Raises:
+        InvalidContent: the collection has no encoder, or too few of its keys have two words.
+        RetrievalError: the collection cannot be queried.
+    """
+    record = collection.record
+    if record.settings.encoder is None:
+        raise InvalidContent.at(
+            "/from",
+            f"questions are made of key texts, and {record.name!r} has no encoder: send labels with vectors",
+        )
+    documents = min(DOCUMENTS, max(MIN_DOCUMENTS, MAX_PAIRS // (2 * keys)))
+    texts = await collection.lookups.ask(lambda snapshot: [], partial(_read_keys, documents), size=1)
+    unasked = make_questions(texts)
+    queue = await get_encoding_queue(collection.encoders, record.settings)
+    encoded = list[tuple[SyntheticQuestion, Array]]()
+    for start in range(0, len(unasked), ENCODING_BATCH):
+        selected = unasked[start : start + ENCODING_BATCH]
+        vectors = (await queue.encode([question.text for question in selected], "query")).texts()
+        encoded += [
+            (question, text.vector.astype(np.float64))
+            for question, text in zip(selected, vectors, strict=True)
+            if text.content != Content.NOTHING and text.vector.any()
+        ]
+    backgrounds = await get_encoder_backgrounds(collection.encoders, record, "auto")
+    previous = await PreviousSettings.read(collection.encoders, record)
+    profiling = ProfileBuilder(
+        record.settings.temperature, keys, FULL_TEXT_WEIGHTS[:1], None if previous is None else previous.temperature
+    )
+    batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
+    questions, served, auto = list[SyntheticQuestion](), list[float](), NullKey(None, None)
+    previous_nulls = list[float | Background | None]()
+    for start in range(0, len(encoded), batch_size):
+        batch = _Batch(encoded[start : start + batch_size], backgrounds, previous)
+        null, auto, previous_null, similarities = await collection.lookups.ask(
+            lambda snapshot: [], batch.look_up, size=batch_size
+        )
+        await ARRAYS.run(partial(_add_profiles, profiling, similarities))
+        previous_nulls += [previous_null.of(question.question.text) for question in similarities]
+        questions += [question.question for question in similarities]
+        served += [
+            null_logit(null.of(question.question.text), record.settings.temperature, keys) for question in similarities
+        ]
+    hidden = sum(question.hidden for question in questions)
+    if len(questions) < MIN_QUESTIONS or auto.standing is None or not 0 < hidden < len(questions):
+        raise InvalidContent.at(
+            "/from",
+            f"{len(questions)} questions can be made of the keys of {record.name!r}, wanted at least {MIN_QUESTIONS}: "
+            "a key needs two words; send labelled questions",
+        )
+    profiles = await ARRAYS.run(profiling.build)
+    background = auto.standing.background
+    log_counts = np.array([null_logit(background, temperature, keys) for temperature in profiles.temperatures.tolist()])
+    order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
+    before = None if previous is None else previous.with_nulls(previous_nulls, keys)
+    return SyntheticProfiles(profiles, order, log_counts, np.array(served), before)
+
+
+def _read_keys(documents: int, snapshot: Snapshot, _: list[Answer]) -> list[tuple[str, str]]:
+    """Return the ids and key texts of a sample of documents, without damaged ones and those without a key text."""
+    record, reader = snapshot.record, snapshot.reader
+    keys = list[tuple[str, str]]()
+    for row in reader.sample(record.id, documents):
+        with suppress(DocumentDamaged):  # reported to callers that read the document
+            (document,) = reader.texts(record.id, np.array([row]))
+            if document.key is not None:
+                keys.append((document.id, document.key))
+    return keys
+
+
+@dataclass(frozen=True)
+class _SyntheticSimilarities:
+    """The similarities of one synthetic question to the keys that are not hidden from it, and its right documents."""
+
+    question: SyntheticQuestion
+    similarities: Array
+    documents: DocumentKeys
+    right: Array
+
+
+def _add_profiles(profiling: ProfileBuilder, questions: Sequence[_SyntheticSimilarities]) -> None:
+    for question in questions:
+        ties = question.documents.by_id(question.similarities, question.right, lambda rows: [*map(str, rows)])
+        profiling.add(question.similarities, question.documents, None, question.right, ties)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of synthetic questions with their vectors."""
+
+    asked: Sequence[tuple[SyntheticQuestion, Array]]
+    backgrounds: Backgrounds | None
+    previous: PreviousSettings | None
+
+    def look_up(
+        self, snapshot: Snapshot, _: list[Answer]
+    ) -> tuple[NullKey, NullKey, NullKey, list[_SyntheticSimilarities]]:
+        """Return three null keys and the similarities of each question.
+
+        The null keys are the collection's, `auto`, and the one from before its calibration.
+
+        A question whose document was deleted in the meantime is left out.
+
+        Args:
+            snapshot: the version of the collection to read.
+        """
+        check_complete(snapshot)
+        record, reader = snapshot.record, snapshot.reader
+        existing = reader.existing(record.id, sorted({question.id for question, _ in self.asked}))
+        keys = dict[str, Array]()
+        if existing:
+            vectors = reader.keys(record.id, np.array([*existing.values()], dtype=np.int64)).astype(np.float64)
+            keys = dict(zip(existing, vectors, strict=True))
+        # A zero key has no direction, so it has no copies to find.
+        questions = [asked for asked in self.asked if asked[0].id in keys and keys[asked[0].id].any()]
+        served, auto = (resolve_null(record, snapshot.own, choice, self.backgrounds) for choice in (None, "auto"))
+        previous = served if self.previous is None else self.previous.resolve(snapshot)
+        if not questions:
+            return served, auto, previous, []
+        sources = np.array([existing[question.id] for question, _ in questions], dtype=np.int64)
+        rows = similarities_of(snapshot.view, np.stack([vector for _, vector in questions]))
+        alike = similarities_of(snapshot.view, np.stack([keys[question.id] for question, _ in questions])).similarities
+        is_cosine = record.settings.similarity == "cosine"
+        order = np.argsort(rows.owners, kind="stable")
+        owners, results = rows.owners[order], list[_SyntheticSimilarities]()
+        for (question, _vector), source, row, near in zip(questions, sources, rows.similarities, alike, strict=True):
+            least = COPY_COSINE if is_cosine else float(near[rows.owners == source].max(initial=-np.inf))
+            family = np.union1d(rows.owners[near >= least], source)
+            visible = ~np.isin(owners, family) if question.hidden else np.ones(len(owners), dtype=np.bool_)
+            right = np.empty(0, dtype=np.int64) if question.hidden else np.intersect1d(family, owners)
+            if visible.any() and (question.hidden or len(right)):
+                results.append(
+                    _SyntheticSimilarities(question, row[order][visible], DocumentKeys.of(owners[visible]), right)
+                )
+        return served, auto, previous, results
