@@ -18,10 +18,10 @@ from service import logs
 from service.api import openapi, routes
 from service.api.access_log import AccessLog
 from service.api.admission import Admission, ConnectionLimits
+from service.api.body import BodyLimitMiddleware
 from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessMiddleware, Hosts, answer_origins, machine_names
 from service.api.middleware.access_record import AccessRecordMiddleware
-from service.api.middleware.body_limit import BodyLimitMiddleware
 from service.api.middleware.requests import HeadMiddleware, RequestIdMiddleware, RequestValidationMiddleware
 from service.api.middleware.shutdown import Shutdown, ShutdownMiddleware
 from service.api.problems import handlers

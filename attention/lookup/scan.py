@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -358,8 +357,6 @@ MIN_LIST_CAPACITY = 512
 SINGLE_WORKER_PRODUCTS = 2**18
 """The calling thread alone computes up to this many products of a key and a query: starting another takes longer."""
 
-_ALL_ROWS: WeakKeyDictionary[View, RowIndices] = WeakKeyDictionary()
-
 MAX_PRODUCT, MIN_PRODUCT = 1e30, 1e-30
 
 
@@ -453,22 +450,6 @@ def scan(
     return ScanState(
         partial(_work, tiles, bias, running, packed, queries.fine, weights_shape, rows), accumulators, lists
     )
-
-
-def all_rows(view: View) -> RowIndices:
-    """Return all rows of a view, removed rows included, as one sequence with indices from 0 on.
-
-    The result is cached, so that all callers share it.
-    """
-    # The keys are weak, so an entry ends with its view.
-    if view in _ALL_ROWS:
-        return _ALL_ROWS[view]
-    tiles, start_index = [], 0
-    for segment in view.segments:
-        tiles.append(Tile(segment, slice(0, segment.count), start_index, start_index + segment.count))
-        start_index += segment.count
-    indices = _ALL_ROWS[view] = RowIndices(tiles, beyond_memory=view.beyond_memory)
-    return indices
 
 
 def _work(

@@ -1,4 +1,4 @@
-"""Conversion of documents from their JSON in requests to stored documents, and back to JSON."""
+"""Conversion of documents from their JSON in requests to stored documents, and of documents and matches to JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from orjson import Fragment
 
+from attention.lookup import Answer
 from service.retrieval.documents import SentDocument, Split
-from service.retrieval.queries import BestKey, Document, DocumentDetail
+from service.retrieval.queries import BestKey, Document, DocumentDetail, Match
 from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
 from service.schemas.vector import write_vector
@@ -104,3 +105,45 @@ def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
     if document.value_vector is not None:
         return document.value_vector
     return document.keys[part] if len(document.keys) else None
+
+
+def shape_match(match: Match, include: Sequence[str], vector_format: str, **numbers: float) -> dict[str, Any]:
+    """Return the JSON of a match: its id, weight and other numbers, and the requested fields.
+
+    Args:
+        match: the match.
+        include: the names of the fields to return.
+        vector_format: "numbers" or "base64".
+        numbers: further numbers to return.
+    """
+    if match.document is None:
+        return {"id": match.id, **numbers}
+    return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
+
+
+def shape_matches(
+    matches: Sequence[Match], lookup: Answer, include: Sequence[str], vector_format: str
+) -> list[dict[str, Any]]:
+    """Return the JSON of the matches of an answer, with the requested fields; see `shape_match`."""
+    return [_shape_weighted(match, lookup, include, vector_format) for match in matches]
+
+
+def _shape_weighted(match: Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
+    numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
+    if match.confidence is not None:
+        numbers["confidence"] = match.confidence
+    answer = shape_match(match, include, vector_format, **numbers)
+    if "explanation" in include:
+        log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
+        answer["explanation"] = {
+            "similarity": match.similarity,
+            "temperature": lookup.temperature,
+            "logit": match.logit,
+            **({} if match.addends is None else {"addends": match.addends}),
+            **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),
+            "log_partition": log_partition,
+            "log_weight": None
+            if log_partition is None
+            else match.logit + match.log_weight_of_other_parts - log_partition,
+        }
+    return answer

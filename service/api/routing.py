@@ -16,12 +16,11 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.admission import Admission, Kind, cancel_on_disconnect
-from service.api.body import JSONRequest, require_json, require_json_type
+from service.api.body import JSONRequest, body_limit, require_json, require_json_type, wait_if_heavy
 from service.api.json import NDJSON
 from service.api.keyring import CHANGING, LEVELS, Holder, Level
 from service.api.middleware.access import NO_HOLDER, Filtering, Reach, admit, caller_of
 from service.api.middleware.access_record import begin_change
-from service.api.middleware.body_limit import body_limit, wait_if_heavy
 from service.api.problems.table import ANY_CALL, Responses, refusals
 from service.api.state import parts_of
 from service.retrieval import CollectionNotFound
@@ -276,13 +275,14 @@ def admit_call(scope: Scope, needed: Level, reach: Reach = "nothing", filtering:
 def resolve_alias(scope: Scope) -> bool:
     """Replace an alias in the path by the name of its collection; return whether the name has changed.
 
-    From then on the call is about that collection, also where the alias moves meanwhile. An alias of a collection that
+    The call keeps this collection even if the alias moves later. An alias of a collection that
     the key does not cover stays as it is, like a name that is not there.
     """
     state, path = scope["state"], scope["path_params"]
     named, before = state.setdefault("named", path["name"]), path["name"]
     holder: Holder = state.get("holder", NO_HOLDER)
-    path["name"] = scope["app"].state.parts.catalogue.aliases.find(named, holder.reaches) or named
+    target = scope["app"].state.parts.catalogue.aliases.names.get(named)
+    path["name"] = target if target is not None and holder.reaches(target) else named
     return bool(path["name"] != before)
 
 
@@ -324,14 +324,17 @@ class GuardedRoute(APIRoute):
             resolve_alias(scope)
         admit_call(scope, self.required_level, self.reach, self.filtering)
         if self.reach == "collection":
-            scope["app"].state.parts.demo.check(scope["path_params"]["name"])
+            demo, name = scope["app"].state.parts.demo, scope["path_params"]["name"]
+            if name in demo.progress:
+                demo.check(name)
         limit = body_limit(scope)
         if self.reads_any_length:
             limit.lift()
         limit.check()
         kind = self.kind_of(scope)
         if kind is None:
-            await self.answer(scope, receive, send)
+            with limit.hold():
+                await self.answer(scope, receive, send)
             return
         admission: Admission = scope["state"]["admission"]
         caller = caller_of(scope)

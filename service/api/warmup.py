@@ -17,8 +17,8 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.admission import Admission, CallerShares
+from service.api.body import BodyLimit
 from service.api.keyring import Holder
-from service.api.middleware.body_limit import BodyLimit
 from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, get_known_facts
 from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
 

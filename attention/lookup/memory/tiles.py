@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -161,6 +162,25 @@ def are_copies(rows: RowIndices, indices: Index) -> bool:
         if not (keys == first).all():
             return False
     return True
+
+
+_ALL_ROWS: WeakKeyDictionary[View, RowIndices] = WeakKeyDictionary()
+
+
+def all_rows(view: View) -> RowIndices:
+    """Return all rows of a view, removed rows included, as one sequence with indices from 0 on.
+
+    The result is cached, so that all callers share it.
+    """
+    # The keys are weak, so an entry ends with its view.
+    if view in _ALL_ROWS:
+        return _ALL_ROWS[view]
+    tiles, start_index = [], 0
+    for segment in view.segments:
+        tiles.append(Tile(segment, slice(0, segment.count), start_index, start_index + segment.count))
+        start_index += segment.count
+    indices = _ALL_ROWS[view] = RowIndices(tiles, beyond_memory=view.beyond_memory)
+    return indices
 
 
 class PassingRows:

@@ -17,7 +17,7 @@ from attention.lookup.codes.quantisation import QueryCodes, code_queries
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.rows import document_ranges, expand_ranges
 from attention.lookup.memory.statistics import BlockStatistics, sum_row_residuals
-from attention.lookup.memory.tiles import PassingRows, are_copies
+from attention.lookup.memory.tiles import PassingRows, all_rows, are_copies
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import Candidates, count_heavy
@@ -28,7 +28,7 @@ from attention.lookup.rescoring.originals import (
     compute_similarities,
 )
 from attention.lookup.rescoring.ranking import DocumentGrouping, refine_similarities
-from attention.lookup.scan import ThresholdSample, all_rows, fits_float32, sample_best, sample_stride, scan
+from attention.lookup.scan import ThresholdSample, fits_float32, sample_best, sample_stride, scan
 from attention.lookup.shards.scan_result import RawScan, ScanRequest, ScanResult, Sums, add_accumulators
 from attention.lookup.softmax.distribution import relative_logits
 

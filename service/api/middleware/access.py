@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
@@ -64,24 +64,24 @@ class AccessMiddleware:
     ) -> None:
         self._app = app
         self._keyring = keyring
-        self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if keyring.has_keys else "write"), caller=ANONYMOUS)
+        self._has_keys = keyring.has_keys
+        self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if self._has_keys else "write"), caller=ANONYMOUS)
         self._hosts = hosts
         self._clock = clock
         self._rates = RequestRates(clock)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
         if scope["type"] == "http":
             try:
                 holder = self._check(scope, get_route_path(scope), Headers(scope=scope))
                 scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
-                await problem_response(refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return problem_response(refusal)(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _check(self, scope: Scope, path: str, headers: Headers) -> Holder:
-        key = _key(headers) if self._keyring.has_keys else None
+        key = _key(headers) if self._has_keys else None
         holder = None if key is None else self._keyring.holder(key)
         problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and scope["method"] != "OPTIONS"
         if holder is not None:
@@ -186,7 +186,7 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
         )
     if reach == "collection":
         require_reach(holder, scope["path_params"]["name"])
-    if holder.filtered and filtering == "whole":
+    if filtering == "whole" and holder.filtered:
         raise Forbidden(
             f"this key is for the documents that pass its filter, and {scope['method']} {scope['path']} is about more: "
             "use a key without a filter"
@@ -195,7 +195,7 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing", filtering: Filt
 
 def require_reach(holder: Holder, name: str) -> None:
     """Check that a key covers the collections of a name; raises Forbidden."""
-    if not holder.reaches(name):
+    if holder.prefixes and not holder.reaches(name):
         raise Forbidden(f"{_covers(holder)}, and {name!r} does not: use a key for that one")
 
 

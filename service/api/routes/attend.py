@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import Request, Response
 
-from attention.lookup import Answer, Evidence, Verdict
-from service.api.document_json import required_detail, shape
+from attention.lookup import Evidence, Verdict
+from service.api.body import wait_if_heavy
+from service.api.document_json import required_detail, shape, shape_matches
 from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
-from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
@@ -27,7 +27,6 @@ from service.retrieval.queries import (
     Aggregation,
     Arrays,
     FullText,
-    Match,
     Options,
     Result,
     StreamedResult,
@@ -180,7 +179,7 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
     """
     lookup = result.answer
     answer: dict[str, Any] = {
-        "matches": [_match(match, lookup, include, vector_format) for match in result.matches],
+        "matches": shape_matches(result.matches, lookup, include, vector_format),
         "rest_weight": result.rest_weight,
         "complete": lookup.complete,
     }
@@ -229,41 +228,6 @@ def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
         "entropy": measures.entropy,
         "effective_documents": measures.effective_documents,
     }
-
-
-def shape_match(match: Match, include: Sequence[str], vector_format: str, **numbers: float) -> dict[str, Any]:
-    """Return the JSON of a match: its id, weight and other numbers, and the requested fields.
-
-    Args:
-        match: the match.
-        include: the names of the fields to return.
-        vector_format: "numbers" or "base64".
-        numbers: further numbers to return.
-    """
-    if match.document is None:
-        return {"id": match.id, **numbers}
-    return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
-
-
-def _match(match: Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
-    numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
-    if match.confidence is not None:
-        numbers["confidence"] = match.confidence
-    answer = shape_match(match, include, vector_format, **numbers)
-    if "explanation" in include:
-        log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
-        answer["explanation"] = {
-            "similarity": match.similarity,
-            "temperature": lookup.temperature,
-            "logit": match.logit,
-            **({} if match.addends is None else {"addends": match.addends}),
-            **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),
-            "log_partition": log_partition,
-            "log_weight": None
-            if log_partition is None
-            else match.logit + match.log_weight_of_other_parts - log_partition,
-        }
-    return answer
 
 
 sweep_router = json_router("/v1/collections", "attend", "lookup", "collection", "filtered")

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api.document_json import parse_document
+from service.api.document_json import parse_document, shape_match
 from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
-from service.api.routes.attend import shape_applied, shape_match, shape_result, with_defaults
+from service.api.routes.attend import shape_applied, shape_result, with_defaults
 from service.api.routes.collections import shape_background
 from service.api.routing import collection_behind, filters, json_router, reaches, takes
 from service.api.state import NameInPath, Running, instant_of

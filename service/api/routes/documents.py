@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
+from service.api.body import wait_if_heavy
 from service.api.document_json import field_values, parse_document, required_detail, shape
 from service.api.json import NDJSON, JSONAnswer
 from service.api.middleware import access_record
-from service.api.middleware.body_limit import wait_if_heavy
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, STORING, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import json_router, requires, takes

@@ -12,9 +12,8 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from service.api.admission import Kind, cancel_on_disconnect
-from service.api.body import require_json_type
+from service.api.body import body_limit, require_json_type
 from service.api.middleware.access import MCP, caller_of, is_foreign
-from service.api.middleware.body_limit import body_limit
 from service.api.problems.errors import MCPMissing, OriginRefused
 from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.scheduling import CALLER

@@ -14,9 +14,9 @@ from __future__ import annotations
 from service.retrieval.collections.aliases import AliasChange, Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
+from service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from service.retrieval.collections.expiry import NEVER, NONE_EXPIRE, Clock, Expirations, UnexpiredViews, read_clock
-from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
+from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS, Planned, QuestionTimes
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.maintenance import retry_forever, start_background
 from service.retrieval.collections.null import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,6 +32,9 @@ class Aliases:
     No method says anything of a collection that its caller may not see: an alias of it is like a missing one. Methods
     that read or write the store block, so call them off the event loop.
 
+    Attributes:
+        names: the name of the collection behind each alias, also of those that a caller may not see.
+
     Args:
         store: the store.
         records: what it has now.
@@ -46,11 +49,11 @@ class Aliases:
     ) -> None:
         self._store = store
         self._publish_after = publish_after
-        self._behind = dict(records)  # is replaced and never changed, since other threads read it
+        self.names: Mapping[str, str] = dict(records)  # is replaced and never changed, since other threads read it
 
     def find(self, alias: str, sees: Sees) -> str | None:
         """Return the name of the collection behind an alias, or None if the caller sees no such alias."""
-        target = self._behind.get(alias)
+        target = self.names.get(alias)
         return target if target is not None and sees(target) else None
 
     def get(self, alias: str, sees: Sees) -> AliasRecord:
@@ -110,7 +113,7 @@ class Aliases:
                 raise AliasConflict(f"the name {alias!r} is taken by an alias: choose another name")
             change = AliasChange(AliasRecord(alias, collection), created=previous is None)
             writer.keep_answer(once, change)
-            self._publish_after(writer, lambda: self.replace({**self._behind, alias: collection}.items()))
+            self._publish_after(writer, lambda: self.replace({**self.names, alias: collection}.items()))
         return change
 
     def delete(self, alias: str, sees: Sees, *, once: IdempotentWrite[None] | None = None) -> AliasRecord:
@@ -128,11 +131,11 @@ class Aliases:
 
     def replace(self, records: Iterable[tuple[str, str]]) -> None:
         """Take over the aliases that the store has now."""
-        self._behind = dict(records)
+        self.names = dict(records)
 
     def forget(self, collection: str) -> None:
         """Leave out the aliases of a collection that was deleted."""
         self._without(lambda _, target: target == collection)
 
     def _without(self, leaves: Callable[[str, str], bool]) -> None:
-        self.replace((alias, target) for alias, target in self._behind.items() if not leaves(alias, target))
+        self.replace((alias, target) for alias, target in self.names.items() if not leaves(alias, target))

@@ -20,7 +20,7 @@ import structlog
 from attention.lookup import Limits, Memory, Rows, View
 from service.encoding import Encoders
 from service.request_trace import time_stage
-from service.retrieval.collections.costs import Costs, QuestionTimes, estimate_disk_bytes
+from service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from service.retrieval.collections.expiry import (
     NEVER,
     NONE_EXPIRE,
@@ -32,7 +32,7 @@ from service.retrieval.collections.expiry import (
     read_expirations,
 )
 from service.retrieval.collections.loaded import LoadedCollections
-from service.retrieval.collections.lookup_queue import LookupQueue
+from service.retrieval.collections.lookup_queue import LookupQueue, QuestionTimes
 from service.retrieval.collections.machine_code import warm_up
 from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
 from service.retrieval.collections.null import KeySample

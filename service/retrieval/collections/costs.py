@@ -1,15 +1,10 @@
-"""The costs of a collection: memory, disk, and the times of its questions."""
+"""The costs of a collection in memory and on disk."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from service.storage import CollectionRecord, Reader, StoredDocument
-
-SHORTEST_SECONDS, STEP, STEPS = 1e-4, 1.2, 80
-"""Durations are counted in steps of a fifth, from 0.1 ms to three minutes."""
 
 SAMPLE_DOCUMENTS, SAMPLE_VECTORS = 128, 16
 """Documents whose texts, and whose vectors, are measured for the bytes on disk."""
@@ -33,39 +28,6 @@ class Costs:
     disk_bytes: int
     questions: int
     p99_seconds: float | None
-
-
-class QuestionTimes:
-    """The number of questions to a collection, and the times that their calls took.
-
-    One thread, that of the event loop, adds to it; any thread may read.
-    """
-
-    def __init__(self) -> None:
-        self.questions = 0
-        self._calls: list[int] = []  # by the step of their duration; empty before the first call
-
-    def add(self, seconds: float, questions: int) -> None:
-        """Count a call that was answered in this time, with this number of questions."""
-        self.questions += questions
-        if not self._calls:
-            self._calls = [0] * STEPS
-        step = math.ceil(math.log(max(seconds, SHORTEST_SECONDS) / SHORTEST_SECONDS, STEP))
-        self._calls[min(step, STEPS - 1)] += 1
-
-    @staticmethod
-    def p99(times: Iterable[QuestionTimes]) -> float | None:
-        """Return the seconds in which 99 of 100 calls were answered, rounded up by a fifth; None without any."""
-        counted = [one._calls for one in times if one._calls]
-        calls = [sum(column) for column in zip(*counted, strict=True)]
-        if not calls:
-            return None
-        enough, within = 0.99 * sum(calls), 0
-        for step, count in enumerate(calls):
-            within += count
-            if within >= enough:
-                return SHORTEST_SECONDS * STEP**step
-        raise AssertionError("all calls are within the last step")
 
 
 def estimate_disk_bytes(record: CollectionRecord, reader: Reader) -> int:

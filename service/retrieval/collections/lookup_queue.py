@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.request_trace import Wait, batch_stage
-from service.retrieval.collections.costs import QuestionTimes
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
@@ -32,34 +32,58 @@ MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
 MAX_RETRIES = 2
 """The number of retries of a batch on a newer snapshot, after its own was dropped."""
 
+SHORTEST_SECONDS, STEP, STEPS = 1e-4, 1.2, 80
+"""Durations are counted in steps of a fifth, from 0.1 ms to three minutes."""
+
 T = TypeVar("T")
-Questions = Callable[[Snapshot], list[Question]]
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Planned(Protocol[T_co]):
+    """A plan in one version of the collection: its questions for the scan, and what follows from their answers."""
+
+    @property
+    def questions(self) -> Sequence[Question]:
+        """The questions."""
+
+    def finish(self, answers: list[Answer], /) -> T_co:
+        """Turn the answers to the questions into the caller's result; this may read more from the collection."""
+
+
+Plan: TypeAlias = Callable[[Snapshot], Planned[T]]
+"""What a caller asks, for any version of the collection. It is built once for the snapshot of its batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedReading(Generic[T]):
+    """A plan that has no questions for the scan, but reads the snapshot of the batch."""
+
+    read: Callable[[Snapshot], T]
+    snapshot: Snapshot
+    questions: Sequence[Question] = ()
+
+    def finish(self, _: list[Answer]) -> T:
+        """Return what is read."""
+        return self.read(self.snapshot)
 
 
 @dataclass(frozen=True, eq=False)
 class PendingLookup:
-    """The questions of one caller that wait for a scan of the keys, and the functions that build and finish them.
+    """A plan of one caller that waits for a scan of the keys.
 
-    Both functions may be called again if the batch fails because of another caller.
+    If the batch fails because of another caller, the plan is built again for a newer snapshot.
 
     Attributes:
-        questions: builds the questions for the batch's scan, from its version of the collection.
-        finish: turns their answers into the caller's result; it may read more from the collection.
+        plan: builds the questions for the batch's scan, from its version of the collection.
         size: the number of questions that the lookup counts for in a batch.
         read: the number of documents that the lookup may read.
     """
 
-    questions: Questions
-    finish: Callable[[Snapshot, list[Answer]], Any]
+    plan: Plan[Any]
     size: int
     read: int
     future: asyncio.Future[Any]
     wait: Wait = field(default_factory=lambda: Wait("scan"))
-
-    @property
-    def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
-        """The function `finish`, wrapped so that its time is recorded in the trace of the caller's request."""
-        return self.wait.time_work("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
         """Give the caller the result or the error, if the caller still waits."""
@@ -91,6 +115,39 @@ class ScannedBatch:
         """Run the remaining tasks, and close the snapshot."""
         with self.snapshot:
             return [task() for task in self.work]
+
+
+class QuestionTimes:
+    """The number of questions to a collection, and the times that their calls took.
+
+    One thread, that of the event loop, adds to it; any thread may read.
+    """
+
+    def __init__(self) -> None:
+        self.questions = 0
+        self._calls: list[int] = []  # by the step of their duration; empty before the first call
+
+    def add(self, seconds: float, questions: int) -> None:
+        """Count a call that was answered in this time, with this number of questions."""
+        self.questions += questions
+        if not self._calls:
+            self._calls = [0] * STEPS
+        step = math.ceil(math.log(max(seconds, SHORTEST_SECONDS) / SHORTEST_SECONDS, STEP))
+        self._calls[min(step, STEPS - 1)] += 1
+
+    @staticmethod
+    def p99(times: Iterable[QuestionTimes]) -> float | None:
+        """Return the seconds in which 99 of 100 calls were answered, rounded up by a fifth; None without any."""
+        counted = [one._calls for one in times if one._calls]
+        calls = [sum(column) for column in zip(*counted, strict=True)]
+        if not calls:
+            return None
+        enough, within = 0.99 * sum(calls), 0
+        for step, count in enumerate(calls):
+            within += count
+            if within >= enough:
+                return SHORTEST_SECONDS * STEP**step
+        raise AssertionError("all calls are within the last step")
 
 
 class LookupQueue:
@@ -131,28 +188,26 @@ class LookupQueue:
 
     async def ask(
         self,
-        questions: Questions,
-        finish: Callable[[Snapshot, list[Answer]], T],
+        plan: Plan[T],
         size: int,
         read: int = 0,
         count: int = 1,
     ) -> T:
-        """Ask questions in the next batch, and return the result of `finish` for their answers.
+        """Ask the questions of a plan in the next batch, and return the result that follows from their answers.
 
-        A worker thread calls both functions, see `PendingLookup`.
+        A worker thread builds and finishes the plan.
 
         Args:
-            questions: builds the questions from a snapshot, which is the collection at one version.
-            finish: turns the snapshot and the answers into the result.
+            plan: builds the questions for the snapshot of the batch, which is the collection at one version.
             size: the number of questions that the call counts for in a batch.
-            read: the number of documents that `finish` may read.
+            read: the number of documents that finishing may read.
             count: the number of questions that the caller asked.
 
         Raises:
-            RetrievalError: raised by either function, or the questions cannot be answered.
+            RetrievalError: raised by the plan, or the questions cannot be answered.
         """
         began = time.perf_counter()
-        pending = PendingLookup(questions, finish, size, read, asyncio.get_running_loop().create_future())
+        pending = PendingLookup(plan, size, read, asyncio.get_running_loop().create_future())
         self._waiting.put(CALLER.get(), pending)
         # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
         if self._runner is None:
@@ -160,6 +215,10 @@ class LookupQueue:
         result: T = await pending.future
         self.times.add(time.perf_counter() - began, count)
         return result
+
+    async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
+        """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
+        return await self.ask(partial(PlannedReading, reading), size, read)
 
     async def _run(self) -> None:
         try:
@@ -236,18 +295,24 @@ class LookupQueue:
     def _scan_once(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
-            batches = [self._run_guarded(pending.questions, snapshot) for pending in batch]
-            all_questions = [question for questions in batches if isinstance(questions, list) for question in questions]
+            plans = [self._run_guarded(pending.plan, snapshot) for pending in batch]
+            all_questions = [
+                one for planned in plans if not isinstance(planned, Exception) for one in planned.questions
+            ]
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
                 all_answers = answers(snapshot.view, all_questions)
             _report(batch, snapshot, all_answers)
             # Answers come in the order of questions, so each lookup takes the next ones.
             remaining = iter(all_answers)
             work = [
-                partial(self._run_guarded, pending.finishing, snapshot, list(islice(remaining, len(questions))))
-                if isinstance(questions, list)
-                else partial(_return_outcome, questions)
-                for pending, questions in zip(batch, batches, strict=True)
+                partial(_return_outcome, planned)
+                if isinstance(planned, Exception)
+                else partial(
+                    self._run_guarded,
+                    pending.wait.time_work("finish", planned.finish),
+                    list(islice(remaining, len(planned.questions))),
+                )
+                for pending, planned in zip(batch, plans, strict=True)
             ]
             # The snapshot now belongs to the batch. An error before this line closes it.
             scanned = ScannedBatch(work, stack.pop_all())

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
-from attention.lookup import Answer
 from service.encoding import Encoders
 from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import Costs
-from service.retrieval.collections.lookup_queue import LookupQueue, Questions
+from service.retrieval.collections.lookup_queue import LookupQueue, Plan, PlannedReading
 from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionUnsound
@@ -50,24 +50,15 @@ class RestrictedLookups:
         """The number of questions of all callers that wait for a scan."""
         return self._queue.waiting
 
-    async def ask(
-        self,
-        questions: Questions,
-        finish: Callable[[Snapshot, list[Answer]], T],
-        size: int,
-        read: int = 0,
-        count: int = 1,
-    ) -> T:
-        """Ask questions in the next batch, see `LookupQueue.ask`; both functions get a restricted snapshot."""
+    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1) -> T:
+        """Ask the questions of a plan, built for a restricted snapshot, in the next batch; see `LookupQueue.ask`."""
         condition = self._condition
         with _without_ids(self._collection, condition):
-            return await self._queue.ask(
-                lambda snapshot: questions(snapshot.restrict(condition)),
-                lambda snapshot, answers: finish(snapshot.restrict(condition), answers),
-                size,
-                read,
-                count,
-            )
+            return await self._queue.ask(lambda snapshot: plan(snapshot.restrict(condition)), size, read, count)
+
+    async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
+        """Return what a function reads of a restricted snapshot of the next batch, see `LookupQueue.read`."""
+        return await self.ask(partial(PlannedReading, reading), size, read)
 
 
 class RestrictedCollection:

@@ -437,7 +437,8 @@ class Snapshot:
         Args:
             condition: the condition that the question adds; None for none.
         """
-        joined = join(self.restriction, condition)
+        restriction = self.restriction
+        joined = condition if restriction is None else join(restriction, condition)
         return None if joined is None else self._mask(joined)
 
     def mask(self, condition: Condition) -> AnyMask:

@@ -1,4 +1,4 @@
-"""Labels: questions with known answers, and what a collection learns from them.
+"""Learning from labels, which are questions with known answers.
 
 `calibrate.py` fits a calibration to labelled questions, to feedback, or to questions that it makes of the collection's
 own keys (`synthetic_questions.py`). `feedback.py` keeps what callers say of answers, and `refits.py` fits again as it

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from attention.lookup import Answer, Background, similarities_of
+from attention.lookup import Background, similarities_of
 from service.encoding import Backgrounds
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
@@ -202,9 +202,7 @@ async def _fit_labels(
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
         batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds, previous)
-        null, previous_null, similarities = await collection.lookups.ask(
-            lambda snapshot: [], batch.look_up, size=batch_size
-        )
+        null, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
         nulls += [null.of(question.query) for _, question in batch.asked]
         previous_nulls += [previous_null.of(question.query) for _, question in batch.asked]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
@@ -320,7 +318,7 @@ class _Batch:
     backgrounds: Backgrounds | None
     previous: PreviousSettings | None
 
-    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
+    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
         """Return the collection's null key, that before its calibration, and the similarities of each question.
 
         Args:

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from attention.lookup import Answer, Background, similarities_of
+from attention.lookup import Background, similarities_of
 from service.encoding import Backgrounds, Content
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
@@ -139,7 +139,7 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
             f"questions are made of key texts, and {record.name!r} has no encoder: send labels with vectors",
         )
     documents = min(DOCUMENTS, max(MIN_DOCUMENTS, MAX_PAIRS // (2 * keys)))
-    texts = await collection.lookups.ask(lambda snapshot: [], partial(_read_keys, documents), size=1)
+    texts = await collection.lookups.read(partial(_read_keys, documents), size=1)
     unasked = make_questions(texts)
     queue = await get_encoding_queue(collection.encoders, record.settings)
     encoded = list[tuple[SyntheticQuestion, Array]]()
@@ -161,9 +161,7 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     previous_nulls = list[float | Background | None]()
     for start in range(0, len(encoded), batch_size):
         batch = _Batch(encoded[start : start + batch_size], backgrounds, previous)
-        null, auto, previous_null, similarities = await collection.lookups.ask(
-            lambda snapshot: [], batch.look_up, size=batch_size
-        )
+        null, auto, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
         previous_nulls += [previous_null.of(question.question.text) for question in similarities]
         questions += [question.question for question in similarities]
@@ -185,7 +183,7 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     return SyntheticProfiles(profiles, order, log_counts, np.array(served), before)
 
 
-def _read_keys(documents: int, snapshot: Snapshot, _: list[Answer]) -> list[tuple[str, str]]:
+def _read_keys(documents: int, snapshot: Snapshot) -> list[tuple[str, str]]:
     """Return the ids and key texts of a sample of documents, without damaged ones and those without a key text."""
     record, reader = snapshot.record, snapshot.reader
     keys = list[tuple[str, str]]()
@@ -221,9 +219,7 @@ class _Batch:
     backgrounds: Backgrounds | None
     previous: PreviousSettings | None
 
-    def look_up(
-        self, snapshot: Snapshot, _: list[Answer]
-    ) -> tuple[NullKey, NullKey, NullKey, list[_SyntheticSimilarities]]:
+    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, NullKey, list[_SyntheticSimilarities]]:
         """Return three null keys and the similarities of each question.
 
         The null keys are the collection's, `auto`, and the one from before its calibration.
@@ -241,7 +237,7 @@ class _Batch:
             vectors = reader.keys(record.id, np.array([*existing.values()], dtype=np.int64)).astype(np.float64)
             keys = dict(zip(existing, vectors, strict=True))
         # A zero key has no direction, so it has no copies to find.
-        questions = [asked for asked in self.asked if asked[0].id in keys and keys[asked[0].id].any()]
+        questions = [pair for pair in self.asked if pair[0].id in keys and keys[pair[0].id].any()]
         served, auto = (resolve_null(record, snapshot.own, choice, self.backgrounds) for choice in (None, "auto"))
         previous = served if self.previous is None else self.previous.resolve(snapshot)
         if not questions:

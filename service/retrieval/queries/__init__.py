@@ -1,15 +1,16 @@
 """Queries: attend, stream, sweep, compare, leave words out, aggregate, and trace the model.
 
-Each query becomes a `Question` of the lookup (`question.py`). Its filter becomes a mask. Its full-text ranks and
-metadata terms (`terms.py`) become a bias. A filter is evaluated on cached columns, and after a write only
-for new rows. SQL evaluates ids, fields too large for memory, and filters of readers that are older than the cache.
+A request becomes a `Plan` (`attend.py`). For each version of the collection that is asked, every query becomes a
+`Question` of the lookup. Its filter becomes a mask. Its full-text ranks and metadata terms (`terms.py`) become a bias.
+A filter is evaluated on cached columns, and after a write only for new rows. SQL evaluates ids, fields too large for
+memory, and filters of readers that are older than the cache.
 """
 
 from __future__ import annotations
 
 from service.retrieval.queries.aggregate import Aggregation
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
-from service.retrieval.queries.attend import StreamedResult, attend_collection, stream_collection, sweep_collection
+from service.retrieval.queries.attend import attend_collection
 from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
@@ -24,5 +25,7 @@ from service.retrieval.queries.question import (
     encode_queries,
 )
 from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result
+from service.retrieval.queries.stream import StreamedResult, stream_collection
+from service.retrieval.queries.sweep import sweep_collection
 from service.retrieval.queries.terms import fits_full_text
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

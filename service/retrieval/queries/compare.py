@@ -99,22 +99,15 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
     # Search outside the lookup queue: full text may take longer than many scans.
     state, searched = await READS.run(search_first)
 
-    def questions(snapshot: Snapshot) -> list[Question]:
-        nonlocal searched
+    def plan(snapshot: Snapshot) -> _PlannedComparison:
         check_complete(snapshot)
-        if snapshot.state != state:
-            searched = search(snapshot)
+        current = searched if snapshot.state == state else search(snapshot)
         question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options))
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
-        return (
-            [question, replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else [question]
-        )
+        nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
+        return _PlannedComparison(encoded, snapshot, [question, *nearest], current)
 
-    def finish(snapshot: Snapshot, batch_answers: list[Answer]) -> ComparisonResult:
-        reader = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
-        return encoded.four_ways(snapshot.record, batch_answers, reader, searched)
-
-    return await collection.lookups.ask(questions, finish, size=1)
+    return await collection.lookups.ask(plan, size=1)
 
 
 async def compare_rows(
@@ -192,6 +185,27 @@ class _Query:
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)
+
+
+@dataclass(frozen=True, eq=False)
+class _PlannedComparison:
+    """A comparison in one version of the collection, whose searches in SQL are done.
+
+    Attributes:
+        questions: the question; if documents have several keys, also for the nearest ones.
+        searched: the results of SQL.
+    """
+
+    query: _Query
+    snapshot: Snapshot
+    questions: list[Question]
+    searched: tuple[TimedSearch, TimedSearch]
+
+    def finish(self, batch_answers: list[Answer]) -> ComparisonResult:
+        """Return the four answers."""
+        record, view = self.snapshot.record, self.snapshot.view
+        reader = StoredDocuments(record, self.snapshot.reader, "texts", view.facts.several)
+        return self.query.four_ways(record, batch_answers, reader, self.searched)
 
 
 async def _encode_query(

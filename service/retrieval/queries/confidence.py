@@ -15,9 +15,6 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, get_full_text_weight
 from service.storage import CollectionRecord
 
-MAX_SET_SIZE = 1000
-"""The most matches of a conformal set if `top_k` is not sent."""
-
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
 
 
@@ -202,29 +199,6 @@ class ConfidenceModel:
     def _null(self, keys: int) -> float:
         """Return the logit of the calibration's null key, for a query that attends to this number of keys."""
         return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
-
-
-def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the calibration's full-text weight in place of "auto".
-
-    If a conformal set is requested, ask for one match more than it may have. The additional match shows whether the set
-    is complete.
-
-    Raises:
-        InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
-            is not calibrated.
-    """
-    if options.full_text == "auto":
-        options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
-    if options.min_confidence is not None and options.top_k == 0:
-        raise InvalidContent.at(
-            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
-        )
-    if options.conformal is None:
-        return options
-    if options.top_p is not None:
-        raise InvalidContent.at("/conformal", "conformal and top_p both say where the matches end: send one of them")
-    return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
 def explain_mismatch(

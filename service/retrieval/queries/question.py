@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,21 +11,20 @@ import numpy as np
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders
 from service.retrieval.collections import (
-    AnyCollection,
     NullChoice,
     Snapshot,
-    get_encoder_backgrounds,
     get_encoding_queue,
     parse_filter,
-    resolve_null,
+    require_calibration,
 )
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation
-from service.retrieval.queries.terms import RankCache, TermsBuilder, build_terms
-from service.scheduling import READS
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
+
+MAX_SET_SIZE = 1000
+"""The most matches of a conformal set if `top_k` is not sent."""
 
 MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
@@ -174,69 +173,33 @@ class Options:
     conformal: float | None = None
     defaults: frozenset[str] = frozenset()
 
-
-async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
-    """Return a function that builds, for each query, the terms that are added to the documents' logits.
-
-    If the options request full text, documents are ranked first.
-
-    Args:
-        collection: the collection to query.
-        queries: texts, or vectors [d].
-        options: the options of the queries.
-
-    Raises:
-        InvalidContent: invalid options; the returned function raises it, too.
-        RetrievalError: the collection cannot be queried.
-    """
-    weight, ranked = get_full_text_weight(options), RankCache()
-    builder = build_terms(
-        queries, weight, options.bias, options.temperature, options.normaliser, ranked, now=options.now
-    )
-    if weight:
-
-        def rank() -> None:
-            with collection.snapshot() as snapshot:
-                ranked.find(snapshot, [query for query in queries if isinstance(query, str)])
-
-        await READS.run(rank)
-    return builder
+    @property
+    def needs_confidence(self) -> bool:
+        """Whether an option is about confidence, which only a calibrated collection has."""
+        return self.min_confidence is not None or self.conformal is not None
 
 
-async def prepare_questions(
-    collection: AnyCollection,
-    queries: Sequence[EncodedQuery],
-    options: Options,
-    pointers: Sequence[str],
-    terms: TermsBuilder,
-) -> Callable[[Snapshot], list[Question]]:
-    """Return a function that builds the questions of the queries, for any version of the collection.
+def resolve_options(record: CollectionRecord, options: Options) -> Options:
+    """Return the options with the calibration's full-text weight in place of "auto".
 
-    Args:
-        collection: provides the default null and temperature.
-        queries: as `encode_queries` returns them.
-        options: the options of each query.
-        pointers: the position of each query in the request, for errors.
-        terms: builds the terms that are added to the logits.
+    If a conformal set is requested, ask for one match more than it may have. The additional match shows whether the set
+    is complete.
 
     Raises:
-        RetrievalError: a query does not fit the collection; the returned function raises it, too.
+        InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
+            is not calibrated.
     """
-    backgrounds = await get_encoder_backgrounds(collection.encoders, collection.record, options.null)
-    vectors = [query.vector for query in queries]
-
-    def build_questions(snapshot: Snapshot) -> list[Question]:
-        record = snapshot.record
-        if not options.allow_missing:
-            check_complete(snapshot)
-        check_queries(record, vectors, pointers)
-        null = resolve_null(record, snapshot.own, options.null, backgrounds, get_full_text_weight(options))
-        mask = build_mask(snapshot, options)
-        biases = [None if query_terms is None else query_terms.bias for query_terms in terms(snapshot)]
-        pairs = zip(queries, biases, strict=True)
-        return [question(record, query.vector, options, null.of(query.sent), mask, bias) for query, bias in pairs]
-
-    return build_questions
+    if options.full_text == "auto":
+        options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
+    if options.min_confidence is not None and options.top_k == 0:
+        raise InvalidContent.at(
+            "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"
+        )
+    if options.conformal is None:
+        return options
+    if options.top_p is not None:
+        raise InvalidContent.at("/conformal", "conformal and top_p both say where the matches end: send one of them")
+    return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
 
 
 def get_full_text_weight(options: Options) -> float:

@@ -13,8 +13,9 @@ import numpy as np
 from attention.arrays import F64, I64
 from attention.errors import ParameterError
 from attention.lookup import AnyBias, AnyMask, Bias, RemoteBias, RemoteView, View
-from service.retrieval.collections import Snapshot
+from service.retrieval.collections import AnyCollection, Snapshot
 from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.question import Array, Options, get_full_text_weight
 from service.retrieval.terms import (
     EXPLAIN_CALL,
     ORIGINS_CALL,
@@ -31,6 +32,7 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
+from service.scheduling import READS
 from service.storage import Condition, condition_digest
 
 MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
@@ -150,6 +152,34 @@ class LogitTerms:
 
 TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
 """Builds the terms of each query of a request, for any version of the collection; raises RetrievalError."""
+
+
+async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
+    """Return a function that builds, for each query, the terms that are added to the documents' logits.
+
+    If the options request full text, documents are ranked first.
+
+    Args:
+        collection: the collection to query.
+        queries: texts, or vectors [d].
+        options: the options of the queries.
+
+    Raises:
+        InvalidContent: invalid options; the returned function raises it, too.
+        RetrievalError: the collection cannot be queried.
+    """
+    weight, ranked = get_full_text_weight(options), RankCache()
+    builder = build_terms(
+        queries, weight, options.bias, options.temperature, options.normaliser, ranked, now=options.now
+    )
+    if weight:
+
+        def rank() -> None:
+            with collection.snapshot() as snapshot:
+                ranked.find(snapshot, [query for query in queries if isinstance(query, str)])
+
+        await READS.run(rank)
+    return builder
 
 
 def build_terms(

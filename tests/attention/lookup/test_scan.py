@@ -8,7 +8,8 @@ import pytest
 from attention.lookup import Limits, Memory, Rows
 from attention.lookup import scan as scan_module
 from attention.lookup.codes.quantisation import code_queries
-from attention.lookup.scan import NO_THRESHOLD, all_rows, fits_float32, scan, shift_sums
+from attention.lookup.memory.tiles import all_rows
+from attention.lookup.scan import NO_THRESHOLD, fits_float32, scan, shift_sums
 
 WIDTH = 21
 LIMITS = Limits(max_tile_rows=1024)

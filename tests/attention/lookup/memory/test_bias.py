@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Bias, Limits, Memory, Rows
-from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.scan import all_rows
+from attention.lookup.memory.tiles import PassingRows, all_rows
 
 N, D = 3_001, 3
 RANDOM = np.random.default_rng(3)

@@ -10,7 +10,7 @@ import pytest
 
 from attention.lookup import Limits
 from service.retrieval import queries
-from service.retrieval.queries import attend as streaming
+from service.retrieval.queries import stream as streaming
 
 RNG = np.random.default_rng(31)
 KEYS = RNG.normal(size=(300, 4)).astype(np.float32)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.retrieval.collections.costs import QuestionTimes, estimate_disk_bytes
+from service.retrieval.collections import QuestionTimes, estimate_disk_bytes
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from service.storage.sqlite.connections import connect
 from tests.service.retrieval.making import numbered, opened

@@ -6,11 +6,14 @@ import asyncio
 import json
 import threading
 import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
-from attention.lookup import Question
+from attention.lookup import Answer, Question
 from service.retrieval import CollectionNotFound, InvalidContent
 from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
@@ -51,8 +54,16 @@ def ask(catalogue, query, **options):
     return attend_collection(catalogue.collection("c"), [query], Options(temperature=1.0, **options), ["/query"])
 
 
+@dataclass
+class Asking:
+    """A plan of some questions, and what it does with their answers."""
+
+    questions: list[Question]
+    finish: Callable[[list[Answer]], Any]
+
+
 def ask_for(catalogue, finish):
-    return catalogue.collection("c").lookups.ask(lambda snapshot: [Question(KEYS[0], 1.0)], finish, size=1)
+    return catalogue.collection("c").lookups.ask(lambda snapshot: Asking([Question(KEYS[0], 1.0)], finish), size=1)
 
 
 async def scanning(held_scan, asking):
@@ -183,7 +194,7 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
 
 
 def wide(snapshot):
-    return [Question(np.ones(5), 1.0)]
+    return Asking([Question(np.ones(5), 1.0)], lambda answers: answers)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +202,7 @@ def wide(snapshot):
     [
         lambda c: attend_collection(c, [KEYS[0]], Options(top_p=2.0), ["/query"]),  # as its question is made
         lambda c: sweep_collection(c, KEYS[0], [1.0], Options(top_p=0.5)),  # as its answers are finished
-        lambda c: c.lookups.ask(wide, lambda snapshot, found: found, size=1),  # by the scan of all
+        lambda c: c.lookups.ask(wide, size=1),  # by the scan of all
     ],
     ids=["made", "finished", "scanned"],
 )
@@ -217,12 +228,12 @@ def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalo
     gate, _ = held_scan
     collection = catalogue.collection("c")
 
-    def fail(snapshot, outcomes):
+    def fail(snapshot):
         raise error
 
     async def run():
         first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        tasks = [collection.lookups.ask(lambda snapshot: [], fail, size=1), ask(catalogue, KEYS[1])]
+        tasks = [collection.lookups.read(fail, size=1), ask(catalogue, KEYS[1])]
         rest = [asyncio.create_task(task) for task in tasks]
         await waiting(collection, 2)
         gate.set()
@@ -268,8 +279,8 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
     scanned = threading.Event()
 
     async def run():
-        first = await scanning(held_scan, ask_for(catalogue, lambda snapshot, found: scanned.wait(PATIENCE)))
-        second = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.set()))
+        first = await scanning(held_scan, ask_for(catalogue, lambda answers: scanned.wait(PATIENCE)))
+        second = asyncio.create_task(ask_for(catalogue, lambda answers: scanned.set()))
         await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(first, second)
@@ -281,12 +292,12 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
 def test_a_lookup_that_fails_unexpectedly_is_retried_alone(catalogue, held_scan):
     gate, sizes = held_scan
 
-    def breaks(snapshot, outcomes):
+    def breaks(answers):
         raise ZeroDivisionError
 
     async def run():
-        first = await scanning(held_scan, ask_for(catalogue, lambda snapshot, found: 1))
-        rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda snapshot, found: 1)]
+        first = await scanning(held_scan, ask_for(catalogue, lambda answers: 1))
+        rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda answers: 1)]
         await waiting(catalogue.collection("c"), 2)
         gate.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)

@@ -19,8 +19,7 @@ from service.retrieval.collections import snapshot as columns
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries import terms as words
-from service.retrieval.queries.question import prepare_terms
-from service.retrieval.queries.terms import build_terms
+from service.retrieval.queries.terms import build_terms, prepare_terms
 from service.storage import Comparison, DocumentRecord
 from tests.service.retrieval.making import opened
 

@@ -14,7 +14,7 @@ import pytest
 from service.retrieval import SnapshotGone
 from service.retrieval.collections import Collection
 from service.retrieval.queries import Options, stream_collection
-from service.retrieval.queries import attend as module
+from service.retrieval.queries import stream as module
 from tests.service.retrieval.making import numbered, opened
 
 QUERY = np.array([1, 0], np.float32)
@@ -35,11 +35,11 @@ async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], Ba
         async for part in stream_collection(collection, QUERY, Options()):
             counts[part.final] += 1
 
-    before = asyncio.create_task(collection.lookups.ask(lambda _: time.sleep(0.2) or [], lambda *_: None, size=1))
+    before = asyncio.create_task(collection.lookups.read(lambda _: time.sleep(0.2), size=1))
     await asyncio.sleep(0.05)
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0.05)
-    mates = [asyncio.create_task(collection.lookups.ask(lambda _: [], fail, size=1)) for fail in fails]
+    mates = [asyncio.create_task(collection.lookups.read(fail, size=1)) for fail in fails]
     results = await asyncio.gather(listening, before, *mates, return_exceptions=True)
     return counts, results[0]
 
