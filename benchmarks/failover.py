@@ -19,7 +19,7 @@ from benchmarks.killing import held, wait_for_keys
 from benchmarks.running import Service
 from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.retrieval.collections import read_clock
-from service.storage import open_shared
+from service.storage import Visibility, open_shared
 from tests.postgres import PostgresServer
 
 WRITERS = 8
@@ -165,7 +165,7 @@ class Failover:
             record = reader.collection("c")
             rows = reader.rows_where(record.id)
             assert record.documents == len(rows) == sum(len(vector.numbers) for vector in reader.vectors(record.id))
-            present = reader.leave_out_expired(read_clock()).rows_where(record.id)
+            present = reader.seeing(Visibility(instant=read_clock())).rows_where(record.id)
             assert set(reader.ids(record.id, present)) == state.keys()
         self._documents = len(state)
 

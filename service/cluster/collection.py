@@ -30,6 +30,7 @@ from service.storage import (
     Extent,
     SharedStore,
     StorageError,
+    Visibility,
 )
 
 T = TypeVar("T")
@@ -115,13 +116,12 @@ class ShardedCollection(ReplicatedCollection):
                 yield ShardedSnapshot(
                     record,
                     metadata.view,
-                    stored if until is None else stored.leave_out_expired(until),
+                    stored if until is None else stored.seeing(Visibility(instant=until)),
                     metadata.version,
                     self._masks,
                     self.sample,
                     missing=metadata.missing,
                     expired_until=until,
-                    stored=None if until is None else stored,
                     metadata=metadata,
                 )
 

@@ -39,6 +39,7 @@ from service.storage import (
     RowNumbers,
     SharedStore,
     VersionChange,
+    Visibility,
     condition_digest,
 )
 
@@ -206,7 +207,7 @@ class MetadataCache:
                 until = max(edge for edge in edges if edge is not None)
                 changed = reader.expiring(collection, after=after, until=until).rows
             if expiry.start is not None:
-                expired = reader.leave_out_expired(expiry.start).count_expired(collection)
+                expired = reader.seeing(Visibility(instant=expiry.start)).count_expired(collection)
                 documents, keyless = record.documents - expired.documents, record.keyless - expired.keyless
                 record = replace(record, documents=documents, keyless=keyless)
         return record, extent, expiry, changed

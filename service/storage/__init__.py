@@ -110,8 +110,9 @@ from service.storage.records import (
     WriteAnswer,
     WriteRequest,
 )
-from service.storage.restricted import RestrictedReader, Restriction, join
+from service.storage.restricted import Restriction
 from service.storage.serialisation import find_nul
 from service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore, temporary_search
+from service.storage.visibility import ALL, Visibility

@@ -37,6 +37,7 @@ from service.storage.records import (
     TextSpan,
     WriteRequest,
 )
+from service.storage.visibility import Visibility
 
 Cursor: TypeAlias = tuple[int, ...]
 """A position in a scan of all texts; only the store that returned it can interpret the numbers."""
@@ -93,18 +94,19 @@ class Reader(Protocol):
 
     Attributes:
         gathered: the result of the `gather` of `Store.reading`.
+        visibility: which documents the reader sees; all of them at first.
     """
 
     gathered: Any
+    visibility: Visibility
 
-    def leave_out_expired(self, now: int) -> Reader:
-        """Return a reader of the same state that sees only the documents that have not expired at `now`.
+    def seeing(self, visibility: Visibility) -> Reader:
+        """Return a reader of the same state that sees other documents, in place of those that this one sees.
 
-        Documents with given row numbers are returned all the same, and so are columns. Ranks of full text count the
-        words of all stored documents.
-
-        Args:
-            now: microseconds of Unix time.
+        Documents with given row numbers are returned all the same: the caller has the numbers from this reader, or
+        from a lookup among visible documents. Columns are of all documents, since masks follow from them. A sample and
+        the counts of feedback and of expired documents heed no condition. Ranks of full text count the words of all
+        stored documents.
         """
 
     def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
@@ -114,7 +116,7 @@ class Reader(Protocol):
         """
 
     def count_expired(self, collection: int) -> ExpiredCounts:
-        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+        """Count the documents that have expired at the instant of this reader's visibility; none without an instant."""
 
     def collections_with_expired(self, now: int) -> list[int]:
         """Return the numbers of the collections that callers see and that may have expired documents."""
@@ -302,10 +304,11 @@ class Reader(Protocol):
 class Writer(Reader, Protocol):
     """A write transaction. Each method does all of its work, or none if it raises."""
 
-    def leave_out_expired(self, now: int) -> Writer:
-        """Return a writer of this transaction to which documents that have expired at `now` do not exist.
+    def seeing(self, visibility: Visibility) -> Writer:
+        """Return a writer of this transaction to which other documents than those exist.
 
-        A new document with the id of an expired one takes its place; then `Change.expired` names the old one.
+        A new document with the id of an expired one takes its place; then `Change.expired` names the old one. One with
+        the id of a hidden document, or that would be hidden, is refused.
         """
 
     def delete_expired(self, collection: int, now: int, limit: int) -> RowNumbers:

@@ -41,6 +41,7 @@ from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Masks, Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, DocumentChanged
 from service.storage import (
+    ALL,
     MAX_FEEDBACK,
     Change,
     CollectionDamaged,
@@ -57,6 +58,7 @@ from service.storage import (
     StorageError,
     Store,
     StoreUnavailable,
+    Visibility,
     Writer,
 )
 
@@ -162,7 +164,7 @@ class Collection:
             if view is not None:
                 return self._unexpired.at(view, expirations, now).view.n
             if record.has_expired(now):
-                return reader.leave_out_expired(now).usage(record.id).keys
+                return reader.seeing(Visibility(instant=now)).usage(record.id).keys
             self._unloaded_keys = reader.usage(record.id).keys
             return self._unloaded_keys
 
@@ -347,7 +349,7 @@ class Collection:
         if record.first_expiry is None:
             return reader
         now = self._clock()
-        return reader.leave_out_expired(now) if record.has_expired(now) else reader
+        return reader.seeing(Visibility(instant=now)) if record.has_expired(now) else reader
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
@@ -396,12 +398,11 @@ class Collection:
                 return Snapshot(
                     replace(record, documents=documents),
                     shown.view,
-                    reader.leave_out_expired(now),
+                    reader.seeing(Visibility(instant=now)),
                     version,
                     self._masks,
                     self.sample,
                     expired_until=shown.until,
-                    stored=reader,
                 )
         return Snapshot(record, view, reader, version, self._masks, self.sample)
 
@@ -493,6 +494,8 @@ class Collection:
                 raise DocumentChanged(min(gone))
             deleted = writer.delete_ids(self.record.id, delete) if delete else np.empty(0, dtype=np.int64)
             change = replace(writer.upsert(self.record.id, documents, mode=mode), deleted=len(deleted))
+            if within is not None and len(change.added):
+                within.check_quotas(writer)
             writer.keep_answer(once, change)
             skipped = set(change.skipped)
             documents = [document for document in documents if document.id not in skipped]
@@ -537,6 +540,8 @@ class Collection:
             writer.keep_answer(once, len(rows))
             if not added:
                 return 0
+            if within is not None:
+                within.check_quotas(writer)
             numbers = np.concatenate(added)
             expiring = find_expiring(numbers, written)
             self._publish_after(writer, add=build_rows(numbers, written), removed=rows, expiring=expiring)
@@ -619,12 +624,11 @@ class Collection:
     def _writing(
         self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
     ) -> Iterator[tuple[Writer, CollectionRecord, int]]:
-        """Open a write transaction, to which expired documents do not exist; yield it with the record and the time."""
+        """Open a write transaction of what the caller sees now; yield it with the record and the time."""
         with self._store.writing(once, deletes=deletes, collection=self.record.id) as writer:
             record, now = self._require_current(writer), self._clock()
-            if record.has_expired(now):
-                writer = writer.leave_out_expired(now)
-            yield writer if within is None else within.writer(writer), record, now
+            visible = Visibility(None if within is None else within.condition, now if record.has_expired(now) else None)
+            yield writer if visible == ALL else writer.seeing(visible), record, now
 
     def _require_current(self, writer: Writer) -> CollectionRecord:
         """Return the record as the writer sees it; raise CollectionMoved if another collection has taken its place."""

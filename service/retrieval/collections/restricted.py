@@ -31,7 +31,6 @@ from service.storage import (
     IdempotentWrite,
     Mode,
     Reader,
-    RestrictedReader,
     Restriction,
     Store,
 )
@@ -135,8 +134,7 @@ class RestrictedCollection:
         Args:
             record, reader: as `reading` yields them.
         """
-        whole = reader.whole if isinstance(reader, RestrictedReader) else reader
-        return self.whole.with_counts(record, whole)
+        return self.whole.with_counts(record, reader)
 
     def count_expired(self, record: CollectionRecord, reader: Reader) -> int:
         """Count the documents that have expired, but are not deleted yet; 0 for a caller that sees only a part.
@@ -161,7 +159,7 @@ class RestrictedCollection:
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """Open a reader of the caller's part, and yield it with the collection's record at the same instant."""
         with _without_ids(self.name, self.restriction.condition), self.whole.reading() as (record, reader):
-            yield record, self.restriction.reader(reader)
+            yield record, reader.seeing(reader.visibility.restrict(self.restriction.condition))
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -16,6 +16,7 @@ from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, Ro
 from service.retrieval.collections.null import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import (
+    ALL,
     ORDERING,
     CollectionRecord,
     Column,
@@ -25,10 +26,8 @@ from service.storage import (
     Instant,
     InvalidCondition,
     Reader,
-    RestrictedReader,
     RowNumbers,
     condition_digest,
-    join,
     parse_condition,
 )
 
@@ -401,7 +400,6 @@ class Snapshot:
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
         expired_until: the last instant at which a document expired, in microseconds of Unix time; None if none has.
-        stored: a reader of all documents, expired ones too, if the reader leaves some out.
     """
 
     record: CollectionRecord
@@ -412,7 +410,6 @@ class Snapshot:
     sample: KeySample
     missing: KeySummary | None = None
     expired_until: int | None = None
-    stored: Reader | None = None
     _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -424,12 +421,13 @@ class Snapshot:
         if condition is None:
             return self
         name = ("restricted", condition_digest(condition))
-        return self.once(name, lambda: replace(self, reader=RestrictedReader(self.reader, condition)))
+        visible = self.reader.visibility.restrict(condition)
+        return self.once(name, lambda: replace(self, reader=self.reader.seeing(visible)))
 
     @property
     def restriction(self) -> Condition | None:
         """The condition that all documents of a restricted snapshot pass; None for all documents."""
-        return self.reader.condition if isinstance(self.reader, RestrictedReader) else None
+        return self.reader.visibility.condition
 
     def passing(self, condition: Condition | None) -> AnyMask | None:
         """Return the mask of the rows that a question may attend to; None for all.
@@ -437,8 +435,7 @@ class Snapshot:
         Args:
             condition: the condition that the question adds; None for none.
         """
-        restriction = self.restriction
-        joined = condition if restriction is None else join(restriction, condition)
+        joined = condition if self.restriction is None else self.reader.visibility.joined(condition)
         return None if joined is None else self._mask(joined)
 
     def mask(self, condition: Condition) -> AnyMask:
@@ -446,7 +443,7 @@ class Snapshot:
 
         Calls with the same condition return the same object, so that their queries share a scan.
         """
-        joined = join(self.restriction, condition)
+        joined = self.reader.visibility.joined(condition)
         assert joined is not None
         return self._mask(joined)
 
@@ -503,9 +500,7 @@ class Snapshot:
         view = self.local_view
         assert view is not None
         # Masks and columns are cached for all callers and instants, so they are read from all documents.
-        reader = self.reader.whole if isinstance(self.reader, RestrictedReader) else self.reader
-        reader = reader if self.stored is None else self.stored
-        return Source(self.record.id, self.version, view, reader)
+        return Source(self.record.id, self.version, view, self.reader.seeing(ALL))
 
     def own(self) -> KeyBackground | None:
         """Return how similar the collection's keys are to each other (its own background); None for too few keys."""

@@ -55,6 +55,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
+from service.storage.restricted import RestrictedSearch, visible_kinds, visible_names
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -64,6 +65,7 @@ from service.storage.serialisation import (
     feedback_of,
     texts_of,
 )
+from service.storage.visibility import ALL, Visibility
 
 _Item = TypeVar("_Item")
 _TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
@@ -76,21 +78,25 @@ class Reader:
         connection: a connection in a transaction that sees one state; without one if there is a version.
         gathered: the result of the `gather` of `Store.reading`.
         version: the version of the one collection that is read; None for what the transaction sees.
-        now: leave out documents that have expired at this instant; None for all documents.
+        visibility: which documents are seen.
     """
 
     def __init__(
-        self, connection: Connection[Any], gathered: Any = None, version: int | None = None, now: int | None = None
+        self,
+        connection: Connection[Any],
+        gathered: Any = None,
+        version: int | None = None,
+        visibility: Visibility = ALL,
     ) -> None:
         self._connection = connection
         self.gathered = gathered
-        self._version, self._now = version, now
+        self.visibility, self._version, self._now = visibility, version, visibility.instant
         self._stored = LIVING if version is None else living_at(version)
-        self._living = format_unexpired(self._stored, now)
+        self._living = format_unexpired(self._stored, self._now)
 
-    def leave_out_expired(self, now: int) -> Reader:
-        """Return a reader of the same state that sees only the documents that have not expired at `now`."""
-        return Reader(self._connection, self.gathered, self._version, now)
+    def seeing(self, visibility: Visibility) -> Reader:
+        """Return a reader of the same state that sees other documents."""
+        return Reader(self._connection, self.gathered, self._version, visibility)
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection that callers see, ordered by name."""
@@ -199,10 +205,10 @@ class Reader:
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
-        if ids is None and condition is None:
+        if ids is None and self.visibility.joined(condition) is None:
             stored = self._count_stored(collection)
             return stored - self.count_expired(collection).documents
-        where = both(with_ids(ids), where_passes(condition, collection))
+        where = both(with_ids(ids), self._passes(condition, collection))
         statement = f"SELECT count(*) FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
         with work_memory(self._connection):
             return int(self._all(statement, collection, *where.parameters)[0][0])
@@ -259,7 +265,7 @@ class Reader:
         return last, following
 
     def count_expired(self, collection: int) -> ExpiredCounts:
-        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+        """Count the documents that have expired at the instant of this reader's visibility; none without an instant."""
         if self._now is None:
             return ExpiredCounts()
         statement = (
@@ -279,7 +285,7 @@ class Reader:
 
     def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
         """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
-        where, width = where_passes(condition, collection), self._collection("id", collection).settings.dimension or 0
+        where, width = self._passes(condition, collection), self._collection("id", collection).settings.dimension or 0
         statement = (
             f"SELECT count(*), count(*) FILTER (WHERE keys = 0), coalesce(sum(keys), 0), {_TEXT_BYTES}"
             f" FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
@@ -295,7 +301,7 @@ class Reader:
 
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""
-        distinct, where = list(dict.fromkeys(filter(is_utf8, ids))), where_passes(condition, collection)
+        distinct, where = list(dict.fromkeys(filter(is_utf8, ids))), self._passes(condition, collection)
         return document_rows.existing(self._connection, collection, distinct, both(Expression(self._living), where))
 
     def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
@@ -340,7 +346,7 @@ class Reader:
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
     ) -> RowNumbers:
         """Return the row numbers int64[n], from `first` to `last`, of the documents that match; ascending."""
-        where = where_passes(condition, collection)
+        where = self._passes(condition, collection)
         statement = (
             'SELECT array_agg(documents."row") FROM softkv.documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
             f" AND {self._living} AND {where.sql}"
@@ -361,10 +367,14 @@ class Reader:
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """Return at most `limit` names of metadata fields after `after`, ordered by code point."""
+        if self.visibility.condition is not None:
+            return visible_names(self, collection, after, limit)
         return read_names(self._connection, collection, after and after.partition(NUL)[0], limit, self._living)
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
         """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
+        if self.visibility.condition is not None:
+            return visible_kinds(self, collection, name)
         return read_kinds(self._connection, collection, name, self._living)
 
     def field_facts(
@@ -382,7 +392,8 @@ class Reader:
             values: how many distinct values to list: most frequent first, then in the order of values.
             after: list the values after this one.
         """
-        rows = None if condition is None else numbers(self.rows_where(collection, condition))
+        every = self.visibility.joined(condition) is None
+        rows = None if every else numbers(self.rows_where(collection, condition))
         return [read_facts(self._connection, collection, name, rows, values, after, self._living) for name in names]
 
     def vectors(
@@ -401,7 +412,7 @@ class Reader:
             first, last: the range of row numbers to read.
         """
         rows = self.rows_where(collection, first=first, last=last)
-        is_complete = not first and last is None and self._now is None
+        is_complete = not first and last is None and self.visibility == ALL
         if is_complete and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
@@ -485,18 +496,24 @@ class Reader:
     ) -> list[StoredDocument]:
         """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         after_id = TRUE if after is None else Expression("documents.id > %s", (after.partition(NUL)[0],))
-        where = both(with_ids(ids), after_id, where_passes(condition, collection))
+        where = both(with_ids(ids), after_id, self._passes(condition, collection))
         statement = (
             f"SELECT {TEXT_COLUMNS} FROM softkv.documents WHERE collection = %s AND {self._living} AND {where.sql}"
             " ORDER BY documents.id LIMIT %s"
         )
-        with nullcontext() if condition is None else work_memory(self._connection):
+        with nullcontext() if self.visibility.joined(condition) is None else work_memory(self._connection):
             rows = self._all(statement, collection, *where.parameters, limit)
         return [texts_of(row) for row in rows]
 
-    def search(self, collection: int) -> Search:
+    def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
-        return Search(self._connection, self._collection("id", collection).id, self._living)
+        search = Search(self._connection, self._collection("id", collection).id, self._living)
+        condition = self.visibility.condition
+        return search if condition is None else RestrictedSearch(search, condition)
+
+    def _passes(self, condition: Condition | None, collection: int) -> Expression:
+        """Compile a condition and that of this reader's visibility to SQL; `_living` has the instant."""
+        return where_passes(self.visibility.joined(condition), collection)
 
     def _collection(self, column: str, value: str | int, lock: str = "") -> CollectionRecord:
         if isinstance(value, str) and NUL in value:

@@ -29,7 +29,9 @@ from service.storage.records import (
     WriteAnswer,
     WriteRequest,
 )
+from service.storage.restricted import upsert_visible
 from service.storage.serialisation import NUL, SETTINGS_COLUMNS, feedback_row, settings_row
+from service.storage.visibility import ALL, Visibility
 from service.storage.writes import Upsert, refuse_fixed
 
 EXPIRY_LOCK = id_hash("delete expired documents")
@@ -41,13 +43,13 @@ class Writer(Reader):
     A transaction that writes documents locks the row of their collection, so that versions are committed in order.
     """
 
-    def __init__(self, connection: Connection[Any], now: int | None = None) -> None:
-        super().__init__(connection, now=now)
+    def __init__(self, connection: Connection[Any], visibility: Visibility = ALL) -> None:
+        super().__init__(connection, visibility=visibility)
         self.callbacks: list[Callable[[], object]] = []
 
-    def leave_out_expired(self, now: int) -> Writer:
-        """Return a writer of this transaction to which documents that have expired at `now` do not exist."""
-        writer = Writer(self._connection, now)
+    def seeing(self, visibility: Visibility) -> Writer:
+        """Return a writer of this transaction to which other documents than those exist."""
+        writer = Writer(self._connection, visibility)
         writer.callbacks = self.callbacks
         return writer
 
@@ -298,8 +300,10 @@ class Writer(Reader):
         Stored documents with the same ids are replaced, or kept with the mode "skip".
 
         Sets the collection's widths if they are None. Raises DocumentsExist (mode "create"),
-        DocumentsRepeated, WidthMismatch or Unstorable.
+        DocumentsRepeated, WidthMismatch, Unstorable or OutsideFilter.
         """
+        if self.visibility.condition is not None:
+            return upsert_visible(self, collection, documents, mode)
         record = self.lock_collection(collection)
         upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
         expired = self._find_expired(collection, upsert.documents)

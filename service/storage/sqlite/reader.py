@@ -33,6 +33,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
+from service.storage.restricted import RestrictedSearch, visible_kinds, visible_names
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -55,6 +56,7 @@ from service.storage.sqlite.statements import (
     marks,
     parse_numbers,
 )
+from service.storage.visibility import ALL, Visibility
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from scanning the whole collection for a few of its rows.
@@ -66,15 +68,15 @@ _Item = TypeVar("_Item")
 class Reader:
     """One consistent state of the store, for one thread, within the block that opened it."""
 
-    def __init__(self, connection: Connection, gathered: Any = None, now: int | None = None) -> None:
+    def __init__(self, connection: Connection, gathered: Any = None, visibility: Visibility = ALL) -> None:
         self._connection = connection
         self.gathered = gathered
-        self._now = now
-        self._unexpired = document_rows.EVERY if now is None else Expression(format_unexpired(now))
+        self.visibility, self._now = visibility, visibility.instant
+        self._unexpired = document_rows.EVERY if self._now is None else Expression(format_unexpired(self._now))
 
-    def leave_out_expired(self, now: int) -> Reader:
-        """Return a reader of the same state that sees only the documents that have not expired at `now`."""
-        return Reader(self._connection, self.gathered, now)
+    def seeing(self, visibility: Visibility) -> Reader:
+        """Return a reader of the same state that sees other documents."""
+        return Reader(self._connection, self.gathered, visibility)
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection that callers see, ordered by name."""
@@ -165,7 +167,7 @@ class Reader:
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
-        if ids is None and condition is None:
+        if ids is None and self.visibility.joined(condition) is None:
             row = self._connection.execute("SELECT documents FROM collections WHERE id = ?", (collection,)).fetchone()
             stored = 0 if row is None else int(row[0])
             return stored - self.count_expired(collection).documents
@@ -240,10 +242,14 @@ class Reader:
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """Return at most `limit` names of metadata fields after `after`, ordered by code point."""
+        if self.visibility.condition is not None:
+            return visible_names(self, collection, after, limit)
         return read_names(self._connection, collection, after, limit, self._now)
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
         """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
+        if self.visibility.condition is not None:
+            return visible_kinds(self, collection, name)
         return read_kinds(self._connection, collection, name, self._now)
 
     def field_facts(
@@ -261,7 +267,7 @@ class Reader:
             values: how many distinct values to list: most frequent first, then in the order of values.
             after: list the values after this one.
         """
-        every = condition is None and self._now is None
+        every = self.visibility.joined(condition) is None and self._now is None
         rows = None if every else format_numbers(self.rows_where(collection, condition))
         return [read_facts(self._connection, collection, name, rows, values, after) for name in names]
 
@@ -284,6 +290,9 @@ class Reader:
             CollectionDamaged: the collection lacks some of its documents.
         """
         record = self._collection("id", collection)
+        if self.visibility.condition is not None:
+            visible = self.rows_where(collection)
+            among = visible if among is None else np.intersect1d(visible, among, assume_unique=True)
         rows = document_rows.rows_of(self._connection, collection, among, self._unexpired)
         if among is None and self._now is None and len(rows) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
@@ -379,14 +388,17 @@ class Reader:
         for chunk in _chunks([identity for identity in ids if after is None or identity > after]):
             if len(documents) == limit:
                 break
-            matching = chunk if condition is None else list(self.existing(collection, chunk, condition=condition))
+            every = self.visibility.joined(condition) is None
+            matching = chunk if every else list(self.existing(collection, chunk, condition=condition))
             where = _and(_has_id(matching), self._unexpired)
             documents += self._page(collection, where, limit - len(documents))
         return documents
 
-    def search(self, collection: int) -> Search:
+    def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
-        return Search(self._connection, self._collection("id", collection).id, self._now)
+        search = Search(self._connection, self._collection("id", collection).id, self._now)
+        condition = self.visibility.condition
+        return search if condition is None else RestrictedSearch(search, condition)
 
     def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
         """Return the documents that expire, expired ones too, with row numbers from `first` on.
@@ -398,7 +410,7 @@ class Reader:
         return ExpiryRows(expiring.rows[later], expiring.expires[later])
 
     def count_expired(self, collection: int) -> ExpiredCounts:
-        """Count the documents that this reader leaves out; none unless `leave_out_expired` has returned it."""
+        """Count the documents that have expired at the instant of this reader's visibility; none without an instant."""
         if self._now is None:
             return ExpiredCounts()
         return document_rows.count_expired(self._connection, collection, self._now)
@@ -411,6 +423,8 @@ class Reader:
         return [number for (number,) in rows]
 
     def _where(self, condition: Condition | None, collection: int) -> Expression:
+        """Compile a condition and the visibility of this reader to SQL."""
+        condition = self.visibility.joined(condition)
         if condition is None:
             return self._unexpired
         where = compile_condition(condition, collection)

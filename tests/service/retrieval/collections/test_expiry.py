@@ -21,6 +21,7 @@ from service.retrieval.collections import AnyCollection, Catalogue, SharedCatalo
 from service.retrieval.collections.expiry import NEVER, UnexpiredViews
 from service.retrieval.documents import ExpirySweep
 from service.storage import (
+    ALL,
     Comparison,
     DiskFull,
     DocumentRecord,
@@ -419,7 +420,7 @@ def test_nothing_is_added_where_nothing_expires(tmp_path):
         collection._clock = clock
         with collection.snapshot() as snapshot:
             assert snapshot.view is collection._memory.view
-            assert snapshot.stored is None
+            assert snapshot.reader.visibility == ALL
         with collection.reading():
             pass
 

@@ -17,9 +17,9 @@ from service.storage import (
     DocumentsExist,
     OutsideFilter,
     QuotaExceeded,
-    RestrictedReader,
     Restriction,
     Store,
+    Visibility,
     parse_condition,
 )
 from tests.service.storage.making import collection, document
@@ -68,7 +68,7 @@ def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
     alone = collection(shared, made({name: contents[name] for name in visible}), "alone")
     names = [*contents, "none"]
     with shared.reading() as whole:
-        part = RestrictedReader(whole, condition)
+        part = whole.seeing(Visibility(condition))
         assert [record.id for record in part.page(number)] == visible
         assert part.usage(number) == whole.usage(alone)
         assert part.usage(number, asked) == whole.usage(alone, asked)
@@ -115,14 +115,14 @@ def test_a_writer_leaves_all_others_as_they_are_or_writes_nothing(
     before = others()
     hidden = {name for name, _ in before}
     with suppress(OutsideFilter, DocumentsExist), shared.writing() as writer:
-        part = Restriction(condition).writer(writer)
+        part = writer.seeing(Visibility(condition))
         change = part.upsert(number, made(new), mode=mode)
         assert not hidden & new.keys()
         assert part.existing(number, list(new)).keys() == new.keys()
         assert len(change.added) + len(change.skipped) == len(new)
     assert others() == before
     with shared.writing() as writer:
-        part = Restriction(condition).writer(writer)
+        part = writer.seeing(Visibility(condition))
         part.delete_ids(number, [*contents, *new])
         part.delete_where(number, Comparison("id", ">=", ""))
     assert others() == before
@@ -150,7 +150,9 @@ def test_quotas_hold_over_the_collections_of_the_prefixes(store: Store, conditio
 
     def write(number: int, *names: str) -> None:
         with store.writing(collection=number) as writer:
-            restriction.writer(writer).upsert(number, [document(name, metadata=tenant) for name in names])
+            part = writer.seeing(Visibility(condition))
+            part.upsert(number, [document(name, metadata=tenant) for name in names])
+            restriction.check_quotas(part)
 
     write(one, "1", "2")
     with store.writing() as writer:
