@@ -171,9 +171,9 @@ test-alone: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS
 test-lowest test-newest: test-%:
 	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
-# The thorough tests, those with other marks too.
+# The thorough tests, those with other marks too, and all properties with many examples.
 test-nightly: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
-	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY)) and not ($(CLUSTERED))' $(NONE_IS_FINE)
+	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY) or hypothesis) and not ($(CLUSTERED))' --hypothesis-profile=night $(NONE_IS_FINE)
 	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
 
 # With PostgreSQL, and Ray in several processes.

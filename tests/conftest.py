@@ -19,12 +19,15 @@ from tests.machine_code import KEPT
 from tests.marks import selects
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
+from tests.thorough import NIGHT
 
 # The duration of an example depends on the machine and its other work.
 untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.register_profile("explore", untimed)
 # A run shows what changed since the last one: it tries the same examples, until the test or what it tests is another.
-hypothesis.settings.register_profile("repeat", untimed, derandomize=True)
+# It tries few of them, and `make test-nightly` many.
+hypothesis.settings.register_profile("repeat", untimed, derandomize=True, max_examples=30)
+hypothesis.settings.register_profile(NIGHT, untimed, derandomize=True, max_examples=300)
 hypothesis.settings.load_profile("repeat")
 
 

@@ -10,6 +10,7 @@ from attention import NORMALISERS, SIMILARITIES, attend, merge, partial, recall
 from attention.recurrent import RecurrentArchitecture
 from attention.recurrent import initial as recurrent
 from attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, map_arrays
+from tests.thorough import crossed
 
 B, M, N, D, D_V = 2, 3, 7, 5, 4
 SIZES = Architecture(d_model=15, n_heads=5, d_ff=11, n_layers=2, norm_first=False)
@@ -48,9 +49,13 @@ def same(put, actual, expected):
     np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.1, 1.0, np.inf])
-@pytest.mark.parametrize("normaliser", NORMALISERS)
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@crossed(
+    {
+        "temperature": [0.0, 0.1, 1.0, np.inf],
+        "normaliser": NORMALISERS,
+        "similarity": SIMILARITIES,
+    }
+)
 def test_attention(random, put, similarity, normaliser, temperature):
     query, key, value = inputs(random)
     mask, bias = random.random((M, N)) > 0.3, random.normal(size=(M, N))

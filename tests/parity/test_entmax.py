@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from attention import attend, entmax15, sparsemax
+from tests.thorough import examples
 
 PAIRS = {"sparsemax": (sparsemax, entmax.sparsemax), "entmax15": (entmax15, entmax.entmax15)}
 BATCH, M, N, D, D_V = 2, 3, 13, 5, 7
 
-properly = settings(deadline=None, max_examples=60, derandomize=True)
+properly = settings(deadline=None, max_examples=examples(60), derandomize=True)
 logits = hnp.arrays(np.float64, (M, N), elements=st.floats(-5, 5, width=32) | st.integers(-2, 2).map(float))
 
 

@@ -19,7 +19,13 @@ TEXTS = ["the dog", "", "the dog chased a cat across the street, and the river!"
 TEXTS += ["tree " * n for n in (2, 3, 4, 9, 12)]
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(thorough(f"{name} wide") for name in FAMILIES)])
+NIGHTLY = ("labse", "xlm-roberta", "llama", "mistral", "qwen2", "gemma")
+"""Families that differ little from another one, which is tried by day."""
+BY_DAY = [name for name in FAMILIES if name not in NIGHTLY]
+CHECKPOINTS = [*BY_DAY, *map(thorough, NIGHTLY), *(thorough(f"{name} wide") for name in FAMILIES)]
+
+
+@pytest.fixture(scope="module", params=CHECKPOINTS)
 def folder(request, tmp_path_factory):
     name, _, wide = request.param.partition(" ")
     return save(name, tmp_path_factory.mktemp(name), WIDE if wide else SMALL)

@@ -8,6 +8,7 @@ import pytest
 from attention import attend
 from attention.lookup import Question, answers
 from tests.parity.memories import piecemeal
+from tests.thorough import crossed
 
 RNG = np.random.default_rng(5)
 N, M, D, D_V = 103, 7, 11, 13
@@ -20,9 +21,13 @@ def view(request):
     return piecemeal(request.param, KEYS, VALUES).view
 
 
-@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-@pytest.mark.parametrize("temperature", [0, 1e-30, 0.05, 1, 1e6, np.inf])
-@pytest.mark.parametrize("null", [None, 0.3])
+@crossed(
+    {
+        "normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"],
+        "temperature": [0, 1e-30, 0.05, 1, 1e6, np.inf],
+        "null": [None, 0.3],
+    }
+)
 def test_weights_output_and_evidence(view, normaliser, temperature, null):
     allowed = RNG.random(N) < 0.8
     mask = view.mask(np.flatnonzero(allowed))

@@ -10,7 +10,7 @@ import pytest
 from attention import attend
 from attention.lookup import Bias, Limits, Memory, Question, answers, sweep
 from tests.parity.memories import piecemeal
-from tests.thorough import thorough
+from tests.thorough import crossed, thorough
 
 RNG = np.random.default_rng(24)
 N, M, D, D_V = 103, 4, 11, 5
@@ -48,9 +48,13 @@ def bias_of(view, bias):
     return Bias.of(view, np.append(rows, [5000, 1003]), np.append(bias[rows], [9.0, 9.0]))
 
 
-@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-@pytest.mark.parametrize("kind", BIASES)
-@pytest.mark.parametrize("null", [None, 0.3])
+@crossed(
+    {
+        "normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"],
+        "kind": BIASES,
+        "null": [None, 0.3],
+    }
+)
 def test_weights_output_and_evidence(view, limits, kind, normaliser, null):
     for temperature in TEMPERATURES:
         held(replace(view, limits=limits), kind, normaliser, temperature, null)

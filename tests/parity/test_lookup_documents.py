@@ -10,6 +10,7 @@ import pytest
 
 from attention import attend
 from attention.lookup import Auto, Background, Memory, Question, Rows, answers, sweep
+from tests.thorough import crossed
 
 RNG = np.random.default_rng(7)
 SIZES = np.concatenate([RNG.integers(1, 6, 40), [67, 1, 1, 2]])
@@ -51,9 +52,13 @@ def summed(owners, answer):
     return documents
 
 
-@pytest.mark.parametrize("normaliser", NORMALISERS)
-@pytest.mark.parametrize("temperature", [0, 1e-30, 0.05, 1, 1e6, np.inf])
-@pytest.mark.parametrize("null", [None, 0.3, Background(0.0, 0.2)])
+@crossed(
+    {
+        "normaliser": NORMALISERS,
+        "temperature": [0, 1e-30, 0.05, 1, 1e6, np.inf],
+        "null": [None, 0.3, Background(0.0, 0.2)],
+    }
+)
 def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperature, null):
     grouped, alone = views
     documents = np.sort(RNG.choice(FIRST, 35, replace=False))

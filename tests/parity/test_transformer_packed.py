@@ -20,6 +20,7 @@ from attention.transformer import (
     initial,
     map_arrays,
 )
+from tests.thorough import crossed
 
 N_VOCABULARY, N_POSITIONS = 101, 43
 
@@ -50,9 +51,13 @@ def padded(tokens, lengths):
 LENGTHS = [[1], [43], [5, 5, 5], [7, 2, 7, 31, 2, 2, 43, 1], list(range(1, 44))]
 
 
-@pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize("norm_first", [False, True])
-@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "silu"])
+@crossed(
+    {
+        "lengths": LENGTHS,
+        "norm_first": [False, True],
+        "activation": ["gelu", "gelu_tanh", "relu", "silu"],
+    }
+)
 def test_packed_is_the_definition(lengths, norm_first, activation):
     encoder = model(activation, norm_first)
     tokens, lengths = texts(lengths)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from attention import SIMILARITIES as FUNCTIONS
 from attention import attend
+from tests.thorough import examples
 
 BATCH, M, N, D, D_V = 2, 3, 7, 5, 11
 
@@ -43,7 +44,7 @@ everything = {
     "normaliser": normalisers,
 }
 
-properly = settings(deadline=None, max_examples=40, derandomize=True)
+properly = settings(deadline=None, max_examples=examples(40), derandomize=True)
 
 
 @given(**everything)

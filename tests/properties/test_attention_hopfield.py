@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from attention import ParameterError, attend, energy, recall
+from tests.thorough import examples
 
 BATCH, M, N, D, STEPS = 2, 3, 11, 7, 5
 SIMILARITIES = ["dot", "scaled_dot", "gaussian"]
 
-properly = settings(deadline=None, max_examples=60, derandomize=True)
+properly = settings(deadline=None, max_examples=examples(60), derandomize=True)
 similarities = st.sampled_from(SIMILARITIES)
 temperatures = st.sampled_from([0.0, 1e-30, 1e-3, 0.1, 1.0, 30.0, 1e9, math.inf])
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from attention import attend, merge, partial
+from tests.thorough import examples
 
 M, N, D, D_V = 3, 13, 5, 2
 
-properly = settings(deadline=None, max_examples=40, derandomize=True)
+properly = settings(deadline=None, max_examples=examples(40), derandomize=True)
 
 temperatures = st.sampled_from([0.0, 1e-30, 1e-9, 0.05, 1.0, 1e6, math.inf])
 # Small integers: many similarities tie, and every product is exact in any order.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.attention.lookup.shards.remote.hosts import afar
 from tests.properties import test_lookup_parts as parts
 from tests.properties.test_lookup_parts import FEW, SPLITS, Split, check_temperatures
+from tests.thorough import examples
 
 
 class Elsewhere(Split):
@@ -28,7 +29,7 @@ class Elsewhere(Split):
 CASES = {**{name: some for name, some in SPLITS.items() if name != "parts"}, "split": SPLITS["parts"]}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(**CASES, sampled=st.booleans())
 def test_any_split_among_holders_answers_as_one_view_does(seed, rows, split, similarity, several, sampled):
     elsewhere = Elsewhere(seed, rows, split, similarity, several, sampled)

@@ -22,6 +22,7 @@ from attention.lookup import (
     cover_missing_rows,
 )
 from attention.normalisers import NORMALISERS
+from tests.thorough import examples
 
 TEMPERATURES = (0.0, 1e-30, 1e-6, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0, 1e6, math.inf)
 
@@ -213,7 +214,7 @@ def held(collection, question, passing, answer, coverage):
 
 
 @given(**COLLECTIONS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_answer_over_all_rows_lies_within_the_certificate(**drawn):
     check(Partly(**drawn), drawn["seed"] + 1)
 

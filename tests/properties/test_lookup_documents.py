@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from attention.lookup import Limits, Memory, Question, Rows, answer
 from attention.lookup.memory import rows as owners_module
 from attention.lookup.memory import statistics as facts_module
+from tests.thorough import examples
 
 QUERY = np.array([1.0, 20.0, 400.0]) / 1000
 
@@ -98,7 +99,10 @@ class Histories(RuleBasedStateMachine):
         assert mask is not None or max(other_lengths, default=0) <= facts.most_keys
 
 
+@pytest.mark.hypothesis
 def test_histories(monkeypatch):
     for module in (owners_module, facts_module):
         monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 2)
-    run_state_machine_as_test(Histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(
+        Histories, settings=settings(max_examples=examples(40), stateful_step_count=15, deadline=None)
+    )

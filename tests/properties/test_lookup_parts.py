@@ -23,6 +23,7 @@ from attention.lookup import (
     sweep,
 )
 from attention.lookup.question import mask_forbidden
+from tests.thorough import examples
 
 LOOSER, FEW = 1.1, 0.01
 """So many times the bound of one part at most, but for a share of few: samples differ, so other rows are looked up."""
@@ -235,7 +236,7 @@ def check_temperatures(split):
     assert results[1].temperature == pytest.approx(results[0].temperature, rel=0.02, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(**SPLITS)
 def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, several):
     split = Split(seed, rows, parts, similarity, several)

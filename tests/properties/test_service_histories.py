@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.app import create_app
 from service.settings import Settings
+from tests.thorough import examples
 
 D = 3
 identifiers = st.sampled_from(["a", "b", "c", "d/e", "ü", "f"])
@@ -203,6 +204,6 @@ def softmax(similarity: dict[Any, float], null: float, temperature: float) -> tu
 
 
 Histories.TestCase.settings = settings(
-    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(20), stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestHistories = pytest.mark.thorough(Histories.TestCase)

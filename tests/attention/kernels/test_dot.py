@@ -25,6 +25,7 @@ from attention.kernels.dot import (
 )
 from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, put_rows, rows_room
 from attention.kernels.machine_code import targets_of, this_target
+from tests.thorough import crossed
 
 BLOCKS = (1, 2, 4)
 FEATURES = llvm.get_host_cpu_features()
@@ -149,10 +150,14 @@ def test_a_body_for_arm_is_exact_in_an_emulator(feature, tmp_path):
         products = products[len(expected) :]
 
 
-@pytest.mark.parametrize("fine", [True, False])
-@pytest.mark.parametrize("width", [1, 4, 37, 64])
-@pytest.mark.parametrize("queries", [1, 5, 17])
-@pytest.mark.parametrize("feature", [*INSTRUCTIONS, "none"])
+@crossed(
+    {
+        "fine": [True, False],
+        "width": [1, 4, 37, 64],
+        "queries": [1, 5, 17],
+        "feature": [*INSTRUCTIONS, "none"],
+    }
+)
 def test_packed_queries_are_their_codes(feature, queries, width, fine):
     instruction = INSTRUCTIONS.get(feature, ANY)
     top = FINE_LEVELS if fine else LEVELS

@@ -12,6 +12,7 @@ from attention.kernels.amx import amx_usable
 from attention.kernels.dot import INSTRUCTION
 from attention.kernels.key_passes import accumulate, fill_histogram, pack_queries, sample_top
 from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
+from tests.thorough import crossed, examples
 
 f32 = np.float32
 BASE = 1000
@@ -62,15 +63,18 @@ def middle(similarities):
 
 
 SHAPES = [(1, 1), (63, 3), (64, 4), (65, 37), (130, 64), (1000, 100)]
-passes = pytest.mark.parametrize(("rows", "width"), SHAPES)
-queries_of = pytest.mark.parametrize(("queries", "fine"), [(1, True), (3, True), (1, False), (17, False), (40, False)])
+QUERIES = [(1, True), (3, True), (1, False), (17, False), (40, False)]
 
 
-@passes
-@queries_of
-@pytest.mark.parametrize("mask", [True, False])
-@pytest.mark.parametrize("addends", [True, False])
-@pytest.mark.parametrize("temperature", [0.5, 20.0, np.inf])
+@crossed(
+    {
+        "rows, width": SHAPES,
+        "queries, fine": QUERIES,
+        "mask": [True, False],
+        "addends": [True, False],
+        "temperature": [0.5, 20.0, np.inf],
+    }
+)
 def test_rows_that_reach_the_threshold_are_listed_and_the_rest_summed(
     rows, width, queries, fine, mask, addends, temperature
 ):
@@ -95,9 +99,13 @@ def test_rows_that_reach_the_threshold_are_listed_and_the_rest_summed(
             assert (weights[query, rows:] == 9).all()
 
 
-@passes
-@queries_of
-@pytest.mark.parametrize("addends", [True, False])
+@crossed(
+    {
+        "rows, width": SHAPES,
+        "queries, fine": QUERIES,
+        "addends": [True, False],
+    }
+)
 def test_rows_below_the_threshold_are_counted_in_their_bins(rows, width, queries, fine, addends):
     keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
@@ -120,7 +128,7 @@ def test_rows_below_the_threshold_are_counted_in_their_bins(rows, width, queries
         )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(rows=st.integers(1, 700), capacity=st.integers(64, 200), seed=st.integers(0, 99), tally=st.booleans())
 def test_a_pass_stops_before_a_list_is_too_short_and_goes_on_where_it_stopped(rows, capacity, seed, tally):
     keys, codes = keys_of(rows, 5, share=0.9, seed=seed)
@@ -175,10 +183,14 @@ def test_at_temperature_0_rows_below_the_threshold_weigh_next_to_nothing():
     assert np.isfinite(sums).all()
 
 
-@passes
-@queries_of
-@pytest.mark.parametrize("size", [1, 4, 70])
-@pytest.mark.parametrize("addends", [True, False])
+@crossed(
+    {
+        "rows, width": SHAPES,
+        "queries, fine": QUERIES,
+        "size": [1, 4, 70],
+        "addends": [True, False],
+    }
+)
 def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size, addends):
     keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)

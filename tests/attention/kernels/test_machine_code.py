@@ -18,6 +18,7 @@ from attention.kernels import dispatch, machine_code
 from attention.kernels.dot import INSTRUCTIONS
 from attention.kernels.machine_code import TARGETS, targets_of, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[3]
 
@@ -49,27 +50,27 @@ def kept(directory, target=""):
     return int(source), int(made), name
 
 
-def test_after_preparing_nothing_is_left_to_compile(tmp_path):
+@pytest.mark.parametrize("similarity", ["cosine", thorough("dot"), thorough("gaussian")])
+def test_after_preparing_nothing_is_left_to_compile(tmp_path, similarity):
     from attention.kernels.cpu import KERNELS
 
     prepare()
     assert len(KERNELS) > 8
     made = {kernel: list(kernel.signatures) for kernel, _ in KERNELS}
     random = np.random.default_rng(0)
-    for similarity in ("cosine", "dot", "gaussian"):
-        memory = Memory(similarity, tmp_path)
-        keys, values = (random.standard_normal((70_000, width), dtype=np.float32) for width in (400, 7))
-        memory.publish(add=Rows(np.arange(70_000), keys, values))
-        view = memory.publish(remove=np.arange(0, 70_000, 7))
-        few, many = view.mask(np.arange(3000)), view.mask(np.arange(69_000))
-        for mask in (None, few, many):
-            for count in (1, 5, 17):
-                questions = [Question(random.standard_normal(400), 0.3, mask=mask) for _ in range(count)]
-                answers(view, questions)
-            answers(view, [Question(keys[0], 0.3, mask=mask, output=False, top_p=0.5)])
-            answers(view, [Question(keys[0], Auto(9), mask=mask)])
-            answers(view, [Question(keys[0], 0.3, mask=mask, normaliser="sparsemax")])
-            sweep(view, Question(keys[0], 0.3, mask=mask), [0, 0.1, 1.0])
+    memory = Memory(similarity, tmp_path)
+    keys, values = (random.standard_normal((70_000, width), dtype=np.float32) for width in (400, 7))
+    memory.publish(add=Rows(np.arange(70_000), keys, values))
+    view = memory.publish(remove=np.arange(0, 70_000, 7))
+    few, many = view.mask(np.arange(3000)), view.mask(np.arange(69_000))
+    for mask in (None, few, many):
+        for count in (1, 5, 17):
+            questions = [Question(random.standard_normal(400), 0.3, mask=mask) for _ in range(count)]
+            answers(view, questions)
+        answers(view, [Question(keys[0], 0.3, mask=mask, output=False, top_p=0.5)])
+        answers(view, [Question(keys[0], Auto(9), mask=mask)])
+        answers(view, [Question(keys[0], 0.3, mask=mask, normaliser="sparsemax")])
+        sweep(view, Question(keys[0], 0.3, mask=mask), [0, 0.1, 1.0])
     for kernel, arguments in KERNELS:
         assert made[kernel][:1] == [tuple(arguments)], kernel
         assert kernel.signatures == made[kernel], kernel

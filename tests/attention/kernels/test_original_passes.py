@@ -7,6 +7,7 @@ import pytest
 
 from attention.kernels import in_numpy, original_passes
 from attention.lookup.codes.quantisation import quantise
+from tests.thorough import crossed
 
 N = 60
 
@@ -17,9 +18,13 @@ def data_of(width, queries=3):
     return random, vectors, random.standard_normal((queries, width))
 
 
-@pytest.mark.parametrize("width", [1, 3, 4, 17, 64, 100])
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
-@pytest.mark.parametrize("queries", [1, 2, 5])
+@crossed(
+    {
+        "width": [1, 3, 4, 17, 64, 100],
+        "count": [0, 1, 3, 4, 5, 59],
+        "queries": [1, 2, 5],
+    }
+)
 def test_all_products_match_each_query_with_each_selected_row(width, count, queries):
     random, vectors, vectors_of_queries = data_of(width, queries)
     rows = random.integers(0, N, count)
@@ -76,9 +81,13 @@ def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("twin", [original_passes, in_numpy])
-@pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
-@pytest.mark.parametrize("scale", [1e-42, 1e-38, 1.0, 1e38])
+@crossed(
+    {
+        "twin": [original_passes, in_numpy],
+        "width": [1, 3, 17, 64, 101],
+        "scale": [1e-42, 1e-38, 1.0, 1e38],
+    }
+)
 def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
     _, vectors, _ = data_of(width)
     vectors = (np.tile(vectors, (5, 1)) / np.abs(vectors).max() * scale).astype(np.float32)
@@ -96,10 +105,14 @@ def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
     np.testing.assert_allclose(total - 1, residuals.sum(axis=0), rtol=1e-11, atol=1e-13 * max(scale, 1))
 
 
-@pytest.mark.parametrize("twin", [original_passes, in_numpy])
-@pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
-@pytest.mark.parametrize("count", [0, 1, 2, 5, 300])
-@pytest.mark.parametrize("scale", [1e-38, 1.0, 1e30])
+@crossed(
+    {
+        "twin": [original_passes, in_numpy],
+        "width": [1, 3, 17, 64, 101],
+        "count": [0, 1, 2, 5, 300],
+        "scale": [1e-38, 1.0, 1e30],
+    }
+)
 def test_the_residual_sum_matches_the_rounding_of_codes(twin, width, count, scale):
     random, vectors, _ = data_of(width)
     vectors *= np.float32(scale)

@@ -8,6 +8,7 @@ import pytest
 from attention.kernels import amx, value_passes
 from attention.kernels.layout import CHUNK, LEVELS, PANEL, WEIGHT_LEVELS, columns_room, put_columns
 from attention.kernels.value_passes import WIDE
+from tests.thorough import crossed
 
 f32 = np.float32
 MOST = [WEIGHT_LEVELS] if WIDE else [LEVELS, WEIGHT_LEVELS]
@@ -22,10 +23,12 @@ def turned(codes):
     return room
 
 
-@pytest.mark.parametrize("limit", MOST)
-@pytest.mark.parametrize("queries", [1, 3, 16, 17, 40])
-@pytest.mark.parametrize(
-    ("rows", "width"), [(1, 1), (63, 3), (64, 64), (65, 65), (CHUNK - 1, 2), (CHUNK, 63), (CHUNK + 1, 130), (2300, 5)]
+@crossed(
+    {
+        "limit": MOST,
+        "queries": [1, 3, 16, 17, 40],
+        "rows, width": [(1, 1), (63, 3), (64, 64), (65, 65), (CHUNK - 1, 2), (CHUNK, 63), (CHUNK + 1, 130), (2300, 5)],
+    }
 )
 def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries, limit):
     random = np.random.default_rng([rows, width, queries])

@@ -13,6 +13,7 @@ import pytest
 from attention.kernels import dispatch, in_machine_code, in_numpy
 from attention.lookup import Limits, Memory, Rows, View
 from attention.lookup.exact import exact_answers
+from tests.thorough import thorough
 
 
 def similarity_of(name, query, keys):
@@ -99,11 +100,25 @@ def clusters():
     return keys, values, [keys[row] + random.standard_normal(d) for row in random.integers(0, n, 19)]
 
 
-@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
+KERNELS = {"machine code": in_machine_code, "NumPy": in_numpy}
+
+
+@pytest.fixture(params=["machine code", thorough("NumPy")])
 def running(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Either kind of kernels in turn, and every answer made by them."""
-    dispatch.use_kernels(request.param)
-    yield request.param
+    """Either kind of kernels in turn, and every answer made by them; by day, test_quantised.py tries both."""
+    yield from using(request.param)
+
+
+@pytest.fixture(params=list(KERNELS))
+def either(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Either kind of kernels in turn, by day, too."""
+    yield from using(request.param)
+
+
+def using(kind: str) -> Iterator[Any]:
+    """Let these kernels make every answer."""
+    dispatch.use_kernels(KERNELS[kind])
+    yield KERNELS[kind]
     dispatch.use_kernels(None)
 
 

@@ -14,13 +14,18 @@ from attention.lookup import Bias, Limits, Memory, Question, Rows, answer, answe
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
 from attention.lookup.shards.local import TILE_ROWS
+from tests.thorough import crossed
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 
 
-@pytest.mark.parametrize("null", [None, 0.6, -100.0, 100.0])
-@pytest.mark.parametrize("temperature", [0, 1e-30, 1e-3, 0.05, 1.0, 1e6, np.inf])
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@crossed(
+    {
+        "null": [None, 0.6, -100.0, 100.0],
+        "temperature": [0, 1e-30, 1e-3, 0.05, 1.0, 1e6, np.inf],
+        "similarity": SIMILARITIES,
+    }
+)
 def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity, temperature, null):
     keys, values, queries = data
     view = filled(similarity, keys, values)

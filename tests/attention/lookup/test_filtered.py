@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from attention.lookup import Filtered, Limits, Memory, Rows, RowSelection
 from attention.lookup.codes.quantisation import quantise
 from attention.lookup.memory import statistics
+from tests.thorough import examples
 
 LIMITS = Limits(block_rows=32)
 
@@ -34,7 +35,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(steps=steps, several=st.booleans())
 def test_a_filtered_mask_equals_a_new_mask(steps, several):
     memory, filtered, number = Memory("dot", limits=LIMITS), Filtered(), 0

@@ -18,6 +18,12 @@ LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
 
 @pytest.fixture
+def running(either):
+    """Either kind of kernels, by day, too."""
+    return either
+
+
+@pytest.fixture
 def in_pieces(in_pieces):
     """In small tiles, with short lists."""
     return partial(in_pieces, limits=LIMITS)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import sealed as pieces
 from attention.lookup.sealed import PIECE_BYTES, CheckedPieces, SealedError, SealedOriginals, checksums
+from tests.thorough import examples
 
 PATH = Path("a.block")
 
@@ -39,7 +40,7 @@ def vectors(n, width, seed=0):
     rows=st.lists(st.integers(0, 2**20), max_size=5),
     span=st.tuples(st.integers(0, 90), st.integers(0, 90)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_rows_are_refused_where_a_byte_of_their_piece_is_another_one(n, width, flips, rows, span):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "PIECE_BYTES", 128)

@@ -11,7 +11,7 @@ from attention.kernels.transformer.products import usable
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
 from service.encoding.registry import default_checkpoint, load_encoder
-from tests.thorough import thorough
+from tests.thorough import examples, thorough
 
 MIXED = [
     "",
@@ -64,7 +64,7 @@ def test_a_vector_does_not_depend_on_its_neighbours(encoder, neighbours, place):
     assert together.token_counts[place] == alone.token_counts[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=400))
 def test_every_unicode_text_has_an_answer(encoder, text):
     encoded = encoder.encode([text], "document")

@@ -24,6 +24,7 @@ from service.storage import (
     restore,
 )
 from tests.service.storage.making import SETTINGS, collection, document
+from tests.thorough import examples
 
 
 def aliases(store: Store) -> dict[str, str]:
@@ -138,7 +139,7 @@ def test_aliases_are_copied_with_their_collections(store: Store, tmp_path: Path)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     names=st.lists(NAMES, min_size=3, max_size=3, unique=True),
     steps=st.lists(st.tuples(st.sampled_from(["create", "delete", "put", "drop"]), *[st.integers(0, 2)] * 2)),

@@ -14,6 +14,7 @@ from service.storage import Comparison, Store, decode_scalar
 from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, instants, lists, ordered, passes, scalars, texts
+from tests.thorough import examples
 
 field = st.just("metadata.x")
 asked = (
@@ -25,7 +26,7 @@ asked = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(scalars | lists, min_size=1, max_size=12), st.lists(asked, min_size=1, max_size=12), st.integers(0, 9))
 def test_a_column_agrees_with_the_stored_field(
     shared: Store, given: list[Any], asked: list[Comparison], first: int
@@ -103,7 +104,7 @@ def nearest(number: float) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(scalars | lists, min_size=1, max_size=12))
 def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: Store, given: list[Any]) -> None:
     number = collection(shared, [document(str(i), metadata={"x": value}) for i, value in enumerate(given)])

@@ -23,11 +23,12 @@ from service.storage import (
 from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS, conditions, keys, metadata, passes
+from tests.thorough import examples
 
 DAY = 86_400_000_000  # microseconds
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(st.lists(st.tuples(keys, metadata), min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
 def test_a_filter_keeps_the_documents_of_its_definition(
     shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]

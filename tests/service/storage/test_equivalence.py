@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from service.storage import Combination, Comparison, condition_digest
 from tests.service.storage.meaning import conditions
+from tests.thorough import examples
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(conditions, conditions, st.randoms(use_true_random=False))
 def test_the_order_of_conditions_does_not_change_their_name(left: Any, right: Any, random: Any) -> None:
     inner = [left, right, left]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from service.storage import Comparison, FieldFacts, FieldValue, Kind, Store
 from tests.service.storage import meaning
 from tests.service.storage.making import collection, document
+from tests.thorough import examples
 
 TYPES = {int: "integer", float: "number", str: "text", bool: "boolean", type(None): "null"}
 FOUR = [1, 1.0, "1", True]
@@ -64,7 +65,7 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(meaning.metadata, max_size=8), st.none() | meaning.conditions, st.integers(1, 4))
 def test_facts_agree_with_a_plain_count(store: Store, given, condition, size):
     documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]

@@ -16,6 +16,7 @@ from service.storage import Comparison, SQLiteStore, open_shared
 from tests.postgres import PostgresServer
 from tests.service.storage.conftest import emptied
 from tests.service.storage.making import SETTINGS, document, plain
+from tests.thorough import examples
 
 names = st.sampled_from(["one", "two"])
 ids = st.sampled_from(list("abcdef"))
@@ -132,7 +133,7 @@ class InSQLite(StoreMachine):
 
 
 TestHistory = InSQLite.TestCase
-TestHistory.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestHistory.settings = settings(max_examples=examples(25), stateful_step_count=20, deadline=None)
 
 
 @pytest.mark.postgres

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.storage import Store, Unstorable, temporary_search
 from tests.service.storage.making import collection, document
+from tests.thorough import examples
 
 WORDS = ["cat", "dog", "bird", "fish"]
 keys = st.lists(st.sampled_from([*WORDS, "the", "the"]), max_size=9).map(" ".join) | st.none()
@@ -37,7 +38,7 @@ def bm25(texts: dict[int, str | None], question: list[str]) -> dict[int, float]:
     return ranks
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(writes, questions)
 def test_ranks_are_of_all_that_hold_a_word_as_the_store_ranks_them(
     shared: Store, history: list[tuple[str, str | None]], question: list[str]

@@ -14,6 +14,7 @@ from service.storage import Comparison, DocumentsRepeated, SQLiteStore, Store, U
 from service.storage.fields import paths
 from tests.service.storage.making import collection, document, plain
 from tests.service.storage.meaning import readings
+from tests.thorough import examples
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ nested = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(inner, nested, max_size=4))
 def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[str, Any]) -> None:
     paths_found = paths(metadata)

@@ -23,6 +23,7 @@ from service.storage import (
     parse_condition,
 )
 from tests.service.storage.making import collection, document
+from tests.thorough import examples
 
 A = Comparison("metadata.tenant", "==", "a")
 CONDITIONS: list[Condition] = [
@@ -56,7 +57,7 @@ def made(contents: dict[str, tuple[dict[str, Any], str | None]]) -> list[Documen
     return [document(name, key=key, metadata=fields) for name, (fields, key) in contents.items()]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(documents, st.sampled_from(CONDITIONS), st.sampled_from([None, *CONDITIONS]))
 def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
     shared: Store, contents: dict[str, tuple[dict[str, Any], str | None]], condition: Condition, asked: Condition | None
@@ -94,7 +95,7 @@ def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
             assert bool(part.field_kinds(number, name).own) == bool(whole.field_kinds(alone, name).own)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(documents, documents, st.sampled_from(CONDITIONS), st.sampled_from(["upsert", "skip", "create"]))
 def test_a_writer_leaves_all_others_as_they_are_or_writes_nothing(
     shared: Store,

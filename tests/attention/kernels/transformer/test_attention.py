@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from attention import attend as definition
 from attention.kernels.transformer.attention import attend
@@ -20,13 +19,18 @@ from attention.kernels.transformer.parameters import (
     zero_rows,
 )
 from tests.attention.kernels.transformer.kept import kept, numbers_of, words_of
+from tests.thorough import crossed
 
 OFF_BY = {0: 1e-5, 1: 2e-2, 2: 2e-2, 3: 1e-4}
 
 
-@pytest.mark.parametrize(("back", "ahead"), [(UNLIMITED, UNLIMITED), (UNLIMITED, 0), (5, 5), (40, 0)])
-@pytest.mark.parametrize(("width", "heads", "key_heads"), [(32, 2, 2), (64, 3, 1)])
-@pytest.mark.parametrize("biased", [False, True])
+@crossed(
+    {
+        "back, ahead": [(UNLIMITED, UNLIMITED), (UNLIMITED, 0), (5, 5), (40, 0)],
+        "width, heads, key_heads": [(32, 2, 2), (64, 3, 1)],
+        "biased": [False, True],
+    }
+)
 def test_heads_of_a_text(way, width, heads, key_heads, back, ahead, biased):
     random = np.random.default_rng(width)
     lengths, group = (3, 1, 12, 13, 33, 64, 90), heads // key_heads

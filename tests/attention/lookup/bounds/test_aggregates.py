@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import share_error, weighted_mean, weighted_quantiles
+from tests.thorough import examples
 
 AT = np.array([0.01, 0.25, 0.5, 0.9, 0.999])
 
@@ -35,7 +36,7 @@ def quantile(numbers, weights, level):
     return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.0, 1e-12, 1e-3, 0.1, 0.6]))
 def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     random = np.random.default_rng(seed)

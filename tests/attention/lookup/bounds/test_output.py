@@ -19,6 +19,7 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import softmax
 from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix
+from tests.thorough import crossed
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = {"cosine": lambda width: 1.0, "dot": float, "scaled_dot": np.sqrt}
@@ -128,8 +129,7 @@ KINDS = (
 )
 
 
-@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.05, 1.0, np.inf])
-@pytest.mark.parametrize("kind", KINDS)
+@crossed({"kind": KINDS, "temperature": [1e-30, 1e-3, 0.05, 1.0, np.inf]}, meeting=1)
 def test_the_bound_holds(running, monkeypatch, kind, temperature):
     for seed, similarity in enumerate(SCALES):
         random = np.random.default_rng([seed, KINDS.index(kind)])
@@ -177,9 +177,14 @@ def test_the_bound_is_not_far_off(temperature, times):
     assert 1 < np.median(ratios) < times
 
 
-@pytest.mark.parametrize("passing", ["all", "half", "most", "a stretch"])
-@pytest.mark.parametrize("count", [1, 12])
-@pytest.mark.parametrize("temperature", [0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 10.0, 1e6])
+@crossed(
+    {
+        "passing": ["all", "half", "most", "a stretch"],
+        "count": [1, 12],
+        "temperature": [0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 10.0, 1e6],
+    },
+    meeting=1,
+)
 def test_an_average_is_right_to_a_thousandth_of_its_own_length(running, count, temperature, passing):
     """60,000 rows of width 64 in 2,000 clusters: hot averages of them are short, but no less exact for that."""
     random = np.random.default_rng(5)

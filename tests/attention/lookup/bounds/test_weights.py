@@ -24,6 +24,7 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
 from attention.lookup.softmax.evidence import NullKey
 from tests.attention.lookup.inspection import similarities_seen
+from tests.thorough import examples
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -119,7 +120,7 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
     assert np.median(ratios) < 10
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     seed=SEEDS,
     temperature=st.sampled_from([1e-3, 0.02, 0.1, 1.0, 10.0]),

@@ -13,6 +13,7 @@ from attention.lookup.bounds.weights import least_variation, tail_variation
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix, mixture_without_tail
+from tests.thorough import examples
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEMPERATURES = st.sampled_from([0, 1e-30, 1e-6, 1e-3, 0.02, 0.3, 5.0, np.inf])
@@ -32,7 +33,7 @@ def apart(weights, other_weights, null_weight, other_null):
     return (np.abs(weights - other_weights).sum() + abs(null_weight - other_null)) / 2
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     seed=SEEDS,
     normaliser=st.sampled_from(NORMALISERS),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from attention.lookup import Limits, Memory, Rows
 from attention.lookup.codes.moments import Moments, RunningGrams, Spread
 from attention.lookup.codes.quantisation import quantise
+from tests.thorough import examples
 
 
 def moments_of(vectors):
@@ -22,7 +23,7 @@ def around(vectors, centre):
     return np.linalg.norm(vectors.astype(np.float64) - centre, ord=2) ** 2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32 - 1),
     width=st.sampled_from([1, 2, 17]),
@@ -72,7 +73,7 @@ def test_values_beyond_float32_have_no_spread(scale):
     assert Spread.of([moments_of(vectors)]) is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     seed=st.integers(0, 2**32 - 1),
     scale=st.sampled_from([1e-30, 1e-6, 1.0, 1e12]),
@@ -136,7 +137,7 @@ def matrices(seed, width=3):
     return np.random.default_rng(seed).standard_normal((2, width, width)).view(Counted)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_size=1, max_size=12))
 def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
     arrays, running = [matrices(seed) for seed in range(6)], RunningGrams()

@@ -23,6 +23,7 @@ from attention.lookup.codes.quantisation import (
     quantise,
     quantise_queries,
 )
+from tests.thorough import examples
 
 SCALES = [1e-42, 1e-30, 1e-6, 1.0, 1e12, 1e38]
 
@@ -156,7 +157,7 @@ def test_vectors_near_the_end_of_float32_have_infinite_grams():
     assert np.isfinite(stored.residuals).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(
     seed=st.integers(0, 99),
     width=st.sampled_from([1, 5, 63, 64, 65]),

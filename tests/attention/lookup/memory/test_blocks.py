@@ -25,12 +25,13 @@ from attention.lookup.memory.blocks import (
     write_chunks,
 )
 from tests.blas import with_two_blas_threads
+from tests.thorough import examples
 
 WIDTH = 5
 LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     rows=st.sampled_from([0, 1, 1023, 1024, 1025]), width=st.integers(1, 70), scale=st.sampled_from([1e-40, 1.0, 1e30])
 )

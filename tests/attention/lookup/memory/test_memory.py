@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Limits, Memory, Question, Rows, answer
+from tests.thorough import examples
 
 LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1, removed_in_last=4)
 
@@ -109,9 +110,12 @@ class HistoriesInFiles(Histories):
     directory = Path(tempfile.gettempdir())
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("histories", [Histories, HistoriesInFiles])
 def test_histories(histories):
-    run_state_machine_as_test(histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(
+        histories, settings=settings(max_examples=examples(40), stateful_step_count=15, deadline=None)
+    )
 
 
 def test_readers_see_whole_writes_while_a_writer_writes():

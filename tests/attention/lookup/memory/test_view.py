@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from attention.errors import ParameterError
 from attention.lookup import Limits, Memory, Question, Rows, answer
 from attention.lookup.memory.view import Mask
+from tests.thorough import examples
 
 FAR = 10**12
 
@@ -44,7 +45,7 @@ def test_a_scan_reads_the_panels_in_which_a_row_passes():
 some_rows = st.sets(st.integers(0, 150) | st.integers(FAR - 200, FAR), max_size=120)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some_rows.filter(bool), some_rows, some_rows, some_rows, st.randoms(use_true_random=False))
 def test_masks_are_sets_of_the_rows_that_live(there, removed, left, right, random):
     view = filled(there, removed)
@@ -94,7 +95,7 @@ def test_nothing_in_an_empty_view():
     assert answer(full, Question(np.ones(3), 1.0, mask=~full.mask(np.array([4])))).numbers.tolist() == [5]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 50), min_size=1, max_size=9),
     far=st.booleans(),

@@ -21,6 +21,7 @@ from attention.lookup import (
     view_prefixes,
 )
 from attention.lookup.shards import prefixes as module
+from tests.thorough import examples
 
 TEMPERATURES = (0.0, 0.05, 0.3, 1.0, 10.0, math.inf)
 ANY_SIZE = Limits(min_prefix_rows=0)
@@ -66,7 +67,7 @@ def truth(oracle, oracle_weights, view, there, question, documents):
     return found, null_weight, weights @ np.array([value for _, _, value in rows], dtype=np.float64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]),

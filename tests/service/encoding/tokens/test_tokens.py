@@ -11,6 +11,7 @@ from service.encoding.errors import InvalidTokens
 from service.encoding.models.core_network import load_tokenizer
 from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import decode, spans
+from tests.thorough import examples
 
 TRICKY = [
     "",
@@ -39,7 +40,7 @@ def test_the_models_own_tokens_come_back_as_a_text_of_the_same_tokens(tokenizer)
         assert tokenizer.library.encode(decode(tokenizer, ids)).ids == ids
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_every_text_has_tokens_that_come_back_or_are_refused(tokenizer, text):
     ids = tokenizer.library.encode(text).ids

@@ -15,6 +15,7 @@ from service.retrieval.collections import snapshot as columns
 from service.storage import Comparison
 from tests.service.retrieval.making import LARGE, document, ids, numbered, opened, tidied
 from tests.service.storage.meaning import conditions, keys, metadata, passes
+from tests.thorough import examples
 
 documents = st.dictionaries(st.sampled_from([f"{i:02}" for i in range(40)]), st.tuples(keys, metadata), max_size=20)
 steps = st.lists(
@@ -25,7 +26,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("held_in_memory", [True, False], ids=["in columns", "by SQL"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
 def test_a_filter_keeps_its_documents_after_any_writes(held_in_memory, steps, asked):
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:

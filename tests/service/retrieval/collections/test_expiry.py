@@ -32,6 +32,7 @@ from service.storage import (
 )
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import ids, rows
+from tests.thorough import examples
 
 ODD = Comparison("metadata.odd", "==", True)
 IDS = tuple("abcdef")
@@ -425,7 +426,7 @@ def test_nothing_is_added_where_nothing_expires(tmp_path):
             pass
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.booleans()), max_size=40),
     st.lists(st.integers(-1, 31), min_size=1, max_size=6),

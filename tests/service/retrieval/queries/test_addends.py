@@ -22,6 +22,7 @@ from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import opened
 from tests.service.storage.test_ranks import bm25
+from tests.thorough import examples
 
 WIDTH = 3
 WORDS = ["cat", "dog", "the"]
@@ -179,7 +180,7 @@ def expected(model: Model, query: Any, options: dict[str, Any], ranking: str) ->
     return {str(identity): weight / total for identity, weight in weights.items()}, null, holding
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(writes, asked, st.lists(small, min_size=WIDTH, max_size=WIDTH))
 def test_addends_enter_the_softmax_over_any_history(
     catalogue: Any, history: list[Any], asked: dict[str, Any], query: list[float]

@@ -20,6 +20,7 @@ from service.storage import (
 )
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
+from tests.thorough import examples
 
 KEYS = [
     "what's a cat? a small animal",
@@ -172,7 +173,7 @@ def test_equal_is_looked_up_in_an_index(store: Store) -> None:
     assert any("documents_by_key (collection=? AND key=?)" in step[3] for step in plan)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(max_size=40))
 def test_no_question_breaks_it(question: str) -> None:
     with temporary_search(ROWS[:3]) as rows:

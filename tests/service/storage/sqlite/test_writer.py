@@ -20,6 +20,7 @@ from service.storage import (
     SQLiteStore,
 )
 from tests.service.storage.making import SETTINGS, collection, document
+from tests.thorough import examples
 
 kept = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
 kept_scalars = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.none() | st.booleans() | kept
@@ -34,7 +35,7 @@ def exactly(value: Any) -> str:
     return repr(value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     value=json_values | st.integers(min_value=-(10**400), max_value=10**400),
     key=st.none() | kept,
