@@ -20,12 +20,13 @@ from service.api.admission import Admission, CallerShares
 from service.api.body import BodyLimit
 from service.api.keyring import Holder
 from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, get_known_facts
-from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES
+from service.scheduling import ARRAYS, BODIES, READS, TEXTS, WRITES, FairThreads
 
 TEXT = "a first question"
 WARMING = Holder("warming", "write")
 POOLS = (LOOKUPS, LONG_ANSWERS, READS, WRITES, BODIES, ARRAYS, TEXTS)
 SIDE, BARRIER_SECONDS = 512, 2.0
+_warm_pools = set[FairThreads]()
 Call = tuple[str, dict[str, Any]]
 
 
@@ -37,9 +38,12 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
     await asyncio.to_thread(catalogue.warm)
     # Each thread gets its stack and its buffers for matrix products now: without memory, the BLAS under NumPy would
     # end the process later.
-    barrier = Barrier(sum(pool.size for pool in POOLS))
-    work, turns = partial(_work, barrier), [(pool, str(number)) for pool in POOLS for number in range(pool.size)]
-    await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
+    # The threads are the process's: a second service in it finds them warm.
+    if pools := [pool for pool in POOLS if pool not in _warm_pools]:
+        barrier = Barrier(sum(pool.size for pool in pools))
+        work, turns = partial(_work, barrier), [(pool, str(number)) for pool in pools for number in range(pool.size)]
+        await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
+        _warm_pools.update(pools)
     # Errors are handled as for other calls, for example of a damaged document.
     handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}
     inner = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=handlers)

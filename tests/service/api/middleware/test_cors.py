@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from service.settings import Settings
 from tests.running import RunningService
+from tests.thorough import crossed
 
 LISTED, OTHER = "https://app.example", "https://evil.example"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
@@ -39,9 +40,13 @@ def keyed(tmp_path_factory):
         yield client
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("origin", [LISTED, "http://localhost:3000"])
-@pytest.mark.parametrize("host", ["localhost", "kb.example"])
+@crossed(
+    {
+        "method": METHODS,
+        "origin": [LISTED, "http://localhost:3000"],
+        "host": ["localhost", "kb.example"],
+    }
+)
 def test_a_preflight_of_a_listed_origin_needs_no_key(keyed, origin, method, host):
     """Nor a name of the service: the call that follows has a key, and with one any Host will do."""
     headers = "authorization,content-type,idempotency-key,x-api-key,x-stainless-lang"

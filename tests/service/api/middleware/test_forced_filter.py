@@ -21,8 +21,10 @@ from service.api.keyring import line_of
 from service.app import create_app
 from service.settings import Settings
 from tests.service.api.spellings import Call, Spelling, send, spellings
+from tests.thorough import thorough
 
 NUMBER = 3000
+"""Requests at night."""
 MARKER = "zmarker7"
 NUMBER_MARKER = 777_123.5
 MARKS = (MARKER.encode(), b"777123", base64.b64encode(MARKER.encode())[:-2])
@@ -237,7 +239,8 @@ def leaked(answer: Answer) -> list[bytes]:
     return [mark for mark in MARKS if mark in told]
 
 
-def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [900, thorough(NUMBER)])
+def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: Path, number: int) -> None:
     """Each request is also sent to a service without hidden documents: the answers must be the same."""
 
     async def run() -> Counter[int]:
@@ -245,15 +248,15 @@ def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: 
         async with Services(tmp_path) as services:
             before = await services.hidden()
             assert len(before) == len(SECRET)
-            for position, request in enumerate(requests(READS, NUMBER - 700)):
+            for position, request in enumerate(requests(READS, number * 3 // 4)):
                 key = WAYS[position % len(WAYS)]
                 answer = await ask(services.shared, request, key)
                 assert not leaked(answer), (request, answer.body[:2000])
-                if position % 3 == 0 or position < 2 * len(READS):
+                if position % 3 == 0 or position < len(READS):
                     assert answer.said == (await ask(services.alone, request, key)).said, request
                 statuses[answer.status] += 1
             assert await services.hidden() == before
-            for position, request in enumerate(requests(WRITES, 700)):
+            for position, request in enumerate(requests(WRITES, number // 4)):
                 answer = await ask(services.shared, request, WAYS[position % len(WAYS)])
                 assert not leaked(answer), (request, answer.body[:2000])
                 statuses[answer.status] += 1
@@ -262,11 +265,11 @@ def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: 
         return statuses
 
     statuses = asyncio.run(run())
-    assert sum(statuses.values()) == NUMBER
+    assert sum(statuses.values()) == number
     assert max(statuses) < 500
     # They do arrive: at calls that answer, at the filter, at others, and at the door.
-    assert statuses[200] > NUMBER / 10
-    assert min(statuses[status] for status in (400, 403, 404, 405)) > NUMBER / 100
+    assert statuses[200] > number / 10
+    assert min(statuses[status] for status in (400, 403, 404, 405)) > number / 100
 
 
 def requests(calls: list[Call], number: int) -> Iterator[Spelling]:

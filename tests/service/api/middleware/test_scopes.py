@@ -206,7 +206,7 @@ def test_keys_are_exchanged_while_it_runs(tmp_path):
 
 def test_the_log_names_the_key_of_a_call_and_shows_no_secret(tmp_path, capfd):
     logging.getLogger("softkv").setLevel(logging.INFO)
-    with service(tmp_path, api_keys=("given-key",)) as running, running.client() as client:
+    with service(tmp_path, api_keys=("given-key",), slow_request_ms=0) as running, running.client() as client:
         client.put("/v1/collections/docs-x", json={}, headers=as_("docs"))
         client.get("/v1/collections", headers={"authorization": "Bearer given-key"})
         client.get("/v1/collections", headers={"x-api-key": "unknown-key"})

@@ -102,18 +102,18 @@ def test_with_a_key_that_writes_the_same_requests_do(data):
         send_all(data, READER, [[("x-api-key", "w")]], spellings(300))
 
 
-@pytest.mark.parametrize("caller", ["reading-key", thorough("no-key")])
-def test_nor_do_they_over_a_connection(data, caller):
+@pytest.mark.parametrize(("caller", "number"), [("reading-key", 400), *(thorough(name, 1500) for name in CALLERS)])
+def test_nor_do_they_over_a_connection(data, caller, number):
     settings, keys = CALLERS[caller]
     statuses: Counter[int] = Counter()
     with RunningService(data_dir=data, encoder="none", **settings) as running:
         running.wait_until_ready()
         with unchanged(data):
-            for i, spelling in enumerate(spellings(1500, seed=7)):
+            for i, spelling in enumerate(spellings(number, seed=7)):
                 with suppress(http.client.InvalidURL):  # a client's own refusal
                     statuses[over_a_connection(running, spelling, keys[i % len(keys)])] += 1
     assert max(statuses) < 500
-    assert statuses[403] > 150
+    assert statuses[403] > number / 10
 
 
 def over_a_connection(running: RunningService, spelling: Spelling, key: Key) -> int:

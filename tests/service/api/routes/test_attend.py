@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from tests.thorough import crossed
+
 RNG = np.random.default_rng(7)
 D, D_V, N = 5, 3, 23
 KEYS = RNG.normal(size=(N, D)).astype(np.float32)
@@ -40,9 +42,13 @@ def similarities(similarity: str, query, keys):
     }[similarity]
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.05, 1, 1e6])
-@pytest.mark.parametrize("null", [False, -0.3, 0.9])
+@crossed(
+    {
+        "similarity": ["cosine", "dot", "scaled_dot", "gaussian"],
+        "temperature": [1e-30, 1e-3, 0.05, 1, 1e6],
+        "null": [False, -0.3, 0.9],
+    }
+)
 def test_an_answer_is_the_softmax_over_every_document(client, collection, similarity, temperature, null):
     path = fill(client, collection(encoder=None, similarity=similarity))
     body = {

@@ -7,6 +7,7 @@ import pytest
 
 from attention import attend
 from tests.service.api.routes.test_attend import KEYS, QUERY, VALUES, D, N, fill
+from tests.thorough import crossed
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +18,13 @@ def path(client):
     client.delete(path)
 
 
-@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-@pytest.mark.parametrize("null", [False, 0.5])
-@pytest.mark.parametrize("temperature", [0, 0.3, 2])
+@crossed(
+    {
+        "normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"],
+        "null": [False, 0.5],
+        "temperature": [0, 0.3, 2],
+    }
+)
 def test_every_normaliser_is_the_cores(client, path, normaliser, null, temperature):
     options = {"normaliser": normaliser, "temperature": temperature}
     body = {"query": QUERY.tolist(), "null": null, "top_k": N, "include": ["output"], **options}

@@ -7,6 +7,7 @@ import pytest
 
 from attention import attend
 from attention.heads import Heads
+from tests.thorough import crossed
 
 RNG = np.random.default_rng(11)
 QUERY, KEY, VALUE = RNG.normal(size=(2, 3, 5)), RNG.normal(size=(2, 7, 5)), RNG.normal(size=(2, 7, 4))
@@ -24,9 +25,13 @@ def as_json(array):
     return [as_json(a) for a in array] if array.ndim else (None if not np.isfinite(array) else float(array))
 
 
-@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-@pytest.mark.parametrize("null", [None, 0.2])
+@crossed(
+    {
+        "normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"],
+        "similarity": ["cosine", "dot", "scaled_dot", "gaussian"],
+        "null": [None, 0.2],
+    }
+)
 def test_it_is_the_cores_definition(client, normaliser, similarity, null):
     mask = RNG.random((2, 3, 7)) < 0.7
     options = {"similarity": similarity, "normaliser": normaliser, "null": null, "temperature": 0.7}

@@ -42,10 +42,10 @@ def test_it_is_a_line_that_says_what_follows_and_the_database(own_service, tmp_p
         assert [(collection.name, collection.documents) for collection in reader.collections()] == [("vectors", 400)]
 
 
-@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"X-API-Key": "reader"}, 403)])
-def test_it_is_for_those_who_may_write(own_service, headers, status):
-    with own_service.client(headers=headers) as client:
-        assert client.get("/v1/backup").status_code == status
+def test_it_is_for_those_who_may_write(own_service):
+    with own_service.client() as client:
+        assert client.get("/v1/backup").status_code == 401
+        assert client.get("/v1/backup", headers={"X-API-Key": "reader"}).status_code == 403
 
 
 def test_one_at_a_time_and_one_that_is_given_up_leaves_nothing(own_service, tmp_path):

@@ -37,6 +37,7 @@ def test_encode_returns_a_vector_and_counts_for_each_text(client):
     assert "tokens" not in answer
 
 
+@pytest.mark.thorough
 def test_the_vectors_are_those_of_sentence_transformers(client):
     from sentence_transformers import SentenceTransformer
 

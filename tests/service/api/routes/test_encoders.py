@@ -22,9 +22,12 @@ SMALL_WIDTH = 64
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A second model: the first numbers of the real one's vectors."""
-    settings = json.dumps({"truncate_dim": SMALL_WIDTH})
-    return link_default_model(tmp_path_factory.mktemp("small"), {"config_sentence_transformers.json": settings})
+    """A second model: the first numbers of the real one's vectors, of so few words that topics are soon measured."""
+    files = {
+        "config_sentence_transformers.json": json.dumps({"truncate_dim": SMALL_WIDTH}),
+        "sentence_bert_config.json": json.dumps({"max_seq_length": 8, "do_lower_case": False}),
+    }
+    return link_default_model(tmp_path_factory.mktemp("small"), files)
 
 
 def write(folder: Path, *encoders: tuple[str, str | Path]) -> Path:
@@ -122,6 +125,7 @@ def attend(running: RunningService, name: str, query: str | list[float]) -> http
         return client.post(f"/v1/collections/{name}/attend", json={"query": query})
 
 
+@pytest.mark.thorough
 def test_without_its_encoder_a_collection_answers_vectors_and_refuses_texts(folder: Path, small: Path) -> None:
     data = folder / "missing"
     vector = [1.0] * SMALL_WIDTH

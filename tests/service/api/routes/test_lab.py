@@ -61,6 +61,7 @@ def test_each_token_that_is_written_has_weights_over_the_source(client, trained)
     assert all(0 < token["probability"] <= 1 for token in decoded["tokens"])
 
 
+@pytest.mark.thorough
 def test_pairs_are_told_with_their_weights(client):
     events = train(client, task="pairs", pairs=PAIRS * 3, steps=20)
     assert events[0] == ("begun", {"parameters": 2 * 384 * 32, "held_out": [4]})

@@ -59,6 +59,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
     return detail
 
 
+@pytest.mark.thorough  # 1,500 requests; tests/service/rooms has these shares without them
 def test_one_phone_leaves_room_for_a_class_and_who_presents_clears_it(client, opened):
     path, presents = opened
     number = client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents).json()["number"]
@@ -232,14 +233,18 @@ def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monk
         assert client.get("/room").status_code == 200
 
 
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    data = tmp_path_factory.mktemp("keyed")
+    with RunningService(data_dir=data, encoder="none", api_keys=("w",), read_keys=("r",)) as running:
+        yield running
+
+
 @pytest.mark.parametrize("host", ["evil.example/x?", "evil.example#", "a@evil.example", "[", "evil.example:http"])
-def test_a_host_that_is_none_leads_nobody_elsewhere(tmp_path, host):
-    with (
-        RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",)) as running,
-        running.client(headers={"x-api-key": "w", "host": host, "origin": "http://["}) as client,
-    ):
-        joining = client.post("/v1/rooms", json={"code": "MATH"}).json()["joining"]
-        assert joining["address"] == f"http://localhost:{running.port}/room?code=MATH"
+def test_a_host_that_is_none_leads_nobody_elsewhere(keyed, host):
+    with keyed.client(headers={"x-api-key": "w", "host": host, "origin": "http://["}) as client:
+        joining = client.post("/v1/rooms", json={}).json()["joining"]
+        assert joining["address"].startswith(f"http://localhost:{keyed.port}/room?code=")
         assert client.get("/nothing").json()["detail"].startswith("there is nothing at /nothing:")
 
 

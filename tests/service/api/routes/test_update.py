@@ -10,15 +10,18 @@ EVERYTHING = ["key", "value", "metadata", "key_vector", "value_vector"]
 ALL = {"operator": "AND", "conditions": []}
 
 
+def numbered(count):
+    return [
+        {"id": f"{i:04}", "key_vector": [1, i], "value_vector": [i, 1, 2], "value": i, "metadata": {"i": i, "old": 1}}
+        for i in range(count)
+    ]
+
+
 @pytest.fixture
 def vectors(client, collection):
     """A collection without an encoder, of 2,500 documents: more than one batch."""
     path = collection(encoder=None)
-    documents = [
-        {"id": f"{i:04}", "key_vector": [1, i], "value_vector": [i, 1, 2], "value": i, "metadata": {"i": i, "old": 1}}
-        for i in range(2500)
-    ]
-    client.post(f"{path}/documents", json={"documents": documents})
+    client.post(f"{path}/documents", json={"documents": numbered(2500)})
     return path
 
 
@@ -109,10 +112,12 @@ def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
         {"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}},
     ],
 )
-def test_what_does_not_fit_changes_nothing(client, vectors, body):
-    before = read(client, vectors)
-    assert client.post(f"{vectors}/documents/update", json=body).status_code == 422
-    assert read(client, vectors) == before
+def test_what_does_not_fit_changes_nothing(client, collection, body):
+    path = collection(encoder=None)
+    client.post(f"{path}/documents", json={"documents": numbered(3)})
+    before = read(client, path)
+    assert client.post(f"{path}/documents/update", json=body).status_code == 422
+    assert read(client, path) == before
 
 
 def test_one_that_cannot_be_stored_leaves_all_as_they_were(client, collection):

@@ -40,7 +40,7 @@ def asked(client: httpx.Client, path: str, **options: Any) -> httpx.Response:
     return client.post(f"{path}/attend", json={"query": f"where is {numbered(5)[:16]}", "top_k": 3} | options)
 
 
-def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(client, path):
+def test_auto_has_a_null_key_and_a_curve_of_its_own_and_otherwise_there_is_no_confidence(client, path):
     result = calibrated(client, path)
     assert result["full_text"] > 0
     auto = asked(client, path, full_text="auto", include=["explanation"]).json()
@@ -64,8 +64,11 @@ def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(clien
         assert answer["matches"][0]["confidence"] == pytest.approx(1 / (1 + np.exp(-logit)), rel=1e-5)
     swept = client.post(f"{path}/sweep", json={"query": "where is it", "temperatures": [1], "full_text": "auto"}).json()
     assert swept["full_text"]["weight"] == result["full_text"]
+    for otherwise in ({"full_text": 0.33}, {"bias": {"field": "metadata.i", "factor": 0.1}}, {"temperature": 1}):
+        assert_no_confidence(client, path, otherwise)
 
 
+@pytest.mark.thorough
 def test_a_vector_or_a_long_text_among_them_has_no_words_and_leaves_the_others_theirs(client, path):
     (vector,) = client.post("/v1/encode", json={"texts": ["where is it"]}).json()["embeddings"]
     mixed = [{"query": vector, "id": None}, {"query": "folder " * 501, "id": "3"}]
@@ -78,11 +81,7 @@ def test_a_vector_or_a_long_text_among_them_has_no_words_and_leaves_the_others_t
     assert body["labels"] == {"present": N + 1, "absent": N + 1}
 
 
-@pytest.mark.parametrize(
-    "otherwise", [{"full_text": 0.33}, {"bias": {"field": "metadata.i", "factor": 0.1}}, {"temperature": 1}]
-)
-def test_asked_otherwise_there_is_no_confidence(client, path, otherwise):
-    calibrated(client, path)
+def assert_no_confidence(client: httpx.Client, path: str, otherwise: dict[str, Any]) -> None:
     answer = asked(client, path, **otherwise).json()
     assert answer["matches"]
     assert not any("confidence" in match for match in answer["matches"])
