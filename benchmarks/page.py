@@ -1,14 +1,14 @@
 """The workshop page: how soon a browser draws its first answer, the cost of that, how smoothly it moves; and a class.
 
-    python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10]
+    python -m benchmarks.page [--rounds 3] [--learners 30] [--pasted 10]
                               [--only opening|story|moving|class|room]
 
-The story and the scenes are timed from the request for the page to their first answer, drawn, in a browser without a
-cache and in one with it; on loopback, and with 400 ms of latency at 50 kB/s. For the story's opening and a drag of its
-knob, the time that the main thread works in each frame is taken with the processor slowed down four times. A class
-pastes new rows, all at the same moment: each learner's page compares them, and encodes their values. A class joins a
-room, all at the same moment, and each learner sends a row. First paint and frames come from the browser's own tracing.
-It needs chromium on PATH.
+The story, and the pictures that go deeper, are timed from the request for the page to their first answer, drawn, in a
+browser without a cache and in one with it; on loopback, and with 400 ms of latency at 50 kB/s. For the story's opening
+and a drag of its knob, the time that the main thread works in each frame is taken with the processor slowed down four
+times. A class pastes new rows, all at the same moment: each learner's page compares them, and encodes their values. A
+class joins a room, all at the same moment, and each learner sends a row. First paint and frames come from the browser's
+own tracing. It needs chromium on PATH.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.running import Service
 from tests.browser.arriving import Arrival, arrival, slowly
-from tests.browser.speed import frames_a_second, many_rows
+from tests.browser.speed import frames_a_second
 
 CATEGORIES = [
     "toplevel",
@@ -46,7 +46,7 @@ CATEGORIES = [
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
 SIZE: Any = {"width": 1280, "height": 720}
 SECONDS = 3.0
-PATHS = {"story": "", "scenes": "scenes"}
+PATHS = {"story": "", "deeper": "deeper"}
 SLOWER = 4
 MOVES = 60  # of the pointer, from one end to the other
 OPENING_SECONDS = 17  # what the opening takes, and a little
@@ -90,7 +90,7 @@ def frames(events: list[dict[str, Any]]) -> float:
 
 
 def opening(browser: Browser, url: str, rounds: int) -> Table:
-    """The first answers of the story and of the scenes, as they arrive over each line."""
+    """The first answers of the story and of the index of pictures, as they arrive over each line."""
     found: dict[tuple[str, str, str], list[Arrival]] = {}
     for _ in range(rounds):
         for line in ("loopback", "400 ms, 50 kB/s"):
@@ -98,7 +98,7 @@ def opening(browser: Browser, url: str, rounds: int) -> Table:
             page = context.new_page()
             if line != "loopback":
                 slowly(context, page)
-            for name, visit in product(("story", "scenes"), ("first", "second")):
+            for name, visit in product(PATHS, ("first", "second")):
                 found.setdefault((name, line, visit), []).append(arrival(page, f"{url}/{PATHS[name]}"))
                 page.goto("about:blank")
             context.close()
@@ -176,19 +176,17 @@ def story(browser: Browser, url: str, rounds: int) -> Table:
     return table
 
 
-def moving(browser: Browser, url: str, rows: int, rounds: int) -> Table:
-    """The first paint, and frames a second while the slider moves."""
-    paints, rates = [], []
+def moving(browser: Browser, url: str, rounds: int) -> Table:
+    """The first paint of a picture, and frames a second while its slider moves."""
+    paints, rates, address = [], [], f"{url}/deeper#regression"
     for _ in range(rounds):
         page = browser.new_page(viewport=SIZE)
-        events = traced(browser, page, lambda page=page: page.goto(f"{url}/scenes", wait_until="networkidle"))
+        events = traced(browser, page, lambda page=page: page.goto(address, wait_until="networkidle"))
         paints.append(first_paint(events))
-        page.goto(f"{url}/scenes#scene=rows")
-        many_rows(page, rows)
         rates.append(frames(traced(browser, page, lambda page=page: frames_a_second(page, SECONDS))))
         page.close()
     table = Table(title=f"the page at 1280 × 720, medians of {rounds}")
-    for column in ("first paint", f"frames/s, {rows:,} rows"):
+    for column in ("first paint", "frames/s"):
         table.add_column(column, justify="right")
     table.add_row(f"{np.median(paints):,.0f} ms", f"{np.median(rates):.0f}")
     return table
@@ -296,7 +294,6 @@ async def held_up(url: str, texts: Callable[[], str], rounds: int) -> tuple[floa
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--learners", type=int, default=30)
     parser.add_argument("--pasted", type=int, default=10)
@@ -316,7 +313,7 @@ def main() -> int:
             if options.only in (None, "story"):
                 console.print(story(browser, service.url, options.rounds))
             if options.only in (None, "moving"):
-                console.print(moving(browser, service.url, options.rows, options.rounds))
+                console.print(moving(browser, service.url, options.rounds))
             browser.close()
         if options.only in (None, "class"):
             console.print(classroom(service.url, options.learners, options.pasted, options.rounds))

@@ -36,8 +36,8 @@ RAY_PORT, RAY_CLIENT_PORT = 6379, 10001
 ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 OWN_SEGMENTS = frozenset(
     [
-        *("assets", "docs", "explore", "index.html", "lesson.html", "livez", "llms-full.txt", "llms.txt", "mcp"),
-        *("metrics", "openapi.json", "readyz", "room", "scenes", "v1", "worksheet.html"),
+        *("assets", "deeper", "docs", "explore", "index.html", "lesson.html", "livez", "llms-full.txt", "llms.txt"),
+        *("mcp", "metrics", "openapi.json", "readyz", "room", "scenes", "v1", "worksheet.html"),
     ]
 )
 UNIX = "unix"

@@ -22,10 +22,10 @@ DOCUMENTS = {
     "story": "story/index.js",
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
-    "scenes": "js/main.js",
-    "room": "js/room/main.js",
-    "lesson": "js/lesson.js",
-    "docs": "js/docs.js",
+    "deeper": "deeper/index.js",
+    "room": "room/index.js",
+    "lesson": "lesson/index.js",
+    "docs": "docs/index.js",
 }
 """The module that each script starts with. The explorer loads `parquet` when a file needs it."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.

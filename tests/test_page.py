@@ -12,10 +12,10 @@ from tests.node import CLIENT, ROOT, NodeMissingError, packages
 from tests.page import BUILT, DOCUMENTS, WEB, build, check
 
 pytestmark = pytest.mark.node
-SOURCES = ("js", "story", "encoder")
+SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story")
 MISTAKES = {
     "story/wrong.js": ("/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n", "TS2345"),
-    "js/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
+    "shared/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
     "encoder/wrong.js": ("const unused = 1;\n", "noUnusedVariables"),
 }
 

@@ -133,7 +133,7 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     package = {"softkv": "service", "softkv_core": "attention", "softkv_client": "softkv"}
     assert folders == {name: {package.get(name, name)} for name in DISTRIBUTIONS}
     assert not [file for files in contents.values() for file in files if file.endswith("left_over.py")]
-    assert {"service/web/scenes.html", "service/web/built/scenes.js", "service/site/guide/asking.html"} <= set(
+    assert {"service/web/story.html", "service/web/built/story.js", "service/site/guide/asking.html"} <= set(
         contents["softkv"]
     )
     assert "softkv/py.typed" in contents["softkv_client"]

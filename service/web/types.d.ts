@@ -1,5 +1,8 @@
 /** Types that several scripts of the page use. */
 declare namespace Page {
+  type API = import("./shared/api.js").API;
+  /** What the service sends, by the names of its schema. */
+  type Schemas = import("../../clients/typescript/src/generated/api.ts").components["schemas"];
   type Language = "en" | "zh";
   type Verdict = "one" | "several" | "none";
 
@@ -22,8 +25,6 @@ declare namespace Page {
 }
 
 interface Window {
-  /** What `opening.js` asked while the script was loading. */
-  asked?: Record<string, Promise<Response | null>>;
   /** Data of `recorded/NAME.js`, by their names. */
   softkvRecorded?: Record<string, unknown>;
   /** What `built/parquet.js` puts here when the explorer loads it. */

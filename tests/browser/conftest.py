@@ -20,7 +20,8 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 PROJECTOR = (1280, 720)
 PHONE = (390, 844)
-DRAWN = "#stage > :nth-child(2), #lesson > :nth-child(2)"
+DRAWN = "#story article:not([hidden]) .screen, #lesson > :nth-child(2), #stage > :nth-child(2)"
+"""What each document has once its script has drawn it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,13 +65,11 @@ class Visit:
     Args:
         page: the browser's page.
         origin: where the service or the exported page is.
-        scenes: the name of the document of the scenes there.
     """
 
-    def __init__(self, page: Page, origin: str, scenes: str = "scenes") -> None:
+    def __init__(self, page: Page, origin: str) -> None:
         self.page = page
         self.origin = origin
-        self._scenes = scenes
         self.errors: list[str] = []
         self.strangers: list[str] = []
         self.requests: list[str] = []
@@ -94,10 +93,9 @@ class Visit:
         """Return the calls to the service so far; the page may still load files."""
         return [url for url in self.requests if "/v1/" in url]
 
-    def go(self, where: str, *, covered: bool = False) -> Page:
-        """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
-        address = where if covered else uncovered(where)
-        self.page.goto(f"{self.origin}/{self._scenes if address[:1] in ('', '#', '?') else ''}{address}")
+    def go(self, where: str) -> Page:
+        """Open a part of the page, and wait until it has its answers."""
+        self.page.goto(f"{self.origin}/{where}")
         try:
             self.page.wait_for_selector(DRAWN, state="attached", timeout=240_000)
         except Exception as failure:
@@ -108,17 +106,10 @@ class Visit:
         return self.page
 
     def settle(self) -> None:
-        """Wait until nothing is being asked, and the browser's numbers have been compared with the service's."""
+        """Wait until nothing is being asked."""
         self.page.wait_for_selector(DRAWN, state="attached")
         self.page.wait_for_selector("[aria-busy=true], .partial", state="detached")
         self.page.wait_for_timeout(50)
-
-
-def uncovered(where: str) -> str:
-    """Return the address of a scene with its picture open; without that, a scene may open on a question."""
-    if (where and not where.startswith("#")) or "revealed=" in where or "packed=" in where:
-        return where
-    return f"{where or '#'}&revealed=1"
 
 
 Open = Callable[..., Visit]
@@ -134,8 +125,6 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
         where: str = "",
         size: tuple[int, int] = PROJECTOR,
         origin: str = site.url,
-        *,
-        covered: bool = False,
         **options: Any,
     ) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
@@ -143,7 +132,7 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
         context.set_default_timeout(240_000)  # a slow machine may train for minutes
         opened = Visit(context.new_page(), origin)
         visits.append(opened)
-        opened.go(where, covered=covered)
+        opened.go(where)
         return opened
 
     yield start

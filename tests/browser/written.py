@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
 
-VERDICTS = {
-    "one": "One document stands out.",
-    "several": "Several share it: here they are.",
-    "none": "Nothing here about that.",
-}
-
-MARKS = {"one": "✓ one stands out", "several": "◐ several share it", "none": "○ nothing about that"}
-
 
 def fixed(number: float, decimals: int = 2) -> str:
     """Format a number with a real minus sign, and none before zero; a half rounds away from zero, as in `toFixed`."""

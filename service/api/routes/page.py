@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,11 +25,7 @@ from service.api.routes.documentation import SITE, Documentation
 from service.datasets import DEMOS
 
 LANGUAGES = ("en", "zh")  # of the page, as in the names of its files
-WORDS = re.compile(r"""(<script [^>]*class="words"[^>]*)data-topics="([^"]*)\"([^>]*>)""")
-TERM = re.compile(r"\[(query|key|value|weight|code|b|number)\|([^\]]*)\]")
-TAGS = {"code": "code", "b": "strong"}
-FILLED = re.compile(r"""(<(\w+)[^>]* )data-words="([\w.]+)"([^>]*>)(?=</\2>)""")
-PLACE = re.compile(r"""data-(\w+)="([^"]*)\"""")
+FILLED = re.compile(r"""(<(\w+)[^>]*) data-words="([\w.]+)"([^>]*>)(?=</\2>)""")
 STYLE = r"""^ *<link rel="stylesheet" href="assets/(css/[\w.-]+)">\n"""
 STYLES = re.compile(rf"(?:{STYLE}){{2,}}", re.MULTILINE)
 PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
@@ -55,22 +51,15 @@ def render_page(assets: Assets, name: str, language: str) -> Asset:
     - Links into `assets/`, and the attribute by which scripts know of that folder, point to files under the digest.
     - Adjacent style sheets become one file.
     - `:language` is replaced by the name of the language.
-    - An element with `data-words` gets the text of that name. Its other `data-` attributes fill the placeholders in the
-      text.
-    - The script of the class `words` gets the texts of its topics, so that the browser need not wait for further files.
-      They also become a file for each language, which the page fetches when its language is changed.
+    - An element with `data-words` gets the text of that name, from the JSON file that is called as the document.
 
     Raises:
-        KeyError: the document names an unknown text or topic.
+        KeyError: the document names an unknown text.
     """
     text = assets.text(name).replace(":language", language)
-    words: dict[str, str] = {}
-    if match := WORDS.search(text):
-        words = read_words(assets, language, match[2].split())
-        document, data = name.removesuffix(".html"), in_script(words)
-        assets.files[f"words/{document}.{language}.json"] = Asset(data.encode(), MEDIA_TYPES[".json"])
-        text = WORDS.sub(lambda match: f'{match[1]}data-document="{document}"{match[3]}{data}', text)
-    text = FILLED.sub(lambda match: match[1].rstrip() + match[4] + _rich(_fill_places(words[match[3]], match[0])), text)
+    if FILLED.search(text):
+        words = json.loads(assets.text(name.replace(".html", ".json")))[language]
+        text = FILLED.sub(lambda match: match[1] + match[4] + html.escape(words[match[3]], quote=False), text)
     text = STYLES.sub(lambda match: _join_sheets(assets, name, match[0]), text, count=1)
     text = re.sub(r"""((?:href|src|data-assets)=")assets/""", rf"\1assets/{assets.digest}/", text)
     return Asset(text.encode(), "text/html; charset=utf-8")
@@ -89,40 +78,11 @@ def _join_sheets(assets: Assets, name: str, links: str) -> str:
     return f'  <link rel="stylesheet" href="assets/css/{name}.css">\n'
 
 
-def read_words(assets: Assets, language: str, topics: Iterable[str]) -> dict[str, str]:
-    """Return the texts of topics by name."""
-    words: dict[str, str] = {}
-    for topic in topics:
-        words |= json.loads(assets.text(f"js/words/{language}/{topic}.json"))
-    return words
-
-
-def in_script(content: object) -> str:
-    """Return JSON that cannot end the script element around it, whose text is not parsed as HTML."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _fill_places(words: str, tag: str) -> str:
-    """Return a text whose placeholders, such as `{count}`, are filled from the `data-` attributes of a tag."""
-    fillings = dict(PLACE.findall(tag))
-    return re.sub(r"\{(\w+)\}", lambda match: html.unescape(fillings[match[1]]), words)
-
-
-def _rich(words: str) -> str:
-    """Return a text of the page as HTML with coloured terms, as the page's function `rich` does."""
-
-    def mark(match: re.Match[str]) -> str:
-        kind = match[1]
-        return f"<{TAGS[kind]}>{match[2]}</{TAGS[kind]}>" if kind in TAGS else f'<span class="{kind}">{match[2]}</span>'
-
-    return TERM.sub(mark, html.escape(words, quote=False))
-
-
 WEB = Path(__file__).parents[2] / "web"
 DOCUMENTS = {
     "/": "story.html",
     "/index.html": "story.html",
-    "/scenes": "scenes.html",
+    "/deeper": "deeper.html",
     "/explore": "explore.html",
     "/lesson.html": "lesson.html",
     "/worksheet.html": "worksheet.html",
@@ -131,7 +91,8 @@ DOCUMENTS = {
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
 DEMO = "library"  # which a visitor of an empty service may load
-MOVED = {"/room.html": "/room"}
+MOVED = {"/room.html": "/room", "/scenes": "/deeper", "/scenes.html": "/deeper"}
+EXPORTED = "scenes.html"  # which an exported page has in place of a redirect
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
 
 
@@ -169,7 +130,8 @@ class Files:
         path, headers = get_route_path(scope), Headers(scope=scope)
         root = scope.get("root_path", "")
         if path in MOVED:
-            await RedirectResponse(f"{root}{MOVED[path]}", 308)(scope, receive, send)
+            query = scope["query_string"].decode("ascii")
+            await RedirectResponse(f"{root}{MOVED[path]}{query and f'?{query}'}", 308)(scope, receive, send)
             return
         answer = await self._answer(path, headers)
         if answer is None and "text/html" in headers.get("accept", ""):
@@ -197,7 +159,12 @@ class Files:
                 return Response(status_code=304, headers=page_headers)
             return await send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
-        if (file := self._assets.files.get(name)) is None or name in (*DOCUMENTS.values(), REFERENCE, MISSING):
+        if (file := self._assets.files.get(name)) is None or name in (
+            *DOCUMENTS.values(),
+            REFERENCE,
+            MISSING,
+            EXPORTED,
+        ):
             return None
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 

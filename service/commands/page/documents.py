@@ -15,7 +15,7 @@ from service.api.routes.page import LANGUAGES, Assets, render_page
 
 DOCUMENTS = {
     "index.html": "story.html",
-    **{name: name for name in ("scenes.html", "lesson.html", "worksheet.html")},
+    **{name: name for name in ("deeper.html", "scenes.html", "lesson.html", "worksheet.html")},
 }
 """The documents of the page by the names of their files."""
 PICTURE = "og.png"
@@ -23,7 +23,6 @@ FOLDERS = ("css/", "icons/", "recorded/", "vendor/plex/")
 """Folders from which scripts and style sheets load files later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
-_WORDS = re.compile(r"""<script [^>]*class="words"[^>]*data-document="(\w+)"[^>]*>""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")
 
 
@@ -51,23 +50,14 @@ def write_documents(assets: Assets, address: str | None) -> dict[str, bytes]:
 
 
 def _document(assets: Assets, source: str, name: str, address: str | None) -> str:
-    """Return a document with links into `assets/`, and with the words of every language."""
-    first, *other_languages = LANGUAGES
-    for language in other_languages:
-        render_page(assets, source, language)  # also writes the words of that language
-    text = render_page(assets, source, first).content.decode()
+    """Return a document with links into `assets/`."""
+    text = render_page(assets, source, LANGUAGES[0]).content.decode()
     text = _BASE.sub('data-exported data-assets="assets/"', text)
     text = _LINK.sub(r"\1assets/\2", text)
-    text = text.replace('href="scenes"', 'href="scenes.html"').replace('href="./"', 'href="index.html"')
-    scripts = ""
-    if match := _WORDS.search(text):
-        for language in other_languages:
-            words = assets.text(f"words/{match[1]}.{language}.json")
-            scripts += f'  <script type="application/json" class="words" lang="{language}">{words}</script>\n'
+    text = text.replace('href="deeper"', 'href="deeper.html"').replace('href="./"', 'href="index.html"')
     if address is not None and 'property="og:title"' in text:
         text = text.replace("</head>", f"{_preview(address, name)}</head>", 1)
-    head, body, end = text.rpartition("</body>")
-    return f"{head}{scripts}{body}{end}"
+    return text
 
 
 def _preview(address: str, name: str) -> str:

@@ -13,34 +13,21 @@ from numpy.typing import NDArray
 
 from service.commands.page.model import script
 from service.datasets import DEMOS, Demo
-from service.encoding import Encoder, read_pair, trace_layers, traceable
+from service.encoding import Encoder
 from service.retrieval.collections import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from service.storage import id_hash
 
 Precision = Literal["int8", "int16"]
 
 TEXTS = Path(__file__).with_name("texts.txt")
-"""The texts of the scenes and a few hundred questions, one per line: they need not wait for the encoder."""
+"""The questions and keys of the page and a few hundred others, one per line: they need not wait for the encoder."""
 MANY = 1000
 """The number of rows from which keys are written as int8, which changes a weight by a hundredth of itself."""
-EXPORTED, TRACES = "exported", "traces"
-ARRAYS = {"attention": "weights", "logits": "logits", "queries": "query", "keys": "key", "values": "value"}
-"""The arrays of a layer by the names that `encoder/network.js` gives them."""
-SENTENCES: dict[tuple[str, str | None], Sequence[str]] = {
-    ("The dog chased the cat across the street", None): tuple(ARRAYS),
-    (
-        "Where does the cat sleep?",
-        "The cat sleeps in the kitchen, and the dog waits at the door.",
-    ): tuple(ARRAYS),
-    ("The teacher praised the student in the hall", None): ("attention",),
-    ("The boy kicked the ball over the fence", None): ("attention",),
-    ("The wolf ate the sheep", None): ("attention",),
-}
-"""The sentences of the scene about the encoder, and of each the arrays that it shows."""
+EXPORTED = "exported"
 
 
 def record(encoder: Encoder, report: Callable[[str], None]) -> dict[str, bytes]:
-    """Return the scripts of recorded data by their names: `exported.js`, `traces.js`, and one for each demo.
+    """Return the scripts of recorded data by their names: `exported.js`, and one for each demo.
 
     Args:
         encoder: the default encoder.
@@ -66,9 +53,7 @@ def record(encoder: Encoder, report: Callable[[str], None]) -> dict[str, bytes]:
         "collections": collections,
     }
     report(f"{len(set(texts)):,} texts")
-    traces = [_trace(encoder, text, pair, names) for (text, pair), names in SENTENCES.items()]
-    report(f"{len(traces)} sentences, with each head of the encoder")
-    return {f"{EXPORTED}.js": script(EXPORTED, exported), f"{TRACES}.js": script(TRACES, traces), **scripts}
+    return {f"{EXPORTED}.js": script(EXPORTED, exported), **scripts}
 
 
 def _key_vectors(demo: Demo, rows: Sequence[dict[str, Any]], encoder: Encoder) -> NDArray[np.float32]:
@@ -101,30 +86,6 @@ def _vectors(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:
         "counts": [row.token_count for row in rows],
         "unknown": [row.unknown_tokens for row in rows],
     }
-
-
-def _trace(encoder: Encoder, text: str, pair: str | None, names: Sequence[str]) -> dict[str, Any]:
-    """Return the tokens of a text or a pair, and named arrays of every layer, a row for each head."""
-    tokens, model = read_pair(encoder, text, pair), traceable(encoder)
-    layers = trace_layers(model, tokens, layers=range(len(model.encoder.layers)), heads=None, causal=False)
-    return {
-        "text": text,
-        "pair": pair,
-        "spans": [token._asdict() for token in tokens.tokens],
-        "layers": [{name: _pack(_rows(getattr(layer, ARRAYS[name])), "int16") for name in names} for layer in layers],
-        "changes": [
-            {
-                "attention": _round(layer.attention_change),
-                "feedForward": _round(layer.feed_forward_change),
-                "layer": _round(layer.change),
-            }
-            for layer in layers
-        ],
-    }
-
-
-def _rows(array: Any) -> NDArray[np.float32]:
-    return np.asarray(array, np.float32).reshape(len(array), -1)
 
 
 def _round(numbers: Any) -> list[float]:

@@ -1,8 +1,8 @@
 /** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
 
-import { fill, h, put } from "../js/element.js";
-import { count, effective, fixed, percent, power, temperatureText } from "../js/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
+import { fill, h, put } from "../shared/element.js";
+import { count, effective, fixed, percent, power, temperatureText } from "../shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
 import { callTabs } from "./code.js";
 import { fieldsOf } from "./fields.js";

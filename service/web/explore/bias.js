@@ -1,10 +1,10 @@
 /** Terms that the metadata of a document adds to its logit: near to the largest number, a number times a factor, a value. */
 
-import { fill, h } from "../js/element.js";
+import { fill, h } from "../shared/element.js";
 import { isDated, isNumeric } from "./fields.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {"near" | "linear" | "log" | "value"} Kind */
 /** @typedef {{field: string, kind: Kind, value: string, number: string}} Row */
 

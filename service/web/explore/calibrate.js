@@ -1,8 +1,8 @@
 /** The tab that fits a collection to labelled questions, and shows what that is worth before it is kept. */
 
-import { Invalid, isAborted, SoftkvError } from "../js/api.js";
-import { fill, h, put } from "../js/element.js";
-import { count, fixed, percent } from "../js/numbers.js";
+import { Invalid, isAborted, SoftkvError } from "../shared/api.js";
+import { fill, h, put } from "../shared/element.js";
+import { count, fixed, percent } from "../shared/numbers.js";
 import words from "./calibrate.json";
 import { clientOf } from "./client.js";
 import { readLabels } from "./labels.js";

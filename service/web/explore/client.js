@@ -2,7 +2,7 @@
 
 import { Client } from "../vendor/softkv/softkv.js";
 
-/** @param {import("../js/api.js").API} api whose key and address it uses */
+/** @param {import("../shared/api.js").API} api whose key and address it uses */
 export function clientOf(api) {
   // Nothing is repeated here: who calls it knows what may be.
   return new Client({ url: "", key: () => api.key, retries: 0, fetch: (path, options) => api.fetcher(path, options) });

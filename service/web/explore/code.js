@@ -1,10 +1,10 @@
 /** The same call as JSON, for curl, and for the clients in Python and TypeScript, each to be run as it is. */
 
-import { curl } from "../js/curl.js";
-import { fill, h } from "../js/element.js";
+import { curl } from "../shared/curl.js";
+import { fill, h } from "../shared/element.js";
 
 /** @typedef {import("./question.js").Body} Body */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {{origin: string, collection: string, body: Body, isKeyed: boolean}} Call */
 
 /** A line of a program that is no longer than this stays one line. */

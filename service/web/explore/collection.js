@@ -1,18 +1,18 @@
 /** Two tabs that settle what a collection is: a new one, and the settings of the one that is chosen, which may be deleted. */
 
-import { Invalid, isAborted, SoftkvError } from "../js/api.js";
-import { loadDemo, NAME as DEMO, QUESTION } from "../js/demo.js";
-import { fill, h, put } from "../js/element.js";
-import { count } from "../js/numbers.js";
+import { Invalid, isAborted, SoftkvError } from "../shared/api.js";
+import { loadDemo, NAME as DEMO, QUESTION } from "../shared/demo.js";
+import { fill, h, put } from "../shared/element.js";
+import { count } from "../shared/numbers.js";
 import words from "./collection.json";
 import { filePicker, forget, hand } from "./upload.js";
-import { speaker } from "./words.js";
+import { speaker } from "./speaker.js";
 import uploadWords from "./upload.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./explorer.js").Context} Context */
 /** @typedef {import("./explorer.js").Tab} Tab */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {{temperature?: number, null?: string | number | false}} Defaults what a question takes where it says nothing */
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;

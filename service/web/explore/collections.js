@@ -1,11 +1,11 @@
 /** The list of collections, by pages, and the facts of the one that is chosen. */
 
-import { Forbidden, NotFound } from "../js/api.js";
-import { fill, h } from "../js/element.js";
-import { count, fixed } from "../js/numbers.js";
+import { Forbidden, NotFound } from "../shared/api.js";
+import { fill, h } from "../shared/element.js";
+import { count, fixed } from "../shared/numbers.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {{tabs: {id: string, name: string, isChosen: boolean}[], canWrite: boolean}} Beside links to what is about the service */
 
 const PAGE = 100;
@@ -29,7 +29,7 @@ export class Collections {
   /** What draws the list again. */
   #redraw = () => {};
 
-  /** @param {import("../js/api.js").API} api @param {HTMLElement} host @param {(name: string) => string} href */
+  /** @param {import("../shared/api.js").API} api @param {HTMLElement} host @param {(name: string) => string} href */
   constructor(api, host, href) {
     this.#api = api;
     this.#host = host;

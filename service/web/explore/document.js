@@ -1,8 +1,8 @@
 /** The document beside the collection: what it holds, why it has its weight, what is near it, and how it is changed. */
 
-import { NotFound, SoftkvError, Unreachable } from "../js/api.js";
-import { fill, h } from "../js/element.js";
-import { fixed, percent, similarityText } from "../js/numbers.js";
+import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
+import { fill, h } from "../shared/element.js";
+import { fixed, percent, similarityText } from "../shared/numbers.js";
 import { Editor } from "./editor.js";
 import { bodyOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";

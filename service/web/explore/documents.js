@@ -1,7 +1,7 @@
 /** The tab Documents: all documents of a collection in the order of their ids, by pages, without a question. */
 
-import { fill, h } from "../js/element.js";
-import { count } from "../js/numbers.js";
+import { fill, h } from "../shared/element.js";
+import { count } from "../shared/numbers.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
 import { parsed, posted } from "./question.js";

@@ -1,11 +1,11 @@
 /** The form that changes a document: what is not right is told beside the field, and what another wrote is not lost. */
 
-import { NotFound, SoftkvError, Unreachable } from "../js/api.js";
-import { fill, h } from "../js/element.js";
+import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
+import { fill, h } from "../shared/element.js";
 import { hasNull, isObject, lines, mergePatch } from "./text.js";
 
 /** @typedef {import("./document.js").Document} Document */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {{read: () => Promise<Document | null>, send: (patch: object) => Promise<unknown>, saved: (changed: Document) => Promise<void>}} Service */
 
 const FIELDS = ["key", "value", "metadata"];

@@ -1,17 +1,17 @@
 /** The explorer: its collections, the tabs of the one that is chosen, the document beside it, and the address. */
 
-import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../js/api.js";
-import { home, scenes } from "../js/assets.js";
-import { fill, h, put } from "../js/element.js";
-import { LEARN } from "../js/purpose.js";
-import { kept, preferences, store } from "../story/look.js";
+import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
+import { deeper, home } from "../shared/assets.js";
+import { fill, h, put } from "../shared/element.js";
+import { LEARN } from "../shared/purpose.js";
+import { kept, preferences, store } from "../shared/look.js";
 import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
 import { Collections } from "./collections.js";
-import { speaker } from "./words.js";
+import { speaker } from "./speaker.js";
 
-/** @typedef {import("../story/address.js").Look} Look */
-/** @typedef {import("./words.js").Say} Say */
-/** @typedef {import("./words.js").Words} Words */
+/** @typedef {import("../shared/address.js").Look} Look */
+/** @typedef {import("../shared/words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Words} Words */
 /** @typedef {import("./address.js").Patch} Patch */
 /** @typedef {import("./address.js").Said} Said */
 
@@ -39,7 +39,7 @@ import { speaker } from "./words.js";
  * @typedef {object} Context what a tab may use; all of it is as it is now
  * @property {API} api
  * @property {Say} say
- * @property {import("./words.js").Language} language
+ * @property {import("../shared/words.js").Language} language
  * @property {string} origin the address of the service, for commands
  * @property {Collection | null} collection the one that is chosen; null where there is none, and in a tab of the service
  * @property {boolean} canWrite
@@ -153,7 +153,7 @@ export class Explorer {
         "nav.tools",
         { "aria-label": "softkv" },
         h("a", { href: LEARN }, say("learn")),
-        h("a", { href: scenes() }, say("scenes")),
+        h("a", { href: deeper() }, say("deeper")),
         h("a", { href: "docs/" }, say("docs")),
         key,
         h(

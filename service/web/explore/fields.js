@@ -13,7 +13,7 @@ const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, d
 /**
  * The fields of a collection.
  *
- * @param {import("../js/api.js").API} api
+ * @param {import("../shared/api.js").API} api
  * @param {string} collection
  * @returns {Promise<Fields>}
  */

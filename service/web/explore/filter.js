@@ -1,11 +1,11 @@
 /** The filter builder: conditions on the fields that are there, all of which or any of which hold; or a filter as JSON. */
 
-import { fill, h } from "../js/element.js";
+import { fill, h } from "../shared/element.js";
 import { isNumeric } from "./fields.js";
 import { parsed } from "./question.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {{field: string, operator: string, value: any}} Condition */
 
 const ORDER = ["<", "<=", ">", ">="];

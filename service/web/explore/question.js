@@ -1,7 +1,7 @@
 /** The question that the address holds, as the body of a call: only what differs from the collection's own settings. */
 
-import { isAborted, KeyRefused, Refused } from "../js/api.js";
-import { onTheWire } from "../js/scale.js";
+import { isAborted, KeyRefused, Refused } from "../shared/api.js";
+import { onTheWire } from "../shared/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./address.js").Said} Said */
@@ -71,7 +71,7 @@ export function parsed(text) {
 /**
  * POST, where a refusal of what was asked is an answer too: it is told beside what was asked.
  *
- * @param {import("../js/api.js").API} api
+ * @param {import("../shared/api.js").API} api
  * @param {string} path
  * @param {object} body
  * @param {AbortSignal} [signal]

@@ -1,14 +1,14 @@
 /** The tab of the service itself: whether it is ready, what it holds, what waits, and which calls take long. */
 
-import { SoftkvError } from "../js/api.js";
-import { fill, h } from "../js/element.js";
-import { count, fixed } from "../js/numbers.js";
+import { SoftkvError } from "../shared/api.js";
+import { fill, h } from "../shared/element.js";
+import { count, fixed } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { Metrics } from "./metrics.js";
 import words from "./service.json";
 
 /** @typedef {import("./explorer.js").Context} Context */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {import("../vendor/softkv/softkv.js").SlowRequest} SlowRequest */
 /** @typedef {import("../vendor/softkv/softkv.js").Encoder} Encoder */
 /** @typedef {{status: string, loading: string[], failed: string[]}} Readiness */

@@ -1,8 +1,8 @@
 /** The tab that fills a collection from a file: choose it, say what its columns are, and see the rows arrive. */
 
-import { asset } from "../js/assets.js";
-import { fill, h, put } from "../js/element.js";
-import { count } from "../js/numbers.js";
+import { asset } from "../shared/assets.js";
+import { fill, h, put } from "../shared/element.js";
+import { count } from "../shared/numbers.js";
 import { assigned, columnOf, documentOf, guess, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
@@ -412,7 +412,7 @@ class UploadTab {
 /**
  * A place to drop a file, with a button to choose one.
  *
- * @param {import("./words.js").Say} say with the words of this tab
+ * @param {import("../shared/words.js").Say} say with the words of this tab
  * @param {(file: File) => void} chosen
  * @param {string} [invitation]
  */

@@ -3,13 +3,13 @@
  * story can be read meanwhile. On a service without collections it offers three doors.
  */
 
-import { SoftkvError } from "../js/api.js";
-import { loadDemo, NAME, QUESTION } from "../js/demo.js";
-import { fill, h, put } from "../js/element.js";
-import { EXPLORE, remember } from "../js/purpose.js";
+import { SoftkvError } from "../shared/api.js";
+import { loadDemo, NAME, QUESTION } from "../shared/demo.js";
+import { fill, h, put } from "../shared/element.js";
+import { EXPLORE, remember } from "../shared/purpose.js";
 
-/** @typedef {import("../js/api.js").API} API */
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/api.js").API} API */
+/** @typedef {import("../shared/words.js").Say} Say */
 
 /** Where a file is dropped. */
 const DROP = `${EXPLORE}#tab=upload`;

@@ -1,19 +1,19 @@
 /** The frame of the story: what is in its bar. */
 
-import { home, isExported, scenes } from "../js/assets.js";
-import { h } from "../js/element.js";
-import { EXPLORE, remember } from "../js/purpose.js";
-import { store } from "./look.js";
+import { deeper, home, isExported } from "../shared/assets.js";
+import { h } from "../shared/element.js";
+import { EXPLORE, remember } from "../shared/purpose.js";
+import { store } from "../shared/look.js";
 import { linkOf, saveGif, savePng } from "./share.js";
 
-/** @typedef {import("./address.js").Look} Look */
+/** @typedef {import("../shared/address.js").Look} Look */
 
 /** Frames of a moving picture: five seconds. */
 const FRAMES = 50;
 /**
  * What stands in the bar.
  *
- * @param {import("./words.js").Say} say
+ * @param {import("../shared/words.js").Say} say
  * @param {Look} look
  * @param {(patch: Partial<Look>) => void} dress
  * @param {() => (import("./story.js").View | undefined)} view the chapter on the screen, for a picture of it
@@ -107,7 +107,7 @@ export function bar(say, look, dress, view, address) {
       "nav.tools",
       {},
       isExported() ? null : h("a", { href: EXPLORE, onclick: () => remember("explore") }, say("explore")),
-      h("a", { href: scenes() }, say("scenes")),
+      h("a", { href: deeper() }, say("deeper")),
       isExported() ? null : h("a", { href: "docs/" }, say("docs")),
       language,
       theme,

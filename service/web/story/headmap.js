@@ -1,6 +1,6 @@
 /** A map of all heads of a model, a row for each layer: a small picture of each head's weights, and a cursor to drag. */
 
-import { h } from "../js/element.js";
+import { h } from "../shared/element.js";
 
 /** Where most of a head's weight goes, if it is one place. @typedef {"before" | "next" | "self" | "start" | "end" | "mixed"} Pattern */
 
@@ -17,7 +17,7 @@ export class HeadMap {
   #columns = 0;
 
   /**
-   * @param {import("./words.js").Say} say
+   * @param {import("../shared/words.js").Say} say
    * @param {number} layers
    * @param {number} heads
    * @param {(layer: number, head: number) => void} choose from 0

@@ -13,8 +13,8 @@ import { none } from "./chapters/none.js";
 import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
-import { isExported } from "../js/assets.js";
-import { ExportedPage } from "../js/exported/answers.js";
+import { isExported } from "../shared/assets.js";
+import { ExportedPage } from "../exported/answers.js";
 import { Story } from "./story.js";
 
 new Story([hard, value, share, none, numbers, inside, learns], isExported() ? new ExportedPage() : null).begin();

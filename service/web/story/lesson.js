@@ -5,15 +5,15 @@
  * which has a page of its own; the clock and the step are kept in the tab, so that they go on when the class is back.
  */
 
-import { fill, h } from "../js/element.js";
-import { storageOf } from "../js/api.js";
+import { fill, h } from "../shared/element.js";
+import { storageOf } from "../shared/api.js";
 import plan from "./plan.json";
 
 /**
  * @typedef {object} Step
  * @property {string} [chapter]
  * @property {number} [screen] of the chapter, from 1
- * @property {import("./address.js").State} [state] what is shown of it
+ * @property {import("../shared/address.js").State} [state] what is shown of it
  * @property {boolean} [guess] whether its guess is revealed
  * @property {boolean} [play] whether it plays what moves
  * @property {boolean} [hood] whether the hood is open
@@ -43,7 +43,7 @@ export class Lesson {
   #storage = storageOf(window);
 
   /**
-   * @param {import("./words.js").Say} say
+   * @param {import("../shared/words.js").Say} say
    * @param {"en" | "zh"} language
    * @param {string[]} chapters of the story, in order
    * @param {(step: Step, isBack: boolean) => void} show
@@ -64,7 +64,7 @@ export class Lesson {
     if (this.#begun) this.#arrive(false);
   }
 
-  /** @param {import("./words.js").Say} say @param {"en" | "zh"} language */
+  /** @param {import("../shared/words.js").Say} say @param {"en" | "zh"} language */
   speak(say, language) {
     this.#say = say;
     this.language = language;

@@ -1,10 +1,10 @@
 /** What several chapters are made of: the frame of a screen, a question to guess at, a question of one's own. */
 
-import { scenes } from "../js/assets.js";
-import { fill, h } from "../js/element.js";
-import { subscripted, unbroken } from "./words.js";
+import { deeper } from "../shared/assets.js";
+import { fill, h } from "../shared/element.js";
+import { subscripted, unbroken } from "../shared/words.js";
 
-/** @typedef {import("./words.js").Say} Say */
+/** @typedef {import("../shared/words.js").Say} Say */
 
 /** A sentence about a picture follows a knob so often: nobody reads faster, and each change lays the page out anew. */
 const SENTENCE_MS = 150;
@@ -69,13 +69,13 @@ export function statusLine() {
 }
 
 /**
- * A link to a scene in the index of scenes.
+ * A link to a picture that goes deeper than the story.
  *
- * @param {string} scene
+ * @param {string} picture its name in the address
  * @param {string} text
  */
-export function toScene(scene, text) {
-  return h("a", { href: `${scenes()}#scene=${scene}` }, text);
+export function toPicture(picture, text) {
+  return h("a", { href: `${deeper()}#${picture}` }, text);
 }
 
 /**

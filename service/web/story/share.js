@@ -6,7 +6,7 @@
  * drawn with a font of the system.
  */
 
-import { asset } from "../js/assets.js";
+import { asset } from "../shared/assets.js";
 import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
 /** What style sheets say of a drawing; each is an attribute of SVG, too. */

@@ -6,7 +6,7 @@
  * `look` moves the camera.
  */
 
-import { fixed, temperatureText } from "../js/numbers.js";
+import { fixed, temperatureText } from "../shared/numbers.js";
 import { eased, isReduced, Timeline } from "./motion.js";
 import { s, set } from "./svg.js";
 
@@ -137,7 +137,7 @@ export class Sheet {
 
   /**
    * @param {object} what
-   * @param {import("./words.js").Say} what.say
+   * @param {import("../shared/words.js").Say} what.say
    * @param {Parameters} what.parameters
    * @param {string[]} what.words a name for each row of X
    * @param {string[]} what.features a name for each of its columns
@@ -489,7 +489,7 @@ const OPERANDS = {
   output: ["joined", "W_O"],
 };
 
-/** What is where on the sheet. @param {import("./words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
+/** What is where on the sheet. @param {import("../shared/words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
 function placed(say, { heads, X, W_Q }) {
   const [n, d] = [X.length, W_Q.length];
   const ofHead = W_Q[0].length / heads;

@@ -1,26 +1,32 @@
-/** The story: its chapters one below another, the rail beside them, and the state in the address. */
+/**
+ * The story: its chapters one below another, the rail beside them, and the state in the address. The pictures of
+ * `deeper/` are chapters too; of them, and in a frame of another page, one is shown at a time.
+ */
 
-import { API, SoftkvError, storageOf, Unreachable } from "../js/api.js";
-import { asset, isExported } from "../js/assets.js";
-import { readsChinese } from "../js/chinese.js";
-import { fill, h } from "../js/element.js";
-import { RecordMissing, recorded } from "../js/recorded.js";
-import { addressOf, readAddress, stateOf } from "./address.js";
+import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
+import { asset, isExported } from "../shared/assets.js";
+import { readsChinese } from "../shared/chinese.js";
+import { fill, h } from "../shared/element.js";
+import { RecordMissing, recorded } from "../shared/recorded.js";
+import { addressOf, readAddress, stateOf } from "../shared/address.js";
 import { Answers, fromService } from "./answers.js";
-import { isAsked } from "../js/purpose.js";
+import { isAsked } from "../shared/purpose.js";
 import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
 import { Lesson } from "./lesson.js";
-import { kept, preferences } from "./look.js";
+import { kept, preferences } from "../shared/look.js";
 import { REVEAL } from "./parts.js";
 import { tracingService } from "./traces.js";
-import { speaker } from "./words.js";
+import { speaker } from "./speaker.js";
 
-/** @typedef {import("./address.js").State} State */
+/** @typedef {import("../shared/address.js").State} State */
 
 /**
  * @typedef {object} Context what a chapter may use
- * @property {import("./words.js").Say} say
+ * @property {import("../shared/words.js").Say} say
+ * @property {import("../shared/words.js").Language} language
+ * @property {API} api
+ * @property {boolean} isExported whether the page has no service, and answers what it can by itself
  * @property {Answers} answers
  * @property {any} state the chapter's, as it is now
  * @property {boolean} isRead whether the chapter is the one on the screen
@@ -39,25 +45,33 @@ import { speaker } from "./words.js";
  * @property {(share: number) => void} [film] draws a moment of the chapter's moving picture, 0 to 1
  * @property {() => void} [leave] the reader went to another chapter: stop what moves
  * @property {() => void} [play] plays what moves by itself
+ * @property {() => void} [again] asks again what got no answer; without it, `update` is called as if `q` had changed
  * @property {() => void} [arrive] the reader came to it
  */
 
 /**
  * @typedef {object} Chapter
  * @property {string} id its name in the address
- * @property {{en: import("./words.js").Words, zh: import("./words.js").Words}} words `title` among them: the chapter's one name
+ * @property {{en: import("../shared/words.js").Words, zh: import("../shared/words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
  */
 
 const WRITE_MS = 250;
+/** A service that is away is asked for a sign of life so soon, then after twice the time, and so on. */
+const [AWAY_MS, LONGEST_MS] = [1000, 15_000];
 /** A chapter is made when it is so near to the screen. */
 const NEAR = "100% 0px";
+/** A frame without an origin of its own may load no fonts from a plain file server. */
+const MAY_LOAD_FONTS = !isExported() || window.origin !== "null" || window.location.protocol === "file:";
+/** In a frame of another page only the picture is shown. */
+const IS_EMBEDDED = new URLSearchParams(window.location.search).get("embed") === "1";
 
 export class Story {
   #chapters;
   #api;
   #exported;
+  #isPaged;
   #answers;
   #trace;
   /** @type {Map<string, State>} */
@@ -71,6 +85,7 @@ export class Story {
   #look;
   #current;
   #writing = 0;
+  #isWaiting = false;
   #notice = h("p.notice", { role: "alert", hidden: true });
   #bar = h("header.bar");
   #rail = h("nav.rail");
@@ -82,10 +97,15 @@ export class Story {
   /** @type {?Choice} */
   #choice = null;
 
-  /** @param {Chapter[]} chapters @param {?import("../js/exported/answers.js").ExportedPage} exported answers in the service's place */
-  constructor(chapters, exported = null) {
+  /**
+   * @param {Chapter[]} chapters
+   * @param {?import("../exported/answers.js").ExportedPage} exported answers in the service's place
+   * @param {boolean} [isPaged] whether one chapter is shown at a time
+   */
+  constructor(chapters, exported = null, isPaged = false) {
     this.#chapters = chapters;
     this.#exported = exported;
+    this.#isPaged = isPaged || IS_EMBEDDED;
     this.#api = new API(exported?.fetch ?? ((/** @type {string} */ path, /** @type {object} */ options) => fetch(`.${path}`, options)), storageOf(window));
     this.#answers = new Answers(fromService(this.#api), exported ? "browser" : "service");
     this.#trace = tracingService(this.#api);
@@ -98,7 +118,8 @@ export class Story {
   /** Put the story into the page. */
   begin() {
     document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main);
-    if (isAsked()) this.#choose();
+    if (IS_EMBEDDED) document.documentElement.dataset.embed = "";
+    if (isAsked() && !this.#isPaged) this.#choose();
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) {
       const chapters = this.#chapters.map(({ id }) => id);
@@ -107,14 +128,14 @@ export class Story {
       document.documentElement.dataset.lesson = "";
     }
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
-    window.addEventListener("hashchange", () => this.#reread());
+    window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
     window.addEventListener("online", () => this.#again());
     // The fonts come after the first picture, so that nothing waits for them.
     requestAnimationFrame(() =>
       setTimeout(() => {
         performance.mark("answered");
         void this.#choice?.look();
-        document.head.append(h("link", { rel: "stylesheet", href: asset("css/fonts.css") }));
+        if (MAY_LOAD_FONTS) document.head.append(h("link", { rel: "stylesheet", href: asset("css/fonts.css") }));
       }),
     );
   }
@@ -176,7 +197,7 @@ export class Story {
     root.lang = lang === "zh" ? "zh-Hans" : "en";
     root.dataset.theme = theme;
     root.dataset.projector = large ? "on" : "off";
-    document.title = say("title");
+    if (!this.#isPaged) document.title = say("title");
     const skip = document.querySelector("a.skip");
     if (skip) skip.textContent = say("skip");
     this.#lesson?.speak(say, lang);
@@ -195,7 +216,7 @@ export class Story {
     fill(
       this.#rail,
       this.#chapters.map(({ id, words }, i) => {
-        const name = `${i + 1} ${words[lang].title}`;
+        const name = this.#isPaged ? words[lang].title : `${i + 1} ${words[lang].title}`;
         const dot = /** @type {HTMLAnchorElement} */ (h("a", { href: `#${id}`, "aria-label": name, title: name }));
         this.#dots.set(id, dot);
         return dot;
@@ -211,12 +232,14 @@ export class Story {
       }),
     );
     this.#watch();
+    if (this.#isPaged) this.#turn(this.#current); // a chapter has no size before it is shown
     this.#mountDownTo(this.#current);
     this.#enter(this.#current);
   }
 
-  /** Make chapters as they come near, and know which one is read. */
+  /** Make chapters as they come near, and know which one is read. One that is shown alone is the one that is read. */
   #watch() {
+    if (this.#isPaged) return;
     const near = new IntersectionObserver((entries) => entries.forEach(({ isIntersecting, target }) => isIntersecting && this.#mount(target.id)), {
       rootMargin: NEAR,
     });
@@ -232,6 +255,7 @@ export class Story {
 
   /** Make a chapter and those above it, so that none of them grows later and moves it on the screen. @param {string} id */
   #mountDownTo(id) {
+    if (this.#isPaged) return this.#mount(id);
     for (const chapter of this.#chapters) {
       this.#mount(chapter.id);
       if (chapter.id === id) return;
@@ -246,6 +270,9 @@ export class Story {
     const story = this;
     const context = {
       say: speaker(chapter.words, this.#look.lang),
+      language: this.#look.lang,
+      api: this.#api,
+      isExported: this.#exported !== null,
       answers: this.#answers,
       get state() {
         return story.#states.get(id);
@@ -267,6 +294,7 @@ export class Story {
   /** @param {string} id */
   #enter(id) {
     if (id !== this.#current) this.#views.get(this.#current)?.leave?.();
+    if (this.#isPaged) this.#turn(id);
     for (const [name, dot] of this.#dots) {
       if (name === id) dot.setAttribute("aria-current", "true");
       else dot.removeAttribute("aria-current");
@@ -275,6 +303,12 @@ export class Story {
     this.#current = id;
     this.#views.get(id)?.arrive?.();
     this.#write();
+  }
+
+  /** Show one chapter alone. @param {string} id */
+  #turn(id) {
+    for (const [name, host] of this.#hosts) host.hidden = name !== id;
+    document.title = `${this.#chapters.find((one) => one.id === id)?.words[this.#look.lang].title} · softkv`;
   }
 
   /** @param {string} id @param {Partial<State>} patch */
@@ -290,7 +324,9 @@ export class Story {
 
   /** Ask again what the chapter on the screen asked. */
   #again() {
-    this.#views.get(this.#current)?.update(this.#states.get(this.#current), new Set(["q"]));
+    const view = this.#views.get(this.#current);
+    if (view?.again) view.again();
+    else view?.update(this.#states.get(this.#current), new Set(["q"]));
   }
 
   #address() {
@@ -304,10 +340,11 @@ export class Story {
     this.#writing = window.setTimeout(() => window.history.replaceState(null, "", this.#address()), WRITE_MS);
   }
 
-  /** Another address: a dot of the rail, back, or a pasted link. */
-  #reread() {
+  /** Another address: a dot of the rail, back, or a pasted link. @param {string} hash as it was then, since `#write` may have changed it */
+  #reread(hash) {
     clearTimeout(this.#writing);
-    const { chapter, said } = readAddress(window.location.hash);
+    const { chapter: named, said } = readAddress(hash);
+    const chapter = named || !this.#isPaged ? named : this.#chapters[0].id;
     const found = this.#chapters.find(({ id }) => id === chapter);
     if (!found) return;
     if (said.size) {
@@ -316,12 +353,14 @@ export class Story {
       this.#draw();
     }
     const host = this.#hosts.get(chapter);
+    if (this.#isPaged) this.#enter(chapter); // it has no size before it is shown
     this.#mountDownTo(chapter);
-    host?.scrollIntoView({ block: "start" });
+    if (this.#isPaged) window.scrollTo(0, 0);
+    else host?.scrollIntoView({ block: "start" });
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 
-  /** @param {Partial<import("./address.js").Look>} patch */
+  /** @param {Partial<import("../shared/address.js").Look>} patch */
   #dress(patch) {
     const isLanguage = "lang" in patch;
     this.#look = { ...this.#look, ...patch };
@@ -348,12 +387,30 @@ export class Story {
       this.#placeNotice(host);
       const code = /** @type {string | undefined} */ (failure.code);
       if (code === "encoder_needed") this.#offerEncoder();
+      else if (failure instanceof KeyRefused) this.#askKey();
       else if (code === "nothing_to_read") this.#notice.textContent = say("unreadable");
       else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
       this.#notice.scrollIntoView({ block: "nearest" });
       host.classList.add("unanswered");
+      if (failure instanceof Unreachable) void this.#wait();
       return null;
+    }
+  }
+
+  /** Wait until a service that is away answers, then ask again. */
+  async #wait() {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    for (let pause = AWAY_MS; this.#isWaiting; pause = Math.min(2 * pause, LONGEST_MS)) {
+      await new Promise((done) => setTimeout(done, pause));
+      try {
+        await this.#api.get("/livez");
+        this.#isWaiting = false;
+        this.#again();
+      } catch (failure) {
+        if (!(failure instanceof SoftkvError)) throw failure;
+      }
     }
   }
 
@@ -361,6 +418,19 @@ export class Story {
   #placeNotice(host) {
     const screen = host.querySelector(".asking")?.closest(".screen") ?? host;
     (screen.querySelector(".doing") ?? host).prepend(this.#notice);
+  }
+
+  /** The key stays in this tab, as in the explorer. */
+  #askKey() {
+    const say = this.#say();
+    const field = /** @type {HTMLInputElement} */ (h("input", { type: "password", id: "api-key", autocomplete: "off", "aria-label": say("key") }));
+    const use = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      this.#api.key = field.value.trim();
+      this.#again();
+    };
+    const form = h("form", { onsubmit: use }, field, h("button", { type: "submit" }, say("key.use")));
+    fill(this.#notice, say(this.#api.refused ? "key.refused" : "key.needed"), form);
   }
 
   /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */

@@ -1,4 +1,4 @@
-/** Building SVG: text always as text, as in `js/element.js`. */
+/** Building SVG: text always as text, as in `shared/element.js`. */
 
 const SVG = "http://www.w3.org/2000/svg";
 

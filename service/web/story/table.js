@@ -1,10 +1,10 @@
 /** The numbers of a picture, as a table under the hood. */
 
-import { fill, h } from "../js/element.js";
-import { fixed, percent, similarityText } from "../js/numbers.js";
+import { fill, h } from "../shared/element.js";
+import { fixed, percent, similarityText } from "../shared/numbers.js";
 
 /**
- * @param {import("./words.js").Say} say
+ * @param {import("../shared/words.js").Say} say
  * @returns {{element: HTMLElement, show: (rows: {key: string}[], similarities: ArrayLike<number>, weights: ArrayLike<number>, temperature: number) => void}}
  */
 export function numbers(say) {

@@ -8,9 +8,9 @@
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
  */
 
-import { count as grouped, percent, temperatureText } from "../js/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../js/scale.js";
-import { colourOf, lightOf } from "../js/values.js";
+import { count as grouped, percent, temperatureText } from "../shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
+import { colourOf, lightOf } from "../shared/values.js";
 import { drawing, HEIGHT, WIDTH } from "./pictures.js";
 import { s, set } from "./svg.js";
 
@@ -147,7 +147,7 @@ export class Threads {
   #stripes = s("path.stripes");
 
   /**
-   * @param {import("./words.js").Say} say
+   * @param {import("../shared/words.js").Text} say
    * @param {((temperature: number) => void) | null} change the reader moved the knob; null for a picture without one
    * @param {((level: number) => void) | null} [changeLevel] the reader moved the level of "none of these"
    */

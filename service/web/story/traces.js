@@ -1,6 +1,6 @@
 /** What each head of the encoder attends to in a sentence: recorded, or the service's for a reader's own. */
 
-import { vectorOf } from "../js/api.js";
+import { vectorOf } from "../shared/api.js";
 
 /**
  * @typedef {object} Trace of a text of n tokens

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -18,13 +17,11 @@ from typer.testing import CliRunner
 from service.api.routes.page import WEB
 from service.cli import app
 from tests.browser.conftest import Visit
+from tests.browser.deeper.test_pictures import PICTURES
 from tests.browser.frame.test_frames import framing
-from tests.browser.reading import logits, share, weights
+from tests.browser.reading import number, share, words
 from tests.running import RunningService
 
-SCENES = re.findall(
-    r'^  \{ name: "(\w+)"(, served: true)?', (WEB / "js/scenes.js").read_text(encoding="utf-8"), re.MULTILINE
-)
 LOAD_MS = 120_000
 """The encoder is read, and texts are encoded, on a busy machine."""
 
@@ -48,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def offline(chromium: Any, folder: Path) -> Iterator[Visit]:
     """A page that is opened from the folder's files, while there is no network."""
     context = chromium.new_context(viewport={"width": 1280, "height": 720}, offline=True)
-    opened = Visit(context.new_page(), folder.as_uri(), "scenes.html")
+    opened = Visit(context.new_page(), folder.as_uri())
     yield opened
     assert (opened.errors, opened.strangers) == ([], [])
     context.close()
@@ -65,72 +62,43 @@ def origin(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def compare_with_service(page: Any, answer: dict[str, Any]) -> None:
-    """Compare all weights and similarities of the table, at T = 0.05, with an answer of the service."""
-    matches = {match["key"]: match for match in answer["matches"]}
-    assert len(matches) >= 5
-    for key, shown in weights(page).items():
-        assert abs(share(shown) - matches[key]["weight"]) < 0.02, key
-    for key, shown in logits(page).items():
-        assert abs(float(shown.replace("−", "-")) * 0.05 - matches[key]["similarity"]) < 0.01, key
-
-
 def load_encoder(page: Any) -> None:
     """Load the encoder as a reader does, who typed something new."""
     page.click("#load-encoder", timeout=LOAD_MS)
-    page.wait_for_selector("#notice:empty", state="attached", timeout=LOAD_MS)
+    page.wait_for_selector(".notice", state="hidden", timeout=LOAD_MS)
     page.wait_for_selector("[aria-busy=true]", state="detached", timeout=LOAD_MS)
 
 
 def test_a_question_of_one_s_own_is_answered_as_the_service_answers_it(offline: Visit, site: RunningService) -> None:
-    page = offline.go("#scene=library")
-    page.wait_for_selector("#checking[data-state=exported]")
-    body = {"query": "books about felines", "top_k": 1000, "temperature": 0.05, "null": False}
-    compare_with_service(page, httpx.post(f"{site.url}/v1/collections/library/attend", json=body, timeout=60).json())
+    page = offline.go("deeper.html#four")
+    page.wait_for_selector("#way-attention li")
     page.fill("#question", "a pet that barks at the postman")
     load_encoder(page)
-    body["query"] = "a pet that barks at the postman"
-    answer = httpx.post(f"{site.url}/v1/collections/library/attend", json=body, timeout=60).json()
-    compare_with_service(page, answer)
-    shown = page.locator("#answer-attention .found li").all_inner_texts()
-    assert shown[0].splitlines()[0] == answer["matches"][0]["value"]
+    page.wait_for_timeout(500)
+    rows = words("story/rows.json")["shelf"]["rows"]
+    body = {"query": "a pet that barks at the postman", "rows": rows, "temperature": 0.05, "top_k": 20, "null": "auto"}
+    matches = httpx.post(f"{site.url}/v1/compare", json=body, timeout=60).json()["attention"]["matches"]
+    shown = page.locator("#way-attention li")
+    assert shown.count() == len(rows)
+    weights = {item.locator(".key").inner_text(): item.locator(".weight").inner_text() for item in shown.all()}
+    for match in matches:
+        assert abs(share(weights[match["key"]].strip()) - match["weight"]) < 0.02, match["key"]
+    near = {match["key"]: match["similarity"] for match in matches}
+    for item in page.locator("#way-top li").all():
+        similarity = number(item.locator(".weight").inner_text().strip())
+        assert abs(similarity - near[item.locator(".key").inner_text()]) < 0.01
 
 
-def test_edited_rows_are_answered_as_the_service_answers_them(offline: Visit, site: RunningService) -> None:
-    page = offline.go("#scene=rows&t=0.05")
-    page.locator(".all .key-text").first.fill("how to make an espresso in an old machine")
-    page.locator(".all .key-text").first.press("Tab")
-    load_encoder(page)
-    keys = list(weights(page))
-    assert "how to make an espresso in an old machine" in keys
-    rows = [{"id": str(i), "key": key, "value": key} for i, key in enumerate(keys)]
-    body = {"query": "I would like a hot drink", "rows": rows, "temperature": 0.05, "top_k": 1000}
-    answer = httpx.post(f"{site.url}/v1/compare", json=body, timeout=60).json()["attention"]
-    compare_with_service(page, answer)
-
-
-@pytest.mark.parametrize(("scene", "served"), SCENES)
-def test_a_scene_opens(offline: Visit, scene: str, served: str) -> None:
-    page = offline.go(f"#scene={scene}")
-    notice = page.locator("#notice .notice")
-    if served:
-        assert "needs one" in notice.inner_text()
-    else:
-        assert notice.count() == 0
-    chosen = page.locator("#scene option:checked")
-    assert chosen.inner_text().endswith("(needs a service)") == bool(served)
-
-
-def test_the_map_asks_a_question_of_one_s_own_without_a_service(offline: Visit, site: RunningService) -> None:
-    page = offline.go("#scene=space")
-    page.wait_for_selector("#checking[data-state=exported]")
-    page.fill("#question", "a pet that barks at the postman")
-    load_encoder(page)
-    body = {"query": "a pet that barks at the postman", "top_k": 1, "temperature": 0.05, "null": False}
-    (best,) = httpx.post(f"{site.url}/v1/collections/library/attend", json=body, timeout=60).json()["matches"]
-    page.wait_for_function(
-        "(key) => document.querySelector('#space-words').textContent.includes(key)", arg=f"“{best['key']}” is nearest"
-    )
+def test_each_picture_opens(offline: Visit) -> None:
+    page = offline.go("deeper.html")
+    for name in PICTURES:
+        page.evaluate("(name) => { location.hash = name; }", name)
+        page.wait_for_selector(f"#{name} .screen", state="visible")
+        offline.settle()
+        assert page.locator(f"#{name} .doing > .notice:visible").count() == 0
+    page.evaluate("location.hash = 'certificate'")
+    page.wait_for_selector("#certificate .notice:visible")
+    assert "no service behind it" in page.locator("#certificate .notice").inner_text()
 
 
 def test_a_picture_is_saved_from_files(offline: Visit) -> None:
@@ -145,33 +113,16 @@ def test_a_picture_is_saved_from_files(offline: Visit) -> None:
         assert len(picture.convert("RGB").resize((200, 100)).getcolors(20_000) or []) > 50
 
 
-def test_every_head_reads_a_sentence_once_the_encoder_is_loaded(offline: Visit) -> None:
-    page = offline.go("#scene=encoder")
-    shares = "[...document.querySelectorAll('#row-of li')].map((row) => row.textContent)"
-    recorded = page.evaluate(shares)
-    assert len(recorded) > 5
-    page.locator("#example-passage").click()
-    page.wait_for_function("document.querySelector('#across').textContent !== ''")
-    assert page.locator("#notice .notice").count() == 0
-    page.locator("#example-dog").click()
-    page.fill("#sentence", "The dogs chased the cats across the street")
-    load_encoder(page)
-    page.wait_for_function("document.querySelector('#row-of').textContent.includes('dogs')")
-    whole = page.locator("#row-of").inner_text()
-    page.locator("#causal").check()
-    page.wait_for_function("(whole) => document.querySelector('#row-of').innerText !== whole", arg=whole)
-
-
 def test_the_story_is_there_with_all_its_chapters(offline: Visit) -> None:
     page = offline.page
     page.goto(f"{offline.origin}/index.html")
     page.wait_for_selector("article.chapter svg")
     chapters = (WEB / "story/index.js").read_text(encoding="utf-8").count('from "./chapters/')
     assert page.locator("nav.rail a").count() == chapters == 7
-    for number in range(chapters):
-        page.locator("nav.rail a").nth(number).click()
+    for i in range(chapters):
+        page.locator("nav.rail a").nth(i).click()
         page.wait_for_function(
-            "(n) => document.querySelectorAll('article.chapter')[n].querySelector('svg, canvas')", arg=number
+            "(n) => document.querySelectorAll('article.chapter')[n].querySelector('svg, canvas')", arg=i
         )
     page.locator("nav.rail a").first.click()
     field = page.locator("form.asking textarea").first
@@ -190,28 +141,29 @@ def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None
         for link in links:
             path = Path(httpx.URL(link).path)
             assert not link.startswith("file:") or path.is_file(), (name, link)
-    page.goto(f"{offline.origin}/scenes.html#scene=library&lang=zh")
-    page.wait_for_selector(".mark")
+    for old, new in {"scenes.html": "deeper.html", "scenes.html#scene=lowrank": "deeper.html#low-rank"}.items():
+        page.goto(f"{offline.origin}/{old}", wait_until="commit")
+        page.wait_for_url(f"{offline.origin}/{new}")
+        page.wait_for_selector("article:visible .screen")
     assert page.locator(".mark").get_attribute("href") == "index.html"
 
 
 def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, origin: str) -> None:
-    address = f"{origin}/index.html?embed=1#scene=values"
+    address = f"{origin}/scenes.html?embed=1#scene=regression"
     with framing(address, 'sandbox="allow-scripts" width="800" height="520"') as site:
         page = chromium.new_page()
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(site, wait_until="load")
         frame = page.frame_locator("iframe")
-        frame.locator("#checking[data-state=exported]").wait_for(state="attached", timeout=240_000)
-        swatch = frame.locator(".node.output .blended")
-        before = swatch.inner_text()
+        curve = frame.locator(".plot .trace path")
+        curve.wait_for(timeout=240_000)
+        before = curve.get_attribute("d")
         frame.locator("#temperature").focus()
         page.keyboard.press("End")
         page.wait_for_timeout(200)
-        assert swatch.inner_text() != before
-        assert frame.locator(".rows .row").count() >= 8
-        for hidden in ("#bar", ".answers", ".below", ".asking", "#foot"):
+        assert curve.get_attribute("d") != before
+        for hidden in (".bar", ".rail", ".sentence", ".prediction"):
             assert not frame.locator(hidden).first.is_visible(), hidden
         assert errors == []
         page.close()

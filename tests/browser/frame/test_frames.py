@@ -66,13 +66,15 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
 
 def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, tmp_path) -> None:
     """Notebooks show their outputs so: the document's origin is null, and even its own files have another origin."""
-    open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",), "demo": ("library",)}
+    open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",)}
     with RunningService(data_dir=tmp_path, **open_to_all) as running:
         running.wait_until_ready()
-        with framing(f"{running.url}/scenes#revealed=1", 'sandbox="allow-scripts" width="1200" height="700"') as site:
+        with framing(f"{running.url}/deeper?embed=1#four", 'sandbox="allow-scripts" width="1200" height="700"') as site:
             page = chromium.new_page()
             page.goto(site, wait_until="load")
             frame = page.frame_locator("iframe")
-            frame.locator("#checking[data-state=agreed]").wait_for(timeout=240_000)
-            assert frame.locator("#answer-attention .found li").count() == 3
+            frame.locator("#way-attention li").first.wait_for(timeout=240_000)
+            for hidden in (".bar", ".rail", ".sentence"):
+                assert not frame.locator(hidden).first.is_visible(), hidden
+            assert frame.locator("#temperature").is_visible()
             page.close()

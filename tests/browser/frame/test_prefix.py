@@ -12,6 +12,7 @@ from tests.browser.conftest import Open
 from tests.browser.frame.test_client import ASK, UPLOAD
 from tests.running import RunningService
 from tests.service.server.proxies import small_proxy
+from tests.thorough import thorough
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +25,15 @@ def address(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             yield f"{url}/softkv"
 
 
-def test_a_question_is_answered_and_copied_with_the_path(visit: Open, address: str) -> None:
-    opened = visit("#scene=library", origin=address)
+def test_a_question_is_answered_with_the_path(visit: Open, address: str) -> None:
+    opened = visit("scenes#scene=guess", origin=address)
+    opened.page.wait_for_selector("#way-attention li")
+    assert opened.page.url == f"{address}/deeper#four"
     assert opened.asked()
-    page = opened.page
-    page.click(".curl")
-    page.wait_for_selector(".curl[data-command]")
-    assert f"'{address}/v1/collections/library/" in (page.get_attribute(".curl", "data-command") or "")
-    assert page.locator("#foot a[href='docs/api']").count() == 1
+    assert [url for url in opened.requests if not url.startswith(f"{address}/")] == []
 
 
-@pytest.mark.parametrize("where", ["lesson.html", "worksheet.html", "room"])
+@pytest.mark.parametrize("where", ["lesson.html", thorough("worksheet.html"), "room"])
 def test_every_other_document_opens(visit: Open, address: str, where: str) -> None:
     opened = visit(where, origin=address)
     assert opened.page.url.startswith(f"{address}/{where}")

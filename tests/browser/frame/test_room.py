@@ -18,7 +18,7 @@ import pytest
 
 from tests.browser.conftest import PHONE
 from tests.browser.frame.test_accessibility import SETTLED, violations
-from tests.browser.reading import same_names_in_both, sideways
+from tests.browser.reading import same_names_in_both, sideways, words
 from tests.browser.written import fixed, percent
 from tests.running import RunningService
 from tests.service.commands.conftest import Serving, serving
@@ -95,8 +95,8 @@ def started(tmp_path: Path, chromium: Any) -> Iterator[Any]:
 
 
 def send(page: Any, name: str, **fields: str) -> None:
-    for field, words in fields.items():
-        page.fill(f"#{field.replace('_', '-')}", words)
+    for field, text in fields.items():
+        page.fill(f"#{field.replace('_', '-')}", text)
     page.click(f"#send-{name}")
     page.wait_for_selector(f"#send-{name}:not([disabled]) + [role=status]:not(:empty)")
 
@@ -440,4 +440,4 @@ def test_thirty_join_at_once_and_each_has_the_room_and_the_rows_of_all(site: Run
 
 
 def test_a_room_says_the_same_in_both_languages() -> None:
-    same_names_in_both("room")
+    same_names_in_both(words("room/words.json"))

@@ -16,18 +16,20 @@ from tests.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 
 SHARE = "/story/share.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501
-PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('#space'))); }}"
-CAPTIONED = PNG.replace("'#space'))", "'#space'), {caption: document.querySelector('h1')})")
+PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('.plot'))); }}"
+CAPTIONED = PNG.replace("'.plot'))", "'.plot'), {caption: document.querySelector('#regression h2')})")
 # The query's dot goes to the right, a step a frame.
 GIF = f"""async ({{gifOf}}, {{frames, width}}) => {{ {READ}
-  const svg = document.querySelector('#space');
+  const svg = document.querySelector('.plot');
   const told = [];
   const frame = (i) => {{ svg.querySelector('.seeker circle').setAttribute('cx', 60 + 40 * i); return svg; }};
   return [await text(await gifOf(frame, {{frames, width, told: (...now) => told.push(now)}})), told]; }}"""
 COLOURS = """() => ['paper', 'raised', 'query', 'key', 'weight'].map((name) =>
   getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim())"""
-BOX = """() => { const {width, height} = document.querySelector('#space').getBoundingClientRect();
+BOX = """() => { const {width, height} = document.querySelector('.plot').getBoundingClientRect();
   return [width, height]; }"""
+# Of the query only its dot stays, whose pixels are counted.
+DOT_ALONE = "document.querySelectorAll('.seeker :is(line, text)').forEach((element) => element.remove())"
 MOST = 800
 MARGIN = 24
 NEAR = 40
@@ -47,7 +49,8 @@ def close(picture: Any, colour: str) -> Any:
 def test_a_picture_has_twice_the_pixels_and_the_colours_of_the_page(
     visit: Any, size: tuple[int, int], theme: str
 ) -> None:
-    page = visit(f"#scene=space&theme={theme}", size, reduced_motion="reduce").page
+    page = visit(f"deeper#regression&theme={theme}", size, reduced_motion="reduce").page
+    page.evaluate(DOT_ALONE)
     image = Image.open(io.BytesIO(b64decode(module(page, SHARE, PNG))))
     assert image.format == "PNG"
     np.testing.assert_allclose(image.size, [2 * (side + 2 * MARGIN) for side in page.evaluate(BOX)], atol=1)
@@ -55,10 +58,10 @@ def test_a_picture_has_twice_the_pixels_and_the_colours_of_the_page(
     _, raised, query, key, weight = page.evaluate(COLOURS)
     assert close(picture, raised).mean() > 0.3
     assert close(picture[:4, :4], raised).all()
-    # The dot of the query, within its white edge; the letters of the names; the ring.
-    assert close(picture, query).sum() == pytest.approx(4 * np.pi * 8**2, rel=0.2)
+    # The dot of the query, within its white edge; the dots of the keys; the letters of the weights.
+    assert 300 < close(picture, query).sum() < 4 * np.pi * 8**2
     assert close(picture, key).sum() > 500
-    assert close(picture, weight).sum() > 2000
+    assert close(picture, weight).sum() > 500
     # A caption takes room above, and is written there in the colour of the title.
     captioned = Image.open(io.BytesIO(b64decode(module(page, SHARE, CAPTIONED))))
     assert captioned.width == image.width
@@ -69,7 +72,8 @@ def test_a_picture_has_twice_the_pixels_and_the_colours_of_the_page(
 
 
 def test_a_moving_picture_has_the_frames_it_was_given(visit: Any) -> None:
-    page = visit("#scene=space", reduced_motion="reduce").page
+    page = visit("deeper#regression", reduced_motion="reduce").page
+    page.evaluate(DOT_ALONE)
     frames, width = 6, 400
     told_of = [[i + 1, frames] for i in range(frames)]
     text, told = module(page, SHARE, GIF, {"frames": frames, "width": width})
@@ -91,8 +95,8 @@ def test_a_moving_picture_has_the_frames_it_was_given(visit: Any) -> None:
 
 
 def test_five_seconds_are_saved_in_a_small_file(visit: Any) -> None:
-    page = visit("#scene=space", reduced_motion="reduce").page
-    film = """({saveGif}) => { const svg = document.querySelector('#space');
+    page = visit("deeper#regression", reduced_motion="reduce").page
+    film = """({saveGif}) => { const svg = document.querySelector('.plot');
       return saveGif((i) => { svg.querySelector('.seeker circle').setAttribute('cy', 60 + 6 * i); return svg; },
         'softkv.gif'); }"""
     with page.expect_download() as download:
@@ -104,17 +108,17 @@ def test_five_seconds_are_saved_in_a_small_file(visit: Any) -> None:
     assert image.width <= MOST
     assert download.value.path().stat().st_size < 1_000_000
     with page.expect_download() as download:
-        module(page, SHARE, "({savePng}) => savePng(document.querySelector('#space'), 'softkv.png')")
+        module(page, SHARE, "({savePng}) => savePng(document.querySelector('.plot'), 'softkv.png')")
     assert download.value.suggested_filename == "softkv.png"
     assert Image.open(download.value.path()).format == "PNG"
 
 
 def test_a_link_is_the_address_of_the_state_alone(visit: Any) -> None:
-    opened = visit("scenes?embed=1#scene=space&t=0.2")
+    opened = visit("deeper?embed=1#regression&t=0.2")
     link = "({linkOf}, hash) => linkOf(location, hash)"
-    assert module(opened.page, SHARE, link, "#hard&t=0.1") == f"{opened.origin}/scenes#hard&t=0.1"
+    assert module(opened.page, SHARE, link, "#hard&t=0.1") == f"{opened.origin}/deeper#hard&t=0.1"
     same = module(opened.page, SHARE, "({linkOf}) => linkOf(location)")
-    assert same.startswith(f"{opened.origin}/scenes#")
+    assert same.startswith(f"{opened.origin}/deeper#")
 
 
 def test_a_link_is_shown_with_a_picture_of_the_opening(visit: Any) -> None:
@@ -122,6 +126,6 @@ def test_a_link_is_shown_with_a_picture_of_the_opening(visit: Any) -> None:
     image = Image.open(SHARED)
     assert image.size == SHARED_SIZE
     picture = pixels(image)
-    paper, _, query, key, _ = visit("#scene=space").page.evaluate(COLOURS)
+    paper, _, query, key, _ = visit("deeper#regression").page.evaluate(COLOURS)
     assert close(picture, paper).mean() > 0.4
     assert all(close(picture, colour).sum() > 500 for colour in (query, key))

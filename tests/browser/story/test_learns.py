@@ -98,5 +98,5 @@ def test_it_babbles_by_itself_and_then_asks_to_be_dragged(read: Read) -> None:
     facts = page.locator(f"{HERE} .hood").inner_text()
     assert f"{RUN['parameters']:,} parameters" in facts
     assert {link.get_attribute("href") for link in page.locator(f"{HERE} .hood a").all()} == {
-        f"scenes#scene={scene}" for scene in ("learning", "vision", "pairs")
+        f"deeper#{picture}" for picture in ("networks", "captions", "pairs")
     }

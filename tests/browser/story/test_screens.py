@@ -87,12 +87,6 @@ def test_a_dot_of_the_rail_leads_to_a_chapter(read: Read, chapter: str) -> None:
     assert page.locator(f"#{chapter} :is(h1, h2)").first.is_visible()
 
 
-def test_an_old_link_leads_to_its_scene(read: Read) -> None:
-    page = read()
-    page.evaluate("window.location.assign('./#scene=values&t=0.2'); window.location.reload()")
-    page.wait_for_url("**/scenes#scene=values&t=0.2*")
-
-
 def test_the_page_is_as_dark_as_the_system(read: Read) -> None:
     assert read(color_scheme="dark").locator("html").get_attribute("data-theme") == "dark"
     assert read(color_scheme="light").locator("html").get_attribute("data-theme") == "light"

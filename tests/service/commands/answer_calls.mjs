@@ -1,9 +1,9 @@
-/** Reads {arrays, searches} from standard input; writes what service/web/js/exported/ answers to each, as JSON. */
+/** Reads {arrays, searches} from standard input; writes what service/web/exported/ answers to each, as JSON. */
 
 import { readFileSync } from "node:fs";
-import { attendArrays } from "../../../service/web/js/exported/arrays.js";
-import { equal, fullText } from "../../../service/web/js/exported/database.js";
-import { Rows } from "../../../service/web/js/exported/rows.js";
+import { attendArrays } from "../../../service/web/exported/arrays.js";
+import { equal, fullText } from "../../../service/web/exported/database.js";
+import { Rows } from "../../../service/web/exported/rows.js";
 
 const { arrays, searches, backgrounds } = JSON.parse(readFileSync(0, "utf8"));
 const answers = {

@@ -34,7 +34,7 @@ ROWS = [
 
 
 def requests() -> list[dict[str, Any]]:
-    """Return bodies of `POST /v1/attend` that the scenes can send, and others like them."""
+    """Return bodies of `POST /v1/attend` that the pictures can send, and others like them."""
     random = np.random.default_rng(45)
     numbers = {name: random.normal(size=shape).round(3).tolist() for name, shape in SHAPES.items()}
     base = {name: numbers[name] for name in ("query", "key", "value")}

@@ -117,7 +117,7 @@ def below(request: pytest.FixtureRequest, trusting: RunningService) -> Iterator[
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/index.html", "/scenes", "/explore", "/lesson.html", "/worksheet.html", "/room", "/docs/api"]
+    "path", ["/", "/index.html", "/deeper", "/explore", "/lesson.html", "/worksheet.html", "/room", "/docs/api"]
 )
 def test_every_link_of_a_page_stays_below_the_prefix(below, path):
     page = below.get(path)

@@ -45,7 +45,7 @@ export class Upload extends EventTarget {
   /** Ends a pause early. */
   #wake = () => {};
 
-  /** @param {import("../../js/api.js").API} api @param {Plan} plan */
+  /** @param {import("../../shared/api.js").API} api @param {Plan} plan */
   constructor(api, plan) {
     super();
     this.plan = plan;

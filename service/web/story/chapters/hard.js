@@ -1,14 +1,14 @@
 /** 1 Hard and soft: `=` finds nothing, attention lets each row answer, and the temperature is all that is between. */
 
-import { h } from "../../js/element.js";
-import { blend, weigh } from "../../js/formula.js";
-import { colourOf, lightOf } from "../../js/values.js";
+import { h } from "../../shared/element.js";
+import { blend, weigh } from "../../shared/formula.js";
+import { colourOf, lightOf } from "../../shared/values.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, prediction, screen, statusLine, toScene } from "../parts.js";
+import { asking, hood, prediction, screen, statusLine, toPicture } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
-import { temperatureAt, positionOf, STEPS } from "../../js/scale.js";
+import { temperatureAt, positionOf, STEPS } from "../../shared/scale.js";
 import words from "./hard.json";
 
 const { queries, rows: ROWS } = data.colours;
@@ -74,7 +74,7 @@ export const hard = {
         h("p", {}, say("hood.formula")),
         h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"),
         table.element,
-        h("p", {}, toScene("library", say("hood.scene"))),
+        h("p", {}, toPicture("four", say("hood.four")), " · ", toPicture("regression", say("hood.regression"))),
       ),
     });
     host.append(element);
@@ -217,7 +217,7 @@ export const hard = {
 /**
  * The picture at three temperatures, side by side.
  *
- * @param {import("../words.js").Say} say
+ * @param {import("../../shared/words.js").Say} say
  * @param {Float64Array} similarities
  */
 function stills(say, similarities) {

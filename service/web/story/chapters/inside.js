@@ -1,11 +1,11 @@
 /** 6 Inside a model: what each head of the encoder attends to in a sentence. */
 
-import { h } from "../../js/element.js";
-import { percent } from "../../js/numbers.js";
+import { h } from "../../shared/element.js";
+import { percent } from "../../shared/numbers.js";
 import { HeadMap, patternOf } from "../headmap.js";
 import { Lines } from "../lines.js";
 import { isReduced } from "../motion.js";
-import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import { asking, hood, prediction, screen, toPicture } from "../parts.js";
 import { parallelSteps } from "../parts/steps.js";
 import steps from "../parts/steps.json";
 import { recordedTrace } from "../traces.js";
@@ -57,17 +57,7 @@ export const inside = {
         h("p", {}, say("hood.words")),
         h("p", {}, say("hood.explanation")),
         h("p", {}, say("hood.model")),
-        h(
-          "p",
-          {},
-          toScene("encoder", say("hood.scene.encoder")),
-          " · ",
-          toScene("photo", say("hood.scene.photo")),
-          " · ",
-          toScene("regression", say("hood.scene.regression")),
-          " · ",
-          toScene("hopfield", say("hood.scene.hopfield")),
-        ),
+        h("p", {}, toPicture("patches", say("hood.patches"))),
       ),
     });
     const beside = parallelSteps({ words: say("parallel.words").split(" "), say, reduced: isReduced() });

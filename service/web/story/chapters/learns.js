@@ -1,11 +1,11 @@
 /** 7 It learns: a recorded training of a network that translates; the reader drags through it. */
 
-import { h } from "../../js/element.js";
-import { count, percent } from "../../js/numbers.js";
-import { unpackedRows } from "../../js/recorded.js";
-import { styled } from "../../js/styles.js";
+import { h } from "../../shared/element.js";
+import { count, percent } from "../../shared/numbers.js";
+import { unpackedRows } from "../../shared/recorded.js";
+import { styled } from "../../shared/styles.js";
 import { isReduced, Timeline } from "../motion.js";
-import { hood, prediction, screen, toScene } from "../parts.js";
+import { hood, prediction, screen, toPicture } from "../parts.js";
 import { s, set } from "../svg.js";
 import words from "./learns.json";
 
@@ -64,9 +64,9 @@ export const learns = {
         facts,
         h("p", {}, say("hood.crossing")),
         h("p", {}, say("hood.caution")),
-        h("p", {}, toScene("learning", say("hood.learning"))),
-        h("p", {}, toScene("vision", say("hood.vision"))),
-        h("p", {}, toScene("pairs", say("hood.pairs"))),
+        h("p", {}, toPicture("networks", say("hood.learning"))),
+        h("p", {}, toPicture("captions", say("hood.vision"))),
+        h("p", {}, toPicture("pairs", say("hood.pairs"))),
       ),
     });
     host.append(element);
@@ -173,7 +173,7 @@ function read(recording) {
 /**
  * The picture: the alignment matrix, and the error with the moment that is dragged along its axis.
  *
- * @param {import("../words.js").Say} say
+ * @param {import("../../shared/words.js").Say} say
  * @param {(moment: number) => void} move
  */
 function picture(say, move) {

@@ -1,10 +1,11 @@
 /** 4 Nothing fits, and some may not: the null key with its level, and rows that are masked. */
 
-import { h } from "../../js/element.js";
-import { weigh } from "../../js/formula.js";
-import { NullKey } from "../../js/nullkey.js";
-import { fixed, percent } from "../../js/numbers.js";
-import { asking, hood, prediction, screen, statusLine, toScene } from "../parts.js";
+import { h } from "../../shared/element.js";
+import { weigh } from "../../shared/formula.js";
+import { NullKey } from "../../shared/nullkey.js";
+import { fixed, percent } from "../../shared/numbers.js";
+import { EXPLORE } from "../../shared/purpose.js";
+import { asking, hood, prediction, screen, statusLine } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -70,7 +71,13 @@ function withNone(context) {
     sentence: say("sentence"),
     picture,
     below: [guess.element, status.element],
-    hood: hood(say, law, h("p.formula", {}, say("hood.formula")), table.element, h("p", {}, say("hood.choice"), " ", toScene("sure", say("hood.scene")))),
+    hood: hood(
+      say,
+      law,
+      h("p.formula", {}, say("hood.formula")),
+      table.element,
+      h("p", {}, say("hood.choice"), context.isExported ? null : [" ", h("a", { href: EXPLORE }, say("hood.calibrate"))]),
+    ),
   });
   const isAtBeginning = () => state.q === NOTHING && state.level <= -1 && state.t === BEGINNING;
   element.classList.add("covered");
@@ -168,7 +175,7 @@ function withMask(context) {
     sentence: say("mask.sentence"),
     picture,
     below: [guess.element, status.element],
-    hood: hood(say, h("p", {}, say("hood.mask")), h("p", {}, toScene("filter", say("hood.filter")))),
+    hood: hood(say, h("p", {}, say("hood.mask"))),
   });
   const maskedKeys = () => new Set(state.masked.flat());
   const turn = (/** @type {string} */ key) => {

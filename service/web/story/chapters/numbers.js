@@ -1,11 +1,11 @@
 /** 5 The same in numbers: one sheet of matrices, a camera over it, and a formula that grows with each step. */
 
-import { fill, h } from "../../js/element.js";
+import { fill, h } from "../../shared/element.js";
 import { layer } from "../arithmetic.js";
 import parameters from "../layer.json";
-import { hood, prediction, screen, toScene } from "../parts.js";
+import { hood, prediction, screen, toPicture } from "../parts.js";
 import { Sheet, STEPS } from "../sheet.js";
-import { subscripted } from "../words.js";
+import { subscripted } from "../../shared/words.js";
 import words from "./numbers.json";
 
 const [X, MASKED, LAST] = [0, STEPS.indexOf("softmax"), STEPS.length - 1];
@@ -94,15 +94,7 @@ export const numbers = {
         h("p", {}, ...subscripted(say("hood.rank"))),
         h("p.formula", {}, ...subscripted("score(q, k) = vᵀ tanh(W_Q q + W_K k)")),
         h("p", {}, say("hood.scores")),
-        h(
-          "p",
-          {},
-          toScene("steps", say("hood.scene.steps")),
-          " · ",
-          toScene("scores", say("hood.scene.scores")),
-          " · ",
-          toScene("lowrank", say("hood.scene.lowrank")),
-        ),
+        h("p", {}, toPicture("similarities", say("hood.similarities")), " · ", toPicture("low-rank", say("hood.lowrank"))),
       ),
     });
     const sentence = /** @type {HTMLElement} */ (element.querySelector(".sentence"));

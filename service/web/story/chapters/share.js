@@ -1,12 +1,12 @@
 /** 3 Who shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
 
-import { fill, h } from "../../js/element.js";
-import { weigh } from "../../js/formula.js";
-import { count as grouped, percent } from "../../js/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../../js/scale.js";
-import { Tail } from "../../js/tail.js";
+import { fill, h } from "../../shared/element.js";
+import { weigh } from "../../shared/formula.js";
+import { count as grouped, percent } from "../../shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../shared/scale.js";
+import { Tail } from "../../shared/tail.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, LETTERS, screen, statusLine, toScene } from "../parts.js";
+import { asking, hood, LETTERS, screen, statusLine, toPicture } from "../parts.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./share.json";
@@ -92,7 +92,6 @@ function rowsOfALibrary(context) {
       h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"),
       h("p", {}, say("hood.thousandth")),
       table.element,
-      h("p", {}, toScene("share", say("hood.scene"))),
     ),
   });
 
@@ -268,7 +267,7 @@ function charactersOfUnicode(context) {
     sentence: say("most.sentence"),
     picture,
     below: [status.element],
-    hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toScene("unicode", say("hood.unicode")))),
+    hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toPicture("certificate", say("hood.certificate")))),
   });
   element.querySelector("h2")?.append(title);
   /** @type {?{similarities: number[], documents: number, tail: Tail}} */
@@ -290,7 +289,7 @@ function charactersOfUnicode(context) {
 
   return {
     element,
-    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../js/tail.js").SweptAt[]}} recorded */
+    /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../shared/tail.js").SweptAt[]}} recorded */
     take({ query, rows, similarities, documents, temperatures }) {
       known = { similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
       title.textContent = say("most.title", { count: grouped(documents) });

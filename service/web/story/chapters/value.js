@@ -1,9 +1,9 @@
 /** 2 Key is not value: keys are compared, values come out, so values that change places change nothing but the output. */
 
-import { fill, h } from "../../js/element.js";
-import { weigh } from "../../js/formula.js";
+import { fill, h } from "../../shared/element.js";
+import { weigh } from "../../shared/formula.js";
 import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, prediction, screen, toScene } from "../parts.js";
+import { asking, hood, prediction, screen } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -82,7 +82,6 @@ export const value = {
           h("p.formula", {}, "o = Σᵢ wᵢ vᵢ,  w = softmax(q · kᵢ / T)"),
           table.element,
           h("p", {}, say("hood.model")),
-          h("p", {}, toScene("videos", say("hood.scene"))),
         ),
       }),
     );
@@ -227,7 +226,7 @@ class Handles {
   #drag = null;
 
   /**
-   * @param {import("../words.js").Say} say
+   * @param {import("../../shared/words.js").Say} say
    * @param {{held: (row: number, x: number, y: number) => void, put: (row: number, over: number, x: number, y: number) => void}} on told how far, in pixels, a value was dragged; 0 without a drag
    */
   constructor(say, on) {

@@ -5,7 +5,7 @@
  * n × n links, and none waits for another, so there is one step. The words of this picture are in `steps.json`.
  */
 
-import { h } from "../../js/element.js";
+import { h } from "../../shared/element.js";
 import { eased, Timeline } from "../motion.js";
 import { s, set } from "../svg.js";
 
@@ -20,7 +20,7 @@ const HEAD = 7;
 /**
  * @param {object} options
  * @param {string[]} options.words of a sentence
- * @param {import("../words.js").Say} options.say says the words of `steps.json`
+ * @param {import("../../shared/words.js").Say} options.say says the words of `steps.json`
  * @param {boolean} options.reduced whether nothing is to move: then the end of it is shown
  * @returns {{element: HTMLElement, picture: SVGSVGElement, play: () => Promise<boolean>, stop: () => void, film: (share: number) => void}}
  *   `play` starts again from the beginning, and tells whether it reached the end

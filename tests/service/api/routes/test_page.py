@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -18,7 +17,7 @@ def linked(page: httpx.Response) -> list[str]:
     return [f"/{path}" for path in re.findall(r'(?:href|src)="(?:\.\./)?(assets/[^"]+)"', page.text)]
 
 
-@pytest.mark.parametrize("path", ["/", "/scenes", "/explore", "/room"])
+@pytest.mark.parametrize("path", ["/", "/deeper", "/explore", "/room"])
 def test_a_document_may_draw_the_pictures_that_it_has_made(client, path):
     policy = client.get(path).headers["content-security-policy"]
     assert policy == (
@@ -38,7 +37,7 @@ def test_the_documentation_needs_nothing_from_elsewhere(client):
     assert client.get("/openapi.json").json()["info"]["title"] == "softkv"
 
 
-@pytest.mark.parametrize("path", ["/", "/scenes", "/explore", "/lesson.html", "/docs/api"])
+@pytest.mark.parametrize("path", ["/", "/deeper", "/explore", "/lesson.html", "/docs/api"])
 def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(client, path):
     page = client.get(path)
     assert page.headers["cache-control"] == "no-cache"
@@ -58,9 +57,9 @@ def test_files_have_one_digest_and_no_other_version_is_there(client):
     assert len(digests) == 1
     (digest,) = digests
     assert digest == Assets(WEB).digest
-    for path in ("/assets/0000000000000000/built/scenes.js", "/built/scenes.js", "/assets/built/scenes.js"):
+    for path in ("/assets/0000000000000000/built/story.js", "/built/story.js", "/assets/built/story.js"):
         assert client.get(path).status_code == 404
-    for name in ("scenes.html", "package.json", "", "js", "../settings.py", "%2e%2e/settings.py"):
+    for name in ("deeper.html", "scenes.html", "package.json", "", "shared", "../settings.py", "%2e%2e/settings.py"):
         assert client.get(f"/assets/{digest}/{name}").status_code == 404
 
 
@@ -112,32 +111,21 @@ def test_a_document_is_sent_again_only_where_it_changed(client):
     ],
 )
 def test_the_first_words_are_in_the_browsers_language(client, accepted, language):
-    page = client.get("/scenes", headers={"accept-language": accepted})
+    page = client.get("/deeper", headers={"accept-language": accepted})
     assert page.headers["vary"] == "Accept-Language, Accept-Encoding"
     assert f'<html lang="{language}" ' in page.text
-    title = {"en": "SQL against attention", "zh": "SQL 与注意力"}[language]
-    assert re.search(rf"<h1[^>]*>{title}", page.text)
-    assert "<b>" not in page.text
     assert "data-words" not in page.text
     assert ":language" not in page.text
 
 
-def test_words_that_there_are_not_are_found_at_the_start(tmp_path):
-    folder = tmp_path / "js" / "words" / "en"
-    folder.mkdir(parents=True)
-    (folder / "page.json").write_text('{"a.b": "x < [query|y]"}')
-    html = '<head></head><p data-words="{}"></p><script class="words" data-topics="{}"></script>'
-    pages = {"good.html": ("a.b", "page"), "bad.html": ("a.c", "page"), "worse.html": ("a.b", "pages")}
-    for name, words in pages.items():
-        (tmp_path / name).write_text(html.format(*words))
+def test_a_document_gets_its_words_and_an_unknown_word_is_refused_at_the_start(tmp_path):
+    for name, word in (("good", "a.b"), ("bad", "a.c")):
+        (tmp_path / f"{name}.html").write_text(f'<head></head><p class="x" data-words="{word}"></p>')
+        (tmp_path / f"{name}.json").write_text('{"en": {"a.b": "x < y"}}')
     assets = Assets(tmp_path)
-    shown = render_page(assets, "good.html", "en").content.decode()
-    assert '<p>x &lt; <span class="query">y</span></p>' in shown
-    assert '<script class="words" data-document="good">{"a.b":"x \\u003c [query|y]"}</script>' in shown
-    assert json.loads(assets.text("words/good.en.json")) == {"a.b": "x < [query|y]"}
-    for name in ("bad.html", "worse.html"):
-        with pytest.raises(KeyError):
-            render_page(assets, name, "en")
+    assert '<p class="x">x &lt; y</p>' in render_page(assets, "good.html", "en").content.decode()
+    with pytest.raises(KeyError):
+        render_page(assets, "bad.html", "en")
 
 
 @pytest.mark.parametrize("value", ["the same value", "a large answer, as of a thousand rows" * 200])
@@ -167,13 +155,17 @@ def test_a_browser_that_asks_for_a_missing_page_is_led_on(client, path, language
         assert client.get(link, follow_redirects=True).status_code == 200, link
 
 
-def test_the_room_is_found_under_its_old_ending(client):
-    answer = client.get("/room.html", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (308, "/room")
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("/room.html?code=ABCD", "/room?code=ABCD"), ("/scenes", "/deeper"), ("/scenes.html?embed=1", "/deeper?embed=1")],
+)
+def test_an_old_address_of_a_document_leads_to_its_new_one(client, old, new):
+    answer = client.get(old, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, new)
 
 
 def test_a_missing_page_is_a_problem(client):
-    for path in ("/nothing", "/../settings.py", "/js/", "/v1/nothing", "/assets/"):
+    for path in ("/nothing", "/../settings.py", "/shared/", "/v1/nothing", "/assets/"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
@@ -193,7 +185,7 @@ def test_a_file_is_sent_without_its_comments_in_the_lines_that_it_has():
         assert [line for line in gone if not (line.startswith(("/*", "*")) or line.endswith("*/"))] == []
         left_out += len(gone)
     assert left_out > 20
-    for name in ("vendor/softkv/softkv.js", "built/scenes.js"):
+    for name in ("vendor/softkv/softkv.js", "built/story.js"):
         assert sent.files[name].content == (WEB / name).read_bytes()
 
 

@@ -1,0 +1,48 @@
+/** The door: four letters to join by, and a button for who presents. */
+
+import { h } from "../shared/element.js";
+import { say } from "./words.js";
+
+const CODE = /^[A-Z]{4}$/;
+
+/** @param {{code: string, problem: string, join: (code: string) => void, open: () => void}} how `problem`: why the code leads nowhere */
+export function door({ code, problem, join, open }) {
+  const input = h("input", {
+    type: "text",
+    id: "code",
+    className: "code",
+    value: code,
+    maxLength: 4,
+    autocomplete: "off",
+    autocapitalize: "characters",
+    spellcheck: false,
+    "aria-describedby": "code-wrong",
+    "aria-invalid": problem ? "true" : null,
+  });
+  const wrong = h("p.wrong", { id: "code-wrong", role: "status" }, problem);
+  const enter = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const letters = input.value.trim().toUpperCase();
+    wrong.textContent = CODE.test(letters) ? "" : say("door.wrong");
+    if (CODE.test(letters)) join(letters);
+  };
+  return h(
+    "div.door",
+    {},
+    h("header.story", {}, h("h1", {}, say("door.title")), h("p.lede", {}, say.rich("door.lede"))),
+    h(
+      "section",
+      {},
+      h("h2", {}, say("door.join")),
+      h(
+        "form.join",
+        { onsubmit: enter },
+        h("label", { for: "code" }, say("door.code")),
+        input,
+        h("button.strong", { type: "submit", id: "join" }, say("door.enter")),
+      ),
+      wrong,
+    ),
+    h("section", {}, h("p.soft.small", {}, say("door.present")), h("button", { type: "button", id: "open", onclick: open }, say("door.open"))),
+  );
+}

@@ -1,0 +1,221 @@
+/** A room is a document of its own: this file chooses the door, the projector's view or the phone's.
+ *
+ * It chooses by the address and by what the tab keeps. The projector's view is `present.js`, the phone's `join.js`.
+ * `listening.js` hears the room's events; `model.js` says what each event changes; `live.js` has the answer at any
+ * temperature. The projector's picture is that of the story, in `reveal.js`; `why.js` says why a row won.
+ */
+
+import { API, SoftkvError, storageOf } from "../shared/api.js";
+import { fill, h } from "../shared/element.js";
+import { bar } from "./bar.js";
+import { door } from "./door.js";
+import { join } from "./join.js";
+import { fresh, Kept } from "./kept.js";
+import { listen } from "./listening.js";
+import { after, unknown } from "./model.js";
+import { notice } from "./notice.js";
+import { present } from "./present.js";
+import { language, say } from "./words.js";
+
+const AGAIN_MS = 1000;
+const asked = new URLSearchParams(window.location.search);
+const storage = storageOf(window);
+const api = new API((path, options) => fetch(`.${path}`, options), storage);
+const kept = new Kept(storage);
+const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
+let listening = new AbortController();
+/** What is told when the room is there again. @type {?Parameters<typeof told.tell>} */
+let news = null;
+
+document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+document.documentElement.dataset.theme = asked.get("theme") === "dark" ? "dark" : "light";
+document.documentElement.dataset.projector = asked.get("projector") === "1" ? "on" : "off";
+document.title = `${say("room.title")} · softkv`;
+const told = notice(api, begin);
+begin();
+
+function begin() {
+  listening.abort();
+  listening = new AbortController();
+  fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), bar(address, language, asked));
+  const code = (asked.get("code") ?? "").toUpperCase();
+  const presented = kept.presented;
+  if (presented && presented.code === code) presents(presented);
+  else if (/^[A-Z]{4}$/.test(code)) joins(code);
+  else doors("", "");
+}
+
+/** The door, and why a code led to it. @param {string} code @param {string} problem */
+function doors(code, problem) {
+  listening.abort();
+  fill(stage, told.element, door({ code, problem, join: enter, open: () => opens({}) }));
+  if (problem) /** @type {HTMLInputElement} */ (stage.querySelector("#code")).select();
+}
+
+/** In a lesson the presenter's clicker leads back to its plan (`story/lesson.js`); a field keeps its keys. */
+if (asked.has("lesson")) {
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "PageDown" || event.defaultPrevented || (event.target instanceof Element && event.target.closest("input, select, textarea"))) return;
+    event.preventDefault();
+    window.location.assign("./?lesson");
+  });
+}
+
+/** The address of this page with other words. @param {Record<string, ?string>} changed */
+function address(changed) {
+  const next = new URLSearchParams(asked);
+  for (const [name, value] of Object.entries(changed)) value ? next.set(name, value) : next.delete(name);
+  return `room${next.size ? `?${next}` : ""}`;
+}
+
+/** @param {string} code */
+function enter(code) {
+  window.history.pushState(null, "", address({ code }));
+  asked.set("code", code);
+  told.clear();
+  begin();
+}
+
+/** Do what the service may refuse → whether it was done. @param {() => Promise<unknown>} act */
+async function doing(act) {
+  return (await answering(() => act().then(() => true))) !== null;
+}
+
+/** What the service answers; null if it refused, which the notice then says. @template T @param {() => Promise<T>} act @returns {Promise<?T>} */
+async function answering(act) {
+  try {
+    return await act();
+  } catch (failure) {
+    told.refused(failure);
+    return null;
+  }
+}
+
+/** @param {{rows?: Page.RoomRow[]}} wanted */
+function opens(wanted) {
+  return doing(async () => {
+    /** @type {Page.Schemas["OpenedRoom"]} */
+    const opened = await api.post("/v1/rooms", wanted);
+    kept.presented = { code: opened.code, secret: opened.secret, joining: opened.joining, rows: wanted.rows ?? [] };
+    enter(opened.code);
+  });
+}
+
+/**
+ * The room, drawn as it changes. It is seen when the service has told of it, so that a wrong code shows nothing.
+ *
+ * @param {string} code
+ * @param {{element: HTMLElement, show: (room: Page.Room, name: string) => void}} view
+ * @param {{changed?: (room: Page.Room, name: string) => void, missing: (isOver: boolean) => void}} how `missing`: there is no room
+ */
+function follows(code, view, { changed = () => {}, missing }) {
+  let room = unknown(code);
+  fill(stage, told.element);
+  listen(api, `/v1/rooms/${code}/events`, {
+    signal: listening.signal,
+    heard(event) {
+      const { name } = event;
+      if (name === "over" || name === "problem") return;
+      room = after(room, /** @type {Page.RoomEvent} */ (event));
+      if (name === "room") arrived();
+      changed(room, name);
+      view.show(room, name);
+    },
+    lost(failure) {
+      view.element.classList.add("lost");
+      if (failure.status === 404) missing(failure.code === "room_over");
+      else told.refused(failure);
+    },
+  });
+
+  function arrived() {
+    if (!view.element.isConnected) stage.append(view.element);
+    view.element.classList.remove("lost");
+    if (news) told.tell(...news);
+    else told.clear();
+    news = null;
+  }
+}
+
+/** @param {import("./kept.js").Presented} opened */
+function presents(opened) {
+  const { code } = opened;
+  const path = `/v1/rooms/${code}`;
+  const secret = { "X-Room-Secret": opened.secret };
+  const view = present({
+    opened,
+    acts: {
+      ask: (query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
+      reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+      heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
+      words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
+      compare: (body) => answering(() => api.post("/v1/compare", body)),
+      remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
+      close: () =>
+        doing(async () => {
+          listening.abort();
+          await api.send("DELETE", path, undefined, secret);
+          kept.presented = null;
+          enter("");
+        }),
+    },
+  });
+  follows(code, view, {
+    changed(room, name) {
+      if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
+    },
+    /** The service was started again: what this tab has kept opens the room once more. One that came to its end stays. */
+    missing(isOver) {
+      listening.abort();
+      if (isOver) told.tell("notice.ended", {}, h("button", { type: "button", id: "again", onclick: again }, say("notice.again")));
+      else again();
+    },
+  });
+}
+
+/** Open the room that this tab presented once more, with its rows and under its code where that is free. */
+async function again() {
+  if (!kept.presented) return;
+  const { code, rows, query } = kept.presented;
+  try {
+    /** @type {Page.Schemas["OpenedRoom"]} */
+    const { secret, joining } = await api.post("/v1/rooms", { code, rows });
+    kept.presented = { code, secret, joining, rows, query };
+    news = ["notice.back", { rows: String(rows.length) }];
+    begin();
+  } catch (failure) {
+    if (failure instanceof SoftkvError && failure.status === 409)
+      told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
+    else {
+      told.refused(failure);
+      setTimeout(begin, AGAIN_MS);
+    }
+  }
+}
+
+/** @param {string} code */
+function joins(code) {
+  const path = `/v1/rooms/${code}`;
+  const view = join({
+    code,
+    own: () => kept.own(code),
+    acts: {
+      put: (key, value) =>
+        doing(async () => {
+          const id = fresh();
+          kept.add(code, id);
+          await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
+        }),
+      propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
+      guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
+      words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
+    },
+  });
+  follows(code, view, {
+    changed: () => kept.join(code),
+    missing(isOver) {
+      if (kept.joined(code)) told.tell(isOver ? "notice.over" : "notice.forgotten", { code });
+      else doors(code, say(isOver ? "door.over" : "door.missing", { code }));
+    },
+  });
+}

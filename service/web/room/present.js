@@ -1,0 +1,177 @@
+/** What the projector shows: how to come in, the question, the guesses, the answer, and the memory as it grows. */
+
+import { fill, h, put } from "../shared/element.js";
+import { count } from "../shared/numbers.js";
+import { clipped } from "../shared/words.js";
+import { say } from "./words.js";
+import { fly } from "./flying.js";
+import { isAnswered } from "./model.js";
+import { reveal } from "./reveal.js";
+import { list, rowWords } from "./rows.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const LONGEST = 60;
+const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
+
+/**
+ * @param {object} how
+ * @param {{code: string, joining: Page.Joining, query?: string}} how.opened
+ * @param {object} how.acts
+ * @param {(query: string) => Promise<boolean>} how.acts.ask
+ * @param {(question: number) => Promise<boolean>} how.acts.reveal
+ * @param {(question: number, temperature: number) => Promise<boolean>} how.acts.heat shows the answer at a temperature
+ * @param {(question: number, row: string) => Promise<?import("./why.js").Words>} how.acts.words
+ * @param {(body: object) => Promise<?Page.Schemas["CompareAnswer"]>} how.acts.compare
+ * @param {(row: string) => Promise<boolean>} how.acts.remove
+ * @param {() => Promise<boolean>} how.acts.close
+ */
+export function present({ opened: { code, joining, query: before = "" }, acts }) {
+  const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
+  const asking = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!query.value.trim()) return;
+    acts.ask(query.value.trim());
+    query.value = "";
+  };
+  const listeners = h("p.listeners.soft", {});
+  const waiting = h("ul.chips", {});
+  const waited = h("section.waiting", { hidden: true }, h("h2", {}, say("present.waiting")), waiting);
+  const stage = h("section.shown", { id: "shown", "aria-live": "polite" });
+  const side = h("div.side", {});
+  const memory = h("ul.memory", { tabIndex: 0, "aria-labelledby": "memory" });
+  const remembered = h("h2", { id: "memory" });
+  const letters = h("p.letters.number", { id: "letters" }, code);
+  const close = h("button.plain", { type: "button", id: "close" }, say("present.close"));
+  close.addEventListener("click", () => {
+    if (close.dataset.sure) return acts.close();
+    close.dataset.sure = "1";
+    close.textContent = say("present.closing");
+    setTimeout(() => {
+      delete close.dataset.sure;
+      close.textContent = say("present.close");
+    }, 4000);
+  });
+  const drawWaiting = list(waiting, (/** @type {{id: string, text: string}} */ { text }) =>
+    h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))),
+  );
+  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value }) =>
+    h(
+      "li",
+      { id: `row-${id}` },
+      h("span", {}, rowWords({ key, value })),
+      h(
+        "button.plain.remove",
+        { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) },
+        "×",
+      ),
+    ),
+  );
+  let told = "";
+  /** @type {?ReturnType<typeof reveal>} */
+  let answered = null;
+  /** @type {Set<string>} ids of the rows that were here before */
+  let known = new Set();
+
+  /** @param {Page.Room} room @param {string} name of the event that changed it */
+  function show(room, name) {
+    put(listeners, say("present.here", { count: count(Math.max(0, room.listeners - 1)) }));
+    waited.hidden = !room.waiting.length;
+    drawWaiting(room.waiting.map(({ number, query: text }) => ({ id: String(number), text })));
+    put(remembered, say("present.memory", { count: count(room.rows.size) }));
+    const { question } = room;
+    element.dataset.shows = question ? (isAnswered(question) ? "answer" : "question") : "rows";
+    // While rows come in, each has a place that it keeps; beside a question, the newest is first.
+    drawRows(question ? [...room.rows.values()].reverse() : [...room.rows.values()]);
+    arrive(room, name);
+    const state = JSON.stringify([question?.number, isAnswered(question)]);
+    if (state !== told) {
+      answered?.stop();
+      answered = isAnswered(question) ? reveal({ question, rows: room.rows, acts }) : null;
+      fill(stage, answered ? answered.element : question ? asked(question) : h("p.soft", {}, say("present.first")));
+      stage.setAttribute("aria-live", answered ? "off" : "polite"); // the picture's numbers change with each step of the knob
+      fill(side, answered ? answered.aside : null);
+    } else if (isAnswered(question)) answered?.show(question);
+    told = state;
+    const guessed = stage.querySelector(".guesses");
+    if (guessed && question) put(guessed, say("present.guesses", { count: count(question.guesses) }));
+  }
+
+  /** The name of a row that was sent flies from the code to its place. @param {Page.Room} room @param {string} name */
+  function arrive({ rows }, name) {
+    for (const [id, { key }] of name === "row" ? rows : []) {
+      const item = known.has(id) ? null : document.getElementById(`row-${id}`);
+      if (item) fly(letters, item, clipped(key, LONGEST));
+    }
+    known = new Set(rows.keys());
+  }
+
+  /** @param {Page.RoomQuestion} question */
+  function asked(question) {
+    const button = h(
+      "button.strong",
+      {
+        type: "button",
+        id: "reveal",
+        onclick: () => {
+          button.disabled = true;
+          acts.reveal(question.number).then((done) => (button.disabled = done));
+        },
+      },
+      say("present.reveal"),
+    );
+    return [h("h1.query", { dir: "auto" }, question.query), h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), button];
+  }
+
+  const element = h(
+    "div.present",
+    {},
+    h(
+      "aside.way-in",
+      {},
+      qr(joining),
+      h(
+        "div.how-in",
+        {},
+        h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))),
+        h("p", {}, say("present.code")),
+        letters,
+        listeners,
+        LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null,
+        close,
+      ),
+    ),
+    h(
+      "div.asking",
+      {},
+      h(
+        "form.ask-class",
+        { onsubmit: asking },
+        h("div.grow", {}, h("label", { for: "query" }, say("present.query")), query),
+        h("button.strong", { type: "submit", id: "ask" }, say("present.ask")),
+      ),
+      waited,
+    ),
+    stage,
+    h("div.column", {}, side, h("section.remembered", {}, remembered, memory)),
+  );
+  return { element, show };
+}
+
+/** A QR code as an SVG that is drawn, never read as text. @param {Page.Joining} joining */
+function qr({ address, size, path }) {
+  const svg = document.createElementNS(SVG, "svg");
+  for (const [name, value] of Object.entries({
+    viewBox: `0 0 ${size} ${size}`,
+    role: "img",
+    "aria-label": address,
+    class: "qr",
+    "shape-rendering": "crispEdges",
+  }))
+    svg.setAttribute(name, value);
+  const white = document.createElementNS(SVG, "rect");
+  for (const [name, value] of Object.entries({ width: size, height: size, fill: "#fff" })) white.setAttribute(name, String(value));
+  const dark = document.createElementNS(SVG, "path");
+  for (const [name, value] of Object.entries({ d: path, fill: "#000" })) dark.setAttribute(name, value);
+  svg.append(white, dark);
+  return svg;
+}

@@ -1,0 +1,155 @@
+/** The answer on the projector: the class's rows in the picture of attention, and its knob in the presenter's hand. */
+
+import { h, put } from "../shared/element.js";
+import { count, power } from "../shared/numbers.js";
+import { onTheWire } from "../shared/scale.js";
+import { glide } from "../story/motion.js";
+import { Threads } from "../story/threads.js";
+import { say } from "./words.js";
+import { verdictWords, wonWords } from "./answer.js";
+import { agrees, answerAt, difference, temperatureOf } from "./live.js";
+import { guessesOf, winner } from "./model.js";
+import { why } from "./why.js";
+
+/** @typedef {import("./live.js").Answered} Answered */
+/** @typedef {{id: string, key: string, value: string}} Row */
+
+/** Up to here every row has its name in the picture; of more, the first few have, and the others are small. */
+const NAMED = 12;
+const FIRST = 8;
+/** Between two temperatures that the phones are sent. */
+const APART_MS = 100;
+/** The service is asked for its own weights when the knob has rested so long. */
+const REST_MS = 400;
+const GROWING_SECONDS = 1.6;
+/** In fewer pixels there is no picture. */
+const NARROWEST = 240;
+
+/**
+ * @param {object} how
+ * @param {Answered} how.question
+ * @param {Map<string, Row>} how.rows
+ * @param {{heat: (question: number, temperature: number) => Promise<boolean>, words: (question: number, row: string) => Promise<?import("./why.js").Words>, compare: (body: object) => Promise<?Page.Schemas["CompareAnswer"]>}} how.acts
+ */
+export function reveal({ question, rows, acts }) {
+  const texts = new Map(question.answer.matches.map(({ id }) => [id, rows.get(id)]));
+  const matches = question.answer.matches;
+  const small = matches.length > NAMED ? matches.length - FIRST : 0;
+  let temperature = temperatureOf(question);
+  let grown = 0;
+  let waiting = /** @type {?number} */ (null);
+  let isSending = false;
+  let resting = 0;
+
+  const threads = new Threads(
+    (name, places) => say(`threads.${name}`, places),
+    (chosen) => {
+      temperature = chosen;
+      threads.beckon(false);
+      draw();
+      send(chosen);
+      rest();
+    },
+  );
+  const won = h("p.won-words.large", {});
+  const verdict = h("p.verdict", { role: "status" });
+  const right = h("p.soft", { id: "right" });
+  const checked = h("p.soft.small", { id: "checking", role: "status" });
+  const because = why((row) => acts.words(question.number, row));
+  const figure = h("figure.threads-of", { "aria-label": say("reveal.picture") }, threads.element);
+  const element = [h("h1.unseen", {}, question.query), h("div.won", {}, won, because.button), figure];
+  const aside = h("section.beside", {}, verdict, right, because.element, checked);
+
+  threads.take({
+    query: question.query,
+    rows: matches.map(({ id }) => ({ key: texts.get(id)?.key ?? "…", value: texts.get(id)?.value ?? "…" })),
+    small,
+    none: question.answer.null_similarity !== null,
+  });
+  const observer = new ResizeObserver(
+    ([
+      {
+        contentRect: { width, height },
+      },
+    ]) => width > NARROWEST && threads.layout(width, height),
+  );
+  observer.observe(figure);
+  const growing = glide(0, 2, GROWING_SECONDS, (share) => {
+    grown = share;
+    draw();
+  });
+  threads.beckon(true);
+  show(question);
+  rest();
+
+  function draw() {
+    const answer = answerAt(question, temperature);
+    threads.draw({
+      temperature,
+      weights: answer.matches.map(({ weight }) => weight),
+      similarities: answer.matches.map(({ similarity }) => similarity),
+      noneWeight: answer.null_weight,
+      grown: Math.min(1, grown),
+      poured: Math.max(0, grown - 1),
+    });
+    put(won, wonWords(answer, texts));
+    put(verdict, verdictWords(question, answer, temperature));
+  }
+
+  /** The phones follow, a few times a second and at last to where the knob rests. @param {number} chosen */
+  async function send(chosen) {
+    waiting = chosen;
+    if (isSending) return;
+    isSending = true;
+    while (waiting !== null) {
+      const next = waiting;
+      waiting = null;
+      if (!(await acts.heat(question.number, onTheWire(next)))) waiting = null;
+      await new Promise((resolve) => setTimeout(resolve, APART_MS));
+    }
+    isSending = false;
+  }
+
+  function rest() {
+    clearTimeout(resting);
+    checked.dataset.state = "local";
+    resting = window.setTimeout(check, REST_MS);
+  }
+
+  /** The weights of the service at the same temperature, of the same rows. */
+  async function check() {
+    const asked = temperature;
+    const own = [...texts.values()].filter((row) => row !== undefined);
+    if (!own.length || own.length < texts.size) return;
+    const compared = await acts.compare({
+      query: question.query,
+      rows: own,
+      temperature: onTheWire(asked),
+      top_k: own.length,
+      null: question.answer.null_similarity ?? false,
+    });
+    if (!compared || asked !== temperature) return;
+    const worst = difference(answerAt(question, asked), compared.attention);
+    checked.dataset.state = agrees(worst) ? "agreed" : "apart";
+    checked.dataset.difference = String(worst);
+    put(checked, say(agrees(worst) ? "reveal.agreed" : "reveal.apart", { difference: power(worst) }));
+  }
+
+  /** The same question, of which guesses may have been removed. @param {Answered} now */
+  function show(now) {
+    put(right, say("present.right", { right: count(guessesOf(now.answer, winner(now.answer))), count: count(now.guesses) }));
+    because.show(matches.map(({ id }) => ({ id, key: texts.get(id)?.key ?? "…" })));
+  }
+
+  return {
+    element,
+    aside,
+    show,
+    stop() {
+      growing.stop();
+      observer.disconnect();
+      clearTimeout(resting);
+      waiting = null;
+    },
+  };
+}

@@ -1,0 +1,227 @@
+"""The pictures of the lab: a training is drawn as the service reports it, and queried as the service answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.browser.reading import share, sideways
+from tests.recorded import read as read_recorded
+from tests.recorded import unpack_weights
+
+DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
+PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"
+# A copy of the events on their way to the page, since the browser keeps none of what is streamed.
+HEARD = """() => {
+  const fetched = window.fetched ??= window.fetch;
+  window.heard = null;
+  window.fetch = async (...given) => {
+    const answer = await fetched(...given);
+    if (String(given[0]).endsWith('/lab/train')) answer.clone().text().then((text) => (window.heard = text));
+    return answer;
+  };
+}"""
+POINTS = "(kind) => document.querySelector(`.curves .lines .${kind}`).getAttribute('d').split(/[ML]/).length - 1"
+
+
+def trained(page: Any, button: str) -> dict[str, list[dict[str, Any]]]:
+    """Press the button and wait until the model is trained; return all events by name."""
+    page.evaluate(HEARD)
+    page.click(button)
+    page.wait_for_selector("#stop:disabled")
+    page.wait_for_function("() => window.heard !== null")
+    events: dict[str, list[dict[str, Any]]] = {}
+    for event in page.evaluate("window.heard").split("\n\n"):
+        if event.startswith("event: "):
+            name, data = event.split("\n")[:2]
+            events.setdefault(name[7:], []).append(json.loads(data[6:]))
+    return events
+
+
+def decoded(opened: Any, **options: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{opened.origin}/v1/lab/decode", json=options, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: Any) -> None:
+    opened = visit("deeper#networks&task=reverse&seconds=1&text=abcdefghijab", (390, 844))
+    page = opened.page
+    page.locator(".prediction button", has_text="The GRU without attention").click()
+    assert "Right" in page.locator(".prediction .verdict").inner_text()
+    for kind in ("gru", "transformer"):
+        events = trained(page, f"#train-{kind}")
+        (last,) = events["trained"]
+        line = page.locator(f"#outcome tr[data-network={kind}]")
+        cells = {column: line.locator(f"[data-column={column}]").inner_text() for column in ("parameters", "loss")}
+        assert cells == {
+            "parameters": f"{events['begun'][0]['parameters']:,}",
+            "loss": f"{events['step'][-1]['loss']:.3f}",
+        }
+        assert line.locator("[data-column=step_ms]").inner_text() == f"{events['step'][-1]['step_ms']:.1f}"
+        assert share(line.locator("[data-column=accuracy]").inner_text()) == pytest.approx(last["accuracy"], abs=0.0051)
+        assert page.evaluate(POINTS, kind) == len(events["step"])
+        for length in last["lengths"]:
+            cell = page.locator(f"#lengths tr[data-network={kind}] [data-length='{length['length']}']")
+            assert share(cell.inner_text()) == pytest.approx(length["accuracy"], abs=0.0051)
+            assert ("beyond" in (cell.get_attribute("class") or "")) == (length["length"] > 10)
+        page.wait_for_function("(id) => document.querySelector('#model').value === id", arg=last["id"])
+        opened.settle()
+        answer = decoded(opened, model=last["id"], source="abcdefghijab")
+        page.wait_for_selector(f"#written[data-text='{answer['text']}']")
+        if kind == "gru":
+            assert answer["attention"] == []
+            assert not page.locator(".alignment").is_visible()
+            assert "no attention" in page.locator("#written").inner_text()
+    page.wait_for_selector(".alignment td")
+    assert page.evaluate(DRAWN) == pytest.approx(np.ravel(answer["attention"][0][0]), abs=1e-7)
+    page.focus(".alignment td[tabindex='0']")
+    page.keyboard.press("ArrowRight")
+    text = page.locator("#alignment-said").inner_text()
+    assert f"“{answer['source'][1]}”" in text
+    page.locator("#output .examples button").first.click()
+    opened.settle()
+    assert page.locator("#source-text").input_value() == last["examples"][0]["source"]
+    page.get_by_role("button", name="中文").click()
+    opened.settle()
+    assert page.locator("#outcome tbody tr").count() == 2
+    assert page.evaluate(POINTS, "transformer") == len(events["step"])
+    assert sideways(page) <= 0
+
+
+@pytest.mark.parametrize(("task", "model"), [("translation", "transformer"), ("dates", "gru_attention")])
+def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: str, model: str) -> None:
+    opened = visit(f"deeper#networks&task={task}&aligned=1&moment=12&model=recorded:{model}", reduced_motion="reduce")
+    page, recorded = opened.page, read_recorded(task)
+    page.wait_for_selector(".alignment td")
+    for at in (12, len(recorded["runs"][model]["moments"]) - 1):
+        page.locator("#moment").fill(str(at))
+        output, source = recorded["runs"][model]["written"][0][at], recorded["sources"][0]["tokens"]
+        page.wait_for_selector(f"#written[data-text='{output['text']}']")
+        weights = unpack_weights(output["weights"], len(output["tokens"]), len(source))
+        assert page.evaluate(DRAWN) == pytest.approx(weights.ravel(), abs=1e-9)
+        step, _, _, accuracy = recorded["runs"]["gru_attention"]["moments"][at]
+        cell = page.locator("#outcome tr[data-network=gru] [data-column=accuracy]")
+        assert share(cell.inner_text()) == pytest.approx(accuracy, abs=0.0101)
+        assert f"step {step}" in page.locator("#moment + output").inner_text()
+    texts = page.locator("#output .examples button").all_inner_texts()
+    assert texts == [one["text"] for one in recorded["sources"]]
+    assert not page.locator("#source-text").is_visible()
+    page.locator("#play").click()
+    page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
+
+
+def test_a_recorded_picture_is_told_and_too_few_steps_are_not_judged(visit: Any) -> None:
+    opened = visit("deeper#captions&moment=24", reduced_motion="reduce")
+    page, recorded = opened.page, read_recorded("pictures")
+    page.wait_for_selector(".example")
+    page.locator(".example").nth(1).click()
+    output = recorded["written"][1][-1]
+    assert page.locator("#caption").get_attribute("data-text") == " ".join(output["tokens"])
+    weights = unpack_weights(output["weights"], 4, len(output["tokens"]), 16)
+    assert page.evaluate(PATCHES) == pytest.approx(weights[:, 0].mean(axis=0), abs=1e-9)
+    assert "right on held-out pictures" in page.locator("#vision-accuracy").text_content()
+    page.goto("about:blank")
+    opened.go("deeper#captions&steps=3&moment=24")
+    page.locator("#captions .hood summary").click()
+    trained(page, "#train-pictures")
+    assert page.locator("#vision-accuracy").inner_text() == "Only 3 steps: too few to judge. Give it longer."
+    page.locator("#back-to-recorded").click()
+    assert "right on held-out pictures" in page.locator("#vision-accuracy").inner_text()
+
+
+def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> None:
+    opened = visit("deeper#pairs&steps=40")
+    page = opened.page
+    page.locator(".prediction button", has_text="None").click()
+    assert page.locator(".prediction .verdict").inner_text().startswith("Right. By cosine 0 of 20")
+    page.locator("#moment").fill("0")
+    before = page.locator(".heat").get_attribute("aria-label") or ""
+    page.locator("#moment").press("End")
+    assert page.locator("#pairs-title").inner_text().endswith("Step 200")
+    assert share(page.locator("[data-sum=first] td").last.inner_text()) == 1
+    events = trained(page, "#train-pairs")
+    last = events["step"][-1]
+    assert page.locator("[data-sum=loss] td").last.inner_text() == f"{last['loss']:.3f}"
+    for name, value in (("first", last["right"]), ("first.held", last["right_held_out"])):
+        assert share(page.locator(f"[data-sum='{name}'] td").last.inner_text()) == pytest.approx(value, abs=0.0051)
+    right_count = sum(row.index(max(row)) == i for i, row in enumerate(last["weights"]))
+    assert (page.locator(".heat").get_attribute("aria-label") or "").startswith(
+        f"Weights of 20 queries over 20 keys; {right_count}"
+    )
+    assert "; 0 are" in before
+    assert right_count > 5
+    assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(events["begun"][0]["held_out"]) == 4
+    page.focus(".heat")
+    page.keyboard.press("ArrowDown")
+    text = page.locator("#heat-said").inner_text()
+    assert text.startswith("“open” gives “cold”")
+    page.locator(".pair-rows input").first.fill("boiling")
+    page.wait_for_selector("#pairs-title:has-text('cosine')")
+    opened.settle()
+    assert "boiling" in page.locator(".heat-names.query").inner_text()
+
+
+def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
+    opened = visit("deeper#captions&seconds=2")
+    page = opened.page
+    page.locator("#captions .hood summary").click()
+    events = trained(page, "#train-pictures")
+    (last,) = events["trained"]
+    accuracy = page.locator("#vision-accuracy").inner_text()
+    if last["step"] < 200:
+        assert accuracy == f"Only {last['step']} steps: too few to judge. Give it longer."
+    else:
+        assert share(accuracy.split()[0]) == pytest.approx(last["accuracy"], abs=0.0051)
+    page.locator(".example").nth(1).click()
+    opened.settle()
+    answer = decoded(opened, model=last["id"], picture=last["examples"][1]["picture"])
+    page.wait_for_function(
+        "(words) => document.querySelector('#caption').dataset.text === words",
+        arg=" ".join(token["text"] for token in answer["tokens"]),
+    )
+    assert last["examples"][1]["target"] in page.locator("#truth").inner_text()
+    heads = answer["attention"][-1]
+    page.locator(".word-of").last.click()
+    means = [sum(head[-1][j] for head in heads) / len(heads) for j in range(16)]
+    assert page.evaluate(PATCHES) == pytest.approx(means, abs=1e-7)
+    page.select_option("#head-of", index=3)
+    page.locator(".patch").nth(5).click()
+    assert page.evaluate(PATCHES) == pytest.approx(answer["source_attention"][-1][2][5], abs=1e-7)
+    page.click("#blank")
+    page.locator(".dot").nth(40).click()
+    opened.settle()
+    picture = [[float(16 * i + j == 40) for j in range(16)] for i in range(16)]
+    decoded_answer = decoded(opened, model=last["id"], picture=picture)
+    page.wait_for_function(
+        "(words) => document.querySelector('#caption').dataset.text === words",
+        arg=" ".join(token["text"] for token in decoded_answer["tokens"]),
+    )
+    address = page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
+    assert address.startswith("#captions")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"), [(501, "library_missing", "make run LAB=1"), (409, "lab_busy", "one runs at a time")]
+)
+def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, message: str) -> None:
+    opened = visit("deeper#captions")
+    page = opened.page
+    problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})
+    page.route("**/v1/lab/train", lambda route: route.fulfill(status=status, body=problem))
+    page.click("#train-pictures")
+    page.wait_for_selector("#lab-barred:visible")
+    assert message in page.locator("#lab-barred").inner_text()
+    assert page.locator("#train-pictures").is_visible() == (code != "library_missing")
+    assert page.locator("#caption").get_attribute("data-text")  # the recorded training stays
+    closed = json.dumps({"open": False, "training": False, "models": []})
+    page.route("**/v1/lab", lambda route: route.fulfill(status=200, content_type="application/json", body=closed))
+    opened.go("lesson.html")
+    opened.go("deeper#networks")
+    assert "SOFTKV_LAB=readers" in page.locator("#lab-barred").inner_text()
+    assert page.locator("#train-all").is_disabled()
+    opened.errors.clear()  # the browser logs what is refused
