@@ -19,25 +19,20 @@ from benchmarks import results
 REPOSITORY = Path(__file__).parents[1]
 # in the order of the page
 NAMES = {
-    "questions": "is the answer found, and is it known when there is none?",
     "verdict": "is it right to say that one document stands out?",
     "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "memory": "does an agent's memory say when it does not know, and does it forget what has expired?",
     "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",
     "cache": "how often is a cache by meaning wrong, with a promised error and with similarities as the bound?",
-    "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",
-    "overload": "what one caller's flood leaves to another, and 200 connections at once for a minute",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
-    "bodies": "how long other threads wait while 10,000 vectors are parsed as JSON",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
     "families": "encoders of other families than BERT's, in machine code and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
-    "expiry": "what it costs a question that documents expire, or have expired",
     "certificates": "how far answers are from float64, beside what they say of it",
     "missing": "what stays certain where an eighth of the keys did not answer",
     "large": "ten million rows on one machine",
@@ -48,9 +43,7 @@ NAMES = {
     "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",
     "cluster": "shard servers on Ray beside one process: milliseconds, calls and bytes, list lengths",
     "faults": "servers, machines, services, Ray's head and PostgreSQL killed in turn under 16 clients and a writer",
-    "reencode": "a collection moves to another encoder under 16 clients and a writer, killed three times",
     "ranges": "a shard held again by a server, from its sealed file and from PostgreSQL",
-    "soak": "an hour of mixed load: memory and disk",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.keys import BLOCK, Array, gathered
-from benchmarks.questions import QUESTIONS
 
 TOP = 10
-# Plain English ones, of the questions that are asked of the demo collections.
+# Plain English words, from questions about the demo collections.
+QUESTIONS = Path(__file__).parents[1] / "questions.jsonl"
 WORDS = sorted(set(re.findall("[a-z]{4,}", QUESTIONS.read_text(encoding="utf-8"))))
 WORDS_A_TEXT = 30
 

@@ -1,7 +1,7 @@
 """JSON responses, and large JSON bodies and responses in parts, so that other threads get Python's lock in between.
 
 A limit of 8 MiB on JSON, parsed at once, would need no reader of parts, but makes other threads wait longer than 30 MiB
-in parts do (`benchmarks/bodies.py`).
+in parts do.
 """
 
 from __future__ import annotations
