@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from attention.aligned import Room, private
 from attention.arrays import I8, I32, Bytes, Index
-from attention.shared_memory import Room, private
 
 LANES, DEEP = 16, 4
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64
 
+from attention.aligned import mapping
 from attention.arrays import F32, F64, I64, Bools, Index
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.moments import Moments, SpreadBound
@@ -27,7 +28,6 @@ from attention.lookup.codes.quantisation import Codes, ValueCodes
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
-from attention.shared_memory import mapping
 
 Array = NDArray[Any]
 

@@ -64,7 +64,7 @@ class Meters:
         self.under_way = gauge("http_requests_in_progress", "Requests in progress.")
         self.refusals = counter("refusals", "Requests refused, by the code of the problem.", "code")
         self.slow = counter("slow_requests", "Requests that took longer than SOFTKV_SLOW_REQUEST_MS.")
-        self.places = gauge("places_taken", "Admission slots in use, by kind.", "kind")
+        self.taken_slots = gauge("places_taken", "Admission slots in use, by kind.", "kind")
 
         self.depth = gauge("queue_depth", "Items that wait: texts to encode, questions to scan for.", "queue")
         self.waits = histogram("queue_wait_seconds", "The time that a request waited for its turn.", "queue")
@@ -99,12 +99,12 @@ class Meters:
                 ("calibration_drift_error", "The standard error of that drift."),
             )
         }
-        self.ranges = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
-        self.server_ranges = gauge("server_ranges", "Shards that a server holds.", "server")
+        self.shards = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")
+        self.server_shards = gauge("server_ranges", "Shards that a server holds.", "server")
         self.server_keys = gauge("server_keys", "Keys in these shards that can be attended to.", "server")
         self.server_lag = gauge("server_lag_versions", "Versions that a server is behind the store.", "server")
         self.stored = gauge("storage_bytes", "Bytes on the disk: the database, its log, other files.", "part")
-        self.room = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
+        self.disk_free = gauge("disk_free_bytes", "Free bytes on the disk of the data directory.")
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
         self.full = gauge("disk_full", "1 if the last write was refused because the disk is full.")
         self.ready = gauge("ready", "1 if /readyz answers ready.")
@@ -159,14 +159,14 @@ class Meters:
         """Set the metrics of the shard servers. Unknown numbers are NaN, and removed servers get no series."""
         counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
         for copies, count in counts.items():
-            self.ranges.labels(copies).set(_or_nan(count))
+            self.shards.labels(copies).set(_or_nan(count))
         for server in shards.servers:
-            self.server_ranges.labels(server.name).set(server.ranges)
+            self.server_shards.labels(server.name).set(server.ranges)
             self.server_keys.labels(server.name).set(_or_nan(server.keys))
             self.server_lag.labels(server.name).set(_or_nan(server.lag))
         current = {server.name for server in shards.servers}
         for gone in self._servers - current:
-            for series in (self.server_ranges, self.server_keys, self.server_lag):
+            for series in (self.server_shards, self.server_keys, self.server_lag):
                 series.remove(gone)
         self._servers = current
 

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from attention.aligned import private
 from attention.arrays import F32, I64
-from attention.shared_memory import private
 
 Words: TypeAlias = npt.NDArray[np.uint32]
 

@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.aligned import Room, private
 from attention.arrays import F32, F64, I8, I16, Bytes, Index
 from attention.kernels import kernels
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices
-from attention.shared_memory import Room, private
 
 MAX_WIDTH = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.aligned import file_of, private
 from attention.arrays import F32, F64, I64, Index
 from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
@@ -28,7 +29,6 @@ from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import CODING_BATCH, MAX_WIDTH, CodedVectors, Codes, ValueCodes
 from attention.lookup.limits import Limits
 from attention.lookup.memory.rows import Rows
-from attention.shared_memory import file_of, private
 
 
 class OriginalsCheck(Protocol):

@@ -1,1 +1,1 @@
-"""Models from folders of weights: the BERT family and GPT-2."""
+"""Models from folders of weights: the families BERT, MPNet, NomicBERT, ModernBERT, Llama and Gemma 3, and GPT-2."""

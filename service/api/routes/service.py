@@ -126,7 +126,7 @@ async def metrics(request: Request, running: Running) -> Response:
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.admission.slots_in_use.items():
-        meters.places.labels(kind).set(taken)
+        meters.taken_slots.labels(kind).set(taken)
     keys = request.app.state.keyring.file
     meters.keys_file.set(keys is None or keys.flaw is None)
     meters.depth.labels("encode").set(running.catalogue.encoders.waiting)
@@ -197,7 +197,7 @@ def _weigh(meters: Meters, store: Store) -> None:
         meters.stored.labels(part).set(size)
     disk = store.disk()
     meters.disk.set(math.nan if disk is None else disk.total)
-    meters.room.set(math.nan if disk is None else disk.free)
+    meters.disk_free.set(math.nan if disk is None else disk.free)
     meters.full.set(store.full)
 
 

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import structlog
 
+from attention.aligned import Array
 from attention.arrays import I64
 from attention.errors import AttentionError
 from attention.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Mask, Message, SealedError, View
-from attention.shared_memory import Array
 from service.cluster.placement import shard_stop
 from service.cluster.server.files import ReplicaFiles
 from service.cluster.server.replica import (

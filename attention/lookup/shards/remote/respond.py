@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attention.aligned import Array
 from attention.arrays import F64, I64
 from attention.errors import ParameterError
 from attention.kernels import pin_kernels
@@ -29,7 +30,6 @@ from attention.lookup.shards.remote.wire import (
 )
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.uncoded import UncodedShard
-from attention.shared_memory import Array
 
 SCANNING_CALLS = frozenset({"gather", "sampled", "rows", "sums"})
 """The calls that read every row."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from attention.aligned import Array
 from attention.arrays import F32, F64, I64, Index
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
@@ -32,7 +33,6 @@ from attention.lookup.shards.remote.view import (
 )
 from attention.lookup.shards.remote.wire import exact_positions, join_result, split_record
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.shared_memory import Array
 
 LOOKUP_FACTOR = 4
 """A host looks up as many rows as if its limit for rows that are only scanned were this many times smaller.

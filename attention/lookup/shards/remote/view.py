@@ -10,6 +10,7 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from attention.aligned import Array
 from attention.arrays import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
@@ -18,7 +19,6 @@ from attention.lookup.memory.bias import sort_addends
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask
 from attention.lookup.shards.remote.summaries import SampleKeys
-from attention.shared_memory import Array
 
 Message = tuple[Mapping[str, Any], Mapping[str, Array]]
 """JSON fields and arrays, see `wire.to_bytes`."""

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from attention.aligned import Array
 from attention.arrays import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.memory.rows import expand_ranges
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.shared_memory import Array
 
 Record = TypeVar("Record", ScanRequest, ScanResult)
 MutableMessage = tuple[dict[str, Any], dict[str, Array]]

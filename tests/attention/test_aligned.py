@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from attention.shared_memory import file_of, mapping, private
+from attention.aligned import file_of, mapping, private
 
 
 @pytest.mark.parametrize(
