@@ -306,7 +306,8 @@ class JSONRequest(Request):
         Raises:
             RequestValidationError: the body does not fit the field.
         """
-        if len(await self.body()) < LARGE_BODY:
+        # A filter's dates take the longest: one of 64 KiB with 1,600 dates takes some 15 ms.
+        if len(await self.body()) < LARGE_BODY // 4:
             return
         content = await self.json()
         model, flaws = await BODIES.run(field.validate, content, {}, loc=("body",))

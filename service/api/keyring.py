@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from service.storage import Condition, InvalidCondition, Restriction, condition_digest, parse_condition
+from service.schemas.filter import ParsedFilter
+from service.storage import Condition, Restriction, condition_digest
 
 log = structlog.get_logger("softkv")
 
@@ -114,15 +115,10 @@ def _parse_prefixes(collections: Any) -> tuple[str, ...]:
     return prefixes
 
 
-def _parse_filter(tree: Any) -> Condition:
-    try:
-        condition = parse_condition(tree)
-    except InvalidCondition as error:
-        position = f" at {error.pointer}" if error.pointer else ""
-        raise PydanticCustomError("filter", f"filter is not a filter of documents{position}") from None
+def _check_size(condition: Condition) -> Condition:
     if condition.depth > MAX_FILTER_DEPTH or condition.operands > MAX_FILTER_VALUES:
         raise PydanticCustomError(
-            "filter",
+            "size",
             f"a filter nests at most {MAX_FILTER_DEPTH} deep and compares with at most {MAX_FILTER_VALUES} values",
         )
     return condition
@@ -150,7 +146,9 @@ class KeyLine(BaseModel):
         description="collections is what their names begin with, several with commas between; or empty for all of them"
     )
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="sha256 is 64 hexadecimal digits")
-    filter: Annotated[Any, PlainValidator(_parse_filter)] = Field(None, description="filter is a filter of documents")
+    filter: Annotated[ParsedFilter, AfterValidator(_check_size)] = Field(
+        None, description="filter is not a filter of documents"
+    )
     requests_per_minute: int | None = Field(
         None,
         ge=1,
@@ -242,7 +240,7 @@ def _read_line(line: str, where: str) -> KeyEntry:
 
 def _describe(error: ValidationError) -> str:
     """Return what a line lacks or the first field that is invalid, without its content."""
-    flaws = error.errors(include_url=False, include_context=False, include_input=False)
+    flaws = error.errors(include_url=False, include_input=False)
     kinds = {flaw["type"] for flaw in flaws}
     if kinds & {"json_invalid", "model_type"}:
         return f" is not a JSON object: wanted {WANTED}"
@@ -252,8 +250,11 @@ def _describe(error: ValidationError) -> str:
         optional = ", ".join(name for name, field in fields.items() if not field.is_required())
         return f" wants the fields {required}, may have {optional}, and no others"
     flaw = flaws[0]
-    field = KeyLine.model_fields[str(flaw["loc"][0])]
-    return f": {flaw['msg'] if flaw['type'] == 'filter' else field.description}"
+    if flaw["type"] == "size":
+        return f": {flaw['msg']}"
+    pointer = flaw.get("ctx", {}).get("pointer")
+    position = f" at {pointer}" if pointer else ""
+    return f": {KeyLine.model_fields[str(flaw['loc'][0])].description}{position}"
 
 
 @dataclass

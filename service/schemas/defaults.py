@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from service.schemas.document import Include, MatchInclude
 from service.schemas.filter import FilterField
-from service.schemas.terms import BiasField, FullTextField
+from service.schemas.terms import BiasField, FullTextField, StoredBias
 from service.schemas.wire import MAX_TOP_K, DocumentedAs, InParts, NullHasMeaning, Wire
 
 
@@ -19,7 +19,7 @@ class Defaults(Wire):
     """
 
     filter: FilterField = Field(None, description="The documents that may be attended to; joined to a question's own.")
-    bias: BiasField = Field(
+    bias: StoredBias | None = Field(
         None, description="Terms added to the logits, unless the temperature or the normaliser allows none."
     )
     full_text: FullTextField = Field(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.wire import Distinct, DocumentedAs, Wire, json_value
-from service.storage import MAX_OPERANDS
+from service.storage import MAX_OPERANDS, Condition, InvalidCondition, parse_condition
 
 Scalar = str | int | float | bool | None
 FieldInFilter = Annotated[
@@ -135,9 +136,21 @@ Filter = TypeAliasType(
 )
 Combination.model_rebuild()
 
-# The storage checks a filter and reports the position of a flaw; these types only describe it.
+
+def _parse(tree: Any) -> Condition:
+    try:
+        return parse_condition(json_value(tree))
+    except InvalidCondition as error:
+        raise PydanticCustomError("filter", "{message}", {"message": error.message, "pointer": error.pointer}) from None
+
+
+ParsedFilter = Annotated[
+    Any, PlainValidator(_parse), PlainSerializer(lambda condition: condition.tree), DocumentedAs(Filter)
+]
+"""A filter as the frozen tree that the storage evaluates. An error has the pointer of its flaw in the context."""
+
 FilterField = Annotated[
-    Annotated[Any, AfterValidator(json_value), DocumentedAs(Filter)] | None,
+    ParsedFilter | None,
     Field(description="The documents that may be attended to. Left out: all."),
 ]
 

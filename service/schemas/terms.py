@@ -10,6 +10,8 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from service.retrieval import InvalidContent
+from service.retrieval.terms import parse_bias
 from service.schemas.filter import DateTime, Filter
 from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, finite_number, json_value
 
@@ -134,6 +136,21 @@ def _weight_or_auto(value: Any) -> Any:
 
 
 _Weight = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
+
+
+def _check_bias(bias: Any) -> Any:
+    """Return a bias in its JSON form, after checking it as a question with it would do."""
+    try:
+        parse_bias(bias)
+    except InvalidContent as error:
+        flaw = error.flaws[0]
+        pointer = flaw.pointer.removeprefix("/bias").removeprefix("/")
+        raise PydanticCustomError("bias", "{message}", {"message": flaw.detail, "pointer": pointer}) from None
+    return bias
+
+
+StoredBias = Annotated[Any, AfterValidator(json_value), AfterValidator(_check_bias), DocumentedAs(BiasTerm | Terms)]
+"""The bias of a collection's defaults, which is checked when it is set."""
 
 # The code that computes addends checks a bias and reports the position of a flaw; these types only describe it.
 BiasField = Annotated[

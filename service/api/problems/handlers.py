@@ -84,7 +84,13 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
             return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1]))
         return words_of(error)
 
-    return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
+    return [Flaw(_pointer(error["loc"], body) + _pointer_within(error), words(error)) for error in errors]
+
+
+def _pointer_within(error: Mapping[str, Any]) -> str:
+    """Return the pointer of a flaw inside the value that pydantic reports, for values that are parsed as a whole."""
+    pointer = error.get("ctx", {}).get("pointer")
+    return f"/{pointer}" if pointer else ""
 
 
 def words_of(error: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Any]) 
         queries: the queries in it: texts, or vectors [d].
 
     Raises:
-        InvalidContent: its filter is invalid, or too large together with the default.
+        InvalidContent: its filter is too large together with the default.
     """
     if record.settings.defaults is None:
         return body, {}

@@ -134,9 +134,6 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
     """Return the fields of a body that count as sent.
 
     A field that is null counts only if null has a meaning of its own; for `defaults`, only in a change.
-
-    Raises:
-        InvalidContent: the defaults are invalid.
     """
     sent = body.model_dump(exclude_unset=True, exclude={"defaults"})
     fields = {field: value for field, value in sent.items() if value is not None or field in NULL_COUNTS}
@@ -163,7 +160,7 @@ async def put_collection(
 
     If it differs, answer 409.
     """
-    settings = await READS.run(_meaningful_fields, body)
+    settings = _meaningful_fields(body)
     collection, created = await running.catalogue.create(name, settings, once=repeatable.once(_answer_change))
     return JSONAnswer(await READS.run(_describe, collection), status_code=201 if created else 200)
 
@@ -180,7 +177,7 @@ async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
 ) -> Response:
     """Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`."""
-    changes, once = await READS.run(_meaningful_fields, body), repeatable.once(_answer_change)
+    changes, once = _meaningful_fields(body), repeatable.once(_answer_change)
     collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
     return JSONAnswer(await READS.run(_describe, collection))
 
@@ -276,7 +273,7 @@ async def describe_fields(name: NameInPath, body: FieldsQuery, request: Request,
     On request, also return their values, each with its number of documents.
     """
     after = store.decode_field_cursor(body.cursor)
-    condition = await READS.run(parse_filter, body.filter, instant_of(request))
+    condition = parse_filter(body.filter, instant_of(request))
     page = await READS.run(
         store.read_field_facts,
         running.catalogue.collection(name),

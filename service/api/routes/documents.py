@@ -97,7 +97,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
     """
     await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
-    condition, after = await READS.run(parse_filter, body.filter, instant_of(request)), store.decode_cursor(body.cursor)
+    condition, after = parse_filter(body.filter, instant_of(request)), store.decode_cursor(body.cursor)
     page = await READS.run(
         store.page,
         running.catalogue.collection(name),
@@ -136,7 +136,7 @@ async def delete_documents(
         access_record.note(count=deleted)
         return JSONAnswer({"deleted": deleted})
 
-    condition, once = await _only_filter(body, request), repeatable.once(answer)
+    condition, once = _only_filter(body, request), repeatable.once(answer)
     collection = running.catalogue.collection(name)
     return answer(await WRITES.run(collection.delete, ids=body.ids, condition=condition, once=once))
 
@@ -163,20 +163,20 @@ async def update_documents(
         access_record.note(count=updated)
         return JSONAnswer({"updated": updated})
 
-    condition, once = await _only_filter(body, request), repeatable.once(answer)
+    condition, once = _only_filter(body, request), repeatable.once(answer)
     changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
     collection = running.catalogue.collection(name)
     return answer(await store.update_documents(collection, changes, ids=body.ids, condition=condition, once=once))
 
 
-async def _only_filter(body: DocumentDelete | DocumentUpdate, request: Request) -> Condition | None:
+def _only_filter(body: DocumentDelete | DocumentUpdate, request: Request) -> Condition | None:
     """Return the parsed filter of a request, or None if it has `ids`.
 
     The request must have exactly one of `ids` and `filter`.
     """
     if (body.ids is None) == (body.filter is None):
         raise InvalidContent.at("", "send exactly one of ids and filter")
-    return await READS.run(parse_filter, body.filter, instant_of(request))
+    return parse_filter(body.filter, instant_of(request))
 
 
 @router.put(

@@ -176,10 +176,10 @@ _OPPOSITE = {"!=": "==", "not in": "in"}
 
 
 def parse_filter(sent: Any, now: int | None = None) -> Condition | None:
-    """Parse a sent filter into a condition; return None if none was sent.
+    """Return a filter as a condition for a request; None for None.
 
     Args:
-        sent: the filter as it was sent.
+        sent: the condition that the API has parsed, or a filter in its JSON form.
         now: the start of the request, in microseconds of Unix time, at which relative instants count; None leaves
             them relative, for a filter that is only checked.
 
@@ -187,7 +187,7 @@ def parse_filter(sent: Any, now: int | None = None) -> Condition | None:
         InvalidContent: the filter is invalid; it points at the flaw in the request's `filter`.
     """
     try:
-        condition = None if sent is None else parse_condition(sent)
+        condition = sent if sent is None or isinstance(sent, Condition) else parse_condition(sent)
     except InvalidCondition as error:
         pointer = f"/filter/{error.pointer}" if error.pointer else "/filter"
         raise InvalidContent.at(pointer, error.message) from None

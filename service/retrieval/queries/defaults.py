@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from service.retrieval.calibration import Calibration
-from service.retrieval.collections import parse_filter
-from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.terms import fits_full_text
-from service.retrieval.terms import parse_bias
-from service.storage import CollectionRecord
+from service.storage import CollectionRecord, Combination, Condition, InvalidCondition, parse_condition
 
 DEFAULT_OPTIONS = ("filter", "bias", "full_text", "top_k", "include")
 """The options for which a collection may have a default."""
@@ -38,20 +36,9 @@ def format_defaults(sent: Mapping[str, Any]) -> str | None:
     """Return defaults as JSON, in the form in which a collection stores them; None if no option has one.
 
     Args:
-        sent: the default of each option; None counts as left out.
-
-    Raises:
-        InvalidContent: a filter or a bias is invalid; it points at the flaw in the request's `defaults`.
+        sent: the valid default of each option; None counts as left out.
     """
     defaults = {name: sent[name] for name in DEFAULT_OPTIONS if sent.get(name) is not None}
-    flaws = list[Flaw]()
-    for name, parse in (("filter", parse_filter), ("bias", parse_bias)):
-        try:
-            parse(defaults.get(name))
-        except InvalidContent as error:
-            flaws += (replace(flaw, pointer=f"/defaults{flaw.pointer}") for flaw in error.flaws)
-    if flaws:
-        raise InvalidContent(flaws)
     return json.dumps(defaults, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if defaults else None
 
 
@@ -77,7 +64,7 @@ def apply_defaults(
         queries: its queries: texts, or vectors [d].
 
     Raises:
-        InvalidContent: the filter is invalid, or too large together with the default.
+        InvalidContent: the filter is too large together with the default.
     """
     if record.settings.defaults is None:
         return AppliedDefaults()
@@ -109,20 +96,17 @@ def _has_words(record: CollectionRecord, weight: Any, queries: Sequence[Any]) ->
     return all(isinstance(query, str) and fits_full_text(query) for query in queries)
 
 
-def _join_filters(default: Any, sent: Any) -> Any:
-    """Return the filter that a default and the request's own filter hold.
+def _join_filters(default: Any, sent: Condition) -> Condition:
+    """Return the filter that a default, in its JSON form, and the request's own filter hold.
 
     Raises:
-        InvalidContent: the request's filter is invalid, or too large together with the default.
+        InvalidContent: the request's filter is too large together with the default.
     """
-    parse_filter(sent)
-    joined = {"operator": "AND", "conditions": [default, sent]}
     try:
-        parse_filter(joined)
-    except InvalidContent as error:
+        return Combination("AND", (parse_condition(default), sent))
+    except InvalidCondition as error:
         raise InvalidContent.at(
             "/filter",
             f"the filter is joined to the default filter of the collection, and {error}: send a smaller one, or send "
             "it to a collection without a default",
         ) from None
-    return joined
