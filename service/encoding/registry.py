@@ -73,7 +73,7 @@ DEFAULT_MEASUREMENTS = Measurements(
 """The result of `Encoder.measure` for the default model in float32.
 
 A checksum pins its weights, so the service need not encode the topics at each start.
-tests/service/encoding/test_topics.py measures them again.
+tests/service/encoding/test_background_topics.py measures them again.
 """
 
 

@@ -19,7 +19,7 @@ PREFIX = "#/components/schemas/"
 
 
 def checked_in() -> dict[str, Any]:
-    """Return the description that is checked in, which test_description.py holds against the service's own."""
+    """Return the description that is checked in, which test_openapi_description.py holds against the service's own."""
     description: dict[str, Any] = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
     return description
 

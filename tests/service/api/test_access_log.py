@@ -21,7 +21,7 @@ from service.api.problems.errors import AccessLogUnwritable
 from tests.clients.python.mcp.speaking import Way
 from tests.running import RunningService
 from tests.service.api.calls import Call
-from tests.service.api.middleware.test_scopes import ROUTES, as_, call, lines
+from tests.service.api.middleware.test_access_scopes import ROUTES, as_, call, lines
 from tests.service.api.refused import KEEPS, WRITES
 from tests.service.api.test_openapi import DESCRIBED
 

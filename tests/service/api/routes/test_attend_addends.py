@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.service.storage.test_ranks import bm25
+from tests.service.storage.test_storage_ranks import bm25
 
 TEXTS = [
     "a cat that purrs",

@@ -13,7 +13,7 @@ from service.api.keyring import line_of
 from service.api.routes.service import MAX_LABELLED
 from service.storage import CollectionSettings, SQLiteStore
 from tests.running import RunningService
-from tests.service.api.routes.test_metrics import samples, value
+from tests.service.api.routes.test_service_metrics import samples, value
 from tests.service.retrieval.making import numbered
 
 COLLECTIONS, LOADED = 200, 20

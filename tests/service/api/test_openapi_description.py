@@ -75,7 +75,7 @@ def test_the_service_sends_the_file_and_derives_nothing(tmp_path):
 
 
 def test_every_description_says_the_scope_that_the_service_requires():
-    """A key of a lower scope is refused: tests/service/api/problems/test_refusals.py."""
+    """A key of a lower scope is refused: tests/service/api/problems/test_table_refusals.py."""
     levels = {
         context.name: declared_level(context.original_route)
         for context in iter_route_contexts(create_app(Settings(encoder="none")).routes)

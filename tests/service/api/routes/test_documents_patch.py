@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tests.service.api.routes.test_long_texts import ask, write
-from tests.service.api.routes.test_split_texts import essay
+from tests.service.api.routes.test_documents_long_texts import ask, write
+from tests.service.api.routes.test_documents_split_texts import essay
 
 VECTORS = {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}
 

@@ -1,7 +1,7 @@
 """Disks that fail and clocks that jump: a clear status for what cannot be done, reads go on, and nothing is lost.
 
-A disk that is full is in `problems/test_refusals.py` and `storage/sqlite/test_room.py`, damage in `test_damage.py`,
-memory that is short in `test_memory.py`.
+A full disk is in `problems/test_table_refusals.py` and `storage/sqlite/test_store_failures.py`, damage in
+`test_api_damage.py`, lack of memory in `test_api_memory.py`.
 """
 
 from __future__ import annotations

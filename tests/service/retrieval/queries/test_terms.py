@@ -21,7 +21,7 @@ from service.retrieval.queries.terms import build_terms
 from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
 from tests.service.retrieval.making import opened
-from tests.service.storage.test_ranks import bm25
+from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples
 
 WIDTH = 3

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.api.routes.test_long_texts import ask, write
+from tests.service.api.routes.test_documents_long_texts import ask, write
 
 TOPICS = {
     "glaciers": "The glacier carves a valley as it slides, and leaves moraines of gravel where it melts.",
