@@ -145,6 +145,8 @@ EXPLAINING = {"help", "description", "summary"}
 COMPILED = {
     name: re.compile(pattern, re.IGNORECASE if name in {"who", "told"} else 0) for name, pattern in PATTERNS.items()
 }
+SCRIPT_COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`])//[^\n]*", re.DOTALL)
+JSDOC = re.compile(r"@\w+|\{[^}]*\}")
 
 
 @dataclass
@@ -224,6 +226,30 @@ def marks_of(text: str) -> list[str]:
     """Return the names of the patterns that a docstring, comment or message matches."""
     plain = re.sub(r"`[^`]*`", "", text)
     return [name for name, pattern in COMPILED.items() if pattern.search(plain)]
+
+
+def script_files() -> list[Path]:
+    """Return the scripts of the page, without bundles, data and files of other projects."""
+    web = ROOT / "service" / "web"
+    folders = {"built", "vendor", "recorded", "node_modules"}
+    return [path for path in sorted(web.rglob("*.js")) if folders.isdisjoint(path.relative_to(web).parts)]
+
+
+def script_comments(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of each comment of a script, without tags and types of JSDoc."""
+    for match in SCRIPT_COMMENT.finditer(text):
+        lines = (line.strip().strip("/*").strip() for line in match[0].splitlines())
+        yield text.count("\n", 0, match.start()) + 1, " ".join(JSDOC.sub("", " ".join(lines)).split())
+
+
+def marked_script_comments() -> list[str]:
+    """Return a line for each comment of a page script that has marks."""
+    return [
+        f"{path.relative_to(ROOT)}:{line}: {comment}: {', '.join(marks)}"
+        for path in script_files()
+        for line, comment in script_comments(path.read_text(encoding="utf-8"))
+        if (marks := marks_of(comment))
+    ]
 
 
 def marks_of_test_name(name: str) -> list[str]:
@@ -386,6 +412,7 @@ def main() -> None:
             print(f"{page.relative_to(ROOT)}: {mark}")
     columns = {path: count(python_files(ROOT / path)) for path in arguments.paths}
     if arguments.list:
+        print("\n".join(marked_script_comments()))
         print("\n".join(line for counts in columns.values() for line in counts.lines))
     for name in Counts().rates():
         cells = "".join(f"{counts.rates()[name]:>16,.1f}" for counts in columns.values())

@@ -10,11 +10,13 @@ from tests.prose import (
     PATTERNS,
     ROOT,
     count,
+    marked_script_comments,
     marked_test_names,
     marks_of,
     marks_of_page,
     marks_of_test_name,
     python_files,
+    script_comments,
 )
 
 LIMITS = {
@@ -36,6 +38,20 @@ def test_a_package_reads_no_worse_than_its_limits(package):
     ]
     assert above == [], "\n".join(counts.lines)
     assert lines[1] > 0
+
+
+def test_comments_of_page_scripts_are_plain():
+    assert marked_script_comments() == []
+
+
+def test_comments_of_a_script_are_read_without_tags_and_types():
+    script = """/** What it is. @param {string} name */
+const url = "http://example.org"; // It was told.
+/*
+ * Two
+ * lines
+ */"""
+    assert list(script_comments(script)) == [(1, "What it is. name"), (2, "It was told."), (3, "Two lines")]
 
 
 # Names of tests are a sentence each: the thing, and what holds of it. The number may only fall.

@@ -1,8 +1,8 @@
 /**
- * A classic script before all others: it knows where addresses lead that the page had before. An address of a scene,
- * `#scene=NAME&…`, leads to the chapter or the picture about the same idea, and takes along what that still has.
+ * A classic script before all others, for addresses that the page had before. An address of a scene,
+ * `#scene=NAME&…`, leads to the chapter or the picture about the same idea, and keeps the settings that it still has.
  *
- * It also sends a visitor who chose the explorer there, and remembers one who comes to learn (`shared/purpose.js`).
+ * It also sends visitors to the explorer if they chose it, and remembers a link to learn (`shared/purpose.js`).
  */
 (() => {
   const isExported = document.documentElement.dataset.exported !== undefined;
@@ -32,7 +32,7 @@
     learning: "networks",
     pairs: "pairs",
   };
-  /** What a scene called otherwise. @type {Record<string, string | undefined>} */
+  /** Settings by their names in a scene. @type {Record<string, string | undefined>} */
   const NAMES = { projector: "large", query: "q" };
   const LOOK = ["lang", "theme", "projector"];
 
@@ -68,7 +68,7 @@
     }
   }
 
-  /** Remember what a visitor came for, and lead one who explores to the explorer. */
+  /** Remember the visitor's purpose, and lead to the explorer if that was chosen. */
   function choose() {
     const { hash, search, pathname } = window.location;
     try {

@@ -15,7 +15,7 @@ SUBJECT, SUIT = "machine learning", "diamond suit"
 DIGITS = 7  # of a similarity; float32 has about as many
 NEAREST = 6
 BEGINNING = 0.05
-# As `ladder` of shared/scale.js with half as many rungs, the temperature of the beginning, and one in place of ∞.
+# Every eighth position of the slider (shared/scale.js), the temperature of the beginning, and one in place of ∞.
 TEMPERATURES = sorted([10 ** (-3 + (position - 1) / 398 * 5) for position in range(1, 400, 8)] + [BEGINNING, 1e300])
 
 

@@ -1,4 +1,4 @@
-/** What several pictures are made of, beside the parts of the story: sliders, and one question at a time. */
+/** Parts of several pictures, beside those of the story: sliders, and one question at a time. */
 
 import { h, put } from "../shared/element.js";
 import { temperatureText } from "../shared/numbers.js";

@@ -61,7 +61,7 @@ export function plot(say, [low, high], moved) {
     moved.point(held, Number(at.toFixed(2)), Number(Math.min(TOP, Math.max(0, value)).toFixed(2)));
   }
 
-  /** One unit is one pixel of the screen, so that the text has the size of the page's. The same place again where nothing has changed. */
+  /** One unit is one pixel of the screen, so that the text has the size of the page's. Returns the same object if nothing has changed. */
   function measure() {
     const width = element.clientWidth || 860;
     const height = Math.max(LOWEST, Math.round(width * SHAPE));

@@ -35,7 +35,7 @@ import { Tokeniser } from "./tokeniser.js";
  */
 
 const MODEL = "model";
-/** Texts are computed together up to so many tokens. */
+/** The maximum number of tokens that are computed together. */
 const BATCH_TOKENS = 32;
 /** The page draws a frame between two slices of work, in milliseconds. */
 const SLICE_MS = 8;

@@ -1,12 +1,12 @@
 /**
- * What the address says after its #, so that each view of the explorer is a link:
+ * The state in the address after its #, so that each view of the explorer is a link:
  * `#collection=books&tab=ask&q=cats&t=0.05`. No text of a reader reaches a server's log.
  */
 
 /** @typedef {Map<string, string>} Said */
 /** @typedef {Record<string, string | number | null | undefined>} Patch null takes a name away */
 
-/** What stays in the address where another collection is chosen. */
+/** The parts of the address that stay if another collection is chosen. */
 const STAYS = ["tab", "q"];
 
 /** @param {string} hash with or without its # @returns {Said} */

@@ -265,7 +265,7 @@ function mount(host, context) {
     );
   }
 
-  /** Which of the results is the document at the right. */
+  /** Mark the result whose document is at the right. */
   function mark() {
     const id = context.said.get("doc");
     for (const item of results.querySelectorAll("li[data-id]")) {

@@ -8,7 +8,7 @@ import { isDated, isNumeric } from "./fields.js";
 /** @typedef {"near" | "linear" | "log" | "value"} Kind */
 /** @typedef {{field: string, kind: Kind, value: string, number: string}} Row */
 
-/** As many terms as the service takes. */
+/** The maximum number of terms in the service. */
 const MOST = 8;
 
 /**
@@ -172,7 +172,7 @@ export function biasBuilder(say, changed, learn) {
   };
 }
 
-/** How old a date may be: a number with its unit. */
+/** The age of a date: a number with its unit. */
 const DURATION = /^\d+(\.\d+)?[smhdw]$/;
 
 /** The term of a row; none while its number is missing. @param {Row} row @returns {object[]} */

@@ -13,7 +13,7 @@ import { readLabels } from "./labels.js";
 /** @typedef {{value: number | null, error: number | null}} Figure */
 /** @typedef {Record<string, Figure>} Figures */
 
-/** What the service asks for. */
+/** The minimum that the service needs. */
 const [LEAST, LEAST_OF_A_KIND] = [50, 10];
 const SHOWN_FLAWS = 20;
 /** A fit encodes all questions and scans for each. */
@@ -22,7 +22,7 @@ const FIT_MS = 600_000;
 const SHARES = { ece: false, one_right: true, one_wrong: false, recall: true, coverage: true };
 const PROMISED = 0.9;
 
-/** What was pasted, by collection: it stays while other tabs are shown. @type {Map<string, string>} */
+/** The pasted labels, by collection: they stay while other tabs are shown. @type {Map<string, string>} */
 const pasted = new Map();
 
 /** @type {import("./explorer.js").Tab} */
@@ -187,7 +187,7 @@ class CalibrateTab {
     return null;
   }
 
-  /** What the collection has kept. @param {any} calibration */
+  /** The stored calibration of the collection. @param {any} calibration */
   #drawKept(calibration) {
     const say = this.#say;
     const shown = JSON.stringify([this.#name, calibration]);
@@ -246,7 +246,7 @@ class CalibrateTab {
     );
   }
 
-  /** What the sets of matches promise, and what they held. @param {any} result @param {Figure} coverage */
+  /** The promised and the measured error of sets of matches. @param {any} result @param {Figure} coverage */
   #promise(result, coverage) {
     const say = this.#say;
     const level = result.conformal.find((/** @type {any} */ one) => one.conformal === PROMISED);

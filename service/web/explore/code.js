@@ -1,4 +1,4 @@
-/** The same call as JSON, for curl, and for the clients in Python and TypeScript, each to be run as it is. */
+/** One call as JSON, for curl, and for the clients in Python and TypeScript. Each one can be run unchanged. */
 
 import { curl } from "../shared/curl.js";
 import { fill, h } from "../shared/element.js";

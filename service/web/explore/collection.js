@@ -213,7 +213,7 @@ class NewTab {
     show();
   }
 
-  /** What a service without collections offers: one that is ready to be asked. */
+  /** The offer of a service without collections: a demo that can be queried at once. */
   #demo() {
     const { say, api, patiently, go, refresh } = this.#context;
     const told = h("span", { role: "status" });

@@ -26,7 +26,7 @@ export class Collections {
   /** The aliases of each collection, by its name. @type {Map<string, string[]>} */
   #aliases = new Map();
   isRead = false;
-  /** What draws the list again. */
+  /** Draws the list again. */
   #redraw = () => {};
 
   /** @param {import("../shared/api.js").API} api @param {HTMLElement} host @param {(name: string) => string} href */
@@ -41,7 +41,7 @@ export class Collections {
     return this.#chosen;
   }
 
-  /** Those of the list, in its order. */
+  /** The collections of the list, in its order. */
   get names() {
     return this.#all.map(({ name }) => name);
   }
@@ -99,7 +99,7 @@ export class Collections {
     this.#redraw = () => this.draw(say, name, beside);
     const focused = this.#host.contains(document.activeElement) ? document.activeElement : null;
     const { chosen } = this;
-    // The chosen one is told of, too, where it is on a later page.
+    // The chosen one is reported too if it is on a later page.
     const beyond = chosen && !this.#prefix && !this.names.includes(chosen.name) ? [chosen] : [];
     const items = [...beyond, ...this.#all].map((one) => this.#item(one, one.name === name, say));
     fill(
@@ -154,7 +154,7 @@ export class Collections {
   }
 }
 
-/** What a collection is, as a list. @param {Collection} one @param {string[]} aliases @param {Say} say */
+/** The facts about a collection, as a list. @param {Collection} one @param {string[]} aliases @param {Say} say */
 function facts(one, aliases, say) {
   const { calibration } = one;
   const kept = calibration && say("fact.calibration.kept", { count: calibration.labels.present + calibration.labels.absent });

@@ -12,7 +12,7 @@ import words from "./document.json";
 /** @typedef {import("./explorer.js").Context} Context */
 /** @typedef {{id: string, key: string | null, value: any, metadata: Record<string, any>, expires?: string}} Document */
 
-/** Documents that are told as near. */
+/** The number of near documents in the list. */
 const NEAR = 5;
 /** Words of a question that are left out, one at a time. */
 const MOST_WORDS = 40;
@@ -31,7 +31,7 @@ function mount(host, context) {
   let explained = "";
   /** @type {Document | null} */
   let shown = null;
-  /** What had the focus, and gets it back. @type {Element | null} */
+  /** The element that had the focus, and gets it back. @type {Element | null} */
   let opener = null;
   const heading = h("h2.number", { tabIndex: -1 });
   const contents = h("div.contents");
@@ -231,7 +231,7 @@ function mount(host, context) {
     ];
   }
 
-  /** What is nearest to the document's own key. @param {string} of */
+  /** The documents nearest to the document's own key. @param {string} of */
   async function neighbours(of) {
     const found = await patiently(async () => {
       const { key_vector: vector, key_vectors: several } = await api.get(`${path(of)}?include=key_vector&vector_format=base64`);
@@ -309,7 +309,7 @@ function mount(host, context) {
         await api.send("DELETE", path());
       } catch (failure) {
         if (!(failure instanceof SoftkvError)) throw failure;
-        // It is gone, which is what was wanted; an answer that was lost ends here too.
+        // The document is deleted, as intended. A lost answer ends here too.
         if (!(failure instanceof NotFound)) return fill(told, failure instanceof Unreachable ? say("write.away") : failure.detail);
       }
       close();

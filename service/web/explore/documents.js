@@ -132,7 +132,7 @@ function mount(host, context) {
     );
   }
 
-  /** Which row is the document at the right. */
+  /** Mark the row whose document is at the right. */
   function mark() {
     for (const one of body.rows) one.toggleAttribute("data-shown", one.dataset.id === context.said.get("doc"));
   }

@@ -1,4 +1,4 @@
-/** The form that changes a document: what is not right is told beside the field, and what another wrote is not lost. */
+/** The form that changes a document: errors stand beside their fields, and a change by somebody else is not overwritten. */
 
 import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
 import { fill, h } from "../shared/element.js";
@@ -70,7 +70,7 @@ export class Editor {
     for (const area of [this.#key, this.#value, this.#metadata]) area.removeAttribute("aria-invalid");
   }
 
-  /** What differs from what the form began with; null where a field cannot be read, which is told. @returns {Record<string, any> | null} */
+  /** The changed fields; null if a field cannot be read, which the form reports. @returns {Record<string, any> | null} */
   #patch() {
     const value = this.#isText ? this.#value.value : this.#json("value", this.#value.value);
     const metadata = this.#json("metadata", this.#metadata.value);
@@ -92,7 +92,7 @@ export class Editor {
     return patch;
   }
 
-  /** @param {string} name @param {string} text @returns {any} undefined where it is no JSON */
+  /** @param {string} name @param {string} text @returns {any} undefined if the text is not JSON */
   #json(name, text) {
     try {
       return JSON.parse(text);

@@ -41,7 +41,7 @@ import { speaker } from "./speaker.js";
  * @property {Say} say
  * @property {import("../shared/words.js").Language} language
  * @property {string} origin the address of the service, for commands
- * @property {Collection | null} collection the one that is chosen; null where there is none, and in a tab of the service
+ * @property {Collection | null} collection the chosen one; null if none is chosen, and in a tab of the service
  * @property {boolean} canWrite
  * @property {boolean} isKeyed whether the service was given a key
  * @property {Said} said what the address says

@@ -7,7 +7,7 @@
 const PAGES = 5;
 const VALUES = 50;
 
-/** What each document has, whatever its metadata: a filter may compare it too. @type {[string, Facts][]} */
+/** The fields of every document, whatever its metadata: a filter may compare them too. @type {[string, Facts][]} */
 const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, distinct: 0, min: null, max: null, values: null }]);
 
 /**

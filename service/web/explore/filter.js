@@ -49,7 +49,7 @@ export function filterBuilder(say, id, changed, learn) {
   let fields = new Map();
   /** @type {any} */
   let filter;
-  /** Conditions that have no value yet stay in the form, and are no part of the filter. @type {{field: string, operator: string, text: string}[]} */
+  /** Conditions without a value stay in the form, and do not join the filter. @type {{field: string, operator: string, text: string}[]} */
   let rows = [];
   /** @type {"AND" | "OR"} */
   let join = "AND";
@@ -244,7 +244,7 @@ export function filterBuilder(say, id, changed, learn) {
 /** @type {Record<string, string>} */
 const SIGNS = { "==": "=", "!=": "≠", "<": "<", "<=": "≤", ">": ">", ">=": "≥" };
 
-/** What a field holds, where it is not clear: from its least to its largest. @param {import("./fields.js").Facts | undefined} facts */
+/** A hint at the contents of a field: from its least value to its largest. @param {import("./fields.js").Facts | undefined} facts */
 function hint(facts) {
   return facts && isNumeric(facts) && facts.min !== null ? `${facts.min} … ${facts.max}` : "";
 }
@@ -285,7 +285,7 @@ function conditionOf({ field, operator, text }, fields) {
   return { field, operator, value: isInstant ? { datetime: text.trim() } : scalar(text) };
 }
 
-/** A value of the type that the field has; a text where it has several that fit. @param {string} text @param {string[]} types */
+/** A value of the field's type; a text if several types fit. @param {string} text @param {string[]} types */
 function scalarOf(text, types) {
   const value = parsed(text);
   if (typeof value === "number" && (types.includes("integer") || types.includes("number"))) return value;

@@ -8,7 +8,7 @@ import { isObject } from "./upload/table.js";
 
 /** Names of columns by which a first line is known to be one of names. */
 const HEADS = new Set(["query", "question", "问题"]);
-/** What may stand for no answer. */
+/** The texts that stand for no answer. */
 const NONE = new Set(["", "null", "none", "-", "–"]);
 
 /**

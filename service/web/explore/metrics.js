@@ -31,7 +31,7 @@ export class Metrics {
   }
 
   /**
-   * What the most asked collections cost, the largest in memory first. The others, counted together, are last as `*`.
+   * The costs of the collections with most questions, the largest in memory first. The others, counted together, are last as `*`.
    *
    * @param {number} most
    * @returns {Costs[]}

@@ -7,10 +7,10 @@ import { onTheWire } from "../shared/scale.js";
 /** @typedef {import("./address.js").Said} Said */
 /** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[], include?: string[]}} Body of `attend` */
 
-/** How many matches the service returns if a call does not say. */
+/** The number of matches that the service returns by default. */
 export const TOP_K = 10;
 
-/** Where a text of the reader is not what its field wants. */
+/** A text of the reader that does not fit its field. */
 export class Unreadable extends Error {
   /** @param {"vector" | "json"} kind */
   constructor(kind) {
@@ -25,7 +25,7 @@ export class Unreadable extends Error {
  * @param {Said} said
  * @param {Collection} collection
  * @returns {Body | null}
- * @throws {Unreadable} the question of a collection without an encoder is no list of numbers
+ * @throws {Unreadable} the question of a collection without an encoder is not a list of numbers
  */
 export function bodyOf(said, collection) {
   const text = (said.get("q") ?? "").trim();
@@ -69,7 +69,7 @@ export function parsed(text) {
 }
 
 /**
- * POST, where a refusal of what was asked is an answer too: it is told beside what was asked.
+ * POST a question. A refusal is an answer too, and is shown beside the question.
  *
  * @param {import("../shared/api.js").API} api
  * @param {string} path

@@ -43,7 +43,7 @@ class ServiceTab {
     this.#timer = -1;
   }
 
-  /** Read everything, and again after a while: not while nobody looks. */
+  /** Read everything, and again after a while, but only while the page is visible. */
   async #read() {
     const told = document.hidden ? undefined : await this.#context.patiently(() => this.#told());
     if (this.#timer < 0) return;

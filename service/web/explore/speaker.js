@@ -1,4 +1,4 @@
-/** What a tab of the explorer says: its own words, and those of the frame in `frame.json`. */
+/** The words of a tab of the explorer: its own, and those of the frame in `frame.json`. */
 
 import { reader } from "../shared/words.js";
 import frame from "./frame.json";

@@ -1,4 +1,4 @@
-/** How JSON of a document is read: a text as it is, all else as JSON. */
+/** JSON of a document as text: a text unchanged, all else as JSON. */
 
 /** One line. @param {any} value */
 export function text(value) {

@@ -50,7 +50,7 @@ class UploadTab {
   #say;
   #name = "";
   #reading = new AbortController();
-  /** What is to be done when the upload tells something. */
+  /** Callbacks for the progress of the upload. */
   #changed = () => {};
 
   /** @param {HTMLElement} host @param {Context} context */
@@ -304,7 +304,7 @@ class UploadTab {
 
   /** @param {Upload} upload */
   async #run(upload) {
-    /** Whoever closes the page loses what is not sent yet. @param {Event} event */
+    /** Closing the page loses the rows that are not sent yet. @param {Event} event */
     const hold = (event) => event.preventDefault();
     window.addEventListener("beforeunload", hold);
     try {

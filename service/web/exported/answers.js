@@ -21,7 +21,7 @@ import { Rows } from "./rows.js";
 import { traced } from "./traces.js";
 import { EncoderNeeded, unpacked, Vectors } from "./vectors.js";
 
-/** What a collection's settings and the API's defaults are. */
+/** The settings of a collection, and the API's defaults. */
 const [TEMPERATURE, TOP_K, NULL] = [0.05, 10, "auto"];
 const ENCODER = "all-MiniLM-L6-v2";
 const CALL = /^\/v1\/collections\/([^/]+)\/(compare|attend|sweep)$/;
@@ -197,7 +197,7 @@ class Answers {
   }
 }
 
-/** An exported page in a service's place. What it knows is loaded with the first call, and the encoder when a reader says so. */
+/** An exported page in a service's place. Its data is loaded with the first call, and the encoder when the reader agrees. */
 export class ExportedPage {
   constructor() {
     /** Stands in for `fetch`. @param {string} path @param {RequestInit} options its method, and its body as text */

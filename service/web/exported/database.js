@@ -1,5 +1,5 @@
 /**
- * What the service's database answers, in the browser: SQL's `=` and full text with bm25, and the statements that a
+ * The service's database in the browser: SQL's `=` and full text with bm25, and the statements that a
  * service would run. Words are those of SQLite's tokeniser `unicode61`: letters and digits, without accents and case.
  *
  * @typedef {{id: string, key: string, value: unknown, metadata?: Record<string, unknown>}} Row

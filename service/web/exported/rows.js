@@ -12,7 +12,7 @@ import { passes } from "./database.js";
 
 /** Numbers of `service/retrieval/collections/null.py`, which explains them. */
 const [FULL_WEIGHT_KEYS, MIN_KEYS, COPY_COSINE] = [30, 3, 0.8];
-/** A text of so many words and characters is short, as in `service/encoding/background.py`. */
+/** The maximum numbers of words and characters of a short text, as in `service/encoding/background.py`. */
 const [SHORT_WORDS, SHORT_CHARACTERS] = [3, 32];
 
 /** A collection, or the rows that a scene brings along. */
@@ -59,7 +59,7 @@ export class Rows {
     return { ...spread, of: lenient ? "encoder" : share === 1 ? "keys" : "both", pairs: lenient ? 0 : keys.pairs, short };
   }
 
-  /** How similar the keys of different rows are; null for too few. @returns {?Measured} */
+  /** The similarity of keys of different rows; null for too few. @returns {?Measured} */
   #keys() {
     if (this.measured !== undefined) return this.measured;
     const cosines = this.vectors.flatMap((key, i) => this.vectors.slice(0, i).map((other) => cosine(key, other))).filter((one) => one < COPY_COSINE);

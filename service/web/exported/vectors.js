@@ -45,7 +45,7 @@ export class Vectors {
     return typeof text === "string" ? this.#known.get(text) : undefined;
   }
 
-  /** How many tokens a text has. @param {string} text @throws {EncoderNeeded} */
+  /** The number of tokens of a text. @param {string} text @throws {EncoderNeeded} */
   count(text) {
     return this.#counts.get(text) ?? this.encoder.count(text);
   }

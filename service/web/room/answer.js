@@ -1,4 +1,4 @@
-/** An answer: its verdict, who won, what each row weighs, and how often it was guessed. */
+/** An answer: its verdict, the winner, the weight of each row, and its number of guesses. */
 
 import { h } from "../shared/element.js";
 import { percent, temperatureText } from "../shared/numbers.js";
@@ -74,7 +74,7 @@ function bar(id, row, answer, won, own) {
   );
 }
 
-/** Who won, in words. @param {Answer} answer @param {Map<string, Row | undefined>} rows */
+/** The winner, in words. @param {Answer} answer @param {Map<string, Row | undefined>} rows */
 export function wonWords(answer, rows) {
   const { matches } = answer;
   if (matches.length > 1 && matches[0].weight - matches[matches.length - 1].weight < EQUAL)

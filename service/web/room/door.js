@@ -1,4 +1,4 @@
-/** The door: four letters to join by, and a button for who presents. */
+/** The door: four letters to join by, and a button for the presenter. */
 
 import { h } from "../shared/element.js";
 import { say } from "./words.js";

@@ -24,7 +24,7 @@ const api = new API((path, options) => fetch(`.${path}`, options), storage);
 const kept = new Kept(storage);
 const stage = /** @type {HTMLElement} */ (document.querySelector("#stage"));
 let listening = new AbortController();
-/** What is told when the room is there again. @type {?Parameters<typeof told.tell>} */
+/** The notice for when the room is there again. @type {?Parameters<typeof told.tell>} */
 let news = null;
 
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
@@ -81,7 +81,7 @@ async function doing(act) {
   return (await answering(() => act().then(() => true))) !== null;
 }
 
-/** What the service answers; null if it refused, which the notice then says. @template T @param {() => Promise<T>} act @returns {Promise<?T>} */
+/** The service's answer; null if it refused, which the notice reports. @template T @param {() => Promise<T>} act @returns {Promise<?T>} */
 async function answering(act) {
   try {
     return await act();
@@ -102,7 +102,7 @@ function opens(wanted) {
 }
 
 /**
- * The room, drawn as it changes. It is seen when the service has told of it, so that a wrong code shows nothing.
+ * The room, drawn as it changes. It is shown after the service's first event, so that a wrong code shows nothing.
  *
  * @param {string} code
  * @param {{element: HTMLElement, show: (room: Page.Room, name: string) => void}} view
@@ -164,7 +164,7 @@ function presents(opened) {
     changed(room, name) {
       if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
     },
-    /** The service was started again: what this tab has kept opens the room once more. One that came to its end stays. */
+    /** The service was started again: the tab's own record opens the room once more. A room that has ended stays closed. */
     missing(isOver) {
       listening.abort();
       if (isOver) told.tell("notice.ended", {}, h("button", { type: "button", id: "again", onclick: again }, say("notice.again")));

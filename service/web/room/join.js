@@ -1,4 +1,4 @@
-/** What a phone shows: the question and its guess first, then a row and a question of one's own, then the memory. */
+/** The phone's view: the question and its guess first, then a row and a question of one's own, then the memory. */
 
 import { fill, h, put } from "../shared/element.js";
 import { count, percent } from "../shared/numbers.js";
@@ -114,7 +114,7 @@ export function join({ code, own, acts }) {
     return matches.filter(({ id }, i) => i === 0 || mine.has(id)).map(({ id }) => ({ id, key: now.rows.get(id)?.key ?? "…" }));
   }
 
-  /** How one's guess and one's rows came out. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
+  /** The result of the learner's guess and rows. @param {Page.Room} now @param {Answer} answer @param {Set<string>} mine */
   function outcome(now, answer, mine) {
     const first = winner(answer);
     const said = [];

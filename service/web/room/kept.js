@@ -1,4 +1,4 @@
-/** What a tab keeps of its rooms: who it is, which rows are its own, and, of who presents, all that opens the room again. */
+/** A tab's record of its rooms: its name, its own rows, and for a presenter all that opens the room again. */
 
 const PRESENTED = "softkv-room";
 const WHO = "softkv-room-who";
@@ -23,7 +23,7 @@ export class Kept {
     this.storage.setItem(PRESENTED, JSON.stringify(room));
   }
 
-  /** A name that nobody else has or sees, under which one guess counts. */
+  /** A unique secret name, under which one guess counts. */
   get who() {
     const known = this.storage.getItem(WHO);
     if (known) return known;
@@ -32,7 +32,7 @@ export class Kept {
     return made;
   }
 
-  /** What this tab's rows are sent with; not `who`, which stands in addresses. */
+  /** The secret that this tab's rows are sent with; not `who`, which stands in addresses. */
   get secret() {
     const known = this.storage.getItem(SECRET);
     if (known) return known;

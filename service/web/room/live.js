@@ -16,7 +16,7 @@ import { NullKey } from "../shared/nullkey.js";
  */
 /** @typedef {{number: number, query: string, guesses: number, temperature: number, shown_temperature?: number, answer: Answer}} Answered a question with its answer */
 
-/** What JSON says in place of ∞. */
+/** The number in JSON in place of ∞. */
 const HOTTEST = 1e300;
 /** The browser's weights and the service's are equal if they differ by less. */
 const AGREED = 1e-6;
@@ -58,7 +58,7 @@ export function isBlurred({ answer: { background } }, temperature) {
 }
 
 /**
- * How far the browser's weights are from those of the service; 1 if the verdicts differ and no rounding explains it.
+ * The difference of the browser's weights from the service's; 1 if the verdicts differ and no rounding explains it.
  *
  * @param {Answer} answer
  * @param {{matches: {id: string, weight: number}[], evidence: {null_weight: number, verdict: string}}} attention of the service's own answer

@@ -1,11 +1,11 @@
-/** What this browser knows of a room, kept up by its events. */
+/** The browser's model of a room, kept up to date by its events. */
 
 /** Nothing is known yet. @param {string} code @returns {Page.Room} */
 export function unknown(code) {
   return { code, rows: new Map(), waiting: [], question: null, listeners: 0 };
 }
 
-/** The same after an event; what it does not know, it leaves. @param {Page.Room} room @param {Page.RoomEvent} event @returns {Page.Room} */
+/** The room after an event; unknown events change nothing. @param {Page.Room} room @param {Page.RoomEvent} event @returns {Page.Room} */
 export function after(room, { name, data }) {
   if (name === "room")
     return {
@@ -34,17 +34,17 @@ export function isAnswered(question) {
   return Boolean(question?.answer);
 }
 
-/** Who weighs most of an answer: a row's id, or null where "none of these" does. @param {Answer} answer */
+/** The heaviest part of an answer: a row's id, or null for "none of these". @param {Answer} answer */
 export function winner({ matches, null_weight: none }) {
   return matches.length && matches[0].weight > none ? matches[0].id : null;
 }
 
-/** What a row, or "none of these", weighs; 0 for a row that came later. @param {Answer} answer @param {?string} id */
+/** The weight of a row, or of "none of these"; 0 for a row that came later. @param {Answer} answer @param {?string} id */
 export function weightOf(answer, id) {
   return id === null ? answer.null_weight : (answer.matches.find((match) => match.id === id)?.weight ?? 0);
 }
 
-/** How many guessed it. @param {Answer} answer @param {?string} id */
+/** The number of guesses of a row. @param {Answer} answer @param {?string} id */
 export function guessesOf(answer, id) {
   return id === null ? answer.null_guesses : (answer.matches.find((match) => match.id === id)?.guesses ?? 0);
 }

@@ -1,4 +1,4 @@
-/** What stands between this browser and the room: a key, a service that is away, a room that is over, a refusal. */
+/** The obstacle between this browser and the room: a key, a service that is away, a room that is over, a refusal. */
 
 import { SoftkvError, Unreachable } from "../shared/api.js";
 import { fill, h } from "../shared/element.js";

@@ -1,4 +1,4 @@
-/** What the projector shows: how to come in, the question, the guesses, the answer, and the memory as it grows. */
+/** The projector's view: the code, the question, the guesses, the answer, and the memory as it grows. */
 
 import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";

@@ -135,7 +135,7 @@ export function reveal({ question, rows, acts }) {
     put(checked, say(agrees(worst) ? "reveal.agreed" : "reveal.apart", { difference: power(worst) }));
   }
 
-  /** The same question, of which guesses may have been removed. @param {Answered} now */
+  /** Update the question: guesses may have been removed. @param {Answered} now */
   function show(now) {
     put(right, say("present.right", { right: count(guessesOf(now.answer, winner(now.answer))), count: count(now.guesses) }));
     because.show(matches.map(({ id }) => ({ id, key: texts.get(id)?.key ?? "…" })));

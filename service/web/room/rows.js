@@ -1,4 +1,4 @@
-/** Lists that change under whoever looks: what stays keeps its element, and so its focus. */
+/** Lists that change while they are read: an item that stays keeps its element, and so its focus. */
 
 import { h } from "../shared/element.js";
 

@@ -11,7 +11,7 @@ import { say } from "./words.js";
 const LONGEST = 60;
 /** A word that moves the similarity by less has not moved it. */
 const LEAST = 0.01;
-/** The second word is told of if it has moved the row so much, as a share of the first. */
+/** The second word is named if it moved the row by at least this share of the first. */
 const SECOND = 0.2;
 /** In rem, of a word that has moved nothing, and of the one that has moved most. */
 const SIZES = { least: 1, most: 2.25 };

@@ -1,4 +1,4 @@
-/** What the room says: in the language of the address, else of the browser. */
+/** The words of the room, in the language of the address, else of the browser. */
 
 import { preferred, reader } from "../shared/words.js";
 import words from "./words.json";

@@ -33,7 +33,7 @@ function decoded(text) {
 }
 
 /**
- * What an address says of a chapter; a name it does not have, or a value of another kind, is ignored.
+ * The state of a chapter in an address; a name it does not have, or a value of another kind, is ignored.
  *
  * @template {State} S
  * @param {S} defaults

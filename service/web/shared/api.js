@@ -20,7 +20,7 @@ export class API {
     this.storage = storage;
     /** Whether the service was given a key that it does not know. */
     this.refused = false;
-    // What is refused is told at once, and the notice sees to it that it is asked again.
+    // Report a refusal at once; the notice of each page retries it.
     this.#client = new Client({ url: "", key: () => this.key, retries: 0, fetch: (path, options) => this.#reach(String(path), options ?? {}, AGAIN_MS) });
   }
 
@@ -48,7 +48,7 @@ export class API {
   }
 
   /**
-   * What the service tells, event by event, until it ends.
+   * Yield the events of the service until it ends.
    *
    * @param {string} path
    * @param {{signal: AbortSignal, body?: object}} how a body makes it a POST

@@ -1,4 +1,4 @@
-/** Where the files of the page are: below the digest of this version, or in an exported page beside the document. */
+/** Addresses of the page's files: below the digest of this version, or in an exported page beside the document. */
 
 /** Whether `softkv page export` wrote this page: then it has no service. */
 export function isExported() {

@@ -1,4 +1,4 @@
-/** What is seen, as a command that repeats it over HTTP. */
+/** A command that repeats a call over HTTP. */
 
 /**
  * @param {string} origin the service with the path that a proxy gives it, e.g. http://127.0.0.1:8000

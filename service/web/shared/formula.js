@@ -3,11 +3,11 @@
  * at once. Every result is compared with the service's own as soon as the slider rests.
  */
 
-/** Of all weight: a null key that has as much says that there is nothing; a document that has more stands out. */
+/** A null key with at least this share of the weight says that there is nothing; a document with more stands out. */
 export const HALF = 0.5;
 
 /** @typedef {Page.Verdict} Verdict */
-/** @typedef {{similarity: number, count: number}} NullKeys so many keys of one similarity */
+/** @typedef {{similarity: number, count: number}} NullKeys a number of keys of one similarity */
 /** @typedef {{logMass: (temperature: number) => number, effective: (temperature: number) => number}} Unseen keys of which only sums are known */
 /** @typedef {{heaviest: number, verdict: Verdict}} Standing */
 /** @typedef {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number} & Standing} Answer */
@@ -18,7 +18,7 @@ export const HALF = 0.5;
  * @param {ArrayLike<number>} similarities one a key, any order
  * @param {object} options
  * @param {number} options.temperature 0 or more; 0 and Infinity are the limits themselves
- * @param {?NullKeys} [options.none] "none of these": so many keys of one similarity; null without it
+ * @param {?NullKeys} [options.none] "none of these": a number of keys of one similarity; null without it
  * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
  * @param {?{logMass: (temperature: number) => number, effective: (temperature: number) => number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
@@ -62,8 +62,8 @@ export function weigh(similarities, { temperature, none = null, mask = null, tai
 }
 
 /**
- * T → 0: the keys that tie for the best share everything, the null key as one of them where it ties too.
- * How many documents the answer rests on is counted without the null, so also where the null wins.
+ * T → 0: the keys that tie for the best share everything, the null key as one of them if it ties too.
+ * The number of documents that the answer rests on is counted without the null, also if the null wins.
  *
  * @param {ArrayLike<number>} similarities
  * @param {?NullKeys} nullKey

@@ -1,10 +1,10 @@
-/** What the page remembers of how it looks: language, theme, large type. */
+/** The page's memory of its look: language, theme, large type. */
 
 /** @typedef {import("./address.js").Look} Look */
 
 const STORED = "softkv-look";
 
-/** How the page looks where neither the address nor an earlier visit says otherwise. @returns {Look} */
+/** The look of the page unless the address or an earlier visit says otherwise. @returns {Look} */
 function usual() {
   const spoken = navigator.languages.map((language) => language.toLowerCase().split("-")[0]);
   const isDark = window.matchMedia("(prefers-color-scheme: dark)").matches;
@@ -12,7 +12,7 @@ function usual() {
 }
 
 /**
- * How the page is to look: as the address says, else as it was last left.
+ * The look of the page: as in the address, else as at the last visit.
  *
  * @param {Map<string, string>} said
  * @returns {Look}
@@ -26,7 +26,7 @@ export function preferences(said) {
   return look;
 }
 
-/** What of the look an address names: what is not usual here. @param {Look} look @returns {Partial<Look>} */
+/** The parts of the look that an address names: those that differ from the usual look. @param {Look} look @returns {Partial<Look>} */
 export function kept(look) {
   const beginning = usual();
   return Object.fromEntries(Object.entries(look).filter(([name, value]) => value !== beginning[/** @type {keyof Look} */ (name)]));

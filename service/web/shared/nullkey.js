@@ -1,6 +1,6 @@
 /**
- * The null key, "none of these", at every temperature: the law of the service's own, so that the level and who
- * outweighs whom are right while the slider moves. Both are compared with the service's as soon as it rests.
+ * The null key, "none of these", at every temperature: the law of the service's own, so that the level and the
+ * order of weights are right while the slider moves. Both are compared with the service's as soon as it rests.
  */
 
 /** Deviations of the background: the temperature below which its few nearest keys count, and no longer their mean. */
@@ -8,21 +8,13 @@ const FROZEN = 0.45;
 /** Keys: as few as one or none are counted as two, since the logarithm of one says nothing. */
 const FEWEST = 2;
 
-/** The choice of a collection that labelled questions were fitted to; other rows have none. */
-export const CALIBRATED = /** @type {string} */ ("calibrated");
-
-/** @typedef {{similarity: number, count: number}} Keys so many keys of one similarity */
-
-/** What a change of the state makes of the choice: of other rows nothing is labelled. @param {{none: unknown}} before @param {{source?: string, rows?: ?object[]}} patch */
-export function uncalibrated({ none }, patch) {
-  return none === CALIBRATED && ("source" in patch || patch.rows) ? { none: "auto" } : {};
-}
+/** @typedef {{similarity: number, count: number}} Keys a number of keys of one similarity */
 
 /** A null key of one similarity, or one that weighs as much as all keys would if they meant nothing. */
 export class NullKey {
   /**
    * @param {{background?: ?Page.Background, similarity?: number, keys?: number}} what
-   *   the background it stands on and how many keys pass; or one similarity, where there is no background
+   *   the background it stands on and how many keys pass; or one similarity if there is no background
    */
   constructor({ background = null, similarity = -Infinity, keys = 0 }) {
     this.background = background;
@@ -31,7 +23,7 @@ export class NullKey {
   }
 
   /**
-   * What the service compared with; null where it compared with none.
+   * The null key of the service's answer; null if it has none.
    *
    * @param {{background: ?Page.Background, attention: {keys: number, evidence: {null_similarity: ?number}}}} compared answer of …/compare
    */
@@ -52,13 +44,13 @@ export class NullKey {
     return { similarity: tilted + warmth * Math.log(this.count), count: 1 };
   }
 
-  /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ where there are more than one. @param {number} temperature */
+  /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ if there is more than one. @param {number} temperature */
   level(temperature) {
     const { similarity, count } = this.at(temperature);
     return count > 1 ? similarity + temperature * Math.log(count) : similarity;
   }
 
-  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. Labels have no deviation. @param {number} temperature */
+  /** Whether it is so warm that unrelated documents hardly differ: the order of weights then says little. Labels have no deviation. @param {number} temperature */
   isBlurred(temperature) {
     const deviation = this.background?.deviation ?? 0;
     return deviation > 0 && temperature > deviation;

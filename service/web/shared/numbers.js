@@ -1,6 +1,6 @@
-/** How numbers are written: the same in both languages, with real minus signs. */
+/** Numbers as text: the same in both languages, with real minus signs. */
 
-/** A share of one as a percentage that never says 0 % or 100 % where it is not. @param {number} share */
+/** A share of one as a percentage that says 0 % or 100 % only if it is exact. @param {number} share */
 export function percent(share) {
   if (share === 0) return "0%";
   if (share === 1) return "100%";
@@ -10,7 +10,7 @@ export function percent(share) {
   return `${hundredths < 10 ? hundredths.toFixed(1) : hundredths.toFixed(hundredths > 99 ? 1 : 0)}%`;
 }
 
-/** How many documents an answer rests on: a decimal only where it tells something. @param {number} documents */
+/** The number of documents that an answer rests on: with a decimal only below ten. @param {number} documents */
 export function effective(documents) {
   return fixed(documents, documents < 10 ? 1 : 0);
 }

@@ -1,4 +1,4 @@
-/** What a visitor came for: to learn, or to explore the service's data. The page at `/` asks once, and remembers. */
+/** The visitor's purpose: to learn, or to explore the service's data. The page at `/` asks once, and remembers. */
 
 import { isExported } from "./assets.js";
 

@@ -28,24 +28,7 @@ export function positionOf(temperature) {
   return Math.min(STEPS - 1, Math.max(1, Math.round(1 + share * (STEPS - 2))));
 }
 
-/** What the service is asked for: JSON has no ∞, and at 1e300 every weight is equal to the last digit. @param {number} temperature */
+/** The temperature in a request: JSON has no ∞, and at 1e300 every weight is equal to the last digit. @param {number} temperature */
 export function onTheWire(temperature) {
   return temperature === Infinity ? 1e300 : temperature;
-}
-
-/** The temperatures of a sweep that the slider interpolates between, one every few positions. */
-export function ladder(every = 4) {
-  const rungs = [];
-  for (let position = 1; position < STEPS; position += every) {
-    rungs.push(10 ** (LOWEST + ((position - 1) / (STEPS - 2)) * DECADES));
-  }
-  return rungs;
-}
-
-/** The slider of words: the heaviest λ, and how many steps make one. */
-export const LAMBDA = { most: 0.3, steps: 100 };
-
-/** The nearest λ that the slider has. @param {number|undefined} lambda 0 or more */
-export function onLambda(lambda) {
-  return lambda && Math.min(LAMBDA.most, Math.round(lambda * LAMBDA.steps) / LAMBDA.steps);
 }

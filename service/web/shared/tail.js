@@ -11,7 +11,7 @@ import { onTheWire } from "./scale.js";
 /** @typedef {{matches: {similarity: number}[], temperatures: (SweptAt & {weights: number[]})[]}} Sweep of the answer of POST …/sweep */
 /** @typedef {Record<string, number>} Rung what is known at 1/T, its `inverse` */
 
-/** What is known of the unseen rows. */
+/** The known sums over the unseen rows. */
 export class Tail {
   /** @type {Rung[]} */
   #rungs;
@@ -44,33 +44,6 @@ export class Tail {
     this.#rungs = this.#rungs.filter((rung) => Math.abs(rung.inverse - inverse) > 1e-9 * inverse);
     this.#rungs.push({ inverse, logMass, logEffective: Math.log(effective) });
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
-  }
-}
-
-/**
- * What the other keys of a document of several add to its most similar one: ln(weight / weight of that key), from 0 in
- * the cold to the logarithm of how many keys it has.
- */
-export class Crowd {
-  /** @type {Rung[]} */
-  #rungs;
-
-  /** @param {Sweep} sweep @param {number} at which of its matches */
-  constructor(sweep, at) {
-    const { similarity } = sweep.matches[at];
-    this.#rungs = sweep.temperatures
-      .filter(({ weights }) => weights[at] > 0)
-      .map(({ temperature, weights, evidence }) => ({
-        inverse: inverseOf(temperature),
-        added: Math.max(0, Math.log(weights[at]) + (evidence.log_partition ?? -Infinity) - similarity / temperature),
-      }))
-      .sort((a, b) => a.inverse - b.inverse);
-  }
-
-  /** At a temperature above 0; beyond the rungs as at the nearest. @param {number} temperature */
-  added(temperature) {
-    const inverse = Math.max(1 / temperature, this.#rungs[0]?.inverse);
-    return this.#rungs.length ? between(this.#rungs, inverse, "added") : 0;
   }
 }
 

@@ -27,7 +27,7 @@ export class Answers {
   }
 
   /**
-   * What was recorded of a question about these keys; null if nothing was.
+   * The recorded answer to a question about these keys; null without one.
    *
    * @param {string} query
    * @param {string[]} keys

@@ -35,7 +35,7 @@
  * @property {Matrix} normed
  */
 
-/** As the core's LayerNorm: so that a row of equal numbers does not divide by zero. */
+/** The core's LayerNorm has the same: it keeps a row of equal numbers from a division by zero. */
 const EPSILON = 1e-5;
 
 /**

@@ -11,7 +11,7 @@ import { EXPLORE, remember } from "../shared/purpose.js";
 /** @typedef {import("../shared/api.js").API} API */
 /** @typedef {import("../shared/words.js").Say} Say */
 
-/** Where a file is dropped. */
+/** The address of the tab that takes files. */
 const DROP = `${EXPLORE}#tab=upload`;
 const DEMO = `${EXPLORE}#${new URLSearchParams({ collection: NAME, tab: "ask", q: QUESTION })}`;
 
@@ -47,7 +47,7 @@ export class Choice {
       const [{ encoder }, { collections, access }] = await Promise.all([this.#api.get("/v1"), this.#api.get("/v1/collections?limit=1")]);
       this.#isEmpty = collections.length === 0 && access === "write" && encoder !== null;
     } catch (failure) {
-      if (!(failure instanceof SoftkvError)) throw failure; // the key is unknown, or the service is away: the explorer says so
+      if (!(failure instanceof SoftkvError)) throw failure; // the key is unknown, or the service is away, which the explorer reports
     }
     if (this.#isEmpty) this.#draw();
   }

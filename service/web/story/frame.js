@@ -11,7 +11,7 @@ import { linkOf, saveGif, savePng } from "./share.js";
 /** Frames of a moving picture: five seconds. */
 const FRAMES = 50;
 /**
- * What stands in the bar.
+ * The contents of the bar.
  *
  * @param {import("../shared/words.js").Say} say
  * @param {Look} look

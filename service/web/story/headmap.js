@@ -2,11 +2,11 @@
 
 import { h } from "../shared/element.js";
 
-/** Where most of a head's weight goes, if it is one place. @typedef {"before" | "next" | "self" | "start" | "end" | "mixed"} Pattern */
+/** The pattern that most of a head's weight follows, if there is one. @typedef {"before" | "next" | "self" | "start" | "end" | "mixed"} Pattern */
 
-/** A head has a pattern if so much of the weight of its words follows it. */
+/** The minimum share of a head's weight that makes a pattern. */
 const MOST = 0.45;
-/** Of the small pictures: the weight's colour, which can be seen on light and on dark. */
+/** The colour of the small pictures, which can be seen on light and on dark. */
 const COLOUR = [176, 66, 142];
 
 export class HeadMap {
@@ -114,7 +114,7 @@ function placeOf(target) {
 }
 
 /**
- * Where the words of a sentence look in a head, on average.
+ * The average pattern of the words of a sentence in a head.
  *
  * @param {ArrayLike<number>} weights [n, n]
  * @param {number} n

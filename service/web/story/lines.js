@@ -6,18 +6,18 @@
 import { percent } from "../shared/numbers.js";
 import { s, set } from "./svg.js";
 
-/** Of the height of a row: the bundle of the word that is looked at, and of the others. */
+/** Shares of the height of a row: the bundle of the chosen word, and of the others. */
 const BUNDLE = 0.9;
 const OTHERS = 0.5;
 /** A thread is drawn at least so thick, in pixels; of other words only threads of such a weight are drawn. */
 const HAIR = 0.75;
 const LEAST = 0.02;
-/** Rows are so high, in rem; where they do not fit the picture grows. */
+/** The height of a row, in rem; if the rows do not fit, the picture grows. */
 const TALLEST = 3;
 const LOWEST = 1.5;
-/** Where a share ends, beside the words on the right, in rem. */
+/** The end of a share beside the words on the right, in rem. */
 const FAR = 12;
-/** Of so large a weight the number is told. */
+/** The least weight that is written as a number. */
 const TOLD = 0.05;
 const MARKS = ["[CLS]", "[SEP]"];
 
@@ -91,7 +91,7 @@ export class Lines {
     this.layout(this.#size.width, this.#size.height);
   }
 
-  /** Place the words in so many pixels. @param {number} width @param {number} height */
+  /** Place the words in a box of pixels. @param {number} width @param {number} height */
   layout(width, height) {
     this.#size = { width, height };
     const n = this.#tokens.length;

@@ -1,4 +1,4 @@
-/** What moves by itself: a timeline of parts, each drawn by a share from 0 to 1, that anyone may stop. */
+/** Motion: a timeline of parts, each drawn by a share from 0 to 1, that can be stopped. */
 
 /** Whether the reader asked the system for less motion. */
 export function isReduced() {
@@ -75,7 +75,7 @@ export class Timeline {
     last();
   }
 
-  /** Stop where it is. */
+  /** Stop at once. */
   stop() {
     if (!this.#frame) return;
     cancelAnimationFrame(this.#frame);
@@ -85,7 +85,7 @@ export class Timeline {
 }
 
 /**
- * Move a number from where it is to another, in so many seconds; at once if the reader wants less motion.
+ * Move a number to another within seconds; at once with reduced motion.
  *
  * @param {number} from
  * @param {number} to

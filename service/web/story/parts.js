@@ -1,4 +1,4 @@
-/** What several chapters are made of: the frame of a screen, a question to guess at, a question of one's own. */
+/** Parts of several chapters: the frame of a screen, a question to guess at, a question of one's own. */
 
 import { deeper } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
@@ -6,7 +6,7 @@ import { subscripted, unbroken } from "../shared/words.js";
 
 /** @typedef {import("../shared/words.js").Say} Say */
 
-/** A sentence about a picture follows a knob so often: nobody reads faster, and each change lays the page out anew. */
+/** The interval at which a sentence follows a knob: reading is slower, and each change lays the page out anew. */
 const SENTENCE_MS = 150;
 
 /** The event that makes a prediction tell its answer: a class has guessed. */
@@ -35,7 +35,7 @@ export function screen({ title, sentence, picture, below = [], hood = null }) {
 }
 
 /**
- * What is folded under a screen.
+ * The folded part under a screen.
  *
  * @param {Say} say
  * @param {...(Node | string)} inside
@@ -85,7 +85,7 @@ export function toPicture(picture, text) {
  * @property {boolean} isRight
  */
 
-/** In a chapter's guesses: one that is still open, and one whose answer was told without a guess. */
+/** In a chapter's guesses: an open one, and one that was answered without a guess. */
 const [OPEN, TOLD] = ["-", "x"];
 /** The choices of a guess, as an address has them. */
 export const LETTERS = "abcdefgh";

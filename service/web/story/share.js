@@ -9,7 +9,7 @@
 import { asset } from "../shared/assets.js";
 import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
-/** What style sheets say of a drawing; each is an attribute of SVG, too. */
+/** Properties that style sheets set on a drawing; each is also an attribute of SVG. */
 const STYLES = [
   "fill",
   "fill-opacity",
@@ -38,15 +38,15 @@ const MIXING = ["mix-blend-mode", "isolation"];
 const SVG = "http://www.w3.org/2000/svg";
 /** Pixels of a picture for each of the screen. */
 const SCALE = 2;
-/** Around the drawing, in pixels of the screen; a caption takes so many lines of its own type above it. */
+/** Around the drawing, in pixels of the screen; a caption takes this many lines of its own type above it. */
 const MARGIN = 24;
 const LINES = 1.8;
-/** A drawing whose edges may be overdrawn is taken with so many pixels around it. */
+/** The pixels around a drawing whose edges may be overdrawn. */
 const OVERDRAWN = 4;
 /** @type {Record<string, string>} */
 const FONTS = { "Plex Sans": "vendor/plex/sans.woff2", "Plex Mono": "vendor/plex/mono.woff2", "Plex Serif": "vendor/plex/serif.woff2" };
 const GIF = { frames: 50, perSecond: 10, width: 720, colours: 255 };
-/** Of so many frames the palette is made: the colours of the others are among theirs. */
+/** The number of frames that make the palette: the others have the same colours. */
 const SAMPLES = 4;
 
 /**

@@ -20,7 +20,7 @@ import { s, set } from "./svg.js";
  * @property {string} name
  * @property {string} title
  * @property {"given" | "query" | "key" | "value" | "score" | "weight"} kind its colour
- * @property {number} step at which it is computed; −1 where it is given
+ * @property {number} step at which it is computed; −1 for an input
  * @property {number} x of its first cell
  * @property {number} y
  * @property {number} rows
@@ -30,7 +30,7 @@ import { s, set } from "./svg.js";
  * @property {boolean} [areColumnsNamed]
  */
 
-/** Of the sheet, in its own units: a number is 20 high. */
+/** Measures of the sheet, in its own units: a number is 20 high. */
 const CELL = { width: 66, height: 38 };
 const TEXT = 20;
 const LABELS = 90;
@@ -40,13 +40,13 @@ const WIDE_GAP = 100;
 const TITLE = 46;
 const BAND = 84;
 const MARGIN = 16;
-/** So large is a number on the screen, in pixels, if it can be; and so much larger than on the sheet at most. */
+/** The intended height of a number on the screen, in pixels, and its maximum enlargement. */
 const READABLE = 16;
 const CLOSEST = 1.5;
 const SECONDS = 0.9;
 /** So wide a part of the sheet shows how its blocks are connected; nearer, the lines would only cross the numbers. */
 const FAR = 1800;
-/** A number follows the pointer by so much a pixel, and is so large at most. */
+/** The change of a dragged number for each pixel, and its maximum. */
 const PER_PIXEL = 0.0125;
 const STEP = 0.1;
 const MOST = 2;
@@ -54,7 +54,7 @@ const MOST = 2;
 /** The steps by name, in order. */
 export const STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"];
 
-/** What the camera shows at a step: all of it, or on a narrow screen less, until numbers can be read. */
+/** The camera's view at a step: all of it, or on a narrow screen less, until numbers can be read. */
 const SHOTS = {
   x: [["X"]],
   project: [
@@ -84,7 +84,7 @@ const SHOTS = {
   norm: [["added", "sum", "normed"], ["normed"]],
 };
 
-/** What is computed at a step, of which a cell can be reached by the keyboard. @type {Record<string, string>} */
+/** The block computed at a step, of which a cell can be reached by the keyboard. @type {Record<string, string>} */
 const RESULTS = {
   project: "Q",
   dot: "dot0",
@@ -98,7 +98,7 @@ const RESULTS = {
   whole: "normed",
 };
 
-/** What runs from one block to another. @type {[string, string][]} */
+/** The lines from one block to another. @type {[string, string][]} */
 const WAYS = [
   ["X", "Q"],
   ["Q", "query0"],
@@ -194,7 +194,7 @@ export class Sheet {
     set(this.#temperature, { "aria-valuenow": Math.min(temperature, 100), "aria-valuetext": text });
   }
 
-  /** Take so many pixels. @param {number} width @param {number} height */
+  /** Fit a box of pixels. @param {number} width @param {number} height */
   layout(width, height) {
     if (!width || !height) return;
     this.#size = { width, height };
@@ -259,7 +259,7 @@ export class Sheet {
     set(this.element, { viewBox: `${round(box.x)} ${round(box.y)} ${round(box.width)} ${round(box.height)}` });
   }
 
-  /** What the camera shows at a step, in the shape of the screen. @param {string} name @returns {Box} */
+  /** The camera's view at a step, in the shape of the screen. @param {string} name @returns {Box} */
   #shot(name) {
     const { width, height } = this.#size;
     const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys()]];
@@ -375,7 +375,7 @@ export class Sheet {
     this.#told(this.#sum(name, i, j));
   }
 
-  /** What a number is the sum of. @param {string} name @param {number} i @param {number} j */
+  /** The terms of a number. @param {string} name @param {number} i @param {number} j */
   #sum(name, i, j) {
     const block = /** @type {Block} */ (this.#blocks.get(name));
     const of = (/** @type {string} */ one) => /** @type {Matrix} */ (this.#blocks.get(one)?.matrix);
@@ -489,7 +489,7 @@ const OPERANDS = {
   output: ["joined", "W_O"],
 };
 
-/** What is where on the sheet. @param {import("../shared/words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
+/** The blocks of the sheet, with their places. @param {import("../shared/words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
 function placed(say, { heads, X, W_Q }) {
   const [n, d] = [X.length, W_Q.length];
   const ofHead = W_Q[0].length / heads;
@@ -634,13 +634,13 @@ function written(title) {
 /** The temperatures that can be dragged to. */
 const TEMPERATURES = [0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 100, Infinity];
 
-/** A temperature so many steps further. @param {number} temperature @param {number} by */
+/** A temperature some steps further. @param {number} temperature @param {number} by */
 function stepped(temperature, by) {
   const at = TEMPERATURES.findIndex((one) => one >= temperature);
   return TEMPERATURES[Math.max(0, Math.min(TEMPERATURES.length - 1, at + by))];
 }
 
-/** A number, in brackets where it is negative. @param {number} number */
+/** A number, in brackets if it is negative. @param {number} number */
 function bracketed(number) {
   const text = fixed(number, 2);
   return text.startsWith("−") ? `(${text})` : text;

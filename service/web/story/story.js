@@ -46,7 +46,7 @@ import { speaker } from "./speaker.js";
  * @property {() => void} [leave] the reader went to another chapter: stop what moves
  * @property {() => void} [play] plays what moves by itself
  * @property {() => void} [again] asks again what got no answer; without it, `update` is called as if `q` had changed
- * @property {() => void} [arrive] the reader came to it
+ * @property {() => void} [arrive] called when the reader arrives
  */
 
 /**
@@ -157,7 +157,7 @@ export class Story {
     observer.observe(choice.element);
   }
 
-  /** What says the words of the frame. */
+  /** The function that says the words of the frame. */
   #say() {
     return speaker({ en: {}, zh: {} }, this.#look.lang);
   }

@@ -13,7 +13,7 @@ export function numbers(say) {
   const element = h("table.numbers", {}, h("thead", {}, h("tr", {}, ...heads)), body);
   /** @type {() => void} */
   let draw = () => {};
-  // What is folded away is not drawn while a knob is dragged, but when it is opened.
+  // A folded table is not drawn while a knob is dragged, but when it is opened.
   const isOpen = () => element.closest("details")?.open ?? true;
   requestAnimationFrame(() => element.closest("details")?.addEventListener("toggle", () => draw()));
   return {

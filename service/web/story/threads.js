@@ -2,7 +2,7 @@
  * The picture of attention: a question, its keys and values, and the output, joined by threads as thick as the weights.
  *
  * The threads leave the question as one bundle. Weights sum to one, so the bundle is always equally thick: what a row
- * gains the others lose. Where it leaves, a clamp holds it, and that is the knob of the temperature: pinched to nothing
+ * gains the others lose. A clamp holds its beginning, and that is the knob of the temperature: pinched to nothing
  * all of the bundle runs to the nearest key (T = 0); pulled wide open it has a thread for every row (T = ∞).
  *
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
@@ -10,7 +10,7 @@
 
 import { count as grouped, percent, temperatureText } from "../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
-import { colourOf, lightOf } from "../shared/values.js";
+import { colourOf, lightOf } from "../shared/colours.js";
 import { drawing, HEIGHT, WIDTH } from "./pictures.js";
 import { s, set } from "./svg.js";
 
@@ -60,26 +60,26 @@ const GAP = 0.16;
 const HAIR = 0.75;
 /** A thread of a fan is at least so dark. */
 const FAINT = 0.12;
-/** A fan ends at a box that is so many rows high. */
+/** The height of the box of a fan, in rows. */
 const FAN_ROWS = 2.4;
 /** A stripe of such a box is at most so thick, in pixels. */
 const STRIPE = 3;
-/** As many threads of a fan can be told apart. */
+/** The maximum number of threads that a fan shows. */
 const MOST_THREADS = 64;
 /** In rem, as the page's type is. */
 const TALLEST_ROW = 3.5;
-/** Small rows together take at most this share of the height, and one at most so many pixels. */
+/** The maximum share of the height for small rows together, and the maximum pixels of one. */
 const SMALL = { share: 0.35, most: 14 };
-/** Below so many pixels of width the question is above the rows, and the output below them. */
+/** Below this width in pixels the question is above the rows, and the output below them. */
 const NARROW = 640;
 const HANDLE = 12;
 /** Room for a percentage at the end of a key, in pixels: for two digits, and for more. */
 const SHARE = { short: 46, long: 60 };
 /** On a narrow page, texts of values have at most and at least such a share of the width: keys come first. */
 const VALUES = { most: 0.26, least: 0.15 };
-/** Where the page is narrow, values run down beside the rows, in a lane so wide. */
+/** On a narrow page, values run down beside the rows, in a lane of this width. */
 const LANE = 26;
-/** Of a picture's width and its height. */
+/** Shares of a picture's width and height. */
 const RATIO = WIDTH / HEIGHT;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
@@ -115,7 +115,7 @@ export class Threads {
   #clamp = s("line.clamp");
   #told = s("text.told", { y: HANDLE + 22, "text-anchor": "middle" });
   #hand = s("text.drag", { x: HANDLE + 8, dy: "0.35em" });
-  // What goes with a handle moves as one, by a transform: a text that is placed anew is laid out anew.
+  // The handle's parts move together, by a transform: moving each text would lay it out anew.
   #above = s("g");
   #below = s("g");
   #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
@@ -135,7 +135,7 @@ export class Threads {
   #glows = [];
   /** @type {SVGElement[]} */
   #blends = [];
-  /** Where all values are colours: the linear light of each. @type {number[][]} */
+  /** The linear light of each value, if all are colours. @type {number[][]} */
   #lights = [];
   /** @type {SVGGElement[]} */
   #values = [];
@@ -186,18 +186,18 @@ export class Threads {
     this.element.addEventListener("pointerleave", () => this.#hover(null));
   }
 
-  /** Where the question's card is, for an input above it. @returns {Box} */
+  /** The box of the question's card, for an input above it. @returns {Box} */
   get queryBox() {
     return this.#places.query;
   }
 
-  /** Where the values of the rows are, for what drags them. @returns {Box[]} */
+  /** The boxes of the rows' values, for dragging. @returns {Box[]} */
   get valueBoxes() {
     const { rows, valueX, valueWidth } = this.#places;
     return rows.slice(0, this.#content.rows.length).map(({ y, height }) => ({ x: valueX, y, width: valueWidth, height }));
   }
 
-  /** Where the keys of the rows are, for what is chosen among them. @returns {Box[]} */
+  /** The boxes of the rows' keys, for choosing. @returns {Box[]} */
   get keyBoxes() {
     const { rows, valueX } = this.#places;
     return rows.slice(0, this.#content.rows.length).map(({ x, y, height }) => ({ x, y, width: valueX - x - 8, height }));
@@ -252,7 +252,7 @@ export class Threads {
   }
 
   /**
-   * Place everything in so many pixels.
+   * Place everything in a box of pixels.
    *
    * @param {number} width
    * @param {number} height
@@ -467,7 +467,7 @@ export class Threads {
     if (this.#change) this.#knobAt(frame.temperature, half, grown);
   }
 
-  /** Where a similarity is on the axis of the bars. @param {number} similarity */
+  /** The place of a similarity on the axis of the bars. @param {number} similarity */
   #along(similarity) {
     const { rows, valueX } = this.#places;
     const x = rows[0]?.x ?? 0;
@@ -520,7 +520,7 @@ export class Threads {
   }
 
   /**
-   * What the values make together. A value that moves to another row goes over to that row's weight.
+   * The output of the values together. A value that moves to another row goes over to that row's weight.
    *
    * @param {number[]} weights
    * @param {number} poured
@@ -722,7 +722,7 @@ export class Threads {
 }
 
 /**
- * Where everything is, in a picture of a size.
+ * The places of everything in a picture of a size.
  *
  * @param {number} width
  * @param {number} height
@@ -801,7 +801,7 @@ function ribbon(from, through, to, thick, end) {
 }
 
 /**
- * The rest of a collection: a thread for every row, or as many as can be told apart, never one rope.
+ * The rest of a collection: a thread for every row, or as many as can be distinguished, never one rope.
  *
  * @param {{x: number, y: number}} from
  * @param {{x: number, y: number}} through
@@ -849,7 +849,7 @@ function stream(from, places, at, thick, end) {
 }
 
 /**
- * The values of the rest on their way to the output: a stream for every row, or as many as can be told apart.
+ * The values of the rest on their way to the output: a stream for every row, or as many as can be distinguished.
  *
  * @param {{x: number, y: number}} from
  * @param {ReturnType<typeof placed>} places

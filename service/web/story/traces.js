@@ -1,4 +1,4 @@
-/** What each head of the encoder attends to in a sentence: recorded, or the service's for a reader's own. */
+/** The attention of each head of the encoder in a sentence: recorded, or the service's for a reader's own. */
 
 import { vectorOf } from "../shared/api.js";
 

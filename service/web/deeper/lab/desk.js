@@ -1,4 +1,4 @@
-/** What trains in a picture of the lab: its buttons, how far the training is, and why there may be none. */
+/** The desk of a picture of the lab: buttons that train, the state of the training, and the reason if there is none. */
 
 import { SoftkvError, Unreachable } from "../../shared/api.js";
 import { fill, h, put } from "../../shared/element.js";
@@ -15,7 +15,7 @@ const [LEAST, MOST] = [1, 120];
 /** Refusals with words of their own, by their codes. @type {Record<string, string | undefined>} */
 const KNOWN = { lab_closed: "lab.closed", library_missing: "lab.missing", lab_busy: "lab.busy" };
 
-/** How long a training may take, as the request says it. @param {{seconds: number, steps: number}} state */
+/** Return the limits of a training, as the request has them. @param {{seconds: number, steps: number}} state */
 export function budget({ seconds, steps }) {
   const whole = Math.min(MOST, Math.max(LEAST, seconds));
   return steps > 0 ? { seconds: whole, steps: Math.round(steps) } : { seconds: whole };

@@ -1,4 +1,4 @@
-/** What each network came to: its size, its pace, its loss, and how it does on what it never saw, by length. */
+/** The result of each network: its size, its pace, its loss, and its share of right answers on unseen sources, by length. */
 
 import { fill, h } from "../../shared/element.js";
 import { count, fixed, percent } from "../../shared/numbers.js";
@@ -19,7 +19,7 @@ export function outcome(say) {
     h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("lab.lengths") }, lengths),
   );
 
-  /** @param {import("./session.js").Network[]} networks those of which something was told @param {string} task */
+  /** @param {import("./session.js").Network[]} networks that have begun @param {string} task */
   function show(networks, task) {
     const columns = ["parameters", "step_ms", "steps", "loss", "accuracy", "aligned"];
     fill(sums, networks.length ? [head(["network", ...columns].map((name) => say(`lab.column.${name}`))), h("tbody", {}, networks.map(line))] : null);

@@ -41,7 +41,7 @@ export function runAt(recorded, model, moment) {
 }
 
 /**
- * What a network wrote at a moment, as `/v1/lab/decode` answers it.
+ * The output of a network at a moment, as `/v1/lab/decode` answers it.
  *
  * @param {Written} output
  * @param {string[]} source

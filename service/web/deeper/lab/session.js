@@ -1,11 +1,11 @@
-/** What is being trained, and what was, for as long as the page is open: a change of language ends nothing. */
+/** The current training and the last ones, for as long as the page is open: a change of language ends nothing. */
 
 import { Refused, SoftkvError, Unreachable } from "../../shared/api.js";
 
 /** The body of a training: see `POST /v1/lab/train`. @typedef {{task: string, model?: string, pairs?: {query: string, key: string}[], seconds: number, steps?: number}} Training */
 /** A model that the lab has trained, with examples that it never saw. @typedef {{id: string, aligned?: ?number, examples: {source: string, picture: number[][], target: string}[]}} Trained */
 /** @typedef {{id: string, task: string, model: string, accuracy: number, seconds: number}} Model */
-/** What the lab keeps: see `GET /v1/lab`. @typedef {{open: boolean, models: Model[]}} Lab */
+/** The models of the lab: see `GET /v1/lab`. @typedef {{open: boolean, models: Model[]}} Lab */
 /** @typedef {{step: number, seconds: number, loss: number, step_ms: number}} Step */
 /** @typedef {{step: number, seconds: number, accuracy: number, lengths: {length: number, accuracy: number}[]}} Tested */
 /**
@@ -43,7 +43,7 @@ let current = null;
 let hearing = null;
 let leaving = 0;
 
-/** What was told of a run, or undefined. @param {string} name */
+/** The last run of a name, or undefined. @param {string} name */
 export function run(name) {
   return runs.get(name);
 }
@@ -53,7 +53,7 @@ export function busy() {
   return current?.name ?? null;
 }
 
-/** Be told of every event from now on. @param {(it: string) => void} heard told a run's name */
+/** Call a function at every event from now on. @param {(name: string) => void} heard called with the run's name */
 export function attend(heard) {
   clearTimeout(leaving);
   hearing = heard;

@@ -7,7 +7,7 @@ import { LEVELS, SIDE } from "./picture.js";
 const DIM = 0.3;
 const LIT = [255, 90, 200];
 
-/** @param {string} name what is told of it @param {Node[]} caption */
+/** @param {string} name for screen readers @param {Node[]} caption */
 export function panel(name, caption) {
   const canvas = h("canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": name });
   const mark = h("span.patch-mark", { hidden: true });
@@ -41,7 +41,7 @@ export function panel(name, caption) {
     draw(lit);
   }
 
-  /** Where the patch is. @param {number} at */
+  /** Mark a patch. @param {number} at */
   function point(at) {
     mark.hidden = false;
     mark.style.setProperty("--x", String((at % SIDE) / SIDE));

@@ -193,7 +193,7 @@ export const captions = {
       return recording !== null && !isOwn;
     }
 
-    /** What the recorded network wrote of the picture at the moment, as the service answers it. @param {Recording} own @returns {Decoded} */
+    /** The recorded network's output for the picture at the moment, as the service answers it. @param {Recording} own @returns {Decoded} */
     function recordedAnswer({ written, patches: packedPatches, heads: many }) {
       const output = written[chosen][moment];
       const across = samples[chosen].picture.length;
@@ -257,7 +257,7 @@ export const captions = {
       else picture.show(shown(), null, -1, isDrawing);
     }
 
-    /** What the training came to. @param {Recording} own @param {boolean} isOld @param {number | undefined} share right answers of the kept model */
+    /** Show the results of the training. @param {Recording} own @param {boolean} isOld @param {number | undefined} share right answers of the kept model */
     function sum(own, isOld, share) {
       const training = isOld ? runAt(own, "transformer", moment) : run(NAME);
       const last = training?.steps.at(-1);

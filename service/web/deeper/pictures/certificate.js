@@ -9,7 +9,7 @@ import { bar, inThreeDigits, upTo } from "../bar.js";
 import { latest, temperatureSlider } from "../parts.js";
 import words from "./certificate.json";
 
-/** What the answer is read from, with the error that is allowed. @type {{name: string, allows: {max_error?: number}}[]} */
+/** The sources that an answer can be read from, with the error that each allows. @type {{name: string, allows: {max_error?: number}}[]} */
 const STOPS = [
   { name: "exact", allows: { max_error: 1e-12 } },
   { name: "codes", allows: {} },

@@ -316,7 +316,7 @@ export const networks = {
       return Math.max(...recordedNetworks(own).flatMap(({ run: { body } }) => own.runs[body.model ?? ""].moments.slice(-1).map(([, took]) => took)));
     }
 
-    /** What the figures mean; or that there were too few steps for them to mean anything. @param {Network[]} shown @param {boolean} isOld */
+    /** Explain the figures, or say that there were too few steps to judge. @param {Network[]} shown @param {boolean} isOld */
     function noteOn(shown, isOld) {
       const fewest = Math.min(...shown.flatMap(({ run: { tested } }) => (tested ? [tested.step] : [])));
       if (!isOld && fewest < FEW_STEPS) return say("lab.few", { steps: count(fewest) });

@@ -12,7 +12,7 @@ import words from "./patches.json";
 /** Patches in one request, three rows of the picture; and how many requests are under way. */
 const TILE = 3 * SIDE;
 const AT_ONCE = 2;
-/** One pixel of a square of so many rows and columns is repaired first: the whole picture is seen after one request. */
+/** The side of a square of which one pixel is repaired first: the whole picture is seen after one request. */
 const COARSE = 4;
 const REST_MS = 400;
 /** @type {Record<string, number[] | undefined>} */

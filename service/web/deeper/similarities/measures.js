@@ -11,7 +11,7 @@ export const SPOTS = [
   [-1.6, -1.2],
 ];
 export const LETTERS = ["a", "b", "c", "d", "e", "f"];
-/** What is found at each key: h, in the words of Bahdanau et al. */
+/** The values of the keys: h, in the notation of Bahdanau et al. */
 export const VALUES = [10, 20, 30, 40, 50, 60];
 
 /** In the order of the panels: their names on the wire, how they are written, and the parameters that two of them have. */
@@ -50,7 +50,7 @@ export const MEASURES = [
   },
 ];
 
-/** A measure by its name; the last where there is none of that name. @param {string} name */
+/** A measure by its name; the last one if the name is unknown. @param {string} name */
 export function measured(name) {
   return MEASURES.find((one) => one.name === name) ?? MEASURES[MEASURES.length - 1];
 }

@@ -1,4 +1,4 @@
-/** One panel a similarity: its formula, what it says of each key, and what softmax makes of that. */
+/** A panel for each similarity: its formula, its score of each key, and the weights by softmax. */
 
 import { fill, h, put } from "../../shared/element.js";
 import { fixed, percent } from "../../shared/numbers.js";

@@ -1,4 +1,4 @@
-/** What is in the columns of a table, which part of a document each becomes, and the documents that are made of it. */
+/** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
 import { isObject } from "./table.js";
 
@@ -13,7 +13,7 @@ import { isObject } from "./table.js";
 
 /** @type {readonly Role[]} */
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "skip"];
-/** What a document has only one of. */
+/** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector"]);
 const PREVIEW = 5;
 
@@ -100,7 +100,7 @@ function kindOf(value) {
   return typeof value === "boolean" ? "boolean" : "text";
 }
 
-/** What a cell of CSV says: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
+/** The value of a cell of CSV: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
 function parsed(cell) {
   const text = cell.trim();
   if (NUMBER.test(text)) return Number(text);
@@ -119,7 +119,7 @@ function isBlank(cell) {
   return cell === null || cell === undefined || cell === "";
 }
 
-/** Which part of a document each column is likely to be. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
+/** Guess the part of a document that each column becomes. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
 export function guess(table, { columns }, encodes) {
   /** @type {Record<string, Role>} */
   const roles = Object.fromEntries(columns.map(({ name }) => [name, "metadata"]));
@@ -160,7 +160,7 @@ function isText({ kind }) {
   return kind === "text" || kind === "mixed";
 }
 
-/** What begins the ids of a file's rows, so that another file's rows have others. @param {string} name of the file */
+/** The beginning of the ids of a file's rows, so that other files' rows have other ids. @param {string} name of the file */
 function prefixOf(name) {
   const stem = name.replace(/\.[^.]*$/, "").replace(/[\p{Cc}\p{Cs}]/gu, "");
   return `${[...stem].slice(0, 100).join("") || "row"}-`;

@@ -4,7 +4,7 @@
 
 const DELIMITERS = [",", ";", "\t", "|"];
 const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
-/** As many first records tell the delimiter. */
+/** The number of first records that decide the delimiter. */
 const LOOKED_AT = 20;
 
 export class CsvReader {
@@ -25,7 +25,7 @@ export class CsvReader {
     this.#special = new RegExp(`[${delimiter === "|" ? "\\|" : delimiter}\r\n]`, "g");
   }
 
-  /** Read a piece of the text, and return the records that end in it. Empty lines are no records. @param {string} piece @returns {CsvRecord[]} */
+  /** Read a piece of the text, and return the records that end in it. Empty lines are skipped. @param {string} piece @returns {CsvRecord[]} */
   read(piece) {
     let text = this.#held + piece;
     // A return at the end may be the first half of a line end.

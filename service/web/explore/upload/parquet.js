@@ -18,7 +18,7 @@ import {
 /** Snappy is hyparquet's own; brotli would take more bytes than all the rest. */
 const CODECS = {
   GZIP: (/** @type {Uint8Array} */ input, /** @type {number} */ length) => gunzip(input, new Uint8Array(length)),
-  ZSTD: (/** @type {Uint8Array} */ input) => decompressZstd(input), // its second argument is no length
+  ZSTD: (/** @type {Uint8Array} */ input) => decompressZstd(input), // its second argument is not a length
   LZ4: decompressLz4,
   LZ4_RAW: decompressLz4Raw,
 };

@@ -17,7 +17,7 @@ import { csvLine } from "./csv.js";
 /** @typedef {{table: import("./table.js").Table, mapping: import("./columns.js").Mapping, rows: number, collection: string}} Plan `rows`: how many there are */
 
 const [FEWEST, FIRST, MOST] = [20, 100, 1000];
-/** As long as a batch should take: what is stored is told as often, and a stop waits no longer. */
+/** The intended time of a batch: progress is reported after each, and a stop waits for one. */
 const BATCH_MS = 1500;
 const AGAIN_MS = 1000;
 const NOTHING = { upserted: 0, truncated: [], refused: [] };
@@ -111,7 +111,7 @@ export class Upload extends EventTarget {
     return this.#waiting.length > 0;
   }
 
-  /** Send a batch; nothing of it is told if the upload is stopped before it is answered. @param {Row[]} rows */
+  /** Send a batch. Its result is dropped if the upload is stopped before the answer. @param {Row[]} rows */
   async #send(rows) {
     const { mapping, table } = this.plan;
     const began = performance.now();

@@ -2,7 +2,7 @@
 
 import { h } from "../../shared/element.js";
 import { blend, weigh } from "../../shared/formula.js";
-import { colourOf, lightOf } from "../../shared/values.js";
+import { colourOf, lightOf } from "../../shared/colours.js";
 import { eased, isReduced, Timeline } from "../motion.js";
 import { asking, hood, prediction, screen, statusLine, toPicture } from "../parts.js";
 import data from "../rows.json";
@@ -16,7 +16,7 @@ const { queries, rows: ROWS } = data.colours;
 const [SEA, FIRE] = queries;
 const EMBERS = ROWS.findIndex(({ key }) => key === "glowing embers");
 const BEGINNING = 0.05;
-/** The three stills of a reader who wants less motion. */
+/** The three stills for readers with reduced motion. */
 const STILLS = [0, BEGINNING, Infinity];
 
 /** @type {import("../story.js").Chapter} */
@@ -126,7 +126,7 @@ export const hard = {
       if (!isWhole) show();
     }
 
-    /** What moves stops where it is. */
+    /** Stop all motion at once. */
     function stop() {
       opening.stop();
       swinging.stop();
@@ -180,7 +180,7 @@ export const hard = {
       show();
     }
 
-    // Whoever types in Chinese is told if the encoder does not read it. That takes a call, so the first picture does not wait for it.
+    // A reader of the Chinese page learns if the encoder does not read Chinese. That takes a call, so the first picture does not wait for it.
     const warn = async () => (await context.readsChinese()) || ask.note(say("english"));
     if (document.documentElement.lang.startsWith("zh")) ask.element.addEventListener("focusin", warn, { once: true });
     write();

@@ -13,7 +13,7 @@ import words from "./inside.json";
 
 const SENTENCE = "The dog chased the cat across the street";
 const [LAYERS, HEADS] = [6, 12];
-/** Where the story begins, and the word that it asks about: the second layer's ninth head, "dog" and "chased". */
+/** The beginning of the chapter, and the word of its question: the second layer's ninth head, "dog" and "chased". */
 const BEGINNING = { layer: 2, head: 9, word: 2 };
 const CHASED = 3;
 const FIELD = 48;

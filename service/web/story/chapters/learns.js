@@ -15,7 +15,7 @@ const RIVAL = "gru";
 const END = "<end>";
 /** The word that the question is about, and the word that it looks at once it has learned. */
 const ASKED = { written: "rouge", read: "red" };
-/** What plays by itself when the reader comes, up to this moment: the network still babbles. */
+/** The training plays by itself up to this moment: the network still babbles. */
 const BABBLE = 8;
 const PLAYED_SECONDS = 5;
 /** From this width on, the error stands beside the matrix; on narrower screens below it. */
@@ -95,7 +95,7 @@ export const learns = {
       tell();
     }
 
-    /** What the network has learned of the word that the reader guessed about. */
+    /** Tell the learned weight of the word in the question. */
     function tell() {
       const { tokens, weights } = moments[at];
       const row = tokens.indexOf(ASKED.written);

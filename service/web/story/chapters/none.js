@@ -96,7 +96,7 @@ function withNone(context) {
     questions.remove();
   }
 
-  /** Where the line is: where the reader put it, else where the service has it. */
+  /** The place of the line: the reader's, else the service's. */
   function levelNow() {
     if (state.level > -1) return state.level;
     return found.background ? new NullKey({ background: found.background, keys: KEYS.length }).level(state.t) : 0;

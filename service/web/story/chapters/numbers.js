@@ -121,7 +121,7 @@ export const numbers = {
       scrubber.setAttribute("aria-valuetext", `${step + 1}: ${text.replaceAll("_", "")}`);
       back.toggleAttribute("disabled", step === 0);
       next.toggleAttribute("disabled", step === LAST);
-      // It keeps its place, so that the picture does not change its size on the way.
+      // Reserve its place, so that the picture keeps its size.
       mask.style.setProperty("visibility", step < STEPS.indexOf("mask") ? "hidden" : "visible");
       mask.setAttribute("aria-pressed", String(state.mask));
       fill(sum, say(isPlain ? "hint" : "hint.again"));

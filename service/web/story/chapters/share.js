@@ -1,4 +1,4 @@
-/** 3 Who shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
+/** 3 Shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
 
 import { fill, h } from "../../shared/element.js";
 import { weigh } from "../../shared/formula.js";
@@ -103,7 +103,7 @@ function rowsOfALibrary(context) {
     return weights;
   }
 
-  /** What the picture is of: the first rows, and how many others there are. @param {number} n */
+  /** The contents of the picture: the first rows, and the number of the others. @param {number} n */
   function place(n) {
     threads.take({ query: asked, rows: rows.slice(0, SHOWN.length), others: n - SHOWN.length });
     ask.place(threads.queryBox, asked);

@@ -12,7 +12,7 @@ import words from "./value.json";
 const { queries, rows: ROWS } = data.videos;
 const KEYS = ROWS.map(({ key }) => key);
 const BEGINNING = 0.05;
-/** Which row's picture is at each row; in the address as digits. */
+/** The order of the pictures; in the address as digits. */
 const HOME = ROWS.map((_, i) => i).join("");
 const SECONDS = 0.7;
 /** So many pixels make a drag of a click. */
@@ -131,7 +131,7 @@ export const value = {
       context.set({ v: next.join("") });
     }
 
-    /** Values go to where they are now from where they were. @param {number[]} before */
+    /** Move values from their old places to their new ones. @param {number[]} before */
     function travel(before) {
       const from = order.map((picture) => before.indexOf(picture));
       const held = dropped;
@@ -210,7 +210,7 @@ function orderOf(text) {
 }
 
 /**
- * What drags values: a button over each. A value is dragged on to another row; or picked up by a click or a key, and put
+ * Buttons that drag values, one over each. A value is dragged on to another row; or picked up by a click or a key, and put
  * down at another row by a second one. Arrows go from row to row, and take a picked-up value along.
  */
 class Handles {
@@ -292,7 +292,7 @@ class Handles {
     this.#hover(-1);
   }
 
-  /** A click comes after a drag, too, and is none. @param {number} row */
+  /** A drag ends with a click event, which does not count. @param {number} row */
   #clicked(row) {
     const wasDrag = this.#drag?.isDrag ?? false;
     this.#drag = null;

@@ -92,7 +92,7 @@ export function parallelSteps({ words, say, reduced }) {
     draw(at);
   }
 
-  /** The moment after so many steps, of which the last may be under way. @param {number} now 0 to n - 1 */
+  /** The moment after a number of steps, of which the last may be under way. @param {number} now 0 to n - 1 */
   function draw(now) {
     at = now;
     const done = Math.floor(now + 1e-9);
