@@ -4,9 +4,14 @@ PYTHON ?= $(shell for minor in 13 12 11 14; do python3.$$minor -c '' 2>/dev/null
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES = lib/python$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')/site-packages
-# On a terminal pip shows how far it is. Elsewhere it is quiet, except for the first installation for `make run`, where it
+# On a terminal pip shows its progress. Elsewhere it is quiet, except in the first installation for `make run`, in which it
 # names each package.
 PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-check
+# Environments are made by venv and pip, which every Python has. `make environments UV=PATH_OF_UV` uses uv, which takes
+# seconds: it links the files that environments share. .ci/uv passes pip's configuration to it.
+UV ?=
+create = $(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(1) $(2),$(1) -m venv $(2))
+install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 # make image FULL=1: with torch and sentence-transformers.
@@ -77,7 +82,7 @@ NONE_IS_FINE = || [ $$? = 5 ]
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
-	$(PYTHON) -m venv $*
+	$(call create,$(PYTHON),$*)
 
 # The service requires its core, its client and the model: all are given to pip at once, which then looks for none of
 # them anywhere else.
@@ -91,47 +96,47 @@ SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
 $(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
 	  else echo "installing about 0.5 GB into $(VENV), one to three minutes"; fi
-	$(BIN)/python $(if $(wildcard $@),$(PIP),$(subst --quiet,--progress-bar off,$(PIP))) $(SERVES) -e .
+	$(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV)))) $(SERVES) -e .
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.serves
 	@echo "installing torch into $(VENV), about 1 GB, for training in the lab"
-	$(BIN)/python $(PIP) $(SERVES) -e '.[lab]'
+	$(call install,$(VENV)) $(SERVES) -e '.[lab]'
 	@touch $@
 
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
-	$(BIN)/python $(PIP) $(SERVES) -e '.[dev]'
+	$(call install,$(VENV)) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
-	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
+	$(call install,$(OTHERS)) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
 	@touch $@
 
 $(CLUSTER)/bin/pip: $(VENV)/.installed
-	$(BIN)/python -m venv $(CLUSTER)
+	$(call create,$(BIN)/python,$(CLUSTER))
 
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	$(CLUSTER)/bin/python $(PIP) -c constraints.txt -c constraints-cluster.txt $(OWN) -e '.[cluster]'
+	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(OWN) -e '.[cluster]'
 	@touch $@
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints.txt | .venv-%/bin/pip
-	.venv-$*/bin/python $(PIP) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	$(call install,.venv-$*) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(OLDEST:%=.venv-%/.installed): .venv-%-oldest/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints-oldest.txt | .venv-%-oldest/bin/pip
-	.venv-$*-oldest/bin/python $(PIP) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	$(call install,.venv-$*-oldest) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(DOCS)/.installed: docs/site/requirements.txt | $(DOCS)/bin/pip
-	$(DOCS)/bin/python $(PIP) -r docs/site/requirements.txt
+	$(call install,$(DOCS)) -r docs/site/requirements.txt
 	@touch $@
 
 $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
-	for name in $(CONTENDERS); do $(RIVALS)/bin/python $(PIP) -c constraints-contenders.txt $$name || true; done
+	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
 # Machine code is made once for all test processes, and again when a kernel changes; a few tests make what they need.
@@ -140,6 +145,9 @@ KERNELS := $(shell find attention/kernels -name '*.py' 2>/dev/null)
 $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
 	$(BIN)/python -m tests.machine_code
 	@touch $@
+
+.venv-uv/bin/uv: | .venv-uv/bin/pip
+	.venv-uv/bin/python $(PIP) uv==0.9.7
 
 install: $(VENV)/.installed
 
@@ -252,7 +260,7 @@ kernels: $(VENV)/.serves
 	$(BIN)/python -m tests.kernels_wheel $(DIST) $(WHEEL_FLAGS)
 
 bench: install $(RIVALS)/.installed .venv-langgraph/.installed
-	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'
+	$(call install,$(VENV)) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 
 # What the image holds, package by package, out of the image: CycloneDX.
@@ -294,12 +302,12 @@ docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 	echo cyclonedx-bom==7.5.0 | $(COMPILE) $@ --allow-unsafe -
 
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
-	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
+	$(call install,$(LOCKING)) pip-tools==7.6.2
 
 # The commit and the tag of a release, which are then pushed by hand: docs/operate/releasing.md. It needs nothing installed.
 release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info) \
+	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules
