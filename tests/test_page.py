@@ -30,12 +30,14 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[Path]]:
         pytest.skip(str(missing))
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_bundle_is_of_its_sources(bundles: tuple[Path, set[Path]], name: str) -> None:
     made = (bundles[0] / f"{name}.js").read_bytes()
     assert made == (BUILT / f"{name}.js").read_bytes(), f"service/web/built/{name}.js is of other sources: make page"
 
 
+@pytest.mark.end_to_end
 def test_nothing_else_is_built(bundles: tuple[Path, set[Path]]) -> None:
     assert sorted(path.name for path in BUILT.iterdir()) == sorted(path.name for path in bundles[0].iterdir())
 

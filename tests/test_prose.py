@@ -15,6 +15,7 @@ from tests.prose import (
     marks_of,
     marks_of_page,
     marks_of_test_name,
+    paragraphs,
     python_files,
     script_comments,
 )
@@ -76,6 +77,21 @@ def test_names_of_tests_are_plain_sentences():
 )
 def test_marks_of_a_test_name_are_recognised(name, marks):
     assert marks_of_test_name(name) == marks
+
+
+SCRIPTS = [
+    ROOT / "Makefile",
+    ROOT / ".ci" / "run",
+    ROOT / ".ci" / "tier",
+    *sorted((ROOT / ".github" / "workflows").iterdir()),
+    *(path for path in sorted((ROOT / "docker").iterdir()) if path.suffix == ".yaml" or "Dockerfile" in path.name),
+]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_comments_of_scripts_are_plain(path):
+    marked = [f"{line}: {marks_of(text)}: {text}" for line, text in paragraphs(path) if marks_of(text)]
+    assert marked == []
 
 
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docker/README.md", "attention/README.md")

@@ -193,8 +193,8 @@ class Bare:
         return done.stdout
 
 
+@pytest.mark.end_to_end
 @pytest.mark.install
-@pytest.mark.thorough
 def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> None:
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv")

@@ -25,6 +25,7 @@ def weights(client: httpx.Client) -> dict[str, float]:
     return {match["id"]: match["weight"] for match in answer.json()["matches"]}
 
 
+@pytest.mark.end_to_end
 def test_data_survives_a_restart_of_the_composed_service(tool, image, name, volume, port):
     with (
         tool.container(name, image, *run_options(port=port, volume=volume)) as container,

@@ -125,6 +125,7 @@ def test_a_dead_link_and_another_host_are_found(tmp_path, body, problem):
     assert problems(tmp_path, ("api",)) == ([problem] if problem else [])
 
 
+@pytest.mark.end_to_end
 @pytest.mark.integration
 def test_the_built_site_has_the_python_reference_and_nothing_of_another_host(documentation_site: Path):
     client = (documentation_site / "reference" / "python" / "client.html").read_text(encoding="utf-8")

@@ -64,6 +64,7 @@ def close(made, vectors):
     np.testing.assert_allclose(made, vectors, rtol=0, atol=1e-6)
 
 
+@pytest.mark.end_to_end
 @each_model
 def test_the_official_client(two, expected, model):
     with openai.OpenAI(base_url=f"{two.url}/v1", api_key="none", max_retries=0) as api:

@@ -21,6 +21,7 @@ def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:
     return json.loads(checked(node(checkout, script, given=json.dumps({"url": url, "cases": story}))))
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("file", FILES)
 def test_the_typescript_client_returns_the_answers_of_the_service_and_of_python(checkout, service, client, file):
     story, http = cases(file), OverHttp(client)

@@ -45,6 +45,7 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", CHECKED_IN, ids=str)
 def test_checked_in_files_equal_the_built_ones(project, name):
     made = (project / name).read_text(encoding="utf-8")
@@ -71,6 +72,7 @@ def test_the_version_of_the_package_equals_that_of_the_service():
     assert (PACKAGE["version"], PACKAGE["license"]) == (project["version"], project["license"])
 
 
+@pytest.mark.end_to_end
 def test_sources_and_their_tests_compile(project):
     done = npm(project, "run", "check")
     assert done.returncode == 0, said(done)

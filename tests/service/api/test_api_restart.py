@@ -76,6 +76,7 @@ def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_b
         assert len(client.post("/v1/collections/books/attend", json=body).json()["matches"]) == 2
 
 
+@pytest.mark.end_to_end
 @pytest.mark.kill
 def test_a_write_whose_answer_was_lost_to_kill_nine_is_answered_when_it_is_sent_again(tmp_path):
     path, key = "/v1/collections/c/documents/a", {"idempotency-key": "8e03978e"}

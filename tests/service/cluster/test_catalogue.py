@@ -139,6 +139,7 @@ def is_whole(collection: Any) -> bool:
         return snapshot.missing is None
 
 
+@pytest.mark.end_to_end
 def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
     collection = create(catalogue, 200)
     collection.write([document(f"{seed}", seed + 1000) for seed in range(0, 60, 3)])

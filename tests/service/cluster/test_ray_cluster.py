@@ -102,6 +102,7 @@ def test_a_service_without_a_ray_cluster_ends_with_a_reason(fleet: Fleet, tmp_pa
     assert "Traceback" not in service.output
 
 
+@pytest.mark.end_to_end
 def test_servers_come_move_and_go_while_queries_are_answered(fleet: Fleet) -> None:
     with fleet.client() as client:
         refusal = fleet.shelf.ask(client, 0)

@@ -101,6 +101,7 @@ def test_unknown_and_unread_tokens_are_counted_as_the_service_counts_them(
     assert [(count["count"], count["unknown"], count["isTruncated"]) for count in page["counts"]] == list(counts)
 
 
+@pytest.mark.end_to_end
 def test_vectors_are_those_of_the_service(encoder: Encoder, page: Any, encoded: list[str]) -> None:
     vectors = np.array(page["vectors"])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)

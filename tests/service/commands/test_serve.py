@@ -164,6 +164,7 @@ def test_a_signal_ends_the_wait_for_a_database(number: signal.Signals) -> None:
     assert "a-secret" not in first
 
 
+@pytest.mark.end_to_end
 @pytest.mark.postgres
 def test_a_service_that_starts_before_its_database_listens_when_that_has_started() -> None:
     with databases.running() as server:

@@ -74,6 +74,7 @@ def test_kill_nine_at_the_commit_of_a_write_that_is_done_once(tmp_path: Path, mo
         assert list(store.check()) == []
 
 
+@pytest.mark.end_to_end
 @pytest.mark.kill
 def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
     moments = random.Random(7)

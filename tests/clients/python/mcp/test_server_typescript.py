@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(missing))
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("mode", VERSIONS)
 @pytest.mark.parametrize("way", ["http", "stdio"])
 def test_the_official_typescript_client_gets_answers(

@@ -55,6 +55,7 @@ def found(collection: Any, seed: int, condition: Comparison | None = None) -> li
         return [(snapshot.version, texts[0].value if texts else None)]
 
 
+@pytest.mark.end_to_end
 def test_a_write_of_one_process_is_in_the_answers_of_the_other(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
     one, other = two
     create(one)

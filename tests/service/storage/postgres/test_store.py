@@ -32,7 +32,7 @@ from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document
 from tests.waiting import until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.end_to_end]
 
 
 def execute(store: Any, statement: str, *parameters: Any) -> None:
