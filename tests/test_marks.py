@@ -36,4 +36,4 @@ def test_a_file_is_left_out_where_none_of_its_tests_can_be_selected(tmp_path, te
 def test_marks_count_that_come_from_a_fixture_or_from_the_folder():
     tests = Path(__file__).parent
     assert selects("postgres", tests / "service/storage/test_storage_ranks.py", MARKS)
-    assert not selects(FAST, tests / "browser/frame/test_layout.py", MARKS)
+    assert not selects(FAST, tests / "browser/frame/test_frames.py", MARKS)
