@@ -13,12 +13,11 @@ from service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
 from service.retrieval import ShardsMissing
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.documents import SentDocument, upsert
+from service.retrieval.labels import LabelledQuestion, calibrate_collection
 from service.retrieval.queries import (
     Aggregation,
-    LabelledQuestion,
     Options,
     attend_collection,
-    calibrate_collection,
     compare_collection,
     stream_collection,
     sweep_collection,
