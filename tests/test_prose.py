@@ -56,7 +56,7 @@ const url = "http://example.org"; // It was told.
 
 
 # Names of tests are a sentence each: the thing, and what holds of it. The number may only fall.
-MAX_MARKED_TEST_NAMES = 109
+MAX_MARKED_TEST_NAMES = 38
 
 
 def test_names_of_tests_are_plain_sentences():

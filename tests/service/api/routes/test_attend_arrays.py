@@ -32,7 +32,7 @@ def as_json(array):
         "null": [None, 0.2],
     }
 )
-def test_it_is_the_cores_definition(client, normaliser, similarity, null):
+def test_attend_over_http_matches_the_core(client, normaliser, similarity, null):
     mask = RNG.random((2, 3, 7)) < 0.7
     options = {"similarity": similarity, "normaliser": normaliser, "null": null, "temperature": 0.7}
     got = post(client, **ASKED, mask=mask.tolist(), **options)
@@ -99,7 +99,7 @@ def test_masked_rows_come_back_as_zeros_and_nulls(client):
     assert (got["output"], got["weights"], got["logits"], got["log_partition"]) == ([[0]], [[0]], [[None]], [None])
 
 
-def test_matrices_come_where_they_are_asked_for(client):
+def test_matrices_are_returned_on_request(client):
     whole = post(client, **ASKED)
     for include in ([], ["weights"], ["logits"], ["logits", "weights"]):
         got = post(client, **ASKED, include=include)
@@ -132,7 +132,7 @@ def test_base64_answers_carry_their_shape(client):
         ({"query": [[0.0]] * 3000, "key": [[0.0]] * 3000, "value": [[0.0]] * 3000}, 413, None),
     ],
 )
-def test_what_does_not_fit_says_so(client, change, status, pointer):
+def test_mismatched_arrays_are_refused_with_a_pointer(client, change, status, pointer):
     answer = client.post("/v1/attend", json={**ASKED, **change})
     assert answer.status_code == status, answer.text
     if pointer is not None:

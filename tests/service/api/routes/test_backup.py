@@ -27,7 +27,7 @@ def own_service(tmp_path: Path):
         yield running
 
 
-def test_it_is_a_line_that_says_what_follows_and_the_database(own_service, tmp_path):
+def test_a_backup_is_a_head_line_and_the_database(own_service, tmp_path):
     with own_service.client(headers={"X-API-Key": "writer"}) as client:
         answer = client.get("/v1/backup")
     assert answer.status_code == 200
@@ -42,7 +42,7 @@ def test_it_is_a_line_that_says_what_follows_and_the_database(own_service, tmp_p
         assert [(collection.name, collection.documents) for collection in reader.collections()] == [("vectors", 400)]
 
 
-def test_it_is_for_those_who_may_write(own_service):
+def test_a_backup_needs_write_permission(own_service):
     with own_service.client() as client:
         assert client.get("/v1/backup").status_code == 401
         assert client.get("/v1/backup", headers={"X-API-Key": "reader"}).status_code == 403

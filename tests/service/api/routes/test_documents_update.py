@@ -69,7 +69,7 @@ def test_ids_that_are_not_there_are_silent_and_values_merge_without_moving_vecto
     assert update(client, vectors, {"value": 1}, ids=["none"]).json() == {"updated": 0}
 
 
-def test_of_a_collection_that_encodes_values_it_does_what_as_many_patches_do(client, collection):
+def test_an_update_with_encoded_values_equals_single_patches(client, collection):
     patches = [{"value": "relational databases"}, {"value": {"a": 1}}, {"value": "cats", "metadata": {"x": 1}}, {}]
     sent = [{"id": "a", "key": "cats", "value": "purr"}, {"id": "b", "key": "dogs", "value_vector": [1.0] * 384}]
     one, many = collection(), collection()
@@ -112,7 +112,7 @@ def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
         {"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}},
     ],
 )
-def test_what_does_not_fit_changes_nothing(client, collection, body):
+def test_an_invalid_patch_changes_nothing(client, collection, body):
     path = collection(encoder=None)
     client.post(f"{path}/documents", json={"documents": numbered(3)})
     before = read(client, path)
@@ -120,7 +120,7 @@ def test_what_does_not_fit_changes_nothing(client, collection, body):
     assert read(client, path) == before
 
 
-def test_one_that_cannot_be_stored_leaves_all_as_they_were(client, collection):
+def test_one_unstorable_document_leaves_all_unchanged(client, collection):
     """A value that is not a text gets the key vector as its value vector, which is too narrow here."""
     path = collection(value_dimension=3)
     vector = [0.0, 1.0, 0.0]
@@ -133,7 +133,7 @@ def test_one_that_cannot_be_stored_leaves_all_as_they_were(client, collection):
     assert client.post(f"{path}/attend", json={"query": "cats"}).json()["documents"] == 3
 
 
-def test_updates_and_patches_at_once_are_all_kept_and_nobody_sees_half_of_one(service, client, collection):
+def test_concurrent_updates_and_patches_are_all_stored_and_none_is_seen_half_done(service, client, collection):
     path = collection(encoder=None)
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"round": 0}} for i in range(30)]
     client.post(f"{path}/documents", json={"documents": documents})

@@ -62,7 +62,7 @@ def test_each_token_that_is_written_has_weights_over_the_source(client, trained)
 
 
 @pytest.mark.thorough
-def test_pairs_are_told_with_their_weights(client):
+def test_training_on_pairs_reports_their_weights(client):
     events = train(client, task="pairs", pairs=PAIRS * 3, steps=20)
     assert events[0] == ("begun", {"parameters": 2 * 384 * 32, "held_out": [4]})
     first, last = events[1][1], events[-1][1]
@@ -83,7 +83,7 @@ def test_pairs_are_told_with_their_weights(client):
         ({"task": "chess"}, "/task", "'copy', 'reverse'"),
     ],
 )
-def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer, message):
+def test_an_invalid_training_is_refused_before_it_begins(client, body, pointer, message):
     answer = client.post("/v1/lab/train", json=body)
     assert answer.status_code == 422
     (flaw,) = answer.json()["errors"]
@@ -101,13 +101,13 @@ def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer
         ({"source": "3", "model": "m-none"}, 404, "there is no trained model 'm-none'"),
     ],
 )
-def test_what_a_model_cannot_read_is_said(client, trained, body, status, message):
+def test_an_invalid_input_of_a_model_is_refused(client, trained, body, status, message):
     answer = client.post("/v1/lab/decode", json={"model": trained[1]["id"], **body})
     assert answer.status_code == status
     assert message in answer.text
 
 
-def test_who_hangs_up_ends_the_training(client):
+def test_a_client_that_hangs_up_ends_the_training(client):
     with client.stream("POST", "/v1/lab/train", json={"task": "copy", "seconds": 100}) as answer:
         heard = answer.iter_raw()
         next(heard)

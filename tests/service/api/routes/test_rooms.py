@@ -60,7 +60,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
 
 
 @pytest.mark.thorough  # 1,500 requests; tests/service/rooms has these shares without them
-def test_one_phone_leaves_room_for_a_class_and_who_presents_clears_it(client, opened):
+def test_one_phone_leaves_space_for_a_class_and_the_presenter_clears_it(client, opened):
     path, presents = opened
     number = client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents).json()["number"]
     for most, send in (
@@ -78,7 +78,7 @@ def test_one_phone_leaves_room_for_a_class_and_who_presents_clears_it(client, op
     assert client.put(f"{path}/rows/mine", json={"key": "k"}).status_code == 200
 
 
-def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client, opened):
+def test_events_reach_the_listeners_and_the_answer_equals_compare(client, opened):
     path, presents = opened
     rows = [
         {"id": "1", "key": "cats", "value": "They purr."},
@@ -112,7 +112,7 @@ def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client,
     assert revealed["answer"]["null_guesses"] == 1
 
 
-def test_an_answer_has_what_weights_at_any_temperature_follow_from(client, opened):
+def test_an_answer_has_the_numbers_for_weights_at_any_temperature(client, opened):
     path, presents = opened
     rows = [{"id": str(i), "key": key} for i, key in enumerate(["cats", "a history of Rome", "iced lemonade"])]
     for row in rows:
@@ -172,7 +172,7 @@ def test_a_word_with_an_apostrophe_is_one_and_a_chinese_character_is_one(client,
     assert only["similarity"] is None
 
 
-def test_only_who_presents_asks_at_once_shows_answers_removes_and_closes(client, opened):
+def test_only_the_presenter_opens_questions_shows_answers_removes_and_closes(client, opened):
     path, presents = opened
     client.put(f"{path}/rows/1", json={"key": "cats"})
     client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
@@ -241,7 +241,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 
 
 @pytest.mark.parametrize("host", ["evil.example/x?", "evil.example#", "a@evil.example", "[", "evil.example:http"])
-def test_a_host_that_is_none_leads_nobody_elsewhere(keyed, host):
+def test_an_invalid_host_is_not_shown_in_addresses(keyed, host):
     with keyed.client(headers={"x-api-key": "w", "host": host, "origin": "http://["}) as client:
         joining = client.post("/v1/rooms", json={}).json()["joining"]
         assert joining["address"].startswith(f"http://localhost:{keyed.port}/room?code=")
@@ -256,7 +256,7 @@ def test_a_host_that_is_none_leads_nobody_elsewhere(keyed, host):
         ({"api_keys": ("w",), "allow_anonymous": "read"}, {}, 200),
     ],
 )
-def test_whoever_may_read_may_open_and_fill_a_room(tmp_path, settings, headers, status):
+def test_a_caller_with_read_permission_may_open_and_fill_a_room(tmp_path, settings, headers, status):
     with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
         answer = client.post("/v1/rooms", json={"code": "MATH"}, headers=headers)
         assert answer.status_code == status
@@ -294,7 +294,7 @@ def test_each_limit_is_a_clear_refusal(tmp_path):
         refused(client.post("/v1/rooms", json={"rows": many}), 422, "invalid_content")
 
 
-def test_a_flood_of_listeners_takes_no_place_of_those_who_ask(tmp_path):
+def test_a_flood_of_listeners_takes_no_slot_of_other_calls(tmp_path):
     settings = {"data_dir": tmp_path, "encoder": "none", "max_queue": 4}
     with RunningService(**settings) as running, running.client() as client, ExitStack() as stack:
         client.post("/v1/rooms", json={"code": "MATH"})
@@ -311,7 +311,7 @@ def test_a_flood_of_listeners_takes_no_place_of_those_who_ask(tmp_path):
             assert next(heard)[0] == "room"
 
 
-def test_who_listens_is_told_within_two_seconds_that_the_service_stops(tmp_path):
+def test_a_listener_hears_within_two_seconds_that_the_service_stops(tmp_path):
     with serving(tmp_path) as running, httpx.Client(base_url=running.url, timeout=60) as client:
         client.post("/v1/rooms", json={"code": "MATH"})
         with listening(client, "/v1/rooms/MATH") as heard:
@@ -323,7 +323,7 @@ def test_who_listens_is_told_within_two_seconds_that_the_service_stops(tmp_path)
             assert (name, problem["code"]) == ("problem", "stopping")
 
 
-def test_who_does_not_read_is_let_go_and_hears_all_of_it_by_coming_back(tmp_path):
+def test_a_listener_that_does_not_read_is_dropped_and_hears_everything_after_reconnecting(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         object.__setattr__(running.app.state.parts, "rooms", Rooms(Limits(updates=8)))
         presents = {SECRET: client.post("/v1/rooms", json={"code": "MATH"}).json()["secret"]}
