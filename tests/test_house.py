@@ -42,8 +42,6 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
 
 # Where the tests of a package are: each folder mirrors one of the product.
 MIRRORS = {"tests/attention": "attention", "tests/service": "service", "tests/clients/python": "clients/python/softkv"}
-# Tests of two routes with helpers of their own.
-OTHER_FOLDERS = ("tests/service/api/routes/labels/",)
 
 
 def name(path: Path) -> str:
@@ -89,8 +87,7 @@ def test_a_test_file_is_named_after_its_module(tests: str, product: str) -> None
     assert [
         name(file)
         for file in files
-        if not name(file).startswith(OTHER_FOLDERS)
-        and not is_named_after_a_module(file, ROOT / product / file.parent.relative_to(ROOT / tests))
+        if not is_named_after_a_module(file, ROOT / product / file.parent.relative_to(ROOT / tests))
     ] == []
 
 

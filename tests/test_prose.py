@@ -22,7 +22,7 @@ from tests.prose import (
 
 LIMITS = {
     "attention": (0.1, 8, 0.2, 0.2, 0.1, 9.0, 6.5),
-    "service": (9.2, 6, 0.5, 0.5, 0.5, 9.0, 8.1),
+    "service": (0, 6, 0.5, 0.5, 0.5, 9.0, 8.1),
     "clients": (0, 3, 0.5, 0.5, 0.5, 9.0, 7.0),
     "benchmarks": (144, 138, 0.5, 0.1, 0.1, 11.5, 9.3),
 }
@@ -55,8 +55,8 @@ const url = "http://example.org"; // It was told.
     assert list(script_comments(script)) == [(1, "What it is. name"), (2, "It was told."), (3, "Two lines")]
 
 
-# Names of tests are a sentence each: the thing, and what holds of it. The number may only fall.
-MAX_MARKED_TEST_NAMES = 38
+# The name of a test is a sentence: the thing, and what holds of it.
+MAX_MARKED_TEST_NAMES = 0
 
 
 def test_names_of_tests_are_plain_sentences():

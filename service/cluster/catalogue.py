@@ -106,8 +106,8 @@ def cluster_status(
         return ClusterStatus(copies, None, None, None, servers)
     ready = Counter(shard for report in reports.values() for shard in report.ready)
     counts = [ready[number, row] for number, extent in extents.items() for row in shard_starts(extent.next_row)]
-    whole = sum(count >= max(1, min(copies, len(planned))) for count in counts)
-    return ClusterStatus(copies, ranges=len(counts), whole=whole, unheld=counts.count(0), servers=servers)
+    complete = sum(count >= max(1, min(copies, len(planned))) for count in counts)
+    return ClusterStatus(copies, ranges=len(counts), whole=complete, unheld=counts.count(0), servers=servers)
 
 
 def _server_status(

@@ -232,13 +232,13 @@ class Reader(Protocol):
         collection: int,
         batch: int = 4096,
         *,
-        among: RowNumbers | None = None,
+        documents: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
         """Yield all keys and their values in batches of `batch` documents, by row number.
 
         Args:
-            among: the documents' row numbers int64[n], ascending; None for all documents.
+            documents: the documents' row numbers int64[n], ascending; None for all documents.
             damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first
                 one is raised.
         """

@@ -81,9 +81,9 @@ class Restriction:
 
 def visible_names(reader: Reader, collection: int, after: str | None, limit: int) -> list[str]:
     """Return at most `limit` names after `after` of metadata fields that a visible document has."""
-    whole, names = reader.seeing(reader.visibility.unrestricted), list[str]()
+    unrestricted, names = reader.seeing(reader.visibility.unrestricted), list[str]()
     while len(names) < limit:
-        batch = whole.field_names(collection, after=after, limit=NAMES_AT_A_TIME)
+        batch = unrestricted.field_names(collection, after=after, limit=NAMES_AT_A_TIME)
         facts = reader.field_facts(collection, batch)
         names += [name for name, fact in zip(batch, facts, strict=True) if fact.count]
         if len(batch) < NAMES_AT_A_TIME:
@@ -109,15 +109,15 @@ def upsert_visible(writer: Writer, collection: int, documents: Sequence[Document
         OutsideFilter: a document does not pass, or its id is that of a hidden document. The transaction has to be
             rolled back.
     """
-    whole, ids = writer.seeing(writer.visibility.unrestricted), [document.id for document in documents]
+    unrestricted, ids = writer.seeing(writer.visibility.unrestricted), [document.id for document in documents]
 
     def refuse_hidden() -> None:
         visible = writer.existing(collection, ids)
-        if hidden := [identity for identity in whole.existing(collection, ids) if identity not in visible]:
+        if hidden := [identity for identity in unrestricted.existing(collection, ids) if identity not in visible]:
             raise OutsideFilter(hidden)
 
     refuse_hidden()
-    change = whole.upsert(collection, documents, mode=mode)
+    change = unrestricted.upsert(collection, documents, mode=mode)
     refuse_hidden()
     return change
 
@@ -128,9 +128,9 @@ class RestrictedSearch:
     The statement that it shows has a comment in place of that condition.
     """
 
-    def __init__(self, whole: Search, condition: Condition) -> None:
-        self._whole, self._condition = whole, condition
-        self.ranking = whole.ranking
+    def __init__(self, search: Search, condition: Condition) -> None:
+        self._whole, self._condition = search, condition
+        self.ranking = search.ranking
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find visible documents whose key equals this text and that match the condition, ordered by id."""

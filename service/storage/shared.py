@@ -65,7 +65,7 @@ class SharedReader(Reader, Protocol):
         collection: int,
         batch: int = 4096,
         *,
-        among: RowNumbers | None = None,
+        documents: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
         last: int | None = None,

@@ -239,7 +239,7 @@ def read_written_rows(
         if len(short_lived):
             with store.reading_at(step.version) as reader:
                 short_rows = reader.vectors(
-                    collection, among=short_lived, first=lower, last=upper - 1, damaged=on_damaged
+                    collection, documents=short_lived, first=lower, last=upper - 1, damaged=on_damaged
                 )
                 parts[index] += list(short_rows)
                 expiring[index] = reader.expiring(collection, first=lower, last=upper - 1)
@@ -456,7 +456,7 @@ def _load_memory(
     damaged, damaged_rows = list[DocumentDamaged](), list[int]()
     last = shard_stop(first_row) - 1
     files = sealed.read(record, reader)
-    among = None if files is None else files.documents
+    documents = None if files is None else files.documents
     expected = len(reader.rows_where(record.id, first=first_row, last=last))
     memory = storage.memory(record, expected=expected)
 
@@ -465,7 +465,7 @@ def _load_memory(
         damaged_rows.append(error.row or 0)
 
     def batches() -> Iterator[Rows]:
-        for batch in reader.vectors(record.id, among=among, first=first_row, last=last, damaged=note):
+        for batch in reader.vectors(record.id, documents=documents, first=first_row, last=last, damaged=note):
             yield Rows(batch.numbers, batch.keys, batch.values, batch.owners)
 
     fill_memory(memory, files, batches(), damaged_rows)

@@ -69,9 +69,9 @@ class RestrictedCollection:
         lookups: the queue of its queries.
     """
 
-    def __init__(self, whole: Collection, restriction: Restriction) -> None:
-        self.whole, self.restriction = whole, restriction
-        self.lookups = RestrictedLookups(whole.lookups, whole.name, restriction.condition)
+    def __init__(self, collection: Collection, restriction: Restriction) -> None:
+        self.whole, self.restriction = collection, restriction
+        self.lookups = RestrictedLookups(collection.lookups, collection.name, restriction.condition)
 
     def current(self) -> RestrictedCollection:
         """Return the collection that is in use under this name, for the same caller; see `Collection.current`."""
@@ -228,8 +228,8 @@ class RestrictedCatalogue:
     may not call do that.
     """
 
-    def __init__(self, whole: Catalogue, restriction: Restriction) -> None:
-        self._whole, self._restriction = whole, restriction
+    def __init__(self, catalogue: Catalogue, restriction: Restriction) -> None:
+        self._whole, self._restriction = catalogue, restriction
 
     @property
     def store(self) -> Store:

@@ -134,7 +134,7 @@ def _build_memory(
         damaged_rows.append(error.row or 0)
 
     documents = None if restored is None else restored.documents
-    stored = reader.vectors(record.id, DOCUMENTS_AT_ONCE, among=documents, damaged=record_damage)
+    stored = reader.vectors(record.id, DOCUMENTS_AT_ONCE, documents=documents, damaged=record_damage)
     # A thread would take longer to start than a single batch takes to read.
     with closing(prefetch_rows(stored) if rows > DOCUMENTS_AT_ONCE else read_rows(stored)) as batches:
         fill_memory(memory, restored, batches, damaged_rows)

@@ -441,9 +441,9 @@ def _explain_labels_stay(record: CollectionRecord) -> str | None:
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    gain, beside, advice = assessed.gain, "", "or stay with what is"
+    gain, versus, advice = assessed.gain, "", "or stay with what is"
     if gain.suffices and assessed.previous_gain is not None:
-        gain, beside = assessed.previous_gain, " beside the collection without any calibration"
+        gain, versus = assessed.previous_gain, " beside the collection without any calibration"
         advice = 'or remove the calibration with "calibration": null'
     changes = [
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
@@ -451,12 +451,12 @@ def _explain_no_gain(assessed: Evaluation) -> str:
     ]
     if gain.synthetic:
         return (
-            f"{changes[1]}{beside} on questions made of the collection: wanted it "
+            f"{changes[1]}{versus} on questions made of the collection: wanted it "
             f"{'not to rise' if gain.first else 'to fall by more than its standard error'}; send labelled questions, "
             f"{advice}"
         )
     return (
-        f"{' and '.join(changes)}{beside}: wanted label_loss to fall by more than its standard error, or log_loss by "
+        f"{' and '.join(changes)}{versus}: wanted label_loss to fall by more than its standard error, or log_loss by "
         "more than its own and label_loss not to rise by more than twice its own; send more labelled questions, "
         f"{advice}"
     )

@@ -143,8 +143,8 @@ class ConfidenceModel:
             1.0, (best_weight + variation) / max(documents_weight - variation, best_weight, np.finfo(np.float64).tiny)
         )
         bounds = [
-            self._confidence(share, best_log, beside, answer.keys)
-            for share, beside in ((min_share, max_share), (max_share, min_share))
+            self._confidence(share, best_log, other_share, answer.keys)
+            for share, other_share in ((min_share, max_share), (max_share, min_share))
         ]
         agrees = all((bound >= self.min_confidence) == stands for bound in bounds)
         could_be_none = answer.evidence.null_similarity is not None and answer.null_weight + variation >= self.none_from
@@ -179,16 +179,16 @@ class ConfidenceModel:
         confidences = (1 - first) * np.exp(logs - log_total) / rest if rest > 0 else np.zeros(len(logs))
         return [first, *np.minimum(confidences[1:], min(first, 1 - first)).tolist()]
 
-    def _confidence(self, share: float, log: float, beside: float, keys: int) -> float:
+    def _confidence(self, share: float, log: float, other_share: float, keys: int) -> float:
         """Return the confidence of a first match.
 
         Args:
             share: its share of the documents' weight.
             log: the log of its mass (unnormalised weight).
-            beside: the mass of all documents is e^log / `beside`.
+            other_share: the mass of all documents is e^log / `other_share`.
             keys: the number of keys that the query attends to.
         """
-        partition = log - math.log(max(beside, np.finfo(np.float64).tiny))
+        partition = log - math.log(max(other_share, np.finfo(np.float64).tiny))
         logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
         return float(self.variant.curve(logits, np.array([partition - self._null(keys)]))[0])
 

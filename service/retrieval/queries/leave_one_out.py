@@ -59,12 +59,12 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
     (document,) = (await prepare_documents(encoders, record, [row], ["/row"])).records
     words = list(WORD.finditer(query))[:MAX_WORDS]
     rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
-    whole, *parts = (await queue.encode([query, *rests], "query")).texts()
+    full_text, *parts = (await queue.encode([query, *rests], "query")).texts()
 
     def compare() -> list[float]:
         memory = Memory(record.settings.similarity)
         memory.publish(add=build_rows(np.arange(1), [document]))
-        readable = [whole, *(part for part in parts if part.content != Content.NOTHING)]
+        readable = [full_text, *(part for part in parts if part.content != Content.NOTHING)]
         questions = [Question(query=text.vector, temperature=1.0, top_k=1) for text in readable]
         return [float(answer.similarities[0]) for answer in answers(memory.view, questions)]
 

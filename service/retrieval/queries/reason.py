@@ -121,9 +121,12 @@ def _shares(first: WeightedMatch | None, answer: Answer, verdict: Verdict) -> st
         parts.append(("all other documents" if first else "all documents together", rest))
     if answer.evidence.null_similarity is not None:
         parts.insert(0 if verdict.stands == "none" else len(parts), (NULL, null))
-    (name, weight), *beside = parts
+    (name, weight), *other_parts = parts
     verb = "have" if name.startswith("all") else "has"
-    clauses = [f"{name} {verb} {share(weight)} of the weight", *(f"{other} {share(part)}" for other, part in beside)]
+    clauses = [
+        f"{name} {verb} {share(weight)} of the weight",
+        *(f"{other} {share(part)}" for other, part in other_parts),
+    ]
     return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
 
 

@@ -401,7 +401,7 @@ class Reader:
         collection: int,
         batch: int = 4096,
         *,
-        among: RowNumbers | None = None,
+        documents: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
         last: int | None = None,
@@ -416,7 +416,7 @@ class Reader:
         if is_complete and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
-        rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)
+        rows = rows if documents is None else np.intersect1d(rows, documents, assume_unique=True)
         for start in range(0, len(rows), batch):
             keys = vector_rows.keys_of(self._connection, collection, rows[start : start + batch].tolist(), damaged)
             if keys is not None:

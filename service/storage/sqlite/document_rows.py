@@ -77,12 +77,14 @@ def rows_where(connection: Connection, collection: int, where: Expression, first
     return rows
 
 
-def rows_of(connection: Connection, collection: int, among: RowNumbers | None, where: Expression = EVERY) -> RowNumbers:
-    """Return the row numbers int64[n] of a collection's documents that are in `among`, int64[m]; both ascending."""
-    if among is None or not len(among):
-        return rows_where(connection, collection, where, 0, None) if among is None else among
-    rows = rows_where(connection, collection, where, int(among[0]), int(among[-1]))
-    return np.intersect1d(rows, among, assume_unique=True)
+def rows_of(
+    connection: Connection, collection: int, documents: RowNumbers | None, where: Expression = EVERY
+) -> RowNumbers:
+    """Return the row numbers int64[n] of a collection's documents that are in `documents`, int64[m]; both ascending."""
+    if documents is None or not len(documents):
+        return rows_where(connection, collection, where, 0, None) if documents is None else documents
+    rows = rows_where(connection, collection, where, int(documents[0]), int(documents[-1]))
+    return np.intersect1d(rows, documents, assume_unique=True)
 
 
 def existing(connection: Connection, collection: int, ids: Sequence[str], where: Expression = EVERY) -> dict[str, int]:

@@ -276,13 +276,13 @@ class Reader:
         collection: int,
         batch: int = 4096,
         *,
-        among: RowNumbers | None = None,
+        documents: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
         """Yield all keys and their values in batches of `batch` documents, by row number.
 
         Args:
-            among: the documents' row numbers int64[n], ascending; None for all documents.
+            documents: the documents' row numbers int64[n], ascending; None for all documents.
             damaged: receives each document whose vectors do not match their checksum; the document is left out. Without
                 it, the first one is raised.
 
@@ -292,9 +292,9 @@ class Reader:
         record = self._collection("id", collection)
         if self.visibility.condition is not None:
             visible = self.rows_where(collection)
-            among = visible if among is None else np.intersect1d(visible, among, assume_unique=True)
-        rows = document_rows.rows_of(self._connection, collection, among, self._unexpired)
-        if among is None and self._now is None and len(rows) != record.documents:
+            documents = visible if documents is None else np.intersect1d(visible, documents, assume_unique=True)
+        rows = document_rows.rows_of(self._connection, collection, documents, self._unexpired)
+        if documents is None and self._now is None and len(rows) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
             keys = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)

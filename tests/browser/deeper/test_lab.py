@@ -48,7 +48,7 @@ def decoded(opened: Any, **options: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: Any) -> None:
+def test_two_networks_learn_and_the_table_shows_the_numbers_of_the_service(visit: Any) -> None:
     opened = visit("deeper#networks&task=reverse&seconds=1&text=abcdefghijab", (390, 844))
     page = opened.page
     page.locator(".prediction button", has_text="The GRU without attention").click()
@@ -115,7 +115,7 @@ def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: 
     page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
 
 
-def test_a_recorded_picture_is_told_and_too_few_steps_are_not_judged(visit: Any) -> None:
+def test_a_recorded_picture_is_shown_and_too_few_steps_are_not_judged(visit: Any) -> None:
     opened = visit("deeper#captions&moment=24", reduced_motion="reduce")
     page, recorded = opened.page, read_recorded("pictures")
     page.wait_for_selector(".example")
@@ -166,7 +166,7 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     assert "boiling" in page.locator(".heat-names.query").inner_text()
 
 
-def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
+def test_each_word_and_each_patch_lights_the_patches_it_attends_to(visit: Any) -> None:
     opened = visit("deeper#captions&seconds=2")
     page = opened.page
     page.locator("#captions .hood summary").click()
@@ -208,7 +208,7 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "message"), [(501, "library_missing", "make run LAB=1"), (409, "lab_busy", "one runs at a time")]
 )
-def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, message: str) -> None:
+def test_a_barred_training_names_its_remedy(visit: Any, status: int, code: str, message: str) -> None:
     opened = visit("deeper#captions")
     page = opened.page
     problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})

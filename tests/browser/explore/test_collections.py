@@ -47,7 +47,7 @@ def test_an_empty_service_begins_with_a_collection_and_its_file(explore: Explore
     page.wait_for_selector("#question")
 
 
-def test_refusals_are_told_at_their_fields(explore: Explore, writer: httpx.Client) -> None:
+def test_refusals_appear_beside_their_fields(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/films", json={}).raise_for_status()
     opened = explore("#tab=new", ready="() => document.querySelector('#create')")
     page = opened.page

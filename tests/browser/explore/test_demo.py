@@ -9,7 +9,7 @@ from service.datasets import DEMOS
 from tests.browser.explore.conftest import Explore
 
 
-def test_the_demo_is_loaded_and_asked(explore: Explore, writer: httpx.Client) -> None:
+def test_the_demo_is_loaded_and_answers(explore: Explore, writer: httpx.Client) -> None:
     page = explore().page
     page.get_by_role("button", name="Load the demo").click()
     expect(page.locator("#stage")).to_contain_text("One stands out")

@@ -52,7 +52,7 @@ def test_csv_is_read_as_python_reads_it() -> None:
     assert got == wanted
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_written_csv_is_read_back_unchanged() -> None:
     random = Random(47)
     cells = [["".join(random.choices(LETTERS, k=random.randrange(6))) for _ in range(3)] for _ in range(300)]
     lines = ask(cells=cells)["lines"]
@@ -93,7 +93,7 @@ def test_a_csv_tells_its_delimiter_and_its_columns(delimiter: str, encoding: str
     assert file["made"][2] == {"line": 5, "flaw": {"name": "flaw.empty", "places": {"column": "title"}}}
 
 
-def test_rows_that_cannot_be_read_are_told_with_their_lines() -> None:
+def test_unreadable_rows_are_listed_with_their_lines() -> None:
     file = read("books.csv", "title,year\ncats,1993\ndogs,1994,more\nbirds\n\nfish,1995\n")
     assert [made["line"] for made in file["made"]] == [2, 3, 4, 6]
     assert file["made"][1]["flaw"] == {"name": "flaw.cells", "places": {"cells": 3, "columns": 2}}
@@ -111,7 +111,7 @@ def test_a_csv_without_names_or_in_another_encoding() -> None:
     assert documents(read("books.csv", chinese, reading={"encoding": "gb18030"}))[0]["key"] == "养猫"
 
 
-def test_ndjson_and_a_json_array_are_told_apart() -> None:
+def test_ndjson_and_a_json_array_are_distinguished() -> None:
     rows = [{"title": "cats", "author": {"name": "Ada"}}, {"title": "dogs", "pages": 3}, 7]
     for name, text in (
         ("a.json", json.dumps(rows)),

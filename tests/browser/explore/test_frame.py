@@ -14,7 +14,7 @@ from tests.browser.explore.conftest import Explore
 FILES = sorted((WEB / "explore").glob("*.json"))
 
 
-def test_the_list_tells_what_each_collection_is(explore: Explore, writer: httpx.Client) -> None:
+def test_the_list_shows_the_settings_of_each_collection(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"temperature": 0.1}).raise_for_status()
     writer.put("/v1/collections/vectors", json={"encoder": None, "dimension": 4}).raise_for_status()
     page = explore().page
@@ -65,7 +65,7 @@ def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, 
     assert again.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_an_unknown_collection_and_an_empty_service_are_said(explore: Explore) -> None:
+def test_an_unknown_collection_and_an_empty_service_are_reported(explore: Explore) -> None:
     opened = explore("#collection=nothing")
     assert "nothing" in opened.page.locator("#stage").inner_text()
     opened.errors[:] = [error for error in opened.errors if "404" not in error]

@@ -33,7 +33,7 @@ def fact(page: Any, section: str, name: str) -> str:
     return text
 
 
-def test_the_service_tells_its_health_and_what_it_holds(explore: Explore, writer: httpx.Client) -> None:
+def test_the_service_tab_shows_health_and_contents(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None}).raise_for_status()
     writer.put("/v1/collections/books/documents/a", json={"key_vector": [1, 0]}).raise_for_status()
     writer.get("/v1/collections/nothing")

@@ -156,7 +156,7 @@ def test_edit_a_value_and_ask_again(explore: Explore, books: httpx.Client) -> No
     page.wait_for_function("() => document.querySelector('#results li')?.dataset.id !== 'b1'")
 
 
-def test_an_edit_over_another_is_told(explore: Explore, books: httpx.Client) -> None:
+def test_a_conflicting_edit_shows_both_versions(explore: Explore, books: httpx.Client) -> None:
     page = explore("#collection=books&doc=b1").page
     page.click("#edit")
     page.fill("#edit-value", "mine")
@@ -187,7 +187,7 @@ def test_an_edit_of_a_lost_service_is_kept(explore: Explore, books: httpx.Client
     opened.errors[:] = [error for error in opened.errors if "INTERNET_DISCONNECTED" not in error]
 
 
-def test_a_refused_edit_is_told_beside_its_field(explore: Explore, books: httpx.Client) -> None:
+def test_a_refused_edit_is_explained_beside_its_field(explore: Explore, books: httpx.Client) -> None:
     opened = explore("#collection=books&doc=b1")
     page = opened.page
     page.click("#edit")
@@ -293,7 +293,9 @@ def test_every_option_reaches_the_call(explore: Explore, books: httpx.Client) ->
     assert json.loads(page.locator("#code").inner_text())["bias"] == [{"field": "metadata.year", "factor": 0.5}]
 
 
-def test_a_refusal_is_told_in_place_and_back_leads_to_the_answer_before(explore: Explore, books: httpx.Client) -> None:
+def test_a_refusal_is_shown_in_place_and_back_leads_to_the_previous_answer(
+    explore: Explore, books: httpx.Client
+) -> None:
     opened = explore(f"{ASKED}&t=0.2")
     page = opened.page
     first_is(page, "b1")

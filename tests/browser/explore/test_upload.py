@@ -102,7 +102,7 @@ def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore
     ]
 
 
-def test_what_the_service_refuses_is_told_by_line(explore: Explore, writer: httpx.Client) -> None:
+def test_refused_rows_are_listed_by_line(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
     lines = [{"name": "a", "vector": [1, 0]}, {"name": "b", "vector": [1, 0]}, {"name": "c", "vector": [0, 1, 2]}]
     page = explore(UPLOAD).page
@@ -199,7 +199,7 @@ def test_a_lost_service_loses_no_row(explore: Explore, writer: httpx.Client) -> 
     opened.errors[:] = [error for error in opened.errors if "ERR_FAILED" not in error]
 
 
-def test_a_file_that_is_no_table_is_told(explore: Explore, writer: httpx.Client) -> None:
+def test_an_unreadable_file_is_reported(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={}).raise_for_status()
     page = explore(UPLOAD).page
     for name, content, words in (

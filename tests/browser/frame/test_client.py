@@ -79,7 +79,7 @@ def module(site: RunningService) -> str:
     return path
 
 
-def test_it_asks_where_the_page_came_from(page: Any, module: str) -> None:
+def test_the_client_queries_the_origin_of_the_page(page: Any, module: str) -> None:
     assert page.evaluate(ASK, [module, ""]) == {
         "verdicts": ["one", "none"],
         "best": ["old-possums-book-of-practical-cats", None],
@@ -91,7 +91,7 @@ def test_it_asks_where_the_page_came_from(page: Any, module: str) -> None:
     }
 
 
-def test_it_uploads_what_is_made_as_it_is_sent(page: Any, module: str) -> None:
+def test_the_client_uploads_rows_while_they_are_made(page: Any, module: str) -> None:
     came = page.evaluate(UPLOAD, [module, ""])
     assert came == {"seen": [1000, 2000, 2501], "upserted": 2500, "refused": [2500], "found": 2500}
 
@@ -100,7 +100,9 @@ def test_a_call_is_ended_and_others_go_on(page: Any, module: str) -> None:
     assert page.evaluate(ABORT, [module, ""]) == ["AbortError", False, version("softkv")]
 
 
-def test_it_asks_another_origin_where_that_lets_it(page: Any, module: str, site: RunningService, tmp_path: Any) -> None:
+def test_the_client_queries_another_origin_if_cors_allows_it(
+    page: Any, module: str, site: RunningService, tmp_path: Any
+) -> None:
     settings = {"encoder": "none", "demo": (), "cors_origins": (site.url,)}
     with RunningService(data_dir=tmp_path / "open", **settings) as other:
         came = page.evaluate(UPLOAD, [module, other.url])

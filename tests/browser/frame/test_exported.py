@@ -148,7 +148,7 @@ def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None
     assert page.locator(".mark").get_attribute("href") == "index.html"
 
 
-def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, origin: str) -> None:
+def test_the_exported_page_works_in_a_sandboxed_frame(chromium: Any, origin: str) -> None:
     address = f"{origin}/scenes.html?embed=1#scene=regression"
     with framing(address, 'sandbox="allow-scripts" width="800" height="520"') as site:
         page = chromium.new_page()

@@ -37,7 +37,7 @@ def framing(url: str, attributes: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_another_site_shows_the_page_in_a_frame_only_where_it_is_allowed_to(chromium: Any, tmp_path, allowed) -> None:
+def test_another_site_frames_the_page_only_with_permission(chromium: Any, tmp_path, allowed) -> None:
     # The sites are of one address and two ports, and the setting may name every port of it.
     sources = {"frame_ancestors": "'self' http://127.0.0.1:*"} if allowed else {}
     with (
@@ -64,7 +64,7 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
         page.close()
 
 
-def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, tmp_path) -> None:
+def test_the_page_works_in_a_sandboxed_frame(chromium: Any, tmp_path) -> None:
     """Notebooks show their outputs so: the document's origin is null, and even its own files have another origin."""
     open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",)}
     with RunningService(data_dir=tmp_path, **open_to_all) as running:

@@ -345,7 +345,7 @@ def check_why(projector: Any, phone: Any, site: RunningService, code: str, axe: 
     assert phone.locator(".because").inner_text() == projector.locator(".because").inner_text()
 
 
-def test_a_wrong_code_says_so_and_one_of_a_room_that_is_over_says_that(site: RunningService, visit: Any) -> None:
+def test_a_wrong_code_differs_from_the_code_of_an_ended_room(site: RunningService, visit: Any) -> None:
     opened = visit("room?code=ZZZZ")
     page = opened.page
     page.locator("#code-wrong", has_text="No room ZZZZ: check the letters.").wait_for()

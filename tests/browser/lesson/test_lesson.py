@@ -24,7 +24,7 @@ def plans() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("file", ["lesson.html", "worksheet.html"])
-def test_it_reads_on_a_projector_and_on_a_phone(visit: Any, file: str, language: str) -> None:
+def test_lesson_and_worksheet_fit_a_projector_and_a_phone(visit: Any, file: str, language: str) -> None:
     for size in (PROJECTOR, PHONE):
         page = visit(f"{file}?lang={language}", size).page
         assert page.locator("h1").count() == 1

@@ -51,7 +51,7 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
     context.close()
 
 
-def test_a_chinese_reader_is_told_once_to_ask_in_english(read: Read) -> None:
+def test_a_chinese_reader_sees_once_the_note_to_write_english(read: Read) -> None:
     page = read("#hard-and-soft&lang=zh")
     page.locator("#hard-and-soft .asking textarea").focus()
     expect(page.locator("#hard-and-soft .asking .note")).to_have_text("编码器只懂英文，请用英文提问。")

@@ -23,7 +23,7 @@ EXPLORED = "**/explore#*"
 KEY, READ_KEY = "writing", "reading"
 
 
-def test_who_learns_is_asked_once_and_reads_on(read: Read, site: RunningService) -> None:
+def test_a_learner_chooses_once_and_continues_in_the_story(read: Read, site: RunningService) -> None:
     page = read()
     choice = page.locator(ASKED)
     expect(choice).to_contain_text("What are you here for?")
@@ -41,7 +41,7 @@ def test_who_learns_is_asked_once_and_reads_on(read: Read, site: RunningService)
     assert page.locator(ASKED).count() == 0
 
 
-def test_who_explores_comes_to_the_explorer_until_they_choose_to_learn(read: Read, site: RunningService) -> None:
+def test_an_explorer_goes_to_the_explorer_until_learn_is_chosen(read: Read, site: RunningService) -> None:
     page = read()
     page.locator(ASKED).get_by_role("link", name="Explore your data").click()
     page.wait_for_url("**/explore**")
@@ -100,7 +100,7 @@ def test_the_keyboard_reaches_each_door_and_escape_learns(read: Read) -> None:
     assert page.evaluate(STORED) == "learn"
 
 
-def test_it_speaks_the_language_that_is_chosen(read: Read) -> None:
+def test_the_choice_follows_the_chosen_language(read: Read) -> None:
     page = read()
     page.get_by_role("button", name="中文").click()
     expect(page.locator(ASKED)).to_contain_text("你想做什么？")
@@ -200,7 +200,7 @@ def test_a_demo_that_was_begun_is_completed_and_changes_nothing(enter: Any, writ
     assert writer.get("/v1/collections/library").json()["documents"] == len(list(DEMOS["library"].documents()))
 
 
-def test_a_refusal_is_said_and_the_door_opens_again(enter: Any, writer: httpx.Client) -> None:
+def test_a_refusal_is_shown_and_the_button_works_again(enter: Any, writer: httpx.Client) -> None:
     page = enter()
     writer.put("/v1/collections/library", json={"encoder": None, "dimension": 2})
     problem = {"status": 507, "code": "disk_full", "detail": "the disk is full", "title": "x", "type": "about:blank"}

@@ -65,7 +65,7 @@ def test_a_link_has_the_rows_that_were_guessed(read: Read) -> None:
 
 
 @pytest.mark.parametrize("letters", ["-", "z", "%20", "7"])
-def test_a_letter_that_is_no_choice_is_passed_over(read: Read, letters: str) -> None:
+def test_an_invalid_letter_of_a_guess_is_ignored(read: Read, letters: str) -> None:
     page = read(f"#in-numbers&g={letters}")
     guess = guess_of(page, "in-numbers", 1)
     expect(guess.locator(".verdict")).to_be_empty()

@@ -89,7 +89,7 @@ def test_a_guess_is_answered_by_the_training_itself(read: Read) -> None:
     assert page.locator(f"{HERE} .pointed").is_visible()
 
 
-def test_it_babbles_by_itself_and_then_asks_to_be_dragged(read: Read) -> None:
+def test_the_training_plays_by_itself_and_then_invites_to_drag(read: Read) -> None:
     page = read(HERE, moving=True)
     page.wait_for_selector(f"{HERE} .moment.asks")
     assert 0 < moment(page) < LAST / 2

@@ -205,7 +205,7 @@ def test_the_limits_of_the_temperature(read: Read, temperature: str) -> None:
     check(page, "whole", computed(np.array(EXAMPLE["X"]), float(temperature), masked=True))
 
 
-def test_a_number_says_what_it_is_the_sum_of(read: Read) -> None:
+def test_a_number_shows_its_sum_of_products(read: Read) -> None:
     page = read(f"{HERE}&step=2")
     page.locator(f"{HERE} [data-block=dot0][data-i='0'][data-j='2']").hover()
     told = page.locator(f"{HERE} .sum")

@@ -141,7 +141,7 @@ def test_keys_are_whole_on_a_phone_where_they_fit(read: Read) -> None:
     assert len(long) > len("learning to dr")
 
 
-def test_a_question_of_the_readers_own_is_asked_of_all_rows(read: Read, site: RunningService) -> None:
+def test_a_question_of_the_reader_is_compared_with_all_rows(read: Read, site: RunningService) -> None:
     page = read(HERE)
     ready(page)
     field = page.locator(f"{HERE} .asking textarea")

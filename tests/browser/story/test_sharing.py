@@ -25,7 +25,7 @@ def test_the_picture_on_the_screen_is_saved(read: Read, tmp_path: Path, kind: st
     assert weights(page, "#hard-and-soft")[2] == pytest.approx(0.29, abs=0.1)  # the state is as it was
 
 
-def test_the_link_opens_what_was_shared(read: Read) -> None:
+def test_the_link_restores_the_shared_state(read: Read) -> None:
     page = read("#hard-and-soft&t=0.1&theme=dark", permissions=["clipboard-read", "clipboard-write"])
     before = weights(page, "#hard-and-soft")
     page.locator(".share summary").click()
@@ -38,7 +38,7 @@ def test_the_link_opens_what_was_shared(read: Read) -> None:
     assert page.locator("html").get_attribute("data-theme") == "dark"
 
 
-def test_what_is_shared_stays_on_the_screen(read: Read) -> None:
+def test_the_shared_chapter_stays_on_the_screen(read: Read) -> None:
     page = read("#who-shares")
     page.wait_for_function("() => document.querySelector('.rail a[aria-current]').hash === '#who-shares'")
     before = page.evaluate("scrollY")

@@ -61,7 +61,7 @@ def test_states_come_one_after_another_and_links_all_at_once(read: Read) -> None
     assert later[states.index(N) - 1] == f"{N - 2} steps"
 
 
-def test_it_stands_still_at_its_end_where_less_motion_is_wanted(read: Read) -> None:
+def test_parallel_steps_stand_still_at_their_end_with_reduced_motion(read: Read) -> None:
     page = read()
     mount(page, reduced=True)
     assert page.evaluate(SEEN) == [N, N - 1, N * N, N, f"{N - 1} steps", "1 step"]

@@ -155,5 +155,5 @@ def test_the_calls_above_use_every_field_and_every_choice():
                 if not isinstance(call.body, bytes):
                     used |= DESCRIBED.used(schema, call.body)
     assert used <= fields
-    # These collections have too few keys to make questions of: tests/service/api/routes/labels/test_itself.py.
+    # These collections have too few keys to make questions of: tests/service/api/routes/test_calibrate_from_self.py.
     assert fields - used == {"CalibrateRequest.from = self"}

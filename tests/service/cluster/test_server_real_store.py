@@ -30,7 +30,7 @@ def expected_rows(store: Any, number: int, version: int, first_rows: list[int], 
     parsed = None if condition is None else parse_condition(condition)
     with store.reading_at(version) as reader:
         owners = [row for row in reader.rows_where(number, parsed).tolist() if shard_start(row) in first_rows]
-        batches = list(reader.vectors(number, among=np.array(owners, np.int64)))
+        batches = list(reader.vectors(number, documents=np.array(owners, np.int64)))
         reader.version(number)
     return sorted(row for batch in batches for row in batch.numbers.tolist())
 

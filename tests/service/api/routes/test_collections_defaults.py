@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.api.routes.labels.test_calibrate import N, labelled, vectors
+from tests.service.api.routes.test_calibrate import N, labelled, vectors
 
 EVEN = {"field": "metadata.even", "operator": "==", "value": True}
 SMALL = {"field": "metadata.i", "operator": "<", "value": 4}

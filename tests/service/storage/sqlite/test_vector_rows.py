@@ -44,7 +44,7 @@ def test_every_key_has_a_checksum_that_is_of_its_number_and_its_vectors(tmp_path
             some_checksums = reader.key_checksums(number, int(numbers[2]), int(numbers[5]))
             assert [len(key_checksum) for key_checksum in reader.key_checksums(number, 1000, 2000)] == [0, 0, 0]
             chosen = np.unique(owners)[1:3]
-            read = np.concatenate([vector.owners for vector in reader.vectors(number, among=chosen)])
+            read = np.concatenate([vector.owners for vector in reader.vectors(number, documents=chosen)])
     np.testing.assert_array_equal(checksums[0], numbers)
     np.testing.assert_array_equal(checksums[1], owners)
     assert len(set(checksums[2].tolist())) == len(numbers)

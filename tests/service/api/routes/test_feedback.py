@@ -17,7 +17,7 @@ from service.retrieval.labels import page_feedback
 from service.retrieval.labels.refits import MIN_RECORDS
 from service.storage import FeedbackRecord, JSONText, SQLiteStore
 from tests.running import RunningService
-from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors
+from tests.service.api.routes.test_calibrate import D, N, labelled, vectors
 from tests.waiting import until
 
 

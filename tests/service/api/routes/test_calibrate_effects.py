@@ -12,7 +12,7 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.errors import SnapshotGone
 from service.retrieval.labels import calibrate
 from service.retrieval.queries import confidence as confident
-from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors
+from tests.service.api.routes.test_calibrate import D, N, labelled, vectors
 
 UNTIMED = {"at": None, "took_ms": 0}
 """Replaces the fields of a calibration that differ between equal ones."""
