@@ -17,7 +17,7 @@ PAGE = Page("docs/guide/haystack.md")
 
 
 @pytest.mark.end_to_end
-def test_python_prints_what_its_comments_say(client):
+def test_examples_in_python_print_their_comments(client):
     assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 3
     for item in client.collections("haystack-"):
         client.collection(item.name).drop()

@@ -76,7 +76,7 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     assert not [name for name, socket in sockets.items() if socket["is_mandatory"]]
 
 
-def test_a_default_that_is_none_is_refused(run):
+def test_an_invalid_default_is_refused(run):
     with pytest.raises(DocumentStoreError, match=r"wanted True, or names of filter, .*, got 'colour'"):
         run(library(ignore_defaults=["colour"]), query=CATS)
 
@@ -97,14 +97,14 @@ def test_a_default_that_is_none_is_refused(run):
     ],
     ids=lambda each: next(iter(each)),
 )
-def test_each_option_is_asked_with(client, run, options):
+def test_each_option_reaches_attend(client, run, options):
     expected = client.collection("library").attend(CATS, **options)
     for result in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
         weights = {document.id: document.score for document in result["documents"]}
         assert weights == pytest.approx(dict(zip(expected.ids, expected.weights, strict=True)))
 
 
-def test_what_a_match_brings_along(run):
+def test_evidence_and_vectors_of_a_match_are_returned_on_request(run):
     (document,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
     assert len(document.embedding) == 384
     metadata = document.meta["softkv"]
@@ -115,7 +115,7 @@ def test_what_a_match_brings_along(run):
     assert "softkv" not in plain.meta
 
 
-def test_an_embedding_is_asked_as_it_is(made, run):
+def test_an_embedding_is_used_as_the_query(made, run):
     store = made(settings={"encoder": None, "similarity": "dot"})
     store.write_documents([Document(id="a", embedding=[1.0, 0.0]), Document(id="b", embedding=[0.0, 1.0])])
     documents = run(SoftkvRetriever(store, null=False), query_embedding=[1.0, 0.1])["documents"]
@@ -158,7 +158,7 @@ def test_a_wrong_option_is_an_error_of_haystack_s(run, wrong, error):
         run(library(), query=CATS, **wrong)
 
 
-def test_it_wants_a_store_of_softkv_s():
+def test_a_store_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="wanted a SoftkvDocumentStore, got str"):
         SoftkvRetriever("library")
     with pytest.raises(softkv.Invalid, match="accept"):
@@ -208,7 +208,7 @@ class Quoting:
         return {"replies": [next(line for line in prompt.splitlines() if line.startswith("["))]}
 
 
-def test_the_example_answers_what_is_known_and_says_what_is_not():
+def test_the_example_answers_known_questions_and_admits_unknown_ones():
     example = runpy.run_path(str(EXAMPLE))
     pipeline = example["build_pipeline"](SoftkvDocumentStore("library"), Quoting())
     assert example["answer"](CATS, pipeline).startswith("[0.94] Old Possum's Book of Practical Cats")

@@ -187,7 +187,7 @@ def test_settings_of_a_collection_that_is_there_are_compared(shelf):
         SoftkvDocumentStore("a", settings={"encoders": None})
 
 
-def test_that_nobody_answers_stays_softkv_s_error():
+def test_an_unreachable_service_raises_the_error_of_softkv():
     store = SoftkvDocumentStore("a", url="http://127.0.0.1:9", retries=0)
     with pytest.raises(softkv.Unreachable):
         store.count_documents()
@@ -204,6 +204,6 @@ async def test_awaited_calls_run_side_by_side(shelf):
     assert await asyncio.gather(*(shelf.count_documents_async() for _ in range(8))) == [3] * 8
 
 
-def test_what_others_wrote_is_read_by_its_value():
+def test_documents_of_other_programs_are_read_by_their_value():
     documents = SoftkvDocumentStore("library").filter_documents(where("content", "==", "cats"))
     assert [document.content for document in documents] == ["Old Possum's Book of Practical Cats, T. S. Eliot"]

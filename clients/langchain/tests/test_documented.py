@@ -15,7 +15,7 @@ PAGE = Page("docs/guide/langchain.md")
 
 
 @pytest.mark.end_to_end
-def test_python_prints_what_its_comments_say(client):
+def test_examples_in_python_print_their_comments(client):
     assert run_python(Page("docs/guide/langchain.md"), os.environ["SOFTKV_URL"]) > 4
     assert client.collections("langchain-").count() == 0
 

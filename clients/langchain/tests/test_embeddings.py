@@ -47,7 +47,7 @@ async def test_they_are_the_service_s_vectors(client):
     assert SoftkvEmbeddings(MODEL).embed_query(TEXTS[1]) == embeddings.embed_query(TEXTS[1])
 
 
-async def test_a_model_is_chosen_by_name_and_told_queries_from_documents(client):
+async def test_a_model_is_chosen_by_name_and_encodes_queries_and_documents_differently(client):
     documents, queries = (client.encode(TEXTS, model=SMALL, purpose=purpose) for purpose in ("document", "query"))
     assert not np.allclose(documents, queries, atol=1e-2)
     embeddings = SoftkvEmbeddings(SMALL)

@@ -45,7 +45,7 @@ def example() -> Any:
     [lambda: SoftkvRetriever(collection="library", top_k=3), lambda: SoftkvVectorStore("library").as_retriever()],
     ids=["of a collection", "of a store"],
 )
-async def test_it_answers_what_the_collection_knows_and_says_so_where_it_does_not(example, retriever):
+async def test_the_example_answers_known_questions_and_admits_unknown_ones(example, retriever):
     model = Repeating(asked=[])
     chain = example.answering(retriever(), model)
     known_question, unknown = "pets that purr", "flurb zindle quax"

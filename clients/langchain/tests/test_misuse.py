@@ -190,7 +190,7 @@ def test_an_embedding_that_cannot_be():
         SoftkvEmbeddings("no such model").embed_query("cats")
 
 
-def test_what_is_no_input_stays_an_error_of_softkv(name):
+def test_an_error_of_the_service_stays_an_error_of_softkv(name):
     gone = SoftkvVectorStore("library", url="http://127.0.0.1:9")
     with pytest.raises(softkv.Unreachable, match="no service answers"):
         gone.similarity_search("cats")

@@ -40,7 +40,7 @@ def invoke(request: Any, runner: Any) -> Any:
     return call
 
 
-def test_it_has_every_argument_of_attend():
+def test_the_retriever_has_every_argument_of_attend():
     assert set(GIVEN) | CALIBRATED == ATTEND_OPTIONS
     assert SoftkvRetriever.model_fields.keys() >= ATTEND_OPTIONS
 
@@ -65,7 +65,7 @@ def test_k_is_top_k(invoke):
     assert len(invoke(SoftkvRetriever(collection="library", top_k=3), KNOWN, k=2)) == 2
 
 
-def test_it_finds_nothing_where_nothing_is_about_the_question(invoke):
+def test_an_unknown_topic_retrieves_nothing(invoke):
     retriever = SoftkvRetriever(collection="library", top_k=3)
     assert invoke(retriever, UNKNOWN) == []
     assert len(invoke(retriever, KNOWN)) == 3
@@ -89,7 +89,7 @@ def test_a_collection_without_a_null_key_always_answers(invoke, name):
     assert invoke(SoftkvRetriever(store=store, null=1.0), "three") == []
 
 
-def test_with_an_embedding_of_ones_own_it_finds_nothing_where_nothing_answers(invoke, name):
+def test_an_unknown_topic_retrieves_nothing_with_an_embedding_of_langchain(invoke, name):
     embedding = DeterministicFakeEmbedding(size=64)
     texts = [f"text {number}" for number in range(30)]
     store = SoftkvVectorStore.from_texts(texts, embedding, collection=name(), ids=texts)
@@ -99,24 +99,24 @@ def test_with_an_embedding_of_ones_own_it_finds_nothing_where_nothing_answers(in
     assert [document.id for document in invoke(retriever, "text 7")] == ["text 7"]
 
 
-def test_its_text_is_the_value_or_the_key(invoke):
+def test_the_text_of_a_document_is_its_value_or_its_key(invoke):
     (document,) = invoke(SoftkvRetriever(collection="library", content="key", top_k=1), KNOWN)
     assert document.page_content == "cats"
 
 
-def test_it_is_part_of_chains(invoke):
+def test_the_retriever_is_part_of_chains(invoke):
     chain = SoftkvRetriever(collection="library", top_k=1) | RunnableLambda(lambda found: found[0].metadata["author"])
     assert invoke(chain, KNOWN) == "T. S. Eliot"
     assert SoftkvRetriever(collection="library", top_k=1).batch([KNOWN, UNKNOWN])[1] == []
 
 
-def test_its_key_is_not_shown(monkeypatch):
+def test_the_key_is_not_shown(monkeypatch):
     shown = repr(SoftkvRetriever(collection="library", key="a secret"))
     assert "library" in shown
     assert "a secret" not in shown
 
 
-async def test_it_is_awaited_in_no_thread(monkeypatch):
+async def test_an_awaited_retriever_uses_no_thread(monkeypatch):
     def refused(*_: Any, **__: Any) -> Any:
         raise AssertionError("a thread was asked for")
 

@@ -80,7 +80,7 @@ def test_scores_are_from_0_to_1_and_together_at_most_1(ask, library, query, recw
     assert not [item for item in recwarn if "Relevance scores" in str(item.message)]
 
 
-def test_a_threshold_leaves_what_weighs_less(ask, library):
+def test_a_threshold_drops_documents_of_less_weight(ask, library):
     answer = ask(library, "search", KNOWN, "similarity_score_threshold", score_threshold=0.5)
     assert [document.id for document in answer] == [CATS]
     assert ask(library, "search", UNKNOWN, "similarity_score_threshold", score_threshold=0.5) == []
@@ -98,7 +98,7 @@ def test_by_vector_it_is_the_same(ask, library, client):
     )
 
 
-def test_diversity_leaves_out_what_is_like_a_chosen_one(ask, angles):
+def test_diversity_leaves_out_documents_similar_to_a_selected_one(ask, angles):
     assert texts(ask(angles, "similarity_search", "1", k=3)) == ["0", "2", "4"]
     near = ask(angles, "max_marginal_relevance_search", "1.2", k=3, lambda_mult=1.0)
     assert texts(near) == ["2", "0", "4"]
@@ -143,7 +143,7 @@ def test_documents_come_back_where_the_verdict_is_accepted(ask, library):
         assert ask(library, method, KNOWN, accept="one", **shared) == []
 
 
-def test_a_retriever_of_a_store_finds_nothing_where_nothing_is_about_the_question(ask, library):
+def test_an_unknown_topic_retrieves_nothing_from_a_store(ask, library):
     assert ask(library.as_retriever(), "invoke", UNKNOWN) == []
     assert len(ask(library.as_retriever(), "invoke", KNOWN)) == 4
     assert len(ask(library.as_retriever(search_kwargs={"accept": "any", "k": 2}), "invoke", UNKNOWN)) == 2
@@ -216,7 +216,7 @@ def test_no_argument_of_attend_is_left_out():
     assert {option for option, _ in cases} | of_calibrated == ATTEND_OPTIONS
 
 
-async def test_what_is_awaited_runs_in_no_thread(angles, monkeypatch):
+async def test_awaited_methods_use_no_thread(angles, monkeypatch):
     """LangChain's own methods wait in a thread where a store has none that is awaited."""
 
     def refused(*_: Any, **__: Any) -> Any:
@@ -252,6 +252,6 @@ async def embedded_query(self: Angles, text: str) -> list[float]:
     return self.embed_query(text)
 
 
-async def test_questions_are_asked_at_once(library):
+async def test_concurrent_questions_get_their_own_answers(library):
     results = await asyncio.gather(*(library.asimilarity_search(text, k=1) for text in (KNOWN, "war at sea") * 20))
     assert {document.id for (document,) in results[::2]} == {CATS}

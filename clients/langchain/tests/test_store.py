@@ -38,13 +38,13 @@ def test_an_empty_text_is_a_text(name, embedding):
     assert store.similarity_search("anything", k=1)[0].id == "empty"
 
 
-def test_of_an_id_that_comes_twice_the_last_stays(store):
+def test_the_last_of_two_texts_with_one_id_is_stored(store):
     assert store.add_texts(["first", "other", "last"], ids=["twice", "once", "twice"]) == ["twice", "once", "twice"]
     assert [get_by_id.page_content for get_by_id in store.get_by_ids(["twice", "once"])] == ["last", "other"]
     assert store.collection.count() == 2
 
 
-def test_documents_come_in_the_order_asked_and_unknown_ones_are_left_out(store):
+def test_documents_come_in_the_requested_order_without_unknown_ones(store):
     ids = [f"n{number:03}" for number in range(300)]
     store.add_texts([f"text {document_id}" for document_id in ids], ids=ids)
     requested_ids = [*reversed(ids), "nobody", ids[7]]
@@ -98,7 +98,7 @@ def test_without_a_name_the_collection_is_called_langchain(client):
         client.collection("langchain").drop()
 
 
-def test_an_embedding_in_the_place_of_the_name_is_told_of(name):
+def test_an_embedding_in_place_of_the_name_is_refused_with_advice(name):
     with pytest.raises(InvalidInput, match="wanted a name, got DeterministicFakeEmbedding: the first argument is the"):
         SoftkvVectorStore(EMBEDDING)
 
@@ -144,7 +144,7 @@ async def test_delete_takes_ids_or_a_filter_or_all(store):
     assert store.collection.count() == 0
 
 
-def test_what_is_taken_is_kept_on_request(store):
+def test_existing_documents_are_preserved_on_request(store):
     store.add_texts(["one"], ids=["a"])
     store.add_texts(["two"], ids=["a"], on_conflict="skip")
     assert store.get_by_ids(["a"])[0].page_content == "one"
@@ -186,7 +186,7 @@ def test_a_store_s_text_is_the_value_or_the_key():
     assert SoftkvVectorStore("library", content="key").get_by_ids([key.id]) == [key]
 
 
-def test_a_store_says_what_makes_its_vectors(store):
+def test_a_store_shows_the_embedding_of_its_vectors(store):
     assert store.embeddings is EMBEDDING
     assert SoftkvVectorStore("library").embeddings is None
     assert store.as_retriever().tags == ["SoftkvVectorStore", "DeterministicFakeEmbedding"]

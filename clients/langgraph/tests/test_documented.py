@@ -15,7 +15,7 @@ PAGE = Page("docs/guide/langgraph.md")
 
 
 @pytest.mark.end_to_end
-def test_python_prints_what_its_comments_say(client):
+def test_examples_in_python_print_their_comments(client):
     assert run_python(Page("docs/guide/langgraph.md"), os.environ["SOFTKV_URL"]) == 1
     client.collection("langgraph-guide").drop()
 

@@ -165,7 +165,7 @@ def check_search(got: Any, expected: Any, scores: dict[Any, Any]) -> None:
     derandomize=True,
     phases=[Phase.generate],
 )
-def test_any_history_gives_what_in_memory_store_gives(client, history):
+def test_any_history_gives_the_results_of_in_memory_store(client, history):
     collection = client.collection(f"histories-{next(_numbers)}")
     store = SoftkvStore(collection.name, client=client, index=INDEX, null=False, score="similarity")
     oracle = Expected()

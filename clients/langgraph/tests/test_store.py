@@ -152,7 +152,7 @@ def test_a_wrong_filter_is_a_value_error(made, call, condition, message):
 
 
 @pytest.mark.parametrize("value", ["text", ["text"], 5])
-def test_a_value_that_is_no_object_is_refused(made, call, value):
+def test_a_value_that_is_not_an_object_is_refused(made, call, value):
     store = made()
     with pytest.raises(InvalidInput, match="value: expected an object"):
         call(store, "put", BEN, "k", value)
@@ -172,7 +172,7 @@ def test_a_wrong_namespace_is_refused_in_a_batch_too(made, namespace):
             made().batch([op])
 
 
-def test_what_else_a_batch_refuses(made):
+def test_invalid_operations_of_a_batch_are_refused(made):
     store = made()
     with pytest.raises(InvalidNamespaceError, match="at least one label"):
         store.batch([PutOp((), "k", {})])
@@ -243,7 +243,7 @@ def test_a_store_is_awaited_in_one_loop_after_another(facts):
         assert asyncio.run(store.aget(ANNA, "pet")).value["text"] == FACTS["pet"]
 
 
-def test_that_nobody_answers_stays_softkv_s_error():
+def test_an_unreachable_service_raises_the_error_of_softkv():
     store = SoftkvStore("a", client=softkv.Client("http://127.0.0.1:9", retries=0))
     with pytest.raises(softkv.Unreachable):
         store.get(BEN, "a")
@@ -267,7 +267,7 @@ async def test_a_graph_reads_and_writes_its_store(made):
     assert (await graph.ainvoke({"question": OFF_TOPIC}))["facts"] == []
 
 
-def test_the_example_says_what_it_remembers_and_that_it_does_not_know(made, capsys):
+def test_the_example_remembers_facts_and_admits_unknown_ones(made, capsys):
     example = runpy.run_path(str(EXAMPLE))
     graph = example["build_graph"](made(index={"fields": ["text"]}))
     ask = example["ask"]

@@ -16,7 +16,7 @@ PAGE = Page("docs/guide/llamaindex.md")
 
 
 @pytest.mark.end_to_end
-def test_python_prints_what_its_comments_say(client):
+def test_examples_in_python_print_their_comments(client):
     assert run_python(Page("docs/guide/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
     for item in client.collections("llamaindex-"):
         client.collection(item.name).drop()

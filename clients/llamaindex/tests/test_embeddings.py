@@ -13,7 +13,7 @@ TEXTS = ["relational databases", "a cat asleep in the sun", "cats"]
 
 
 @pytest.mark.parametrize("model", [None, MODEL, SMALL])
-def test_a_model_is_chosen_by_name_and_told_queries_from_documents(client, runner, model):
+def test_a_model_is_chosen_by_name_and_encodes_queries_and_documents_differently(client, runner, model):
     documents, queries = (client.encode(TEXTS, model=model, purpose=purpose) for purpose in ("document", "query"))
     assert np.allclose(documents, queries, atol=1e-2) == (model != SMALL)
     embeddings = SoftkvEmbedding(model)

@@ -61,7 +61,7 @@ def test_an_argument_of_another_name_is_refused():
         library(threshold=0.5)
 
 
-def test_a_default_that_is_none_is_refused(retrieve):
+def test_an_invalid_default_is_refused(retrieve):
     with pytest.raises(ValueError, match=r"wanted True, or names of filter, .*, got 'colour'"):
         retrieve(library(ignore_defaults=["colour"]), CATS)
 
@@ -82,7 +82,7 @@ def test_a_default_that_is_none_is_refused(retrieve):
     ],
     ids=lambda each: next(iter(each)),
 )
-def test_each_option_is_asked_with(client, retrieve, options):
+def test_each_option_reaches_attend(client, retrieve, options):
     expected = client.collection("library").attend(CATS, **options)
     nodes = retrieve(library(**options), CATS)
     assert [(document.node_id, document.score) for document in nodes] == list(
@@ -150,7 +150,7 @@ class Quoting(CustomLLM):
         raise NotImplementedError
 
 
-def test_the_example_answers_what_is_known_and_says_what_is_not():
+def test_the_example_answers_known_questions_and_admits_unknown_ones():
     answer = runpy.run_path(str(EXAMPLE))["answer"]
     retriever = library(top_p=0.9, top_k=5)
     assert answer(CATS, retriever, Quoting()).startswith("[0.94] Old Possum's Book of Practical Cats")

@@ -124,7 +124,7 @@ def test_an_id_that_is_there_is_replaced_and_one_that_comes_twice_written_once(f
     assert len(ids(films)) == 4
 
 
-def test_what_mmr_chooses_is_varied(films, call_store):
+def test_mmr_selects_varied_nodes(films, call_store):
     near = [text_node(f"copy-{n}", "Inception", [0.0, 0.0, 1.0], "doc-2") for n in range(3)]
     films.add(near)
     plain = call_store(films, "query", query([0.1, 0.2, 1.0], similarity_top_k=3)).ids
@@ -170,7 +170,7 @@ def test_many_at_once(made, call_store):
     assert len(ids(store)) == 100
 
 
-def test_the_service_encodes_what_has_no_embedding(made, call_store):
+def test_nodes_without_embedding_are_encoded_by_the_service(made, call_store):
     store = made(is_embedding_query=False)
     call_store(store, "add", [TextNode(id_="cat", text="cats that purr"), TextNode(id_="sea", text="war at sea")])
     result = call_store(store, "query", VectorStoreQuery(query_str="a pet", similarity_top_k=1))
@@ -180,7 +180,7 @@ def test_the_service_encodes_what_has_no_embedding(made, call_store):
     assert call_store(store, "get_nodes", ["cat"])[0].embedding is None
 
 
-def test_what_could_never_be_found_is_refused(made, call_store):
+def test_nodes_without_embedding_and_text_are_refused(made, call_store):
     with pytest.raises(ValueError, match="no embedding, and the collection has no encoder"):
         call_store(made(settings={"encoder": None}), "add", [TextNode(text="a text")])
     with pytest.raises(ValueError, match="no embedding, and no text"):
@@ -189,7 +189,7 @@ def test_what_could_never_be_found_is_refused(made, call_store):
         call_store(made(), "add", ["a text"])
 
 
-def test_what_the_service_refuses_is_a_value_error_with_its_words(films, call_store):
+def test_a_refusal_of_the_service_is_a_value_error_with_its_words(films, call_store):
     with pytest.raises(ValueError, match=r"key_vector has width 2, collection .* holds width 3"):
         call_store(films, "add", [TextNode(id_="narrow", text="a", embedding=[1.0, 0.0])])
     with pytest.raises(ValueError, match="1 to 256 characters, got 300"):
@@ -209,12 +209,12 @@ def test_settings_of_a_collection_that_is_there_are_compared(films, call_store):
     assert len(call_store(SoftkvVectorStore(films.collection), "get_nodes")) == 4
 
 
-def test_that_nobody_answers_stays_softkv_s_error(call_store):
+def test_an_unreachable_service_raises_the_error_of_softkv(call_store):
     with pytest.raises(softkv.Unreachable):
         call_store(SoftkvVectorStore("a", url="http://127.0.0.1:9"), "get_nodes")
 
 
-def test_what_others_wrote_is_read_as_text(call_store):
+def test_documents_of_other_programs_are_read_as_text(call_store):
     result = call_store(SoftkvVectorStore("library"), "query", VectorStoreQuery(query_str="pets that purr"))
     assert result.nodes[0].get_content().startswith("Old Possum's Book of Practical Cats")
 
@@ -252,7 +252,7 @@ def test_an_index_over_it(made):
     assert [item.node.get_content() for item in again.as_retriever().retrieve("ships")] == ["Ships sink at sea."]
 
 
-def test_it_is_written_down_without_its_key(films):
+def test_a_serialised_store_has_no_key(films):
     store = SoftkvVectorStore("films", url="http://127.0.0.1:1", key="a secret", settings={"encoder": None})
     written = store.to_json()
     assert "a secret" not in written

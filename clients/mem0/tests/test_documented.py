@@ -19,7 +19,7 @@ ANNA = {"user_id": "anna"}
 
 
 @pytest.mark.end_to_end
-def test_python_prints_what_its_comments_say(client):
+def test_examples_in_python_print_their_comments(client):
     assert run_python(Page("docs/guide/mem0.md"), os.environ["SOFTKV_URL"]) == 1
     assert client.collections("mem0-").count() == 0
 
@@ -28,7 +28,7 @@ def test_every_argument_stands_there():
     assert set(inspect.signature(SoftkvMemoryStore).parameters) - set(re.findall(r"\w+", PAGE.text)) == set()
 
 
-def test_what_langchain_s_store_lacks(config, name, client):
+def test_a_langchain_store_lacks_filters_and_abstention(config, name, client):
     config["vector_store"]["config"]["client"] = SoftkvVectorStore(name(), client=client)
     with Memory.from_config(config) as memory:
         with pytest.raises(softkv.NotFound):

@@ -34,7 +34,7 @@ def texts(answer: dict[str, Any]) -> list[str]:
     return [item["memory"] for item in answer["results"]]
 
 
-def test_a_search_finds_what_was_said_and_nothing_that_was_not(filled):
+def test_a_search_finds_stored_facts_and_nothing_else(filled):
     best, *_ = filled.search("which instrument does she play?", filters=ANNA)["results"]
     assert best["memory"] == "Anna plays the cello in an orchestra"
     assert (best["user_id"], best["metadata"]) == ("anna", {"year": 2019, "tags": ["music"]})
@@ -130,7 +130,7 @@ def test_facts_of_a_language_model(memory, extractor):
     assert texts(memory.search("outdoor hobbies", filters=ANNA, top_k=1)) == ["I like hiking"]
 
 
-def test_entities_are_no_memories(filled, client):
+def test_entities_are_not_memories(filled, client):
     """Without spaCy mem0 finds no entities in a text, so this test names one."""
     (best,) = filled.search("cello", filters=ANNA, top_k=1)["results"]
     for _ in range(2):
