@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import sideways, words
+from tests.thorough import thorough
 
 TIMETABLE = json.loads((Path(__file__).parents[3] / "service" / "web" / "story" / "plan.json").read_text())
 
@@ -22,7 +23,7 @@ def plans() -> list[dict[str, Any]]:
     return [texts[language] for language in ("en", "zh")]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", thorough("zh")])
 @pytest.mark.parametrize("file", ["lesson.html", "worksheet.html"])
 def test_lesson_and_worksheet_fit_a_projector_and_a_phone(visit: Any, file: str, language: str) -> None:
     for size in (PROJECTOR, PHONE):

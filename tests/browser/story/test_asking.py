@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import ANSWERED, Read
 from tests.running import RunningService
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,8 +28,8 @@ COVERED = """() => {
 }"""
 
 
-@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("size", [PROJECTOR, thorough(PHONE)])
+@pytest.mark.parametrize("language", [thorough("en"), "zh"])
 @pytest.mark.parametrize("chapter", ["hard-and-soft", "nothing-fits"])
 def test_a_text_without_words_is_refused_in_the_pages_words(
     chromium: Browser, site: RunningService, chapter: str, language: str, size: tuple[int, int]

@@ -13,6 +13,7 @@ from service.datasets import DEMOS
 from tests.browser.conftest import PHONE, PROJECTOR, Visit
 from tests.browser.story.conftest import ANSWERED, Read
 from tests.running import RunningService
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -58,7 +59,7 @@ def test_an_explorer_goes_to_the_explorer_until_learn_is_chosen(read: Read, site
     assert page.evaluate(STORED) == "explore"
 
 
-@pytest.mark.parametrize("where", ["#hard-and-soft", "#none&q=x", "?lesson", "?lesson#value"])
+@pytest.mark.parametrize("where", ["#hard-and-soft", thorough("#none&q=x"), thorough("?lesson"), "?lesson#value"])
 def test_a_link_into_the_story_neither_asks_nor_leads_away(read: Read, where: str) -> None:
     page = read(where)
     assert page.locator(ASKED).count() == 0

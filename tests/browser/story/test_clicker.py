@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.story.conftest import Read, weights
 from tests.browser.story.test_screens import CHAPTERS
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -74,7 +75,7 @@ def test_a_step_shows_a_state_and_the_one_before_again(read: Read) -> None:
 GUESSES = [i for i, (_, step) in enumerate(STEPS) if step.get("guess")]
 
 
-@pytest.mark.parametrize("at", GUESSES)
+@pytest.mark.parametrize("at", [GUESSES[0], *map(thorough, GUESSES[1:-1]), GUESSES[-1]])
 def test_back_takes_a_guess_back(read: Read, at: int) -> None:
     _, step = STEPS[at]
     page = read("?lesson=1")

@@ -14,6 +14,7 @@ from tests.browser.story.conftest import Read
 from tests.recorded import read as recorded
 from tests.recorded import unpack_weights
 from tests.running import RunningService
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,7 +56,7 @@ def place(page: Page) -> str:
     return text.split(" · ")[0]
 
 
-@pytest.mark.parametrize(("layer", "head", "word"), [(2, 9, 2), (1, 3, 3), (6, 12, 3), (5, 6, 8)])
+@pytest.mark.parametrize(("layer", "head", "word"), [(2, 9, 2), thorough(1, 3, 3), thorough(6, 12, 3), (5, 6, 8)])
 def test_threads_are_as_thick_as_the_recorded_weights(
     read: Read, weights: NDArray[np.float64], layer: int, head: int, word: int
 ) -> None:

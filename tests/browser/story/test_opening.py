@@ -16,6 +16,7 @@ from attention import attend
 from tests.browser.story.conftest import Read, thickness, weights
 from tests.running import RunningService
 from tests.similarities import RECORDED, ROWS
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     pass
@@ -24,7 +25,6 @@ FIRST = "#hard-and-soft"
 COLOURS = json.loads(ROWS.read_text())["colours"]
 KEYS = [row["key"] for row in COLOURS["rows"]]
 SIMILARITIES = np.array(json.loads(RECORDED.read_text())[COLOURS["queries"][0]][0]["similarities"])
-TEMPERATURES = [0, 0.02, 0.1, 1, math.inf]
 HAIR = 0.75  # a thread is drawn at least so thick, in pixels
 
 
@@ -42,7 +42,7 @@ def address(temperature: float) -> str:
     return f"{FIRST}&t={'inf' if math.isinf(temperature) else temperature}"
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("temperature", [0, thorough(0.02), 0.1, thorough(1), math.inf])
 def test_threads_are_as_thick_as_the_weights(read: Read, temperature: float) -> None:
     page = read(address(temperature))
     expected = softmax(temperature)

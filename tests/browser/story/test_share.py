@@ -17,6 +17,7 @@ from tests.browser.conftest import PHONE
 from tests.browser.story.conftest import Read, thickness, weights
 from tests.recorded import read as recorded
 from tests.running import RunningService
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -64,8 +65,8 @@ def expected(count: int, temperature: float) -> list[float]:
     return [*all_weights[:SHOWN].tolist(), float(all_weights[SHOWN:].sum())]
 
 
-@pytest.mark.parametrize("temperature", [0.02, 0.05, 0.3, math.inf])
-@pytest.mark.parametrize("count", [9, 30, 110])
+@pytest.mark.parametrize("temperature", [0.05, thorough(0.02), thorough(0.3), math.inf])
+@pytest.mark.parametrize("count", [9, thorough(30), 110])
 def test_threads_are_as_thick_as_their_shares(read: Read, count: int, temperature: float) -> None:
     page = read(f"{HERE}&seen=1&n={count}&t={'inf' if math.isinf(temperature) else temperature}")
     ready(page)
