@@ -20,6 +20,6 @@ def described() -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text := described(), encoding="utf-8")
-    names.FILE.write_text(names.page(json.loads(text)), encoding="utf-8")
+    FILE.write_text(described(), encoding="utf-8")
+    names.FILE.write_text(names.page(), encoding="utf-8")
     settings_tables.write()

@@ -1,13 +1,11 @@
-"""docs/reference/names.md: every field and header of the wire, from the API's description; `make openapi` writes it.
+"""docs/reference/names.md: the section that explains each field and header of the API; `make openapi` writes it.
 
 A new name needs one word here: in `EXPLAINED`, under the section of the documentation that explains it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -137,166 +135,47 @@ EXPLAINED = {
 
 BEGIN = """# Names
 
-This page lists every field and header of the HTTP API. Each row has the calls that use the name, its meaning, and the
-section that explains it.
-
-| column | meaning |
-|---|---|
-| sent to | the groups of calls whose requests have the name |
-| answered by | the groups of calls whose responses have the name |
-| means | the meaning; if it differs between groups, one for each |
+This page lists every field and header of the HTTP API beside the section that explains it. The fields of each call,
+with types and meanings, are in [openapi.json](../../service/api/openapi.json), and in the HTTP reference of the site
+that `make docs` builds.
 
 If a field of a request asks for a field of the response, both have one name. A limit has the name of what it limits.
 Other pages list [settings](settings.md) and [the codes of errors](errors.md#errors).
-
-`make openapi` writes this page from [openapi.json](../../service/api/openapi.json). The groups are the tags of its
-calls.
 """
 
 
-EVERY = 8
-"""A name with at least this number of tags is in every call."""
+def fields_and_headers(description: dict[str, Any]) -> set[str]:
+    """Return every field and header of an OpenAPI description, without those in its examples."""
+    return {"Authorization", *_names(description)}  # a scheme of bearers has no name of its header
 
 
-@dataclass
-class Name:
-    """One name: the tags of the calls that it is sent to and answered by, and its meaning for each tag.
-
-    Attributes:
-        holders: for each tag, the meaning of the object that has the field, if the field has no description.
-    """
-
-    sent: list[str] = field(default_factory=list)
-    answered: list[str] = field(default_factory=list)
-    meanings: dict[str, str] = field(default_factory=dict)
-    holders: dict[str, str] = field(default_factory=dict)
-
-    def means(self) -> str:
-        """Return its meanings, each once, those of requests first; with tags if they differ."""
-        meanings = self.meanings or {tag: f"Part of: {holder}" for tag, holder in self.holders.items()}
-        tags: dict[str, list[str]] = {}
-        for tag in sorted(meanings, key=lambda tag: tag not in self.sent):
-            tags.setdefault(meanings[tag], []).append(tag)
-        if len(tags) == 1:
-            return next(iter(tags))
-        return "<br>".join(f"*{join_tags(of_tags)}*: {meaning}" for meaning, of_tags in tags.items())
+def _names(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for inner in node:
+            yield from _names(inner)
+    if not isinstance(node, dict):
+        return
+    if "in" in node and isinstance(node.get("name"), str):  # a parameter, or the header of a key
+        yield node["name"]
+    for key, inner in node.items():
+        if key in ("properties", "headers"):
+            yield from inner
+            for schema in inner.values():
+                yield from _names(schema)
+        elif key not in ("example", "examples", "default"):
+            yield from _names(inner)
 
 
-def join_tags(tags: list[str]) -> str:
-    """Return the text of a cell with these tags."""
-    return "every call" if len(tags) >= EVERY else ", ".join(tags)
-
-
-class Description:
-    """The names in an OpenAPI description."""
-
-    def __init__(self, description: dict[str, Any]) -> None:
-        self._components = description["components"]
-        self.fields: dict[str, Name] = {}
-        self.headers: dict[str, Name] = {}
-        for scheme in self._components["securitySchemes"].values():
-            name = self.headers.setdefault(scheme["name"] if scheme["type"] == "apiKey" else "Authorization", Name())
-            name.sent.append("every call")
-            name.meanings["every call"] = first_sentence(scheme)
-        for path in description["paths"].values():
-            for operation in path.values():
-                self._read(operation, operation["tags"][0])
-
-    def every_property(self) -> set[str]:
-        """Return the properties of every schema, whether a call uses it or not."""
-        return {
-            name
-            for schema in self._components["schemas"].values()
-            for name, *_ in self._properties(schema, "", followed=set())
-        }
-
-    def _read(self, operation: dict[str, Any], tag: str) -> None:
-        for parameter in map(self._resolve, operation.get("parameters", ())):
-            names = self.headers if parameter["in"] == "header" else self.fields
-            self._add(names, parameter["name"], "sent", tag, first_sentence(parameter), "")
-        self._read_content(self._resolve(operation.get("requestBody", {})), "sent", tag)
-        for response in map(self._resolve, operation["responses"].values()):
-            for name, header in response.get("headers", {}).items():
-                self._add(self.headers, name, "answered", tag, first_sentence(self._resolve(header)), "")
-            self._read_content(response, "answered", tag)
-
-    def _read_content(self, message: dict[str, Any], direction: str, tag: str) -> None:
-        for content in message.get("content", {}).values():
-            for schema in (content.get("schema", {}), content.get("x-itemSchema", {})):  # of JSON, of a line of NDJSON
-                for name, meaning, holder in self._properties(schema, "", followed=set()):
-                    self._add(self.fields, name, direction, tag, meaning, holder)
-
-    def _add(self, names: dict[str, Name], name: str, direction: str, tag: str, meaning: str, holder: str) -> None:
-        entry = names.setdefault(name, Name())
-        tags = entry.sent if direction == "sent" else entry.answered
-        if tag not in tags:
-            tags.append(tag)
-        if meaning:
-            entry.meanings.setdefault(tag, meaning)
-        elif holder:
-            entry.holders.setdefault(tag, holder)
-
-    def _properties(self, node: Any, holder: str, *, followed: set[str]) -> Iterator[tuple[str, str, str]]:
-        """Yield each property in a schema with its meaning, and what the object is that holds it."""
-        if isinstance(node, list):
-            for inner in node:
-                yield from self._properties(inner, holder, followed=followed)
-        if not isinstance(node, dict):
-            return
-        holder = first_sentence(node) or holder
-        if (reference := node.get("$ref")) is not None and reference not in followed:
-            followed.add(reference)
-            yield from self._properties(self._resolve(node), holder, followed=followed)
-        for key, inner in node.items():
-            if key == "properties":
-                for name, schema in inner.items():
-                    yield name, self._meaning(schema), holder
-                    yield from self._properties(schema, holder, followed=followed)
-            elif key not in ("example", "examples", "default"):
-                yield from self._properties(inner, holder, followed=followed)
-
-    def _meaning(self, schema: Any) -> str:
-        if not isinstance(schema, dict):
-            return ""
-        values = [f"`{value}`" for value in schema.get("enum", ())]
-        one_of = f"One of {', '.join(values)}." if values else ""
-        return first_sentence(schema) or first_sentence(self._resolve(schema)) or one_of
-
-    def _resolve(self, node: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in node:
-            _, kind, name = node["$ref"].removeprefix("#/").split("/")
-            node = self._components[kind][name]
-        return node
-
-
-def first_sentence(described: dict[str, Any]) -> str:
-    """Return the first sentence that describes the field itself, not its absence; empty without a description."""
-    text = " ".join(str(described.get("description", "")).split())
-    sentences = re.split(r"(?<=[.!?]) (?=[A-Z0-9`\"])", text)
-    return next((sentence for sentence in sentences if not sentence.startswith("Left out")), "")
-
-
-def page(description: dict[str, Any]) -> str:
+def page() -> str:
     """Return the text of docs/reference/names.md."""
-    described = Description(description)
-    names = described.fields | described.headers
     text = [BEGIN]
     for path, sections in EXPLAINED.items():
         explaining = Page(f"docs/{path}")
         title = explaining.text.partition("\n")[0].lstrip("# ")
-        text += [f"## {title}\n", "| name | sent to | answered by | means | explained in |", "|---|---|---|---|---|"]
-        for anchor, words in sections.items():
+        text += [f"## {title}\n", "| section | names |", "|---|---|"]
+        for anchor, names in sections.items():
             heading = explaining.sections.get(anchor, anchor).partition("\n")[0].lstrip("# ")
-            for word in words.split():
-                name = names.get(word, Name())
-                meaning = name.means().replace("|", "\\|")
-                cells = (
-                    f"`{word}`",
-                    join_tags(name.sent),
-                    join_tags(name.answered),
-                    meaning,
-                    f"[{heading}]({relpath(path, FILE.parent.name)}#{anchor})",
-                )
-                text.append("".join(f"| {cell} " if cell else "| " for cell in cells) + "|")
+            cells = " ".join(f"`{name}`" for name in names.split())
+            text.append(f"| [{heading}]({relpath(path, FILE.parent.name)}#{anchor}) | {cells} |")
         text.append("")
     return "\n".join(text)
