@@ -1,7 +1,7 @@
 """Answers while some rows are missing: a certificate for the whole collection, and the share that answered.
 
 The answer itself does not change: it is that of a smaller collection. Its certificate becomes the distance from the
-answer over all rows, which `docs/operate/certificate-parts.md` derives under "A part that does not answer".
+answer over all rows. `docs/operate/certificate-proofs.md` shows the bounds under "A part that does not answer".
 """
 
 from __future__ import annotations
