@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     demo: Annotated[Names, START] = Field(
         (),
         description="demo collections to load, separated by commas: library, videos, python, unicode. Calls to them "
-        "get a 503 [until they are loaded](../operate/lifecycle.md#demo-collections)",
+        "get a 503 [until they are loaded](../operate/operating.md#demo-collections)",
     )
     encoder: Annotated[str, START] = Field(
         "all-MiniLM-L6-v2",
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="seconds for which `/readyz` fails before a service that got SIGTERM "
-        "[stops](../operate/lifecycle.md#stop)",
+        "[stops](../operate/operating.md#stop)",
     )
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "trusted_proxies", "demo", mode="before")

@@ -88,7 +88,6 @@ EXPLAINED = {
         "requests-at-once": "requests_at_once",
         "headers": "Authorization X-API-Key X-Request-ID Retry-After WWW-Authenticate",
     },
-    "operate/lifecycle.md": {"liveness-and-readiness": "loading failed"},
     "guide/encoding.md": {
         "encode-texts": "texts model purpose embeddings token_counts tokens text start end",
         "many-texts": "embedding index token_count encoded",
@@ -126,6 +125,7 @@ EXPLAINED = {
         "use-a-trained-model": "picture source source_attention probability open training models",
     },
     "operate/operating.md": {
+        "liveness-and-readiness": "loading failed",
         "shard-servers-and-what-they-hold": "shards copies ranges whole unheld servers machine leaving coming lag"
         " trouble",
         "the-log": "threshold_ms requests at route stages_ms request_id",

@@ -44,7 +44,7 @@ def test_the_unit_sets_settings_of_the_service() -> None:
 def test_systemd_waits_for_the_service_to_stop() -> None:
     match = re.search(r"^TimeoutStopSec=(\d+)$", SERVE, re.MULTILINE)
     assert match is not None
-    # docs/operate/lifecycle.md: the service exits within nine seconds.
+    # docs/operate/operating.md: the service exits within nine seconds.
     assert int(match[1]) > 9 + Settings().drain_seconds
 
 
