@@ -82,7 +82,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -171,7 +171,7 @@ test-long: test-browser test-alone
 
 # The folders that have all tests of a mark.
 test-browser: FOLDER := tests/browser
-cluster: FOLDER := tests/service/cluster
+cluster cluster-end-to-end: FOLDER := tests/service/cluster
 
 test-browser: $(if $(T)$(K),install,$(VENV)/.compiled) $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
@@ -183,9 +183,12 @@ test-alone: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS
 test-lowest test-newest: test-%:
 	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
-# A few tests for each other program that a service works with: PostgreSQL, Ray, TypeScript, containers, bare environments.
-test-end-to-end: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed $(CLUSTER)/.installed
+# A few tests for each other program that a service works with: PostgreSQL, TypeScript, containers, bare environments.
+test-end-to-end: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(LANDING)) and not ($(CLUSTERED) or $(NIGHTLY))' $(NONE_IS_FINE)
+
+# The same for Ray.
+cluster-end-to-end: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(LANDING)) and ($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # With PostgreSQL, and Ray in several processes.
