@@ -187,7 +187,7 @@ test-lowest test-newest: test-%:
 test-end-to-end: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(LANDING)) and not ($(CLUSTERED) or $(NIGHTLY))' $(NONE_IS_FINE)
 
-# The same for Ray.
+# A few tests of a Ray cluster.
 cluster-end-to-end: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(LANDING)) and ($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
