@@ -23,7 +23,7 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
     scan        one reading of all codes in every core: thresholds, candidates, sums
     rescoring   candidates again from float32 originals, the head with its ties, sums by document: `candidates.py`
     softmax     from similarities to a distribution; known rows mixed with the sums of the tail: `mixture.py`
-    bounds      every proof: rounding, quantisation, weights, the blended value: `certificate.py`
+    bounds      every proof: rounding, quantisation, weights, the blended value: `weights.py`
     shards      one protocol for rows in memory, without codes, beside a bias, or on other machines: `shard.py`
 
 `limits.py` has the sizes of blocks and scans, which a memory takes and its views carry.
@@ -34,9 +34,8 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 from __future__ import annotations
 
 from attention.kernels import limit_workers, prepare, use_numpy_until_ready
-from attention.lookup.answer import Answer, Sweep
+from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
-from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null

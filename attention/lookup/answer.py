@@ -15,7 +15,6 @@ import numpy as np
 
 from attention.arrays import F64, I64, Index
 from attention.kernels import kernels
-from attention.lookup.bounds.certificate import Certificate
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQueries
 from attention.lookup.rescoring.ranking import (
@@ -27,6 +26,35 @@ from attention.lookup.rescoring.ranking import (
 )
 from attention.lookup.softmax.evidence import Evidence, Verdict
 from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A proven bound on the distance between the returned answer and the true one.
+
+    w and ŵ are the true and the returned weights, o and ô the true and the returned output (weighted sum of values).
+
+    Attributes:
+        method: "exact" if every similarity is computed in float64 over the stored float32; "quantised" if most come
+            from a scan of 8-bit codes.
+        total_variation: an upper bound of ½·Σ|w − ŵ| over every document and the null key. If documents have several
+            keys, over the documents of the answer, all others together, and the null key.
+        output_error: an upper bound of ‖o − ô‖₂; None if no output was requested.
+    """
+
+    method: str
+    total_variation: float
+    output_error: float | None
+
+    def error(self, value_norm: float) -> float:
+        """Return the error bound as one number, which a question's `max_error` limits.
+
+        It is the larger of two numbers: the total variation, and the output's error divided by the largest ‖v‖.
+
+        Args:
+            value_norm: the largest length ‖v‖ of a value.
+        """
+        return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
 
 
 @dataclass(frozen=True, eq=False)

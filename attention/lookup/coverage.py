@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup.answer import Answer
-from attention.lookup.bounds.certificate import Certificate
+from attention.lookup.answer import Answer, Certificate
 from attention.lookup.bounds.missing_rows import MissingRows
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, similarity_slack
 from attention.lookup.codes.summary import KeySummary

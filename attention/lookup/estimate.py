@@ -15,10 +15,16 @@ import numpy as np
 
 from attention.arrays import F64, I64
 from attention.kernels import kernels
-from attention.lookup.bounds.certificate import TIGHT, total_variation
 from attention.lookup.bounds.output import bound_quantised_output
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, Slack
-from attention.lookup.bounds.weights import bound_exact_documents, bound_quantisation, bound_rounding, tail_variation
+from attention.lookup.bounds.weights import (
+    TIGHT,
+    bound_exact_documents,
+    bound_quantisation,
+    bound_rounding,
+    tail_variation,
+    total_variation,
+)
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.limits import ScanWidth
 from attention.lookup.question import Auto, Question

@@ -14,11 +14,10 @@ import numpy as np
 
 from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
-from attention.lookup.answer import Answer, Sweep, build_answer, build_sweep, select_head
-from attention.lookup.bounds.certificate import Certificate, total_variation
+from attention.lookup.answer import Answer, Certificate, Sweep, build_answer, build_sweep, select_head
 from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
-from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties
+from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties, total_variation
 from attention.lookup.memory.view import AnyMask, AnyView
 from attention.lookup.question import Auto, Question, group_by_mask, mask_forbidden
 from attention.lookup.shards import Shard, open_shard
@@ -76,7 +75,7 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
         lambda positions: shard.numbers(shard.rows[positions]),
         document_similarities,
         map(weigh, temperatures),
-        documents=_document_count(shard),
+        documents=shard.keys if shard.grouping is None else len(shard.grouping.numbers),
         keys=shard.keys,
         grouping=shard.grouping,
         order=shard.row_order,
@@ -152,10 +151,6 @@ class Weighting:
         return restore_evidence(self.distribution.evidence, null, self.temperature, self.peak)
 
 
-def _document_count(shard: Shard) -> int:
-    return shard.keys if shard.grouping is None else len(shard.grouping.numbers)
-
-
 def _answer_batch(shard: Shard, questions: Sequence[Question]) -> Iterator[Answer]:
     biases = shard.read_biases(questions)
     similarities = shard.read_similarities(questions, biases)
@@ -182,10 +177,12 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
 
 
 def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
+    in_logits, documents = weighting.in_logits, shard.keys
     variation = bound_variation(shard, weighting)
     error = None if output is None else bound_exact_output(variation, shard.facts.value_norm, shard.term_count)
     document_weighting = weighting
     if shard.grouping is not None:
+        documents = len(shard.grouping.numbers)
         similarities = shard.recompute(weighting.question, weighting.similarities)
         question = replace(weighting.question, temperature=weighting.temperature)
         document_weighting = Weighting.of(question, similarities, weighting.biases)
@@ -197,16 +194,16 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
         weighting.distribution.evidence,
         grouping=shard.grouping,
         order=shard.row_order,
-        compute_similarities=document_weighting.similarities.__getitem__ if weighting.in_logits else None,
-        biased=weighting.biases is not None and not weighting.in_logits,
+        compute_similarities=document_weighting.similarities.__getitem__ if in_logits else None,
+        biased=weighting.biases is not None and not in_logits,
     )
-    if weighting.in_logits:
+    if in_logits:
         logits = head.logits + document_weighting.peak / weighting.temperature
         head = head._replace(logits=logits, evidence=weighting.evidence)
     return build_answer(
         head,
         Certificate(METHOD, variation, error),
-        documents=_document_count(shard),
+        documents=documents,
         keys=shard.keys,
         output=output,
     )

@@ -180,8 +180,9 @@ def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequ
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     for question in questions:
         question.check(view)
+    questions = mask_forbidden(questions)
     with pin_kernels():
-        return _answers(view, mask_forbidden(questions))
+        return _answers(view, questions)
 
 
 def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:

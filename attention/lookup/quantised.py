@@ -8,8 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from attention.lookup.answer import Answer, build_answer, select_head, select_heads
-from attention.lookup.bounds.certificate import Certificate
+from attention.lookup.answer import Answer, Certificate, build_answer, select_head, select_heads
 from attention.lookup.bounds.weights import least_variation
 from attention.lookup.estimate import (
     OutputEstimate,

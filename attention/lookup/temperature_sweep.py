@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.arrays import F64
-from attention.lookup.answer import Answer, Sweep, build_sweep
-from attention.lookup.bounds.certificate import Certificate
+from attention.lookup.answer import Answer, Certificate, Sweep, build_sweep
 from attention.lookup.bounds.similarities import QuantisationError
 from attention.lookup.estimate import bound_weights, mix_coldest, request_scan, scan_and_look_up
 from attention.lookup.memory.view import AnyView

@@ -8,6 +8,7 @@ content and its own number. It detects content that the disk changed or moved to
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +27,21 @@ def id_hash(identity: str) -> int:
     return _checksum(_bytes(identity))
 
 
-def document_checksum(
-    row: int,
-    collection: int,
-    identity: str,
-    key: str | None,
-    value: str,
-    metadata: str,
-    keys: int,
-    expires: int | None = None,
-) -> int:
-    """Return the checksum of a row of the table `documents`."""
-    numbers = b"%d %d %d" % (row, collection, keys)
-    if expires is not None:
-        numbers += b" %d" % expires
-    text = _NONE if key is None else _bytes(key)
-    return _checksum(_SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
+DocumentRow = tuple[int, int, str, str | None, str, str, int, int | None]
+"""A row of the table `documents`: row, collection, id, key, value, metadata, the number of keys, and the expiry."""
+
+
+def document_checksums(rows: Sequence[DocumentRow]) -> list[int]:
+    """Return the checksum of each row of the table `documents`."""
+    checksums = []
+    for row, collection, identity, key, value, metadata, keys, expires in rows:
+        numbers = b"%d %d %d" % (row, collection, keys)
+        if expires is not None:
+            numbers += b" %d" % expires
+        text = _NONE if key is None else _bytes(key)
+        content = _SEPARATOR.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata)))
+        checksums.append(_checksum(content))
+    return checksums
 
 
 def vectors_checksum(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, NewType, TypeAlias
 
 import numpy as np
@@ -87,7 +88,7 @@ class CollectionRecord:
         """Return whether some of its documents may have expired at `now`, in microseconds of Unix time."""
         return self.first_expiry is not None and self.first_expiry <= now
 
-    @property
+    @cached_property
     def attendable(self) -> int:
         """The number of documents with a key."""
         return self.documents - self.keyless

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from service.storage.checksums import (
     alias_checksum,
-    document_checksum,
+    document_checksums,
     feedback_checksum,
     measurements_checksum,
     settings_checksum,
@@ -262,15 +262,21 @@ class StoredVectors(NamedTuple):
     value: bytes | None
 
 
-def texts_of(row: tuple[Any, ...]) -> StoredDocument:
-    """Decode a row of TEXT_COLUMNS; raises DocumentDamaged."""
-    number, collection, identity, key, value, metadata, keys, expires, checksum = row
-    if document_checksum(number, collection, identity, key, value, metadata, keys, expires) != checksum:
-        raise DocumentDamaged(number, identity, vectors=False)
-    marked = value.startswith(SENT)
-    text = value[len(SENT) :] if marked else value
-    value_sent = marked or not _is_key_text(text, key)
-    return StoredDocument(number, identity, key, JSONText(text), JSONText(metadata), keys, value_sent, expires)
+def texts_of(rows: Iterable[tuple[Any, ...]]) -> list[StoredDocument]:
+    """Decode rows of TEXT_COLUMNS, all checksums in one call; raises DocumentDamaged for the first damaged one."""
+    rows = list(rows)
+    documents = []
+    for row, checksum in zip(rows, document_checksums([row[:-1] for row in rows]), strict=True):
+        number, _, identity, key, value, metadata, keys, expires, stored = row
+        if checksum != stored:
+            raise DocumentDamaged(number, identity, vectors=False)
+        marked = value.startswith(SENT)
+        text = value[len(SENT) :] if marked else value
+        value_sent = marked or not _is_key_text(text, key)
+        documents.append(
+            StoredDocument(number, identity, key, JSONText(text), JSONText(metadata), keys, value_sent, expires)
+        )
+    return documents
 
 
 def _is_key_text(value: str, key: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,48 @@ import numpy as np
 from attention.arrays import F64
 from attention.kernels import Totals
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, Slack
+from attention.lookup.softmax.distribution import SUPPORT, Distribution
 from attention.lookup.softmax.mixture import Mixture
+
+TIGHT = 1e-6
+"""A bound of at most this needs no second, sharper one."""
+
+
+def total_variation(
+    distribution: Distribution | Mixture,
+    normaliser: str,
+    similarities: F64,
+    best: float,
+    slack: Slack,
+    documents: int,
+    alike: Callable[[], bool],
+) -> float:
+    """Bound the total variation between true and computed weights that rounding in float64 causes.
+
+    The bound takes every row's similarity as computed in float64; `tail_variation` bounds what 8-bit codes add.
+
+    Args:
+        distribution: the computed weights.
+        normaliser: softmax, sparsemax, entmax15 or one_hot.
+        similarities: float64[n], of the rows with a float64 similarity; the best of all rows is among them.
+        best: the largest similarity; unused if n is 0.
+        slack: a bound on the errors of the similarities.
+        documents: the number of rows that pass the mask.
+        alike: returns whether all rows that tie for the best are copies of one vector; called only if it matters.
+    """
+    if not similarities.size:
+        return 0.0
+    temperature, null = distribution.evidence.temperature, distribution.evidence.null_similarity
+    # At T = 0 and for one_hot only the best rows have weight: the question is whether they are truly the best.
+    cold = temperature == 0 or normaliser == "one_hot"
+    if normaliser in SUPPORT and not cold:
+        return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
+    bound = 1.0 if cold else bound_rounding(slack, best, temperature, distribution.mean_gap, documents)
+    # The second bound calls `alike`, which may read rows, so a first bound that is tight is enough.
+    if bound > TIGHT:
+        separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
+        bound = min(bound, separated)
+    return bound
 
 
 def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:

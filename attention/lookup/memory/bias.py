@@ -120,7 +120,7 @@ class Bias:
             indices: int64[m], the rows, in any order.
         """
         gathered = np.zeros(len(indices))
-        for index, tile in rows.iterate_tiles(indices):
+        for index, tile in rows.split_tiles(indices):
             addends = self._of(tile)
             if addends is not None:
                 gathered[index] = addends

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Index
-from attention.lookup.memory.blocks import read_ahead
+from attention.lookup.memory.blocks import Block, read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 
@@ -52,14 +52,14 @@ class Tile:
 
         Only these rows are compared with their checksums.
         """
-        return self.segment.load_keys(self.rows)
+        return self.segment.block.read_keys(self.rows)[: self.segment.count]
 
     def load_values(self) -> F32:
         """Return float32[count, d_v], the values of the whole segment, of which only the tile's rows may be used.
 
         Only these rows are compared with their checksums.
         """
-        return self.segment.load_values(self.rows)
+        return self.segment.block.read_values(self.rows)[: self.segment.count]
 
     def keys(self) -> F64:
         """Return float64[r, d], the keys of the tile's r rows."""
@@ -115,41 +115,42 @@ class RowIndices:
             tile = self.tiles[tile_indices[first]]
             yield slice(first, last), tile.select(indices[first:last] - tile.start)
 
-    def iterate_tiles(self, indices: Index) -> Iterator[tuple[slice | Index, Tile]]:
-        """Yield the rows at some indices, grouped into tiles (rows of one block), each with its positions in `indices`.
+    def split_tiles(self, indices: Index) -> list[tuple[slice | Index, Tile]]:
+        """Return the rows at some indices, split into tiles (rows of one block), each with its positions in `indices`.
 
         Args:
             indices: int64[m], in any order.
         """
         if len(self.tiles) == 1:
-            yield slice(0, len(indices)), self.tiles[0].select(indices - self.tiles[0].start)
-            return
+            return [(slice(0, len(indices)), self.tiles[0].select(indices - self.tiles[0].start))]
         tile_indices = np.searchsorted(self._starts, indices, side="right") - 1
         order = np.argsort(tile_indices, kind="stable")
         ends = np.flatnonzero(np.diff(tile_indices[order], append=len(self.tiles))) + 1
+        split = list[tuple[slice | Index, Tile]]()
         for first, last in pairwise([0, *ends.tolist()]):
             index = order[first:last]
             tile = self.tiles[tile_indices[index[0]]]
-            yield index, tile.select(indices[index] - tile.start)
+            split.append((index, tile.select(indices[index] - tile.start)))
+        return split
 
     def prefetch_keys(self, indices: Index) -> None:
         """Ask the operating system to read the keys of the rows at `indices` (in any order) from files into memory."""
         if len(indices):
-            for _, tile in self.iterate_tiles(indices):
+            for _, tile in self.split_tiles(indices):
                 tile.prefetch_keys()
 
     def numbers(self, indices: Index) -> I64:
         """Return int64[m], the permanent row numbers of the rows at `indices`, which may be in any order."""
-        return self._gather(indices, lambda segment: segment.numbers)
+        return self._gather(indices, lambda block: block.numbers)
 
     def owners(self, indices: Index) -> I64:
         """Return int64[m], the document of each of the rows at `indices`, which may be in any order."""
-        return self._gather(indices, lambda segment: segment.owners)
+        return self._gather(indices, lambda block: block.owners)
 
-    def _gather(self, indices: Index, column: Callable[[Segment], I64]) -> I64:
+    def _gather(self, indices: Index, column: Callable[[Block], I64]) -> I64:
         gathered = np.empty(len(indices), dtype=np.int64)
-        for index, tile in self.iterate_tiles(indices):
-            gathered[index] = column(tile.segment)[tile.rows]
+        for index, tile in self.split_tiles(indices):
+            gathered[index] = column(tile.segment.block)[tile.rows]
         return gathered
 
 

@@ -55,9 +55,9 @@ def compute_all_similarities(
             part[:] = [gaussian_similarities(vector, keys) for vector in vectors]
             return
         # Products of many rows in blocks are fast, but the order of a sum depends on the place of its row in a block.
-        products = np.empty(part.shape)
-        running.all_products(tile.load_keys(), tile.indices, vectors, products)
-        part[:] = scale_products(similarity, products, lengths, tile.norms, vectors.shape[1])
+        products, positions, norms = np.empty(part.shape), tile.indices, tile.norms
+        running.all_products(tile.load_keys(), positions, vectors, products)
+        part[:] = scale_products(similarity, products, lengths, norms, vectors.shape[1])
 
     _map_tiles(read, tiles)
     return similarities
@@ -102,20 +102,22 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
     similarities = np.empty(len(indices))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
-    def look_up(tile: Tile, tile_queries: I64) -> F64:
-        if similarity == "gaussian":
-            return gaussian_similarities(vectors[tile_queries], tile.keys())
-        # Each pair by itself, in one order, so that copies of a row tie to the last bit.
-        products = running.row_products(tile.load_keys(), tile.indices, vectors, tile_queries)
-        return scale_products(similarity, products, lengths[tile_queries], tile.norms, vectors.shape[1])
-
     if rows.beyond_memory and len(indices) <= MAX_PREFETCHED_ROWS:
         rows.prefetch_keys(indices)
 
     def look_up_part(first: int, last: int) -> None:
         part = slice(first, last)
-        for index, tile in rows.iterate_tiles(indices[part]):
-            similarities[part][index] = look_up(tile, queries[part][index])
+        for index, tile in rows.split_tiles(indices[part]):
+            tile_queries = queries[part][index]
+            if similarity == "gaussian":
+                similarities[part][index] = gaussian_similarities(vectors[tile_queries], tile.keys())
+                continue
+            positions, norms = tile.indices, tile.norms
+            # Each pair by itself, in one order, so that copies of a row tie to the last bit.
+            products = running.row_products(tile.load_keys(), positions, vectors, tile_queries)
+            similarities[part][index] = scale_products(
+                similarity, products, lengths[tile_queries], norms, vectors.shape[1]
+            )
 
     run_in_parallel(look_up_part, len(indices), LISTED_PER_LOOKUP * len(indices))
     return similarities
@@ -134,11 +136,11 @@ def add_rows(rows: RowIndices, indices: I64, queries: I64, weights: F64, outputs
     running = kernels()
 
     if rows.beyond_memory and len(indices) <= MAX_PREFETCHED_ROWS:
-        for _, tile in rows.iterate_tiles(indices):
+        for _, tile in rows.split_tiles(indices):
             tile.prefetch_values()
 
     def add_part(part: slice) -> None:
-        for index, tile in rows.iterate_tiles(indices[part]):
+        for index, tile in rows.split_tiles(indices[part]):
             running.add_rows(tile.load_values(), tile.indices, queries[part][index], weights[part][index], outputs)
 
     if len(indices) <= SINGLE_THREAD_ROWS:

@@ -17,7 +17,7 @@ from attention.lookup.codes.quantisation import QueryCodes, code_queries
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.rows import document_ranges, expand_ranges
 from attention.lookup.memory.statistics import BlockStatistics, sum_row_residuals
-from attention.lookup.memory.tiles import PassingRows, all_rows, are_copies
+from attention.lookup.memory.tiles import PassingRows, RowIndices, all_rows, are_copies
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
 from attention.lookup.rescoring.candidates import Candidates, count_heavy
@@ -114,8 +114,8 @@ class StoredRows:
         similarities = compute_all_similarities(similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
         if passing.n:
             for row, question, addends in zip(similarities, questions, biases, strict=True):
-                rounding, k = similarity_slack(similarity, question.vector, self.facts.key_norm), max(question.cap, 1)
-                temperature = question.temperature
+                temperature, k = question.temperature, max(question.cap, 1)
+                rounding = similarity_slack(similarity, question.vector, self.facts.key_norm)
                 if addends is None or not temperature:
                     error = rounding.at(float(row.max()))
                     refine_similarities(passing, similarity, question.vector, row, k, error)
@@ -172,12 +172,15 @@ class LocalShard(StoredRows):
     ) -> None:
         super().__init__(view, mask, facts)
         self._bias = bias
-        self._rows = all_rows(view)
         self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys
         if self.facts.several:
             self.documents = view.documents if mask is None else mask.documents
+
+    @cached_property
+    def _rows(self) -> RowIndices:
+        return all_rows(self._view)
 
     @property
     def room(self) -> int:
@@ -332,7 +335,7 @@ class LocalShard(StoredRows):
         Args:
             rows: int64[m], indices of rows in the view.
         """
-        sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.iterate_tiles(rows)]
+        sums = [sum_row_residuals(tile.load_values(), tile.indices) for _, tile in self._rows.split_tiles(rows)]
         return Residuals(len(rows), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, rows: I64, queries: I64) -> F64:

@@ -52,6 +52,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     # Not through BLAS, whose threads would wait for a busy core.
     mean_gap = -float(np.einsum("i,i", masses, logits)) / mass
     null_logit = -np.inf if null is None else null.logit(best, temperature)
+    null_level = None if null is None else null.level(temperature)
     # A quotient of masses would be ∞/∞ if the null key is far above the documents.
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
@@ -62,7 +63,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     evidence = Evidence(
         temperature=temperature,
         null_weight=null_weight,
-        null_similarity=None if null is None else null.level(temperature),
+        null_similarity=null_level,
         log_partition=log_partition,
         entropy=entropy,
         effective_documents=float(np.exp(entropy)),

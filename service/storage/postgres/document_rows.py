@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.checksums import document_checksum, id_hash
+from service.storage.checksums import document_checksums, id_hash
 from service.storage.postgres.statements import Expression, digest, field_entry, fold_case, numbers
 from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
@@ -43,14 +43,18 @@ def insert(
     """
     offsets = np.cumsum([0, *(max(count, 1) for count in keys)], dtype=np.int64)
     rows = (first + offsets[:-1]).tolist()
+    contents = [
+        (document.id, document.key, document.value, document.metadata, n, document.expires)
+        for document, n in zip(documents, keys, strict=True)
+    ]
+    checksums = document_checksums([(row, collection, *content) for row, content in zip(rows, contents, strict=True)])
     with connection.cursor() as cursor:
         with cursor.copy(_DOCUMENTS) as copy:
             copy.set_types(_DOCUMENT_TYPES)
-            for row, document, n in zip(rows, documents, keys, strict=True):
-                content = document.id, document.key, document.value, document.metadata, n, document.expires
-                hashes = id_hash(document.id), document_checksum(row, collection, *content)
-                folds = fold_case(document.id), fold_case(document.key)
-                copy.write_row((collection, row, *content, *hashes, *folds, version))
+            for row, content, checksum in zip(rows, contents, checksums, strict=True):
+                identity, key = content[:2]
+                hashes = id_hash(identity), checksum
+                copy.write_row((collection, row, *content, *hashes, fold_case(identity), fold_case(key), version))
         names = {digest(field.field): field.field for document in documents for field in document.fields}
         if names:
             with cursor.copy(_FIELDS) as copy:

@@ -166,7 +166,7 @@ def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
             fields[entry[-1]].add(entry)
         for *row, stored_hash, folded_id, folded_key, indexed in batch:
             try:
-                texts = texts_of(tuple(row))
+                (texts,) = texts_of([tuple(row)])
             except DocumentDamaged as error:
                 yield str(error)
                 continue

@@ -319,7 +319,7 @@ class Reader:
             collection,
             numbers(rows),
         )
-        texts_by_row = {texts.row: texts for texts in map(texts_of, rows_read)}
+        texts_by_row = {texts.row: texts for texts in texts_of(rows_read)}
         return [self._pick(collection, texts_by_row, row) for row in numbers(rows)]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
@@ -452,7 +452,7 @@ class Reader:
         damaged = []
         for row in rows:
             try:
-                texts_of(row)
+                texts_of([row])
             except DocumentDamaged as error:
                 damaged.append((row[1], error))
         return ((rows[-1][1], rows[-1][0]) if rows else None), damaged
@@ -503,7 +503,7 @@ class Reader:
         )
         with nullcontext() if self.visibility.joined(condition) is None else work_memory(self._connection):
             rows = self._all(statement, collection, *where.parameters, limit)
-        return [texts_of(row) for row in rows]
+        return texts_of(rows)
 
     def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""

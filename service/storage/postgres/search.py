@@ -103,7 +103,7 @@ class Search:
             f"SELECT {TEXT_COLUMNS} FROM softkv.documents WHERE collection = %s AND id = ANY(%s) AND {self._living}"
         )
         cursor = self._connection.execute(statement, (self._collection, ids))
-        texts_by_id = {texts.id: texts for texts in map(texts_of, cursor)}
+        texts_by_id = {texts.id: texts for texts in texts_of(cursor)}
         for identity in ids:
             if identity not in texts_by_id:
                 raise DocumentDamaged(None, identity, vectors=False)

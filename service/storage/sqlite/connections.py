@@ -25,13 +25,14 @@ def translate_errors(path: Path) -> Iterator[None]:
     """Raise a StorageError for every error of SQLite about the file at `path`."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise _translate(error, path) from error
-    except UnicodeDecodeError as error:  # SQLite quotes the damaged text in a message that Python cannot decode
-        raise DatabaseDamaged(path, "a text in it is not UTF-8") from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise translate(error, path) from error
 
 
-def _translate(error: sqlite3.Error, path: Path) -> StorageError:
+def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> StorageError:
+    """Return the StorageError for an error of SQLite about the file at `path`."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes the damaged text in a message that Python cannot decode
+        return DatabaseDamaged(path, "a text in it is not UTF-8")
     # The low byte is the family of the error code; callers cannot act on the rest.
     family = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):

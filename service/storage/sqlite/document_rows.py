@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.storage.checksums import document_checksum, id_hash
+from service.storage.checksums import document_checksums, id_hash
 from service.storage.errors import DocumentDamaged
 from service.storage.records import ExpiredCounts, ExpiryRows, RowNumbers
 from service.storage.serialisation import DocumentTexts, texts_of
@@ -35,7 +35,7 @@ def insert(
     connection.executemany(
         'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, expires, id_hash, checksum)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_row(row, collection, text, n) for row, text, n in zip(rows, documents, keys, strict=True)),
+        _rows(rows, collection, documents, keys),
     )
     connection.executemany(
         'INSERT INTO fields (collection, field, element, kind, value, "row") VALUES (?, ?, ?, ?, ?, ?)',
@@ -164,15 +164,21 @@ def _any_damaged(connection: Connection, numbers: str) -> bool:
         for row in connection.execute(
             f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,)
         ):
-            texts_of(row)
+            texts_of([row])
     except DocumentDamaged:
         return True
     return False
 
 
-def _row(row: int, collection: int, document: DocumentTexts, keys: int) -> tuple[Any, ...]:
-    content = row, collection, document.id, document.key, document.value, document.metadata, keys, document.expires
-    return (*content, id_hash(document.id), document_checksum(*content))
+def _rows(
+    rows: Sequence[int], collection: int, documents: Sequence[DocumentTexts], keys: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    contents = [
+        (row, collection, document.id, document.key, document.value, document.metadata, n, document.expires)
+        for row, document, n in zip(rows, documents, keys, strict=True)
+    ]
+    checksums = document_checksums(contents)
+    return [(*content, id_hash(content[2]), checksum) for content, checksum in zip(contents, checksums, strict=True)]
 
 
 def _next_row(connection: Connection) -> int:

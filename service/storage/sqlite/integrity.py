@@ -135,7 +135,7 @@ def _documents(connection: Connection) -> Iterator[str]:
             fields[row].add(tuple(entry))
         for *row, stored_hash in batch:
             try:
-                texts = texts_of(tuple(row))
+                (texts,) = texts_of([tuple(row)])
             except DocumentDamaged as error:
                 yield str(error)
                 continue

@@ -205,8 +205,8 @@ class Reader:
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
-        cursor = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows)))
-        texts_by_row = {texts.row: texts for texts in map(texts_of, cursor)}
+        stored = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows))).fetchall()
+        texts_by_row = {texts.row: texts for texts in texts_of(stored)}
         return [_pick(texts_by_row, row) for row in np.asarray(rows).tolist()]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
@@ -327,7 +327,7 @@ class Reader:
         damaged = []
         for row in rows:
             try:
-                texts_of(row)
+                texts_of([row])
             except DocumentDamaged as error:
                 damaged.append((row[1], error))
         return ((rows[-1][0],) if rows else None), damaged
@@ -450,7 +450,7 @@ class Reader:
             f"{_TEXTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
             (collection, *where.parameters, limit),
         )
-        return [texts_of(row) for row in rows]
+        return texts_of(rows)
 
 
 def _and(left: Expression, right: Expression) -> Expression:

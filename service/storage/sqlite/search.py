@@ -103,7 +103,7 @@ class Search:
             f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
             (self._collection, json.dumps([identity for identity in ids if is_utf8(identity)])),
         )
-        texts_by_id = {texts.id: texts for texts in (texts_of(row) for row in cursor)}
+        texts_by_id = {texts.id: texts for texts in texts_of(cursor)}
         for identity in ids:
             if identity not in texts_by_id:
                 raise DocumentDamaged(None, identity, vectors=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -22,7 +23,7 @@ from service.storage.interface import DiskUsage, UncleanShutdown
 from service.storage.records import CollectionSettings, EncoderMeasurements, SearchRow, WriteRequest
 from service.storage.serialisation import DocumentTexts, measurements_of, refuse_repeated
 from service.storage.sqlite import document_rows
-from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate_errors
+from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate, translate_errors
 from service.storage.sqlite.integrity import BackgroundPageCheck, find_damage
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.recovery import ShutdownProbe, log_path, mark_closed, mark_open
@@ -272,14 +273,20 @@ class SQLiteStore:
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
         try:
-            with translate_errors(self.path):
-                yield
-        except DatabaseDamaged as error:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            translated = translate(error, self.path)
+            self._note(translated)
+            raise translated from error
+        except StorageError as error:
+            self._note(error)
+            raise
+
+    def _note(self, error: StorageError) -> None:
+        if isinstance(error, DatabaseDamaged):
             self._damaged = error
-            raise
-        except DiskFull:
+        elif isinstance(error, DiskFull):
             self._full = True
-            raise
 
     def troubles(self) -> list[str]:
         """Return a list with one line of text if reads are unreliable now, because the file is damaged or unreadable.

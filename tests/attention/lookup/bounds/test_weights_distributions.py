@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.bounds.certificate import total_variation
 from attention.lookup.bounds.similarities import QuantisationError, Slack
-from attention.lookup.bounds.weights import least_variation, tail_variation
+from attention.lookup.bounds.weights import least_variation, tail_variation, total_variation
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import NullKey
 from attention.lookup.softmax.mixture import TailSums, mix, mixture_without_tail
