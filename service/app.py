@@ -22,13 +22,18 @@ from service.api.body import BodyLimitMiddleware
 from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessMiddleware, Hosts, answer_origins, machine_names
 from service.api.middleware.access_record import AccessRecordMiddleware
-from service.api.middleware.requests import HeadMiddleware, RequestIdMiddleware, RequestValidationMiddleware
-from service.api.middleware.shutdown import Shutdown, ShutdownMiddleware
+from service.api.middleware.requests import (
+    RequestIdMiddleware,
+    RequestValidationMiddleware,
+    ShutdownMiddleware,
+    TelemetryMiddleware,
+)
 from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
 from service.api.routing import DirectCall, direct_calls, require_write_by_default
-from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, TelemetryMiddleware, Tracing
+from service.api.shutdown import Shutdown
+from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.settings import Settings
@@ -154,7 +159,6 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
         read_keys=settings.read_keys,
         file=None if settings.keys_file is None else KeyFile.open(settings.keys_file),
     )
-    app.add_middleware(HeadMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes, admission=app.state.admission)
     app.add_middleware(
         AccessMiddleware,

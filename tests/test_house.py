@@ -33,7 +33,6 @@ REFUSING = {status.value for status in HTTPStatus if status >= 400}
 OWN_STATUSES = {
     "service/api/routes/page.py": {404},
     "service/api/routes/service.py": {503},
-    "service/api/telemetry.py": {500},
     "service/api/middleware/requests.py": {500},
 }
 BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}

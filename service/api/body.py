@@ -164,9 +164,9 @@ class BodyLimit:
         try:
             yield
         finally:
-            self._release()
             if self._turn is not None:
                 self._turn.end()
+            self._release()
 
     def _release(self) -> None:
         self._bodies.take(self._caller, -self._size)
@@ -286,14 +286,20 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class JSONRequest(Request):
-    """A request whose JSON is parsed by `parse`."""
+    """A request whose JSON is parsed by `parse`.
+
+    Attributes:
+        content: the parsed body, or the object that it was validated as; missing until `json` is called.
+    """
+
+    content: Any
 
     async def json(self) -> Any:
         """Return the parsed body. The first call parses it, and later calls return the same object."""
-        if not hasattr(self, "_parsed"):
+        if not hasattr(self, "content"):
             body = await self.body()
-            self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
-        return self._parsed
+            self.content = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
+        return self.content
 
     async def validate_large(self, field: Any) -> None:
         """Validate a large body in a thread, so that other requests are served meanwhile.
@@ -313,7 +319,7 @@ class JSONRequest(Request):
         model, flaws = await BODIES.run(field.validate, content, {}, loc=("body",))
         if flaws:
             raise RequestValidationError(flaws, body=content)
-        self._parsed = model
+        self.content = model
         if isinstance(content, dict):
             unused = {name: value for name, value in content.items() if getattr(model, name, None) is not value}
             await BODIES.run(release, unused)

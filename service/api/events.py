@@ -11,9 +11,9 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from service.api.middleware.shutdown import Shutdown
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES
+from service.api.shutdown import Shutdown
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -73,8 +74,8 @@ class DirectCall:
         body = bodies[0] if bodies else None
         return cls(route.endpoint, tuple(dependant.path_params), body, parts, dependant.request_param_name)
 
-    async def __call__(self, request: Request) -> Response:
-        """Validate the request, call the function and return its response.
+    async def __call__(self, request: JSONRequest) -> Response:
+        """Validate the request, whose body was parsed, call the function and return its response.
 
         Raises:
             RequestValidationError: a path parameter or the body is invalid.
@@ -86,7 +87,7 @@ class DirectCall:
             )
             errors += flaws or ()
         if self.body is not None:
-            body = await request.json()
+            body = request.content
             values[self.body.name], flaws = self.body.validate(body, values, loc=("body",))
             errors += flaws or ()
         if errors:
@@ -322,7 +323,9 @@ class GuardedRoute(APIRoute):
             return
         if self.takes_alias:
             resolve_alias(scope)
+        kind = self.kind_of(scope)
         admit_call(scope, self.required_level, self.reach, self.filtering)
+        caller = caller_of(scope)
         if self.reach == "collection":
             demo, name = scope["app"].state.parts.demo, scope["path_params"]["name"]
             if name in demo.progress:
@@ -331,13 +334,11 @@ class GuardedRoute(APIRoute):
         if self.reads_any_length:
             limit.lift()
         limit.check()
-        kind = self.kind_of(scope)
         if kind is None:
             with limit.hold():
                 await self.answer(scope, receive, send)
             return
         admission: Admission = scope["state"]["admission"]
-        caller = caller_of(scope)
         CALLER.set(caller)
         if kind in ("stream", "listen"):
             scope["app"].state.shutdown.check_streams()
@@ -345,16 +346,14 @@ class GuardedRoute(APIRoute):
             admission.check(kind, caller)  # before the body is read
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body in transit needs no slot
-        with limit.hold(), admission.admit(kind, caller):
+        is_write = kind == "write" or self.outlives_its_caller  # these must not stop half-way
+        leaving = nullcontext() if is_write else cancel_on_disconnect(scope)
+        with limit.hold(), admission.admit(kind, caller), leaving:
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
                 if self.takes_alias and resolve_alias(scope):  # it was moved while this call waited
                     admit(scope, self.required_level, self.reach, self.filtering)
-            if kind == "write" or self.outlives_its_caller:  # these must not stop half-way
-                await self.answer(scope, receive, send)
-                return
-            with cancel_on_disconnect(scope):
-                await self.answer(scope, receive, send)
+            await self.answer(scope, receive, send)
 
     def check_declared(self, headers: Headers) -> None:
         """Refuse a body that its headers show to be unacceptable, before it is read."""
@@ -443,7 +442,9 @@ class JSONRoute(GuardedRoute):
 
         return read_then_handle
 
-    async def _strictly(self, handle: Handler, request: JSONRequest) -> Response:
+    async def _strictly(
+        self, handle: Callable[[JSONRequest], Coroutine[Any, Any, Response]], request: JSONRequest
+    ) -> Response:
         if self.body_field is not None:
             await wait_if_heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)

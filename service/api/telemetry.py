@@ -1,18 +1,17 @@
-"""Telemetry: Prometheus metrics, OpenTelemetry spans, and the middleware that reports each request to them."""
+"""Telemetry: Prometheus metrics, OpenTelemetry spans, and the slowest requests."""
 
 from __future__ import annotations
 
 import heapq
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
@@ -20,14 +19,11 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette._utils import get_route_path
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from service.api.events import MEDIA_TYPE
-from service.api.keyring import Holder
 from service.api.problems.table import OF_STATUS, TABLE
 from service.encoding import FAILURES, ProviderCounts
-from service.request_trace import QUEUES, STAGES, Queue, RequestTrace, Stage, use_trace
+from service.request_trace import QUEUES, STAGES, Queue, RequestTrace, Stage
 from service.retrieval.collections import ClusterStatus
 
 if TYPE_CHECKING:
@@ -332,11 +328,6 @@ def _keep_known_attributes(sampler: Sampler) -> Sampler:
     return KnownAttributes()
 
 
-log = structlog.get_logger("softkv")
-UNKNOWN_CAUSE = "no stage took part of the time: the process was busy, or the caller sent or read slowly"
-"""The cause of a slow request that has no stages, if the service loads nothing meanwhile."""
-
-
 @dataclass(frozen=True, order=True)
 class SlowRequest:
     """A request that took longer than `SOFTKV_SLOW_REQUEST_MS`, without its path and content. The shorter sorts first.
@@ -386,115 +377,3 @@ class SlowRequests:
 
 
 MAX_SLOW = 100
-
-
-class TelemetryMiddleware:
-    """A middleware that counts, times and traces requests by route.
-
-    Ids and names in a path create no metrics or spans of their own.
-
-    Args:
-        slow: the slow requests, which are also logged with the time of each stage, never with their content.
-        loading: returns what the service loads in the background, which keeps its process busy.
-        tracing: records spans; None for no spans.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        meters: Meters,
-        slow: SlowRequests,
-        loading: Callable[[], list[str]],
-        tracing: Tracing | None,
-    ) -> None:
-        self._app = app
-        self._meters = meters
-        self._slow = slow
-        self._loading = loading
-        self._tracing = tracing
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and report its counts and times when it is answered; an ASGI call."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
-        tracing = self._tracing
-
-        def complete_span() -> None:
-            nonlocal tracing
-            if tracing is not None:
-                tracing.complete(scope, trace, _details(scope, trace))
-                tracing = None
-
-        async def send_and_watch(message: Message) -> None:
-            nonlocal status, lasts
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(MEDIA_TYPE)
-            elif not message.get("more_body", False):
-                complete_span()  # FastAPI ends it when this message is sent
-            await send(message)
-
-        with self._meters.under_way.track_inprogress():
-            try:
-                with use_trace(trace):
-                    await self._app(scope, receive, send_and_watch)
-            finally:
-                complete_span()  # if the answer broke off
-                self._report(scope, trace, status, started, time.perf_counter(), lasts=lasts)
-
-    def _report(
-        self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
-    ) -> None:
-        state = scope.get("state", {})
-        route = route_of(scope)
-        requests, seconds = self._meters.series_of(scope["method"], route, status)
-        requests.inc()
-        if not lasts:  # an event stream lasts as long as its client listens
-            seconds.observe(ended - started)
-        if (code := state.get("refused")) is not None:
-            self._meters.refusals.labels(code).inc()
-        if not lasts and self._slow.is_slow(ended - started):
-            self._meters.slow.inc()
-            slow = SlowRequest(
-                took_ms=round((ended - started) * 1e3, 2),
-                at=datetime.now(UTC),
-                method=scope["method"],
-                route=route,
-                status=status,
-                stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
-                collection=scope.get("path_params", {}).get("name"),
-                request_id=state.get("request_id"),
-            )
-            self._slow.add(slow)
-            _log_slow(scope, slow, trace, self._loading())
-
-
-def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
-    """Return the collection of a request and its number of documents, as far as it has them."""
-    about = {"collection": scope.get("path_params", {}).get("name"), "documents": trace.documents}
-    return {name: value for name, value in about.items() if value is not None}
-
-
-def _log_slow(scope: Scope, slow: SlowRequest, trace: RequestTrace, loading: list[str]) -> None:
-    """Log a slow request with the time of its stages; without stages, log what may have kept it waiting."""
-    cause = f"the process was busy, it loads {', '.join(loading)}" if loading else UNKNOWN_CAUSE
-    holder: Holder | None = scope.get("state", {}).get("holder")
-    log.warning(
-        "slow request",
-        method=slow.method,
-        route=slow.route,
-        status=slow.status,
-        took_ms=slow.took_ms,
-        **({"stages_ms": slow.stages_ms} if slow.stages_ms else {"cause": cause}),
-        **_details(scope, trace),
-        **({} if holder is None else {"key": holder.name}),
-    )
-
-
-def route_of(scope: Scope) -> str:
-    """Return the path template of a request's route, or `other` if it has none."""
-    route: Any = scope.get("route")
-    return getattr(route, "path", "") or "other"

@@ -29,7 +29,7 @@ from service.server.malformed import (
     rejection_scope,
 )
 from service.server.process import UNIX_FAMILY
-from service.server.timeouts import ConnectionTimeouts, TrackedProtocol, WaitReason
+from service.server.timeouts import ConnectionTimeouts, WaitReason
 from service.settings import UNIX
 
 MAX_PIPELINED = 16
@@ -106,19 +106,42 @@ class CoalescingTransport:
         return getattr(self._transport, name)
 
 
-class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
+class Cycle(RequestResponseCycle):
+    """A request and its response.
+
+    Attributes:
+        awaits_body: whether the application waits for more of the body.
+    """
+
+    awaits_body = False
+
+    async def receive(self) -> Any:
+        """Return the next part of the body, and note meanwhile that the application waits for it."""
+        self.awaits_body = True
+        try:
+            return await super().receive()
+        finally:
+            self.awaits_body = False
+
+
+class StrictHttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with a strict parser, responses in one write, problem responses to malformed requests,
     and limits.
 
     A malformed request is answered after the requests that came before it on the connection. Then the connection is
-    closed.
+    closed. It is a `TrackedConnection`: it counts bytes and requests, because uvicorn does not.
     """
+
+    cycle: Cycle
 
     def __init__(self, timeouts: ConnectionTimeouts, **options: Any) -> None:
         super().__init__(**options)
-        self.start_tracking(timeouts)
+        self._timeouts = timeouts
+        self.timeout_keep_alive: Any = timeouts.bounds.keepalive_timeout
+        self.received = self.requests = 0
+        self.last_received = self.loop.time()
         self.parser = httptools.HttpRequestParser(self)  # the parser of uvicorn is lenient
-        self.active_cycle: RequestResponseCycle | None = None  # the one being answered; `pipeline` has the next
+        self.active_cycle: Cycle | None = None  # the one being answered; `pipeline` has the next
         self._unparsed = b""  # bytes that arrived while too many requests wait
         self._idle_bytes = 0  # parsed since the last complete head, part of a body or request
         self._in_head = self._in_body = False
@@ -152,7 +175,8 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse received data piece by piece; stop when too many parsed requests wait for their turn."""
         self._unset_keepalive_if_required()
-        self.count_received(data)
+        self.received += len(data)
+        self.last_received = self.loop.time()
         if self._unparsed:
             self._unparsed += data
             self.flow.pause_reading()
@@ -181,7 +205,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             return None
         answered = self.active_cycle is None or self.active_cycle.response_complete
         if self._in_body:
-            return "body" if answered or (self.awaits_body and self.cycle is self.active_cycle) else None
+            return "body" if answered or (self.cycle.awaits_body and self.cycle is self.active_cycle) else None
         if not answered or self.timeout_keep_alive_task is not None:
             return None
         return "head" if self._idle_bytes else "request"
@@ -251,7 +275,7 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             self._is_upgrade = True
             return
         self._is_last = version != "1.1" or method == CONNECT or not self.parser.should_keep_alive()
-        cycle_type = RequestResponseCycle if version == "1.1" else Http10Cycle
+        cycle_type = Cycle if version == "1.1" else Http10Cycle
         self._begin(cycle_type, scope, expects=self.expect_100_continue and version == "1.1")
 
     def _set_target(self, scope: dict[str, Any]) -> bytes:
@@ -339,10 +363,10 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             super().on_message_begin()  # no part of a request has arrived
         elif self._in_head and self.url:
             self._set_target(cast(Any, self.scope))
-        self._begin(RequestResponseCycle, rejection_scope(self.scope, error), expects=False)
+        self._begin(Cycle, rejection_scope(self.scope, error), expects=False)
         self.cycle.more_body = False
 
-    def _begin(self, cycle_type: type[RequestResponseCycle], scope: dict[str, Any], *, expects: bool) -> None:
+    def _begin(self, cycle_type: type[Cycle], scope: dict[str, Any], *, expects: bool) -> None:
         self.cycle = cycle_type(
             scope=cast(Any, scope),
             transport=self.transport,
@@ -363,11 +387,11 @@ class StrictHttpProtocol(TrackedProtocol, HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self.active_cycle = cycle
+        self.active_cycle = cast(Cycle, cycle)
         super()._start_asgi_task(cycle, app)
 
 
-class Http10Cycle(RequestResponseCycle):
+class Http10Cycle(Cycle):
     """A response to an HTTP/1.0 request.
 
     HTTP/1.0 has no chunks, so a response without a length ends when the connection closes.

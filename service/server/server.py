@@ -19,7 +19,7 @@ from service.server.httptools_protocol import CoalescingTransport, protocol_fact
 from service.server.process import ExitDeadline, remove_unix_socket
 
 if TYPE_CHECKING:
-    from service.api.middleware.shutdown import Shutdown
+    from service.api.shutdown import Shutdown
     from service.api.state import State
 
 log = structlog.get_logger("softkv")

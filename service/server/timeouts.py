@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from functools import partial
 from typing import Any, Literal, Protocol
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.admission import ConnectionLimits
 from service.api.problems.errors import APIError, ConnectionsFull, TooSlow
@@ -33,7 +31,6 @@ class TrackedConnection(Protocol):
         received: the number of bytes received.
         requests: the number of heads that were parsed.
         last_received: the loop's time when the last bytes arrived.
-        awaits_body: whether the application waits for more of a body.
     """
 
     transport: Any
@@ -42,7 +39,6 @@ class TrackedConnection(Protocol):
     received: int
     requests: int
     last_received: float
-    awaits_body: bool
 
     def wait_reason(self) -> WaitReason | None:
         """Return what the server waits for the client to do, or None if it waits for nothing or the
@@ -172,41 +168,3 @@ class _Deadline:
 
 def _address(connection: TrackedConnection) -> str:
     return connection.client[0] if connection.client else ""
-
-
-class TrackedProtocol:
-    """A mixin for uvicorn's protocols.
-
-    It counts bytes and requests for `TrackedConnection`, because uvicorn does not.
-    """
-
-    loop: asyncio.AbstractEventLoop
-    app: Any
-    timeout_keep_alive: Any
-    awaits_body = False
-    received = requests = 0
-    last_received = 0.0
-
-    def start_tracking(self, timeouts: ConnectionTimeouts) -> None:
-        """Prepare the counters before a connection is made."""
-        self._timeouts = timeouts
-        self.timeout_keep_alive = timeouts.bounds.keepalive_timeout
-        self.last_received = self.loop.time()
-        self.app = partial(self._call_app, self.app)
-
-    def count_received(self, data: bytes) -> None:
-        """Count received bytes and note their time."""
-        self.received += len(data)
-        self.last_received = self.loop.time()
-
-    async def _call_app(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application, and note when it waits for more of a body."""
-
-        async def receive_and_track() -> Message:
-            self.awaits_body = True
-            try:
-                return await receive()
-            finally:
-                self.awaits_body = False
-
-        await app(scope, receive_and_track, send)

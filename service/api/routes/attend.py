@@ -70,18 +70,20 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = Options(
         **{name: getattr(body, name) for name in OPTIONS},
-        now=instant_of(request),
+        now=None if body.filter is None and body.bias is None else instant_of(request),
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=required_detail(body.include),
         read=None if body.read is None else Aggregation(body.read.field, body.read.how, body.read.quantiles),
         defaults=frozenset(applied),
     )
-    await wait_if_heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
+    if body.top_k is not None:
+        await wait_if_heavy(request.scope, len(queries) * body.top_k, MANY_MATCHES)
     if body.stream:
         return await _stream_answers(collection, body, options, applied, request, started)
     results = await attend_collection(collection, queries, options, pointers)
-    took_ms, shared = (time.perf_counter() - started) * 1e3, shape_applied(applied) | collection_behind(request)
+    took_ms, alias_field = (time.perf_counter() - started) * 1e3, collection_behind(request)
+    shared = shape_applied(applied) | alias_field
 
     def shape_answers() -> Any:
         answers = list[dict[str, Any]]()
@@ -198,8 +200,8 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     if result.read is not None:
         answer["read"] = result.read
-    counts = {"documents": lookup.documents, "keys": lookup.keys}
-    return answer | {"temperature": lookup.temperature, **counts, **shape_warnings(result.warnings), "took_ms": took_ms}
+    answer |= {"temperature": lookup.evidence.temperature, "documents": lookup.documents, "keys": lookup.keys}
+    return answer | shape_warnings(result.warnings) | {"took_ms": took_ms}
 
 
 def unknown_tokens(count: int | None) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import QueueFull
 from service.api.problems.table import ANY_CALL, STORED, refusals
 from service.api.routing import GuardedRoute, filters, reaches, requires, takes
+from service.api.shutdown import Shutdown
 from service.api.state import Running
 from service.storage import Backup, Store, backup
 

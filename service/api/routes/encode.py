@@ -12,11 +12,11 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.json import NDJSON, JSONAnswer, ndjson
-from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
+from service.api.shutdown import Shutdown
 from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import InvalidContent, TooLarge

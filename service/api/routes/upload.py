@@ -21,12 +21,12 @@ from service.api.body import media_type, parse, refuse_encoded
 from service.api.document_json import parse_document
 from service.api.json import NDJSON, ndjson
 from service.api.middleware import access_record
-from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.handlers import flaws_of, problem_response
 from service.api.problems.table import CODES
 from service.api.routes.idempotency import refuse_key
 from service.api.routing import GuardedRoute, filters, reaches, requires, takes
+from service.api.shutdown import Shutdown
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
 from service.retrieval.collections import AnyCollection

@@ -11,8 +11,8 @@ import pytest
 
 from service.api import events
 from service.api.events import Event, Events
-from service.api.middleware.shutdown import Shutdown
 from service.api.problems.errors import QueueFull
+from service.api.shutdown import Shutdown
 
 
 async def sent(told: AsyncGenerator[Event], draining: Shutdown, body: bytearray | None = None) -> bytes:
