@@ -6,11 +6,11 @@ The code that works on a request reports to its trace; the API attaches the trac
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Literal, Protocol
 
 Stage = Literal["encode", "scan", "finish", "storage"]
 STAGES: dict[Stage, str] = {
@@ -22,9 +22,6 @@ STAGES: dict[Stage, str] = {
 Queue = Literal["encode", "scan"]
 QUEUES: tuple[Queue, ...] = ("encode", "scan")
 """The stages that have a queue."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Listener(Protocol):
@@ -127,15 +124,6 @@ class Wait:
             self.trace.add(f"wait for {self.queue}", self._began, now)
             self.trace.listener.record_wait(self.queue, now - self._began)
             self._began = None
-
-    def time_work(self, stage: Stage, work: Callable[P, T]) -> Callable[P, T]:
-        """Return a function that does the work and adds its time to a stage of this request."""
-
-        def work_with_timer(*arguments: P.args, **named: P.kwargs) -> T:
-            with time_stage(stage, self.trace):
-                return work(*arguments, **named)
-
-        return work_with_timer
 
 
 @contextmanager

@@ -7,10 +7,9 @@ nothing else can compute the model.
 from __future__ import annotations
 
 from service.encoding.background import Backgrounds, is_short
-from service.encoding.batches import estimate_tokens
 from service.encoding.configuration import EncodersFile, LocalSettings, read_encoders
-from service.encoding.encoder import Encoder, LocalEncoder
-from service.encoding.encoders import Encoders
+from service.encoding.encoder import Encoder, LocalEncoder, estimate_tokens
+from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder
 from service.encoding.errors import (
     EncodingError,
     InvalidText,
@@ -24,7 +23,6 @@ from service.encoding.errors import (
     TokensUnknown,
     Untraceable,
 )
-from service.encoding.loading import EncoderFacts, LoadingEncoder
 from service.encoding.provider_counts import FAILURES, ProviderCounts
 from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder

@@ -1,12 +1,204 @@
-"""The encoders of a service, by name."""
+"""The encoders of a service, by name. Each is loaded in a thread, at the start or by its first text."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
 
-from service.encoding.loading import LoadingEncoder
+import structlog
+
+from service.encoding.background import Backgrounds
+from service.encoding.encoder import Encoder
+from service.encoding.errors import EncodingError
+from service.encoding.models.network import Kind, Precision
 from service.encoding.provider_counts import ProviderCounts
+from service.encoding.queue import EncodingQueue
+
+log = structlog.get_logger("softkv")
+
+State = Literal["unloaded", "loading", "ready", "failed"]
+PATIENCE_SECONDS = 30.0
+"""The seconds for which a request waits for an encoder that is being loaded."""
+RETRY_SECONDS = 5.0
+"""After a provider failed at loading, the seconds until a request asks it again."""
+
+
+class EncoderFacts(NamedTuple):
+    """Facts about an encoder that has loaded; they stay when the encoder is unloaded.
+
+    Attributes:
+        kind: what computes it.
+        dimension: the width of its vectors.
+        precision: the number format of its arithmetic.
+        temperature: the default temperature of its collections.
+        backgrounds: the cosines of unrelated questions and texts.
+        unit_length: whether its vectors have length one.
+    """
+
+    kind: Kind
+    dimension: int
+    precision: Precision
+    temperature: float
+    backgrounds: Backgrounds
+    unit_length: bool
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> EncoderFacts:
+        """Return the facts of a loaded encoder."""
+        return cls(
+            encoder.kind,
+            encoder.dimension,
+            encoder.precision,
+            encoder.temperature.value,
+            encoder.backgrounds,
+            encoder.unit_length,
+        )
+
+
+class LoadingEncoder:
+    """An encoder that is loaded in a thread while the service answers, with its queue.
+
+    It is used from one event loop.
+
+    Attributes:
+        name: the name by which callers and collections choose it.
+        model: the model behind the name; two encoders of one model have the same vectors.
+        kind: what computes it; None for a model of this machine that was never loaded.
+        facts: facts about it; None until it has loaded once.
+        state: `unloaded` until a text needs it, or if its memory was released.
+        failure: why it could not be loaded; None unless it failed.
+
+    Args:
+        load: loads the encoder; blocks.
+        lazy: whether it is loaded when a text needs it first, and not by `start`.
+        remote: whether another service computes it; then a failure is temporary, and the next text tries again.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Encoder],
+        *,
+        model: str | None = None,
+        lazy: bool = False,
+        remote: bool = False,
+    ) -> None:
+        self.name = name
+        self.model = name if model is None else model
+        self.lazy = lazy
+        self.remote = remote
+        self.state: State = "unloaded" if lazy else "loading"
+        self.failure: EncodingError | None = None
+        self.facts: EncoderFacts | None = None
+        self._load = load
+        self._queue: EncodingQueue | None = None
+        self._settled = asyncio.Event()
+        self._loading: asyncio.Task[None] | None = None
+        self._failed_at = 0.0
+        self._closed = False
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of its computation; None for a model of this machine that was never loaded."""
+        return "remote" if self.remote else None if self.facts is None else self.facts.kind
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder, while it is in memory; None before and after."""
+        return None if self._queue is None else self._queue.encoder
+
+    async def start(self) -> None:
+        """Load the encoder; return when it is ready or has failed."""
+        await asyncio.shield(self.begin())
+
+    def begin(self) -> asyncio.Task[None]:
+        """Begin to load the encoder, unless that has begun, and return the task."""
+        if self._loading is None:
+            self.state, self.failure = "loading", None
+            self._settled.clear()
+            self._loading = asyncio.create_task(self._load_in_thread())
+        return self._loading
+
+    async def _load_in_thread(self) -> None:
+        try:
+            encoder, facts = await asyncio.to_thread(self._load_and_measure)
+            if self._closed:
+                return
+            self._queue = EncodingQueue(encoder)
+            self._queue.start()
+            self.facts, self.state = facts, "ready"
+            for note in encoder.notes:
+                log.warning("encoder", encoder=encoder.name, note=note)
+        except EncodingError as error:
+            self.failure, self.state, self._failed_at = error, "failed", time.monotonic()
+            log.error("encoder", encoder=self.name, failure=str(error))
+        except Exception as error:
+            self.failure, self.state = EncodingError(f"it failed unexpectedly ({type(error).__name__})"), "failed"
+            raise
+        finally:
+            self._loading = None
+            self._settled.set()
+
+    def _load_and_measure(self) -> tuple[Encoder, EncoderFacts]:
+        encoder = self._load()
+        encoder.measure()  # measured now, so that no request has to wait for it
+        return encoder, EncoderFacts.of(encoder)
+
+    async def wait(self) -> None:
+        """Wait without a time limit until the encoder is ready or has failed; load it if nothing did yet."""
+        self._load_if_needed()
+        await self._settled.wait()
+
+    async def ready(self, patience: float = PATIENCE_SECONDS) -> EncodingQueue | None:
+        """Load the encoder if it is not in memory, and wait at most `patience` seconds for its queue.
+
+        Return None if the encoder is not ready by then.
+        """
+        if self._queue is not None:
+            return self._queue
+        self._load_if_needed()
+        try:
+            async with asyncio.timeout(patience):
+                await self._settled.wait()
+        except TimeoutError:
+            return None
+        return self._queue
+
+    def _load_if_needed(self) -> None:
+        """Begin to load an encoder that is not in memory. One that waits for `start` is left to it."""
+        again = self.state == "failed" and self.remote and time.monotonic() - self._failed_at >= RETRY_SECONDS
+        if (self.state == "unloaded" or again) and not self._closed:
+            self.begin()
+
+    def unload(self) -> bool:
+        """Release the encoder's memory, which the next text loads again; return False if it was not loaded.
+
+        Texts in its queue are still encoded. The memory is free as soon as no caller uses the queue.
+        """
+        if self._queue is None:
+            return False
+        self._queue, self.state = None, "unloaded"
+        self._settled.clear()
+        return True
+
+    @property
+    def waiting(self) -> int:
+        """The number of texts that wait to be encoded."""
+        return 0 if self._queue is None else self._queue.waiting
+
+    def refuse(self) -> None:
+        """Stop accepting texts, and fail those that wait."""
+        self._closed = True
+        if self._queue is not None:
+            self._queue.refuse()
+
+    async def close(self) -> None:
+        """Refuse texts and release the encoder."""
+        self._closed = True
+        if self._queue is not None:
+            await self._queue.close()
 
 
 class Encoders:

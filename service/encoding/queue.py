@@ -10,8 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Any
 
-from service.encoding.batches import BatchLimits
-from service.encoding.encoder import Encoder
+from service.encoding.encoder import BatchLimits, Encoder
 from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
@@ -223,7 +222,8 @@ class EncodingQueue:
         return Encoded.blank(n, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        if (waiting := self.waiting) and waiting + len(texts) > self._max_waiting:
+        waiting = self.waiting if self._lanes else 0  # a lane runs as long as texts wait
+        if waiting and waiting + len(texts) > self._max_waiting:
             raise QueueOverfull(
                 f"{waiting} texts wait for encoder {self.encoder.name!r}, which takes {self._max_waiting} at most. "
                 "Try again in a moment, and send fewer at once."
@@ -236,8 +236,8 @@ class EncodingQueue:
         return await pending.future
 
     def _start_lane(self) -> None:
-        """Start another lane if one is free and requests wait."""
-        if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
+        """Start another lane if one is free."""
+        if len(self._lanes) < self.encoder.lanes:
             # A lane is a task of the event loop, and nothing here awaits: the set of lanes needs no lock.
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
@@ -245,16 +245,14 @@ class EncodingQueue:
 
     async def _run(self) -> None:
         lane: Any = asyncio.current_task()
-        while True:
-            for purpose, waiting in self._waiting:
-                if batch := _next_batch(waiting, self._limits):
-                    self._start_lane()
-                    await self._encode(batch, purpose)
-                    break  # queries that came meanwhile go first
-            else:
-                # A text that comes from now on starts a lane of its own.
-                self._lanes.discard(lane)
-                return
+        # After each batch, queries that came meanwhile go first.
+        while (turn := _next_batch(self._waiting, self._limits)) is not None:
+            purpose, batch = turn
+            if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
+                self._start_lane()
+            await self._encode(batch, purpose)
+        # A text that comes from now on starts a lane of its own.
+        self._lanes.discard(lane)
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
@@ -350,31 +348,38 @@ async def _wait_for(work: Future[Encoded], batch: Batch) -> Encoded:
             pending.future.remove_done_callback(cancel_if_abandoned)
 
 
-def _next_batch(waiting: FairQueue[Pending], limits: BatchLimits) -> Batch:
+def _next_batch(
+    queues: Sequence[tuple[Purpose, FairQueue[Pending]]], limits: BatchLimits
+) -> tuple[Purpose, Batch] | None:
     """Take texts from the waiting requests in turn until the batch is full, and drop finished requests.
 
+    Return the batch and its purpose; None if no text waits.
+
     Args:
-        waiting: the requests.
+        queues: the waiting requests, in order of precedence; a batch is of one queue.
         limits: the limits of the batch.
     """
-    batch: Batch = {}
-    texts = size = 0
-    while (turn := waiting.next()) is not None:
-        _, pending = turn
-        # A cancelled request is taken out below, even if its next text would not fit.
-        if not pending.future.done() and not limits.fits(texts, size, pending.texts[pending.unencoded[-1]]):
-            break
-        caller, pending = waiting.take() or turn
-        if pending.future.done():
-            continue
-        # The shortest text that is left, see `Pending`.
-        position = pending.unencoded.pop()
-        batch.setdefault(pending, []).append(position)
-        texts, size = texts + 1, size + limits.size_of(pending.texts[position])
-        if pending.unencoded:
-            # At the end of the round: callers take turns text by text, and so do requests of one caller.
-            waiting.put(caller, pending)
-    return batch
+    for purpose, waiting in queues:
+        batch: Batch = {}
+        texts = size = 0
+        while (turn := waiting.next()) is not None:
+            _, pending = turn
+            # A cancelled request is taken out below, even if its next text would not fit.
+            if not pending.future.done() and not limits.fits(texts, size, pending.texts[pending.unencoded[-1]]):
+                break
+            caller, pending = waiting.take() or turn
+            if pending.future.done():
+                continue
+            # The shortest text that is left, see `Pending`.
+            position = pending.unencoded.pop()
+            batch.setdefault(pending, []).append(position)
+            texts, size = texts + 1, size + limits.size_of(pending.texts[position])
+            if pending.unencoded:
+                # At the end of the round: callers take turns text by text, and so do requests of one caller.
+                waiting.put(caller, pending)
+        if batch:
+            return purpose, batch
+    return None
 
 
 async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Purpose) -> AsyncGenerator[Encoded]:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
-from service.encoding.batches import FixedLimits
-from service.encoding.encoder import Encoder, Measurements
+from service.encoding.encoder import Encoder, FixedLimits, Measurements
 from service.encoding.errors import InvalidTokens, TokensUnknown
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.provider_counts import ProviderCounts

@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
-from service.request_trace import Wait, batch_stage
+from service.request_trace import Wait, batch_stage, time_stage
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
@@ -301,7 +301,11 @@ class LookupQueue:
             ]
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
                 all_answers = answers(snapshot.view, all_questions)
-            _report(batch, snapshot, all_answers)
+            listener = batch[0].wait.trace.listener
+            for answer in all_answers:
+                listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
+            for pending in batch:
+                pending.wait.trace.documents = snapshot.view.documents
             # Answers come in the order of questions, so each lookup takes the next ones.
             remaining = iter(all_answers)
             work = [
@@ -309,7 +313,9 @@ class LookupQueue:
                 if isinstance(planned, Exception)
                 else partial(
                     self._run_guarded,
-                    pending.wait.time_work("finish", planned.finish),
+                    _finish_plan,
+                    pending,
+                    planned,
                     list(islice(remaining, len(planned.questions))),
                 )
                 for pending, planned in zip(batch, plans, strict=True)
@@ -331,12 +337,9 @@ class LookupQueue:
             return error
 
 
-def _report(batch: Sequence[PendingLookup], snapshot: Snapshot, batch_answers: Sequence[Answer]) -> None:
-    """Record the collection's size and the answers' certificates in the traces of the requests."""
-    for pending in batch:
-        pending.wait.trace.documents = snapshot.view.documents
-    for answer in batch_answers:
-        batch[0].wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
+def _finish_plan(pending: PendingLookup, planned: Planned[T], batch_answers: list[Answer]) -> T:
+    with time_stage("finish", pending.wait.trace):
+        return planned.finish(batch_answers)
 
 
 def _settle(batch: Sequence[PendingLookup], outcomes: Outcomes) -> None:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -222,13 +221,13 @@ def choose_background(
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
     share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (0.5 if choice == "auto" else 1.0)
-    between = partial(_interpolate, keys=keys.background, share=share)
-    of_short = between(short)
-    if choice == "auto":
-        of_short = max(short, of_short, key=lambda background: background.mean)
-    return NullBackground(
-        between(texts), "keys" if share == 1 else "both", keys.pairs, of_short if keys.short else None
-    )
+    of_short = None
+    if keys.short:
+        of_short = _interpolate(short, keys.background, share)
+        if choice == "auto" and short.mean >= of_short.mean:
+            of_short = short
+    background = _interpolate(texts, keys.background, share)
+    return NullBackground(background, "keys" if share == 1 else "both", keys.pairs, of_short)
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:

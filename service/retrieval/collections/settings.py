@@ -110,7 +110,8 @@ async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) ->
         return None
     if encoder.facts is None:
         await _queue_of(encoder)
-    return get_known_facts(encoders, settings)
+    facts = encoder.facts
+    return facts if facts is not None and facts.precision == settings.precision else None
 
 
 def get_known_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:

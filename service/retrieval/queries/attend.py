@@ -97,10 +97,10 @@ class Plan:
         Raises:
             RetrievalError: a query does not fit the collection, or documents are unavailable.
         """
-        record, options = snapshot.record, self.options
+        record, options, vectors = snapshot.record, self.options, [query.vector for query in self.queries]
         if not options.allow_missing:
             check_complete(snapshot)
-        check_queries(record, [query.vector for query in self.queries], self.pointers)
+        check_queries(record, vectors, self.pointers)
         null = resolve_null(record, snapshot.own, options.null, self.backgrounds, get_full_text_weight(options))
         mask = build_mask(snapshot, options)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)

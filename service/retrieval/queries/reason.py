@@ -13,7 +13,7 @@ from typing import Protocol
 from attention.lookup import Answer, Verdict
 from service.retrieval.calibration import Calibration, LabelSource
 from service.retrieval.queries.confidence import ConfidenceModel, explain_mismatch
-from service.retrieval.queries.question import EncodedQuery, Options, get_full_text_weight
+from service.retrieval.queries.question import EncodedQuery, Options
 from service.storage import CollectionRecord
 
 MAX_ID_CHARACTERS = 60
@@ -133,7 +133,7 @@ def _shares(first: WeightedMatch | None, answer: Answer, verdict: Verdict) -> st
 def _describe_match(first: WeightedMatch, answer: Answer, options: Options, labels: str) -> str:
     """Return a sentence on the best match: its similarity, that of the null key, and what labels say."""
     similarity, level = first.similarity, answer.evidence.null_similarity
-    names = ["full text"] * bool(get_full_text_weight(options)) + ["the bias"] * bool(options.bias)
+    names = ["full text"] * bool(options.full_text) + ["the bias"] * bool(options.bias)
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
     elif level is None or not math.isfinite(level):

@@ -260,7 +260,8 @@ def result(
         labels: a clause on the collection's labels, for the reason; empty for none.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
-    verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
+    if query.words_unknown:
+        verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
     matching = _choose_matches(answer, reading)
     rows, weights = answer.numbers[matching], answer.weights[matching]

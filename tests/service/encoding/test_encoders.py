@@ -10,8 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from service.encoding import Encoder, EncodingError, ModelUnusable
-from service.encoding.encoders import Encoders
-from service.encoding.loading import LoadingEncoder
+from service.encoding.encoders import Encoders, LoadingEncoder
 from service.encoding.registry import load_encoder
 from tests.waiting import until
 
@@ -103,7 +102,7 @@ def test_only_encoders_loaded_at_the_start_decide_readiness() -> None:
 
 
 def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
-    monkeypatch.setattr("service.encoding.loading.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("service.encoding.encoders.RETRY_SECONDS", 0.0)
     answers: list[Encoder | None] = [None, encoder]
 
     def load() -> Encoder:

@@ -302,20 +302,24 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     for name in values:
         if name not in ATTEND_OPTIONS:
             raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
-    raise_flaws(
+    flaws = [
         flaw
         for name, option in ATTEND_OPTIONS.items()
         if option.check is not None and values.get(name) is not None
         for flaw in option.check(values[name], f"/{name}")
-    )
+    ]
+    if flaws:
+        raise_flaws(flaws)
     converted = ("where", "bias", "ignore_defaults")
     fields = drop_omitted(
         **{name: value for name, value in values.items() if name not in converted},
-        bias=encode_bias(values.get("bias")),
-        filter=filters.encode_filter(values.get("where")),
+        bias=None if values.get("bias") is None else encode_bias(values["bias"]),
+        filter=None if values.get("where") is None else filters.encode_filter(values["where"]),
         vector_format=VECTOR_FORMAT,
     )
-    return fields | null_fields(values.get("ignore_defaults"), fields)
+    if ignored := values.get("ignore_defaults"):
+        fields |= null_fields(ignored, fields)
+    return fields
 
 
 def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
@@ -323,7 +327,7 @@ def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any
     yield from check_query_widths(collection, [query], lambda _: "/query")
 
     def parse(reply: Reply) -> Answer:
-        return Answer(reply.json(), question=query_text(query), request_id=reply.request_id)
+        return Answer(reply.json(), request_id=reply.request_id, question=query_text(query))
 
     content = encode_json({"query": encode_query(query, "/query"), **options})
     return (yield from Call("POST", f"{collection.path}/attend", parse, content=content))

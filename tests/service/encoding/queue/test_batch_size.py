@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.encoding.batches import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTERS, MIN_CHARACTERS, BatchSize
+from service.encoding.encoder import BATCH_SECONDS, FIRST_CHARACTERS, MAX_CHARACTERS, MIN_CHARACTERS, BatchSize
 
 
 def settled(characters_a_second, size=None, batches=20):

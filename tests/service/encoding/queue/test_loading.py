@@ -8,7 +8,7 @@ import json
 import pytest
 
 from service import logs
-from service.encoding.loading import LoadingEncoder
+from service.encoding.encoders import LoadingEncoder
 from service.encoding.registry import load_encoder
 
 

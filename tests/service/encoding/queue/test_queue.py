@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.encoding import queue as queue_module
-from service.encoding.batches import BATCH_SECONDS, MAX_CHARACTERS, MIN_CHARACTERS
+from service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS, MIN_CHARACTERS
 from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
 from service.scheduling import CALLER
