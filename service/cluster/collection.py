@@ -118,7 +118,7 @@ class ShardedCollection(ReplicatedCollection):
                     metadata.view,
                     stored if until is None else stored.seeing(Visibility(instant=until)),
                     metadata.version,
-                    self._masks,
+                    self.in_memory.masks,
                     self.sample,
                     missing=metadata.missing,
                     expired_until=until,
@@ -139,7 +139,7 @@ class ShardedCollection(ReplicatedCollection):
             SnapshotGone: servers do not hold all shards yet.
         """
         self._read_metadata()
-        self._ready = True
+        self.ready = True
 
     def warm(self) -> None:
         """Do nothing: servers load their own machine code."""
@@ -153,10 +153,10 @@ class ShardedCollection(ReplicatedCollection):
             with suppress(SnapshotGone, StorageError):
                 self.rebuild()
                 return
-            if self._gone:
+            if self.deleted:
                 return
 
-    def _require_ready(self) -> None:
+    def require_ready(self) -> None:
         """Raise CollectionNotFound if the collection was deleted.
 
         Servers are not checked: writes need none, and queries report missing shards.
@@ -170,14 +170,14 @@ class ShardedCollection(ReplicatedCollection):
             record, extent = self._shared.extent(self.record.id)
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
-        self.record = record = self._with_name(record)
+        self.record = record = self.with_name(record)
         if (metadata := self._current(extent)) is None:
             with self._fetch_lock:
                 if (metadata := self._current(extent)) is None:
                     # Another thread may have read a newer version in the meantime.
                     record, extent = self._shared.extent(self.record.id)
-                    record = self._with_name(record)
-                    now = None if record.first_expiry is None else self._clock()
+                    record = self.with_name(record)
+                    now = None if record.first_expiry is None else self.in_memory.clock()
                     metadata = self._metadata = self._cache.fetch(record, extent, now)
         return replace(record, documents=metadata.documents, keyless=metadata.keyless), metadata
 
@@ -191,7 +191,7 @@ class ShardedCollection(ReplicatedCollection):
             metadata is None
             or metadata.version < extent.version
             or metadata.lost != self._router.find_lost_shards(self.record.id)
-            or (metadata.expiry != ALWAYS and not metadata.expiry.contains(self._clock()))
+            or (metadata.expiry != ALWAYS and not metadata.expiry.contains(self.in_memory.clock()))
         ):
             return None
         return metadata
@@ -202,5 +202,5 @@ class ShardedCollection(ReplicatedCollection):
             with suppress(SnapshotGone, StorageError):
                 self._cache.summarise(self.record)
 
-    def _tidy(self) -> None:
+    def tidy(self) -> None:
         """Do nothing: servers compact their own blocks."""

@@ -17,7 +17,7 @@ from service.encoding import Encoders
 from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Collection
 from service.retrieval.collections.expiry import Clock, read_clock
-from service.retrieval.collections.loaded import LoadedCollections
+from service.retrieval.collections.keys_in_memory import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration

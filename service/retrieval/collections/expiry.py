@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ import numpy as np
 
 from attention.arrays import I64
 from attention.lookup import Segment, View
-from service.storage import CollectionDamaged, CollectionRecord, DocumentRecord, ExpiryRows, Reader
+from service.storage import CollectionDamaged, CollectionRecord, CollectionSettings, DocumentRecord, ExpiryRows, Reader
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time now, in microseconds of Unix time. It may go back when the machine's clock is set."""
@@ -124,6 +124,14 @@ def find_expiring(numbers: I64, documents: Sequence[DocumentRecord]) -> ExpiryRo
     ]
     rows, expires = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return ExpiryRows(rows, expires)
+
+
+def with_expiry(document: DocumentRecord, settings: CollectionSettings, now: int) -> DocumentRecord:
+    """Return the document with the expiry that the collection gives it, unless it has its own."""
+    if document.expires_sent:
+        return document
+    after = settings.expire_after
+    return replace(document, expires=None if after is None else now + after, expires_sent=True)
 
 
 def read_expirations(record: CollectionRecord, reader: Reader) -> Expirations:

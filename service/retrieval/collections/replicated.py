@@ -69,37 +69,39 @@ class ReplicatedCollection(Collection):
         self._instant = Lock()  # held while view, version and counts are replaced together
 
     @contextmanager
-    def _reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        with time_stage("storage"), self.damage.recording(), self._store.reading() as reader:
+    def reading_all(self) -> Iterator[tuple[CollectionRecord, Reader]]:
+        """Open a reader of all stored documents, and yield it with the collection's record at the same instant."""
+        with time_stage("storage"), self.damage.recording(), self.store.reading() as reader:
             yield self._read_record(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
-        self._require_ready()
+        self.require_ready()
         with self.damage.recording():
             with time_stage("storage"):
                 record, view, version, expirations = self._newest()
             self.damage.require_sound_keys()
             with self._shared.reading_at(version) as reader:
-                yield self._take_snapshot(record, view, reader, version, expirations)
+                yield self.in_memory.snapshot(record, view, reader, version, expirations)
 
     def behind(self, version: int) -> bool:
         """Return whether the keys in memory are of an older version than this version of the store."""
-        return self._ready and self._version < version
+        return self.ready and self.in_memory.version < version
 
     @property
     def keys(self) -> int:
         """The number of keys of its documents now: read from the store if that is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
+        keys = self.in_memory
         with self._instant:
-            view, expirations = self._keys().view, self._expirations
-        return self._unexpired.at(view, expirations, self._clock()).view.n
+            view, expirations = keys.present().view, keys.expirations
+        return keys.view_at(view, expirations, keys.clock()).n
 
     def read_in_background(self) -> None:
         """Load the keys in the background, for a collection that is not ready."""
-        start_background(self._retry_rebuild, f"read {self.name}")
+        start_background(self.retry_rebuild, f"read {self.name}")
 
     def follow(self) -> None:
         """Bring the memory to the current version of the store.
@@ -112,11 +114,12 @@ class ReplicatedCollection(Collection):
 
     def _newest(self) -> tuple[CollectionRecord, View, int, Expirations]:
         record, newest = self._now()
-        if self._version < newest:
+        keys = self.in_memory
+        if keys.version < newest:
             self._catch_up(newest)
         with self._instant:
-            view, version, (documents, keyless) = self._keys().view, self._version, self._counts
-            expirations = self._expirations
+            view, version, (documents, keyless) = keys.present().view, keys.version, self._counts
+            expirations = keys.expirations
         if version > newest:  # another thread caught up meanwhile, perhaps past the write that set the dimension
             record, _ = self._now()
         return replace(record, documents=documents, keyless=keyless), view, version, expirations
@@ -125,16 +128,16 @@ class ReplicatedCollection(Collection):
         self._require_existing()
         try:
             record, version = self._shared.latest(self.record.id)
-            return self._with_name(record), version
+            return self.with_name(record), version
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
     def _catch_up(self, newest: int) -> None:
         with self._following:
-            if self._version >= newest:
+            if self.in_memory.version >= newest:
                 return
-            self._require_ready()
-            change = self._shared.changes_since(self.record.id, self._version)
+            self.require_ready()
+            change = self._shared.changes_since(self.record.id, self.in_memory.version)
             if change is None:
                 self._now()
                 self.reload("the log does not go back to its version")
@@ -145,18 +148,15 @@ class ReplicatedCollection(Collection):
                 if change.first_expiry is not None:
                     expiring = reader.expiring(self.record.id, first=change.first)
             self._show(change, concatenate_rows(batches), expiring)
-        self._tidy()
+        self.tidy()
 
     def _show(self, change: ChangeSummary, add: Rows | None, expiring: ExpiryRows) -> None:
         try:
             removed = change.removed[change.removed < change.first]
-            staged = self._keys().stage(add=add, remove=removed)
-            expirations = self._expirations.after_write(expiring, removed)
+            prepared = self.in_memory.prepare(add=add, removed=removed, expiring=expiring)
             with self._instant:
-                self._keys().show(staged)
-                self._version, self._counts = change.version, (change.documents, change.keyless)
-                self._expirations = expirations
-                self._masks.forget()
+                prepared.show(change.version)
+                self._counts = change.documents, change.keyless
         except BaseException as error:
             self.reload(f"{type(error).__name__} while following the store")
             raise
@@ -174,22 +174,21 @@ class ReplicatedCollection(Collection):
             with self.damage.recording(), self._shared.reading() as reader:
                 record = self._read_record(reader)
                 version = reader.version(record.id)
-                memory = load_memory(record, reader, self.damage.note, self._sealed, self._kept)
+                memory = load_memory(record, reader, self.damage.note, self.sealed, self.storage)
                 expirations = read_expirations(record, reader)
             with self._instant:
-                self._memory, self._version, self._expirations = memory, version, expirations
+                self.in_memory.replace(memory, expirations, version)
                 self._counts = (record.documents, record.keyless)
                 self.record = record
-                self._masks.forget()
-            self.trouble, self._ready = None, True
+            self.trouble, self.ready = None, True
         memory.code()
-        self._masks.forget()
-        self._tidy()
+        self.in_memory.masks.forget()
+        self.tidy()
 
-    def _let_writes_end(self) -> None:
+    def let_writes_end(self) -> None:
         """Do nothing: writes during the reload are replayed from the log."""
 
-    def _publish_after(
+    def show_after(
         self, writer: Writer, *, add: Rows | None, removed: np.ndarray, expiring: ExpiryRows = NONE_EXPIRE
     ) -> None:
         """Do nothing: the next query replays the write from the log, as it does for writes of other processes."""
@@ -197,18 +196,19 @@ class ReplicatedCollection(Collection):
     def _read_record(self, reader: Reader) -> CollectionRecord:
         self._require_existing()
         try:
-            return self._with_name(reader.record(self.record.id))
+            return self.with_name(reader.record(self.record.id))
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
 
-    def _require_current(self, writer: Writer) -> CollectionRecord:
+    def require_current(self, writer: Writer) -> CollectionRecord:
+        """Return the record as the writer sees it; raise CollectionMoved if another collection has taken its place."""
         record = writer.record(self.record.id)
         if record.name != self.name:
             raise CollectionMoved(self.name)
         return record
 
     def _require_existing(self) -> None:
-        if self._gone:
+        if self.deleted:
             raise CollectionNotFound(self.name)
 
 

@@ -67,7 +67,7 @@ def still_reading(data: Path) -> Iterator[httpx.Client]:
     prepare(data, None)
     with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
-        running.app.state.parts.catalogue.collection("library")._ready = False
+        running.app.state.parts.catalogue.collection("library").ready = False
         yield client
 
 

@@ -86,9 +86,9 @@ def answer(collection: Any, seed: int, condition: Comparison | None = None, temp
 def test_a_question_sees_no_document_that_has_expired(catalogue, alone):
     """Each shard leaves out what has expired, also when the clock goes back, and a question deletes nothing."""
     collection, now, condition = create(catalogue, 60), [1000], Comparison("metadata.seed", ">", 20)
-    collection._clock = lambda: now[0]
+    collection.in_memory.clock = lambda: now[0]
     single = alone_again(alone)
-    single._clock = lambda: now[0]
+    single.in_memory.clock = lambda: now[0]
     collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
     for now[0] in (1001, 1020, 1030, 1003, 1100, 1020, 900):
         for passing in (None, condition):
@@ -108,7 +108,7 @@ def test_a_question_sees_no_document_that_has_expired(catalogue, alone):
 
 def test_expired_documents_of_a_lost_shard_are_not_counted(catalogue, alone, servers):
     collection, now = create(catalogue, 60), [1000]
-    collection._clock = lambda: now[0]
+    collection.in_memory.clock = lambda: now[0]
     collection.write([replace(document(f"{seed}", seed), expires=1000 + seed) for seed in range(1, 40)])
     servers.settle()
     assert is_whole(collection)
@@ -116,7 +116,7 @@ def test_expired_documents_of_a_lost_shard_are_not_counted(catalogue, alone, ser
     servers.lost = set(NAMES[:2])
     until(lambda: not is_whole(collection))
     single = alone_again(alone)
-    single._clock = lambda: now[0]
+    single.in_memory.clock = lambda: now[0]
     for now[0] in (1000, 1020, 1100):
         question = Question(document("", 7).keys[0], 0.2, null=0.1, top_k=60)
         with collection.snapshot() as snapshot, single.snapshot() as whole:

@@ -85,5 +85,5 @@ def wait_until_gone(*references: weakref.ref) -> None:
 
 def tidied(collection):
     """Return the view after compaction."""
-    while collection._compaction.running:
+    while collection.compaction.running:
         time.sleep(0.001)

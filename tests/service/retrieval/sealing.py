@@ -59,7 +59,7 @@ def opened(directory, *, files=True):
 
 def settled(collection):
     """Wait until its keys are read and all work is done."""
-    until(lambda: collection.ready and not collection._compaction.running)
+    until(lambda: collection.ready and not collection.compaction.running)
 
 
 def valued(first, last):
@@ -137,4 +137,4 @@ def same(directory, tmp_path_factory):
 
 def lies_in(collection, segment, path):
     """Return whether its block is in a file."""
-    return collection._sealed._files.get(segment.block, (None, 0))[0] == path
+    return collection.sealed._files.get(segment.block, (None, 0))[0] == path

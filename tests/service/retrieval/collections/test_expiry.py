@@ -133,7 +133,7 @@ class History:
     def sweep(self, limit: int) -> None:
         expired = self.stored.keys() - self.alive.keys()
         more = self.collection.delete_expired(limit)
-        with self.collection._reading() as (record, reader):
+        with self.collection.reading_all() as (record, reader):
             left = set(reader.ids(record.id, reader.rows_where(record.id)))
             firsts = [kept.expires for i, kept in self.stored.items() if i in left and kept.expires is not None]
             assert not firsts or record.first_expiry <= min(firsts)
@@ -150,8 +150,7 @@ class History:
         self.catalogue, self.replica = self.opened()
 
     def compact(self) -> None:
-        self.collection._memory.compact()
-        self.collection._masks.forget()
+        self.collection.in_memory.compact()
 
     def unload(self) -> None:
         self.collection.unload()
@@ -418,9 +417,9 @@ def test_nothing_is_added_where_nothing_expires(tmp_path):
         catalogue = Catalogue(store, None)
         collection, _ = asyncio.run(catalogue.create("c", {"similarity": "dot"}))
         collection.write([document("a", 1)])
-        collection._clock = clock
+        collection.in_memory.clock = clock
         with collection.snapshot() as snapshot:
-            assert snapshot.view is collection._memory.view
+            assert snapshot.view is collection.in_memory.memory.view
             assert snapshot.reader.visibility == ALL
         with collection.reading():
             pass

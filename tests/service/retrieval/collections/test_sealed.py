@@ -197,7 +197,7 @@ def test_files_go_with_their_blocks_and_their_collection(tmp_path, tmp_path_fact
         while files(tmp_path):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert not collection._sealed.step(collection._memory.view)
+        assert not collection.sealed.step(collection.in_memory.memory.view)
 
 
 def test_a_damaged_key_of_a_document_that_lies_in_a_file_in_part_takes_all_of_it(tmp_path):
@@ -216,5 +216,5 @@ def test_a_damaged_key_of_a_document_that_lies_in_a_file_in_part_takes_all_of_it
         collection = made.collection("c")
         assert len(collection.damage.report()) == 1
         assert collection.size == 149
-        left = collection._memory.view.numbers()
+        left = collection.in_memory.memory.view.numbers()
         np.testing.assert_array_equal(left, numbers[owners != owners[position]])

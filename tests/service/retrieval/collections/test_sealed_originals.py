@@ -47,9 +47,9 @@ def test_a_damaged_original_is_noticed_by_its_reader(tmp_path, tmp_path_factory,
     with opened(tmp_path) as made:
         collection = made.collection("c")
         assert path.exists()
-        wrong = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
+        wrong = next(s.block for s in collection.in_memory.memory.view.segments if lies_in(collection, s, path))
         numbers = [int(wrong.numbers[0]), int(wrong.numbers[WIDTH])]
-        other = next(s.block for s in collection._memory.view.segments if s.block is not wrong)
+        other = next(s.block for s in collection.in_memory.memory.view.segments if s.block is not wrong)
         # From the other blocks alone: the wrong one is not read.
         with collection.snapshot() as snapshot:
             mask = snapshot.view.mask(other.numbers)
@@ -62,10 +62,10 @@ def test_a_damaged_original_is_noticed_by_its_reader(tmp_path, tmp_path_factory,
             assert not path.exists()
             settled(collection)
             # A reader of an older view reaches it too, and nothing is loaded again for that.
-            memory = collection._memory
+            memory = collection.in_memory.memory
             with pytest.raises(CollectionLoading), collection.damage.recording():
                 answer(old.view, nearest(old.view, numbers))
-            assert collection._memory is memory
+            assert collection.in_memory.memory is memory
         _, (result,), damage = asked(collection, [Question(np.ones(WIDTH), 0.0, top_k=3)])
         assert damage == 0
         assert len(result.numbers) == 3
@@ -77,7 +77,7 @@ def test_all_originals_are_checked_soon_after_a_start(tmp_path, tmp_path_factory
     written(tmp_path, valued(0, 200))
     with opened(tmp_path) as made:
         settled(made.collection("c"))
-        view = made.collection("c")._memory.view
+        view = made.collection("c").in_memory.memory.view
         assert not any(segment.block.unchecked for segment in view.segments)
     for name in ("keys", "values"):
         (path, *other_paths) = files(tmp_path)
@@ -119,7 +119,7 @@ def test_a_start_that_copies_a_wrong_original_reads_its_rows_from_the_store(tmp_
         assert collection.ready
         assert collection.size == 110
         # The one that nothing stands behind was only mapped.
-        assert sum(segment.block.unchecked for segment in collection._memory.view.segments) == 1
+        assert sum(segment.block.unchecked for segment in collection.in_memory.memory.view.segments) == 1
     same(tmp_path, tmp_path_factory)
 
 
@@ -129,7 +129,7 @@ def test_compaction_that_meets_a_damaged_original_copies_nothing(tmp_path, tmp_p
     flipped(path, place=9 * 4 * WIDTH)
     with opened(tmp_path) as made:
         collection = made.collection("c")
-        block = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
+        block = next(s.block for s in collection.in_memory.memory.view.segments if lies_in(collection, s, path))
         gone = [number for number in block.numbers.tolist() if number % 3 == 0 or number == block.numbers[9]]
         with collection.snapshot() as snapshot:
             ids = list(snapshot.reader.ids(snapshot.record.id, np.array(gone)))
@@ -146,7 +146,7 @@ def test_a_write_in_progress_during_a_reload_is_included(tmp_path, unhurried, mo
     flipped(path)
     with opened(tmp_path) as made:
         collection = made.collection("c")
-        stage, staged, load_memory = collection._publish_after, threading.Event(), collection_module.load_memory
+        stage, staged, load_memory = collection.show_after, threading.Event(), collection_module.load_memory
 
         def slowly(writer, **change):
             stage(writer, **change)
@@ -162,7 +162,7 @@ def test_a_write_in_progress_during_a_reload_is_included(tmp_path, unhurried, mo
             writing.join(30)
             return result
 
-        collection._publish_after = slowly
+        collection.show_after = slowly
         monkeypatch.setattr(collection_module, "load_memory", late)
         writing = threading.Thread(target=collection.write, args=[documents(500, 501)])
         writing.start()

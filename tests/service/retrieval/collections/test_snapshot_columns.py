@@ -62,7 +62,7 @@ def test_a_column_is_read_on_from_where_it_ended(collection, columns_read):
     assert len(columns_read) == 40
     from_the_start = [after for _, after in columns_read if after == 0]
     assert 1 <= len(from_the_start) <= 10
-    assert len(collection._masks._columns._held["i"].parts) <= 4
+    assert len(collection.in_memory.masks._columns._held["i"].parts) <= 4
 
 
 def test_a_column_of_removed_rows_is_read_again(collection):
@@ -73,7 +73,7 @@ def test_a_column_of_removed_rows_is_read_again(collection):
     collection.write(numbered(3000))
     with collection.snapshot() as snapshot:
         assert snapshot.mask(LARGE).n == 21
-    cached = collection._masks._columns._held["i"]
+    cached = collection.in_memory.masks._columns._held["i"]
     assert sum(len(part.column.present) for part in cached.parts) == 51
 
 
@@ -83,7 +83,7 @@ def test_old_columns_are_dropped_for_space_and_too_large_ones_are_not_cached(col
             return snapshot.mask(Comparison(f"metadata.{field}", "!=", value)).n
 
     assert [passing("i", row) for row in (1, 2)] == [59, 59]
-    cached = collection._masks._columns._held
+    cached = collection.in_memory.masks._columns._held
     monkeypatch.setattr(columns, "MIN_CACHE_BYTES", int(1.5 * cached["i"].nbytes))
     monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 0)
     assert passing("odd", True) == 30
@@ -98,7 +98,7 @@ def test_rows_that_come_after_a_version_are_in_the_part_of_the_next_one(collecti
     with collection.snapshot() as older:
         collection.write(numbered(60, 61))
         with collection.snapshot() as newer:
-            before = collection._masks.columns("i", replace(older._source, reader=newer.reader))
+            before = collection.in_memory.masks.columns("i", replace(older._source, reader=newer.reader))
             after = np.concatenate([part.present for part in newer.columns("i", "")])
     assert sum(len(part.present) for part in before) == 60
     assert len(after) == len(np.unique(after)) == 62

@@ -21,7 +21,7 @@ from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, 
 
 def held(collection):
     """The views whose masks are kept."""
-    return {cached.mask.view for cached in collection._masks._kept.values() if cached.mask is not None}
+    return {cached.mask.view for cached in collection.in_memory.masks._kept.values() if cached.mask is not None}
 
 
 def test_an_equal_filter_gets_the_same_mask(collection, columns_read):
@@ -86,7 +86,7 @@ def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(colle
         assert before.mask(unseen).view is before.view
         assert ids(before, small) == ["000", "001", "002"]
     tidied(collection)
-    assert held(collection) <= {collection._memory.view}
+    assert held(collection) <= {collection.in_memory.memory.view}
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_the_least_recently_used_masks_are_dropped(collection, monkeypatch):
     monkeypatch.setattr(masks, "MAX_MASK_BYTES", 0)
     with collection.snapshot() as snapshot:
         assert snapshot.mask(filters[6]) is snapshot.mask(filters[6])
-    assert not collection._masks._kept
+    assert not collection.in_memory.masks._kept
 
 
 def test_a_new_view_lets_the_old_one_go(collection):
@@ -189,11 +189,11 @@ def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypa
     collection = made.collection("c")
     tidied(collection)
     with monkeypatch.context() as patch:
-        patch.setattr(Collection, "_tidy", lambda self: None)
+        patch.setattr(Collection, "tidy", lambda self: None)
         collection.delete(ids=[f"{i:03}" for i in range(0, 60, 2)])
     with collection.snapshot() as before:
         mask = before.mask(LARGE)
-        collection._tidy()
+        collection.tidy()
         tidied(collection)
         assert not held(collection)
         with collection.snapshot() as after:

@@ -18,7 +18,7 @@ from attention.lookup import Limits, Memory, Question, answers
 from service.retrieval import CollectionLoading, CollectionNotFound
 from service.retrieval.collections import Catalogue, Collection
 from service.retrieval.collections import collection as module
-from service.retrieval.collections.loaded import LoadedCollections
+from service.retrieval.collections.keys_in_memory import LoadedCollections
 from service.retrieval.errors import CollectionUnsound
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, StoreClosed
 from service.storage.sqlite.connections import connect
