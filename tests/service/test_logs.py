@@ -127,7 +127,9 @@ def test_every_request_has_its_line(tmp_path, capfd, log_format):
     ):
         for path in ("/v1/collections", "/v1/nothing", "/livez", "/v1/collections/a%20b"):
             client.get(path, headers={"x-request-id": f"id-of{path}"})
-    output = [line for line in capfd.readouterr().err.splitlines() if "id-of" in line]
+    lines = capfd.readouterr().err.splitlines()
+    # On a busy machine, a request may also be logged as slow.
+    output = [line for line in lines if "id-of" in line and "slow request" not in line]
     if log_format == "json":
         lines = [json.loads(line) for line in output]
         assert [(line["path"], line["status"], line["request_id"]) for line in lines] == [

@@ -200,7 +200,9 @@ def validation_response(error: RequestValidationError, *, of_document: bool = Fa
     flaws = flaws_of(within_body, error.body, of_document=of_document)
     flaws += [Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in besides]
     first = flaws[0]
-    detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
+    # The message of a filter or a bias names its field already, in the same words as the clients' own checks.
+    names_its_field = errors[0]["type"] in ("filter", "bias")
+    detail = f"{first.pointer}: {first.detail}" if first.pointer and not names_its_field else first.detail
     more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
     return ProblemAnswer(422, "invalid_content", detail + more, flaws)
 

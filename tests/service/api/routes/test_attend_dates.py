@@ -100,7 +100,8 @@ def test_a_half_life_may_be_a_duration(client, dated):
     body = {"query": [1, 1], "bias": origin, "include": ["explanation"], "top_k": 100}
     explained = client.post(f"{dated}/attend", json=body).json()["matches"]
     addends = {match["id"]: match["explanation"]["addends"][0] for match in explained}
-    assert addends["hour"]["addend"] == pytest.approx(-0.693147 / 24, abs=0.01)
+    days = (datetime.now(UTC) - datetime.fromisoformat(WRITTEN["hour"])) / timedelta(days=1)
+    assert addends["hour"]["addend"] == pytest.approx(-0.693147 * days, abs=0.01)
     assert addends["hour"]["value"] == WRITTEN["hour"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Limits
-from service.retrieval import queries
+from service.api.routes import attend
 from service.retrieval.queries import stream as streaming
 
 RNG = np.random.default_rng(31)
@@ -134,7 +134,7 @@ def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, servic
             draining.begun.set()
             await asyncio.sleep(5)
 
-    monkeypatch.setattr(queries, "stream_collection", slow)
+    monkeypatch.setattr(attend, "stream_collection", slow)
     try:
         (first, _), (last, problem) = streamed(client, shelf)
     finally:
