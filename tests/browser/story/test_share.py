@@ -42,6 +42,7 @@ def keys(page: Page) -> list[str]:
     """Return the keys of the rows that are drawn, as the table under the hood has them."""
     ready(page)
     page.locator(f"{HERE} details.hood summary").first.click()
+    page.wait_for_selector(f"{HERE} .numbers tbody th")  # a table is filled after its fold has opened
     listed: list[str] = page.locator(f"{HERE} .numbers tbody th").all_inner_texts()
     page.locator(f"{HERE} details.hood summary").first.click()
     return listed
