@@ -46,10 +46,10 @@ class BatchLimits(Protocol):
         """Return the size of a text, in the unit of these limits."""
 
     def fits(self, texts: int, size: int, text: str) -> bool:
-        """Return whether a text may join a batch.
+        """Return whether a text may join others in a batch.
 
         Args:
-            texts: how many texts the batch has.
+            texts: how many texts the batch has, at least 1.
             size: the sum of their sizes.
             text: the text.
         """
@@ -103,8 +103,8 @@ class FixedLimits:
         return self._prefix_tokens + estimate_tokens(text)
 
     def fits(self, texts: int, size: int, text: str) -> bool:
-        """Return whether a batch keeps the limits if a text joins it; every text fits into an empty batch."""
-        return texts == 0 or (texts < self._texts and size + self.size_of(text) <= self._tokens)
+        """Return whether a batch keeps the limits if a text joins it."""
+        return texts < self._texts and size + self.size_of(text) <= self._tokens
 
     def learn(self, size: int, seconds: float) -> None:
         """Do nothing: these limits are the operator's."""

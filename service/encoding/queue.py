@@ -364,8 +364,10 @@ def _next_batch(
         texts = size = 0
         while (turn := waiting.next()) is not None:
             _, pending = turn
-            # A cancelled request is taken out below, even if its next text would not fit.
-            if not pending.future.done() and not limits.fits(texts, size, pending.texts[pending.unencoded[-1]]):
+            # The first text is taken whatever its size. A cancelled request is taken out below, even if its next text
+            # would not fit.
+            shortest = pending.unencoded[-1]
+            if texts and not pending.future.done() and not limits.fits(texts, size, pending.texts[shortest]):
                 break
             caller, pending = waiting.take() or turn
             if pending.future.done():
