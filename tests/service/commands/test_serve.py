@@ -15,7 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.commands.serve import read_settings
 from service.settings import Settings
+from softkv.commands.command_line import CommandError
 from tests import postgres as databases
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -37,6 +39,13 @@ def refused(*options: str, **environment: str) -> str:
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("20")]  # without the log
     assert len(lines) == 1, ended.stderr
     return lines[0]
+
+
+def invalid(**options: str) -> str:
+    """Read settings that a `serve` with these options, or with the environment, does not take → its message."""
+    with pytest.raises(CommandError) as caught:
+        read_settings(options)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
@@ -221,9 +230,10 @@ def test_an_invalid_database_is_left_unchanged(tmp_path: Path) -> None:
     assert database.read_bytes() == b"not a database" * 1000
 
 
-def test_an_invalid_flag_differs_from_an_invalid_variable() -> None:
+def test_an_invalid_flag_differs_from_an_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused("--header-timeout", "0").startswith("softkv: --header-timeout: ")
-    assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
+    monkeypatch.setenv("SOFTKV_PRECISION", "float8")
+    assert invalid().startswith("SOFTKV_PRECISION: ")
 
 
 def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
@@ -246,57 +256,59 @@ def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
 
 
 def test_a_store_that_is_not_postgresql_is_refused() -> None:
-    assert refused("--store", "mysql://a").startswith(
-        "softkv: --store: expected the address of a PostgreSQL database such as postgres"
+    assert invalid(store="mysql://a").startswith(
+        "--store: expected the address of a PostgreSQL database such as postgres"
     )
 
 
 def test_an_open_address_needs_a_decision() -> None:
-    assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
+    assert "SOFTKV_API_KEYS" in invalid(host="0.0.0.0")
 
 
-def test_an_invalid_allowed_host_is_refused() -> None:
-    line = refused("--allowed-hosts", "http://softkv.example:8000")
-    assert line.startswith("softkv: --allowed-hosts: expected host names without scheme and port")
-    assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: expected host names")
-
-
-def test_an_invalid_origin_is_refused() -> None:
-    line = refused("--cors-origins", "https://ok.example,app.example")
-    assert line.startswith("softkv: --cors-origins: expected origins (scheme, name, optional port) or * for any")
-    assert refused(SOFTKV_CORS_ORIGINS="https://a.example/").startswith("softkv: SOFTKV_CORS_ORIGINS: expected origins")
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("allowed_hosts", "http://softkv.example:8000", "expected host names without scheme and port"),
+        ("allowed_hosts", "*.example", "expected host names"),
+        (
+            "cors_origins",
+            "https://ok.example,app.example",
+            "expected origins (scheme, name, optional port) or * for any",
+        ),
+        ("cors_origins", "https://a.example/", "expected origins"),
+        ("frame_ancestors", "'self'; script-src *", "expected 'none', or sources separated by a space"),
+        ("log_level", "loud", "Input should be 'debug', 'info',"),
+    ],
+)
+def test_a_setting_that_is_refused(setting: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert invalid(**{setting: value}).startswith(f"--{setting.replace('_', '-')}: {expected}")
+    monkeypatch.setenv(f"SOFTKV_{setting.upper()}", value)
+    assert invalid().startswith(f"SOFTKV_{setting.upper()}: {expected}")
 
 
 def test_a_frame_ancestor_that_would_be_another_directive() -> None:
-    line = refused("--frame-ancestors", "'self'; script-src *")
-    assert line.startswith("softkv: --frame-ancestors: expected 'none', or sources separated by a space")
-    assert line.endswith("got \"'self'; script-src *\"")
+    assert invalid(frame_ancestors="'self'; script-src *").endswith("got \"'self'; script-src *\"")
 
 
 @pytest.mark.parametrize("value", ["proxy.example", "*", "10.0.0.1/8", "10.0.0.1:80", "127.0.0.1,::1]"])
 def test_an_invalid_proxy_address_is_refused(value: str) -> None:
-    line = refused("--trusted-proxies", value, "--allow-anonymous", "read")
-    assert line.startswith("softkv: --trusted-proxies: expected addresses and networks separated by commas")
-    assert repr(value.split(",")[-1]) in line
+    message = invalid(trusted_proxies=value, allow_anonymous="read")
+    assert message.startswith("--trusted-proxies: expected addresses and networks separated by commas")
+    assert repr(value.split(",")[-1]) in message
 
 
 def test_behind_a_proxy_callers_need_a_decision() -> None:
-    line = refused(SOFTKV_TRUSTED_PROXIES="127.0.0.1")
-    assert line.startswith("softkv: through a proxy other machines reach the service, and it has no keys")
+    message = invalid(trusted_proxies="127.0.0.1")
+    assert message.startswith("through a proxy other machines reach the service, and it has no keys")
 
 
 @pytest.mark.parametrize("value", ["softkv", "/a//b", "/..", "/a b", "https://softkv.example/a", "/a?b"])
 def test_an_invalid_root_path_is_refused(value: str) -> None:
-    assert refused("--root-path", value).startswith("softkv: --root-path: expected a path of letters, digits and -._~")
+    assert invalid(root_path=value).startswith("--root-path: expected a path of letters, digits and -._~")
 
 
 def test_a_root_path_of_the_service_itself() -> None:
-    assert "begins like a path of the service itself" in refused(SOFTKV_ROOT_PATH="/v1/search")
-
-
-def test_an_invalid_log_level_is_refused() -> None:
-    line = refused(SOFTKV_LOG_LEVEL="loud")
-    assert line.startswith("softkv: SOFTKV_LOG_LEVEL: Input should be 'debug', 'info',")
+    assert "begins like a path of the service itself" in invalid(root_path="/v1/search")
 
 
 def test_an_unknown_demo_collection() -> None:
