@@ -76,9 +76,9 @@ def test_a_line_may_have_limits():
         (["app", "--expires", "tomorrow"], "expires is an instant as RFC 3339"),
     ],
 )
-def test_an_invalid_key_is_refused(arguments, message):
-    ended = subprocess.run([*COMMAND, "key", *arguments], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (2, "")
+def test_an_invalid_key_is_refused(bare, arguments, message):
+    ended = bare("key", *arguments)
+    assert (ended.exit_code, ended.stdout) == (2, "")
     assert message in ended.stderr
 
 

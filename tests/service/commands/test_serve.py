@@ -112,7 +112,7 @@ def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("level", "logged"), [("debug", True), thorough("info", True), ("warning", False), thorough("error", False)]
+    ("level", "logged"), [thorough("debug", True), thorough("info", True), ("warning", False), thorough("error", False)]
 )
 def test_lines_below_the_log_level_are_left_out(tmp_path: Path, level: str, logged: bool) -> None:
     with serving(tmp_path, "--log-level", level) as running:

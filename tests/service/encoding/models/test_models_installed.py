@@ -87,6 +87,7 @@ assert not unneeded & set(sys.modules), f"imported and not needed: {unneeded & s
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
+@pytest.mark.thorough
 def test_torch_uses_the_configured_number_of_threads(random_model):
     script = """
 import sys, threading
