@@ -9,8 +9,11 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,8 +29,6 @@ MAX_DESCRIPTORS = 65_536
 DESCRIPTOR_ERRORS = (errno.EMFILE, errno.ENFILE)
 SECONDS_BETWEEN_ERRORS = 10.0
 
-_IMPORT_MACHINERY = "<frozen importlib"
-"""The start of the file names of Python's own code for imports."""
 SECONDS_BETWEEN_SIGNALS = 0.01
 
 UNIX_FAMILY = getattr(socket, "AF_UNIX", None)  # Windows has none
@@ -127,6 +128,7 @@ class ExitDeadline:
     def __init__(self, drain_seconds: float) -> None:
         self.signal: int | None = None
         self._drain_seconds = drain_seconds
+        self._was_dropped = False
         self._signalled = self._deadline = 0.0
         # Started while there is memory for a thread. A signal handler may put into this queue; it must not lock.
         self._deadlines: queue.SimpleQueue[float] = queue.SimpleQueue()
@@ -140,13 +142,26 @@ class ExitDeadline:
         self._set(self._signalled + max(EXIT_SECONDS, self._drain_seconds + SECONDS_AFTER_DRAINING))
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal that arrives before the server starts or after it has stopped."""
-        if frame is not None and frame.f_code.co_filename.startswith(_IMPORT_MACHINERY):
-            # A callback of an import's lock drops exceptions, so the signal is sent again a moment later.
-            threading.Timer(SECONDS_BETWEEN_SIGNALS, _send_signal, (number,)).start()
-            return
-        self.record_signal(number)
+        """Handle a signal that arrives before the server starts or after it has stopped.
+
+        Callbacks of weak references, such as those of the locks of imports, and some functions of compiled extensions
+        drop exceptions. Python reports those to `sys.unraisablehook`, and the signal is sent again a moment later.
+        """
+        if self._was_dropped:
+            self._was_dropped = False
+        else:
+            report = sys.unraisablehook
+            sys.unraisablehook = partial(self._repeat, number, report)
+            self.record_signal(number)
         raise KeyboardInterrupt
+
+    def _repeat(self, number: int, report: Callable[[Any], object], dropped: Any) -> None:
+        """Send the signal again if its exception was dropped; report any other dropped exception."""
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            self._was_dropped = True
+            threading.Timer(SECONDS_BETWEEN_SIGNALS, _send_signal, (number,)).start()
+        else:
+            report(dropped)
 
     def seconds_since_signal(self) -> float:
         """Return the seconds since the first signal."""

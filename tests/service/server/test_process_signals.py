@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-# Python drops an exception that a callback of a weak reference raises, as those of import locks are.
+import pytest
+
+# Python drops an exception that a callback of a weak reference raises, as those of import locks are, and one in a
+# function of a compiled extension that declares none.
 PROGRAM = """
-import signal, time, weakref
+import signal, sys, time, weakref
 from service.server.process import ExitDeadline
 
 signal.signal(signal.SIGINT, ExitDeadline(0).interrupt)
 names = {"signal": signal}
-exec(compile("def callback(_): signal.raise_signal(signal.SIGINT)", "<frozen importlib._bootstrap>", "exec"), names)
+exec(compile("def callback(_): signal.raise_signal(signal.SIGINT)", sys.argv[1], "exec"), names)
 try:
     lock = type("Lock", (), {})()
     reference = weakref.ref(lock, names["callback"])
@@ -23,6 +26,9 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_signal_during_an_import_is_not_lost() -> None:
-    finished = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60)
+@pytest.mark.parametrize("file", ["<frozen importlib._bootstrap>", "extension.pyx"])
+def test_a_signal_is_not_lost_where_exceptions_are_dropped(file: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM, file], capture_output=True, text=True, check=False, timeout=60
+    )
     assert (finished.stdout, finished.stderr, finished.returncode) == ("interrupted\n", "", 0)
