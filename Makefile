@@ -61,7 +61,7 @@ K ?=
 # The marks of `make test-long`: tests that need minutes or other programs. `make test-browser` runs its tests in several
 # processes, and `make test-alone` in one.
 SHARED := browser
-ALONE := container or install or integration or kill or node or postgres
+ALONE := container or install or integration or kill or node or postgres or process
 # Only `make cluster` runs tests with this mark.
 CLUSTERED := ray
 # Only `make test-nightly` runs tests with this mark, whatever other marks they have.

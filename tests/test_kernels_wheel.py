@@ -18,6 +18,7 @@ from tests import kernels_wheel
 from tests.examples import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+pytestmark = [pytest.mark.install, pytest.mark.end_to_end]
 
 
 def doubled():

@@ -124,6 +124,8 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
+@pytest.mark.end_to_end
+@pytest.mark.install
 def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     contents = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.iterdir()}
     assert contents.keys() == DISTRIBUTIONS
@@ -141,6 +143,8 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     assert modules <= set(contents["softkv_core"])
 
 
+@pytest.mark.end_to_end
+@pytest.mark.install
 def test_the_models_wheel_has_the_published_weights_and_no_requirements(dist: Path) -> None:
     [path] = dist.glob("softkv_model_minilm-*")
     with ZipFile(path) as wheel:
@@ -230,6 +234,8 @@ def service_url(tmp_path: Path) -> Iterator[str]:
         yield running.url
 
 
+@pytest.mark.end_to_end
+@pytest.mark.install
 def test_a_bare_environment_takes_all_and_asks(dist: Path, tmp_path: Path) -> None:
     """Other requirements come from the environment of these tests; whether pip would find them is not tested here."""
     venv.create(tmp_path / "bare", with_pip=False)

@@ -77,7 +77,7 @@ def softkv(service: RunningService) -> Softkv:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bare() -> Softkv:
     """Run a command in this process, without an address."""
 

@@ -16,24 +16,28 @@ from tests.waiting import until
 DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {number}th"} for number in range(50)]
 
 
+pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
+
+
 def header(**fields: object) -> bytes:
     """Return the first line of a backup, with some fields replaced."""
     valid = {"softkv_backup": 1, "schema": 4, "made": "2026-01-01T00:00:00+00:00", "length": 0, "sha256": "0" * 64}
     return json.dumps(valid | fields).encode() + b"\n"
 
 
-@pytest.fixture
-def made(bare: Softkv, tmp_path: Path) -> Path:
-    """A backup of a service with 50 documents."""
-    file = tmp_path / "made.softkv"
-    with serving(tmp_path / "first") as service, httpx.Client(base_url=service.url, timeout=60) as client:
+@pytest.fixture(scope="module")
+def made(bare: Softkv, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of a service with 50 documents, whose store is in `first` beside it."""
+    folder = tmp_path_factory.mktemp("backup")
+    file = folder / "made.softkv"
+    with serving(folder / "first") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         client.put("/v1/collections/vectors", json={"dimension": 2}).raise_for_status()
         client.post("/v1/collections/vectors/documents", json={"documents": DOCUMENTS}).raise_for_status()
         result = bare("backup", str(file), "--url", service.url, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["bytes"] < file.stat().st_size
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+    assert [path.name for path in folder.iterdir() if path.suffix == ".part"] == []
     return file
 
 
@@ -65,9 +69,9 @@ def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: P
 
 @pytest.mark.parametrize(("keep", "message"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
 def test_an_incomplete_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, message: str) -> None:
-    content = made.read_bytes()
-    made.write_bytes(content[: int(len(content) * keep)])
-    result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
+    content, incomplete = made.read_bytes(), tmp_path / "incomplete"
+    incomplete.write_bytes(content[: int(len(content) * keep)])
+    result = bare("restore", str(incomplete), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 1
     assert message in result.stderr
     assert not (tmp_path / "second").exists()
@@ -101,12 +105,13 @@ def test_a_refused_restore_leaves_no_directory(
         assert list(tmp_path.rglob("*")) == [file]
 
 
-def test_a_store_that_is_there_stays(bare: Softkv, made: Path, tmp_path: Path) -> None:
-    before = (tmp_path / "first" / "softkv.sqlite3").read_bytes()
-    result = bare("restore", str(made), "--data-dir", str(tmp_path / "first"))
+def test_a_store_that_is_there_stays(bare: Softkv, made: Path) -> None:
+    store = made.parent / "first"
+    before = (store / "softkv.sqlite3").read_bytes()
+    result = bare("restore", str(made), "--data-dir", str(store))
     assert result.exit_code == 1
     assert "move that store away" in result.stderr
-    assert (tmp_path / "first" / "softkv.sqlite3").read_bytes() == before
+    assert (store / "softkv.sqlite3").read_bytes() == before
 
 
 def test_a_missing_service_or_directory_is_reported(bare: Softkv, tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def test_doctor_names_it(bare: Softkv, tmp_path: Path, site: Path) -> None:
     assert "overwrite each other's attention/__init__.py" in line
 
 
+@pytest.mark.process
+@pytest.mark.end_to_end
 def test_serve_names_it_and_serves(tmp_path: Path, site: Path) -> None:
     install(site, "attention", "5.0.0", {"attention/__init__.py": ""})
     with serving(tmp_path / "data") as running:
@@ -97,6 +99,8 @@ def test_serve_names_it_and_serves(tmp_path: Path, site: Path) -> None:
         assert running.stop(signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.process
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("command", ["serve", "doctor"])
 def test_a_command_that_cannot_import_an_overwritten_file_says_which_distribution_it_was(
     tmp_path: Path, command: str

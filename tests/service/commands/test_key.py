@@ -18,6 +18,8 @@ def made(*arguments: str) -> tuple[str, str]:
     return ended.stderr.strip().rpartition(" ")[2], ended.stdout
 
 
+@pytest.mark.process
+@pytest.mark.end_to_end
 def test_a_service_takes_the_line_and_answers_to_the_key(tmp_path):
     (tmp_path / "keys").write_text("")
     keys = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -15,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.commands.serve import read_settings
 from service.settings import Settings
-from softkv.commands.command_line import CommandError
 from tests import postgres as databases
 from tests.postgres import PostgresServer
-from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tests.service.commands.conftest import COMMAND, serving
 from tests.thorough import thorough
+
+pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
 
 
 def refused(*options: str, **environment: str) -> str:
@@ -39,13 +38,6 @@ def refused(*options: str, **environment: str) -> str:
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("20")]  # without the log
     assert len(lines) == 1, ended.stderr
     return lines[0]
-
-
-def invalid(**options: str) -> str:
-    """Read settings that a `serve` with these options, or with the environment, does not take → its message."""
-    with pytest.raises(CommandError) as caught:
-        read_settings(options)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("number", [thorough(signal.SIGINT), signal.SIGTERM])
@@ -97,18 +89,6 @@ def test_a_log_for_programs_holds_json_only(tmp_path: Path) -> None:
     assert code == 0
     assert json.loads(running.announced)["url"] == running.url
     assert "request" in [json.loads(line)["event"] for line in errors.splitlines()]
-
-
-@pytest.mark.parametrize("configured", ["/somewhere/cache", "relative", "", None])
-def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch, configured: str | None) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("SOFTKV_CACHE_DIR", raising=False)
-    if configured is not None:
-        monkeypatch.setenv("XDG_CACHE_HOME", configured)
-    expected = Path("/somewhere/cache") if configured == "/somewhere/cache" else Path.home() / ".cache"
-    assert Settings().cache_dir == expected / "softkv"
-    monkeypatch.setenv("SOFTKV_CACHE_DIR", "/elsewhere")
-    assert Settings().cache_dir == Path("/elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +153,6 @@ def test_a_signal_ends_the_wait_for_a_database(number: signal.Signals) -> None:
     assert "a-secret" not in first
 
 
-@pytest.mark.end_to_end
 @pytest.mark.postgres
 def test_a_service_that_starts_before_its_database_listens_when_that_has_started() -> None:
     with databases.running() as server:
@@ -230,85 +209,8 @@ def test_an_invalid_database_is_left_unchanged(tmp_path: Path) -> None:
     assert database.read_bytes() == b"not a database" * 1000
 
 
-def test_an_invalid_flag_differs_from_an_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_flag_ends_the_start() -> None:
     assert refused("--header-timeout", "0").startswith("softkv: --header-timeout: ")
-    monkeypatch.setenv("SOFTKV_PRECISION", "float8")
-    assert invalid().startswith("SOFTKV_PRECISION: ")
-
-
-def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
-    lines = bare("serve", "--help", COLUMNS="200").output
-    options = set(re.findall(r"^│ --([a-z-]+) ", lines, re.MULTILINE)) - {"help"}
-    secrets = {"api-keys", "read-keys"}
-    assert options | secrets == {name.replace("_", "-") for name in Settings.model_fields}
-    assert not options & secrets
-    assert "[default: (8000)]" in lines
-    assert "needs softkv[postgres]. If unset, collections are in --data-dir." in " ".join(
-        lines.replace("│", "").split()
-    )
-
-
-@pytest.mark.parametrize("value", ["0", "many"])
-def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
-    ended = bare("serve", "--max-queries", value)
-    assert ended.exit_code == 2
-    assert "--max-queries" in ended.stderr
-
-
-def test_a_store_that_is_not_postgresql_is_refused() -> None:
-    assert invalid(store="mysql://a").startswith(
-        "--store: expected the address of a PostgreSQL database such as postgres"
-    )
-
-
-def test_an_open_address_needs_a_decision() -> None:
-    assert "SOFTKV_API_KEYS" in invalid(host="0.0.0.0")
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "expected"),
-    [
-        ("allowed_hosts", "http://softkv.example:8000", "expected host names without scheme and port"),
-        ("allowed_hosts", "*.example", "expected host names"),
-        (
-            "cors_origins",
-            "https://ok.example,app.example",
-            "expected origins (scheme, name, optional port) or * for any",
-        ),
-        ("cors_origins", "https://a.example/", "expected origins"),
-        ("frame_ancestors", "'self'; script-src *", "expected 'none', or sources separated by a space"),
-        ("log_level", "loud", "Input should be 'debug', 'info',"),
-    ],
-)
-def test_a_setting_that_is_refused(setting: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert invalid(**{setting: value}).startswith(f"--{setting.replace('_', '-')}: {expected}")
-    monkeypatch.setenv(f"SOFTKV_{setting.upper()}", value)
-    assert invalid().startswith(f"SOFTKV_{setting.upper()}: {expected}")
-
-
-def test_a_frame_ancestor_that_would_be_another_directive() -> None:
-    assert invalid(frame_ancestors="'self'; script-src *").endswith("got \"'self'; script-src *\"")
-
-
-@pytest.mark.parametrize("value", ["proxy.example", "*", "10.0.0.1/8", "10.0.0.1:80", "127.0.0.1,::1]"])
-def test_an_invalid_proxy_address_is_refused(value: str) -> None:
-    message = invalid(trusted_proxies=value, allow_anonymous="read")
-    assert message.startswith("--trusted-proxies: expected addresses and networks separated by commas")
-    assert repr(value.split(",")[-1]) in message
-
-
-def test_behind_a_proxy_callers_need_a_decision() -> None:
-    message = invalid(trusted_proxies="127.0.0.1")
-    assert message.startswith("through a proxy other machines reach the service, and it has no keys")
-
-
-@pytest.mark.parametrize("value", ["softkv", "/a//b", "/..", "/a b", "https://softkv.example/a", "/a?b"])
-def test_an_invalid_root_path_is_refused(value: str) -> None:
-    assert invalid(root_path=value).startswith("--root-path: expected a path of letters, digits and -._~")
-
-
-def test_a_root_path_of_the_service_itself() -> None:
-    assert "begins like a path of the service itself" in invalid(root_path="/v1/search")
 
 
 def test_an_unknown_demo_collection() -> None:

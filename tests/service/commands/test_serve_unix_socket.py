@@ -21,6 +21,8 @@ from tests.service.commands.conftest import COMMAND
 from tests.service.server.proxies import free_port, program
 from tests.thorough import thorough
 
+pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
+
 
 @contextmanager
 def serving(data_dir: Path, path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:

@@ -32,7 +32,7 @@ SLOW = {"query": LARGE, "key": LARGE, "value": LARGE, "normaliser": "entmax15", 
 UPLOAD = head("POST /v1/collections/c/documents", "application/x-ndjson", "Transfer-Encoding: chunked")
 LONG = 60  # seconds of draining, which no test waits for
 BATCH = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % number for number in range(1000))
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [pytest.mark.process, pytest.mark.end_to_end, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
 def test_a_stopping_service_is_red_for_a_moment_and_waits_for_no_body(tmp_path: Path) -> None:
