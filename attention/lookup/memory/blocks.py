@@ -30,6 +30,9 @@ from attention.lookup.codes.quantisation import CODING_BATCH, MAX_WIDTH, CodedVe
 from attention.lookup.limits import Limits
 from attention.lookup.memory.rows import Rows
 
+PRODUCTS = frozenset({"cosine", "dot", "scaled_dot"})
+"""The similarities that are a product of query and key, which codes in 8 bits approximate."""
+
 
 class OriginalsCheck(Protocol):
     """A check of keys and values in a file: they are compared with their checksums before their first use.
@@ -136,7 +139,7 @@ class BlockFormat:
 
     def codes(self, width: int) -> bool:
         """Return whether keys of this width are stored as 8-bit codes beside their float32 originals."""
-        return self.similarity != "gaussian" and width <= MAX_WIDTH and not self.codes_later
+        return self.similarity in PRODUCTS and width <= MAX_WIDTH and not self.codes_later
 
     def of_only_block(self, rows: int, width: int) -> BlockFormat:
         """Return the format of a memory's only block, which has no codes as long as it is small.
