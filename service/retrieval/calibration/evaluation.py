@@ -93,7 +93,7 @@ class Metrics:
             label_loss=Metric.mean(label_losses(outcomes)),
             recall=Metric.mean(outcomes.right[present]),
             mrr=Metric.mean(outcomes.reciprocal[present]),
-            one_right=Metric.mean((outcomes.one & outcomes.right)[present]),
+            one_right=Metric.mean(_one_right(outcomes)[present]),
             one_wrong=Metric.mean(outcomes.one[~present]),
             coverage=Metric.mean(outcomes.covered[present]),
         )
@@ -120,6 +120,11 @@ def log_losses(outcomes: Outcomes) -> Array:
 def label_losses(outcomes: Outcomes) -> Array:
     """Return float64[q] in nats: −ln of the weight of the right document, or of the null key without one."""
     return np.asarray(-np.maximum(outcomes.likelihood, LEAST_LOG))
+
+
+def _one_right(outcomes: Outcomes) -> Array:
+    """Return bool[q], whether the right document has more than half of all weight."""
+    return np.asarray(outcomes.one & outcomes.right)
 
 
 def _bootstrap_error(confidence: Array, right: Array) -> float:
@@ -151,12 +156,14 @@ class Gain(NamedTuple):
     Attributes:
         label_loss: the fall of the label loss.
         log_loss: the fall of the log-loss of the confidences.
+        one_right: the rise of the share of the questions with an answer that are answered by the right document alone.
         first: whether it is a gain on a collection without a calibration.
         synthetic: whether the questions are made of the collection itself.
     """
 
     label_loss: Metric
     log_loss: Metric
+    one_right: Metric
     first: bool = True
     synthetic: bool = False
 
@@ -166,6 +173,7 @@ class Gain(NamedTuple):
         return cls(
             Metric.mean(label_losses(before) - label_losses(after)),
             Metric.mean(log_losses(before) - log_losses(after)),
+            Metric.mean((_one_right(after) * 1.0 - _one_right(before))[before.present]),
             first,
             synthetic,
         )
@@ -178,14 +186,20 @@ class Gain(NamedTuple):
         confidences falls by more than its standard error, while the label loss rises by at most two. By chance alone a
         loss rises by more than one standard error in one case of six.
 
-        Of synthetic questions only the confidences count: their null key is `auto`, which they were not asked for.
-        They are easier than people's, so most of what a first calibration gains does not show. Its log-loss may not
-        rise.
+        Of synthetic questions the label loss does not count: their null key is `auto`, which they were not asked for.
+        Most of what a first calibration gains does not show on them. So its log-loss may not rise, and the share that
+        the right document answers alone may not fall by more than its standard error.
         """
         (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
         if self.synthetic:
-            return surer >= 0 if self.first else surer > doubt
+            return self.keeps_right and (surer >= 0 if self.first else surer > doubt)
         return gained > error or (surer > doubt and gained > -2 * error)
+
+    @property
+    def keeps_right(self) -> bool:
+        """Whether the right document alone answers as many questions as before, within the standard error."""
+        risen, error = self.one_right.pair
+        return risen >= -error
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """A fit to synthetic questions, which are made of a collection's own keys: for the time before labels.
 
-They show whether the weights are better probabilities at another temperature, and how much documents resemble each
-other. They also show how little weight documents have beside a question that belongs here but has no answer. They are
-easier than people's questions. So the curve starts from one that was fitted to people's sentences in other collections
-(the sets `debian`, `python` and `unicode` of `benchmarks.abstention`, with two encoders). All synthetic questions
-together count as a few labels.
+They show whether the weights are better probabilities at a lower temperature, and how much documents resemble each
+other. They use the words of the documents, as people's questions often do not. So they never raise the temperature, and
+the verdict "none" begins where it does without a calibration. The curve starts from one that was fitted to people's
+sentences in other collections (the sets `debian`, `python` and `unicode` of `benchmarks.abstention`, with two
+encoders). All synthetic questions together count as a few labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from service.retrieval.calibration.abstention import lead_to_null_weight
 from service.retrieval.calibration.confidence import Curve, CurvePrior, weight_logits
 from service.retrieval.calibration.evaluation import (
     COVERAGE,
@@ -45,15 +44,9 @@ USUAL_CURVE = CurvePrior((0.81, 0.61, 1.05, 0.14, -0.58), (0.5, 0.5, 0.5, 0.5, 1
 SYNTHETIC_LABELS = 40
 """The number of labels that all synthetic questions together count for."""
 
-HIDDEN_SHARE, MAX_LEAD = 0.05, -0.5
-"""The verdict is "none" if documents weigh less than beside this share of the questions whose document is hidden.
-
-The lead is at most this, since a question that a person asks may use other words than the documents.
-"""
-
 
 def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
-    """Fit a calibration to synthetic questions. It has no conformal sets, because people's questions are harder.
+    """Fit a calibration to synthetic questions. It has no conformal sets, because people's questions differ from them.
 
     Args:
         profiles: the profiles of the questions.
@@ -66,18 +59,18 @@ def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
     share = math.sqrt(min(1.0, SYNTHETIC_LABELS / len(leads)))  # a narrower prior, not a weight for each question
     prior = CurvePrior(USUAL_CURVE.mean, tuple(share * deviation for deviation in USUAL_CURVE.deviation))
     curve = Curve.fit(weight_logits(best, partition), leads, profiles.rank[:, *cell] == 1, prior)
-    lead = min(float(np.quantile(leads[~profiles.present], HIDDEN_SHARE)), MAX_LEAD)
     temperature = float(profiles.temperatures[cell[1]])
     level = temperature * (log_count - math.log(max(profiles.keys, 2)))
-    return Fit(cell, Variant(level, curve, {}, lead_to_null_weight(lead)), log_count)
+    return Fit(cell, Variant(level, curve, {}), log_count)
 
 
 def _choose_temperature(profiles: Profiles, log_counts: Array) -> int:
-    """Return the index of the temperature: the collection's own, or the one that synthetic questions want.
+    """Return the index of the temperature: the collection's own, or the lower one that synthetic questions want.
 
     The own one stays unless the label loss falls by more than its standard error, beside the null key `auto`.
     """
-    current, fitted = profiles.own_index, fit_temperature(profiles)
+    current = profiles.own_index
+    fitted = min(fit_temperature(profiles), current)
     losses = [-np.maximum(log_likelihoods(profiles, (0, t), log_counts[t]), LEAST_LOG) for t in (current, fitted)]
     gained, error = Metric.mean(losses[0] - losses[1]).pair
     return fitted if gained > error else current

@@ -442,13 +442,19 @@ def _explain_labels_stay(record: CollectionRecord) -> str | None:
 
 def _explain_no_gain(assessed: Evaluation) -> str:
     gain, versus, advice = assessed.gain, "", "or stay with what is"
-    if gain.suffices and assessed.previous_gain is not None:
+    if gain.suffices and assessed.previous_gain is not None:  # compared with the collection before its calibration
         gain, versus = assessed.previous_gain, " beside the collection without any calibration"
         advice = 'or remove the calibration with "calibration": null'
     changes = [
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
         for name, (fell, error) in (("label_loss", gain.label_loss.pair), ("log_loss", gain.log_loss.pair))
     ]
+    if gain.synthetic and not gain.keeps_right:
+        risen, error = gain.one_right.pair
+        return (
+            f"one_right fell by {-risen:.4f} ± {error:.4f}{versus} on questions made of the collection: wanted it to "
+            f"fall by its standard error at most; send labelled questions, {advice}"
+        )
     if gain.synthetic:
         return (
             f"{changes[1]}{versus} on questions made of the collection: wanted it "

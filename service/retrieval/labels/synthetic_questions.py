@@ -1,6 +1,7 @@
 """Questions that are made of a collection's own keys, and the profiles of their answers.
 
-A question repeats half of a key's words, or three in a row. For every other question its document is hidden.
+A question repeats half of a key's words, or three in a row. It counts if its document is clearly the best match: words
+that many keys share ask for none of them. For every other question its document is then hidden.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, similarities_of
-from service.encoding import Backgrounds, Content
+from service.encoding import Backgrounds, Content, Temperatures
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     DocumentKeys,
@@ -28,6 +29,7 @@ from service.retrieval.collections import (
     AnyCollection,
     NullKey,
     Snapshot,
+    default_temperature,
     get_encoder_backgrounds,
     get_encoding_queue,
     resolve_null,
@@ -36,10 +38,10 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.labels.previous_settings import PreviousSettings
 from service.retrieval.queries import Array, check_complete
 from service.scheduling import ARRAYS
-from service.storage import DocumentDamaged
+from service.storage import CollectionRecord, DocumentDamaged
 
-MIN_QUESTIONS = 50
-"""The least number of synthetic questions."""
+MIN_QUESTIONS, MIN_QUESTIONS_PER_KIND = 50, 10
+"""The least number of synthetic questions, and of those whose document is hidden, or is not."""
 
 MAX_PAIRS, MIN_DOCUMENTS = 100_000_000, 100
 """The most pairs of a question and a key that are compared: a large collection has questions of fewer documents, but of
@@ -159,8 +161,9 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     questions, served, auto = list[SyntheticQuestion](), list[float](), NullKey(None, None)
     previous_nulls = list[float | Background | None]()
+    lead = _clear_lead(record, queue.encoder.temperatures)
     for start in range(0, len(encoded), batch_size):
-        batch = _Batch(encoded[start : start + batch_size], backgrounds, previous)
+        batch = _Batch(encoded[start : start + batch_size], backgrounds, previous, lead)
         null, auto, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
         previous_nulls += [previous_null.of(question.question.text) for question in similarities]
@@ -169,11 +172,13 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
             null_logit(null.of(question.question.text), record.settings.temperature, keys) for question in similarities
         ]
     hidden = sum(question.hidden for question in questions)
-    if len(questions) < MIN_QUESTIONS or auto.standing is None or not 0 < hidden < len(questions):
+    fewer = min(hidden, len(questions) - hidden)
+    if len(questions) < MIN_QUESTIONS or fewer < MIN_QUESTIONS_PER_KIND or auto.standing is None:
         raise InvalidContent.at(
             "/from",
-            f"{len(questions)} questions can be made of the keys of {record.name!r}, wanted at least {MIN_QUESTIONS}: "
-            "a key needs two words; send labelled questions",
+            f"{len(encoded)} questions can be made of the keys of {record.name!r}, and {len(questions)} of them have "
+            f"their document clearly as the best match: wanted at least {MIN_QUESTIONS}. A key needs two words, and "
+            "words that other keys do not have; send labelled questions",
         )
     profiles = await ARRAYS.run(profiling.build)
     background = auto.standing.background
@@ -181,6 +186,17 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
     return SyntheticProfiles(profiles, order, log_counts, np.array(served), before)
+
+
+def _clear_lead(record: CollectionRecord, temperatures: Temperatures) -> float:
+    """Return by how much the similarity of a best match must exceed all others: the encoder's own temperature.
+
+    A gaussian similarity of vectors of length 1 differs between keys by as much as their cosine.
+    """
+    similarity = record.settings.similarity
+    if similarity == "gaussian" and "gaussian" not in temperatures:
+        similarity = "cosine"
+    return default_temperature(similarity, encoder=temperatures, dimension=record.settings.dimension)
 
 
 def _read_keys(documents: int, snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -213,18 +229,23 @@ def _add_profiles(profiling: ProfileBuilder, questions: Sequence[_SyntheticSimil
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch of synthetic questions with their vectors."""
+    """A batch of synthetic questions with their vectors.
+
+    Attributes:
+        lead: by how much a question's document must be more similar to it than all others.
+    """
 
     asked: Sequence[tuple[SyntheticQuestion, Array]]
     backgrounds: Backgrounds | None
     previous: PreviousSettings | None
+    lead: float
 
     def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, NullKey, list[_SyntheticSimilarities]]:
         """Return three null keys and the similarities of each question.
 
         The null keys are the collection's, `auto`, and the one from before its calibration.
 
-        A question whose document was deleted in the meantime is left out.
+        A question is left out if its document was deleted in the meantime, or is not clearly its best match.
 
         Args:
             snapshot: the version of the collection to read.
@@ -251,7 +272,10 @@ class _Batch:
         for (question, _vector), source, row, near in zip(questions, sources, rows.similarities, alike, strict=True):
             least = COPY_COSINE if is_cosine else float(near[rows.owners == source].max(initial=-np.inf))
             family = np.union1d(rows.owners[near >= least], source)
-            visible = ~np.isin(owners, family) if question.hidden else np.ones(len(owners), dtype=np.bool_)
+            copies = np.isin(owners, family)
+            if row[order][copies].max(initial=-np.inf) - row[order][~copies].max(initial=-np.inf) < self.lead:
+                continue
+            visible = ~copies if question.hidden else np.ones(len(owners), dtype=np.bool_)
             right = np.empty(0, dtype=np.int64) if question.hidden else np.intersect1d(family, owners)
             if visible.any() and (question.hidden or len(right)):
                 results.append(

@@ -8,6 +8,32 @@ from service.datasets import DEMOS
 
 KEYS = [document["key"] for document in DEMOS["python"].documents()][:160]
 
+THINGS = [
+    "passport", "birth certificate", "dog licence", "parking permit", "building permit", "driving licence",
+    "library card", "recycling bin", "kindergarten place", "housing allowance", "market stall", "swimming pool pass",
+    "gym hall booking", "grave site", "change of address",
+]  # fmt: skip
+ENTRIES = (
+    "How much does the {} cost?",
+    "How long do I wait for the {}?",
+    "Which documents do I need for the {}?",
+    "Can I apply for the {} online?",
+    "Do I need an appointment about the {}?",
+    "What if I lost the papers of the {}?",
+    "How do I renew the {}?",
+    "May somebody else collect the {} for me?",
+    "Why was my request about the {} refused?",
+    "Whom do I call about the {}?",
+)
+ASKED = {
+    0: "what do I pay for a {}",
+    1: "{}: when will it be ready",
+    2: "papers I must bring for a {}",
+    3: "{} over the internet",
+    7: "can my wife pick up the {}",
+    8: "they said no to my {}",
+}
+
 
 @pytest.fixture
 def path(client, collection):
@@ -35,7 +61,7 @@ def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, pat
     assert answer["matches"][0]["id"] == "3"
     assert answer["matches"][0]["confidence"] > answer["matches"][1]["confidence"]
     strange = client.post(f"{path}/attend", json={"query": "how do I season a roast chicken?", "top_k": 1}).json()
-    assert strange["evidence"]["null_weight"] >= kept["calibration"]["none_from"] >= 0.5
+    assert strange["evidence"]["null_weight"] >= kept["calibration"]["none_from"] == 0.5
     assert strange["evidence"]["verdict"] == "none"
     refused = client.post(f"{path}/attend", json={**asked, "conformal": 0.5})
     assert refused.status_code == 422
@@ -65,3 +91,25 @@ def test_a_collection_without_possible_questions_is_refused(client, collection):
     client.post(f"{vectors}/documents", json={"documents": [{"id": "a", "key_vector": [1, 0]}]})
     response = client.post(f"{vectors}/calibrate", json={"from": "self"})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
+
+
+def test_an_faq_of_templates_keeps_its_right_answers(client, collection):
+    faq = collection()
+    documents = [
+        {"id": f"{thing}/{i}", "key": entry.format(thing)} for thing in THINGS for i, entry in enumerate(ENTRIES)
+    ]
+    client.post(f"{faq}/documents", json={"documents": documents}).raise_for_status()
+    asked = [(question.format(thing), f"{thing}/{i}") for thing in THINGS for i, question in ASKED.items()]
+
+    def right():
+        answers = [client.post(f"{faq}/attend", json={"query": query, "top_k": 1}).json() for query, _ in asked]
+        return sum(
+            answer["evidence"]["verdict"] == "one" and answer["matches"][0]["id"] == identity
+            for answer, (_, identity) in zip(answers, asked, strict=True)
+        )
+
+    before, temperature = right(), client.get(faq).json()["temperature"]
+    assert before >= 60
+    client.post(f"{faq}/calibrate", json={"from": "self", "apply": True})
+    assert right() >= before
+    assert client.get(faq).json()["temperature"] <= temperature

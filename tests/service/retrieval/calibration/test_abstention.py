@@ -92,7 +92,7 @@ def test_made_questions_choose_the_temperature_only_where_the_labels_become_like
         assert evaluation.gains
         assert (evaluation.plain.cell[1] != profiles.own_index) is changes
         assert evaluation.plain.variant.thresholds == {}
-        assert evaluation.plain.variant.none_from > 0.5
+        assert evaluation.plain.variant.none_from == 0.5
         assert evaluation.after.coverage == (None, None)
 
 

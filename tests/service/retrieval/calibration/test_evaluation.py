@@ -90,7 +90,7 @@ def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     ],
 )
 def test_likelier_labels_count_whatever_confidences_became(gained, surer, is_better):
-    changed = replace(evaluate(PROFILES, ORDER, 0.0), gain=Gain(Metric(*gained), Metric(*surer)))
+    changed = replace(evaluate(PROFILES, ORDER, 0.0), gain=Gain(Metric(*gained), Metric(*surer), Metric(-1.0, 0.01)))
     assert changed.gains is is_better
     if not is_better:
         reason = _explain_no_gain(changed)
