@@ -7,7 +7,10 @@ questions.
 - Of all questions, at most a share may get a wrong answer. This risk falls as the required confidence rises, so its
   binomial bound holds at the confidence that the labels choose (Bates et al. 2021).
 - Of the answers, at most a share may be wrong. This risk does not always fall. So growing sets of the most confident
-  answers are tested in order, up to the first that fails (Angelopoulos et al. 2021).
+  answers are tested in order, up to the first that fails. One wrong answer among the most confident would end that
+  early. So with enough labels there are several such sequences, which begin at the smallest set, at all answers, at
+  half of them and so on (fixed sequences with several starts, Angelopoulos et al. 2021). The first has half of the
+  doubt; the others share the rest.
 """
 
 from __future__ import annotations
@@ -99,12 +102,34 @@ def _bound_questions(confidence: Array, right: Array, error: float) -> float | N
 def _bound_answers(confidence: Array, right: Array, error: float) -> float | None:
     """Return the least confidence at which few enough of the answers are wrong; None with too few labels."""
     order = np.argsort(-confidence, kind="stable")
-    wrong, best = np.cumsum(~right[order]), None
-    size = math.ceil(math.log(DOUBT) / math.log1p(-error))  # fewer could not pass, even without a wrong one
-    while size <= len(right) and log_binomial(int(wrong[size - 1]), size, error) <= math.log(DOUBT):
-        best = float(confidence[order[size - 1]])
-        size = math.ceil(GROWTH * size)
-    return best
+    wrong, largest = np.cumsum(~right[order]), 0
+    for size, doubt in _starts(len(right), error):
+        while log_binomial(int(wrong[size - 1]), size, error) <= math.log(doubt):
+            largest = max(largest, size)
+            if size == len(right):
+                return 0.0
+            size = min(math.ceil(GROWTH * size), len(right))
+    return float(confidence[order[largest - 1]]) if largest else None
+
+
+def _starts(n: int, error: float) -> list[tuple[int, float]]:
+    """Return the sizes of the sets of answers at which sequences of tests begin, and the doubt of each sequence.
+
+    The sizes are the smallest one that passes without a wrong answer, and n, n/2, n/4 and so on above it. Empty if even
+    n answers would not pass.
+    """
+
+    def smallest(doubt: float) -> int:
+        return math.ceil(math.log(doubt) / math.log1p(-error))
+
+    if n < smallest(DOUBT):
+        return []
+    if n < 2 * smallest(DOUBT / 2):
+        return [(smallest(DOUBT), DOUBT)]
+    sizes = [n]
+    while sizes[-1] // 2 > 2 * smallest(DOUBT / 2):
+        sizes.append(sizes[-1] // 2)
+    return [(smallest(DOUBT / 2), DOUBT / 2), *((size, DOUBT / 2 / len(sizes)) for size in sizes)]
 
 
 def log_binomial(wrong: int, n: int, error: float) -> float:

@@ -57,6 +57,15 @@ def test_a_bound_is_broken_by_one_calibration_of_twenty_at_most():
         assert np.mean(runs) <= DOUBT + 3 * math.sqrt(DOUBT * (1 - DOUBT) / len(runs))
 
 
+def test_an_easy_collection_answers_whatever_its_most_confident_answers_are():
+    for n, error, wrong in ((400, 0.1, 24), (130, 0.2, 8)):
+        right = np.ones(n, dtype=np.bool_)
+        right[np.linspace(0, n - 1, wrong, dtype=np.int64)] = False  # the first and the last answer, and some between
+        bounds = fit_error_bounds(np.linspace(1.0, 0.5, n), right)
+        (bound,) = (bound for bound in bounds if (bound.error, bound.of) == (error, "answers"))
+        assert (bound.min_confidence, bound.answered) == (0.0, 1.0)
+
+
 def test_too_few_labels_promise_nothing():
     few, enough = (fit_error_bounds(np.full(n, 0.99), np.ones(n, dtype=np.bool_)) for n in (58, 59))
     assert all(bound.error > 0.05 for bound in few)
